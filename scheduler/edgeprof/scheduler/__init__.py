@@ -1,0 +1,1 @@
+"""The user's side: Lab (the Python API), CLI, custodian, results archive."""

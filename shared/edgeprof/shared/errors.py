@@ -1,0 +1,111 @@
+"""What can go wrong, and whose fault it is.
+
+EdgeprofError
+├── UsageError                 the call itself is wrong: exit code 2
+├── InfrastructureError        Redis, the embedded server, the archive: exit code 3
+│   ├── StoreUnavailable       Redis cannot be reached
+│   ├── StoreRefused           Redis answered, and refused (password, ACL, memory, read-only)
+│   └── JobNotFound            no such job (finished long ago, or a typo)
+└── Fault                      a job's attempt failed; `.fault_class` decides about a retry
+    ├── LinkFault      "link"  our cable: silence, CRC errors, port gone, protocol version
+    ├── BoardFault     "board" their chip: rebooted, hung, refused as unhealthy
+    ├── HostFault      "host"  this machine: disk full, QEMU missing, worker stopped
+    ├── ModelError     "model" the model: malformed, unsupported, does not fit, wrong output
+    └── JobError       "job"   the request: prompt too long, token out of vocabulary
+
+Only link, board and host faults are retried (invariant 4 of the architecture).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class FaultClass(StrEnum):
+    """Whose fault a failed attempt is."""
+
+    LINK = "link"
+    BOARD = "board"
+    HOST = "host"
+    MODEL = "model"
+    JOB = "job"
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt could end differently."""
+        return self in {FaultClass.LINK, FaultClass.BOARD, FaultClass.HOST}
+
+
+class EdgeprofError(Exception):
+    """Base of every error this project raises on purpose.
+
+    `hint` says what the user can do next; it is printed on a line of its own.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(EdgeprofError):
+    """Raised when the call itself is wrong; nothing was submitted."""
+
+
+class InfrastructureError(EdgeprofError):
+    """Raised when something the lab runs on is not there."""
+
+
+class StoreUnavailable(InfrastructureError):  # noqa: N818 - names a state, as httpx's do
+    """Raised when Redis cannot be reached."""
+
+
+class StoreRefused(InfrastructureError):  # noqa: N818
+    """Raised when Redis answers but refuses: wrong password, no memory, read-only."""
+
+
+class JobNotFound(InfrastructureError):  # noqa: N818
+    """Raised when no job has this id, in the store or in the archive."""
+
+
+class Fault(EdgeprofError):  # noqa: N818
+    """Base of what can end one attempt of a job.
+
+    `code` is a short stable word for metrics and scripts, e.g. "no_memory", "silence".
+    """
+
+    fault_class: ClassVar[FaultClass]
+
+    def __init__(self, message: str, *, code: str = "unspecified", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class LinkFault(Fault):
+    """Raised when bytes do not get through: silence, corruption, port gone, wrong protocol."""
+
+    fault_class = FaultClass.LINK
+
+
+class BoardFault(Fault):
+    """Raised when the board itself misbehaves: rebooted, hung, refuses as unhealthy."""
+
+    fault_class = FaultClass.BOARD
+
+
+class HostFault(Fault):
+    """Raised when this machine cannot do its part: disk full, QEMU missing, worker stopping."""
+
+    fault_class = FaultClass.HOST
+
+
+class ModelError(Fault):
+    """Raised when the model is at fault: malformed, unsupported, too big, wrong output."""
+
+    fault_class = FaultClass.MODEL
+
+
+class JobError(Fault):
+    """Raised when the request is at fault: prompt too long, token outside the vocabulary."""
+
+    fault_class = FaultClass.JOB
