@@ -1,0 +1,163 @@
+"""What a finished job holds. Every number was measured; what could not be is absent, not zero."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import Field
+
+from edgeprof.shared.jobs import Attempt, JobState, ModelRef, Wire
+
+
+class Samples(Wire):
+    """Repeated measurements of one quantity: llama-bench's mean and *sample* sd, raw values kept."""
+
+    mean: float
+    sd: float
+    samples: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """Summarise at least one value; the sd of one value is 0, as in llama-bench."""
+        sd = statistics.stdev(values) if len(values) > 1 else 0.0
+        return cls(mean=statistics.fmean(values), sd=sd, samples=tuple(values))
+
+
+class OutputCheck(Wire):
+    """Greedy tokens against the host reference, position by position."""
+
+    matched: int
+    of: int
+    #: First position that differs, and what was there; None when all match.
+    first_difference: int | None = None
+    expected_token: int | None = None
+    got_token: int | None = None
+
+
+class MemoryUse(Wire):
+    """Bytes of one category ("weights", "kv", "activations", "stack") in one region."""
+
+    category: str
+    region: str
+    used_bytes: int
+
+
+class RegionUse(Wire):
+    """A region after the run."""
+
+    name: str
+    kind: str
+    total_bytes: int
+    used_bytes: int
+    high_water_bytes: int
+
+
+class ScoreResult(Wire):
+    """Teacher-forced quality over the case's prompt."""
+
+    n_tokens: int
+    #: Mean negative log-likelihood per token, nats.
+    nll_nats: float
+    perplexity: float
+    #: Share of positions whose top-1 is the reference's top-1 (same file, host arithmetic).
+    top1_agreement: float | None = None
+
+
+class CaseResult(Wire):
+    """One test case. Device clock throughout, unless a name says host."""
+
+    n_prompt: int
+    n_gen: int
+    prefill_tokens_per_second: Samples
+    #: None when n_gen is 1: there is no step between tokens then.
+    decode_tokens_per_second: Samples | None
+    #: Start of prefill to first token id known, by the board's clock.
+    ttft_s: Samples
+    #: RUN sent to first token seen on the host: link time included.
+    ttft_host_s: Samples
+    inter_token_p50_s: float | None
+    inter_token_p95_s: float | None
+    inter_token_p99_s: float | None
+    #: Median over repetitions of each decode step's latency, by position in the context.
+    position_latency_s: tuple[float, ...]
+    #: Share of the run the core was not idle, 0..1.
+    cpu_utilization: Samples | None
+    run_device_s: Samples
+    run_host_s: Samples
+    tokens: tuple[int, ...]
+    text: str | None
+    output_check: OutputCheck | None
+    score: ScoreResult | None = None
+
+
+class LoadResult(Wire):
+    """How the model got onto the board."""
+
+    #: "flash", "ram", or "cached" when the board held it already.
+    how: str
+    region: str
+    #: The board's own time to check and lay out the model.
+    load_device_s: float
+    #: Host time from first to last byte moved; None when nothing was sent over the link.
+    transfer_s: float | None
+    transfer_bytes: int
+    transfer_bytes_per_second: float | None
+    n_ctx: int
+    kv_type: str
+
+
+class Identity(Wire):
+    """What exactly was measured."""
+
+    device_id: str
+    platform: str
+    host: str
+    board_uid: str
+    emulated: bool
+    clock_hz: int
+    timer_name: str
+    timer_resolution_ns: int
+    firmware_version: str
+    firmware_git_hash: str
+    toolchain: str
+    protocol: tuple[int, int]
+    edgeprof_version: str
+
+
+class JobResult(Wire):
+    """The result of the one attempt that held the lease to the end."""
+
+    model: ModelRef
+    identity: Identity
+    load: LoadResult
+    cases: tuple[CaseResult, ...] = Field(min_length=1)
+    memory: tuple[MemoryUse, ...]
+    regions: tuple[RegionUse, ...]
+    #: location -> degrees Celsius at the end of the run; absent without a sensor.
+    temperature_celsius: dict[str, float] | None = None
+    temperature_emulated: bool = False
+    #: millijoule per generated token; None without a meter.
+    energy_per_token_mj: float | None = None
+
+
+class JobView(Wire):
+    """A job as users see it: record, attempts and, once succeeded, the result."""
+
+    id: str
+    state: JobState
+    #: Why it is in this state, in one line.
+    reason: str
+    model: ModelRef
+    target: str
+    priority: int
+    user: str
+    sweep_id: str | None
+    #: Seconds since the epoch, Redis' clock.
+    created_s: float
+    started_s: float | None
+    finished_s: float | None
+    attempts: tuple[Attempt, ...]
+    trace_id: str | None
+    result: JobResult | None

@@ -1,0 +1,149 @@
+"""What a board can be asked to do, whatever protocol it speaks.
+
+The seam between a job (session.py) and a link (link/ speaks docs/link-protocol.md; a driver for the
+MLPerf Tiny text protocol will be a second implementation). Every method may raise a
+Fault from edgeprof.shared.errors; nothing else escapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgeprof.shared.jobs import KvType, MemoryRegion, Quantization
+from edgeprof.shared.results import LoadResult, MemoryUse, RegionUse
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A board's description of itself (HELLO)."""
+
+    uid: str  # lower-case hex
+    platform: str
+    firmware_version: str
+    firmware_git_hash: str
+    toolchain: str
+    protocol: tuple[int, int]
+    clock_hz: int
+    timer_name: str
+    timer_resolution_ns: int
+    emulated: bool
+    boot_id: int
+    regions: tuple[MemoryRegion, ...]
+    kernels: tuple[Quantization, ...]
+    bauds: tuple[int, ...]
+    flash_model_sha256: str | None
+    ram_model_sha256: str | None
+    features: int
+    n_ctx_max: int
+    can_upload: bool
+    can_flash: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One RUN, read back from the board. Times are the board's unless named host."""
+
+    tokens: tuple[int, ...]
+    prefill_us: int
+    #: One entry for each generated token after the first.
+    step_us: tuple[int, ...]
+    idle_us: int | None
+    start_us: int
+    end_us: int
+    #: Host monotonic seconds: RUN sent, first token seen, result read.
+    host_sent_s: float
+    host_first_token_s: float | None
+    host_done_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReport:
+    """Teacher-forced SCORE: entry i is about token i+1 of the prompt."""
+
+    top1: tuple[int, ...]
+    log_likelihood_nats: tuple[float, ...]
+    start_us: int
+    end_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardStats:
+    """Counters and gauges since boot."""
+
+    uptime_us: int
+    idle_us: int
+    busy_us: int
+    boot_id: int
+    regions: tuple[RegionUse, ...]
+    link: dict[
+        str, int
+    ]  # rx_frames, rx_errors, rx_overruns, tx_frames, tx_dropped_events, retransmits
+    temperature_celsius: dict[str, float] | None
+    temperature_emulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOffset:
+    """host_monotonic_s = device_us / 1e6 + offset_s, within error_s."""
+
+    offset_s: float
+    error_s: float
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
+    """Raised by run() and load() when `should_stop` said so and the board was left clean."""
+
+
+class Board(Protocol):
+    """One open link to one board. Not thread-safe: one caller at a time."""
+
+    hello: Hello
+
+    def load(
+        self,
+        model_path: Path,
+        sha256: str,
+        *,
+        n_ctx: int,
+        kv_type: KvType,
+        epoch: int,
+        on_progress: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
+        """Get the model onto the board unless it is there, and make it ready to run."""
+        ...
+
+    def run(
+        self,
+        prompt_tokens: Sequence[int],
+        n_gen: int,
+        *,
+        epoch: int,
+        on_token: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> RunReport:
+        """Prefill, decode greedily, and read the measurement back. on_token(index, token id)."""
+        ...
+
+    def score(
+        self, tokens: Sequence[int], *, epoch: int, should_stop: Callable[[], bool]
+    ) -> ScoreReport:
+        """Log-likelihood and top-1 of each token given those before it."""
+        ...
+
+    def stats(self) -> BoardStats: ...
+
+    def clock(self) -> ClockOffset:
+        """Measure where the board's clock stands against the host's monotonic clock."""
+        ...
+
+    def cancel(self, epoch: int) -> bool: ...
+
+    def reset(self) -> None:
+        """Restart the board and wait until it says HELLO again."""
+        ...
+
+    def close(self) -> None: ...
