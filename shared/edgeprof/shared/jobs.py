@@ -7,13 +7,13 @@ carried out (the board worker), because Redis is a place other programs can writ
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeprof.shared.errors import FaultClass
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 MAX_PROMPT_TOKENS = 4096
 MAX_GENERATED_TOKENS = 4096
