@@ -1,0 +1,34 @@
+/* Matrix-vector products over GGUF blocks, in place, and the vector operations around them.
+ *
+ * kernels.c holds what is the same everywhere; the inner loops of the quantised types are in
+ * kernels_generic.c (plain C a compiler vectorises) and kernels_dsp.c (Cortex-M4/M7/M33: SMLAD).
+ * Both give the same bits: integer sums are exact, and the float order around them is fixed. */
+#ifndef TLEP_KERNELS_H
+#define TLEP_KERNELS_H
+
+#include <stdint.h>
+
+/* The input vector of matrix-vector products: F32, and its quantised form for blocks of `block` elements.
+ * Quantised once and used for every matrix that shares the input (q, k and v; gate and up). */
+typedef struct {
+    const float *x;  /* (n) what the products read; set by tlep_act_set */
+    uint32_t n;
+    uint32_t block;  /* 32 or 256: the block size q, scale and sum are valid for; 0: none yet */
+    int16_t *q;      /* (n) -127..127, in the order the port's kernels want */
+    float *scale;    /* (n / block) x ≈ scale · q */
+    int32_t *sum;    /* (n / block) sum of q */
+} tlep_act;
+
+/* Announce the next input vector. */
+void tlep_act_set(tlep_act *a, const float *x, uint32_t n);
+
+/* y[r] = row r of w · x, for `rows` rows of type `type` (tlep_type) and length a->n. */
+void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_act *a);
+
+/* y = row of `n` weights of type `type` as F32 (the embedding look-up). */
+void tlep_dequantize_row(float *y, const uint8_t *w, uint32_t type, uint32_t n);
+
+/* Dot product in the canonical order (docs/arithmetic.md, section 2). */
+float tlep_dot(const float *a, const float *b, uint32_t n);
+
+#endif
