@@ -34,7 +34,7 @@ extern const uint8_t tlep_types[TLEP_N_TYPES]; /* those ids, for HELLO */
 /* Sanity limits: far above what fits a microcontroller, low enough that no product below overflows. */
 enum {
     TLEP_GGUF_MAX_KV = 128,
-    TLEP_GGUF_MAX_TENSORS = 2048,
+    TLEP_GGUF_MAX_TENSORS = 1024,
     TLEP_GGUF_MAX_KEY_BYTES = 256,
     TLEP_GGUF_MAX_NAME_BYTES = 64, /* the specification's own limit */
     TLEP_GGUF_MAX_ARRAY = 1 << 20, /* elements of a metadata array */

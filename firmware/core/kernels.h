@@ -8,15 +8,20 @@
 
 #include <stdint.h>
 
+/* Which of the two is built. TLEP_KERNELS_GENERIC forces plain C, for comparing them on one chip. */
+#if 0 && defined(__ARM_FEATURE_DSP) && !defined(TLEP_KERNELS_GENERIC)
+#define TLEP_KERNELS_DSP 1
+#endif
+
 /* The input vector of matrix-vector products: F32, and its quantised form for blocks of `block` elements.
  * Quantised once and used for every matrix that shares the input (q, k and v; gate and up). */
 typedef struct {
-    const float *x;  /* (n) what the products read; set by tlep_act_set */
+    const float *x; /* (n) set by tlep_act_set */
     uint32_t n;
-    uint32_t block;  /* 32 or 256: the block size q, scale and sum are valid for; 0: none yet */
-    int16_t *q;      /* (n) -127..127, in the order the port's kernels want */
-    float *scale;    /* (n / block) x ≈ scale · q */
-    int32_t *sum;    /* (n / block) sum of q */
+    uint32_t block; /* 32 or 256: the block size q, scale and sum are valid for; 0: none yet */
+    int16_t *q;     /* (n) -127..127, in the order the port's kernels want */
+    float *scale;   /* (n / block) x ≈ scale · q */
+    int32_t *sum;   /* (n / block) sum of q */
 } tlep_act;
 
 /* Announce the next input vector. */
@@ -30,5 +35,13 @@ void tlep_dequantize_row(float *y, const uint8_t *w, uint32_t type, uint32_t n);
 
 /* Dot product in the canonical order (docs/arithmetic.md, section 2). */
 float tlep_dot(const float *a, const float *b, uint32_t n);
+
+/* Sum in the same order. */
+float tlep_sum(const float *a, uint32_t n);
+
+/* The port's kernels: one type each, over blocks of a->q. */
+void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);
+void tlep_matvec_q4_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);
+void tlep_matvec_tq2_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);
 
 #endif
