@@ -304,7 +304,7 @@ static int take_info(cursor *c, tlep_tensor *t, uint64_t *offset, uint64_t *elem
 bool tlep_gguf_tensor(const tlep_gguf *g, const char *name, tlep_tensor *t)
 {
     cursor c = {g->data, g->size, g->infos_at, true};
-    uint64_t offset;
+    uint64_t offset = 0;
     uint64_t elements;
     tlep_error ignored;
     for (uint32_t i = 0; i < g->n_tensors; i++) {
