@@ -9,7 +9,9 @@
 
 #include "fmath.h"
 
-#if defined(__ARM_FP) && (__ARM_FP & 2) && defined(__ARM_32BIT_STATE)
+/* Every FPU of a Cortex-M (FPv4-SP, FPv5) has the conversion, though GCC's __ARM_FP shows half precision only
+ * beside double. */
+#if defined(__ARM_FP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 #define TLEP_FP16_HARDWARE 1
 #endif
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* Which of the two is built. TLEP_KERNELS_GENERIC forces plain C, for comparing them on one chip. */
-#if 0 && defined(__ARM_FEATURE_DSP) && !defined(TLEP_KERNELS_GENERIC)
+#if defined(__ARM_FEATURE_DSP) && !defined(TLEP_KERNELS_GENERIC)
 #define TLEP_KERNELS_DSP 1
 #endif
 
