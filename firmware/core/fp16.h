@@ -24,10 +24,8 @@ static inline float tlep_f16_to_f32(uint16_t h)
     return f;
 #else
     /* Exponent and mantissa in place, then 2^112 corrects the bias; that also normalises denormals. */
-    uint32_t magnitude = (h & 0x7FFFu) << 13;
-    uint32_t bits = (h & 0x7C00u) == 0x7C00u
-                        ? magnitude | 0x7F800000u /* infinity or NaN */
-                        : tlep_float_bits(tlep_bits_float(magnitude) * 0x1p112f);
+    uint32_t bits = tlep_float_bits(tlep_bits_float((h & 0x7FFFu) << 13) * 0x1p112f);
+    bits |= (h & 0x7C00u) == 0x7C00u ? 0x7F800000u : 0u; /* infinity or NaN */
     return tlep_bits_float(bits | (uint32_t)(h & 0x8000u) << 16);
 #endif
 }

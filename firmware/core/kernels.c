@@ -1,63 +1,87 @@
 #include "kernels.h"
 
+#include <stddef.h>
+
 #include "fmath.h"
 #include "fp16.h"
 #include "gguf.h"
 
 /* ---- Float reductions: eight strided partial sums, then a fixed tree -------------------------------- */
 
-/* Eight, so that SIMD units of 4 or 8 lanes and pipelined scalar FPUs are all kept busy without
- * -ffast-math: the order is the same wherever it runs. */
-enum { LANES = 8 };
-
-static inline float fold(const float s[LANES])
-{
-    float a = (s[0] + s[4]) + (s[2] + s[6]);
-    float b = (s[1] + s[5]) + (s[3] + s[7]);
-    return a + b;
-}
+/* Eight, so that SIMD units of 4 or 8 lanes and pipelined scalar FPUs are all kept busy without -ffast-math:
+ * the order is the same wherever it runs. Named variables instead of an array, which GCC would keep in memory. */
+#define LANES 8
+#define EACH_LANE(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define DECLARE(j) float s##j = 0.0f;
+#define FOLD(s) (((s##0 + s##4) + (s##2 + s##6)) + ((s##1 + s##5) + (s##3 + s##7)))
 
 float tlep_dot(const float *a, const float *b, uint32_t n)
 {
-    float s[LANES] = {0};
-    uint32_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (uint32_t j = 0; j < LANES; j++) {
-            s[j] += a[i + j] * b[i + j];
-        }
+    EACH_LANE(DECLARE)
+    for (; n >= LANES; n -= LANES, a += LANES, b += LANES) {
+#define MAC(j) s##j += a[j] * b[j];
+        EACH_LANE(MAC)
     }
-    if (i < n) { /* the rest, as if both were padded with zeros */
-        float pad[2 * LANES] = {0};
-        for (uint32_t j = 0; i + j < n; j++) {
-            pad[j] = a[i + j];
-            pad[LANES + j] = b[i + j];
-        }
-        for (uint32_t j = 0; j < LANES; j++) {
-            s[j] += pad[j] * pad[LANES + j];
-        }
+#define LAST_MAC(j) s##j += (j) < n ? a[j] * b[j] : 0.0f;
+    if (n) {
+        EACH_LANE(LAST_MAC)
     }
-    return fold(s);
+    return FOLD(s);
 }
 
 float tlep_sum(const float *a, uint32_t n)
 {
-    float s[LANES] = {0};
-    uint32_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (uint32_t j = 0; j < LANES; j++) {
-            s[j] += a[i + j];
-        }
+    EACH_LANE(DECLARE)
+    for (; n >= LANES; n -= LANES, a += LANES) {
+#define ADD(j) s##j += a[j];
+        EACH_LANE(ADD)
     }
-    for (uint32_t j = 0; i + j < n; j++) {
-        s[j] += a[i + j];
+#define LAST_ADD(j) s##j += (j) < n ? a[j] : 0.0f;
+    if (n) {
+        EACH_LANE(LAST_ADD)
     }
-    return fold(s);
+    return FOLD(s);
+}
+
+static float dot_f16(const uint16_t *a, const float *b, uint32_t n)
+{
+    EACH_LANE(DECLARE)
+    for (; n >= LANES; n -= LANES, a += LANES, b += LANES) {
+#define MAC_F16(j) s##j += tlep_f16_to_f32(a[j]) * b[j];
+        EACH_LANE(MAC_F16)
+    }
+#define LAST_MAC_F16(j) s##j += (j) < n ? tlep_f16_to_f32(a[j]) * b[j] : 0.0f;
+    if (n) {
+        EACH_LANE(LAST_MAC_F16)
+    }
+    return FOLD(s);
+}
+
+/* y[0], y[1] = two rows times b: the pair shares each load of b. */
+static void dot_pair(float *y, const float *a, const float *c, const float *b, uint32_t n)
+{
+#define DECLARE_PAIR(j) float s##j = 0.0f, t##j = 0.0f;
+    EACH_LANE(DECLARE_PAIR)
+    for (; n >= LANES; n -= LANES, a += LANES, b += LANES, c += LANES) {
+#define MAC_PAIR(j) s##j += a[j] * b[j], t##j += c[j] * b[j];
+        EACH_LANE(MAC_PAIR)
+    }
+#define LAST_MAC_PAIR(j) s##j += (j) < n ? a[j] * b[j] : 0.0f, t##j += (j) < n ? c[j] * b[j] : 0.0f;
+    if (n) {
+        EACH_LANE(LAST_MAC_PAIR)
+    }
+    y[0] = FOLD(s);
+    y[1] = FOLD(t);
 }
 
 static void matvec_f32(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
 {
     const float *row = (const float *)(const void *)w;
-    for (uint32_t r = 0; r < rows; r++, row += a->n) {
+    uint32_t r = 0;
+    for (; r + 2 <= rows; r += 2, row += 2 * (size_t)a->n) {
+        dot_pair(y + r, row, row + a->n, a->x, a->n);
+    }
+    if (r < rows) {
         y[r] = tlep_dot(row, a->x, a->n);
     }
 }
@@ -66,17 +90,7 @@ static void matvec_f16(float *y, const uint8_t *w, uint32_t rows, const tlep_act
 {
     const uint16_t *row = (const uint16_t *)(const void *)w;
     for (uint32_t r = 0; r < rows; r++, row += a->n) {
-        float s[LANES] = {0};
-        uint32_t i = 0;
-        for (; i + LANES <= a->n; i += LANES) {
-            for (uint32_t j = 0; j < LANES; j++) {
-                s[j] += tlep_f16_to_f32(row[i + j]) * a->x[i + j];
-            }
-        }
-        for (uint32_t j = 0; i + j < a->n; j++) {
-            s[j] += tlep_f16_to_f32(row[i + j]) * a->x[i + j];
-        }
-        y[r] = fold(s);
+        y[r] = dot_f16(row, a->x, a->n);
     }
 }
 
