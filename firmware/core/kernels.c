@@ -6,94 +6,6 @@
 #include "fp16.h"
 #include "gguf.h"
 
-/* ---- Float reductions: eight strided partial sums, then a fixed tree -------------------------------- */
-
-/* Eight, so that SIMD units of 4 or 8 lanes and pipelined scalar FPUs are all kept busy without -ffast-math:
- * the order is the same wherever it runs. Named variables instead of an array, which GCC would keep in memory. */
-#define LANES 8
-#define EACH_LANE(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
-#define DECLARE(j) float s##j = 0.0f;
-#define FOLD(s) (((s##0 + s##4) + (s##2 + s##6)) + ((s##1 + s##5) + (s##3 + s##7)))
-
-float tlep_dot(const float *a, const float *b, uint32_t n)
-{
-    EACH_LANE(DECLARE)
-    for (; n >= LANES; n -= LANES, a += LANES, b += LANES) {
-#define MAC(j) s##j += a[j] * b[j];
-        EACH_LANE(MAC)
-    }
-#define LAST_MAC(j) s##j += (j) < n ? a[j] * b[j] : 0.0f;
-    if (n) {
-        EACH_LANE(LAST_MAC)
-    }
-    return FOLD(s);
-}
-
-float tlep_sum(const float *a, uint32_t n)
-{
-    EACH_LANE(DECLARE)
-    for (; n >= LANES; n -= LANES, a += LANES) {
-#define ADD(j) s##j += a[j];
-        EACH_LANE(ADD)
-    }
-#define LAST_ADD(j) s##j += (j) < n ? a[j] : 0.0f;
-    if (n) {
-        EACH_LANE(LAST_ADD)
-    }
-    return FOLD(s);
-}
-
-static float dot_f16(const uint16_t *a, const float *b, uint32_t n)
-{
-    EACH_LANE(DECLARE)
-    for (; n >= LANES; n -= LANES, a += LANES, b += LANES) {
-#define MAC_F16(j) s##j += tlep_f16_to_f32(a[j]) * b[j];
-        EACH_LANE(MAC_F16)
-    }
-#define LAST_MAC_F16(j) s##j += (j) < n ? tlep_f16_to_f32(a[j]) * b[j] : 0.0f;
-    if (n) {
-        EACH_LANE(LAST_MAC_F16)
-    }
-    return FOLD(s);
-}
-
-/* y[0], y[1] = two rows times b: the pair shares each load of b. */
-static void dot_pair(float *y, const float *a, const float *c, const float *b, uint32_t n)
-{
-#define DECLARE_PAIR(j) float s##j = 0.0f, t##j = 0.0f;
-    EACH_LANE(DECLARE_PAIR)
-    for (; n >= LANES; n -= LANES, a += LANES, b += LANES, c += LANES) {
-#define MAC_PAIR(j) s##j += a[j] * b[j], t##j += c[j] * b[j];
-        EACH_LANE(MAC_PAIR)
-    }
-#define LAST_MAC_PAIR(j) s##j += (j) < n ? a[j] * b[j] : 0.0f, t##j += (j) < n ? c[j] * b[j] : 0.0f;
-    if (n) {
-        EACH_LANE(LAST_MAC_PAIR)
-    }
-    y[0] = FOLD(s);
-    y[1] = FOLD(t);
-}
-
-static void matvec_f32(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
-{
-    const float *row = (const float *)(const void *)w;
-    uint32_t r = 0;
-    for (; r + 2 <= rows; r += 2, row += 2 * (size_t)a->n) {
-        dot_pair(y + r, row, row + a->n, a->x, a->n);
-    }
-    if (r < rows) {
-        y[r] = tlep_dot(row, a->x, a->n);
-    }
-}
-
-static void matvec_f16(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
-{
-    const uint16_t *row = (const uint16_t *)(const void *)w;
-    for (uint32_t r = 0; r < rows; r++, row += a->n) {
-        y[r] = dot_f16(row, a->x, a->n);
-    }
-}
-
 /* ---- Quantising the input --------------------------------------------------------------------------- */
 
 /* Blocks whose largest magnitude is under 2^-100 count as zero, so that 127 / largest stays finite. */
@@ -164,8 +76,8 @@ void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_
         quantize_act(a, block);
     }
     switch (type) {
-    case TLEP_TYPE_F32: matvec_f32(y, w, rows, a); break;
-    case TLEP_TYPE_F16: matvec_f16(y, w, rows, a); break;
+    case TLEP_TYPE_F32: tlep_matvec_f32(y, w, rows, a); break;
+    case TLEP_TYPE_F16: tlep_matvec_f16(y, w, rows, a); break;
     case TLEP_TYPE_Q4_0: tlep_matvec_q4_0(y, w, rows, a); break;
     case TLEP_TYPE_Q8_0: tlep_matvec_q8_0(y, w, rows, a); break;
     case TLEP_TYPE_TQ2_0: tlep_matvec_tq2_0(y, w, rows, a); break;

@@ -1,8 +1,8 @@
 /* Matrix-vector products over GGUF blocks, in place, and the vector operations around them.
  *
- * kernels.c holds what is the same everywhere; the inner loops of the quantised types are in
- * kernels_generic.c (plain C a compiler vectorises) and kernels_dsp.c (Cortex-M4/M7/M33: SMLAD).
- * Both give the same bits: integer sums are exact, and the float order around them is fixed. */
+ * kernels.c quantises the input and dispatches; kernels_float.c has the float reductions; the quantised
+ * types are in kernels_generic.c (plain C) and kernels_dsp.c (Cortex-M4/M7/M33: SMLAD). Every form gives the same
+ * bits: integer sums are exact, and the float order around them is fixed. */
 #ifndef TLEP_KERNELS_H
 #define TLEP_KERNELS_H
 
@@ -39,7 +39,9 @@ float tlep_dot(const float *a, const float *b, uint32_t n);
 /* Sum in the same order. */
 float tlep_sum(const float *a, uint32_t n);
 
-/* The port's kernels: one type each, over blocks of a->q. */
+/* One type each: the float ones over a->x, the quantised over blocks of a->q. */
+void tlep_matvec_f32(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);
+void tlep_matvec_f16(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);
 void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);
 void tlep_matvec_q4_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);
 void tlep_matvec_tq2_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);
