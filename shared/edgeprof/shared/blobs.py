@@ -1,0 +1,108 @@
+"""Model files by SHA-256: into Redis once at submit, out of it once per host."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from redis import Redis
+
+from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.shared.jobs import ModelRef
+from edgeprof.shared.store.script import Script
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file without holding it in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class BlobStore:
+    """Content-addressed files in Redis, with a time to live that every use refreshes."""
+
+    def __init__(self, script: Script, limit_bytes: int) -> None:
+        self._script = script
+        self._limit_bytes = limit_bytes
+
+    def put(self, path: Path, sha256: str, keep_s: float) -> bool:
+        """Upload unless it is there, and keep it at least keep_s from now. True: bytes moved."""
+        size = path.stat().st_size
+        if size > self._limit_bytes:
+            raise UsageError(
+                f"{path.name} has {size:,} bytes, more than the {self._limit_bytes:,} that travel"
+                " through Redis",
+                hint="raise EDGEPROF_BLOB_LIMIT_BYTES here and give Redis the memory",
+            )
+        key = self._key(sha256)
+
+        def upload(redis: Redis) -> bool:
+            left_s = redis.ttl(key)  # -2: not there
+            if left_s == -2:
+                redis.set(key, path.read_bytes(), ex=int(keep_s))
+                return True
+            if left_s < keep_s:
+                redis.expire(key, int(keep_s))
+            return False
+
+        return self._script.guarded(upload)
+
+    def get(self, sha256: str) -> bytes | None:
+        """Return the bytes, or None when nobody uploaded them or their time ran out."""
+        content = self._script.guarded(lambda redis: redis.get(self._key(sha256)))
+        assert content is None or isinstance(content, bytes)  # the client does not decode
+        return content
+
+    def _key(self, sha256: str) -> str:
+        return self._script.key(f"blob:{sha256}")
+
+
+class ModelCache:
+    """Model files on this host, shared by all its board workers."""
+
+    def __init__(self, folder: Path, blobs: BlobStore) -> None:
+        self._folder = folder / "models"
+        self._blobs = blobs
+
+    def fetch(self, model: ModelRef) -> Path:
+        """Return a local file with exactly the model's bytes. Raises HostFault.
+
+        The hash is taken again at every use: a cache that rots would make wrong measurements.
+        """
+        path = self._folder / f"{model.sha256}.gguf"
+        with contextlib.suppress(FileNotFoundError):
+            if sha256_of(path) == model.sha256:
+                return path
+        content = self._blobs.get(model.sha256)
+        if content is None:
+            raise HostFault(
+                f"the file of model {model.name} ({model.sha256[:12]}) is not in the store",
+                code="blob_missing",
+                hint="submit the job again; the file travels with it",
+            )
+        if hashlib.sha256(content).hexdigest() != model.sha256:
+            raise HostFault(f"the file of model {model.name} arrived damaged", code="blob_damaged")
+        try:
+            self._write(path, content)
+        except OSError as error:
+            raise HostFault(
+                f"cannot keep model {model.name} in {self._folder}: {error.strerror}",
+                code="cache_write",
+                hint="free space there, or set EDGEPROF_CACHE_DIR",
+            ) from error
+        return path
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write whole or not at all; two workers fetching the same file do not meet."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(dir=self._folder, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            Path(part).replace(path)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise

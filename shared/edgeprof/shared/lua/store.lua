@@ -1,0 +1,377 @@
+-- The job store: every change of a job or a board is one call of this script, so it happens whole or
+-- not at all, on Redis' clock, and leaves a line in the job's history that says who and why.
+--
+-- Keys ($p is the store's prefix, "edgeprof:" unless told otherwise)
+--
+-- $p job:$id            hash    one job:
+--                               spec (JSON, never changes), state, reason, queue, platform (when that is
+--                               the target), max_attempts, created_s, started_s, finished_s, epoch, owner,
+--                               device, host, domain, cancel ("actor\nreason" once asked), avoid,
+--                               avoid_until_s, traceparent, result (JSON)
+-- $p job:$id:attempts   list    JSON, one a try; the last is open (no ended_s) while the job runs
+-- $p job:$id:history    list    JSON, one a transition: {s, from, to, actor, reason}
+-- $p job:$id:events     stream  what a watcher sees: transitions and progress, capped
+-- $p jobs               zset    every job -> created_s
+-- $p jobs:$state        zset    the jobs in that state -> created_s
+-- $p queues             set     queues that have had ready jobs
+-- $p ready:$queue       zset    the queued jobs of a queue -> when their bell was last rung
+-- $p deadlines          zset    the queued jobs -> when they expire
+-- $p leases             zset    the running jobs -> when their lease runs out
+-- $p holding            hash    board -> the running job that holds it
+-- $p epoch              string  fencing tokens: ONE counter for the lab, so that a board too sees them grow
+-- $p dead               zset    jobs given up after their last attempt -> when
+-- $p unarchived         zset    finished jobs no archive holds yet -> finished_s
+-- $p prunable           zset    archived jobs -> when they may be forgotten
+-- $p boards             hash    board -> BoardInfo (JSON), as last announced
+-- $p boards:owner       hash    board -> {owner, host, pid, domain, uid} (JSON)
+-- $p boards:uid         hash    uid of the silicon -> board
+-- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
+-- $p blob:$sha256       string  a model file                                        (blobs.py)
+-- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
+--
+-- "domain" names a set of processes that share one folder of board locks (workers/claims.py).
+
+local P = KEYS[1]
+local time = redis.call('TIME')
+local now_s = time[1] .. '.' .. string.format('%06d', time[2])
+local now = tonumber(now_s)
+
+local EVENTS_KEPT = 512
+local AVOID_S = 20
+
+local function job_key(id) return P .. 'job:' .. id end
+local function get(id, field) return redis.call('HGET', job_key(id), field) end
+local function at(s) return string.format('%.6f', s) end
+
+local function remember(id, from, to, actor, reason)
+  redis.call('RPUSH', job_key(id) .. ':history',
+    cjson.encode({s = now, from = from or '', to = to, actor = actor, reason = reason}))
+end
+
+local function transition(id, from, to, actor, reason)
+  local created = redis.call('ZSCORE', P .. 'jobs', id)
+  redis.call('HSET', job_key(id), 'state', to, 'reason', reason)
+  redis.call('ZREM', P .. 'jobs:' .. from, id)
+  redis.call('ZADD', P .. 'jobs:' .. to, created, id)
+  remember(id, from, to, actor, reason)
+  redis.call('XADD', job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*',
+    'kind', 'state', 'state', to, 'reason', reason)
+end
+
+local function leave_queue(id)
+  redis.call('ZREM', P .. 'ready:' .. get(id, 'queue'), id)
+  redis.call('ZREM', P .. 'deadlines', id)
+end
+
+local function enter_queue(id, rung)
+  local queue = get(id, 'queue')
+  redis.call('SADD', P .. 'queues', queue)
+  redis.call('ZADD', P .. 'ready:' .. queue, rung, id)
+  redis.call('ZADD', P .. 'deadlines', get(id, 'deadline_s'), id)
+end
+
+local function terminate(id, from, to, actor, reason)
+  redis.call('HSET', job_key(id), 'finished_s', now_s)
+  redis.call('ZADD', P .. 'unarchived', now_s, id)
+  transition(id, from, to, actor, reason)
+end
+
+local function close_attempt(id, fault_class, code, reason)
+  local key = job_key(id) .. ':attempts'
+  local attempt = cjson.decode(redis.call('LINDEX', key, -1))
+  attempt.ended_s = now
+  if fault_class ~= '' then
+    attempt.fault_class, attempt.code, attempt.reason = fault_class, code, reason
+  end
+  redis.call('LSET', key, -1, cjson.encode(attempt))
+end
+
+local function release(id)
+  local device = get(id, 'device')
+  if redis.call('HGET', P .. 'holding', device) == id then
+    redis.call('HDEL', P .. 'holding', device)
+  end
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('HDEL', job_key(id), 'owner')
+end
+
+-- A running attempt failed. Another one, unless it was cancelled, is nobody's fault but the job's, or was
+-- the last. No bell is rung here: `unheard` hands the job to the custodian within its interval.
+local function attempt_failed(id, fault_class, code, reason, retryable, actor)
+  close_attempt(id, fault_class, code, reason)
+  release(id)
+  local cancel = get(id, 'cancel')
+  if cancel then
+    local by, why = cancel:match('^(.-)\n(.*)$')
+    terminate(id, 'running', 'cancelled', by, why)
+    return 'cancelled'
+  end
+  local tries = redis.call('LLEN', job_key(id) .. ':attempts')
+  local most = tonumber(get(id, 'max_attempts'))
+  if retryable and tries < most then
+    redis.call('HSET', job_key(id), 'avoid', get(id, 'device'), 'avoid_until_s', at(now + AVOID_S))
+    -- Its time in the queue starts again: a job is not late because its board died.
+    redis.call('HSET', job_key(id), 'deadline_s', at(now + tonumber(get(id, 'queue_timeout_s'))))
+    transition(id, 'running', 'queued', actor, 'attempt ' .. tries .. ' of ' .. most .. ': ' .. reason)
+    enter_queue(id, 0)
+    return 'queued'
+  end
+  if retryable then
+    redis.call('ZADD', P .. 'dead', now_s, id)
+    reason = 'gave up after ' .. tries .. ' attempts: ' .. reason
+  end
+  terminate(id, 'running', 'failed', actor, reason)
+  return 'failed'
+end
+
+-- Whether another live board of the platform could take the job instead.
+local function another_board(platform, device)
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf')) do
+    if other ~= device then
+      local info = cjson.decode(redis.call('HGET', P .. 'boards', other))
+      if info.platform == platform and (info.state == 'online' or info.state == 'busy') then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- Whether the writer still holds the job: the fence before every write of an attempt.
+local function holds(id, epoch)
+  return get(id, 'state') == 'running' and get(id, 'epoch') == epoch
+end
+
+local commands = {}
+
+-- submit(actor, then for each job: id, spec, queue, platform, queue_timeout_s, max_attempts, traceparent).
+-- The caller rings right after; `ready` says "rung now", and a bell that never came is found by its age.
+function commands.submit(actor, ...)
+  local args = {...}
+  for i = 1, #args, 7 do
+    local id, spec, queue, platform = args[i], args[i + 1], args[i + 2], args[i + 3]
+    local wait, most, traceparent = args[i + 4], args[i + 5], args[i + 6]
+    local key = job_key(id)
+    if redis.call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
+      redis.call('HSET', key, 'spec', spec, 'state', 'queued', 'reason', 'submitted', 'queue', queue,
+        'platform', platform, 'queue_timeout_s', wait, 'max_attempts', most, 'created_s', now_s,
+        'deadline_s', at(now + tonumber(wait)), 'epoch', '0', 'traceparent', traceparent)
+      redis.call('ZADD', P .. 'jobs', now_s, id)
+      redis.call('ZADD', P .. 'jobs:queued', now_s, id)
+      remember(id, nil, 'queued', actor, 'submitted')
+      enter_queue(id, now_s)
+    end
+  end
+  return #args / 7
+end
+
+-- claim(id, owner, device, platform, host, domain, lease_s): {'granted', epoch, attempt, spec, traceparent},
+-- or {why not}. Idempotent: the same owner asking again is granted the same epoch.
+function commands.claim(id, owner, device, platform, host, domain, lease_s)
+  local state = get(id, 'state')
+  if state == 'running' and get(id, 'owner') == owner then
+    return {'granted', get(id, 'epoch'), redis.call('LLEN', job_key(id) .. ':attempts'),
+      get(id, 'spec'), get(id, 'traceparent')}
+  end
+  if state ~= 'queued' then return {'gone'} end
+  local queue = get(id, 'queue')
+  if queue ~= 'board.' .. device and queue ~= 'platform.' .. platform then return {'not for this board'} end
+  if tonumber(get(id, 'deadline_s')) <= now then return {'late'} end
+  local held = redis.call('HGET', P .. 'holding', device)
+  if held and tonumber(redis.call('ZSCORE', P .. 'leases', held) or 0) > now then return {'busy'} end
+  if get(id, 'avoid') == device and queue ~= 'board.' .. device
+      and tonumber(get(id, 'avoid_until_s')) > now and another_board(platform, device) then
+    return {'better elsewhere'}
+  end
+  local epoch = tostring(redis.call('INCR', P .. 'epoch'))
+  leave_queue(id)
+  redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
+  redis.call('HSET', P .. 'holding', device, id)
+  redis.call('HSET', job_key(id), 'epoch', epoch, 'owner', owner, 'device', device, 'host', host,
+    'domain', domain)
+  redis.call('HSETNX', job_key(id), 'started_s', now_s)
+  local attempt = redis.call('LLEN', job_key(id) .. ':attempts') + 1
+  redis.call('RPUSH', job_key(id) .. ':attempts', cjson.encode({number = attempt, epoch = tonumber(epoch),
+    device_id = device, host = host, started_s = now}))
+  transition(id, 'queued', 'running', owner, 'attempt ' .. attempt .. ' on ' .. device)
+  return {'granted', epoch, attempt, get(id, 'spec'), get(id, 'traceparent')}
+end
+
+-- renew(id, epoch, lease_s): 'ok', 'cancel', or 'stale' when the lease is somebody else's by now. A lease
+-- that ran out but was not taken yet is renewed: nobody else has started.
+function commands.renew(id, epoch, lease_s)
+  if not holds(id, epoch) then return 'stale' end
+  redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
+  return get(id, 'cancel') and 'cancel' or 'ok'
+end
+
+-- progress(id, epoch, field, value, ...)
+function commands.progress(id, epoch, ...)
+  if not holds(id, epoch) then return 'stale' end
+  redis.call('XADD', job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'progress', ...)
+  return 'ok'
+end
+
+-- succeed(id, epoch, result): the state afterwards, or 'stale'. Repeating it changes nothing.
+function commands.succeed(id, epoch, result)
+  if not holds(id, epoch) then
+    local again = get(id, 'state') == 'succeeded' and get(id, 'epoch') == epoch
+    return again and 'succeeded' or 'stale'
+  end
+  local owner = get(id, 'owner')
+  close_attempt(id, '', '', '')
+  release(id)
+  redis.call('HSET', job_key(id), 'result', result)
+  terminate(id, 'running', 'succeeded', owner, 'measured')
+  return 'succeeded'
+end
+
+-- fail(id, epoch, fault_class, code, reason, retryable): the state afterwards, or 'stale'.
+function commands.fail(id, epoch, fault_class, code, reason, retryable)
+  if not holds(id, epoch) then return 'stale' end
+  return attempt_failed(id, fault_class, code, reason, retryable == '1', get(id, 'owner'))
+end
+
+-- cancel(id, actor, reason): the state afterwards; a running job stays running until its worker hears.
+function commands.cancel(id, actor, reason)
+  local state = get(id, 'state')
+  if state == 'queued' then
+    leave_queue(id)
+    terminate(id, 'queued', 'cancelled', actor, reason)
+    return 'cancelled'
+  end
+  if state == 'running' then
+    if redis.call('HSETNX', job_key(id), 'cancel', actor .. '\n' .. reason) == 1 then
+      remember(id, 'running', 'running', actor, 'cancel asked: ' .. reason)
+    end
+  end
+  return state
+end
+
+-- expire_leases(actor, limit): {id, device, state afterwards, ...} of jobs whose worker went silent.
+function commands.expire_leases(actor, limit)
+  local reply = {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)) do
+    local device, host = get(id, 'device'), get(id, 'host')
+    local after = attempt_failed(id, 'host', 'lease_expired',
+      'the worker of ' .. device .. ' on ' .. host .. ' went silent', true, actor)
+    for _, v in ipairs({id, device, after}) do table.insert(reply, v) end
+  end
+  return reply
+end
+
+-- abandon(actor, device, domain): the new worker of a board, which holds the board's lock, tells that the
+-- one before is dead; its job need not wait for the lease. Only within one lock domain is that certain.
+function commands.abandon(actor, device, domain)
+  local id = redis.call('HGET', P .. 'holding', device)
+  if not id or get(id, 'state') ~= 'running' or get(id, 'domain') ~= domain then return '' end
+  attempt_failed(id, 'host', 'worker_died', 'the worker of ' .. device .. ' died', true, actor)
+  return id
+end
+
+-- expire_queued(actor, limit): ids of jobs that waited past their deadline.
+function commands.expire_queued(actor, limit)
+  local ids = redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now_s, 'LIMIT', 0, limit)
+  for _, id in ipairs(ids) do
+    leave_queue(id)
+    terminate(id, 'queued', 'expired', actor,
+      'no board took it within ' .. get(id, 'queue_timeout_s') .. ' s')
+  end
+  return ids
+end
+
+-- unheard(grace_s, limit, key prefix of the transport, separator, last priority): {id, queue, traceparent,
+-- ...} of bells to ring again. Only where the transport holds fewer bells than there are ready jobs, or
+-- re-rung bells would pile up behind a busy board; the longest unrung first, so that each has its turn.
+function commands.unheard(grace_s, limit, prefix, separator, last)
+  local reply, room = {}, tonumber(limit)
+  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+    local ready = P .. 'ready:' .. queue
+    local missing = redis.call('ZCARD', ready)
+    if missing == 0 then
+      redis.call('SREM', P .. 'queues', queue)
+    else
+      missing = missing - redis.call('LLEN', prefix .. queue)
+      for step = 1, tonumber(last) do
+        missing = missing - redis.call('LLEN', prefix .. queue .. separator .. step)
+      end
+      missing = math.min(missing, room)
+    end
+    if missing > 0 then
+      local old = at(now - tonumber(grace_s))
+      for _, id in ipairs(redis.call('ZRANGEBYSCORE', ready, '-inf', old, 'LIMIT', 0, missing)) do
+        redis.call('ZADD', ready, now_s, id)
+        room = room - 1
+        for _, v in ipairs({id, queue, get(id, 'traceparent')}) do table.insert(reply, v) end
+      end
+    end
+  end
+  return reply
+end
+
+-- archived(ttl_s, id...): an archive holds these for good; Redis may forget them later.
+function commands.archived(ttl_s, ...)
+  for _, id in ipairs({...}) do
+    if redis.call('ZREM', P .. 'unarchived', id) == 1 then
+      redis.call('ZADD', P .. 'prunable', at(now + tonumber(ttl_s)), id)
+    end
+  end
+  return 'ok'
+end
+
+-- prune(limit): forget archived jobs whose time has come; returns how many.
+function commands.prune(limit)
+  local ids = redis.call('ZRANGEBYSCORE', P .. 'prunable', '-inf', now_s, 'LIMIT', 0, limit)
+  for _, id in ipairs(ids) do
+    local key = job_key(id)
+    redis.call('ZREM', P .. 'jobs:' .. get(id, 'state'), id)
+    redis.call('ZREM', P .. 'jobs', id)
+    redis.call('ZREM', P .. 'dead', id)
+    redis.call('ZREM', P .. 'prunable', id)
+    redis.call('DEL', key, key .. ':attempts', key .. ':history', key .. ':events')
+  end
+  return #ids
+end
+
+-- announce(device, owner JSON, info JSON, ttl_s): {'ok', seconds since 1970} or {'clash', board, owner JSON of
+-- the other}. A board is one owner's; and a uid is one board's, or two boards.toml name the same silicon.
+-- An owner of the same lock domain replaces the one before: it holds the board's lock, so that one is dead.
+function commands.announce(device, owner, info, ttl_s)
+  local mine = cjson.decode(owner)
+  for _, other in ipairs({device, redis.call('HGET', P .. 'boards:uid', mine.uid) or device}) do
+    if tonumber(redis.call('ZSCORE', P .. 'boards:until', other) or 0) > now then
+      local text = redis.call('HGET', P .. 'boards:owner', other)
+      local theirs = cjson.decode(text)
+      if theirs.owner ~= mine.owner and theirs.domain ~= mine.domain then return {'clash', other, text} end
+    end
+  end
+  redis.call('HSET', P .. 'boards', device, info)
+  redis.call('HSET', P .. 'boards:owner', device, owner)
+  redis.call('HSET', P .. 'boards:uid', mine.uid, device)
+  redis.call('ZADD', P .. 'boards:until', tonumber(ttl_s) > 0 and at(now + tonumber(ttl_s)) or 0, device)
+  return {'ok', now_s}
+end
+
+-- boards(): {now, device, info, until, ...}
+function commands.boards()
+  local reply = {now_s}
+  local all = redis.call('ZRANGE', P .. 'boards:until', 0, -1, 'WITHSCORES')
+  for i = 1, #all, 2 do
+    for _, v in ipairs({all[i], redis.call('HGET', P .. 'boards', all[i]), all[i + 1]}) do
+      table.insert(reply, v)
+    end
+  end
+  return reply
+end
+
+-- forget_board(device): take a board off the list, unless somebody announces it.
+function commands.forget_board(device)
+  if tonumber(redis.call('ZSCORE', P .. 'boards:until', device) or 0) > now then return 0 end
+  local owner = redis.call('HGET', P .. 'boards:owner', device)
+  if owner then redis.call('HDEL', P .. 'boards:uid', cjson.decode(owner).uid) end
+  redis.call('HDEL', P .. 'boards', device)
+  redis.call('HDEL', P .. 'boards:owner', device)
+  return redis.call('ZREM', P .. 'boards:until', device)
+end
+
+return commands[ARGV[1]](unpack(ARGV, 2))

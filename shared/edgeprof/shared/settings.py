@@ -1,0 +1,151 @@
+"""Every setting of the lab: one environment variable each, `EDGEPROF_<NAME>`.
+
+The table in the documentation is made from the descriptions below, so they are the documentation.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated, Self
+
+import platformdirs
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from edgeprof.shared.errors import UsageError
+from edgeprof.shared.jobs import Name
+
+
+def _data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("edgeprof", appauthor=False))
+
+
+def _cache_dir() -> Path:
+    return Path(platformdirs.user_cache_dir("edgeprof", appauthor=False))
+
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Read once at the start of a command and passed on; nothing else reads the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="EDGEPROF_", frozen=True, extra="ignore")
+
+    redis_url: str | None = Field(
+        None,
+        description="Redis that holds the jobs: redis://, rediss:// or unix://."
+        " Unset: an embedded redis-server in the data folder.",
+    )
+    data_dir: Path = Field(
+        default_factory=_data_dir,
+        description="Folder for what must survive: the embedded Redis and the results archive.",
+    )
+    cache_dir: Path = Field(
+        default_factory=_cache_dir,
+        description="Folder for what can be fetched again: model files, by SHA-256.",
+    )
+    archive_url: str | None = Field(
+        None,
+        description="SQLAlchemy URL of the results archive."
+        " Unset: SQLite file results.db in the data folder.",
+    )
+    host: Name = Field(
+        default_factory=lambda: socket.gethostname().split(".")[0] or "localhost",
+        description="Name of this machine in board lists, results and metrics.",
+    )
+    lock_dir: Path = Field(
+        Path("/tmp/edgeprof-locks"),  # noqa: S108 - host-wide by design: all users share the boards
+        description="Host-wide folder of board locks; every agent of a machine must use the same.",
+    )
+    firmware_dir: Path | None = Field(
+        None,
+        description="Folder with built firmware for emulated boards."
+        " Unset: firmware/build of the checkout.",
+    )
+
+    lease_s: Seconds = Field(
+        15.0,
+        description="A board worker that has not renewed its job for so long is taken for dead.",
+    )
+    custodian_interval_s: Seconds = Field(
+        1.0, description="How often the custodian looks for dead workers, lost bells, late jobs."
+    )
+    bell_grace_s: Seconds = Field(
+        2.0, description="How long a rung bell may go unheard before the custodian rings again."
+    )
+    board_ttl_s: Seconds = Field(
+        15.0, description="A board not announced for so long is shown as offline."
+    )
+    probe_interval_s: Seconds = Field(
+        5.0, description="Longest pause between two looks for an absent board."
+    )
+    stop_grace_s: Seconds = Field(
+        10.0,
+        description="How long a stopping agent lets a running job go on before it hands it back.",
+    )
+    store_patience_s: Seconds = Field(
+        60.0, description="How long a waiting client keeps trying to reach Redis."
+    )
+    result_ttl_s: Seconds = Field(
+        7 * 86400.0,
+        description="How long an archived job also stays in Redis; the archive keeps it for good.",
+    )
+    blob_limit_bytes: int = Field(
+        64 * 1024 * 1024, gt=0, description="Largest model file that travels through Redis."
+    )
+    blob_ttl_s: Seconds = Field(
+        2 * 86400.0,
+        description="How long an unused model file stays in Redis, counted from the last deadline"
+        " of a job that needs it.",
+    )
+
+    log_dir: Path | None = Field(
+        None, description="Folder for JSON-lines logs, one file a process. Unset: no log files."
+    )
+    log_level: str = Field(
+        "INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="Lowest level logged: DEBUG, INFO, WARNING or ERROR.",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port of the agent's /metrics (sessions, models); 8000 by convention. 0 or"
+        " unset: off.",
+    )
+    device_metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port of the agent's /metrics (devices); 9100 by convention. 0 or unset: off.",
+    )
+    metrics_bind: str = Field("127.0.0.1", description="Address the metrics ports listen on.")
+    trace_ui: str | None = Field(
+        None,
+        description="Base URL of the trace viewer, to print a link beside a trace id;"
+        " e.g. http://localhost:16686.",
+    )
+
+    @model_validator(mode="after")
+    def _lease_outlives_a_heartbeat(self) -> Self:
+        if self.lease_s < 1:
+            raise ValueError("EDGEPROF_LEASE_S must be at least 1: workers renew by the second")
+        return self
+
+    @property
+    def heartbeat_s(self) -> float:
+        """Pause between two renewals: a third of the lease, but a cancel is heard in a second."""
+        return min(self.lease_s / 3, 1.0)
+
+
+def load_settings() -> Settings:
+    """Read the environment; a bad value is a UsageError that names its variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = "EDGEPROF_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise UsageError(f"{variable.rstrip('_')}: {first['msg']}") from None

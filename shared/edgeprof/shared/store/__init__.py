@@ -1,0 +1,17 @@
+"""The job store: the truth about jobs and boards, in Redis. Keys and meanings: lua/store.lua."""
+
+from edgeprof.shared.store.boards import BoardClash, BoardStore, Owner
+from edgeprof.shared.store.jobs import Claim, Event, JobStore, NewJob, Transition
+from edgeprof.shared.store.script import Script
+
+__all__ = [
+    "BoardClash",
+    "BoardStore",
+    "Claim",
+    "Event",
+    "JobStore",
+    "NewJob",
+    "Owner",
+    "Script",
+    "Transition",
+]

@@ -1,0 +1,77 @@
+"""Boards in the store: who drives which board, and what the board said it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+
+from edgeprof.shared.errors import HostFault
+from edgeprof.shared.jobs import BoardInfo, BoardState
+from edgeprof.shared.store.script import Script
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that drives a board."""
+
+    host: str
+    #: Processes of one domain share a folder of board locks, so at most one lives per board.
+    domain: str
+    uid: str
+    pid: int = field(default_factory=os.getpid)
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+class BoardClash(HostFault):
+    """Raised when another live worker announced the same board; it stays with the first."""
+
+
+class BoardStore:
+    """Announcements with a time to live."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def announce(self, owner: Owner, info: BoardInfo, ttl_s: float) -> float:
+        """Say what a board is and does; returns Redis' time. Raises BoardClash."""
+        reply = self._script.call(
+            "announce", info.device_id, json.dumps(asdict(owner)), info.model_dump_json(), ttl_s
+        )
+        if reply[0] == "clash":
+            other = json.loads(reply[2])
+            same = "" if reply[1] == info.device_id else f" as {reply[1]}"
+            raise BoardClash(
+                f"board {info.device_id} (uid {info.uid}) is already driven{same} by"
+                f" process {other['pid']} on host {other['host']}",
+                code="board_claimed",
+                hint="stop that agent, or take the board out of one of the two boards.toml",
+            )
+        return float(reply[1])
+
+    def withdraw(self, owner: Owner, info: BoardInfo, reason: str) -> None:
+        """Say goodbye: the board stays on the list, offline, with the reason."""
+        gone = info.model_copy(
+            update={"state": BoardState.OFFLINE, "reason": reason, "job_id": None}
+        )
+        self.announce(owner, gone, 0)
+
+    def all(self) -> list[BoardInfo]:
+        """Return all boards the lab has heard of, by name; the silent ones as offline."""
+        now, *flat = self._script.call("boards")
+        boards = []
+        for _, text, until in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+            info = BoardInfo.model_validate_json(text)
+            if 0 < float(until) < float(now):
+                silent_s = float(now) - info.seen_s
+                reason = f"its worker on {info.host} has been silent for {silent_s:.0f} s"
+                info = info.model_copy(
+                    update={"state": BoardState.OFFLINE, "reason": reason, "job_id": None}
+                )
+            boards.append(info)
+        return sorted(boards, key=lambda board: board.device_id)
+
+    def forget(self, device_id: str) -> bool:
+        """Take a board that nobody announces off the list."""
+        return bool(self._script.call("forget_board", device_id))

@@ -1,0 +1,337 @@
+"""Jobs in the store: typed calls around lua/store.lua, which keeps invariants 1 to 4."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import ValidationError
+from redis import Redis
+from redis.client import Pipeline
+
+from edgeprof.shared.errors import Fault, JobError, JobNotFound
+from edgeprof.shared.jobs import Attempt, JobSpec, JobState
+from edgeprof.shared.results import JobResult, JobView
+from edgeprof.shared.store.script import Script, text
+
+#: Jobs a submit call carries: Lua takes at most some thousand arguments, and others wait meanwhile.
+SUBMIT_CHUNK: Final = 500
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u to misread
+
+
+def new_job_id() -> str:
+    """Return 12 random characters (60 bits) that survive being read aloud."""
+    bits = secrets.randbits(60)
+    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(0, 60, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job on its way into the store."""
+
+    spec: JobSpec
+    traceparent: str = ""
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A granted claim: this attempt, and only this one, may write the job's result."""
+
+    job_id: str
+    epoch: int
+    attempt: int
+    spec: JobSpec
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a job's event stream. `cursor` is where to read on."""
+
+    cursor: str
+    #: Seconds since the epoch, Redis' clock.
+    at_s: float
+    kind: str  # "state" or "progress"
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One line of a job's history."""
+
+    at_s: float
+    before: str
+    after: str
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """A bell to ring: which job, on which queue, in which trace."""
+
+    job_id: str
+    queue: str
+    traceparent: str
+
+
+class JobStore:
+    """All that can happen to a job. Raises StoreUnavailable or StoreRefused, nothing of redis-py."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    # --- the client's side
+
+    def submit(self, jobs: Sequence[NewJob], actor: str) -> None:
+        """Write jobs as queued. When this returns they are the lab's; repeating it is harmless."""
+        for start in range(0, len(jobs), SUBMIT_CHUNK):
+            args: list[Any] = []
+            for job in jobs[start : start + SUBMIT_CHUNK]:
+                spec = job.spec
+                args += (
+                    job.id,
+                    spec.model_dump_json(),
+                    spec.target.queue,
+                    spec.target.platform or "",
+                    spec.queue_timeout_s,
+                    spec.max_attempts,
+                    job.traceparent,
+                )
+            self._script.call("submit", actor, *args)
+
+    def cancel(self, job_id: str, actor: str, reason: str) -> JobState:
+        """Cancel a queued job; ask the worker of a running one. Returns the state afterwards."""
+        self._must_exist(job_id)
+        return JobState(self._script.call("cancel", job_id, actor, reason))
+
+    def view(self, job_id: str) -> JobView:
+        """Return one job as users see it, or raise JobNotFound."""
+        views = self.views([job_id])
+        if not views:
+            raise _not_found(job_id)
+        return views[0]
+
+    def views(self, job_ids: Sequence[str]) -> list[JobView]:
+        """Return several jobs, in order; ids nobody knows are left out."""
+
+        def ask(pipe: Pipeline) -> None:
+            for job_id in job_ids:
+                pipe.hgetall(self._key(job_id))
+                pipe.lrange(self._key(job_id) + ":attempts", 0, -1)
+
+        replies = self._script.pipelined(ask)
+        return [
+            _view(job_id, record, attempts)
+            for job_id, record, attempts in zip(job_ids, replies[::2], replies[1::2], strict=True)
+            if record
+        ]
+
+    def state(self, job_id: str) -> JobState:
+        """Return only the state: cheap enough to ask often."""
+        state = self._script.guarded(lambda redis: text(redis.hget(self._key(job_id), "state")))
+        if state is None:
+            raise _not_found(job_id)
+        return JobState(state)
+
+    def ids(self, state: JobState | None = None, limit: int = 50, offset: int = 0) -> list[str]:
+        """Return job ids, newest first."""
+        name = "jobs" if state is None else f"jobs:{state}"
+        return self._ids(name, offset, limit)
+
+    def counts(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state."""
+
+        def ask(pipe: Pipeline) -> None:
+            for state in JobState:
+                pipe.zcard(self._script.key(f"jobs:{state}"))
+
+        return dict(zip(JobState, self._script.pipelined(ask), strict=True))
+
+    def dead_letters(self, limit: int = 50, offset: int = 0) -> list[str]:
+        """Return jobs given up after their last attempt, newest first."""
+        return self._ids("dead", offset, limit)
+
+    def history(self, job_id: str) -> list[Transition]:
+        """Return every transition of a job: when, from, to, who, why."""
+        lines = self._script.guarded(
+            lambda redis: text(redis.lrange(self._key(job_id) + ":history", 0, -1))
+        )
+        return [
+            Transition(line["s"], line["from"], line["to"], line["actor"], line["reason"])
+            for line in map(json.loads, lines)
+        ]
+
+    def events(
+        self, job_id: str, after: str = "0", limit: int = 100, block_s: float | None = None
+    ) -> list[Event]:
+        """Return events after a cursor; with block_s, wait that long for the first."""
+
+        def read(redis: Redis) -> Any:
+            block_ms = None if block_s is None else max(1, int(block_s * 1000))
+            return text(redis.xread({self._key(job_id) + ":events": after}, limit, block_ms))
+
+        reply = self._script.guarded(read)
+        streams = reply.values() if isinstance(reply, dict) else [s[1] for s in reply or []]
+        found = []
+        for entries in streams:
+            # redis-py's RESP3 replies nest the entries of a stream once more.
+            flat = entries[0] if entries and isinstance(entries[0][0], list) else entries
+            for cursor, fields in flat:
+                named = dict(fields)
+                kind = named.pop("kind")
+                found.append(Event(cursor, int(cursor.split("-")[0]) / 1000, kind, named))
+        return found
+
+    # --- the board worker's side
+
+    def claim(
+        self,
+        job_id: str,
+        owner: str,
+        *,
+        device_id: str,
+        platform: str,
+        host: str,
+        domain: str,
+        lease_s: float,
+    ) -> Claim | str:
+        """Take a queued job for a board, or return in a word why not.
+
+        `owner` is one attempt's own token: asking again with it returns the same claim. A record
+        that does not validate is failed at once, as a JobError, and answered as "malformed".
+        """
+        reply = self._script.call(
+            "claim", job_id, owner, device_id, platform, host, domain, lease_s
+        )
+        if reply[0] != "granted":
+            return str(reply[0])
+        _, epoch, attempt, spec, traceparent = reply
+        try:
+            return Claim(
+                job_id, int(epoch), int(attempt), JobSpec.model_validate_json(spec), traceparent
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            self.fail(
+                job_id,
+                int(epoch),
+                JobError(f"the job's record is malformed: {where}: {first['msg']}", code="record"),
+            )
+            return "malformed"
+
+    def renew(self, job_id: str, epoch: int, lease_s: float) -> str:
+        """Renew the lease: "ok", "cancel" (stop soon), or "stale" (the job is not ours any more)."""
+        return str(self._script.call("renew", job_id, epoch, lease_s))
+
+    def progress(self, job_id: str, epoch: int, **fields: str | float) -> bool:
+        """Tell watchers; False when the job is not ours any more."""
+        flat = [part for item in fields.items() for part in item]
+        return bool(self._script.call("progress", job_id, epoch, *flat) == "ok")
+
+    def succeed(self, job_id: str, epoch: int, result: JobResult) -> JobState | None:
+        """Write the result; None when refused because the job is not ours any more."""
+        return _fenced(self._script.call("succeed", job_id, epoch, result.model_dump_json()))
+
+    def fail(self, job_id: str, epoch: int, fault: Fault) -> JobState | None:
+        """End this attempt by a fault: back to the queue, failed, or None when not ours any more."""
+        retryable = int(fault.fault_class.retryable)
+        return _fenced(
+            self._script.call(
+                "fail", job_id, epoch, fault.fault_class, fault.code, str(fault), retryable
+            )
+        )
+
+    def abandon(self, device_id: str, domain: str, actor: str) -> str | None:
+        """Give back what the dead worker before us held on this board; returns the job's id."""
+        return self._script.call("abandon", actor, device_id, domain) or None
+
+    # --- the custodian's side
+
+    def expire_leases(self, actor: str, limit: int = 100) -> Sequence[tuple[str, str, JobState]]:
+        """End the attempts of workers gone silent: (job, board, state afterwards)."""
+        flat = self._script.call("expire_leases", actor, limit)
+        return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
+
+    def expire_queued(self, actor: str, limit: int = 100) -> Sequence[str]:
+        """End jobs that waited past their deadline."""
+        expired: list[str] = self._script.call("expire_queued", actor, limit)
+        return expired
+
+    def unheard(
+        self, grace_s: float, *, key_prefix: str, separator: str, last_step: int, limit: int = 500
+    ) -> Sequence[Bell]:
+        """Return bells to ring again; they count as rung from now on."""
+        flat = self._script.call("unheard", grace_s, limit, key_prefix, separator, last_step)
+        return [Bell(*flat[i : i + 3]) for i in range(0, len(flat), 3)]
+
+    def unarchived(self, limit: int = 100) -> Sequence[str]:
+        """Return finished jobs no archive holds yet, oldest first."""
+        name = self._script.key("unarchived")
+        found: list[str] = self._script.guarded(
+            lambda redis: text(redis.zrange(name, 0, limit - 1))
+        )
+        return found
+
+    def archived(self, job_ids: Sequence[str], ttl_s: float) -> None:
+        """Note that an archive holds these jobs; Redis forgets them after ttl_s."""
+        if job_ids:
+            self._script.call("archived", ttl_s, *job_ids)
+
+    def prune(self, limit: int = 500) -> int:
+        """Forget archived jobs whose time has come."""
+        return int(self._script.call("prune", limit))
+
+    # --- helpers
+
+    def _key(self, job_id: str) -> str:
+        return self._script.key(f"job:{job_id}")
+
+    def _ids(self, name: str, offset: int, limit: int) -> list[str]:
+        key = self._script.key(name)
+        found: list[str] = self._script.guarded(
+            lambda redis: text(redis.zrevrange(key, offset, offset + limit - 1))
+        )
+        return found
+
+    def _must_exist(self, job_id: str) -> None:
+        self.state(job_id)
+
+
+def _not_found(job_id: str) -> JobNotFound:
+    return JobNotFound(
+        f"no job {job_id!r} in the store",
+        hint="edgeprof jobs lists them; edgeprof results the rest",
+    )
+
+
+def _fenced(reply: str) -> JobState | None:
+    return None if reply == "stale" else JobState(reply)
+
+
+def _view(job_id: str, record: dict[str, str], attempts: Sequence[str]) -> JobView:
+    spec = JobSpec.model_validate_json(record["spec"])
+    parts = record["traceparent"].split("-")
+    result = record.get("result")
+    return JobView(
+        id=job_id,
+        state=JobState(record["state"]),
+        reason=record["reason"],
+        model=spec.model,
+        target=str(spec.target),
+        priority=spec.priority,
+        user=spec.user,
+        sweep_id=spec.sweep_id,
+        created_s=float(record["created_s"]),
+        started_s=float(record["started_s"]) if "started_s" in record else None,
+        finished_s=float(record["finished_s"]) if "finished_s" in record else None,
+        attempts=tuple(Attempt.model_validate_json(attempt) for attempt in attempts),
+        trace_id=parts[1] if len(parts) == 4 else None,
+        result=JobResult.model_validate_json(result) if result else None,
+    )

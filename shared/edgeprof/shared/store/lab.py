@@ -1,0 +1,47 @@
+"""Everything of one lab's Redis behind one object: what client, scheduler and workers open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from edgeprof.shared import redis_client, redis_server
+from edgeprof.shared.blobs import BlobStore
+from edgeprof.shared.queues import Bells
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.boards import BoardStore
+from edgeprof.shared.store.jobs import JobStore
+from edgeprof.shared.store.script import Script
+
+
+@dataclass(frozen=True, slots=True)
+class LabStore:
+    """The stores of a lab, over one connection pool."""
+
+    url: str
+    embedded: bool
+    script: Script
+    jobs: JobStore
+    boards: BoardStore
+    blobs: BlobStore
+    bells: Bells
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Find Redis (or start the embedded one), and see that it answers."""
+        endpoint = redis_server.locate(settings)
+        script = Script(redis_client.client(endpoint.url), endpoint.url)
+        script.guarded(lambda redis: redis.ping())
+        return cls(
+            url=endpoint.url,
+            embedded=endpoint.embedded,
+            script=script,
+            jobs=JobStore(script),
+            boards=BoardStore(script),
+            blobs=BlobStore(script, settings.blob_limit_bytes),
+            bells=Bells(script),
+        )
+
+    def close(self) -> None:
+        """Close the connections; nothing else is held."""
+        self.script.redis.close()

@@ -1,0 +1,62 @@
+"""How the Lua file is called: the one place where our errors, not redis-py's, come out."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from redis import Redis
+from redis.client import Pipeline
+
+from edgeprof.shared import redis_client
+
+PREFIX = "edgeprof:"
+
+T = TypeVar("T")
+
+
+class Script:
+    """lua/store.lua, bound to one Redis and one key prefix."""
+
+    def __init__(self, redis: Redis, url: str, prefix: str = PREFIX) -> None:
+        self.redis = redis
+        self.url = url
+        self.prefix = prefix
+        self._lua = redis.register_script(
+            importlib.resources.files("edgeprof.shared").joinpath("lua/store.lua").read_text()
+        )
+
+    def key(self, name: str) -> str:
+        """Return the Redis key the Lua file calls `$p name`."""
+        return self.prefix + name
+
+    def call(self, command: str, *args: Any) -> Any:
+        """Run one command of the script; text comes back as str."""
+        return self.guarded(lambda _: text(self._lua(keys=[self.prefix], args=[command, *args])))
+
+    def guarded(self, operation: Callable[[Redis], T]) -> T:
+        """Run an operation on the client with our errors for redis-py's."""
+        with redis_client.store_errors(self.url):
+            return operation(self.redis)
+
+    def pipelined(self, fill: Callable[[Pipeline], object]) -> list[Any]:
+        """Fill a pipeline (no transaction: reads that need no snapshot) and run it."""
+
+        def run(redis: Redis) -> list[Any]:
+            with redis.pipeline(transaction=False) as pipe:
+                fill(pipe)
+                return [text(reply) for reply in pipe.execute()]
+
+        return self.guarded(run)
+
+
+def text(reply: Any) -> Any:
+    """Decode the bytes of a reply, however deep; model files never come this way."""
+    if isinstance(reply, bytes):
+        return reply.decode()
+    if isinstance(reply, (list, tuple)):
+        return [text(item) for item in reply]
+    if isinstance(reply, dict):
+        return {text(name): text(value) for name, value in reply.items()}
+    return reply
