@@ -146,11 +146,10 @@ local commands = {}
 
 -- submit(actor, then for each job: id, spec, queue, platform, queue_timeout_s, max_attempts, traceparent).
 -- The caller rings right after; `ready` says "rung now", and a bell that never came is found by its age.
-function commands.submit(actor, ...)
-  local args = {...}
-  for i = 1, #args, 7 do
-    local id, spec, queue, platform = args[i], args[i + 1], args[i + 2], args[i + 3]
-    local wait, most, traceparent = args[i + 4], args[i + 5], args[i + 6]
+function commands.submit(actor)
+  for i = 3, #ARGV, 7 do -- read in place: Lua's stack does not hold a large sweep's arguments
+    local id, spec, queue, platform = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    local wait, most, traceparent = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
     local key = job_key(id)
     if redis.call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
       redis.call('HSET', key, 'spec', spec, 'state', 'queued', 'reason', 'submitted', 'queue', queue,
@@ -162,7 +161,7 @@ function commands.submit(actor, ...)
       enter_queue(id, now_s)
     end
   end
-  return #args / 7
+  return (#ARGV - 2) / 7
 end
 
 -- claim(id, owner, device, platform, host, domain, lease_s): {'granted', epoch, attempt, spec, traceparent},
@@ -374,4 +373,5 @@ function commands.forget_board(device)
   return redis.call('ZREM', P .. 'boards:until', device)
 end
 
+if ARGV[1] == 'submit' then return commands.submit(ARGV[2]) end
 return commands[ARGV[1]](unpack(ARGV, 2))

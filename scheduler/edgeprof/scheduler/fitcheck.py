@@ -1,0 +1,3 @@
+"""Whether a model fits before anybody waits for a board: refused with the sum spelled out."""
+
+from __future__ import annotations

@@ -1,0 +1,221 @@
+"""The Python API: a lab of boards, to submit jobs to.
+
+from edgeprof.scheduler import Lab
+
+lab = Lab()
+job = lab.submit("shakespeare-260k", platform="stm32f405", quantization="Q8_0")
+print(job.wait(progress=True).result)
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from edgeprof.scheduler import fitcheck, routing
+from edgeprof.scheduler.job import Job
+from edgeprof.scheduler.preparation import PreparedModel, Preparer, prompt_tokens
+from edgeprof.shared import queues, tracing
+from edgeprof.shared.errors import InfrastructureError, UsageError
+from edgeprof.shared.jobs import BoardInfo, JobSpec, JobState, KvType, Quantization, TestCase
+from edgeprof.shared.results import JobView
+from edgeprof.shared.settings import Settings, load_settings
+from edgeprof.shared.store.jobs import Bell, NewJob
+from edgeprof.shared.store.lab import LabStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user asks for; `Lab.submit` takes the same as keywords.
+
+    model: a name of the catalogue or the path of a GGUF file. quantization: None for the file as it
+    is. Prompt: a text, or token ids, or neither for n_prompt tokens of a standard text.
+    n_ctx: None for as much as prompt and generated tokens need.
+    """
+
+    model: str | Path
+    platform: str | None = None
+    board: str | None = None
+    quantization: Quantization | str | None = None
+    prompt: str | None = None
+    prompt_tokens: Sequence[int] | None = None
+    n_prompt: int = 64
+    n_gen: int = 64
+    repetitions: int = 3
+    warmup: int = 1
+    n_ctx: int | None = None
+    kv_type: KvType | str = KvType.F16
+    priority: int = 5
+    wait_for_board: bool = False
+    check_output: bool = True
+    score: bool = False
+    timeout_s: float = 600.0
+    queue_timeout_s: float = 86400.0
+    max_attempts: int = 3
+    user: str = field(default_factory=getpass.getuser)
+    sweep_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A request that passed every check that can be made before a board is involved."""
+
+    spec: JobSpec
+    model: PreparedModel
+
+
+class Lab:
+    """A connection to one lab. Cheap to make; may be shared by threads; close it or use `with`."""
+
+    def __init__(self, redis_url: str | None = None, settings: Settings | None = None) -> None:
+        settings = settings or load_settings()
+        if redis_url is not None:
+            settings = settings.model_copy(update={"redis_url": redis_url})
+        self.settings = settings
+        self.store = LabStore.open(settings)
+        self._preparer = Preparer(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; jobs go on."""
+        self.store.close()
+
+    def submit(self, model: str | Path, **wishes: Any) -> Job:
+        """Queue one job; keywords are the fields of Request. When it returns, the job is safe.
+
+        Raises UsageError for a wrong call, ModelError for a model that is malformed or does not fit,
+        JobError for a prompt the model cannot take, StoreUnavailable and StoreRefused.
+        """
+        return self.submit_many([Request(model=model, **wishes)])[0]
+
+    def submit_many(self, requests: Sequence[Request]) -> list[Job]:
+        """Queue many jobs in few round trips. All are checked before any is queued."""
+        boards = self.boards()
+        return self.submit_planned([self.plan(request, boards) for request in requests])
+
+    def plan(self, request: Request, boards: Sequence[BoardInfo] | None = None) -> Planned:
+        """Check a request and make its job, without queueing it. Raises as submit does."""
+        known = self.boards() if boards is None else boards
+        target = routing.choose_target(
+            request.platform, request.board, known, wait_for_board=request.wait_for_board
+        )
+        _check_counts(request)
+        model = self._preparer.prepare(request.model, request.quantization)
+        tokens = prompt_tokens(model, request.prompt, request.prompt_tokens, request.n_prompt)
+        n_ctx = request.n_ctx or len(tokens) + request.n_gen
+        try:
+            spec = JobSpec(
+                model=model.ref,
+                target=target,
+                cases=(TestCase(prompt_tokens=tokens, n_gen=request.n_gen),),
+                repetitions=request.repetitions,
+                warmup=request.warmup,
+                n_ctx=min(n_ctx, model.ref.n_ctx_train) if request.n_ctx is None else n_ctx,
+                kv_type=KvType(request.kv_type),
+                check_output=request.check_output,
+                score=request.score,
+                priority=request.priority,
+                timeout_s=request.timeout_s,
+                queue_timeout_s=request.queue_timeout_s,
+                max_attempts=request.max_attempts,
+                user=request.user,
+                sweep_id=request.sweep_id,
+                tags=request.tags,
+            )
+        except ValidationError as error:
+            raise _usage(error) from None
+        fitcheck.check(model, spec, routing.boards_of(target, known))
+        return Planned(spec, model)
+
+    def submit_planned(self, planned: Sequence[Planned]) -> list[Job]:
+        """Queue jobs made by plan(): files first, then records, then bells.
+
+        A bell that cannot be rung any more is not an error: the jobs are in the store, and the
+        custodian rings for them.
+        """
+        self._upload(planned)
+        jobs = []
+        for plan in planned:
+            job = NewJob(plan.spec)
+            jobs.append(NewJob(plan.spec, tracing.submit_traceparent(job.id, plan.spec), job.id))
+        self.store.jobs.submit(jobs, actor=f"client:{os.getpid()}")
+        self._ring(jobs)
+        return [self._handle(job.id) for job in jobs]
+
+    def job(self, job_id: str) -> Job:
+        """Return a handle of a job in the store, or raise JobNotFound."""
+        self.store.jobs.state(job_id)
+        return self._handle(job_id)
+
+    def jobs(
+        self, state: JobState | str | None = None, limit: int = 50, offset: int = 0
+    ) -> list[JobView]:
+        """Return jobs, newest first."""
+        ids = self.store.jobs.ids(None if state is None else JobState(state), limit, offset)
+        return self.store.jobs.views(ids)
+
+    def boards(self) -> list[BoardInfo]:
+        """Return every board the lab has heard of, the offline ones too."""
+        return self.store.boards.all()
+
+    def models(self) -> list[Any]:
+        """Return the models that can be named without a path."""
+        return self._preparer.catalogue()
+
+    def _handle(self, job_id: str) -> Job:
+        return Job(job_id, self.store, self.settings.store_patience_s)
+
+    def _upload(self, planned: Sequence[Planned]) -> None:
+        """Put each model's file into the store once, to stay until its last job can have ended."""
+        keep_s: dict[str, float] = {}
+        paths: dict[str, Path] = {}
+        for plan in planned:
+            spec, sha256 = plan.spec, plan.model.ref.sha256
+            longest_s = spec.queue_timeout_s + spec.max_attempts * spec.timeout_s
+            paths[sha256] = plan.model.path
+            keep_s[sha256] = max(keep_s.get(sha256, 0.0), longest_s + self.settings.blob_ttl_s)
+        for sha256, path in paths.items():
+            self.store.blobs.put(path, sha256, keep_s[sha256])
+
+    def _ring(self, jobs: Sequence[NewJob]) -> None:
+        by_step: dict[int, list[Bell]] = {}
+        for job in jobs:
+            step = queues.transport_priority(job.spec.priority)
+            bell = Bell(job.id, job.spec.target.queue, job.traceparent)
+            by_step.setdefault(step, []).append(bell)
+        try:
+            for step, bells in by_step.items():
+                self.store.bells.ring(bells, step=step)
+        except InfrastructureError as error:
+            log.warning("queued, but the bells were not rung (the custodian will): %s", error)
+
+
+def _check_counts(request: Request) -> None:
+    """Say in the user's words what pydantic would say in the record's."""
+    for name in ("n_prompt", "n_gen", "repetitions", "max_attempts"):
+        if getattr(request, name) < 1:
+            raise UsageError(f"{name} must be at least 1, not {getattr(request, name)}")
+    if request.n_ctx is not None and request.n_ctx < 1:
+        raise UsageError(f"n_ctx must be at least 1, not {request.n_ctx}")
+
+
+def _usage(error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return UsageError(f"{where}: {message}" if where else message)

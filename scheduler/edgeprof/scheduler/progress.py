@@ -1,0 +1,34 @@
+"""One live bar for one job, for `job.wait(progress=True)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from edgeprof.shared.store.jobs import Event
+
+
+@contextmanager
+def bar(job_id: str) -> Iterator[Callable[[Event], None]]:
+    """Show a bar on stderr while the block runs; yields what feeds it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"{job_id} queued", total=100)
+
+        def draw(event: Event) -> None:
+            word = event.fields.get("phase") or event.fields.get("state", "")
+            percent = event.fields.get("percent")
+            progress.update(
+                task,
+                description=f"{job_id} {word}",
+                completed=None if percent is None else float(percent),
+            )
+
+        yield draw
