@@ -23,10 +23,28 @@ static inline float tlep_f16_to_f32(uint16_t h)
     __asm__("vcvtb.f32.f16 %0, %1" : "=t"(f) : "t"(in));
     return f;
 #else
-    /* Exponent and mantissa in place, then 2^112 corrects the bias; that also normalises denormals. */
-    uint32_t bits = tlep_float_bits(tlep_bits_float((h & 0x7FFFu) << 13) * 0x1p112f);
-    bits |= (h & 0x7C00u) == 0x7C00u ? 0x7F800000u : 0u; /* infinity or NaN */
-    return tlep_bits_float(bits | (uint32_t)(h & 0x8000u) << 16);
+    /* Exponent, mantissa and (by sign extension) the sign in place; 2^112 corrects the bias and normalises denormals. */
+    int32_t wide = (int16_t)h;
+    float f = tlep_bits_float((uint32_t)wide << 13 & 0x8FFFE000u) * 0x1p112f;
+    if (__builtin_expect((wide & 0x7C00) == 0x7C00, 0)) { /* infinity or NaN */
+        f = tlep_bits_float(tlep_float_bits(f) | 0x7F800000u);
+    }
+    return f;
+#endif
+}
+
+/* Two neighbours, in any alignment the elements have. */
+static inline void tlep_f16_pair(const uint16_t *p, float *first, float *second)
+{
+#ifdef TLEP_FP16_HARDWARE
+    uint32_t both;
+    __builtin_memcpy(&both, p, sizeof both);
+    float in = tlep_bits_float(both);
+    __asm__("vcvtb.f32.f16 %0, %1" : "=t"(*first) : "t"(in));
+    __asm__("vcvtt.f32.f16 %0, %1" : "=t"(*second) : "t"(in));
+#else
+    *first = tlep_f16_to_f32(p[0]);
+    *second = tlep_f16_to_f32(p[1]);
 #endif
 }
 

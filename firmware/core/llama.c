@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "attention.h"
 #include "fmath.h"
 #include "fp16.h"
 
@@ -52,9 +53,7 @@ static uint64_t lay_out(tlep_llama *m, const tlep_hparams *hp, uint32_t n_ctx, u
     m->v = carve(base, &at, (uint64_t)kv_dim(hp) * 4);
     m->hb = carve(base, &at, (uint64_t)hp->hidden * 4);
     m->hb2 = carve(base, &at, (uint64_t)hp->hidden * 4);
-    m->att = carve(base, &at, (uint64_t)(hp->n_heads / hp->n_heads_kv) * n_ctx * 4);
-    m->norm = carve(base, &at, (uint64_t)(hp->n_heads / hp->n_heads_kv) * 4);
-    m->kv_row = carve(base, &at, (uint64_t)hp->head_dim * 4);
+    m->att = carve(base, &at, (uint64_t)n_ctx * 4);
     m->inv_freq = carve(base, &at, (uint64_t)(hp->rope_dim / 2) * 4);
     m->cos_sin = carve(base, &at, (uint64_t)hp->rope_dim * 4);
     m->logits = carve(base, &at, (uint64_t)hp->n_vocab * 4);
@@ -321,69 +320,18 @@ static void store_kv(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32
     }
 }
 
-/* A cached row as F32: in place, or widened into kv_row and so shared by the heads of the group. */
-static const float *kv_row(const tlep_llama *m, const uint8_t *row)
-{
-    if (m->kv_type == TLEP_KV_F32) {
-        return (const float *)(const void *)row;
-    }
-    const uint16_t *half = (const uint16_t *)(const void *)row;
-    for (uint32_t i = 0; i < m->hp.head_dim; i++) {
-        m->kv_row[i] = tlep_f16_to_f32(half[i]);
-    }
-    return m->kv_row;
-}
-
-/* a[t] = exp(a[t] - max); returns their sum. The division waits until the values are summed: head_dim
- * multiplications instead of one for each position. */
-static float exp_scores(float *a, uint32_t n)
-{
-    float largest = a[0];
-    for (uint32_t t = 1; t < n; t++) {
-        largest = a[t] > largest ? a[t] : largest;
-    }
-    for (uint32_t t = 0; t < n; t++) {
-        a[t] = tlep_expf(a[t] - largest);
-    }
-    return tlep_sum(a, n);
-}
-
-/* Attention of the query heads that share kv head `head`; out: those heads, in xb. */
+/* Attention of query head `head`, into its part of xb. */
 static void attend(tlep_llama *m, uint32_t layer, uint32_t head, uint32_t pos)
 {
     uint32_t n = m->hp.head_dim;
-    uint32_t group = m->hp.n_heads / m->hp.n_heads_kv;
-    const float *q = m->q + (size_t)head * group * n;
-    float *out = m->xb + (size_t)head * group * n;
+    uint32_t kv_head = head / (m->hp.n_heads / m->hp.n_heads_kv);
+    bool half = m->kv_type == TLEP_KV_F16;
     float scale = 1.0f / tlep_sqrtf((float)n);
-    size_t stride = (size_t)n * kv_element_bytes(m->kv_type);
-    const uint8_t *row = cache_row(m, m->k_cache, layer, head, 0);
-    for (uint32_t t = 0; t <= pos; t++, row += stride) {
-        const float *k = kv_row(m, row);
-        for (uint32_t g = 0; g < group; g++) {
-            m->att[(size_t)g * m->n_ctx + t] = tlep_dot(q + (size_t)g * n, k, n) * scale;
-        }
-    }
-    for (uint32_t g = 0; g < group; g++) {
-        m->norm[g] = 1.0f / exp_scores(m->att + (size_t)g * m->n_ctx, pos + 1);
-    }
-    memset(out, 0, (size_t)group * n * sizeof *out);
-    row = cache_row(m, m->v_cache, layer, head, 0);
-    for (uint32_t t = 0; t <= pos; t++, row += stride) {
-        const float *v = kv_row(m, row);
-        for (uint32_t g = 0; g < group; g++) {
-            float e = m->att[(size_t)g * m->n_ctx + t];
-            float *o = out + (size_t)g * n;
-            for (uint32_t i = 0; i < n; i++) {
-                o[i] += e * v[i];
-            }
-        }
-    }
-    for (uint32_t g = 0; g < group; g++) {
-        for (uint32_t i = 0; i < n; i++) {
-            out[(size_t)g * n + i] *= m->norm[g];
-        }
-    }
+    const uint8_t *keys = cache_row(m, m->k_cache, layer, kv_head, 0);
+    const uint8_t *values = cache_row(m, m->v_cache, layer, kv_head, 0);
+    tlep_attention_scores(m->att, m->q + (size_t)head * n, keys, half, pos + 1, n, scale);
+    float norm = tlep_attention_exp(m->att, pos + 1);
+    tlep_attention_mix(m->xb + (size_t)head * n, m->att, values, half, pos + 1, n, norm);
 }
 
 static void attention_block(tlep_llama *m, uint32_t layer, uint32_t pos)
@@ -399,7 +347,7 @@ static void attention_block(tlep_llama *m, uint32_t layer, uint32_t pos)
     rotate(m, m->k, h->n_heads_kv);
     store_kv(m, m->k_cache, layer, pos, m->k);
     store_kv(m, m->v_cache, layer, pos, m->v);
-    for (uint32_t head = 0; head < h->n_heads_kv; head++) {
+    for (uint32_t head = 0; head < h->n_heads; head++) {
         attend(m, layer, head, pos);
     }
     tlep_act_set(&m->act, m->xb, h->dim);

@@ -65,9 +65,7 @@ typedef struct {
     float *v;          /* (kv_dim) of the current position */
     float *hb;         /* (hidden) gate */
     float *hb2;        /* (hidden) up */
-    float *att;        /* (n_heads / n_heads_kv, n_ctx) scores of the heads that share a kv head */
-    float *norm;       /* (n_heads / n_heads_kv) 1 / sum of those heads' scores */
-    float *kv_row;     /* (head_dim) one key or value as F32 */
+    float *att;        /* (n_ctx) scores of one head */
     float *inv_freq;   /* (rope_dim / 2) radians per position */
     float *cos_sin;    /* (rope_dim) cos, sin of the current position, interleaved */
     float *logits;     /* (n_vocab) */
