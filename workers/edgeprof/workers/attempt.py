@@ -1,0 +1,155 @@
+"""One attempt at a job: claim it, carry it out, write how it ended. Nothing escapes.
+
+A Celery task that raises may take its worker with it (docs/decisions/0003-doorbell.md), and a job whose
+attempt ends without a word waits for its lease. So every way out of here is a line in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from threading import Event
+
+from edgeprof.shared import metrics, tracing
+from edgeprof.shared.errors import Fault, HostFault, InfrastructureError, JobError
+from edgeprof.shared.jobs import BoardInfo, JobState
+from edgeprof.shared.logs import operations
+from edgeprof.shared.results import JobResult
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.jobs import Claim, JobStore
+from edgeprof.workers.board import Cancelled
+from edgeprof.workers.lease import Lease, Stop
+
+log = logging.getLogger(__name__)
+
+#: Carries a claimed job out: raises Fault or Cancelled, or returns what was measured.
+Work = Callable[[Claim, Lease], JobResult]
+
+_RETRY_S = 0.5
+
+
+class Attempts:
+    """Attempts of one board worker, one after the other."""
+
+    def __init__(
+        self, jobs: JobStore, settings: Settings, *, node: str, domain: str, stopping: Event
+    ) -> None:
+        self._jobs = jobs
+        self._settings = settings
+        self._node = node
+        self._domain = domain
+        self._stopping = stopping
+
+    def claim(self, job_id: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
+        """Claim a job whose bell was heard; None when there is nothing (left) to do."""
+        claimed_at_s = time.monotonic()
+        try:
+            answer = self._jobs.claim(
+                job_id,
+                f"{self._node}/{secrets.token_hex(6)}",
+                device_id=board.device_id,
+                platform=board.platform,
+                host=board.host,
+                domain=self._domain,
+                lease_s=self._settings.lease_s,
+            )
+        except InfrastructureError as error:
+            # The bell is lost; the custodian rings again once Redis is back.
+            log.warning("job %s was not claimed: %s", job_id, error)
+            return None
+        if isinstance(answer, str):
+            log.info("bell of job %s dropped: %s", job_id, answer)
+            return None
+        return answer, Lease(
+            self._jobs,
+            answer,
+            claimed_at_s=claimed_at_s,
+            lease_s=self._settings.lease_s,
+            heartbeat_s=self._settings.heartbeat_s,
+            stopping=self._stopping,
+        )
+
+    def carry_out(self, claim: Claim, lease: Lease, board: BoardInfo, work: Work) -> Fault | None:
+        """Run the work under the lease and write its end; returns the fault, if it was one."""
+        context = {
+            "session_id": claim.job_id,
+            "model_name": claim.spec.model.name,
+            "device_id": board.device_id,
+            "platform": board.platform,
+            "attempt": claim.attempt,
+            "epoch": claim.epoch,
+        }
+        operations.info("Profiling session started", extra=context)
+        metrics.session_started(board, claim.spec)
+        started_s = time.monotonic()
+        with lease, tracing.tracer().start_as_current_span("profile_model") as span:
+            span.set_attribute("edgeprof.epoch", claim.epoch)
+            span.set_attribute("edgeprof.attempt", claim.attempt)
+            outcome = self._guarded(claim, lease, work)
+            state = self._finish(claim, outcome)
+            span.set_attribute("edgeprof.outcome", str(state))
+        duration_s = time.monotonic() - started_s
+        metrics.session_ended(board, claim.spec, duration_s)
+        context |= {"duration_s": round(duration_s, 3), "outcome": str(state or "refused")}
+        if isinstance(outcome, JobResult):
+            metrics.session_measured(board, outcome)
+            operations.info("Profiling session finished", extra=context)
+            return None
+        if state is not JobState.CANCELLED:
+            metrics.session_failed(board, outcome.fault_class, outcome.code)
+            context |= {"fault_class": outcome.fault_class, "code": outcome.code}
+            operations.warning("Profiling session failed: %s", outcome, extra=context)
+        return outcome
+
+    def _guarded(self, claim: Claim, lease: Lease, work: Work) -> JobResult | Fault:
+        try:
+            return work(claim, lease)
+        except Fault as fault:
+            return fault
+        except Cancelled:
+            return _why_stopped(lease.stop(), claim)
+        except Exception as error:
+            log.exception("job %s: unexpected error", claim.job_id)
+            return HostFault(
+                f"unexpected {type(error).__name__} in the board worker: {error}", code="internal"
+            )
+
+    def _finish(self, claim: Claim, outcome: JobResult | Fault) -> JobState | None:
+        """Write the end, trying for a while when Redis is away; None: it was not ours to write."""
+        give_up_s = time.monotonic() + self._settings.store_patience_s
+        while True:
+            try:
+                if isinstance(outcome, JobResult):
+                    state = self._jobs.succeed(claim.job_id, claim.epoch, outcome)
+                else:
+                    state = self._jobs.fail(claim.job_id, claim.epoch, outcome)
+            except InfrastructureError as error:
+                if time.monotonic() > give_up_s:
+                    log.error("job %s: end not written, it will run again: %s", claim.job_id, error)
+                    return None
+                time.sleep(_RETRY_S)
+                continue
+            if state is None:
+                log.warning(
+                    "job %s: end of epoch %d refused: the lease ran out and the job went on without"
+                    " us",
+                    claim.job_id,
+                    claim.epoch,
+                )
+            return state
+
+
+def _why_stopped(stop: Stop | None, claim: Claim) -> Fault:
+    if stop is Stop.TIMEOUT:
+        return JobError(
+            f"the job took longer than its timeout of {claim.spec.timeout_s:g} s",
+            code="timeout",
+            hint="raise the timeout, or ask for fewer tokens or repetitions",
+        )
+    if stop is Stop.LEASE_LOST:
+        return HostFault("the lease ran out: Redis was not reached in time", code="lease_lost")
+    if stop is Stop.WORKER_STOPPING:
+        return HostFault("the board worker was stopped", code="worker_stopped")
+    return HostFault("stopped on request", code="cancelled")

@@ -1,0 +1,74 @@
+"""Putting a model into a board's flash, as a slot image (docs/link-protocol.md, section 6).
+
+Emulated boards are started again with QEMU's loader (or a mapped file) placing the slot; real ones run
+the flash tool that boards.toml names.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from edgeprof.shared.errors import HostFault
+
+MAGIC = b"TLEPMDL1"
+HEADER_BYTES = 64
+FLASH_TIMEOUT_S = 300.0
+
+
+def write_slot(model: Path, sha256: str, folder: Path) -> Path:
+    """Write the slot image of `model` (hash in hex) into `folder`, once; returns its path."""
+    path = folder / f"{sha256}.slot"
+    if path.is_file():
+        return path
+    data = model.read_bytes()
+    header = MAGIC + len(data).to_bytes(4, "little") + bytes(4) + bytes.fromhex(sha256)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(header.ljust(HEADER_BYTES, b"\xff") + data)
+        os.replace(file.name, path)  # whole or not at all: other boards of this host share it
+    except OSError as error:
+        raise HostFault(f"cannot write the slot image {path}: {error}", code="disk") from error
+    return path
+
+
+def emulated(url: str) -> bool:
+    """Whether the board is a process that we start, and so can start again with another slot."""
+    return urlsplit(url).scheme in {"native", "qemu"}
+
+
+def with_slot(url: str, slot: Path) -> str:
+    """The URL of the same emulated board with another slot."""
+    parts = urlsplit(url)
+    query = [(k, v) for k, v in parse_qsl(parts.query) if k != "slot"]
+    return urlunsplit(parts._replace(query=urlencode([*query, ("slot", str(slot))], safe="/:")))
+
+
+def run_flash_tool(command: Sequence[str], port: str, slot: Path) -> None:
+    """Run the configured flash tool; {slot} and {port} in its arguments are filled in.
+
+    The command comes from the lab host's own boards.toml, never from a job, and no shell sees it.
+    """
+    arguments = [part.replace("{slot}", str(slot)).replace("{port}", port) for part in command]
+    try:
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, timeout=FLASH_TIMEOUT_S, check=False
+        )
+    except FileNotFoundError as error:
+        raise HostFault(
+            f"flash tool {arguments[0]} is not installed", code="no_flash_tool"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise HostFault(
+            f"{port}: the flash tool did not end in {FLASH_TIMEOUT_S:.0f} s", code="flash_timeout"
+        ) from error
+    if done.returncode != 0:
+        tail = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        raise HostFault(
+            f"{port}: the flash tool failed ({done.returncode}): {tail}", code="flash_failed"
+        )

@@ -1,0 +1,248 @@
+"""Requests over a serial port: one at a time, repeated until answered, carried out at most once.
+
+docs/link-protocol.md, sections 3, 5 and 9.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import serial
+
+from edgeprof.shared.errors import BoardFault, LinkFault
+from edgeprof.workers.link.framing import Decoder, Frame, Kind, encode
+from edgeprof.workers.link.messages import PROTOCOL, Op, Payload, dump, fault_of, get_uint, load
+
+FIRST_TIMEOUT_S = 0.5
+MAX_TIMEOUT_S = 4.0
+TRIES = 5
+SLOW_TIMEOUT_S = 30.0  # VERIFY and LOAD: hashing and checking take the board's time
+SLOW_TRIES = 2
+HELLO_EVERY_S = 0.25
+ACK_TIMEOUT_S = 1.0
+ACK_TRIES = 8
+CHUNK_BYTES = 960  # of model in a DATA frame: fills a frame, with its CBOR head
+POLL_S = 0.05
+
+_SLOW = {Op.VERIFY, Op.LOAD, Op.UPLOAD}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A frame whose payload is a valid map."""
+
+    kind: Kind
+    seq: int
+    payload: Payload
+
+
+class LinkSession:
+    """One open serial port to one board. Not thread-safe."""
+
+    def __init__(self, port: serial.SerialBase, name: str) -> None:
+        self._port = port
+        self._name = name
+        self._decoder = Decoder()
+        self._inbox: deque[Message] = deque()
+        self._seq = random.randint(1, 65535)  # noqa: S311 - only to differ from the session before
+        self._data_seq = 0
+        self.boot_id: int | None = None
+        self.retransmits = 0
+        self.events_seen = 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What this end of the link has seen."""
+        return {
+            "host_rx_frames": self._decoder.frames,
+            "host_rx_errors": self._decoder.errors,
+            "retransmits": self.retransmits,
+        }
+
+    @property
+    def bytes_seen(self) -> int:
+        """Bytes received, valid or not."""
+        return self._decoder.bytes_seen
+
+    # --- frames ---
+
+    def send(self, frame: bytes) -> None:
+        """Write a whole frame, or raise LinkFault."""
+        try:
+            self._port.write(frame)
+        except (serial.SerialException, OSError) as error:
+            raise LinkFault(f"{self._name}: cannot write: {error}", code="port_gone") from error
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """Return the next valid message, or None when none came in time."""
+        deadline = time.monotonic() + timeout_s
+        while not self._inbox:
+            left = deadline - time.monotonic()
+            try:
+                data = self._read(max(left, 0.0))
+            except (serial.SerialException, OSError) as error:
+                raise LinkFault(f"{self._name}: cannot read: {error}", code="port_gone") from error
+            for frame in self._decoder.feed(data):
+                self._deliver(frame)
+            if left <= 0 and not self._inbox:
+                return None
+        return self._inbox.popleft()
+
+    def _read(self, timeout_s: float) -> bytes:
+        self._port.timeout = timeout_s
+        first: bytes = self._port.read(1)
+        if not first:
+            return b""
+        self._port.timeout = 0
+        rest: bytes = self._port.read(65536)
+        return first + rest
+
+    def _deliver(self, frame: Frame) -> None:
+        payload = load(frame.payload)
+        if payload is None:
+            self._decoder.errors += 1
+        else:
+            self.events_seen += frame.kind is Kind.EVT
+            self._inbox.append(Message(frame.kind, frame.seq, payload))
+
+    # --- requests ---
+
+    def request(
+        self,
+        op: Op,
+        arguments: Mapping[int, object] | None = None,
+        *,
+        on_event: Callable[[Message], None] | None = None,
+        timeout_s: float | None = None,
+        tries: int | None = None,
+    ) -> Payload:
+        """Send one operation and return its reply; the same frame again while no reply comes.
+
+        Raises LinkFault "silence" when the board does not answer, or the fault an ERR tells of.
+        """
+        self._seq = self._seq % 65535 + 1
+        frame = encode(Kind.REQ, self._seq, dump({0: int(op), **(arguments or {})}))
+        slow = op in _SLOW
+        timeout_s = timeout_s or (SLOW_TIMEOUT_S if slow else FIRST_TIMEOUT_S)
+        tries = tries or (SLOW_TRIES if slow else TRIES)
+        waited_s = 0.0
+        for attempt in range(tries):
+            self.retransmits += attempt > 0
+            self.send(frame)
+            for message in self._messages(timeout_s):
+                if message.seq == self._seq and message.kind in {Kind.RSP, Kind.ERR}:
+                    return self._reply(op, message)
+                if message.kind is Kind.EVT and on_event is not None:
+                    on_event(message)
+            waited_s += timeout_s
+            timeout_s = min(2 * timeout_s, max(MAX_TIMEOUT_S, timeout_s))
+        raise LinkFault(
+            f"{self._name}: no answer to {op.name} in {waited_s:.1f} s and {tries} tries",
+            code="silence",
+            hint="is the board powered, and running this project's firmware?",
+        )
+
+    def _reply(self, op: Op, message: Message) -> Payload:
+        if message.payload.get(0) != op:
+            raise LinkFault(f"{self._name}: answer to another operation", code="bad_reply")
+        if message.kind is Kind.ERR:
+            raise fault_of(message.payload)
+        return message.payload
+
+    def _messages(self, timeout_s: float) -> Iterator[Message]:
+        deadline = time.monotonic() + timeout_s
+        while (message := self.receive(max(deadline - time.monotonic(), 0.0))) is not None:
+            yield message
+
+    def check_boot(self, payload: Payload, key: int) -> None:
+        """Notice a board that has rebooted since HELLO: what it was told is forgotten."""
+        boot_id = get_uint(payload, key, "boot id", 2**32 - 1)
+        if self.boot_id is not None and boot_id != self.boot_id:
+            raise BoardFault(f"{self._name}: the board rebooted", code="rebooted")
+
+    def hello(self, timeout_s: float) -> Payload:
+        """Ask who is there until somebody says; opening a port may have reset the board."""
+        deadline = time.monotonic() + timeout_s
+        arguments = {1: PROTOCOL[0], 2: PROTOCOL[1]}
+        while True:
+            try:
+                reply = self.request(Op.HELLO, arguments, timeout_s=HELLO_EVERY_S, tries=1)
+            except LinkFault as fault:
+                if fault.code != "silence":
+                    raise
+            else:
+                self.boot_id = get_uint(reply, 10, "boot id", 2**32 - 1)
+                return reply
+            if time.monotonic() > deadline:
+                break
+        heard = self.bytes_seen
+        if heard == 0:
+            detail = "not one byte came back"
+            hint = "is it powered and flashed with this project's firmware? is it the right port?"
+        else:
+            detail = (
+                f"{heard} bytes came, {self._decoder.errors} broken frames, none of them a HELLO"
+            )
+            hint = "another baud rate, or another firmware, speaks there"
+        raise LinkFault(
+            f"{self._name}: no HELLO in {timeout_s:.0f} s: {detail}", code="no_hello", hint=hint
+        )
+
+    # --- upload ---
+
+    def upload(
+        self,
+        data: bytes,
+        start: int,
+        window_bytes: int,
+        on_progress: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> bool:
+        """Stream data[start:] as DATA frames, go-back-N inside the board's window.
+
+        Returns False when `should_stop` said so. Raises LinkFault "upload_stalled".
+        """
+        acked, sent = start, start
+        in_flight: deque[tuple[int, int]] = deque()  # (offset after the frame, wire bytes)
+        flying = repeats = silent = 0
+        while acked < len(data):
+            if should_stop():
+                return False
+            while sent < len(data):
+                chunk = data[sent : sent + CHUNK_BYTES]
+                self._data_seq = (self._data_seq + 1) & 0xFFFF
+                frame = encode(Kind.DATA, self._data_seq, dump({1: sent, 2: chunk}))
+                if flying and flying + len(frame) > window_bytes:
+                    break
+                self.send(frame)
+                sent += len(chunk)
+                in_flight.append((sent, len(frame)))
+                flying += len(frame)
+            message = self.receive(ACK_TIMEOUT_S)
+            if message is None:
+                silent += 1
+                if silent >= ACK_TRIES:
+                    raise LinkFault(
+                        f"{self._name}: upload stands still at byte {acked} of {len(data)}",
+                        code="upload_stalled",
+                    )
+            elif message.kind is not Kind.ACK:
+                continue
+            else:
+                silent = 0
+                position = get_uint(message.payload, 1, "upload position", len(data))
+                repeats = repeats + 1 if position <= acked else 0
+                acked = max(acked, position)
+                while in_flight and in_flight[0][0] <= acked:
+                    flying -= in_flight.popleft()[1]
+                on_progress(acked, len(data))
+            if message is None or repeats >= 1:
+                # Either way the frames in flight are worthless: go back to what the board has.
+                self.retransmits += len(in_flight)
+                sent, flying, repeats = acked, 0, 0
+                in_flight.clear()
+        return True

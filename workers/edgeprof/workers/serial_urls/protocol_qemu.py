@@ -1,0 +1,121 @@
+"""qemu://PORT?uid=HEX&slot=FILE&… : bare-metal firmware on an emulated chip.
+
+QEMU runs with an instruction clock (-icount), so that a device's timings are instructions times a
+constant: the same run twice gives identical times, and host load changes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
+
+UID_MAX_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """How QEMU is started for one port, and where its loader puts what silicon would have."""
+
+    program: str
+    package: str
+    arguments: tuple[str, ...]
+    #: 2^icount_shift ns per instruction.
+    icount_shift: int
+    #: Three words the firmware reads at start: a magic, the uid, a boot seed (ports/*/hal.c).
+    identity_address: int
+    #: Where a model slot stands; None when the port has no flash for models.
+    slot_address: int | None
+
+
+MACHINES: Mapping[str, Machine] = {
+    "stm32f405": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        ("-M", "netduinoplus2"),
+        icount_shift=3,  # 8 ns: 168 MHz at 1.34 cycles per instruction
+        identity_address=0x2001FFE0,
+        slot_address=0x0800C000,
+    ),
+    "mps2-an500": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        ("-M", "mps2-an500"),
+        icount_shift=5,  # 32 ns: the FPGA image's 25 MHz at 0.8 cycles per instruction
+        identity_address=0x203FFFE0,
+        slot_address=0x60800000,
+    ),
+    "riscv32-virt": Machine(
+        "qemu-system-riscv32",
+        "qemu-system-misc",
+        ("-M", "virt", "-m", "64M", "-bios", "none"),
+        icount_shift=3,
+        identity_address=0x83FFFFE0,
+        slot_address=0x82000000,
+    ),
+}
+IDENTITY_MAGIC = 0x49444D51  # "QMDI"
+
+
+class Serial(ChildSerial):
+    """One emulated board."""
+
+    options = {
+        "uid": "chip id in hex, up to 8 bytes",
+        "slot": "model slot image for QEMU's loader to put into flash",
+        "seed": "boot seed, for a boot id that repeats",
+    }
+
+    def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
+        """QEMU with firmware, identity words and slot loaded."""
+        machine = MACHINES.get(host)
+        if machine is None:
+            raise UsageError(f"qemu://{host}: no such port", hint=f"ports: {', '.join(MACHINES)}")
+        program = shutil.which(machine.program)
+        if program is None:
+            raise HostFault(
+                f"{machine.program} is not installed",
+                code="no_qemu",
+                hint=f"apt-get install {machine.package}",
+            )
+        uid = _hex_bytes(query.get("uid", "00"))
+        seed = int(query.get("seed") or secrets.randbits(32))
+        words = (
+            (0, IDENTITY_MAGIC, 4),
+            (4, len(uid), 4),
+            (8, int.from_bytes(uid.ljust(UID_MAX_BYTES, b"\0"), "little"), 8),
+            (16, seed & 0xFFFFFFFF, 4),
+        )
+        command = [
+            program, *machine.arguments,
+            "-kernel", str(firmware_image(f"tlep-{host}.elf", host)),
+            "-icount", f"shift={machine.icount_shift},sleep=off",
+            "-display", "none", "-monitor", "none", "-parallel", "none", "-nodefaults",
+            "-chardev", f"socket,id=uart,fd={fd}", "-serial", "chardev:uart",
+        ]  # fmt: skip
+        for offset, value, size in words:
+            address = machine.identity_address + offset
+            loader = f"loader,addr={address:#x},data={value:#x},data-len={size}"
+            command += ["-device", loader]
+        if "slot" in query:
+            slot = Path(query["slot"])
+            if machine.slot_address is None or not slot.is_file() or "," in str(slot):
+                raise UsageError(f"qemu://{host}: cannot load the slot image {slot}")
+            loader = f"loader,file={slot},addr={machine.slot_address:#x},force-raw=on"
+            command += ["-device", loader]
+        return command
+
+
+def _hex_bytes(text: str) -> bytes:
+    try:
+        uid = bytes.fromhex(text)
+    except ValueError:
+        uid = b""
+    if not 1 <= len(uid) <= UID_MAX_BYTES:
+        raise UsageError(f"uid={text}: wants 1 to {UID_MAX_BYTES} bytes of hex")
+    return uid
