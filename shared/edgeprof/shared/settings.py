@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         """Pause between two renewals: a third of the lease, but a cancel is heard in a second."""
         return min(self.lease_s / 3, 1.0)
 
+    def as_environment(self) -> dict[str, str]:
+        """Return the variables that give a child process the same settings."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {f"EDGEPROF_{name.upper()}": str(value) for name, value in values.items()}
+
 
 def load_settings() -> Settings:
     """Read the environment; a bad value is a UsageError that names its variable."""

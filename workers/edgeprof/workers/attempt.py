@@ -127,7 +127,9 @@ class Attempts:
                     state = self._jobs.fail(claim.job_id, claim.epoch, outcome)
             except InfrastructureError as error:
                 if time.monotonic() > give_up_s:
-                    log.error("job %s: end not written, it will run again: %s", claim.job_id, error)
+                    log.warning(
+                        "job %s: end not written, so it runs again: %s", claim.job_id, error
+                    )
                     return None
                 time.sleep(_RETRY_S)
                 continue

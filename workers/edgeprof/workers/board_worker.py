@@ -6,202 +6,210 @@ begins as ever, by waiting for the board. There is one way into every state.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import logging
 import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable
 from typing import Any, Final
 
 from celery import concurrency, signals
+from celery.exceptions import SecurityWarning
 from celery.worker import state as celery_state
 
-from edgeprof.shared import logs, metrics, queues, tracing
+from edgeprof.shared import logs, queues, tracing
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.celery_app import TASK_NAME, make_app
-from edgeprof.shared.errors import BoardFault, EdgeprofError, Fault, InfrastructureError, LinkFault
-from edgeprof.shared.jobs import BoardInfo, BoardState
+from edgeprof.shared.errors import BoardFault, EdgeprofError, LinkFault
+from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings, load_settings
-from edgeprof.shared.store.boards import BoardClash, Owner
+from edgeprof.shared.store.boards import BoardClash
 from edgeprof.shared.store.jobs import Claim
-from edgeprof.shared.store.lab import LabStore
 from edgeprof.workers.attempt import Attempts
-from edgeprof.workers.board import Board
-from edgeprof.workers.claims import BoardClaim
+from edgeprof.workers.bench import Bench
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
 
 log = logging.getLogger(__name__)
 
-#: The board is gone: start again, and wait for it (sysexits' EX_TEMPFAIL).
+#: The board is gone: start again, and wait for it (EX_TEMPFAIL of sysexits).
 EXIT_BOARD_GONE: Final = 75
 
-Open = Callable[[BoardConfig, Settings], Board]
-Profile = Callable[..., JobResult]
+#: Carries out a claimed job on an open board; session.profile in production.
+Profile = Callable[[Bench, Claim, Lease, ModelCache], JobResult]
 
 
 class BoardWorker:
     """One board, from waiting for it to saying goodbye."""
 
     def __init__(
-        self, config: BoardConfig, settings: Settings, open_board: Open, profile: Profile
+        self, config: BoardConfig, settings: Settings, bench: Bench, profile: Profile
     ) -> None:
         self._config = config
         self._settings = settings
-        self._open_board = open_board
+        self._bench = bench
         self._profile = profile
-        self._claim = BoardClaim(settings.lock_dir)
-        #: Set when the process is to end; running jobs get EDGEPROF_STOP_GRACE_S more.
+        #: Set when the process is to end; a running job gets EDGEPROF_STOP_GRACE_S more.
         self._leaving = threading.Event()
         #: Set when a running job has to be handed back now.
         self._stopping = threading.Event()
         self._exit_code = 0
-        #: Who uses the board right now: a job, or the probe of an idle board.
-        self._in_use = threading.Lock()
-
-    # --- life
 
     def run(self) -> int:
         """Drive the board until told to stop; returns the exit code."""
-        signal.signal(signal.SIGTERM, lambda *_: self._leave())
-        signal.signal(signal.SIGINT, lambda *_: self._leave())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._leave())
+        if not self._wait_for_board():
+            return 0
+        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        heart.start()
         try:
-            if not self._start():
-                return 0
-            self._serve()
-            return self._exit_code
+            self._hear_bells()
         finally:
-            self._claim.close()
+            self._leaving.set()
+            heart.join()
+            self._bench.release(
+                "its worker stopped" if self._exit_code == 0 else "the board does not answer"
+            )
+        return self._exit_code
 
-    def _start(self) -> bool:
+    def _wait_for_board(self) -> bool:
         """Wait until store and board are there and the board is ours; False when told to stop."""
-        pause_s, last = 0.2, ""
+        pause_s, said = 0.2, ""
         while not self._leaving.is_set():
             try:
-                self._store = LabStore.open(self._settings)
-                self._acquire()
+                self._bench.acquire()
             except EdgeprofError as error:
-                if str(error) != last:  # say each trouble once, not every few seconds
-                    last = str(error)
-                    log.warning("board %s: waiting: %s", self._config, error)
+                if str(error) != said:  # each trouble once, not every few seconds
+                    said = str(error)
+                    log.warning("board %s: waiting: %s", self._config, said)
             else:
                 return True
             self._leaving.wait(pause_s)
             pause_s = min(pause_s * 2, self._settings.probe_interval_s)
         return False
 
-    def _acquire(self) -> None:
-        board = self._open_board(self._config, self._settings)
-        try:
-            info = describe(board, self._config, self._settings)
-            self._claim.take("board", info.device_id)
-            self._claim.take("uid", info.uid)
-            domain = self._claim.domain
-            self._owner = Owner(host=info.host, domain=domain, uid=info.uid)
-            self._store.boards.announce(self._owner, info, self._settings.board_ttl_s)
-        except BaseException:
-            board.close()
-            raise
-        self._board, self._info = board, info
-        self._node = f"w@{info.device_id}.{info.host}"
-        # The locks are ours, so whoever had them is dead: its job need not wait for the lease.
-        if job_id := self._store.jobs.abandon(info.device_id, domain, self._node):
-            log.warning("job %s of the worker before is back in the queue", job_id)
+    def _hear_bells(self) -> None:
+        """Be a Celery worker until a signal or a lost board ends it."""
+        bench, settings = self._bench, self._settings
+        domain = bench.claim.domain
+        # The locks are ours, so the worker before us is dead: its job need not wait for the lease.
+        if job_id := bench.store.jobs.abandon(bench.info.device_id, domain, bench.node):
+            log.warning("job %s of the worker before us is back in the queue", job_id)
         self._attempts = Attempts(
-            self._store.jobs,
-            self._settings,
-            node=f"{self._node}/{os.getpid()}",
+            bench.store.jobs,
+            settings,
+            node=f"{bench.node}/{os.getpid()}",
             domain=domain,
             stopping=self._stopping,
         )
-        self._models = ModelCache(self._settings.cache_dir, self._store.blobs)
-        metrics.board_connected(info, connected=True)
-        logs.operations.info("Device connected", extra=_context(info))
-
-    def _serve(self) -> None:
-        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        heart.start()
-        try:
-            self._celery()
-        finally:
-            self._leaving.set()
-            heart.join(timeout=5)
-            reason = "its worker stopped" if self._exit_code == 0 else "the board does not answer"
-            with suppress(InfrastructureError, Fault):
-                self._store.boards.withdraw(self._owner, self._info, reason)
-            with suppress(Fault):
-                self._board.close()
-            metrics.board_connected(self._info, connected=False)
-            logs.operations.info("Device disconnected: %s", reason, extra=_context(self._info))
-            self._store.close()
-
-    def _celery(self) -> None:
-        """Hear bells until a signal or a lost board ends it."""
-        app = make_app(self._store.url)
-        signals.worker_init.connect(lambda **_: tracing.instrument_celery(), weak=False)
-        signals.worker_shutting_down.connect(lambda **_: self._leave(), weak=False)
+        self._models = ModelCache(settings.cache_dir, bench.store.blobs)
+        # It warns of pickle under root; the app takes JSON only, and containers do run as root.
+        warnings.simplefilter("ignore", SecurityWarning)
+        app = make_app(bench.store.url)
+        signals.worker_init.connect(_instrument, weak=False)
+        signals.worker_shutting_down.connect(self._on_shutdown, weak=False)
         app.task(self._heard, name=TASK_NAME)
         worker = app.Worker(
-            hostname=self._node,
+            hostname=bench.node,
             pool_cls=concurrency.get_implementation("threads"),
             concurrency=1,
             queues=[
-                queues.board_queue(self._info.device_id),
-                queues.platform_queue(self._info.platform),
+                queues.board_queue(bench.info.device_id),
+                queues.platform_queue(bench.info.platform),
             ],
             without_gossip=True,
             without_mingle=True,
             quiet=True,
         )
-        worker.start()
-
-    def _leave(self) -> None:
-        if self._leaving.is_set():
-            return
-        self._leaving.set()
-        grace = threading.Timer(self._settings.stop_grace_s, self._stopping.set)
-        grace.daemon = True
-        grace.start()
-
-    # --- jobs
+        if not self._leaving.is_set():
+            worker.start()
 
     def _heard(self, job_id: Any) -> None:
-        """Carry out the job of a bell, if it is still to be done. Called by Celery."""
-        if not isinstance(job_id, str) or self._leaving.is_set() or not self._ready():
-            return
-        with self._in_use:
-            claimed = self._attempts.claim(job_id, self._info)
+        """Carry out the job of a bell, if it is still to be done. Celery calls this."""
+        if not isinstance(job_id, str) or self._leaving.is_set():
+            return  # the bell is lost; the custodian rings again, for somebody else
+        bench = self._bench
+        with bench.in_use():
+            claimed = self._attempts.claim(job_id, bench.info)
             if claimed is None:
                 return
-            self._announce(BoardState.BUSY, job_id)
-            fault = self._attempts.carry_out(*claimed, self._info, self._work)
+            bench.announce(BoardState.BUSY, job_id)
+            fault = self._attempts.carry_out(
+                *claimed,
+                bench.info,
+                lambda claim, lease: self._profile(bench, claim, lease, self._models),
+            )
             if isinstance(fault, (BoardFault, LinkFault)):
-                logs.hardware.error("%s", fault, extra=_context(self._info) | {"code": fault.code})
-                self._reopen()
-            if not self._leaving.is_set():
-                self._announce(BoardState.ONLINE, None)
+                logs.hardware.error("%s", fault, extra=bench.context() | {"code": fault.code})
+                if not bench.reopen():
+                    self._board_gone()
+                    return
+            bench.announce(BoardState.ONLINE)
 
-    def _work(self, claim: Claim, lease: Lease) -> JobResult:
-        from edgeprof.shared.models import ModelFile  # noqa: PLC0415
-        from edgeprof.shared.reference import Reference  # noqa: PLC0415
+    def _beat(self) -> None:
+        """Keep the announcement alive, and see that an idle board is still there."""
+        interval_s = min(self._settings.board_ttl_s / 3, self._settings.probe_interval_s)
+        while not self._leaving.wait(interval_s):
+            try:
+                if not self._bench.probe():
+                    self._board_gone()
+                    return
+                self._bench.announce()
+            except BoardClash as clash:
+                log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
+                self._board_gone()
+                return
 
-        path = self._models.fetch(claim.spec.model)
-        model = ModelFile.open(path)
-        return self._profile(
-            self._board,
-            claim.spec,
-            path,
-            model,
-            Reference(model) if claim.spec.check_output or claim.spec.score else None,
-            epoch=claim.epoch,
-            progress=lease.progress,
-            should_stop=lease.should_stop,
-            host=self._info.host,
-            device_id=self._info.device_id,
-        )
+    def _board_gone(self) -> None:
+        self._exit_code = EXIT_BOARD_GONE
+        self._leaving.set()
+        celery_state.should_stop = 0  # Celery's loop looks here at each turn, and leaves
+
+    def _on_shutdown(self, **_: Any) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._leaving.is_set():
+            self._leaving.set()
+            grace = threading.Timer(self._settings.stop_grace_s, self._stopping.set)
+            grace.daemon = True
+            grace.start()
+
+
+def _instrument(**_: Any) -> None:
+    tracing.instrument_celery()
+
+
+def serve(config: BoardConfig, bench: Bench, profile: Profile, settings: Settings) -> int:
+    """Be the worker of one board in this process; returns the exit code."""
+    die_with_parent()
+    logs.configure(settings, "edgeprof-worker")
+    tracing.configure("edgeprof-worker", f"w@{config}.{settings.host}")
+    return BoardWorker(config, settings, bench, profile).run()
+
+
+def die_with_parent() -> None:
+    """Be told to stop when the agent dies, however it dies; a board must not stay with an orphan."""
+    pr_set_pdeathsig = 1
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    if os.getppid() != parent or parent == 1:
+        sys.exit(0)  # it died before we asked
+
+
+def main() -> int:
+    """Entry point of the child process: its board as JSON in the only argument."""
+    from edgeprof.workers.production import open_board, profile  # noqa: PLC0415
+
+    settings = load_settings()
+    config = BoardConfig.model_validate_json(sys.argv[1])
+    return serve(config, Bench(config, settings, open_board), profile, settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,12 +1,12 @@
 """Which boards an agent drives: boards.toml, or --board URL.
 
-    [[board]]
-    url = "/dev/serial/by-id/usb-STMicroelectronics_STM32_STLink_066DFF…-if02"
-    id = "bench-3"                # optional; without: <platform>-<start of its uid>
-    platform = "stm32f405"        # optional; the board is refused when it says otherwise
-    baud = 115200                 # optional; the rate to open at, the board may offer a faster one
-    flash = ["st-flash", "write", "{slot}", "0x08040000"]   # optional; puts a model into flash
-    tags = { shelf = "left" }     # optional
+[[board]]
+url = "/dev/serial/by-id/usb-STMicroelectronics_STM32_STLink_066DFF…-if02"
+id = "bench-3"                # optional; without: <platform>-<start of its uid>
+platform = "stm32f405"        # optional; the board is refused when it says otherwise
+baud = 115200                 # optional; the rate to open at, the board may offer a faster one
+flash = ["st-flash", "write", "{slot}", "0x08040000"]   # optional; puts a model into flash
+tags = { shelf = "left" }     # optional
 """
 
 from __future__ import annotations

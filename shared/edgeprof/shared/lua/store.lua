@@ -98,9 +98,10 @@ end
 -- A running attempt failed. Another one, unless it was cancelled, is nobody's fault but the job's, or was
 -- the last. No bell is rung here: `unheard` hands the job to the custodian within its interval.
 local function attempt_failed(id, fault_class, code, reason, retryable, actor)
+  local cancel = get(id, 'cancel')
+  if cancel then fault_class = '' end -- stopped because somebody asked: nobody's fault
   close_attempt(id, fault_class, code, reason)
   release(id)
-  local cancel = get(id, 'cancel')
   if cancel then
     local by, why = cancel:match('^(.-)\n(.*)$')
     terminate(id, 'running', 'cancelled', by, why)

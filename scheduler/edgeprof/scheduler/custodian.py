@@ -1,0 +1,113 @@
+"""The custodian owns time: what nobody did in time, it undoes, repeats or ends.
+
+Every action is one script of the store on Redis' clock, and harmless when repeated. The leader lock only
+saves work when several schedulers run; correctness does not rest on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+
+from redis.exceptions import LockError
+from redis.lock import Lock
+
+from edgeprof.shared import queues
+from edgeprof.shared.celery_app import KEY_PREFIX, PRIORITY_STEPS
+from edgeprof.shared.results import JobView
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.lab import LabStore
+
+log = logging.getLogger(__name__)
+
+#: Keeps finished jobs for good: returns once they are safe, or raises.
+Archive = Callable[[Sequence[JobView]], None]
+
+_BATCH = 100
+_LEADER_TTL_S = 5.0
+
+
+class Custodian:
+    """One scheduler's custodian; tick() is called about once a second."""
+
+    def __init__(self, store: LabStore, settings: Settings, archive: Archive | None = None) -> None:
+        self._store = store
+        self._settings = settings
+        self._archive = archive
+        self._actor = f"custodian:{settings.host}:{os.getpid()}"
+        ttl_s = max(_LEADER_TTL_S, 5 * settings.custodian_interval_s)
+        name = store.script.key("custodian")
+        self._lock = Lock(store.script.redis, name, timeout=ttl_s, blocking=False)
+        self._leading = False
+
+    def tick(self) -> bool:
+        """Do what is due, if we lead; returns whether we do. Raises InfrastructureError."""
+        if not self._lead():
+            return False
+        self.requeue_expired()
+        self.expire_queued()
+        self.ring_unheard()
+        self.archive_finished()
+        self._store.jobs.prune()
+        return True
+
+    def resign(self) -> None:
+        """Let another custodian lead at once."""
+        if self._leading:
+            self._leading = False
+            self._store.script.guarded(lambda _: self._release())
+
+    def requeue_expired(self) -> None:
+        """Take jobs back from workers that went silent."""
+        for job_id, device_id, state in self._store.jobs.expire_leases(self._actor, _BATCH):
+            log.warning("job %s: the worker of %s went silent; now %s", job_id, device_id, state)
+
+    def expire_queued(self) -> None:
+        """End jobs no board took in time."""
+        for job_id in self._store.jobs.expire_queued(self._actor, _BATCH):
+            log.warning("job %s: no board took it in time", job_id)
+
+    def ring_unheard(self) -> None:
+        """Ring again for ready jobs whose bell was lost, and for those that go round again."""
+        bells = self._store.jobs.unheard(
+            self._settings.bell_grace_s,
+            key_prefix=KEY_PREFIX,
+            separator=queues.SEPARATOR,
+            last_step=PRIORITY_STEPS[-1],
+        )
+        if bells:
+            self._store.bells.ring(bells, step=queues.FIRST)
+            log.info("rang again for %d job(s)", len(bells))
+
+    def archive_finished(self) -> None:
+        """Hand finished jobs to the archive; an archive in trouble gets them again next time."""
+        if self._archive is None:
+            return
+        while job_ids := self._store.jobs.unarchived(_BATCH):
+            self._archive(self._store.jobs.views(job_ids))
+            self._store.jobs.archived(job_ids, self._settings.result_ttl_s)
+            if len(job_ids) < _BATCH:
+                return
+
+    def _lead(self) -> bool:
+        leading = self._store.script.guarded(lambda _: self._renew() or self._acquire())
+        if leading != self._leading:
+            self._leading = leading
+            log.info("%s", "leading" if leading else "standing by: another scheduler leads")
+        return leading
+
+    def _acquire(self) -> bool:
+        return bool(self._lock.acquire())
+
+    def _renew(self) -> bool:
+        try:
+            return self._leading and bool(self._lock.reacquire())
+        except LockError:
+            return False
+
+    def _release(self) -> None:
+        try:
+            self._lock.release()
+        except LockError:
+            log.debug("the leader lock had run out already")

@@ -1,0 +1,173 @@
+"""One board as the lab sees it: opened, locked, announced, probed while idle, reopened after a fault."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from edgeprof.shared import logs, metrics
+from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError
+from edgeprof.shared.jobs import BoardInfo, BoardState
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.boards import Owner
+from edgeprof.shared.store.lab import LabStore
+from edgeprof.workers.board import Board
+from edgeprof.workers.claims import BoardClaim
+from edgeprof.workers.config import BoardConfig
+
+log = logging.getLogger(__name__)
+
+Open = Callable[[BoardConfig, Settings], Board]
+
+_REOPEN_TRIES = 2
+
+
+class Bench:
+    """A board that is ours from acquire() to release().
+
+    One thread at a time talks to the board: a job (inside `in_use`) or the probe of an idle board.
+    """
+
+    board: Board
+    info: BoardInfo
+    store: LabStore
+
+    def __init__(self, config: BoardConfig, settings: Settings, open_board: Open) -> None:
+        self._config = config
+        self._settings = settings
+        self._open_board = open_board
+        self._lock = threading.Lock()
+        self.claim = BoardClaim(settings.lock_dir)
+
+    @property
+    def node(self) -> str:
+        """The Celery node's name; unlike `celery@host`, exporters keep it apart from its neighbours."""
+        return f"w@{self.info.device_id}.{self.info.host}"
+
+    def acquire(self) -> None:
+        """Reach the store, open the board, make it ours and say so. Raises EdgeprofError."""
+        store = LabStore.open(self._settings)
+        try:
+            board = self._open_board(self._config, self._settings)
+            try:
+                info = describe(board, self._config, self._settings)
+                self.claim.take("board", info.device_id)
+                self.claim.take("uid", info.uid)
+                self._owner = Owner(host=info.host, domain=self.claim.domain, uid=info.uid)
+                store.boards.announce(self._owner, info, self._settings.board_ttl_s)
+            except BaseException:
+                board.close()
+                raise
+        except BaseException:
+            store.close()
+            self.claim.close()
+            raise
+        self.store, self.board, self.info = store, board, info
+        metrics.board_connected(info, connected=True)
+        logs.operations.info("Device connected", extra=self.context())
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the board for a job: the probe stays away."""
+        with self._lock:
+            yield
+
+    def announce(self, state: BoardState | None = None, job_id: str | None = None) -> None:
+        """Tell the lab; without a state, just that we live. Raises BoardClash."""
+        if state is not None:
+            self.info = self.info.model_copy(update={"state": state, "job_id": job_id})
+        with suppress(InfrastructureError):  # the next beat says it again
+            self.store.boards.announce(self._owner, self.info, self._settings.board_ttl_s)
+
+    def probe(self) -> bool:
+        """Ask an idle board how it is; False when it is gone for good. A busy one is not asked."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        try:
+            try:
+                stats = self.board.stats()
+            except Fault as fault:
+                logs.hardware.warning("%s", fault, extra=self.context() | {"code": fault.code})
+                return self.reopen()
+            metrics.board_measured(self.info, stats.regions, stats.temperature_celsius)
+            return True
+        finally:
+            self._lock.release()
+
+    def reopen(self) -> bool:
+        """Close the board and open it afresh, for whoever has it in use; False: it is gone."""
+        with suppress(Fault):
+            self.board.close()
+        for _ in range(_REOPEN_TRIES):
+            try:
+                board = self._open_board(self._config, self._settings)
+            except Fault as fault:
+                log.warning("board %s: %s", self.info.device_id, fault)
+                continue
+            if board.hello.uid == self.info.uid:
+                self.board = board
+                return True
+            log.error("board %s: another board answers on its port", self.info.device_id)
+            board.close()
+            return False
+        return False
+
+    def release(self, reason: str) -> None:
+        """Say goodbye with the reason and let go of everything."""
+        with suppress(InfrastructureError, Fault):
+            self.store.boards.withdraw(self._owner, self.info, reason)
+        with suppress(Fault):
+            self.board.close()
+        metrics.board_connected(self.info, connected=False)
+        logs.operations.info("Device disconnected: %s", reason, extra=self.context())
+        self.store.close()
+        self.claim.close()
+
+    def context(self) -> dict[str, str]:
+        """Return what every log line about this board carries."""
+        return {
+            "device_id": self.info.device_id,
+            "platform": self.info.platform,
+            "port": self.info.url,
+            "firmware_version": self.info.firmware_version,
+        }
+
+
+def describe(board: Board, config: BoardConfig, settings: Settings) -> BoardInfo:
+    """Turn HELLO and configuration into what the lab is told. Raises BoardFault, HostFault."""
+    hello = board.hello
+    if config.platform not in {None, hello.platform}:
+        raise BoardFault(
+            f"the board on {config.url} is a {hello.platform}, not a {config.platform}",
+            code="wrong_platform",
+            hint="correct boards.toml, or plug in the board it means",
+        )
+    try:
+        return BoardInfo(
+            device_id=config.id or f"{hello.platform}-{hello.uid[:8]}",
+            platform=hello.platform,
+            host=settings.host,
+            url=config.url,
+            uid=hello.uid,
+            state=BoardState.ONLINE,
+            emulated=hello.emulated,
+            firmware_version=hello.firmware_version,
+            firmware_git_hash=hello.firmware_git_hash,
+            toolchain=hello.toolchain,
+            protocol=hello.protocol,
+            clock_hz=hello.clock_hz,
+            timer_name=hello.timer_name,
+            timer_resolution_ns=hello.timer_resolution_ns,
+            regions=hello.regions,
+            kernels=hello.kernels,
+            n_ctx_max=hello.n_ctx_max,
+            can_flash=hello.can_flash,
+            can_upload=hello.can_upload,
+        )
+    except ValueError as error:
+        raise HostFault(
+            f"the board on {config.url} describes itself in words we cannot use: {error}",
+            code="hello",
+        ) from None

@@ -1,0 +1,39 @@
+"""`edgeprof worker`: drive the boards of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeprof.shared import logs, redis_client, redis_server
+from edgeprof.shared.settings import load_settings
+from edgeprof.workers.agent import Agent
+from edgeprof.workers.config import load_boards
+
+
+def worker(
+    boards: Annotated[
+        Path | None, typer.Option(help="TOML file with the boards of this machine.")
+    ] = None,
+    board: Annotated[
+        list[str] | None,
+        typer.Option(help="URL of a board, e.g. native://?uid=01, qemu://stm32f405; repeatable."),
+    ] = None,
+    redis_url: Annotated[
+        str | None, typer.Option(help="Redis of the lab. Default: EDGEPROF_REDIS_URL.")
+    ] = None,
+) -> None:
+    """Take jobs for the boards of this machine, until Ctrl-C.
+
+    Example: edgeprof worker --board /dev/serial/by-id/usb-... --board 'native://?uid=01'
+    """
+    settings = load_settings()
+    if redis_url is not None:
+        settings = settings.model_copy(update={"redis_url": redis_url})
+    configs = load_boards(boards, board or [])
+    logs.configure(settings, "edgeprof-agent")
+    redis_server.connect(settings).close()  # a wrong URL is told here, once, not by every worker
+    typer.echo(f"lab: {redis_client.masked(redis_server.locate(settings).url)}", err=True)
+    Agent(configs, settings).run()
