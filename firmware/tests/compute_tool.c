@@ -5,6 +5,8 @@
  *   compute_tool greedy FILE N_CTX KV N_GEN TOKEN...  the generated ids, one a line
  *   compute_tool score FILE N_CTX KV TOKEN...       "log-likelihood-bits top1" of tokens 1..n-1, one a line
  *   compute_tool memory FILE N_CTX KV               kv bytes, activation bytes, arena bytes used
+ *   compute_tool place FILE N_CTX KV SIZE...        the state laid out in regions of those sizes: the error's line,
+ *                                                   "category region bytes" lines, then bytes used of each region
  *   compute_tool map FUNCTION                       raw words from stdin through exp, log, sin, cos, f16 or f32
  *
  * `open` goes on to run two tokens of what it could open: a hostile file must not get further than its code. */
@@ -16,7 +18,7 @@
 #include "../core/fp16.h"
 #include "../core/llama.h"
 
-enum { STATE_BYTES = 64 << 20 };
+enum { MOST_STATE_BYTES = 64 << 20 };
 
 typedef struct {
     uint8_t *file;
@@ -55,9 +57,14 @@ static int set_up(bench *b, const char *path, uint32_t n_ctx, tlep_kv_type kv)
     if (e) {
         return e;
     }
-    b->state = aligned_alloc(32, STATE_BYTES);
-    b->arena = (tlep_arena){"ram", b->state, STATE_BYTES, 0, 0};
-    return tlep_llama_prepare(&b->llama, &b->gguf, n_ctx ? n_ctx : b->gguf.hparams.n_ctx, kv, &b->arena, 1, &b->err);
+    /* Likewise exactly the state that the formula promises to be enough. */
+    n_ctx = n_ctx ? n_ctx : b->gguf.hparams.n_ctx;
+    uint64_t bytes = tlep_llama_kv_bytes(&b->gguf.hparams, n_ctx, kv) +
+                     tlep_llama_activation_bytes(&b->gguf.hparams, n_ctx);
+    bytes = bytes < MOST_STATE_BYTES ? bytes : MOST_STATE_BYTES;
+    b->state = malloc((size_t)bytes); /* 16-byte aligned on every host we build on */
+    b->arena = (tlep_arena){"ram", b->state, (uint32_t)bytes, 0, 0};
+    return tlep_llama_prepare(&b->llama, &b->gguf, n_ctx, kv, &b->arena, 1, &b->err);
 }
 
 static void tear_down(bench *b)
@@ -129,6 +136,29 @@ static int print_scores(bench *b, int n, char **tokens)
     return 0;
 }
 
+static int print_places(const bench *b, uint32_t n_ctx, tlep_kv_type kv, int n, char **sizes)
+{
+    enum { MOST_REGIONS = 4 };
+    static uint8_t memory[MOST_REGIONS][1 << 20] __attribute__((aligned(32)));
+    tlep_arena regions[MOST_REGIONS];
+    tlep_llama m;
+    tlep_error err = {TLEP_OK, "", 0, 0};
+    for (int i = 0; i < n && i < MOST_REGIONS; i++) {
+        regions[i] = (tlep_arena){"ram", memory[i], (uint32_t)atoi(sizes[i]), 0, 0};
+    }
+    int e = tlep_llama_prepare(&m, &b->gguf, n_ctx, kv, regions, (uint32_t)n, &err);
+    printf("%d %u %u\n", e, (unsigned)err.requested, (unsigned)err.available);
+    for (int i = 0; !e && i < TLEP_N_PLACEMENTS; i++) {
+        const tlep_placement *p = &m.placements[i];
+        printf("%s %u %u\n", p->category, (unsigned)p->arena, (unsigned)p->bytes);
+    }
+    for (int i = 0; i < n; i++) {
+        printf("%u ", (unsigned)regions[i].used);
+    }
+    printf("\n");
+    return 0;
+}
+
 static int map_words(const char *function)
 {
     uint32_t word;
@@ -176,6 +206,8 @@ int main(int argc, char **argv)
         status = print_greedy(&b, (uint32_t)atoi(argv[5]), argc - 6, argv + 6);
     } else if (!strcmp(argv[1], "score")) {
         status = print_scores(&b, argc - 5, argv + 5);
+    } else if (!strcmp(argv[1], "place")) {
+        status = print_places(&b, (uint32_t)atoi(argv[3]), b.llama.kv_type, argc - 5, argv + 5);
     } else if (!strcmp(argv[1], "memory")) {
         const tlep_placement *p = b.llama.placements;
         printf("%u %u %u\n", (unsigned)(p[0].bytes + p[1].bytes), (unsigned)p[2].bytes, (unsigned)b.arena.used);

@@ -139,7 +139,8 @@ class Reference:
         for token in tokens:
             if not 0 <= token < self._shape.n_vocab:
                 raise JobError(
-                    f"token {token} is not in the vocabulary (0 to {self._shape.n_vocab - 1})", code="token"
+                    f"token {token} is not in the vocabulary (0 to {self._shape.n_vocab - 1})",
+                    code="token",
                 )
 
     def _run(self, tokens: list[int], first: int, cache: _Cache) -> F32:
@@ -201,7 +202,9 @@ class Reference:
         seen = (past[None, :] <= np.arange(first, first + len(q))[:, None])[:, None, :]
         largest = np.where(seen, scores, -np.inf).max(axis=2, keepdims=True)
         # Positions not yet seen weigh exactly zero; adding zero changes no bit.
-        weights = np.where(seen, arithmetic.exp(np.where(seen, scores - largest, np.float32(0))), np.float32(0))
+        weights = np.where(
+            seen, arithmetic.exp(np.where(seen, scores - largest, np.float32(0))), np.float32(0)
+        )
         inverse = np.float32(1) / arithmetic.ordered_sum(weights.transpose(2, 0, 1))
         shared_values = np.repeat(values, group, axis=1)  # (past, head, head_dim)
         weighted = weights.transpose(2, 0, 1)[:, :, :, None] * shared_values[:, None, :, :]

@@ -82,7 +82,9 @@ def load_matrix(raw: npt.NDArray[np.uint8], ggml_type: int, rows: int, n: int) -
         return FloatMatrix(raw.view("<f2").astype(np.float32).reshape(rows, n))
     if ggml_type == Q8_0_TYPE:
         blocks = raw.reshape(rows, n // 32, 34)
-        return BlockMatrix(blocks[:, :, 2:].view(np.int8).astype(np.float32), _scales(blocks[:, :, :2]))
+        return BlockMatrix(
+            blocks[:, :, 2:].view(np.int8).astype(np.float32), _scales(blocks[:, :, :2])
+        )
     if ggml_type == Q4_0_TYPE:
         blocks = raw.reshape(rows, n // 32, 18)
         nibbles = np.concatenate([blocks[:, :, 2:] & 15, blocks[:, :, 2:] >> 4], axis=2)

@@ -1,0 +1,75 @@
+"""The same bits on every architecture: kernels and whole models under QEMU against the host and numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType as Type
+
+from edgeprof.shared.jobs import KvType
+from edgeprof.shared.reference import Reference
+from edgeprof.shared.reference.gguf_file import GgufFile
+from edgeprof.shared.reference.synthetic import SyntheticLlama
+
+pytestmark = pytest.mark.qemu
+PORTS = ["cortex-m4", "cortex-m7", "cortex-m7-generic", "rv32imafc"]
+N_TOKENS = 32  # as bench_compute.c runs
+MODELS = {
+    "f32": SyntheticLlama(),
+    "f16": SyntheticLlama(matrix_type=Type.F16),
+    "f16-odd-sizes": SyntheticLlama(
+        dim=84, hidden=101, n_heads=6, n_heads_kv=3, matrix_type=Type.F16
+    ),
+    "q8_0": SyntheticLlama(matrix_type=Type.Q8_0, n_vocab=127),
+    "q4_0": SyntheticLlama(matrix_type=Type.Q4_0),
+    "tq2_0": SyntheticLlama(matrix_type=Type.TQ2_0, dim=256, hidden=256, n_layers=1),
+}
+
+
+@pytest.fixture(scope="module", params=PORTS)
+def port(request, bench, tmp_path_factory):
+    """A target and its image."""
+    target = bench.TARGETS[request.param]
+    return target, target.build(tmp_path_factory.mktemp(request.param))
+
+
+def _without_times(lines: list[list[str]]) -> list[list[str]]:
+    return [[*line[:4], line[5]] for line in lines if line[0] == "kernel"]
+
+
+def test_kernels_give_the_same_bits(port, bench, tmp_path):
+    """SMLAD, plain C on Arm and RISC-V, and the vectorised host agree on every kernel's output."""
+    host = bench.TARGETS["host"]
+    expected = _without_times(host.run(host.build(tmp_path)))
+    target, image = port
+
+    assert len(expected) == 8
+    assert _without_times(target.run(image)) == expected
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_give_the_bits_of_the_reference(port, name, tmp_path, fnv1a):
+    """All logits of 32 greedy tokens have the reference's digest, and the tokens are the same."""
+    model = MODELS[name].write(tmp_path / f"{name}.gguf")
+    reference = Reference(GgufFile(model))
+    tokens = reference.greedy([1], N_TOKENS, N_TOKENS, KvType.F16)
+    logits = reference.logits([1, *tokens[:-1]], KvType.F16) + np.float32(0)
+    target, image = port
+
+    line = next(line for line in target.run(image, model) if line[0] in ("model", "error"))
+
+    assert [int(token) for token in line[5:]] == tokens
+    assert line[4] == fnv1a(logits.tobytes())
+
+
+@pytest.mark.parametrize("name", ["cortex-m4", "cortex-m7"])
+def test_dsp_kernels_stay_fast(bench, tmp_path, name):
+    """Instructions for each multiply-accumulate on Cortex-M do not creep up (docs/arithmetic.md, section 9)."""
+    target = bench.TARGETS[name]
+
+    lines = target.run(target.build(tmp_path))
+
+    measured = {line[1]: int(line[4]) / (64 * 256) for line in lines if line[2:4] == ["64", "256"]}
+    assert measured["Q8_0"] < 1.85
+    assert measured["Q4_0"] < 1.85
+    assert measured["TQ2_0"] < 1.55
