@@ -6,7 +6,7 @@
  * Rules for a port:
  * - Receive is interrupt- or DMA-driven into a ring of at least `rx_window` bytes: a real UART overruns
  *   while the core multiplies matrices. Count what is lost; never block.
- * - hal_time_us() is monotonic, never wraps in practice (64 bit), and is the board's own clock.
+ * - hal_ticks() is monotonic, never wraps in practice (64 bit), and is the board's own clock.
  * - Nothing here allocates. */
 #ifndef TLEP_HAL_H
 #define TLEP_HAL_H
@@ -32,7 +32,7 @@ typedef struct {
     const char *platform;      /* "stm32f405" */
     const char *toolchain;     /* "arm-none-eabi-gcc 12.2.1" */
     const char *timer_name;    /* "TIM2" */
-    uint32_t timer_resolution_ns;
+    uint32_t timer_hz;
     uint32_t clock_hz;         /* CPU clock; 0 when unknown */
     const uint32_t *bauds;     /* rates hal_uart_set_baud accepts, ended by 0 */
     uint32_t rx_window;        /* bytes of wire frames the receive ring holds */
@@ -48,8 +48,12 @@ typedef struct {
 /* Bring up clocks, timer, UART and interrupts; return the board. Called once, before anything else. */
 const tlep_board *hal_init(void);
 
-/* Microseconds since start, from the board's own timer. */
-uint64_t hal_time_us(void);
+/* The board's own timer since start, in ticks of 1 / timer_hz: monotonic, and as fine as the chip has it. */
+uint64_t hal_ticks(void);
+
+/* Wait for the moment from which equal work takes equal ticks: returns where a counter slower than the core
+ * has just moved on. Called before each timed window; a port whose counter is fine enough returns at once. */
+void hal_align(void);
 
 /* Take up to `n` received bytes; returns how many (0: none waiting). Never blocks. */
 uint32_t hal_uart_read(uint8_t *to, uint32_t n);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "timer.h"
 
 enum { EVENT_TOKEN = 1, EVENT_PREFILL = 2, EVENT_DONE = 3, EVENT_BOOT = 4 };
 enum { GAP_QUIET_US = 50000, BAUD_PROOF_US = 1000000, READ_CHUNK = 64 };
@@ -36,6 +37,7 @@ void tlep_link_init(tlep_link *l, const tlep_board *board)
 {
     memset(l, 0, sizeof *l);
     l->board = board;
+    tlep_timer_init(board);
     l->boot_id = hal_boot_id();
     tlep_model_init(&l->model, board);
     l->run.model = &l->model;
@@ -85,7 +87,7 @@ static void answer(tlep_link *l, const tlep_frame *frame)
     if (l->baud != l->previous_baud && l->baud_since_us == 0) {
         hal_uart_drain();
         if (hal_uart_set_baud(l->baud)) {
-            l->baud_since_us = hal_time_us();
+            l->baud_since_us = tlep_time_us();
         }
     }
     if (l->reset_requested) {
@@ -125,9 +127,9 @@ static void take_data(tlep_link *l, const tlep_frame *frame)
         if (l->unacked_bytes >= l->board->rx_window / 2) {
             send_ack(l);
         }
-    } else if (!l->gap_told || hal_time_us() - l->gap_us > GAP_QUIET_US) {
+    } else if (!l->gap_told || tlep_time_us() - l->gap_us > GAP_QUIET_US) {
         l->gap_told = true; /* say once where to go back to; a whole window may follow the lost frame */
-        l->gap_us = hal_time_us();
+        l->gap_us = tlep_time_us();
         send_ack(l);
     }
 }
@@ -168,7 +170,7 @@ bool tlep_link_poll(tlep_link *l)
     if (l->ack_pending) {
         send_ack(l);
     }
-    if (l->baud_since_us != 0 && hal_time_us() - l->baud_since_us > BAUD_PROOF_US) {
+    if (l->baud_since_us != 0 && tlep_time_us() - l->baud_since_us > BAUD_PROOF_US) {
         l->baud = l->previous_baud; /* nobody spoke at the new rate: go back */
         l->baud_since_us = 0;
         (void)hal_uart_set_baud(l->baud);
@@ -185,7 +187,7 @@ void tlep_link_step(tlep_link *l)
     }
     if (r->stream && !r->scoring && r->n_entries > 0) {
         const tlep_run_entry *entry = &r->entries[r->n_entries - 1];
-        uint64_t us = r->n_entries == 1 ? r->prefill_us : entry->of.us;
+        uint64_t us = r->n_entries == 1 ? tlep_run_prefill_us(r) : entry->of.us;
         begin_event(l, &w, EVENT_TOKEN);
         tlep_cbor_put(&w, 1, r->id);
         tlep_cbor_put(&w, 2, r->n_entries - 1);
@@ -193,7 +195,7 @@ void tlep_link_step(tlep_link *l)
         tlep_cbor_put(&w, 4, us > UINT32_MAX ? UINT32_MAX : us);
         send_event(l, TLEP_EVT, l->event_seq++, &w);
     } else if (r->state == TLEP_RUN_RUNNING) {
-        r->reported_us = hal_time_us();
+        r->reported_us = tlep_time_us();
         begin_event(l, &w, EVENT_PREFILL);
         tlep_cbor_put(&w, 1, r->id);
         tlep_cbor_put(&w, 2, r->pos);

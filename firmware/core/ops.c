@@ -5,6 +5,7 @@
 #include "fault.h"
 #include "link.h"
 #include "stack.h"
+#include "timer.h"
 #include "version.h"
 
 enum {
@@ -110,7 +111,7 @@ static int op_hello(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tl
     tlep_cbor_uint(w, 1);
     tlep_cbor_text(w, b->timer_name);
     tlep_cbor_uint(w, 2);
-    tlep_cbor_uint(w, b->timer_resolution_ns);
+    tlep_cbor_uint(w, (1000000000U + b->timer_hz - 1) / b->timer_hz);
     tlep_cbor_key(w, 9);
     tlep_cbor_bool(w, b->emulated);
     tlep_cbor_put(w, 10, l->boot_id);
@@ -163,7 +164,7 @@ static int op_ping(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tle
     (void)err;
     (void)find_u32(q, 1, &echo);
     tlep_cbor_put(w, 1, echo);
-    tlep_cbor_put(w, 2, hal_time_us());
+    tlep_cbor_put(w, 2, tlep_time_us());
     tlep_cbor_put(w, 3, l->boot_id);
     return TLEP_OK;
 }
@@ -247,14 +248,14 @@ static int op_load(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tle
     if (code != TLEP_OK) {
         return code;
     }
-    uint64_t before = hal_time_us();
+    uint64_t before = tlep_time_us();
     l->run.id = 0;
     l->run.n_prompt = 0;
     code = tlep_model_load(m, hash, n_ctx, (tlep_kv_type)kv, err);
     if (code != TLEP_OK) {
         return code;
     }
-    tlep_cbor_put(w, 1, hal_time_us() - before);
+    tlep_cbor_put(w, 1, tlep_time_us() - before);
     tlep_cbor_put(w, 2, m->from_flash ? 1 : 0);
     tlep_cbor_key(w, 3);
     tlep_cbor_array(w, 1 + TLEP_N_PLACEMENTS);
@@ -351,7 +352,7 @@ static int op_result(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, t
     tlep_cbor_put(w, 2, r->n_entries);
     tlep_cbor_put(w, 3, l->boot_id);
     tlep_cbor_put(w, 4, r->start_us);
-    tlep_cbor_put(w, 5, r->n_entries > 0 && !r->scoring ? r->prefill_us : 0);
+    tlep_cbor_put(w, 5, r->n_entries > 0 && !r->scoring ? tlep_run_prefill_us(r) : 0);
     tlep_cbor_key(w, 6);
     tlep_cbor_array(w, n);
     for (uint32_t i = first; i < first + n; i++) {
@@ -412,7 +413,7 @@ static int op_stats(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tl
 {
     (void)q;
     (void)err;
-    uint64_t now = hal_time_us();
+    uint64_t now = tlep_time_us();
     uint32_t n = 0;
     const char *location;
     int32_t millidegrees;

@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "fault.h"
+#include "timer.h"
 
 enum { PREFILL_REPORT_US = 1000000 };
 
@@ -49,9 +50,9 @@ int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64
     r->n_gen = n_gen;
     r->n_entries = 0;
     r->pos = 0;
-    r->prefill_us = 0;
+    r->prefill_ticks = 0;
     r->end_us = 0;
-    r->start_us = hal_time_us();
+    r->start_us = tlep_time_us();
     r->reported_us = r->start_us;
     r->idle_at_start_us = idle_us;
     r->idle_us = 0;
@@ -61,38 +62,45 @@ int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64
 void tlep_run_end(tlep_run *r, tlep_run_state state, uint64_t idle_us)
 {
     r->state = state;
-    r->end_us = hal_time_us();
+    r->end_us = tlep_time_us();
     r->idle_us = idle_us - r->idle_at_start_us;
+}
+
+/* What a timed window must not contain: bytes still on their way out, whose interrupts would be counted in. */
+static uint64_t begin_window(void)
+{
+    hal_uart_drain();
+    hal_align();
+    return hal_ticks();
 }
 
 static bool prefill_step(tlep_run *r)
 {
     tlep_llama *llama = &r->model->llama;
-    uint64_t before = hal_time_us();
+    uint64_t before = begin_window();
     if (r->pos + 1 < r->n_prompt) {
         tlep_llama_prefill(llama, r->prompt[r->pos], r->pos);
     } else {
         const float *logits = tlep_llama_forward(llama, r->prompt[r->pos], r->pos);
         r->token = tlep_argmax(logits, llama->hp.n_vocab);
     }
-    uint64_t after = hal_time_us();
-    r->prefill_us += after - before;
+    r->prefill_ticks += hal_ticks() - before;
     r->pos++;
     if (r->pos == r->n_prompt) {
         tlep_fault_after_token(0, &r->token);
         r->entries[r->n_entries++] = (tlep_run_entry){.token = r->token, .of = {.us = 0}};
         return true;
     }
-    return after - r->reported_us >= PREFILL_REPORT_US;
+    return tlep_time_us() - r->reported_us >= PREFILL_REPORT_US;
 }
 
 static bool decode_step(tlep_run *r)
 {
     tlep_llama *llama = &r->model->llama;
-    uint64_t before = hal_time_us();
+    uint64_t before = begin_window();
     const float *logits = tlep_llama_forward(llama, r->token, r->pos);
     r->token = tlep_argmax(logits, llama->hp.n_vocab);
-    uint64_t us = hal_time_us() - before;
+    uint64_t us = tlep_ticks_us(hal_ticks() - before);
     r->pos++;
     tlep_fault_after_token(r->n_entries, &r->token);
     r->entries[r->n_entries++] =
@@ -109,7 +117,7 @@ static bool score_step(tlep_run *r)
     r->entries[r->n_entries++] =
         (tlep_run_entry){.token = tlep_argmax(logits, n_vocab),
                          .of = {.log_likelihood = tlep_log_softmax(logits, n_vocab, r->prompt[r->pos])}};
-    return hal_time_us() - r->reported_us >= PREFILL_REPORT_US;
+    return tlep_time_us() - r->reported_us >= PREFILL_REPORT_US;
 }
 
 bool tlep_run_step(tlep_run *r, uint64_t idle_us)
@@ -120,4 +128,9 @@ bool tlep_run_step(tlep_run *r, uint64_t idle_us)
         return true;
     }
     return tell;
+}
+
+uint64_t tlep_run_prefill_us(const tlep_run *r)
+{
+    return tlep_ticks_us(r->prefill_ticks);
 }

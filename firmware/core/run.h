@@ -40,7 +40,7 @@ typedef struct {
     uint32_t pos; /* next position to run */
     uint64_t start_us;
     uint64_t end_us;
-    uint64_t prefill_us; /* sum over prompt tokens so far */
+    uint64_t prefill_ticks; /* sum over prompt tokens so far */
     uint64_t idle_at_start_us;
     uint64_t idle_us;
     uint64_t reported_us; /* time of the last PREFILL event */
@@ -55,6 +55,9 @@ int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64
 
 /* Do one token. True when there is something to tell: entries grew, a second of prefill passed, or it ended. */
 bool tlep_run_step(tlep_run *r, uint64_t idle_us);
+
+/* Time of the prompt's forward passes, the choice of the first token included. */
+uint64_t tlep_run_prefill_us(const tlep_run *r);
 
 void tlep_run_end(tlep_run *r, tlep_run_state state, uint64_t idle_us);
 

@@ -25,12 +25,13 @@ enum {
     RX_WINDOW_BYTES = 8192,
     BITS_PER_BYTE = 10, /* 8N1 */
     IDLE_MAX_MS = 50,
+    NS_PER_S = 1000000000,
 };
 
 static struct {
     int fd;
     uint32_t line_rate; /* bits/s; 0: as fast as the descriptor */
-    uint64_t started_us;
+    uint64_t started_ns;
     uint64_t rx_allowed_us; /* when the next byte would have arrived at the line rate */
     int32_t temperature_millidegrees;
     bool has_temperature;
@@ -40,16 +41,25 @@ static struct {
 static uint8_t ram[RAM_MAX_BYTES] __attribute__((aligned(64)));
 static tlep_board board;
 
-static uint64_t monotonic_us(void)
+static uint64_t monotonic_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-uint64_t hal_time_us(void)
+static uint64_t monotonic_us(void)
 {
-    return monotonic_us() - port.started_us;
+    return monotonic_ns() / 1000U;
+}
+
+uint64_t hal_ticks(void)
+{
+    return monotonic_ns() - port.started_ns;
+}
+
+void hal_align(void)
+{
 }
 
 static void usage(const char *problem)
@@ -155,11 +165,11 @@ static const tlep_board *init(char **argv)
 {
     port.argv = argv;
     port.fd = STDIN_FILENO;
-    port.started_us = monotonic_us();
+    port.started_ns = monotonic_ns();
     board.platform = "native";
     board.toolchain = "gcc " __VERSION__;
     board.timer_name = "CLOCK_MONOTONIC";
-    board.timer_resolution_ns = 1000;
+    board.timer_hz = NS_PER_S;
     board.rx_window = RX_WINDOW_BYTES;
     board.emulated = true;
     board.temperature_emulated = true;

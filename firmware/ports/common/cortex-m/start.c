@@ -1,0 +1,52 @@
+#include <string.h>
+
+#include "cortex_m.h"
+#include "hal.h"
+
+extern uint32_t link_data_start[], link_data_end[], link_data_load[], link_bss_start[], link_bss_end[];
+extern uint32_t link_stack_low[], link_stack_high[];
+int main(void);
+
+void tlep_reset_handler(void)
+{
+    REG32(0xE000ED88) |= 0xFU << 20; /* CPACR: the FPU, before any code that may use it */
+    __asm volatile("dsb\n isb");
+    memcpy(link_data_start, link_data_load, (uintptr_t)link_data_end - (uintptr_t)link_data_start);
+    memset(link_bss_start, 0, (uintptr_t)link_bss_end - (uintptr_t)link_bss_start);
+    (void)main();
+    hal_reset();
+}
+
+void tlep_fault_handler(void)
+{
+    hal_reset();
+}
+
+void hal_reset(void)
+{
+    __asm volatile("dsb");
+    REG32(0xE000ED0C) = 0x05FA0004; /* AIRCR: SYSRESETREQ */
+    for (;;) {
+    }
+}
+
+void tlep_irq_enable(uint32_t irq)
+{
+    REG32(0xE000E100 + 4 * (irq / 32)) = 1U << (irq % 32);
+}
+
+bool tlep_cycle_counter_start(void)
+{
+    REG32(0xE000EDFC) |= 1U << 24; /* DEMCR: TRCENA */
+    REG32(0xE0001000) |= 1U;       /* DWT_CTRL: CYCCNTENA */
+    uint32_t before = REG32(0xE0001004);
+    for (volatile int i = 0; i < 8; i++) {
+    }
+    return REG32(0xE0001004) != before;
+}
+
+void hal_stack(uintptr_t *low, uintptr_t *high)
+{
+    *low = (uintptr_t)link_stack_low;
+    *high = (uintptr_t)link_stack_high;
+}

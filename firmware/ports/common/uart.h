@@ -1,0 +1,30 @@
+/* The half of the HAL's UART that is the same on every chip: two rings and the rules around them.
+ *
+ * A port implements the three uart_hw_* functions, and calls tlep_uart_received() and tlep_uart_pump() from its interrupt. */
+#ifndef TLEP_UART_H
+#define TLEP_UART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What upload credit promises; the ring has room beyond it for a request. */
+enum { TLEP_RX_WINDOW = 2816, TLEP_RX_RING = 4096, TLEP_TX_RING = 2048 };
+
+/* Whether the transmitter takes a byte now; hand it one; turn its "ready" interrupt on or off. */
+bool uart_hw_tx_ready(void);
+void uart_hw_tx(uint8_t byte);
+void uart_hw_tx_interrupt(bool on);
+
+/* Around each sleep: arm, and disarm, whatever else must wake the core. */
+void hal_hw_sleep(bool sleeping);
+
+/* From the receive interrupt: a byte has come. */
+void tlep_uart_received(uint8_t byte);
+
+/* Move what the transmitter takes from the ring to the wire; from the transmit interrupt and the main loop. */
+void tlep_uart_pump(void);
+
+/* Nothing received waits to be read: with interrupts masked, the moment to sleep. */
+bool tlep_uart_quiet(void);
+
+#endif
