@@ -33,21 +33,6 @@ static inline float tlep_f16_to_f32(uint16_t h)
 #endif
 }
 
-/* Two neighbours, in any alignment the elements have. */
-static inline void tlep_f16_pair(const uint16_t *p, float *first, float *second)
-{
-#ifdef TLEP_FP16_HARDWARE
-    uint32_t both;
-    __builtin_memcpy(&both, p, sizeof both);
-    float in = tlep_bits_float(both);
-    __asm__("vcvtb.f32.f16 %0, %1" : "=t"(*first) : "t"(in));
-    __asm__("vcvtt.f32.f16 %0, %1" : "=t"(*second) : "t"(in));
-#else
-    *first = tlep_f16_to_f32(p[0]);
-    *second = tlep_f16_to_f32(p[1]);
-#endif
-}
-
 static inline uint16_t tlep_f32_to_f16(float f)
 {
 #ifdef TLEP_FP16_HARDWARE

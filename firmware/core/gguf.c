@@ -224,7 +224,8 @@ static int read_hparams(tlep_gguf *g, tlep_error *err)
         return e;
     }
     h->head_dim = h->dim / h->n_heads;
-    if (h->dim % h->n_heads || h->n_heads % h->n_heads_kv || h->head_dim < 2) {
+    /* Pairs are rotated, and rows of halves in the cache stay aligned: an even head. */
+    if (h->dim % h->n_heads || h->n_heads % h->n_heads_kv || h->head_dim == 0 || h->head_dim % 2) {
         return tlep_fail(err, TLEP_E_MALFORMED, "embedding length and head counts do not divide", h->dim, h->n_heads);
     }
     /* Optional keys that repeat what the dimensions say must say the same. */

@@ -59,17 +59,27 @@ void tlep_matvec_f32(float *y, const uint8_t *w, uint32_t rows, const tlep_act *
 void tlep_matvec_f16(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
 {
     const uint16_t *row = (const uint16_t *)(const void *)w;
-    for (uint32_t r = 0; r < rows; r++) {
+    uint32_t whole = a->n % 2 ? 0 : a->n / LANES; /* rows of odd length are not 4-byte aligned */
+    for (uint32_t r = 0; r < rows; r += 2, row += 2 * (size_t)a->n) {
+        const uint16_t *w0 = row;
+        const uint16_t *w1 = r + 1 < rows ? row + a->n : row;
         const float *x = a->x;
-        uint32_t n = a->n;
-        lanes s = lanes_splat(0.0f);
-        for (; n >= LANES; n -= LANES, row += LANES, x += LANES) {
-            s = lanes_mac(s, lanes_load_f16(row), lanes_load(x));
+        lanes s0 = lanes_splat(0.0f);
+        lanes s1 = lanes_splat(0.0f);
+        for (uint32_t i = 0; i < whole; i++, w0 += LANES, w1 += LANES, x += LANES) {
+            lanes v = lanes_load(x);
+            s0 = lanes_mac(s0, lanes_load_f16(w0), v);
+            s1 = lanes_mac(s1, lanes_load_f16(w1), v);
         }
-        if (n) {
-            s = lanes_mac(s, lanes_load_some_f16(row, n), lanes_load_some(x, n));
-            row += n;
+        for (uint32_t n = a->n - whole * LANES, k; n; n -= k, w0 += k, w1 += k, x += k) {
+            k = n < LANES ? n : LANES;
+            lanes v = lanes_load_some(x, k);
+            s0 = lanes_mac(s0, lanes_load_some_f16(w0, k), v);
+            s1 = lanes_mac(s1, lanes_load_some_f16(w1, k), v);
         }
-        y[r] = lanes_fold(s);
+        y[r] = lanes_fold(s0);
+        if (r + 1 < rows) {
+            y[r + 1] = lanes_fold(s1);
+        }
     }
 }

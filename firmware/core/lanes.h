@@ -54,6 +54,7 @@ static inline float lanes_fold(lanes s)
     return (t[0] + t[2]) + (t[1] + t[3]);
 }
 
+/* Halves at a 4-byte aligned address; lanes_load_some_f16 takes any. */
 static inline lanes lanes_load_f16(const uint16_t *p)
 {
     float wide[LANES];
@@ -108,22 +109,57 @@ static inline float lanes_fold(lanes s)
     return ((s.s0 + s.s4) + (s.s2 + s.s6)) + ((s.s1 + s.s5) + (s.s3 + s.s7));
 }
 
+#ifdef TLEP_FP16_HARDWARE
+
+/* Two halves in one float register, and out of it. */
+#define F16_PAIR(i, first, second)                                                                   \
+    __builtin_memcpy(&both, __builtin_assume_aligned(p + (i), 4), sizeof both);                      \
+    __asm__("vcvtb.f32.f16 %0, %1" : "=t"(v.first) : "t"(both));                                     \
+    __asm__("vcvtt.f32.f16 %0, %1" : "=t"(v.second) : "t"(both));
+
 static inline lanes lanes_load_f16(const uint16_t *p)
 {
-    float f0;
-    float f1;
-    float f2;
-    float f3;
-    float f4;
-    float f5;
-    float f6;
-    float f7;
-    tlep_f16_pair(p, &f0, &f1);
-    tlep_f16_pair(p + 2, &f2, &f3);
-    tlep_f16_pair(p + 4, &f4, &f5);
-    tlep_f16_pair(p + 6, &f6, &f7);
-    return (lanes){f0, f1, f2, f3, f4, f5, f6, f7};
+    lanes v;
+    float both;
+    F16_PAIR(0, s0, s1)
+    F16_PAIR(2, s2, s3)
+    F16_PAIR(4, s4, s5)
+    F16_PAIR(6, s6, s7)
+    return v;
 }
+
+#else
+
+/* Out of line: infinities and NaN are for damaged models, and would cost a branch for each element. */
+static __attribute__((noinline, cold, unused)) lanes lanes_load_f16_special(const uint16_t *p)
+{
+    return (lanes){tlep_f16_to_f32(p[0]), tlep_f16_to_f32(p[1]), tlep_f16_to_f32(p[2]), tlep_f16_to_f32(p[3]),
+                   tlep_f16_to_f32(p[4]), tlep_f16_to_f32(p[5]), tlep_f16_to_f32(p[6]), tlep_f16_to_f32(p[7])};
+}
+
+/* As tlep_f16_to_f32, but for a half already shifted (with its sign extended) to where F32 has its fields. */
+static inline float lanes_widen(int32_t shifted)
+{
+    return tlep_bits_float((uint32_t)shifted & 0x8FFFE000u) * 0x1p112f;
+}
+
+static inline lanes lanes_load_f16(const uint16_t *p)
+{
+    uint32_t w[4];
+    __builtin_memcpy(w, __builtin_assume_aligned(p, 4), sizeof w);
+    /* An exponent of 31 carries into the sign's place when 1 is added to it. */
+    uint32_t carries = ((w[0] & 0x7FFF7FFFu) + 0x04000400u) | ((w[1] & 0x7FFF7FFFu) + 0x04000400u) |
+                       ((w[2] & 0x7FFF7FFFu) + 0x04000400u) | ((w[3] & 0x7FFF7FFFu) + 0x04000400u);
+    if (__builtin_expect(carries & 0x80008000u, 0)) {
+        return lanes_load_f16_special(p);
+    }
+    return (lanes){lanes_widen((int32_t)(w[0] << 16) >> 3), lanes_widen((int32_t)w[0] >> 3),
+                   lanes_widen((int32_t)(w[1] << 16) >> 3), lanes_widen((int32_t)w[1] >> 3),
+                   lanes_widen((int32_t)(w[2] << 16) >> 3), lanes_widen((int32_t)w[2] >> 3),
+                   lanes_widen((int32_t)(w[3] << 16) >> 3), lanes_widen((int32_t)w[3] >> 3)};
+}
+
+#endif
 
 #endif
 
@@ -133,7 +169,7 @@ static inline lanes lanes_mac(lanes s, lanes a, lanes b)
     return lanes_add(s, lanes_mul(a, b));
 }
 
-/* The first n < 8 elements, then zeros. */
+/* The first n <= 8 elements, then zeros. */
 static inline lanes lanes_load_some(const float *p, uint32_t n)
 {
     float some[LANES] = {0};
@@ -143,7 +179,7 @@ static inline lanes lanes_load_some(const float *p, uint32_t n)
 
 static inline lanes lanes_load_some_f16(const uint16_t *p, uint32_t n)
 {
-    uint16_t some[LANES] = {0};
+    uint16_t some[LANES] __attribute__((aligned(4))) = {0};
     __builtin_memcpy(some, p, n * sizeof *p);
     return lanes_load_f16(some);
 }

@@ -152,6 +152,7 @@ LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda g: _patched(g, b"llama.attention.head_count", 4, _u32(5)),
         "MALFORMED",
     ),
+    "odd heads": (lambda g: _patched(g, b"llama.attention.head_count", 4, _u32(32)), "MALFORMED"),
     "layers that are not there": (
         lambda g: _patched(g, b"llama.block_count", 4, _u32(2)),
         "MISSING",
