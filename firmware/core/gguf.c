@@ -29,6 +29,12 @@ uint32_t tlep_type_bytes(uint32_t type)
     }
 }
 
+uint32_t tlep_row_bytes(uint32_t type, uint32_t n)
+{
+    uint32_t block = tlep_type_block(type);
+    return block ? n / block * tlep_type_bytes(type) : 0;
+}
+
 /* ---- Bytes ---------------------------------------------------------------------------------------- */
 
 /* A reading position that never passes the end: `ok` turns false instead, and stays so. */

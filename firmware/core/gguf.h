@@ -88,4 +88,7 @@ bool tlep_gguf_tensor(const tlep_gguf *g, const char *name, tlep_tensor *t);
 uint32_t tlep_type_block(uint32_t type);
 uint32_t tlep_type_bytes(uint32_t type);
 
+/* Bytes of a row of n elements, a whole number of blocks. */
+uint32_t tlep_row_bytes(uint32_t type, uint32_t n);
+
 #endif

@@ -37,8 +37,8 @@ static inline int32_t quantize(float x, float inverse)
 static void quantize_act(tlep_act *a, uint32_t block)
 {
     for (uint32_t b = 0; b < a->n / block; b++) {
-        const float *x = a->x + b * block;
-        int16_t *q = a->q + b * block;
+        const float *x = a->x + (size_t)b * block;
+        int16_t *q = a->q + (size_t)b * block;
         uint32_t largest = largest_magnitude_bits(x, block);
         float amax = tlep_bits_float(largest);
         float inverse = largest < SMALLEST_BITS ? 0.0f : 127.0f / amax;

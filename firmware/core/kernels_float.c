@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "kernels.h"
+#include "kernels_rows.h"
 #include "lanes.h"
 
 float tlep_dot(const float *a, const float *b, uint32_t n)
@@ -28,13 +29,12 @@ float tlep_sum(const float *a, uint32_t n)
     return lanes_fold(s);
 }
 
-/* Two rows share each load of x; the last row of an odd number is its own partner, computed twice. */
 void tlep_matvec_f32(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
 {
-    const float *row = (const float *)(const void *)w;
-    for (uint32_t r = 0; r < rows; r += 2, row += 2 * (size_t)a->n) {
-        const float *w0 = row;
-        const float *w1 = r + 1 < rows ? row + a->n : row;
+    size_t row_bytes = a->n * sizeof(float);
+    for (uint32_t r = 0; r < rows; r += 2, w += 2 * row_bytes) {
+        const float *w0 = (const float *)(const void *)w;
+        const float *w1 = (const float *)(const void *)partner_row(w, row_bytes, r, rows);
         const float *x = a->x;
         uint32_t n = a->n;
         lanes s0 = lanes_splat(0.0f);
@@ -49,20 +49,17 @@ void tlep_matvec_f32(float *y, const uint8_t *w, uint32_t rows, const tlep_act *
             s0 = lanes_mac(s0, lanes_load_some(w0, n), v);
             s1 = lanes_mac(s1, lanes_load_some(w1, n), v);
         }
-        y[r] = lanes_fold(s0);
-        if (r + 1 < rows) {
-            y[r + 1] = lanes_fold(s1);
-        }
+        store_rows(y, r, rows, lanes_fold(s0), lanes_fold(s1));
     }
 }
 
 void tlep_matvec_f16(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
 {
-    const uint16_t *row = (const uint16_t *)(const void *)w;
+    size_t row_bytes = a->n * sizeof(uint16_t);
     uint32_t whole = a->n % 2 ? 0 : a->n / LANES; /* rows of odd length are not 4-byte aligned */
-    for (uint32_t r = 0; r < rows; r += 2, row += 2 * (size_t)a->n) {
-        const uint16_t *w0 = row;
-        const uint16_t *w1 = r + 1 < rows ? row + a->n : row;
+    for (uint32_t r = 0; r < rows; r += 2, w += 2 * row_bytes) {
+        const uint16_t *w0 = (const uint16_t *)(const void *)w;
+        const uint16_t *w1 = (const uint16_t *)(const void *)partner_row(w, row_bytes, r, rows);
         const float *x = a->x;
         lanes s0 = lanes_splat(0.0f);
         lanes s1 = lanes_splat(0.0f);
@@ -77,9 +74,6 @@ void tlep_matvec_f16(float *y, const uint8_t *w, uint32_t rows, const tlep_act *
             s0 = lanes_mac(s0, lanes_load_some_f16(w0, k), v);
             s1 = lanes_mac(s1, lanes_load_some_f16(w1, k), v);
         }
-        y[r] = lanes_fold(s0);
-        if (r + 1 < rows) {
-            y[r + 1] = lanes_fold(s1);
-        }
+        store_rows(y, r, rows, lanes_fold(s0), lanes_fold(s1));
     }
 }

@@ -8,36 +8,15 @@
 
 #ifndef TLEP_KERNELS_DSP
 
-#include <stddef.h>
-
-#include "fp16.h"
-
-/* The contribution of one block: (d_w · d_x) · sum. */
-static inline float scaled(const uint8_t *d, float x_scale, int32_t sum)
-{
-    uint16_t h;
-    __builtin_memcpy(&h, d, sizeof h);
-    return (tlep_f16_to_f32(h) * x_scale) * (float)sum;
-}
-
-/* Row r and the one below it; the last row of an odd number is its own partner, computed twice. */
-#define ROW_PAIR(r, w0, w1, row_bytes)                                                               \
-    const uint8_t *w0 = w + (size_t)(r) * (row_bytes);                                               \
-    const uint8_t *w1 = (r) + 1 < rows ? w0 + (row_bytes) : w0
-
-static inline void store_pair(float *y, uint32_t r, uint32_t rows, float acc0, float acc1)
-{
-    y[r] = acc0;
-    if (r + 1 < rows) {
-        y[r + 1] = acc1;
-    }
-}
+#include "kernels_rows.h"
 
 void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
 {
     uint32_t blocks = a->n / 32;
-    for (uint32_t r = 0; r < rows; r += 2) {
-        ROW_PAIR(r, w0, w1, blocks * 34);
+    size_t row_bytes = (size_t)blocks * 34;
+    for (uint32_t r = 0; r < rows; r += 2, w += 2 * row_bytes) {
+        const uint8_t *w0 = w;
+        const uint8_t *w1 = partner_row(w, row_bytes, r, rows);
         const int16_t *q = a->q;
         float acc0 = 0.0f;
         float acc1 = 0.0f;
@@ -52,15 +31,17 @@ void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act 
             acc0 += scaled(w0, a->scale[b], s0);
             acc1 += scaled(w1, a->scale[b], s1);
         }
-        store_pair(y, r, rows, acc0, acc1);
+        store_rows(y, r, rows, acc0, acc1);
     }
 }
 
 void tlep_matvec_q4_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
 {
     uint32_t blocks = a->n / 32;
-    for (uint32_t r = 0; r < rows; r += 2) {
-        ROW_PAIR(r, w0, w1, blocks * 18);
+    size_t row_bytes = (size_t)blocks * 18;
+    for (uint32_t r = 0; r < rows; r += 2, w += 2 * row_bytes) {
+        const uint8_t *w0 = w;
+        const uint8_t *w1 = partner_row(w, row_bytes, r, rows);
         const int16_t *q = a->q;
         float acc0 = 0.0f;
         float acc1 = 0.0f;
@@ -75,7 +56,7 @@ void tlep_matvec_q4_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act 
             acc0 += scaled(w0, a->scale[b], s0);
             acc1 += scaled(w1, a->scale[b], s1);
         }
-        store_pair(y, r, rows, acc0, acc1);
+        store_rows(y, r, rows, acc0, acc1);
     }
 }
 
@@ -89,8 +70,10 @@ static inline int32_t dot_trits(uint32_t v, const int16_t *q)
 void tlep_matvec_tq2_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
 {
     uint32_t blocks = a->n / 256;
-    for (uint32_t r = 0; r < rows; r += 2) {
-        ROW_PAIR(r, w0, w1, blocks * 66);
+    size_t row_bytes = (size_t)blocks * 66;
+    for (uint32_t r = 0; r < rows; r += 2, w += 2 * row_bytes) {
+        const uint8_t *w0 = w;
+        const uint8_t *w1 = partner_row(w, row_bytes, r, rows);
         const int16_t *q = a->q;
         float acc0 = 0.0f;
         float acc1 = 0.0f;
@@ -107,7 +90,7 @@ void tlep_matvec_tq2_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act
             acc0 += scaled(w0 + 64, a->scale[b], s0);
             acc1 += scaled(w1 + 64, a->scale[b], s1);
         }
-        store_pair(y, r, rows, acc0, acc1);
+        store_rows(y, r, rows, acc0, acc1);
     }
 }
 

@@ -278,7 +278,7 @@ static void add(float *x, const float *y, uint32_t n)
 static void prepare_rotation(tlep_llama *m, uint32_t pos)
 {
     for (uint32_t i = 0; i < m->hp.rope_dim / 2; i++) {
-        tlep_sincosf((float)pos * m->inv_freq[i], &m->cos_sin[2 * i + 1], &m->cos_sin[2 * i]);
+        tlep_sincosf((float)pos * m->inv_freq[i], &m->cos_sin[2 * (size_t)i + 1], &m->cos_sin[2 * (size_t)i]);
     }
 }
 
@@ -384,8 +384,8 @@ bool tlep_llama_prefill(tlep_llama *m, uint32_t token, uint32_t pos)
         return false;
     }
     uint32_t dim = m->hp.dim;
-    size_t row_bytes = (size_t)(dim / tlep_type_block(m->token_embd.type)) * tlep_type_bytes(m->token_embd.type);
-    tlep_dequantize_row(m->x, m->file + m->token_embd.offset + token * row_bytes, m->token_embd.type, dim);
+    size_t row = (size_t)token * tlep_row_bytes(m->token_embd.type, dim);
+    tlep_dequantize_row(m->x, m->file + m->token_embd.offset + row, m->token_embd.type, dim);
     prepare_rotation(m, pos);
     for (uint32_t i = 0; i < m->hp.n_layers; i++) {
         attention_block(m, i, pos);
