@@ -324,7 +324,7 @@ static void store_kv(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32
 static void attend(tlep_llama *m, uint32_t layer, uint32_t head, uint32_t pos)
 {
     uint32_t n = m->hp.head_dim;
-    uint32_t kv_head = head / (m->hp.n_heads / m->hp.n_heads_kv);
+    uint32_t kv_head = head * m->hp.n_heads_kv / m->hp.n_heads;
     bool half = m->kv_type == TLEP_KV_F16;
     float scale = 1.0f / tlep_sqrtf((float)n);
     const uint8_t *keys = cache_row(m, m->k_cache, layer, kv_head, 0);

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from edgeprof.shared.reference import arithmetic
+from edgeprof.shared.reference.arithmetic import F32
+
+if TYPE_CHECKING:
+    from tests.firmware_compute.conftest import Tool
+
+Function = Callable[[F32], F32]
 
 RNG = np.random.default_rng(11)
 EXP = np.concatenate(
@@ -26,7 +35,7 @@ ANGLE = np.concatenate([RNG.uniform(0, 8192, 40000), [0], np.arange(1, 200) * np
         ("cos", ANGLE, lambda x: arithmetic.sin_cos(x)[1]),
     ],
 )
-def test_same_bits_as_the_reference(tool, function, x, model):
+def test_same_bits_as_the_reference(tool: Tool, function: str, x: F32, model: Function) -> None:
     """C and numpy carry out the same operations in the same order."""
     np.testing.assert_array_equal(model(x).view(np.uint32), tool.map(function, x))
 
@@ -38,14 +47,16 @@ def test_same_bits_as_the_reference(tool, function, x, model):
         (arithmetic.log, np.log, LOG[np.abs(np.log(LOG)) > 0.1], 2),
     ],
 )
-def test_within_two_units_in_the_last_place(model, truth, x, ulps):
+def test_within_two_units_in_the_last_place(
+    model: Function, truth: Function, x: F32, ulps: int
+) -> None:
     """exp and log are as accurate as their comment claims."""
     exact = truth(x.astype(np.float64))
 
     assert np.abs((model(x) - exact) / np.spacing(np.abs(exact).astype(np.float32))).max() <= ulps
 
 
-def test_sine_and_cosine_are_accurate_over_the_documented_range():
+def test_sine_and_cosine_are_accurate_over_the_documented_range() -> None:
     """Below 8192 radians the error stays under 2^-21, far below that of the angle itself."""
     sin, cos = arithmetic.sin_cos(ANGLE)
 
@@ -53,7 +64,7 @@ def test_sine_and_cosine_are_accurate_over_the_documented_range():
     assert np.abs(cos - np.cos(ANGLE.astype(np.float64))).max() < 2**-21
 
 
-def test_half_to_single_is_exact_for_every_half(tool):
+def test_half_to_single_is_exact_for_every_half(tool: Tool) -> None:
     """All 65,536 halves widen to the same value; a NaN stays a NaN."""
     words = np.arange(65536, dtype=np.uint32)
     expected = words.astype(np.uint16).view(np.float16).astype(np.float32)
@@ -63,7 +74,7 @@ def test_half_to_single_is_exact_for_every_half(tool):
     np.testing.assert_array_equal(expected, actual)
 
 
-def test_single_to_half_rounds_to_nearest_even(tool):
+def test_single_to_half_rounds_to_nearest_even(tool: Tool) -> None:
     """Rounding, ties, denormals and overflow agree with numpy."""
     halves = np.arange(0, 31744, dtype=np.uint16).view(np.float16).astype(np.float32)
     ties = ((halves[:-1].astype(np.float64) + halves[1:]) / 2).astype(np.float32)

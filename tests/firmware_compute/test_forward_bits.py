@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.gguf_file import GgufFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+
+if TYPE_CHECKING:
+    from tests.firmware_compute.conftest import Tool
 
 MODELS = {
     "f32": SyntheticLlama(),
@@ -33,20 +37,22 @@ MODELS = {
 
 
 @pytest.fixture(params=MODELS, scope="module")
-def model(request, tmp_path_factory) -> Path:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each synthetic model as a file."""
     return MODELS[request.param].write(tmp_path_factory.mktemp("models") / f"{request.param}.gguf")
 
 
 @pytest.fixture(scope="module")
-def tokens(model) -> list[int]:
+def tokens(model: Path) -> list[int]:
     """Enough tokens to pass a chunk of the reference and a whole turn of eight lanes."""
     vocabulary = GgufFile(model).shape.n_vocab
     return [int(t) for t in np.random.default_rng(5).integers(0, vocabulary, 64)]
 
 
 @pytest.mark.parametrize("kv_type", list(KvType))
-def test_logits_equal_bit_for_bit(tool, model, tokens, kv_type):
+def test_logits_equal_bit_for_bit(
+    tool: Tool, model: Path, tokens: list[int], kv_type: KvType
+) -> None:
     """Every logit of every position has the same bits in C and in numpy."""
     expected = Reference(GgufFile(model)).logits(tokens, kv_type)
 
@@ -55,7 +61,7 @@ def test_logits_equal_bit_for_bit(tool, model, tokens, kv_type):
     np.testing.assert_array_equal(expected + np.float32(0), actual + np.float32(0))  # -0 may be 0
 
 
-def test_greedy_tokens_equal(optimized, model, tokens):
+def test_greedy_tokens_equal(optimized: Tool, model: Path, tokens: list[int]) -> None:
     """Greedy decoding continues a prompt with the same ids."""
     expected = Reference(GgufFile(model)).greedy(tokens[:9], 40, 64, KvType.F16)
 
@@ -64,7 +70,7 @@ def test_greedy_tokens_equal(optimized, model, tokens):
     assert [int(line) for line in out.split()] == expected
 
 
-def test_scores_equal_bit_for_bit(tool, model, tokens):
+def test_scores_equal_bit_for_bit(tool: Tool, model: Path, tokens: list[int]) -> None:
     """Log-likelihoods have the same bits, and the most likely ids are the same."""
     likelihoods, top1 = Reference(GgufFile(model)).score(tokens, KvType.F16)
 
@@ -77,7 +83,7 @@ def test_scores_equal_bit_for_bit(tool, model, tokens):
 
 
 @pytest.mark.parametrize("kv_bytes", [4, 2])
-def test_memory_is_the_documented_formula(sanitized, model, kv_bytes):
+def test_memory_is_the_documented_formula(sanitized: Tool, model: Path, kv_bytes: int) -> None:
     """KV cache and activations take what docs/arithmetic.md, section 7, says, and nothing else is taken."""
     s, n_ctx = GgufFile(model).shape, 37
 

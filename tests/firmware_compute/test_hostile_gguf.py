@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gguf
 import numpy as np
@@ -14,6 +15,11 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+
+if TYPE_CHECKING:
+    from tests.firmware_compute.conftest import Tool
+
+Codes = Callable[[list[bytes]], list[int]]
 
 SMALL = SyntheticLlama(
     dim=32,
@@ -38,13 +44,13 @@ CODES = _codes()
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory) -> bytes:
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A sound file of a few kilobytes."""
     return SMALL.write(tmp_path_factory.mktemp("hostile") / "good.gguf").read_bytes()
 
 
 @pytest.fixture
-def codes_of(sanitized, tmp_path) -> Callable[[list[bytes]], list[int]]:
+def codes_of(sanitized: Tool, tmp_path: Path) -> Codes:
     """The codes of many files, from one process."""
 
     def run(contents: list[bytes]) -> list[int]:
@@ -62,26 +68,26 @@ def _metadata_bytes(good: bytes) -> int:
     return good.rindex(b"output_norm.weight") + 64
 
 
-def test_a_sound_file_opens(codes_of, good):
+def test_a_sound_file_opens(codes_of: Codes, good: bytes) -> None:
     """The file every mutation starts from is accepted."""
     assert codes_of([good]) == [CODES["OK"]]
 
 
-def test_every_truncation_of_the_metadata_is_refused(codes_of, good):
+def test_every_truncation_of_the_metadata_is_refused(codes_of: Codes, good: bytes) -> None:
     """A file cut anywhere in its header is never accepted, and never read past its end."""
     codes = codes_of([good[:n] for n in range(_metadata_bytes(good))])
 
     assert set(codes) <= {CODES["NOT_GGUF"], CODES["TRUNCATED"]}
 
 
-def test_every_truncation_of_the_data_is_refused(codes_of, good):
+def test_every_truncation_of_the_data_is_refused(codes_of: Codes, good: bytes) -> None:
     """A file that lacks its last byte, or many, is truncated."""
     cuts = range(_metadata_bytes(good), len(good) - 32, 97)  # the writer pads the end to 32
 
     assert set(codes_of([good[:n] for n in cuts])) == {CODES["TRUNCATED"]}
 
 
-def test_random_mutations_never_escape(codes_of, good):
+def test_random_mutations_never_escape(codes_of: Codes, good: bytes) -> None:
     """Bytes of the header overwritten at random: any documented code, no sanitizer report."""
     rng = np.random.default_rng(3)
     end = _metadata_bytes(good)
@@ -89,7 +95,7 @@ def test_random_mutations_never_escape(codes_of, good):
     for _ in range(2000):
         mutant = bytearray(good)
         for at in rng.integers(4, end, rng.integers(1, 4)):
-            mutant[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(0, 256)])
+            mutant[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, int(rng.integers(0, 256))])
         mutants.append(bytes(mutant))
 
     codes = codes_of(mutants)
@@ -98,7 +104,7 @@ def test_random_mutations_never_escape(codes_of, good):
     assert sum(code != 0 for code in codes) > 500  # the mutations do reach the checks
 
 
-def test_random_weights_never_escape(codes_of, good):
+def test_random_weights_never_escape(codes_of: Codes, good: bytes) -> None:
     """Weights of any bits, infinities and NaN included, run without undefined behaviour."""
     rng = np.random.default_rng(4)
     start = _metadata_bytes(good)
@@ -196,14 +202,14 @@ LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_gets_its_own_code(codes_of, good, lie):
+def test_a_lie_gets_its_own_code(codes_of: Codes, good: bytes, lie: str) -> None:
     """Each field that can lie is checked, and the code names the kind of lie."""
     mutate, expected = LIES[lie]
 
     assert codes_of([mutate(good)]) == [CODES[expected]]
 
 
-def test_tensors_nobody_reads_are_refused(codes_of, tmp_path):
+def test_tensors_nobody_reads_are_refused(codes_of: Codes, tmp_path: Path) -> None:
     """A model with more tensors than the pass uses (here: a layer too many) is not run without them."""
     two_layers = replace(SMALL, n_layers=2).write(tmp_path / "two.gguf").read_bytes()
 
@@ -220,7 +226,9 @@ def test_tensors_nobody_reads_are_refused(codes_of, tmp_path):
         ("expert_count", lambda writer, key: writer.add_uint32(key, 8)),
     ],
 )
-def test_what_the_pass_does_not_compute_is_refused(codes_of, tmp_path, key, add):
+def test_what_the_pass_does_not_compute_is_refused(
+    codes_of: Codes, tmp_path: Path, key: str, add: Callable[[gguf.GGUFWriter, str], None]
+) -> None:
     """Variants of llama that would give another answer are refused by their metadata."""
     writer = gguf.GGUFWriter(tmp_path / "variant.gguf", "llama")
     add(writer, f"llama.{key}")

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+
+if TYPE_CHECKING:
+    from tests.firmware_compute.conftest import Tool
+
+Place = Callable[..., tuple[list[int], list[list[str]], list[int]]]
 
 SHAPE = SyntheticLlama(n_ctx=64)
 HALF_KV = SHAPE.n_layers * 64 * 32 * 2  # layers, positions, kv_dim, bytes of F16
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whose KV cache has two halves of 8 KiB."""
     return SHAPE.write(tmp_path_factory.mktemp("layout") / "m.gguf")
 
 
 @pytest.fixture
-def place(sanitized, model):
+def place(sanitized: Tool, model: Path) -> Place:
     """Lay the state out in regions of given sizes: (code, requested, available), placements, bytes used."""
 
     def run(*sizes: int) -> tuple[list[int], list[list[str]], list[int]]:
@@ -36,12 +43,12 @@ def place(sanitized, model):
 
 
 @pytest.fixture
-def activations(place) -> int:
+def activations(place: Place) -> int:
     """Bytes of the third placement."""
     return int(place(1 << 20)[1][2][2])
 
 
-def test_each_part_goes_to_the_first_region_with_room(place, activations):
+def test_each_part_goes_to_the_first_region_with_room(place: Place, activations: int) -> None:
     """Keys fill the first region; values no longer fit there and go on; activations fill the gap."""
     error, placements, used = place(HALF_KV + activations, HALF_KV)
 
@@ -50,7 +57,7 @@ def test_each_part_goes_to_the_first_region_with_room(place, activations):
     assert used == [HALF_KV + activations, HALF_KV]
 
 
-def test_one_byte_too_few_is_refused_with_the_sum(place, activations):
+def test_one_byte_too_few_is_refused_with_the_sum(place: Place, activations: int) -> None:
     """NO_MEMORY names all that is needed and all that is free, and takes nothing."""
     needed = 2 * HALF_KV + activations
 
@@ -61,7 +68,7 @@ def test_one_byte_too_few_is_refused_with_the_sum(place, activations):
     assert used == [0]
 
 
-def test_a_part_that_fits_no_single_region_is_named(place):
+def test_a_part_that_fits_no_single_region_is_named(place: Place) -> None:
     """Enough in all but nowhere whole: the part's size and the largest room left; nothing stays taken."""
     error, _, used = place(HALF_KV, HALF_KV - 16, HALF_KV // 2)
 

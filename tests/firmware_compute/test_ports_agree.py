@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
@@ -10,6 +15,8 @@ from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.gguf_file import GgufFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+
+Port = tuple[Any, Path]  # a Target of firmware/tests/bench_compute.py, and its image
 
 pytestmark = pytest.mark.qemu
 PORTS = ["cortex-m4", "cortex-m7", "cortex-m7-generic", "rv32imafc"]
@@ -27,7 +34,9 @@ MODELS = {
 
 
 @pytest.fixture(scope="module", params=PORTS)
-def port(request, bench, tmp_path_factory):
+def port(
+    request: pytest.FixtureRequest, bench: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> Port:
     """A target and its image."""
     target = bench.TARGETS[request.param]
     return target, target.build(tmp_path_factory.mktemp(request.param))
@@ -37,7 +46,7 @@ def _without_times(lines: list[list[str]]) -> list[list[str]]:
     return [[*line[:4], line[5]] for line in lines if line[0] == "kernel"]
 
 
-def test_kernels_give_the_same_bits(port, bench, tmp_path):
+def test_kernels_give_the_same_bits(port: Port, bench: ModuleType, tmp_path: Path) -> None:
     """SMLAD, plain C on Arm and RISC-V, and the vectorised host agree on every kernel's output."""
     host = bench.TARGETS["host"]
     expected = _without_times(host.run(host.build(tmp_path)))
@@ -48,7 +57,9 @@ def test_kernels_give_the_same_bits(port, bench, tmp_path):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_models_give_the_bits_of_the_reference(port, name, tmp_path, fnv1a):
+def test_models_give_the_bits_of_the_reference(
+    port: Port, name: str, tmp_path: Path, fnv1a: Callable[[bytes], str]
+) -> None:
     """All logits of 32 greedy tokens have the reference's digest, and the tokens are the same."""
     model = MODELS[name].write(tmp_path / f"{name}.gguf")
     reference = Reference(GgufFile(model))
@@ -63,7 +74,7 @@ def test_models_give_the_bits_of_the_reference(port, name, tmp_path, fnv1a):
 
 
 @pytest.mark.parametrize("name", ["cortex-m4", "cortex-m7"])
-def test_dsp_kernels_stay_fast(bench, tmp_path, name):
+def test_dsp_kernels_stay_fast(bench: ModuleType, tmp_path: Path, name: str) -> None:
     """Instructions for each multiply-accumulate on Cortex-M do not creep up (docs/arithmetic.md, section 9)."""
     target = bench.TARGETS[name]
 

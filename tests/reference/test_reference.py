@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import Reference, arithmetic
+from edgeprof.shared.reference.arithmetic import F32
 from edgeprof.shared.reference.exact import exact_logits
 from edgeprof.shared.reference.gguf_file import GgufFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
@@ -38,14 +39,14 @@ TOKENS = [int(t) for t in np.random.default_rng(2).integers(0, 128, 64)]
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory) -> dict[str, GgufFile]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, GgufFile]:
     """Every model, opened."""
     folder = tmp_path_factory.mktemp("models")
     return {name: GgufFile(model.write(folder / f"{name}.gguf")) for name, model in MODELS.items()}
 
 
 @pytest.mark.parametrize(("name", "kv_type"), BOUNDS)
-def test_close_to_double_precision(files, name, kv_type):
+def test_close_to_double_precision(files: dict[str, GgufFile], name: str, kv_type: KvType) -> None:
     """The written arithmetic computes llama: its distance from the exact network is rounding."""
     exact = exact_logits(files[name], TOKENS)
 
@@ -54,7 +55,7 @@ def test_close_to_double_precision(files, name, kv_type):
     assert np.sqrt((difference**2).mean() / (exact**2).mean()) < BOUNDS[name, kv_type]
 
 
-def test_decoding_one_by_one_equals_scoring_at_once(files):
+def test_decoding_one_by_one_equals_scoring_at_once(files: dict[str, GgufFile]) -> None:
     """How positions are grouped changes no bit: greedy ids are the argmax of the logits of the whole."""
     reference = Reference(files["q8_0"])
     generated = reference.greedy(TOKENS[:5], 30, 64, KvType.F16)
@@ -64,7 +65,7 @@ def test_decoding_one_by_one_equals_scoring_at_once(files):
     assert logits[4:].argmax(axis=1).tolist() == generated
 
 
-def test_chunks_change_no_bit(files, monkeypatch):
+def test_chunks_change_no_bit(files: dict[str, GgufFile], monkeypatch: pytest.MonkeyPatch) -> None:
     """Attention over chunks of the prompt gives the bits of attention over all of it."""
     reference = Reference(files["f32"])
     whole = reference.logits(TOKENS)
@@ -73,7 +74,7 @@ def test_chunks_change_no_bit(files, monkeypatch):
     np.testing.assert_array_equal(whole, reference.logits(TOKENS))
 
 
-def test_score_is_the_log_softmax(files):
+def test_score_is_the_log_softmax(files: dict[str, GgufFile]) -> None:
     """Scores are natural logs of probabilities, close to double precision's; top-1 is the argmax."""
     reference = Reference(files["f32"])
     logits = reference.logits(TOKENS).astype(np.float64)[:-1]
@@ -95,7 +96,9 @@ def test_score_is_the_log_softmax(files):
         ([-1], 1, 64, "token"),
     ],
 )
-def test_bad_requests_are_named(files, prompt, n_gen, n_ctx, code):
+def test_bad_requests_are_named(
+    files: dict[str, GgufFile], prompt: list[int], n_gen: int, n_ctx: int, code: str
+) -> None:
     """What no board would run, the reference refuses with the same word."""
     with pytest.raises(JobError) as refused:
         Reference(files["f32"]).greedy(prompt, n_gen, n_ctx)
@@ -103,14 +106,14 @@ def test_bad_requests_are_named(files, prompt, n_gen, n_ctx, code):
     assert refused.value.code == code
 
 
-def test_a_type_without_kernel_is_refused():
+def test_a_type_without_kernel_is_refused() -> None:
     """A type outside the five is a fault of the model."""
     with pytest.raises(ModelError, match="type 10"):
         load_matrix(np.zeros(84, np.uint8), 10, 1, 256)
 
 
 @pytest.mark.parametrize("kind", [Type.F16, Type.Q8_0, Type.Q4_0, Type.TQ2_0])
-def test_rows_are_what_gguf_dequantizes(kind):
+def test_rows_are_what_gguf_dequantizes(kind: Type) -> None:
     """Our reading of each block layout is the gguf package's."""
     from gguf.quants import quantize
 
@@ -128,7 +131,7 @@ FLOATS = st.floats(-1e6, 1e6, width=32)
 @given(
     hnp.arrays(np.float32, hnp.array_shapes(min_dims=1, max_dims=1, max_side=70), elements=FLOATS)
 )
-def test_canonical_sum_is_eight_strided_sums(values):
+def test_canonical_sum_is_eight_strided_sums(values: F32) -> None:
     """ordered_sum is the loop of docs/arithmetic.md, section 2, written naively."""
     s = [np.float32(0)] * 8
     for i, value in enumerate(values):
@@ -140,7 +143,7 @@ def test_canonical_sum_is_eight_strided_sums(values):
 
 @settings(max_examples=50)
 @given(hnp.arrays(np.float32, (2, 64), elements=st.floats(-(2.0**60), 2.0**60, width=32)))
-def test_quantised_activations_are_within_half_a_step(x):
+def test_quantised_activations_are_within_half_a_step(x: F32) -> None:
     """Each quantised input is an integer of at most 127, at most half a step (and rounding) from its value."""
     integers, scales = arithmetic.quantize_activations(x, 32)
     blocks = x.reshape(2, 2, 32).swapaxes(0, 1)

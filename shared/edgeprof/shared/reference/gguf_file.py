@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-
-@dataclass(slots=True)
-class LlamaShape:
-    """Hyperparameters of a llama (`tlep_hparams` in `firmware/core/gguf.h`)."""
-
-    n_vocab: int
-    n_ctx: int
-    dim: int
-    hidden: int
-    n_layers: int
-    n_heads: int
-    n_heads_kv: int
-    head_dim: int
-    rope_dim: int
-    rms_eps: float
-    rope_base: float
+from edgeprof.shared.reference.shape import LlamaShape
 
 
 class GgufFile:

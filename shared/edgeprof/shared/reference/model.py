@@ -12,32 +12,20 @@ from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import arithmetic
 from edgeprof.shared.reference.arithmetic import F32
+from edgeprof.shared.reference.shape import LlamaShape
 from edgeprof.shared.reference.weights import Matrix, load_matrix
 
 #: Positions computed together: bounds the memory of attention's temporaries, changes no bit.
 _CHUNK: Final = 64
 
 
-class Shape(Protocol):
-    """The hyperparameters the pass needs (`tlep_hparams` in `firmware/core/gguf.h`)."""
-
-    n_vocab: int
-    n_ctx: int
-    dim: int
-    hidden: int
-    n_layers: int
-    n_heads: int
-    n_heads_kv: int
-    head_dim: int
-    rope_dim: int
-    rms_eps: float
-    rope_base: float
-
-
 class Model(Protocol):
     """A GGUF file: its shape, and its tensors as they lie in the file."""
 
-    shape: Shape
+    @property
+    def shape(self) -> LlamaShape:
+        """The hyperparameters."""
+        ...
 
     def raw_tensor(self, name: str) -> tuple[int, npt.NDArray[np.uint8]] | None:
         """Return (ggml type, bytes) of a tensor, or None if the file has no such tensor."""
@@ -65,7 +53,7 @@ class _Layer:
 class _Cache:
     """Keys and values of one run, per layer (position, kv head, head_dim), as float32 after rounding."""
 
-    def __init__(self, shape: Shape, n_ctx: int, kv_type: KvType) -> None:
+    def __init__(self, shape: LlamaShape, n_ctx: int, kv_type: KvType) -> None:
         size = (shape.n_layers, n_ctx, shape.n_heads_kv, shape.head_dim)
         self.keys = np.zeros(size, np.float32)
         self.values = np.zeros(size, np.float32)
