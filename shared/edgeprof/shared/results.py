@@ -75,8 +75,8 @@ class CaseResult(Wire):
     decode_tokens_per_second: Samples | None
     #: Start of prefill to first token id known, by the board's clock.
     ttft_s: Samples
-    #: RUN sent to first token seen on the host: link time included.
-    ttft_host_s: Samples
+    #: RUN sent to first token seen on the host, link time included; None when no event got through.
+    ttft_host_s: Samples | None
     inter_token_p50_s: float | None
     inter_token_p95_s: float | None
     inter_token_p99_s: float | None

@@ -6,7 +6,6 @@ the flash tool that boards.toml names.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ def write_slot(model: Path, sha256: str, folder: Path) -> Path:
     try:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(header.ljust(HEADER_BYTES, b"\xff") + data)
-        os.replace(file.name, path)  # whole or not at all: other boards of this host share it
+        Path(file.name).replace(path)  # whole or not at all: other boards of this host share it
     except OSError as error:
         raise HostFault(f"cannot write the slot image {path}: {error}", code="disk") from error
     return path

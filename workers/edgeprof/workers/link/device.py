@@ -73,7 +73,7 @@ def open_port(url: str, baud: int) -> serial.SerialBase:
     """Open a pyserial URL; raises HostFault that says why not and what to do."""
     serial_urls.register()
     try:
-        port: serial.SerialBase = serial.serial_for_url(url, baudrate=baud, do_not_open=True)
+        port = serial.serial_for_url(url, baudrate=baud, do_not_open=True)
         if isinstance(port, serial.Serial):
             port.exclusive = True  # a terminal program left open would eat half of the bytes
         port.write_timeout = 10.0

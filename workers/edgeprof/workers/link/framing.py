@@ -43,7 +43,7 @@ def encode(kind: Kind, seq: int, payload: bytes) -> bytes:
         )
     body = bytes([kind]) + seq.to_bytes(2, "little") + payload
     body += zlib.crc32(body).to_bytes(4, "little")
-    return b"\0" + cobs.encode(body) + b"\0"
+    return b"\0" + bytes(cobs.encode(body)) + b"\0"
 
 
 def decode(encoded: bytes) -> Frame | None:

@@ -18,11 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 import serial
 
 from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.shared.settings import load_settings
 
 STOP_GRACE_S = 1.0
 
@@ -31,9 +33,9 @@ class ChildSerial(serial.SerialBase):
     """Common half of native:// and qemu://; a subclass says which program to start."""
 
     #: Query keys of the URL and what they mean, for error messages.
-    options: Mapping[str, str] = {}
+    options: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._socket: socket.socket | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._wake_read, self._wake_write = os.pipe()
@@ -79,10 +81,11 @@ class ChildSerial(serial.SerialBase):
     def read(self, size: int = 1) -> bytes:
         """Read `size` bytes, or what came before the timeout."""
         sock, data = self._connected(), bytearray()
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        deadline = None if self.timeout is None else time.monotonic() + self.timeout
         while len(data) < size:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready, _, _ = select.select([sock, self._wake_read], [], [], left)
+            sources: list[Any] = [sock, self._wake_read]
+            ready, _, _ = select.select(sources, [], [], left)
             if self._wake_read in ready:
                 os.read(self._wake_read, 1024)
                 break
@@ -98,7 +101,8 @@ class ChildSerial(serial.SerialBase):
         """Write all of `data`, or raise after write_timeout."""
         sock = self._connected()
         view = memoryview(bytes(data))
-        deadline = None if self._write_timeout is None else time.monotonic() + self._write_timeout
+        patience_s = self.write_timeout
+        deadline = None if patience_s is None else time.monotonic() + patience_s
         while view:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             _, ready, _ = select.select([], [sock], [], left)
@@ -155,9 +159,7 @@ def parse_board_url(url: str, options: Mapping[str, str]) -> tuple[str, dict[str
 
 def firmware_dir() -> Path:
     """Where the built firmware is: EDGEPROF_FIRMWARE_DIR, or firmware/build of the checkout."""
-    from edgeprof.shared.settings import Settings
-
-    return Settings().firmware_dir or Path(__file__).parents[4] / "firmware" / "build"
+    return load_settings().firmware_dir or Path(__file__).parents[4] / "firmware" / "build"
 
 
 def firmware_image(name: str, port: str) -> Path:

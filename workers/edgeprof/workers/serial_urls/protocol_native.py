@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
 
@@ -10,7 +11,7 @@ from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
 class Serial(ChildSerial):
     """One native board."""
 
-    options = {
+    options: ClassVar[Mapping[str, str]] = {
         "uid": "chip id in hex, up to 16 bytes",
         "ram": "bytes of RAM for models",
         "slot": "model slot image to map as flash",

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from edgeprof.shared.errors import HostFault, UsageError
 from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
@@ -65,7 +66,7 @@ IDENTITY_MAGIC = 0x49444D51  # "QMDI"
 class Serial(ChildSerial):
     """One emulated board."""
 
-    options = {
+    options: ClassVar[Mapping[str, str]] = {
         "uid": "chip id in hex, up to 8 bytes",
         "slot": "model slot image for QEMU's loader to put into flash",
         "seed": "boot seed, for a boot id that repeats",

@@ -1,0 +1,376 @@
+"""Train the reference models that ship with the project, and write them as GGUF.
+
+    python models/train.py --corpus tinyshakespeare.txt --out models
+
+Two llama-architecture models over one tokenizer trained here, PyTorch on the CPU, seeded:
+
+- shakespeare-240k (F32): small enough that even its F32 form fits the flash of an STM32F405.
+- shakespeare-1m (TQ2_0): trained ternary-aware, so that two bits lose nothing: the forward pass of the training
+  uses the very weights, one f16 scale for each 256-block of a row, that TQ2_0 stores.
+
+PyTorch is not a dependency of the project; install it beside it (pip install torch).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SEED = 20261123
+VOCAB = 640
+CONTEXT = 256
+RMS_EPS = 1e-5
+ROPE_BASE = 10000.0
+SPACE = "\u2581"  # how SentencePiece writes a space
+UNK, BOS, EOS = 0, 1, 2
+TQ2_0_BLOCK = 256
+
+
+# --- tokenizer: byte-pair merges, stored as a SentencePiece model (score = -rank) -------------------
+
+
+def train_tokenizer(text: str) -> tuple[list[str], list[float], list[int]]:
+    """Return pieces, scores and token types; merges never cross a word or a line."""
+    pieces = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
+    types = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
+    types += [gguf.TokenType.BYTE] * 256
+    words = Counter(split_words(text))
+    parts = {word: list(word) for word in words}
+    characters = sorted({c for word in words for c in word})
+    n_merges = VOCAB - len(pieces) - len(characters)
+    merges: list[str] = []
+    while len(merges) < n_merges:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, count in words.items():
+            symbols = parts[word]
+            for pair in zip(symbols, symbols[1:], strict=False):
+                pairs[pair] += count
+        (left, right), _ = max(pairs.items(), key=lambda item: (item[1], item[0]))
+        if left + right not in merges:
+            merges.append(left + right)
+        for word, symbols in parts.items():
+            parts[word] = merge(symbols, left, right)
+    pieces += merges + characters
+    scores = [0.0] * 259 + [-float(rank) for rank in range(len(merges) + len(characters))]
+    types += [gguf.TokenType.NORMAL] * (len(merges) + len(characters))
+    return pieces, scores, [int(t) for t in types]
+
+
+def split_words(text: str) -> list[str]:
+    """Split into words that carry their leading space; line ends and punctuation stand alone."""
+    words: list[str] = []
+    for char in text.replace(" ", SPACE):
+        previous = words[-1] if words else ""
+        if char.isalpha() and (previous == SPACE or previous[-1:].isalpha()):
+            words[-1] += char
+        else:
+            words.append(char)
+    return words
+
+
+def merge(symbols: list[str], left: str, right: str) -> list[str]:
+    """Replace each adjacent (left, right) by their concatenation, from the left."""
+    out: list[str] = []
+    for symbol in symbols:
+        if out and out[-1] == left and symbol == right:
+            out[-1] = left + right
+        else:
+            out.append(symbol)
+    return out
+
+
+def encode(text: str, pieces: list[str], scores: list[float]) -> list[int]:
+    """Encode as SentencePiece does: repeatedly merge the adjacent pair whose piece scores best."""
+    index = {piece: i for i, piece in enumerate(pieces)}
+    cache: dict[str, list[int]] = {}
+    ids: list[int] = []
+    for word in split_words(text):
+        if word not in cache:
+            symbols = list(word)
+            while True:
+                candidates = [
+                    (scores[index[a + b]], -i, a, b)
+                    for i, (a, b) in enumerate(zip(symbols, symbols[1:], strict=False))
+                    if a + b in index
+                ]
+                if not candidates:
+                    break
+                _, _, left, right = max(candidates)
+                symbols = merge(symbols, left, right)
+            cache[word] = [index[s] for s in symbols]
+        ids += cache[word]
+    return ids
+
+
+# --- model -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A llama; every row length is a multiple of the block its quantisation needs."""
+
+    name: str
+    dim: int
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    ternary: bool
+    steps: int
+    learning_rate: float
+    batch: int
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.heads
+
+
+SHAPES = (
+    Shape("shakespeare-240k", 64, 192, 4, 8, 4, ternary=False, steps=3000, learning_rate=4e-3, batch=24),
+    Shape("shakespeare-1m", 256, 512, 2, 8, 2, ternary=True, steps=1800, learning_rate=2.5e-3, batch=16),
+)
+
+
+def ternarize(weight: Tensor) -> Tensor:
+    """Project onto {-d, 0, +d}, d = mean |w| of each 256-block, rounded to f16 as TQ2_0 stores it."""
+    blocks = weight.detach().reshape(weight.shape[0], -1, TQ2_0_BLOCK)
+    scale = blocks.abs().mean(-1, keepdim=True).clamp(min=1e-5).half().float()
+    return ((blocks / scale).round().clamp(-1, 1) * scale).reshape(weight.shape)
+
+
+class Linear(nn.Linear):
+    """A linear layer without bias; ternary-aware ones run on their projection (straight-through)."""
+
+    def __init__(self, n_in: int, n_out: int, *, ternary: bool) -> None:
+        super().__init__(n_in, n_out, bias=False)
+        self.ternary = ternary
+        nn.init.normal_(self.weight, std=0.02 if not ternary else n_in**-0.5)
+
+    def stored(self) -> Tensor:
+        return ternarize(self.weight) if self.ternary else self.weight.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        if self.ternary:
+            weight = weight + (ternarize(weight) - weight).detach()
+        return F.linear(x, weight)
+
+
+class Norm(nn.Module):
+    """RMSNorm."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + RMS_EPS) * self.weight
+
+
+def rope_table(head_dim: int) -> Tensor:
+    """Complex rotations (CONTEXT, head_dim / 2) for adjacent pairs: ggml's NORM order."""
+    frequency = ROPE_BASE ** (-torch.arange(0, head_dim, 2) / head_dim)
+    angle = torch.outer(torch.arange(CONTEXT).float(), frequency)
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2).contiguous())
+    return torch.view_as_real(pairs * table[: x.shape[-2]]).flatten(-2)
+
+
+class Block(nn.Module):
+    def __init__(self, s: Shape) -> None:
+        super().__init__()
+        self.shape = s
+        kv_dim = s.kv_heads * s.head_dim
+        self.attn_norm, self.ffn_norm = Norm(s.dim), Norm(s.dim)
+        self.attn_q = Linear(s.dim, s.dim, ternary=s.ternary)
+        self.attn_k = Linear(s.dim, kv_dim, ternary=s.ternary)
+        self.attn_v = Linear(s.dim, kv_dim, ternary=s.ternary)
+        self.attn_output = Linear(s.dim, s.dim, ternary=s.ternary)
+        self.ffn_gate = Linear(s.dim, s.hidden, ternary=s.ternary)
+        self.ffn_up = Linear(s.dim, s.hidden, ternary=s.ternary)
+        self.ffn_down = Linear(s.hidden, s.dim, ternary=s.ternary)
+
+    def forward(self, x: Tensor, table: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        s, normed = self.shape, self.attn_norm(x)
+
+        def split(y: Tensor, heads: int) -> Tensor:
+            return y.view(batch, length, heads, s.head_dim).transpose(1, 2)
+
+        q = rotate(split(self.attn_q(normed), s.heads), table)
+        k = rotate(split(self.attn_k(normed), s.kv_heads), table)
+        v = split(self.attn_v(normed), s.kv_heads)
+        k, v = (t.repeat_interleave(s.heads // s.kv_heads, dim=1) for t in (k, v))
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.attn_output(mixed.transpose(1, 2).reshape(batch, length, s.dim))
+        normed = self.ffn_norm(x)
+        return x + self.ffn_down(F.silu(self.ffn_gate(normed)) * self.ffn_up(normed))
+
+
+class Llama(nn.Module):
+    """Tied embedding and output head."""
+
+    def __init__(self, s: Shape) -> None:
+        super().__init__()
+        self.shape = s
+        self.token_embd = nn.Embedding(VOCAB, s.dim)
+        nn.init.normal_(self.token_embd.weight, std=0.02)
+        self.blk = nn.ModuleList(Block(s) for _ in range(s.layers))
+        self.output_norm = Norm(s.dim)
+        self.register_buffer("table", rope_table(s.head_dim), persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.token_embd(tokens)
+        for block in self.blk:
+            x = block(x, self.table)
+        return F.linear(self.output_norm(x), self.token_embd.weight)
+
+
+# --- training --------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def held_out_loss(model: Llama, tokens: Tensor) -> float:
+    """Mean cross-entropy in nats over consecutive windows of the held-out text."""
+    windows = tokens[: (len(tokens) - 1) // CONTEXT * CONTEXT + 1]
+    x, y = windows[:-1].view(-1, CONTEXT), windows[1:].view(-1, CONTEXT)
+    losses = [
+        F.cross_entropy(model(a).flatten(0, 1), b.flatten(), reduction="sum").item()
+        for a, b in zip(x.split(32), y.split(32), strict=True)
+    ]
+    return sum(losses) / y.numel()
+
+
+def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
+    """AdamW, warm-up then cosine to 2 %; keeps the weights with the best held-out loss."""
+    torch.manual_seed(SEED)
+    model = Llama(shape)
+    decay = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.0 if shape.ternary else 0.1}, {"params": rest, "weight_decay": 0.0}],
+        lr=shape.learning_rate,
+        betas=(0.9, 0.98),
+    )
+    best, best_state, started = math.inf, model.state_dict(), time.monotonic()
+    for step in range(shape.steps):
+        progress = step / shape.steps
+        rate = min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        for group in optimizer.param_groups:
+            group["lr"] = shape.learning_rate * rate
+        starts = torch.randint(len(training) - CONTEXT - 1, (shape.batch,))
+        batch = torch.stack([training[i : i + CONTEXT + 1] for i in starts.tolist()])
+        loss = F.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if (step + 1) % 200 == 0 or step + 1 == shape.steps:
+            value = held_out_loss(model, held_out)
+            print(
+                f"{shape.name} step {step + 1}/{shape.steps} train {loss.item():.3f}"
+                f" held-out {value:.4f} ppl {math.exp(value):.2f} {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
+            if value < best:
+                best = value
+                best_state = {k: v.clone() for k, v in model.state_dict().items()}
+    model.load_state_dict(best_state)
+    return model
+
+
+# --- GGUF ------------------------------------------------------------------------------------------
+
+
+def write_gguf(model: Llama, path: Path, pieces: list[str], scores: list[float], types: list[int]) -> None:
+    """Write the weights as trained: F32, or TQ2_0 linears with an F16 embedding."""
+    s = model.shape
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name(s.name)
+    writer.add_description("Character of Shakespeare's plays, for profiling microcontrollers; see models/README.md")
+    writer.add_license("Apache-2.0")
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_TQ2_0 if s.ternary else gguf.LlamaFileType.ALL_F32)
+    writer.add_vocab_size(VOCAB)
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(s.dim)
+    writer.add_block_count(s.layers)
+    writer.add_feed_forward_length(s.hidden)
+    writer.add_head_count(s.heads)
+    writer.add_head_count_kv(s.kv_heads)
+    writer.add_rope_dimension_count(s.head_dim)
+    writer.add_rope_freq_base(ROPE_BASE)
+    writer.add_layer_norm_rms_eps(RMS_EPS)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(pieces)
+    writer.add_token_scores(scores)
+    writer.add_token_types(types)
+    writer.add_bos_token_id(BOS)
+    writer.add_eos_token_id(EOS)
+    writer.add_unk_token_id(UNK)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(False)
+    linear_type = gguf.GGMLQuantizationType.TQ2_0 if s.ternary else gguf.GGMLQuantizationType.F32
+    embedding = model.token_embd.weight.detach().numpy()
+    writer.add_tensor("token_embd.weight", embedding.astype(np.float16) if s.ternary else embedding)
+    writer.add_tensor("output_norm.weight", model.output_norm.weight.detach().numpy())
+    for i, block in enumerate(model.blk):
+        for name, module in block.named_children():
+            data = module.weight.detach().numpy()
+            if isinstance(module, Linear):
+                stored = module.stored().numpy()
+                data = gguf.quants.quantize(stored, linear_type)
+                if not np.array_equal(gguf.quants.dequantize(data, linear_type), stored):
+                    raise AssertionError(f"{linear_type.name} loses something of blk.{i}.{name}")
+                writer.add_tensor(f"blk.{i}.{name}.weight", data, raw_dtype=linear_type)
+            else:
+                writer.add_tensor(f"blk.{i}.{name}.weight", data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, required=True, help="plain text to train on")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the GGUF files")
+    parser.add_argument("--only", choices=[s.name for s in SHAPES], help="train one of the models")
+    parser.add_argument("--steps", type=int, help="fewer steps, to try the script out")
+    parser.add_argument("--threads", type=int, default=2, help="PyTorch threads")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    text = arguments.corpus.read_text(encoding="utf-8")
+    split = len(text) * 9 // 10
+    pieces, scores, types = train_tokenizer(text[:split])
+    training = torch.tensor(encode(text[:split], pieces, scores))
+    held_out = torch.tensor(encode(text[split:], pieces, scores))
+    print(f"{len(pieces)} pieces; {len(training)} training and {len(held_out)} held-out tokens", flush=True)
+    for shape in SHAPES:
+        if arguments.only not in {None, shape.name}:
+            continue
+        if arguments.steps:
+            shape = Shape(**{**shape.__dict__, "steps": arguments.steps})
+        model = train(shape, training, held_out)
+        n_params = sum(p.numel() for p in model.parameters())
+        path = arguments.out / f"{shape.name}-{'TQ2_0' if shape.ternary else 'F32'}.gguf"
+        write_gguf(model, path, pieces, scores, types)
+        loss = held_out_loss(model, held_out)
+        print(f"{path}: {n_params} parameters, {path.stat().st_size} bytes, held-out perplexity {math.exp(loss):.3f}")
+
+
+if __name__ == "__main__":
+    main()

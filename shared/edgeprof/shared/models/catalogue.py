@@ -1,0 +1,41 @@
+"""The models that come with the project, and finding a model by name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeprof.shared.errors import UsageError
+from edgeprof.shared.models.file import ModelFile
+
+
+def bundled_dir() -> Path:
+    """Where the bundled models are: beside this module in a wheel, models/ in a checkout."""
+    here = Path(__file__).parent
+    if any(here.glob("*.gguf")):
+        return here
+    return here.parents[3] / "models"
+
+
+def bundled() -> dict[str, Path]:
+    """Bundled models by name: the file's name without its type."""
+    return {path.stem.rsplit("-", 1)[0]: path for path in sorted(bundled_dir().glob("*.gguf"))}
+
+
+def resolve(name_or_path: str | Path) -> ModelFile:
+    """Open a bundled model by name, or any file; raises UsageError listing what there is, or ModelError."""
+    text = str(name_or_path)
+    known = bundled()
+    if text in known:
+        return ModelFile.open(known[text])
+    path = Path(text).expanduser()
+    if path.is_file():
+        return ModelFile.open(path)
+    raise UsageError(
+        f"no model {text!r}: neither a bundled model nor a file",
+        hint=f"bundled: {', '.join(known) or 'none'}; or give the path of a GGUF file",
+    )
+
+
+def list_models() -> list[ModelFile]:
+    """Open all bundled models."""
+    return [ModelFile.open(path) for path in bundled().values()]

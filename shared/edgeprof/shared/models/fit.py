@@ -1,0 +1,117 @@
+"""Whether a model fits a board, with the sum spelled out: the firmware's own rule (docs/arithmetic.md, 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeprof.shared.jobs import KvType, MemoryRegion
+from edgeprof.shared.models.file import LlamaShape
+
+_ALIGNMENT = 16
+_UPLOAD_ALIGNMENT = 32
+
+
+def _up(n: int, to: int = _ALIGNMENT) -> int:
+    return -(-n // to) * to
+
+
+def kv_bytes(s: LlamaShape, n_ctx: int, kv_type: KvType) -> int:
+    """Bytes of the KV cache: two halves, keys and values."""
+    element = 2 if kv_type is KvType.F16 else 4
+    return 2 * _up(s.n_layers * n_ctx * s.kv_dim * element)
+
+
+def activation_bytes(s: LlamaShape, n_ctx: int) -> int:
+    """Bytes of everything else the forward pass writes."""
+    widest = max(s.dim, s.hidden)
+    blocks = -(-widest // 32)
+    return (
+        _up(72 * s.n_layers)
+        + 3 * _up(4 * s.dim)
+        + 2 * _up(4 * s.kv_dim)
+        + 2 * _up(4 * s.hidden)
+        + _up(4 * n_ctx)
+        + _up(4 * (s.rope_dim // 2))
+        + _up(4 * s.rope_dim)
+        + _up(4 * s.n_vocab)
+        + _up(2 * widest)
+        + 2 * _up(4 * blocks)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One block of memory, and the region it goes to; None when none has room."""
+
+    what: str
+    n_bytes: int
+    region: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """The sum: each block against the regions."""
+
+    placements: tuple[Placement, ...]
+    regions: tuple[MemoryRegion, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every block has a place."""
+        return all(placement.region is not None for placement in self.placements)
+
+    def explain(self) -> str:
+        """One line: what is needed, where it goes or that it goes nowhere, and what the board has."""
+        need = " + ".join(
+            f"{p.what} {p.n_bytes} B ({p.region or 'NO ROOM'})" for p in self.placements
+        )
+        total = sum(p.n_bytes for p in self.placements)
+        have = ", ".join(
+            f"{r.name} {r.available_bytes} of {r.total_bytes} B"
+            for r in self.regions
+            if r.kind != "stack"
+        )
+        return f"{need} = {total} B; free for models: {have} (stack and firmware taken off)"
+
+
+def fit(
+    s: LlamaShape,
+    size_bytes: int,
+    n_ctx: int,
+    kv_type: KvType,
+    regions: Sequence[MemoryRegion],
+    *,
+    can_flash: bool,
+    can_upload: bool,
+) -> FitReport:
+    """Place a model of `size_bytes` as the host's driver and the board would.
+
+    Weights go to flash where the board has one a tool can write and they fit, else to RAM; then keys,
+    values and activations, each whole, each into the first RAM region with room.
+    """
+    # A board that can do neither is judged by its flash: a person put the model there.
+    flash = [r for r in regions if r.kind == "flash"] if can_flash or not can_upload else []
+    ram = {r.name: r.available_bytes for r in regions if r.kind == "ram"}
+
+    def place(n_bytes: int) -> str | None:
+        for name, free in ram.items():
+            if n_bytes <= free:
+                ram[name] = free - n_bytes
+                return name
+        return None
+
+    in_flash = next((r.name for r in flash if size_bytes <= r.available_bytes), None)
+    if in_flash is None:
+        weights = place(_up(size_bytes, _UPLOAD_ALIGNMENT)) if can_upload else None
+    else:
+        weights = in_flash
+    half = kv_bytes(s, n_ctx, kv_type) // 2
+    activations = activation_bytes(s, n_ctx)
+    placements = (
+        Placement("weights", size_bytes, weights),
+        Placement("keys", half, place(half)),
+        Placement("values", half, place(half)),
+        Placement("activations", activations, place(activations)),
+    )
+    return FitReport(placements, tuple(regions))

@@ -1,0 +1,252 @@
+"""A GGUF's header, parsed from bytes that may be hostile.
+
+The `gguf` package's reader believes what a file says of itself (counts, lengths, offsets), so a damaged file
+ends there in a traceback or in gigabytes of memory. This parser checks every number against
+the bytes that are there. Layout: docs of ggml, summarised in firmware/core/gguf.h.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import gguf
+
+from edgeprof.shared.errors import ModelError
+from edgeprof.shared.jobs import Quantization
+
+MAGIC = b"GGUF"
+VERSION = 3
+MAX_KV = 128
+MAX_TENSORS = 1024
+MAX_ARRAY = 1 << 20
+MAX_KEY_BYTES = 256
+MAX_NAME_BYTES = 64
+MAX_STRING_BYTES = 1 << 20
+MAX_ALIGNMENT = 4096
+
+STRING, ARRAY, BOOL = 8, 9, 7
+#: GGUF value type -> struct format.
+SCALARS = {
+    0: "B",
+    1: "b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    BOOL: "?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
+
+#: ggml type id -> (type, elements in a block, bytes of a block).
+TENSOR_TYPES = {
+    0: (Quantization.F32, 1, 4),
+    1: (Quantization.F16, 1, 2),
+    2: (Quantization.Q4_0, 32, 18),
+    8: (Quantization.Q8_0, 32, 34),
+    35: (Quantization.TQ2_0, 256, 66),
+}
+
+Scalar = int | float | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A metadata value; `element_type` is set for arrays."""
+
+    type: int
+    value: Scalar | list[Scalar]
+    element_type: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Where a tensor is. `ne` is in ggml's order: ne[0] is the contiguous row length."""
+
+    name: str
+    ggml_type: int
+    quantization: Quantization
+    ne: tuple[int, ...]
+    offset: int  # from the start of the file
+    n_bytes: int
+
+    @property
+    def n_elements(self) -> int:
+        """Number of weights."""
+        return math.prod(self.ne)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of ne[0] elements."""
+        return self.n_elements // self.ne[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Everything before the weights."""
+
+    metadata: Mapping[str, Value]
+    tensors: Mapping[str, TensorInfo]
+    alignment: int
+
+
+class _Cursor:
+    """Reads forward; running out is a ModelError that says where."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, n: int, what: str) -> memoryview:
+        if n > len(self.data) - self.at:
+            raise ModelError(
+                f"truncated: the file ends inside {what} (byte {self.at} of {len(self.data)})",
+                code="truncated",
+                hint="fetch or copy the file again",
+            )
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def scalar(self, kind: int, what: str) -> Scalar:
+        code = SCALARS[kind]
+        (value,) = struct.unpack(code, self.take(struct.calcsize(code), what))
+        return value  # type: ignore[no-any-return]
+
+    def uint(self, code: str, what: str, limit: int) -> int:
+        (value,) = struct.unpack(code, self.take(struct.calcsize(code), what))
+        if value > limit:
+            raise _malformed(f"{what} is {value}, more than {limit}")
+        return int(value)
+
+    def string(self, what: str, limit: int) -> str:
+        n = self.uint("<Q", f"length of {what}", limit)
+        # Token pieces of byte-level vocabularies need not be UTF-8; keep them apart, lossless.
+        return bytes(self.take(n, what)).decode("utf-8", errors="surrogateescape")
+
+
+def _malformed(problem: str) -> ModelError:
+    return ModelError(f"malformed GGUF: {problem}", code="malformed")
+
+
+def parse(data: memoryview) -> Header:
+    """Parse and check a whole file; raises ModelError and nothing else."""
+    cursor = _Cursor(data)
+    if bytes(data[:4]) != MAGIC:
+        raise ModelError(
+            f"not a GGUF file: it begins with {bytes(data[:4])!r}",
+            code="not_gguf",
+            hint="convert it first; llama2.c checkpoints: edgeprof models import",
+        )
+    cursor.take(4, "the magic")
+    version = cursor.uint("<I", "version", 2**32 - 1)
+    if version != VERSION:
+        raise ModelError(
+            f"GGUF version {version} is not supported, only {VERSION}", code="malformed"
+        )
+    n_tensors = cursor.uint("<Q", "number of tensors", MAX_TENSORS)
+    n_kv = cursor.uint("<Q", "number of metadata keys", MAX_KV)
+    metadata: dict[str, Value] = {}
+    for _ in range(n_kv):
+        key = cursor.string("a metadata key", MAX_KEY_BYTES)
+        if key in metadata:
+            raise _malformed(f"key {key!r} occurs twice")
+        metadata[key] = _value(cursor, f"value of {key!r}")
+    alignment = _alignment(metadata)
+    infos = [_tensor_info(cursor) for _ in range(n_tensors)]
+    data_start = -(-cursor.at // alignment) * alignment
+    tensors: dict[str, TensorInfo] = {}
+    for name, ggml_type, ne, offset in infos:
+        if name in tensors:
+            raise _malformed(f"tensor {name!r} occurs twice")
+        tensors[name] = _placed(name, ggml_type, ne, offset, data_start, alignment, len(data))
+    _check_overlap(tensors)
+    return Header(metadata, tensors, alignment)
+
+
+def _value(cursor: _Cursor, what: str) -> Value:
+    kind = cursor.uint("<I", f"type of {what}", 12)
+    if kind == STRING:
+        return Value(kind, cursor.string(what, MAX_STRING_BYTES))
+    if kind != ARRAY:
+        return Value(kind, cursor.scalar(kind, what))
+    element = cursor.uint("<I", f"element type of {what}", 12)
+    count = cursor.uint("<Q", f"length of {what}", MAX_ARRAY)
+    if element == ARRAY:
+        raise _malformed(f"{what} is an array of arrays")
+    if element == STRING:
+        strings: list[Scalar] = [cursor.string(what, MAX_STRING_BYTES) for _ in range(count)]
+        return Value(kind, strings, element)
+    size = struct.calcsize(SCALARS[element])
+    raw = cursor.take(size * count, what)
+    code = SCALARS[element]
+    return Value(kind, [item[0] for item in struct.iter_unpack(code, raw)], element)
+
+
+def _alignment(metadata: Mapping[str, Value]) -> int:
+    value = metadata.get("general.alignment", Value(4, 32)).value
+    if not isinstance(value, int) or not 0 < value <= MAX_ALIGNMENT or value & (value - 1):
+        raise _malformed(f"alignment {value!r} is not a power of two up to {MAX_ALIGNMENT}")
+    return value
+
+
+def _tensor_info(cursor: _Cursor) -> tuple[str, int, tuple[int, ...], int]:
+    name = cursor.string("a tensor name", MAX_NAME_BYTES)
+    n_dims = cursor.uint("<I", f"dimensions of {name!r}", 4)
+    ne = tuple(cursor.uint("<Q", f"a dimension of {name!r}", 2**31 - 1) for _ in range(n_dims))
+    ggml_type = cursor.uint("<I", f"type of {name!r}", 2**32 - 1)
+    offset = cursor.uint("<Q", f"offset of {name!r}", 2**63)
+    if not ne or 0 in ne or math.prod(ne) > 2**40:
+        raise _malformed(f"tensor {name!r} has dimensions {list(ne)}")
+    return name, ggml_type, ne, offset
+
+
+def _placed(
+    name: str,
+    ggml_type: int,
+    ne: tuple[int, ...],
+    offset: int,
+    data_start: int,
+    alignment: int,
+    size: int,
+) -> TensorInfo:
+    if ggml_type not in TENSOR_TYPES:
+        supported = ", ".join(str(quantization) for quantization, _, _ in TENSOR_TYPES.values())
+        raise ModelError(
+            f"tensor {name!r} is of ggml type {_type_name(ggml_type)}, which no board has a kernel for",
+            code="tensor_type",
+            hint=f"supported: {supported}; edgeprof models quantize makes them",
+        )
+    quantization, block, block_bytes = TENSOR_TYPES[ggml_type]
+    if ne[0] % block:
+        raise _malformed(f"rows of {name!r} have {ne[0]} elements, not a multiple of {block}")
+    n_bytes = math.prod(ne) // block * block_bytes
+    if offset % alignment:
+        raise _malformed(f"tensor {name!r} is at offset {offset}, not a multiple of {alignment}")
+    if data_start + offset + n_bytes > size:
+        raise ModelError(
+            f"truncated: tensor {name!r} ends at byte {data_start + offset + n_bytes},"
+            f" the file at {size}",
+            code="truncated",
+            hint="fetch or copy the file again",
+        )
+    return TensorInfo(name, ggml_type, quantization, ne, data_start + offset, n_bytes)
+
+
+def _type_name(ggml_type: int) -> str:
+    try:
+        return f"{gguf.GGMLQuantizationType(ggml_type).name} ({ggml_type})"
+    except ValueError:
+        return str(ggml_type)
+
+
+def _check_overlap(tensors: Mapping[str, TensorInfo]) -> None:
+    end, before = 0, ""
+    for info in sorted(tensors.values(), key=lambda t: t.offset):
+        if info.offset < end:
+            raise _malformed(f"tensors {before!r} and {info.name!r} overlap")
+        end, before = info.offset + info.n_bytes, info.name

@@ -1,0 +1,98 @@
+"""From what the board timed to the numbers of a result. Pure functions; llama-bench's conventions.
+
+prefill tokens/s = prompt tokens / prefill time; decode tokens/s = (n_gen - 1) / sum of steps, for
+each repetition; the mean over repetitions is of these, not total over total. The first token belongs to prefill,
+so inter-token latency leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgeprof.shared.errors import BoardFault
+from edgeprof.shared.results import CaseResult, OutputCheck, Samples, ScoreResult
+from edgeprof.workers.board import RunReport
+
+
+def check_output(got: Sequence[int], expected: Sequence[int]) -> OutputCheck:
+    """Compare greedy tokens position by position; `matched` counts up to the first difference."""
+    for position, (mine, theirs) in enumerate(zip(got, expected, strict=True)):
+        if mine != theirs:
+            return OutputCheck(
+                matched=position,
+                of=len(expected),
+                first_difference=position,
+                expected_token=theirs,
+                got_token=mine,
+            )
+    return OutputCheck(matched=len(expected), of=len(expected))
+
+
+def summarize(
+    runs: Sequence[RunReport],
+    n_prompt: int,
+    *,
+    text: str | None,
+    output_check: OutputCheck | None,
+    score: ScoreResult | None,
+) -> CaseResult:
+    """Turn the repetitions of one case (at least one run) into its result.
+
+    Raises BoardFault "timer_stuck" for a time of zero: never an infinite speed.
+    """
+    for run in runs:
+        if run.prefill_us <= 0 or any(step <= 0 for step in run.step_us):
+            raise BoardFault("the board's timer stood still during a run", code="timer_stuck")
+    n_gen = len(runs[0].tokens)
+    steps_s = np.array([run.step_us for run in runs], dtype=np.float64) / 1e6  # (runs, n_gen - 1)
+    decode = [(n_gen - 1) / float(row.sum()) for row in steps_s] if n_gen > 1 else []
+    p50, p95, p99 = (
+        (float(np.percentile(steps_s, q)) for q in (50, 95, 99))
+        if n_gen > 1
+        else (None, None, None)
+    )
+    first_tokens = [
+        run.host_first_token_s - run.host_sent_s
+        for run in runs
+        if run.host_first_token_s is not None
+    ]
+    device_s = [(run.end_us - run.start_us) / 1e6 for run in runs]
+    busy = [
+        1 - min(run.idle_us / 1e6 / spent, 1.0)
+        for run, spent in zip(runs, device_s, strict=True)
+        if run.idle_us is not None and spent > 0
+    ]
+    return CaseResult(
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        prefill_tokens_per_second=Samples.of([n_prompt / (run.prefill_us / 1e6) for run in runs]),
+        decode_tokens_per_second=Samples.of(decode) if decode else None,
+        ttft_s=Samples.of([run.prefill_us / 1e6 for run in runs]),
+        ttft_host_s=Samples.of(first_tokens) if first_tokens else None,
+        inter_token_p50_s=p50,
+        inter_token_p95_s=p95,
+        inter_token_p99_s=p99,
+        position_latency_s=tuple(float(x) for x in np.median(steps_s, axis=0)) if n_gen > 1 else (),
+        cpu_utilization=Samples.of(busy) if busy else None,
+        run_device_s=Samples.of(device_s),
+        run_host_s=Samples.of([run.host_done_s - run.host_sent_s for run in runs]),
+        tokens=runs[0].tokens,
+        text=text,
+        output_check=output_check,
+        score=score,
+    )
+
+
+def summarize_score(
+    log_likelihoods: Sequence[float], top1: Sequence[int], reference_top1: Sequence[int]
+) -> ScoreResult:
+    """Perplexity over a prompt, and how often the board's top-1 is the host's for the same file."""
+    nll = -float(np.mean(log_likelihoods))
+    return ScoreResult(
+        n_tokens=len(log_likelihoods),
+        nll_nats=nll,
+        perplexity=float(np.exp(nll)),
+        top1_agreement=float(np.mean([a == b for a, b in zip(top1, reference_top1, strict=True)])),
+    )

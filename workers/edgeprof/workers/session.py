@@ -1,0 +1,204 @@
+"""One profiling session: a claimed job carried out on an open board, from load to checked result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+from opentelemetry import trace
+
+from edgeprof.shared.errors import BoardFault, ModelError
+from edgeprof.shared.jobs import JobSpec, TestCase
+from edgeprof.shared.models import ModelFile
+from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
+from edgeprof.shared.reference import Reference
+from edgeprof.shared.results import CaseResult, Identity, JobResult, OutputCheck, ScoreResult
+from edgeprof.workers.board import Board, RunReport
+from edgeprof.workers.measure import check_output, summarize, summarize_score
+
+#: Share of the bar that loading takes; the rest is tokens.
+_LOAD_PERCENT = 10.0
+
+
+class ProgressSink(Protocol):
+    """Where progress goes: phase, percent of the whole job, tokens generated, one line for people."""
+
+    def __call__(self, *, phase: str, percent: float, tokens: int, message: str) -> None: ...
+
+
+class _Bar:
+    """Counts tokens of all runs of a job, so that percent never goes back."""
+
+    def __init__(self, spec: JobSpec, sink: ProgressSink) -> None:
+        self._runs = spec.warmup + spec.repetitions
+        self._total = sum(case.n_gen for case in spec.cases) * self._runs
+        self._done = 0
+        self._sink = sink
+
+    def loading(self, done: int, total: int) -> None:
+        percent = _LOAD_PERCENT * done / max(total, 1)
+        self._sink(phase="load", percent=percent, tokens=0, message=f"{done}/{total} bytes")
+
+    def running(self, phase: str, message: str, index: int) -> None:
+        done = self._done + index + 1
+        percent = _LOAD_PERCENT + (100 - _LOAD_PERCENT) * done / self._total
+        self._sink(phase=phase, percent=min(percent, 100.0), tokens=done, message=message)
+
+    def run_done(self, n_gen: int) -> None:
+        self._done += n_gen
+
+
+class Session:
+    """The parts of one session, so that they need not be passed around."""
+
+    def __init__(
+        self,
+        board: Board,
+        spec: JobSpec,
+        model: ModelFile,
+        reference: Reference,
+        epoch: int,
+        progress: ProgressSink,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._board = board
+        self._spec = spec
+        self._model = model
+        self._reference = reference
+        self._epoch = epoch
+        self._bar = _Bar(spec, progress)
+        self._should_stop = should_stop
+        self._tokenizer = _tokenizer_or_none(model)
+
+    def case(self, case: TestCase) -> CaseResult:
+        """Warm up, repeat, check, and summarise one test case."""
+        spec = self._spec
+        for index in range(spec.warmup):
+            self._run(case, "warmup", f"warm-up {index + 1}/{spec.warmup}")
+        runs = [
+            self._run(case, "decode", f"repetition {index + 1}/{spec.repetitions}")
+            for index in range(spec.repetitions)
+        ]
+        tokens = runs[0].tokens
+        if any(run.tokens != tokens for run in runs):
+            raise BoardFault(
+                "greedy decoding gave different tokens from run to run", code="unstable_output"
+            )
+        check = self._check(case, tokens) if spec.check_output else None
+        score = self._score(case) if spec.score and len(case.prompt_tokens) > 1 else None
+        text = None if self._tokenizer is None else self._tokenizer.decode(tokens)
+        return summarize(runs, len(case.prompt_tokens), text=text, output_check=check, score=score)
+
+    def _run(self, case: TestCase, phase: str, message: str) -> RunReport:
+        self._bar.running("prefill" if phase == "decode" else phase, message, -1)
+        report = self._board.run(
+            case.prompt_tokens,
+            case.n_gen,
+            epoch=self._epoch,
+            on_token=lambda index, _: self._bar.running(phase, message, index),
+            should_stop=self._should_stop,
+        )
+        self._bar.run_done(case.n_gen)
+        return report
+
+    def _check(self, case: TestCase, tokens: tuple[int, ...]) -> OutputCheck:
+        """Hold greedy tokens to the host reference: a wrong answer is not a fast answer (invariant 5)."""
+        expected = self._reference.greedy(
+            case.prompt_tokens, case.n_gen, self._spec.n_ctx, self._spec.kv_type
+        )
+        check = check_output(tokens, expected)
+        if check.first_difference is not None:
+            raise ModelError(
+                f"wrong output: generated token {check.first_difference} is"
+                f" {self._show(check.got_token)}, the host reference says"
+                f" {self._show(check.expected_token)} ({check.matched} of {check.of} match)",
+                code="wrong_output",
+                hint="the firmware or its compiler computes something else: docs/arithmetic.md",
+            )
+        return check
+
+    def _score(self, case: TestCase) -> ScoreResult:
+        report = self._board.score(
+            case.prompt_tokens, epoch=self._epoch, should_stop=self._should_stop
+        )
+        _, top1 = self._reference.score(case.prompt_tokens, self._spec.kv_type)
+        return summarize_score(report.log_likelihood_nats, report.top1, top1)
+
+    def _show(self, token: int | None) -> str:
+        if token is None or self._tokenizer is None:
+            return str(token)
+        return f"{token} {self._tokenizer.decode([token])!r}"
+
+
+def profile(
+    board: Board,
+    spec: JobSpec,
+    model_path: Path,
+    model: ModelFile,
+    reference: Reference,
+    *,
+    epoch: int,
+    progress: ProgressSink,
+    should_stop: Callable[[], bool],
+    host: str,
+    device_id: str,
+) -> JobResult:
+    """Carry out a job on an open board. Raises a Fault, or Cancelled when `should_stop` said so."""
+    tracer = trace.get_tracer("edgeprof")
+    with tracer.start_as_current_span("device_connection") as span:
+        offset = board.clock()
+        span.set_attribute("edgeprof.clock_offset_error_s", offset.error_s)
+    session = Session(board, spec, model, reference, epoch, progress, should_stop)
+    bar = _Bar(spec, progress)
+    with tracer.start_as_current_span("model_loading"):
+        load, memory = board.load(
+            model_path,
+            spec.model.sha256,
+            n_ctx=spec.n_ctx,
+            kv_type=spec.kv_type,
+            epoch=epoch,
+            on_progress=bar.loading,
+            should_stop=should_stop,
+        )
+    with tracer.start_as_current_span("inference_profiling"):
+        cases = tuple(session.case(case) for case in spec.cases)
+    stats = board.stats()
+    return JobResult(
+        model=spec.model,
+        identity=_identity(board, host, device_id),
+        load=load,
+        cases=cases,
+        memory=memory,
+        regions=stats.regions,
+        temperature_celsius=stats.temperature_celsius,
+        temperature_emulated=stats.temperature_emulated,
+    )
+
+
+def _identity(board: Board, host: str, device_id: str) -> Identity:
+    hello = board.hello
+    return Identity(
+        device_id=device_id,
+        platform=hello.platform,
+        host=host,
+        board_uid=hello.uid,
+        emulated=hello.emulated,
+        clock_hz=hello.clock_hz,
+        timer_name=hello.timer_name,
+        timer_resolution_ns=hello.timer_resolution_ns,
+        firmware_version=hello.firmware_version,
+        firmware_git_hash=hello.firmware_git_hash,
+        toolchain=hello.toolchain,
+        protocol=hello.protocol,
+        edgeprof_version=version("tiny-llm-edge-profiler"),
+    )
+
+
+def _tokenizer_or_none(model: ModelFile) -> Tokenizer | None:
+    """Token ids are enough to measure; text is for people."""
+    try:
+        return tokenizer_of(model)
+    except ModelError:
+        return None
