@@ -21,10 +21,11 @@ from pydantic import ValidationError
 
 from edgeprof.scheduler import fitcheck, routing
 from edgeprof.scheduler.job import Job
-from edgeprof.scheduler.preparation import PreparedModel, Preparer, prompt_tokens
+from edgeprof.scheduler.preparation import Preparer
 from edgeprof.shared import queues, tracing
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.jobs import BoardInfo, JobSpec, JobState, KvType, Quantization, TestCase
+from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.jobs import Bell, NewJob
@@ -71,7 +72,7 @@ class Planned:
     """A request that passed every check that can be made before a board is involved."""
 
     spec: JobSpec
-    model: PreparedModel
+    model: ModelFile
 
 
 class Lab:
@@ -83,7 +84,7 @@ class Lab:
             settings = settings.model_copy(update={"redis_url": redis_url})
         self.settings = settings
         self.store = LabStore.open(settings)
-        self._preparer = Preparer(settings)
+        self._preparer = Preparer(settings.cache_dir)
 
     def __enter__(self) -> Self:
         return self
@@ -115,9 +116,12 @@ class Lab:
             request.platform, request.board, known, wait_for_board=request.wait_for_board
         )
         _check_counts(request)
-        model = self._preparer.prepare(request.model, request.quantization)
-        tokens = prompt_tokens(model, request.prompt, request.prompt_tokens, request.n_prompt)
-        n_ctx = request.n_ctx or len(tokens) + request.n_gen
+        model = self._preparer.model(request.model, request.quantization)
+        tokens = self._preparer.prompt(
+            model, request.prompt, request.prompt_tokens, request.n_prompt
+        )
+        needed = len(tokens) + request.n_gen - 1  # the last token is never fed back
+        n_ctx = needed if request.n_ctx is None else request.n_ctx
         try:
             spec = JobSpec(
                 model=model.ref,
@@ -125,7 +129,7 @@ class Lab:
                 cases=(TestCase(prompt_tokens=tokens, n_gen=request.n_gen),),
                 repetitions=request.repetitions,
                 warmup=request.warmup,
-                n_ctx=min(n_ctx, model.ref.n_ctx_train) if request.n_ctx is None else n_ctx,
+                n_ctx=n_ctx,
                 kv_type=KvType(request.kv_type),
                 check_output=request.check_output,
                 score=request.score,
@@ -173,9 +177,9 @@ class Lab:
         """Return every board the lab has heard of, the offline ones too."""
         return self.store.boards.all()
 
-    def models(self) -> list[Any]:
+    def models(self) -> list[ModelFile]:
         """Return the models that can be named without a path."""
-        return self._preparer.catalogue()
+        return catalogue.list_models()
 
     def _handle(self, job_id: str) -> Job:
         return Job(job_id, self.store, self.settings.store_patience_s)
@@ -185,7 +189,7 @@ class Lab:
         keep_s: dict[str, float] = {}
         paths: dict[str, Path] = {}
         for plan in planned:
-            spec, sha256 = plan.spec, plan.model.ref.sha256
+            spec, sha256 = plan.spec, plan.model.sha256
             longest_s = spec.queue_timeout_s + spec.max_attempts * spec.timeout_s
             paths[sha256] = plan.model.path
             keep_s[sha256] = max(keep_s.get(sha256, 0.0), longest_s + self.settings.blob_ttl_s)

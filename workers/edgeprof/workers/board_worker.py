@@ -113,7 +113,7 @@ class BoardWorker:
         app = make_app(bench.store.url)
         signals.worker_init.connect(_instrument, weak=False)
         signals.worker_shutting_down.connect(self._on_shutdown, weak=False)
-        app.task(self._heard, name=TASK_NAME)
+        app.task(name=TASK_NAME)(self._heard)
         worker = app.Worker(
             hostname=bench.node,
             pool_cls=concurrency.get_implementation("threads"),
@@ -168,7 +168,8 @@ class BoardWorker:
     def _board_gone(self) -> None:
         self._exit_code = EXIT_BOARD_GONE
         self._leaving.set()
-        celery_state.should_stop = 0  # Celery's loop looks here at each turn, and leaves
+        # Celery's loop looks here at each turn, and leaves.
+        celery_state.should_stop = 0  # type: ignore[assignment]
 
     def _on_shutdown(self, **_: Any) -> None:
         self._leave()

@@ -138,9 +138,11 @@ local function another_board(platform, device)
   return false
 end
 
--- Whether the writer still holds the job: the fence before every write of an attempt.
+-- Whether the writer still holds job and board: the fence before every write of an attempt. (The board is
+-- another job's when the lease ran out, that job was claimed, and no custodian has come by yet.)
 local function holds(id, epoch)
   return get(id, 'state') == 'running' and get(id, 'epoch') == epoch
+    and redis.call('HGET', P .. 'holding', get(id, 'device')) == id
 end
 
 local commands = {}
@@ -169,7 +171,7 @@ end
 -- or {why not}. Idempotent: the same owner asking again is granted the same epoch.
 function commands.claim(id, owner, device, platform, host, domain, lease_s)
   local state = get(id, 'state')
-  if state == 'running' and get(id, 'owner') == owner then
+  if state == 'running' and get(id, 'owner') == owner and holds(id, get(id, 'epoch')) then
     return {'granted', get(id, 'epoch'), redis.call('LLEN', job_key(id) .. ':attempts'),
       get(id, 'spec'), get(id, 'traceparent')}
   end

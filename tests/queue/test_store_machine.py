@@ -1,0 +1,253 @@
+"""The job store as a state machine, against real Redis: any order of calls, time running out, zombies."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from edgeprof.shared.errors import HostFault, JobError, LinkFault, ModelError
+from edgeprof.shared.jobs import JobSpec, JobState, ModelRef, Target, TestCase
+from edgeprof.shared.results import JobResult
+from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.lab import LabStore
+
+BOARDS = ("b1", "b2", "b3")
+MODEL = ModelRef(
+    name="m",
+    sha256="0" * 64,
+    size_bytes=1,
+    quantization="F32",
+    n_params=1,
+    n_ctx_train=64,
+    n_vocab=4,
+)
+FAULTS = (
+    HostFault("h"),
+    LinkFault("l"),
+    ModelError("m", code="no_memory"),
+    JobError("j", code="token"),
+)
+RESULT = JobResult.model_construct(cases=())  # the store does not look inside
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Boards b1..b3 share one platform and one job each at a time; claims are kept for ever, as by zombies."""
+
+    store: LabStore
+
+    jobs = Bundle("jobs")
+    claims = Bundle("claims")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store.script.redis.flushdb()
+        self.all: dict[str, JobSpec] = {}
+        self.holder: dict[str, Claim] = {}
+        #: Jobs whose lease ran out unnoticed; those of them whose board took another job meanwhile.
+        self.overdue: set[str] = set()
+        self.orphans: set[str] = set()
+        self.final: dict[str, JobState] = {}
+        self.granted: dict[str, int] = {}
+        self.last_epoch = 0
+
+    # --- what people and workers do
+
+    @rule(target=jobs, board=st.sampled_from((None, *BOARDS)), most=st.integers(1, 3))
+    def submit(self, board: str | None, most: int) -> str:
+        target = Target(device_id=board) if board else Target(platform="p")
+        spec = JobSpec(
+            model=MODEL,
+            target=target,
+            cases=(TestCase(prompt_tokens=(1,), n_gen=1),),
+            n_ctx=64,
+            max_attempts=most,
+        )
+        job = NewJob(spec)
+        self.store.jobs.submit([job], "client")
+        self.store.jobs.submit([job], "client")  # as a client library does after a lost reply
+        self.all[job.id] = spec
+        self.granted[job.id] = 0
+        return job.id
+
+    @rule(target=claims, job=jobs, board=st.sampled_from(BOARDS), owner=st.integers(0, 10**9))
+    def claim(self, job: str, board: str, owner: int) -> tuple[str, Claim | None]:
+        before = self.store.jobs.state(job)
+        answer = self._claim(job, board, f"w{owner}")
+        if isinstance(answer, str):
+            return job, None
+        assert before is JobState.QUEUED
+        assert answer.epoch > self.last_epoch
+        assert self.all[job].target in (Target(device_id=board), Target(platform="p"))
+        for held in [held for held in self.holder if held != job and self._board(held) == board]:
+            assert held in self.overdue
+            del self.holder[held]
+            self.orphans.add(held)
+        again = self._claim(job, board, f"w{owner}")
+        assert again == answer
+        self.last_epoch = answer.epoch
+        self.holder[job] = answer
+        self.granted[job] += 1
+        return job, answer
+
+    @rule(claim=claims)
+    def renew(self, claim: tuple[str, Claim | None]) -> None:
+        job, held = claim
+        if held is not None:
+            answer = self.store.jobs.renew(job, held.epoch, 60)
+            assert (answer == "stale") == (self.holder.get(job) != held)
+            if answer != "stale":
+                self.overdue.discard(job)
+
+    @rule(claim=claims)
+    def succeed(self, claim: tuple[str, Claim | None]) -> None:
+        job, held = claim
+        if held is None:
+            return
+        ours = self.holder.get(job) == held
+        repeated = self.final.get(job) is JobState.SUCCEEDED and self._epoch(job) == held.epoch
+        state = self.store.jobs.succeed(job, held.epoch, RESULT)
+        assert state == (JobState.SUCCEEDED if ours or repeated else None)
+        if ours:
+            self._let_go(job)
+
+    @rule(claim=claims, fault=st.sampled_from(FAULTS))
+    def fail(self, claim: tuple[str, Claim | None], fault: HostFault) -> None:
+        job, held = claim
+        if held is None:
+            return
+        ours = self.holder.get(job) == held
+        state = self.store.jobs.fail(job, held.epoch, fault)
+        assert (state is not None) == ours
+        if ours:
+            self._let_go(job)
+            if not fault.fault_class.retryable:
+                assert state in {JobState.FAILED, JobState.CANCELLED}
+
+    @rule(job=jobs)
+    def cancel(self, job: str) -> None:
+        before = self.store.jobs.state(job)
+        after = self.store.jobs.cancel(job, "somebody", "why not")
+        expected = JobState.CANCELLED if before is JobState.QUEUED else before
+        assert after is expected
+
+    # --- what time and the custodian do: the test moves a due time into the past, Redis' clock stays
+
+    @rule(job=jobs)
+    def lease_runs_out(self, job: str) -> None:
+        leases = self.store.script.key("leases")
+        self.store.script.redis.zadd(leases, {job: 0}, xx=True)
+        if job in self.holder:
+            self.overdue.add(job)
+
+    @rule()
+    def custodian_comes_by(self) -> None:
+        expired = {found[0] for found in self.store.jobs.expire_leases("custodian")}
+        assert expired == self.overdue
+        for job in expired:
+            self._let_go(job)
+
+    @rule(job=jobs)
+    def queue_time_runs_out(self, job: str) -> None:
+        queued = self.store.jobs.state(job) is JobState.QUEUED
+        self.store.script.redis.zadd(self.store.script.key("deadlines"), {job: 0}, xx=True)
+        assert self.store.jobs.expire_queued("custodian") == ([job] if queued else [])
+
+    @rule(board=st.sampled_from(BOARDS), domain=st.sampled_from(("d", "another")))
+    def worker_restarts(self, board: str, domain: str) -> None:
+        freed = self.store.jobs.abandon(board, domain, "w")
+        held = next((job for job in self.holder if self._board(job) == board), None)
+        assert freed == (held if domain == "d" else None)
+        if freed is not None:
+            self._let_go(freed)
+
+    @rule(job=consumes(jobs))
+    def archive_and_forget(self, job: str) -> None:
+        self.store.jobs.archived([job], 0)
+        forgotten = self.store.jobs.prune()
+        assert forgotten == (1 if job in self.final else 0)
+        if forgotten:
+            for kept in (self.all, self.final, self.granted):
+                kept.pop(job)  # type: ignore[attr-defined]
+
+    # --- what must hold after every step
+
+    @invariant()
+    def every_job_is_in_one_place(self) -> None:
+        """Nothing is lost: a job is ready, or leased, or ended; and its indexes agree."""
+        redis, key = self.store.script.redis, self.store.script.key
+        for job, spec in self.all.items():
+            state = self.store.jobs.state(job)
+            listed = [s for s in JobState if redis.zscore(key(f"jobs:{s}"), job) is not None]
+            assert listed == [state]
+            ready = redis.zscore(key(f"ready:{spec.target.queue}"), job) is not None
+            assert ready == (state is JobState.QUEUED)
+            assert (redis.zscore(key("deadlines"), job) is not None) == ready
+            assert (redis.zscore(key("leases"), job) is not None) == (state is JobState.RUNNING)
+            assert (redis.zscore(key("unarchived"), job) is not None) == state.terminal
+
+    @invariant()
+    def holders_are_the_running_jobs(self) -> None:
+        """One job, one holder; one board, one job."""
+        running = {job for job in self.all if self.store.jobs.state(job) is JobState.RUNNING}
+        assert running == set(self.holder) | self.orphans
+        boards = [self._board(job) for job in self.holder]
+        assert len(boards) == len(set(boards))
+
+    @invariant()
+    def ends_are_final_and_attempts_capped(self) -> None:
+        """A terminal state never changes, and attempts are all there, at most as many as allowed."""
+        for job, spec in self.all.items():
+            state = self.store.jobs.state(job)
+            assert self.final.get(job, state) is state
+            if state.terminal:
+                self.final[job] = state
+            attempts = self.store.script.redis.llen(self.store.script.key(f"job:{job}:attempts"))
+            assert attempts == self.granted[job] <= spec.max_attempts
+
+    # --- helpers
+
+    def _let_go(self, job: str) -> None:
+        self.holder.pop(job, None)
+        self.overdue.discard(job)
+        self.orphans.discard(job)
+
+    def _claim(self, job: str, board: str, owner: str) -> Claim | str:
+        return self.store.jobs.claim(
+            job, owner, device_id=board, platform="p", host="h", domain="d", lease_s=60
+        )
+
+    def _board(self, job: str) -> str:
+        found = self.store.script.redis.hget(self.store.script.key(f"job:{job}"), "device")
+        return found.decode()  # type: ignore[union-attr]
+
+    def _epoch(self, job: str) -> int:
+        found = self.store.script.redis.hget(self.store.script.key(f"job:{job}"), "epoch")
+        return int(found)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("max_examples", [60])
+def test_store_keeps_its_invariants(store: LabStore, max_examples: int) -> None:
+    """Whatever is called in whatever order: one holder, final ends, fenced finishes, nothing lost."""
+
+    class Machine(StoreMachine):
+        pass
+
+    Machine.store = store
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=max_examples,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
