@@ -10,8 +10,8 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.jobs import KvType
+from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.reference.gguf_file import GgufFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def tokens(model: Path) -> list[int]:
     """Enough tokens to pass a chunk of the reference and a whole turn of eight lanes."""
-    vocabulary = GgufFile(model).shape.n_vocab
+    vocabulary = ModelFile.open(model).shape.n_vocab
     return [int(t) for t in np.random.default_rng(5).integers(0, vocabulary, 64)]
 
 
@@ -54,7 +54,7 @@ def test_logits_equal_bit_for_bit(
     tool: Tool, model: Path, tokens: list[int], kv_type: KvType
 ) -> None:
     """Every logit of every position has the same bits in C and in numpy."""
-    expected = Reference(GgufFile(model)).logits(tokens, kv_type)
+    expected = Reference(ModelFile.open(model)).logits(tokens, kv_type)
 
     actual = tool.logits(model, kv_type is KvType.F16, tokens)
 
@@ -63,7 +63,7 @@ def test_logits_equal_bit_for_bit(
 
 def test_greedy_tokens_equal(optimized: Tool, model: Path, tokens: list[int]) -> None:
     """Greedy decoding continues a prompt with the same ids."""
-    expected = Reference(GgufFile(model)).greedy(tokens[:9], 40, 64, KvType.F16)
+    expected = Reference(ModelFile.open(model)).greedy(tokens[:9], 40, 64, KvType.F16)
 
     out = optimized.run("greedy", model, 64, 1, 40, *tokens[:9])
 
@@ -72,7 +72,7 @@ def test_greedy_tokens_equal(optimized: Tool, model: Path, tokens: list[int]) ->
 
 def test_scores_equal_bit_for_bit(tool: Tool, model: Path, tokens: list[int]) -> None:
     """Log-likelihoods have the same bits, and the most likely ids are the same."""
-    likelihoods, top1 = Reference(GgufFile(model)).score(tokens, KvType.F16)
+    likelihoods, top1 = Reference(ModelFile.open(model)).score(tokens, KvType.F16)
 
     lines = [line.split() for line in tool.run("score", model, 0, 1, *tokens).decode().splitlines()]
 
@@ -85,7 +85,7 @@ def test_scores_equal_bit_for_bit(tool: Tool, model: Path, tokens: list[int]) ->
 @pytest.mark.parametrize("kv_bytes", [4, 2])
 def test_memory_is_the_documented_formula(sanitized: Tool, model: Path, kv_bytes: int) -> None:
     """KV cache and activations take what docs/arithmetic.md, section 7, says, and nothing else is taken."""
-    s, n_ctx = GgufFile(model).shape, 37
+    s, n_ctx = ModelFile.open(model).shape, 37
 
     def up(n: int) -> int:
         return -(-n // 16) * 16

@@ -12,8 +12,8 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.jobs import KvType
+from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.reference.gguf_file import GgufFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 
 Port = tuple[Any, Path]  # a Target of firmware/tests/bench_compute.py, and its image
@@ -62,7 +62,7 @@ def test_models_give_the_bits_of_the_reference(
 ) -> None:
     """All logits of 32 greedy tokens have the reference's digest, and the tokens are the same."""
     model = MODELS[name].write(tmp_path / f"{name}.gguf")
-    reference = Reference(GgufFile(model))
+    reference = Reference(ModelFile.open(model))
     tokens = reference.greedy([1], N_TOKENS, N_TOKENS, KvType.F16)
     logits = reference.logits([1, *tokens[:-1]], KvType.F16) + np.float32(0)
     target, image = port

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgeprof.shared.jobs import KvType
+from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.exact import exact_logits
-from edgeprof.shared.reference.gguf_file import GgufFile
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -32,7 +32,7 @@ def model(request: pytest.FixtureRequest) -> Path:
 @pytest.mark.parametrize("kv_type", list(KvType))
 def test_sixty_four_greedy_tokens_equal(optimized: Tool, model: Path, kv_type: KvType) -> None:
     """The host build generates the reference's ids."""
-    expected = Reference(GgufFile(model)).greedy(PROMPT, 64, 128, kv_type)
+    expected = Reference(ModelFile.open(model)).greedy(PROMPT, 64, 128, kv_type)
 
     out = optimized.run("greedy", model, 128, int(kv_type is KvType.F16), 64, *PROMPT)
 
@@ -41,17 +41,17 @@ def test_sixty_four_greedy_tokens_equal(optimized: Tool, model: Path, kv_type: K
 
 def test_logits_of_a_full_context_equal_bit_for_bit(optimized: Tool, model: Path) -> None:
     """Up to the last position the model was trained for, every logit is the reference's."""
-    shape = GgufFile(model).shape
+    shape = ModelFile.open(model).shape
     tokens = [int(t) for t in np.random.default_rng(8).integers(3, shape.n_vocab, shape.n_ctx)]
 
     np.testing.assert_array_equal(
-        Reference(GgufFile(model)).logits(tokens), optimized.logits(model, True, tokens)
+        Reference(ModelFile.open(model)).logits(tokens), optimized.logits(model, True, tokens)
     )
 
 
 def test_the_reference_computes_the_network(model: Path) -> None:
     """On a trained model too, the written arithmetic stays close to double precision."""
-    file = GgufFile(model)
+    file = ModelFile.open(model)
     tokens = Reference(file).greedy(PROMPT, 64, 128, KvType.F16)
     exact = exact_logits(file, tokens)
 
@@ -69,4 +69,6 @@ def test_chips_generate_the_same(bench: ModuleType, port: str, model: Path, tmp_
     lines = target.run(target.build(tmp_path), model)
 
     line = next(line for line in lines if line[0] in ("model", "error"))
-    assert [int(token) for token in line[5:]] == Reference(GgufFile(model)).greedy([1], 32, 32)
+    assert [int(token) for token in line[5:]] == Reference(ModelFile.open(model)).greedy(
+        [1], 32, 32
+    )

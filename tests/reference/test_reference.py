@@ -12,10 +12,10 @@ from hypothesis.extra import numpy as hnp
 
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.jobs import KvType
+from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference, arithmetic
 from edgeprof.shared.reference.arithmetic import F32
 from edgeprof.shared.reference.exact import exact_logits
-from edgeprof.shared.reference.gguf_file import GgufFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.reference.weights import load_matrix
 
@@ -39,14 +39,16 @@ TOKENS = [int(t) for t in np.random.default_rng(2).integers(0, 128, 64)]
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, GgufFile]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelFile]:
     """Every model, opened."""
     folder = tmp_path_factory.mktemp("models")
-    return {name: GgufFile(model.write(folder / f"{name}.gguf")) for name, model in MODELS.items()}
+    return {
+        name: ModelFile.open(model.write(folder / f"{name}.gguf")) for name, model in MODELS.items()
+    }
 
 
 @pytest.mark.parametrize(("name", "kv_type"), BOUNDS)
-def test_close_to_double_precision(files: dict[str, GgufFile], name: str, kv_type: KvType) -> None:
+def test_close_to_double_precision(files: dict[str, ModelFile], name: str, kv_type: KvType) -> None:
     """The written arithmetic computes llama: its distance from the exact network is rounding."""
     exact = exact_logits(files[name], TOKENS)
 
@@ -55,7 +57,7 @@ def test_close_to_double_precision(files: dict[str, GgufFile], name: str, kv_typ
     assert np.sqrt((difference**2).mean() / (exact**2).mean()) < BOUNDS[name, kv_type]
 
 
-def test_decoding_one_by_one_equals_scoring_at_once(files: dict[str, GgufFile]) -> None:
+def test_decoding_one_by_one_equals_scoring_at_once(files: dict[str, ModelFile]) -> None:
     """How positions are grouped changes no bit: greedy ids are the argmax of the logits of the whole."""
     reference = Reference(files["q8_0"])
     generated = reference.greedy(TOKENS[:5], 30, 64, KvType.F16)
@@ -65,7 +67,7 @@ def test_decoding_one_by_one_equals_scoring_at_once(files: dict[str, GgufFile]) 
     assert logits[4:].argmax(axis=1).tolist() == generated
 
 
-def test_chunks_change_no_bit(files: dict[str, GgufFile], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_change_no_bit(files: dict[str, ModelFile], monkeypatch: pytest.MonkeyPatch) -> None:
     """Attention over chunks of the prompt gives the bits of attention over all of it."""
     reference = Reference(files["f32"])
     whole = reference.logits(TOKENS)
@@ -74,7 +76,7 @@ def test_chunks_change_no_bit(files: dict[str, GgufFile], monkeypatch: pytest.Mo
     np.testing.assert_array_equal(whole, reference.logits(TOKENS))
 
 
-def test_score_is_the_log_softmax(files: dict[str, GgufFile]) -> None:
+def test_score_is_the_log_softmax(files: dict[str, ModelFile]) -> None:
     """Scores are natural logs of probabilities, close to double precision's; top-1 is the argmax."""
     reference = Reference(files["f32"])
     logits = reference.logits(TOKENS).astype(np.float64)[:-1]
@@ -97,7 +99,7 @@ def test_score_is_the_log_softmax(files: dict[str, GgufFile]) -> None:
     ],
 )
 def test_bad_requests_are_named(
-    files: dict[str, GgufFile], prompt: list[int], n_gen: int, n_ctx: int, code: str
+    files: dict[str, ModelFile], prompt: list[int], n_gen: int, n_ctx: int, code: str
 ) -> None:
     """What no board would run, the reference refuses with the same word."""
     with pytest.raises(JobError) as refused:

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType
 from gguf.quants import dequantize
 
-from edgeprof.shared.reference.model import Model
+from edgeprof.shared.models.file import ModelFile
 
 F64 = npt.NDArray[np.float64]
 
 
-def exact_logits(model: Model, tokens: Sequence[int]) -> F64:
+def exact_logits(model: ModelFile, tokens: Sequence[int]) -> F64:
     """Return the logits after each token, (len(tokens), n_vocab), to double precision."""
     s = model.shape
     weights = _Weights(model)
@@ -53,7 +53,7 @@ def exact_logits(model: Model, tokens: Sequence[int]) -> F64:
 
 
 class _Weights:
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: ModelFile) -> None:
         self._model = model
 
     def vector(self, name: str) -> F64:

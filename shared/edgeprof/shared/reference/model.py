@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.jobs import KvType
+from edgeprof.shared.models.file import LlamaShape, ModelFile
 from edgeprof.shared.reference import arithmetic
 from edgeprof.shared.reference.arithmetic import F32
-from edgeprof.shared.reference.shape import LlamaShape
 from edgeprof.shared.reference.weights import Matrix, load_matrix
 
 #: Positions computed together: bounds the memory of attention's temporaries, changes no bit.
 _CHUNK: Final = 64
 
 
-class Model(Protocol):
-    """A GGUF file: its shape, and its tensors as they lie in the file."""
-
-    @property
-    def shape(self) -> LlamaShape:
-        """The hyperparameters."""
-        ...
-
-    def raw_tensor(self, name: str) -> tuple[int, npt.NDArray[np.uint8]] | None:
-        """Return (ggml type, bytes) of a tensor, or None if the file has no such tensor."""
-        ...
-
-
 class _Layer:
     """Weights of one transformer block."""
 
-    def __init__(self, model: Model, index: int) -> None:
+    def __init__(self, model: ModelFile, index: int) -> None:
         s = model.shape
         kv_dim = s.n_heads_kv * s.head_dim
         prefix = f"blk.{index}."
@@ -73,7 +60,7 @@ class Reference:
     JobError for tokens or positions the model does not have.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: ModelFile) -> None:
         s = self._shape = model.shape
         self._embedding = _matrix(model, "token_embd.weight", s.n_vocab, s.dim)
         self._output_norm = _norm(model, "output_norm.weight")
@@ -200,16 +187,16 @@ class Reference:
         return mixed.reshape(len(q), -1)
 
 
-def _matrix(model: Model, name: str, rows: int, n: int) -> Matrix:
+def _matrix(model: ModelFile, name: str, rows: int, n: int) -> Matrix:
     ggml_type, raw = _required(model, name)
     return load_matrix(raw, ggml_type, rows, n)
 
 
-def _norm(model: Model, name: str) -> F32:
+def _norm(model: ModelFile, name: str) -> F32:
     return _required(model, name)[1].view("<f4")
 
 
-def _required(model: Model, name: str) -> tuple[int, npt.NDArray[np.uint8]]:
+def _required(model: ModelFile, name: str) -> tuple[int, npt.NDArray[np.uint8]]:
     found = model.raw_tensor(name)
     if found is None:
         raise ModelError(f"the model has no tensor {name}", code="missing")
