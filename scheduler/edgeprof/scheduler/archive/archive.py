@@ -1,0 +1,151 @@
+"""Write finished jobs and find them again. SQLite in the data folder, or PostgreSQL by URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy import Engine, Select, make_url, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from edgeprof.scheduler.archive import engine, schema
+from edgeprof.scheduler.archive.tables import Job, Test
+from edgeprof.scheduler.render.rows import bench_rows
+from edgeprof.shared.errors import InfrastructureError, UsageError
+from edgeprof.shared.jobs import JobState, Quantization
+from edgeprof.shared.results import JobView
+from edgeprof.shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which jobs to find; what is None does not matter. since_s: finished then or later."""
+
+    model: str | None = None
+    platform: str | None = None
+    quantization: Quantization | None = None
+    sweep_id: str | None = None
+    since_s: float | None = None
+    state: JobState | None = None
+    limit: int = 1000
+
+
+class Archive:
+    """An open archive. Raises InfrastructureError when the database cannot be used."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = make_url(url).render_as_string(hide_password=True)
+            self._engine: Engine = engine.create(url)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise UsageError(
+                f"EDGEPROF_ARCHIVE_URL is not usable: {error}",
+                hint="e.g. postgresql+psycopg://user@host/edgeprof (with psycopg installed)",
+            ) from None
+        with self._guarded():
+            schema.migrate(self._engine)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Open the archive of these settings, making or upgrading its tables."""
+        return cls(engine.url_of(settings))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def save(self, views: Sequence[JobView]) -> None:
+        """Write finished jobs, all or none. Writing one again replaces it, so a repeat is harmless."""
+        with self._guarded(), Session(self._engine) as session, session.begin():
+            for view in views:
+                session.merge(_row(view))
+
+    def find(self, query: Query) -> list[JobView]:
+        """Return matching jobs, newest first."""
+        with self._guarded(), Session(self._engine) as session:
+            documents = session.scalars(_select(query)).all()
+        return [JobView.model_validate(document) for document in documents]
+
+    def view(self, job_id: str) -> JobView | None:
+        """Return one job, or None when the archive has never heard of it."""
+        with self._guarded(), Session(self._engine) as session:
+            job = session.get(Job, job_id)
+            return None if job is None else JobView.model_validate(job.document)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turn SQLAlchemy's exceptions into one line that names the database."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            raise InfrastructureError(
+                f"the results archive {self.url} cannot be used: {cause}",
+                hint="check EDGEPROF_ARCHIVE_URL and EDGEPROF_DATA_DIR; jobs stay in Redis until"
+                " they are archived",
+            ) from error
+
+
+def _select(query: Query) -> Select[tuple[dict[str, object]]]:
+    statement = select(Job.document).order_by(Job.finished_s.desc(), Job.id).limit(query.limit)
+    wanted = {
+        Job.model: query.model,
+        Job.platform: query.platform,
+        Job.quantization: query.quantization,
+        Job.sweep_id: query.sweep_id,
+        Job.state: query.state,
+    }
+    for column, value in wanted.items():
+        if value is not None:
+            statement = statement.where(column == value)
+    if query.since_s is not None:
+        statement = statement.where(Job.finished_s >= query.since_s)
+    return statement
+
+
+def _row(view: JobView) -> Job:
+    identity = view.result.identity if view.result else None
+    return Job(
+        id=view.id,
+        state=view.state,
+        reason=view.reason,
+        model=view.model.name,
+        model_sha256=view.model.sha256,
+        quantization=view.model.quantization,
+        target=view.target,
+        user=view.user,
+        sweep_id=view.sweep_id,
+        trace_id=view.trace_id,
+        attempts=len(view.attempts),
+        created_s=view.created_s,
+        started_s=view.started_s,
+        finished_s=view.finished_s,
+        platform=identity and identity.platform,
+        device_id=identity and identity.device_id,
+        board_uid=identity and identity.board_uid,
+        host=identity and identity.host,
+        emulated=identity and identity.emulated,
+        document=view.model_dump(mode="json"),
+        tests=[
+            Test(
+                position=position,
+                test=row.test,
+                n_prompt=row.n_prompt,
+                n_gen=row.n_gen,
+                n_depth=row.n_depth,
+                avg_ts=row.avg_ts,
+                stddev_ts=row.stddev_ts,
+                samples_ts=list(row.samples_ts),
+            )
+            for position, row in enumerate(bench_rows(view))
+        ],
+    )

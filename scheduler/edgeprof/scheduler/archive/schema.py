@@ -1,0 +1,36 @@
+"""Bring an archive's tables up to date, by alembic, from inside the program.
+
+There is no alembic.ini: the migrations travel in the package, and a user never has to run a tool.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from edgeprof.shared.errors import InfrastructureError
+
+#: Any number that other programs on the same PostgreSQL server are unlikely to lock.
+_ADVISORY_LOCK = 0x7E1E9
+
+
+def migrate(engine: Engine) -> None:
+    """Upgrade to the newest schema. Processes that start together do it one after the other."""
+    from alembic import command  # noqa: PLC0415 - slow to import, and not every command needs it
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _ADVISORY_LOCK})
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise InfrastructureError(
+                f"the results archive has a schema this version does not know: {error}",
+                hint="a newer edgeprof has used it; upgrade this one, or set EDGEPROF_ARCHIVE_URL",
+            ) from None

@@ -1,0 +1,66 @@
+"""Two tables: jobs as they ended, and their tests in llama-bench's terms.
+
+`Job.document` is the whole record (a JobView) and the truth; the columns beside it exist to be asked
+for in SQL and are written from it. Timestamps are seconds since the epoch, by Redis' clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    """Registry of the tables; alembic's migrations are the schema, a test holds the two equal."""
+
+
+class Job(Base):
+    """A job that has ended."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_model_quantization", "model", "quantization"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str]
+    model: Mapped[str] = mapped_column(String(64))
+    model_sha256: Mapped[str] = mapped_column(String(64))
+    quantization: Mapped[str] = mapped_column(String(16))
+    target: Mapped[str] = mapped_column(String(64))
+    user: Mapped[str] = mapped_column(String(64))
+    sweep_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    trace_id: Mapped[str | None] = mapped_column(String(32))
+    attempts: Mapped[int]
+    created_s: Mapped[float]
+    started_s: Mapped[float | None]
+    finished_s: Mapped[float | None] = mapped_column(index=True)
+    # Where it was measured; empty unless it succeeded.
+    platform: Mapped[str | None] = mapped_column(String(64), index=True)
+    device_id: Mapped[str | None] = mapped_column(String(64))
+    board_uid: Mapped[str | None] = mapped_column(String(64))
+    host: Mapped[str | None] = mapped_column(String(64))
+    emulated: Mapped[bool | None]
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    tests: Mapped[list[Test]] = relationship(
+        cascade="all, delete-orphan", order_by="Test.position", passive_deletes=True
+    )
+
+
+class Test(Base):
+    """One measured quantity of one case: prefill (ppN) or decode (tgN), tokens per second."""
+
+    __tablename__ = "tests"
+    __test__ = False  # pytest: this is not a test class
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    test: Mapped[str] = mapped_column(String(16))
+    n_prompt: Mapped[int]
+    n_gen: Mapped[int]
+    n_depth: Mapped[int]
+    avg_ts: Mapped[float]
+    stddev_ts: Mapped[float]
+    samples_ts: Mapped[list[float]] = mapped_column(JSON)

@@ -1,0 +1,37 @@
+"""`edgeprof demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeprof.scheduler.cli import exits, output, waiting
+from edgeprof.shared.settings import load_settings
+
+
+def demo(
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write results as JSON.")
+    ] = None,
+    n_gen: Annotated[int, typer.Option("--n-gen", "-n", min=1, help="Tokens to generate.")] = 64,
+) -> None:
+    """Profile the bundled models on six emulated boards, from nothing, and clean up.
+
+    Example: edgeprof demo --json demo.json
+    """
+    # Only the demo starts processes; the other commands do not pay for its imports.
+    from edgeprof.scheduler.demo.processes import Terminated, sigterm_unwinds  # noqa: PLC0415
+    from edgeprof.scheduler.demo.run import run_demo  # noqa: PLC0415
+
+    settings = load_settings()
+    try:
+        with sigterm_unwinds():
+            views = run_demo(
+                settings, output.stderr(), output.stdout(), json_file=json, n_gen=n_gen
+            )
+    except (KeyboardInterrupt, Terminated):
+        output.note("stopped; nothing of the demo is left running")
+        raise typer.Exit(exits.INTERRUPTED) from None
+    raise typer.Exit(waiting.exit_code(views))

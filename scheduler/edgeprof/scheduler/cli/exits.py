@@ -1,0 +1,63 @@
+"""Exit codes, and the one way an error is printed. docs/exit-codes.md is held to this table."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from typing import Final
+
+from rich.console import Console
+
+from edgeprof.shared.errors import EdgeprofError, Fault, FaultClass, UsageError
+
+OK: Final = 0
+JOB_FAILED: Final = 1
+USAGE: Final = 2
+INFRASTRUCTURE: Final = 3
+INTERRUPTED: Final = 130
+
+MEANING: Final = {
+    OK: "what was asked for was done",
+    JOB_FAILED: "a job that was waited for failed, expired or was cancelled",
+    USAGE: "the call is wrong: an option, a name, a model or a prompt; nothing was submitted",
+    INFRASTRUCTURE: "something the lab runs on is missing: Redis, the archive, a tool, a file",
+    INTERRUPTED: "Ctrl-C; submitted jobs go on",
+}
+
+_stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def code_of(error: EdgeprofError) -> int:
+    """Return the exit code for an error that reached the command line.
+
+    A model or a request that is at fault was refused before it was queued, so it is the caller's
+    to mend: 2, like any other wrong argument.
+    """
+    if isinstance(error, UsageError):
+        return USAGE
+    if isinstance(error, Fault) and error.fault_class in {FaultClass.MODEL, FaultClass.JOB}:
+        return USAGE
+    return INFRASTRUCTURE
+
+
+def report(error: EdgeprofError) -> int:
+    """Print the error and its hint on stderr; returns the exit code."""
+    _stderr.print("[bold red]error:[/] ", end="")
+    _stderr.print(str(error), markup=False)
+    if error.hint:
+        _stderr.print("[cyan]hint:[/] ", end="")
+        _stderr.print(error.hint, markup=False)
+    return code_of(error)
+
+
+def report_bug(error: Exception) -> int:
+    """Keep the traceback of an error nobody foresaw in a file, and print where."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="edgeprof-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        traceback.print_exception(error, file=file)
+    wrapped = EdgeprofError(
+        f"unexpected {type(error).__name__}: {error}",
+        hint=f"this is a bug of edgeprof; please report it with {file.name}",
+    )
+    return report(wrapped)

@@ -1,0 +1,81 @@
+"""`edgeprof jobs`, `edgeprof job ID`, `edgeprof cancel ID…`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from edgeprof.scheduler.archive import Archive
+from edgeprof.scheduler.cli import output
+from edgeprof.scheduler.lab import Lab
+from edgeprof.scheduler.render import bench
+from edgeprof.scheduler.render.report import job_report
+from edgeprof.scheduler.render.tables import jobs_table
+from edgeprof.shared.errors import JobNotFound
+from edgeprof.shared.jobs import JobState
+from edgeprof.shared.results import JobView
+
+
+def jobs(
+    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    json: output.Json = False,
+) -> None:
+    """List jobs, newest first.
+
+    Example: edgeprof jobs --state running
+    """
+    with Lab() as lab:
+        views = lab.jobs(state, limit)
+    if json:
+        output.print_models(views)
+    elif views:
+        output.show(jobs_table(views, time.time()))
+    else:
+        output.note("no jobs" if state is None else f"no jobs are {state}")
+
+
+def job(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="A job's id.")],
+    json: output.Json = False,
+) -> None:
+    """Show all about one job: state, attempts, and the result.
+
+    Example: edgeprof job 7h2kq9c4m0xz
+    """
+    view = _view(job_id)
+    if json:
+        output.print_json(view.model_dump(mode="json"))
+        return
+    output.show(job_report(view))
+    if rows := bench.rows_of([view]):
+        output.show(bench.table(rows))
+
+
+def cancel(
+    job_ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Jobs to cancel.")],
+) -> None:
+    """Cancel jobs. A running one stops between two tokens; one that has ended stays as it is.
+
+    Example: edgeprof cancel 7h2kq9c4m0xz
+    """
+    with Lab() as lab:
+        for job_id in job_ids:
+            state = lab.job(job_id).cancel()
+            said = "asked to stop" if state is JobState.RUNNING else str(state)
+            output.note(f"job {job_id}: {said}")
+
+
+def _view(job_id: str) -> JobView:
+    """Return a job from the store, or, when Redis has forgotten it, from the archive."""
+    with Lab() as lab:
+        try:
+            return lab.job(job_id).view()
+        except JobNotFound:
+            with Archive.open(lab.settings) as archive:
+                archived = archive.view(job_id)
+            if archived is None:
+                raise
+            return archived

@@ -1,0 +1,142 @@
+"""`edgeprof submit`: one job, or a sweep of models' types over boards."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeprof.scheduler.cli import output, waiting
+from edgeprof.scheduler.cli.results import print_rows
+from edgeprof.scheduler.lab import Lab, Planned, Request
+from edgeprof.scheduler.render import bench
+from edgeprof.scheduler.render.bench import Format
+from edgeprof.shared.errors import ModelError, UsageError
+from edgeprof.shared.jobs import KvType, Quantization
+
+
+def submit(
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Name (see `edgeprof models`) or path of a GGUF.")
+    ],
+    quantization: Annotated[
+        list[Quantization] | None,
+        typer.Option(
+            "--quantization",
+            "-q",
+            case_sensitive=False,
+            help="Weight type to make of it; repeatable. Default: as the file is.",
+        ),
+    ] = None,
+    platform: Annotated[
+        list[str] | None, typer.Option(help="Any board of this platform; repeatable.")
+    ] = None,
+    board: Annotated[list[str] | None, typer.Option(help="This very board; repeatable.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Prompt as text.")] = None,
+    prompt_tokens: Annotated[
+        str | None, typer.Option(help="Prompt as token ids: 1,17,402.")
+    ] = None,
+    n_prompt: Annotated[
+        int, typer.Option("--n-prompt", "-p", help="Without a prompt: tokens of a standard text.")
+    ] = 64,
+    n_gen: Annotated[int, typer.Option("--n-gen", "-n", help="Tokens to generate.")] = 64,
+    repetitions: Annotated[
+        int, typer.Option("--repetitions", "-r", help="Measured runs, after one warm-up.")
+    ] = 3,
+    n_ctx: Annotated[
+        int | None, typer.Option(help="KV cache positions. Default: what the test needs.")
+    ] = None,
+    kv_type: Annotated[
+        KvType, typer.Option(case_sensitive=False, help="Element type of the KV cache.")
+    ] = KvType.F16,
+    score: Annotated[
+        bool, typer.Option("--score", help="Also measure perplexity over the prompt.")
+    ] = False,
+    priority: Annotated[int, typer.Option(help="0 (whenever) to 9 (now).")] = 5,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait and print results, or print ids.")
+    ] = True,
+    wait_for_board: Annotated[
+        bool, typer.Option("--wait-for-board", help="Queue even if no such board is known yet.")
+    ] = False,
+    json: output.Json = False,
+) -> None:
+    """Queue jobs: every type on every platform and board named. Waits unless told not to.
+
+    Example: edgeprof submit -m shakespeare-240k -q Q8_0 -q Q4_0 --platform stm32f405 -n 32
+    """
+    sweep_id = f"sweep-{secrets.token_hex(4)}"
+    targets: list[tuple[str | None, str | None]] = [(name, None) for name in platform or ()]
+    targets += [(None, name) for name in board or ()]
+    types: Sequence[Quantization | None] = quantization or [None]
+    requests = [
+        Request(
+            model=_path_or_name(model),
+            quantization=kind,
+            platform=on_platform,
+            board=on_board,
+            prompt=prompt,
+            prompt_tokens=None if prompt_tokens is None else _token_ids(prompt_tokens),
+            n_prompt=n_prompt,
+            n_gen=n_gen,
+            repetitions=repetitions,
+            n_ctx=n_ctx,
+            kv_type=kv_type,
+            score=score,
+            priority=priority,
+            wait_for_board=wait_for_board,
+            sweep_id=sweep_id,
+        )
+        for kind, (on_platform, on_board) in itertools.product(types, targets or [(None, None)])
+    ]
+    with Lab() as lab:
+        jobs = lab.submit_planned(plan_sweep(lab, requests))
+        job_ids = [job.id for job in jobs]
+        if not wait:
+            if json:
+                output.print_models([job.view() for job in jobs])
+            else:
+                typer.echo("\n".join(job_ids))
+            return
+        views = waiting.wait(lab, job_ids)
+    if json:
+        output.print_models(views)
+    else:
+        print_rows(bench.rows_of(views), Format.TABLE)
+    raise typer.Exit(waiting.exit_code(views))
+
+
+def plan_sweep(lab: Lab, requests: list[Request]) -> list[Planned]:
+    """Check all requests. In a sweep, what a model cannot do is told and left out.
+
+    Raises the refusal itself when nothing is left: then there is nothing to submit.
+    """
+    boards = lab.boards()
+    planned, refusal = [], None
+    for request in requests:
+        try:
+            planned.append(lab.plan(request, boards))
+        except ModelError as error:
+            refusal = error
+            if len(requests) > 1:
+                output.note(f"refused: {error}")
+    if not planned and refusal is not None:
+        raise refusal
+    return planned
+
+
+def _path_or_name(model: str) -> str | Path:
+    return Path(model) if "/" in model or model.endswith((".gguf", ".bin")) else model
+
+
+def _token_ids(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.replace(",", " ").split()]
+    except ValueError:
+        raise UsageError(
+            f"--prompt-tokens {text!r} are not token ids", hint="e.g. --prompt-tokens 1,17,402"
+        ) from None

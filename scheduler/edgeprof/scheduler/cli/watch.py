@@ -1,0 +1,46 @@
+"""`edgeprof watch`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from edgeprof.scheduler.cli import output, waiting
+from edgeprof.scheduler.lab import Lab
+from edgeprof.scheduler.render.follow import LOOK_EVERY_S, Follower
+from edgeprof.scheduler.render.live import live
+from edgeprof.shared.jobs import JobState
+
+
+def watch(
+    job_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID…]", help="Jobs; none: all that run.")
+    ] = None,
+) -> None:
+    """Show live bars: of jobs until they end, or of the whole lab until Ctrl-C.
+
+    Example: edgeprof watch 7h2kq9c4m0xz
+    """
+    with Lab() as lab:
+        if job_ids:
+            for job_id in job_ids:
+                lab.job(job_id)  # an unknown id is told before anything is drawn
+            raise typer.Exit(waiting.exit_code(waiting.wait(lab, job_ids)))
+        _watch_all(lab)
+
+
+def _watch_all(lab: Lab) -> None:
+    """Follow whatever is queued or running, now and later."""
+    follower = Follower.of(lab, ())
+    try:
+        with live(output.stderr(), None, lab.boards()) as bars:
+            while True:
+                for state in (JobState.RUNNING, JobState.QUEUED):
+                    for view_id in lab.store.jobs.ids(state, limit=200):
+                        follower.pending.setdefault(view_id, None)
+                bars.show(follower.look())
+                time.sleep(LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        return

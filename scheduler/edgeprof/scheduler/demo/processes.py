@@ -1,0 +1,182 @@
+"""A lab of real processes: embedded Redis, scheduler, host agent with six emulated boards.
+
+All of it lives in a temporary folder with settings of its own, so a demo neither needs nor disturbs
+the lab of the user; only the results go to the user's archive, to be found again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+from edgeprof.scheduler.archive import engine
+from edgeprof.scheduler.lab import Lab
+from edgeprof.shared import redis_server
+from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.jobs import BoardInfo, BoardState
+from edgeprof.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: What the demo starts: board ids and URLs. Emulated, all of them, and labelled so.
+BOARDS = {
+    "native-1": "native://?uid=d001",
+    "native-2": "native://?uid=d002",
+    "stm32f405-1": "qemu://stm32f405?uid=d003",
+    "stm32f405-2": "qemu://stm32f405?uid=d004",
+    "mps2-an500-1": "qemu://mps2-an500?uid=d005",
+    "riscv32-virt-1": "qemu://riscv32-virt?uid=d006",
+}
+PLATFORMS = ("native", "stm32f405", "mps2-an500", "riscv32-virt")
+
+_BOARDS_LIMIT_S = 60.0
+_STOP_LIMIT_S = 25.0
+
+
+class Terminated(Exception):  # noqa: N818 - not an error: SIGTERM
+    """Raised in the main thread by SIGTERM, so that everything is stopped on the way out."""
+
+
+@contextmanager
+def sigterm_unwinds() -> Iterator[None]:
+    """Make SIGTERM leave the block by an exception, as Ctrl-C does."""
+
+    def unwind(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class DemoLab:
+    """A context manager: inside it the lab runs; outside nothing of it does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._user_settings = settings
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="edgeprof-demo-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.settings = self._private_settings()
+            stack.callback(redis_server.stop, self.settings)
+            self.redis_url = redis_server.locate(self.settings).url
+            self._environment = _environment(
+                self.settings.model_copy(update={"redis_url": self.redis_url})
+            )
+            self.lab = stack.enter_context(Lab(settings=self.settings))
+            self._scheduler = self._start(stack, "scheduler")
+            self._agent = self._start(stack, "worker", "--boards", str(self._boards_file()))
+            stack.callback(_ignore_signals)  # runs first on the way out: a stop is not interrupted
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    def wait_for_boards(self) -> Iterator[list[BoardInfo]]:
+        """Yield the boards that are ready, some times a second, until all are.
+
+        Raises InfrastructureError with the end of the agent's log when some never come.
+        """
+        deadline_s = time.monotonic() + _BOARDS_LIMIT_S
+        while True:
+            ready = [b for b in self.lab.boards() if b.state is not BoardState.OFFLINE]
+            yield ready
+            missing = BOARDS.keys() - {board.device_id for board in ready}
+            if not missing:
+                return
+            self.check()
+            if time.monotonic() > deadline_s:
+                raise InfrastructureError(
+                    f"not ready after {_BOARDS_LIMIT_S:.0f} s: {', '.join(sorted(missing))}"
+                    f"\n{self._tail('worker')}",
+                    hint="is the firmware built (make firmware), and QEMU installed?",
+                )
+            time.sleep(0.2)
+
+    def check(self) -> None:
+        """Raise InfrastructureError when a process of the lab has ended by itself."""
+        for name, process in (("scheduler", self._scheduler), ("worker", self._agent)):
+            if process.poll() is not None:
+                raise InfrastructureError(
+                    f"`edgeprof {name}` of the demo ended ({process.returncode})\n"
+                    f"{self._tail(name)}"
+                )
+
+    def _private_settings(self) -> Settings:
+        user = self._user_settings
+        return user.model_copy(
+            update={
+                "redis_url": None,
+                "data_dir": self.folder,
+                "archive_url": engine.url_of(user),
+                # Emulated boards are this demo's own: no other agent can want the same ones.
+                "lock_dir": self.folder / "locks",
+                "metrics_port": None,
+                "device_metrics_port": None,
+                "stop_grace_s": 1.0,
+            }
+        )
+
+    def _boards_file(self) -> Path:
+        path = self.folder / "boards.toml"
+        entries = (f'[[board]]\nid = "{name}"\nurl = "{url}"\n' for name, url in BOARDS.items())
+        path.write_text("\n".join(entries))
+        return path
+
+    def _start(self, stack: ExitStack, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "edgeprof.scheduler.cli", name, *arguments]
+        if setpriv := shutil.which("setpriv"):  # so that they go even if the demo is killed with -9
+            command = [setpriv, "--pdeathsig", "TERM", "--", *command]
+        with (self.folder / f"{name}.log").open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for the demo, which stops them in order
+            )
+        stack.callback(_stop, name, process)
+        return process
+
+    def _tail(self, name: str) -> str:
+        lines = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-8:])
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return an environment that says exactly these settings, and nothing of the user's others."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")}
+    return inherited | settings.as_environment()
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _stop(name: str, process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        log.warning("`edgeprof %s` did not stop; killing it", name)
+        process.kill()
+        process.wait()

@@ -1,0 +1,1 @@
+"""From records to what people and scripts read, and the live view of jobs that run."""

@@ -1,0 +1,99 @@
+"""One job in full, for a person."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from edgeprof.scheduler.render.tables import new_table, styled
+from edgeprof.scheduler.render.words import human_bytes, human_s
+from edgeprof.shared.results import JobResult, JobView
+
+
+def job_report(view: JobView) -> RenderableType:
+    """Return everything but the speeds, which bench.table() shows."""
+    facts = _grid()
+    facts.add_row("job", view.id)
+    facts.add_row("state", f"{styled(view.state)}  {escape(view.reason)}")
+    facts.add_row("model", f"{view.model.name} {view.model.quantization}  {view.model.sha256[:12]}")
+    facts.add_row("target", view.target)
+    facts.add_row("priority", str(view.priority))
+    facts.add_row("submitted", _when(view.created_s) + (f" by {view.user}" if view.user else ""))
+    if view.finished_s is not None:
+        facts.add_row("finished", _when(view.finished_s))
+    if view.sweep_id:
+        facts.add_row("sweep", view.sweep_id)
+    if view.trace_id:
+        facts.add_row("trace", view.trace_id)
+    parts: list[RenderableType] = [facts]
+    if view.attempts:
+        parts.append(_attempts(view))
+    if view.result is not None:
+        parts.append(_measured(view.result))
+    return Group(*parts)
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    return grid
+
+
+def _attempts(view: JobView) -> Table:
+    table = new_table("try", "board", "host", "took", "ended")
+    table.columns[-1].no_wrap = False
+    for attempt in view.attempts:
+        took = "" if attempt.ended_s is None else human_s(attempt.ended_s - attempt.started_s)
+        ended = "running" if attempt.ended_s is None else "well"
+        if attempt.fault_class is not None:
+            ended = f"{attempt.fault_class} fault ({attempt.code}): {attempt.reason}"
+        table.add_row(str(attempt.number), attempt.device_id, attempt.host, took, escape(ended))
+    return table
+
+
+def _measured(result: JobResult) -> RenderableType:
+    identity, load = result.identity, result.load
+    grid = _grid()
+    emulated = "  emulated" if identity.emulated else ""
+    grid.add_row(
+        "board", f"{identity.device_id} ({identity.board_uid}) on {identity.host}{emulated}"
+    )
+    grid.add_row("chip", f"{identity.platform} @ {identity.clock_hz / 1e6:g} MHz")
+    grid.add_row("clock", f"{identity.timer_name}, {identity.timer_resolution_ns} ns steps")
+    grid.add_row(
+        "firmware",
+        escape(f"{identity.firmware_version} {identity.firmware_git_hash} ({identity.toolchain})"),
+    )
+    how = f"{load.how} in {load.region}, checked in {human_s(load.load_device_s)}"
+    if load.transfer_s is not None:
+        how += f"; {human_bytes(load.transfer_bytes)} sent in {human_s(load.transfer_s)}"
+    if load.transfer_bytes_per_second is not None:
+        how += f" ({human_bytes(load.transfer_bytes_per_second)}/s)"
+    grid.add_row("loaded", how)
+    for region in result.regions:
+        used = human_bytes(region.high_water_bytes)
+        grid.add_row(
+            f"memory {region.name}", f"{used} of {human_bytes(region.total_bytes)} at most"
+        )
+    for place, celsius in (result.temperature_celsius or {}).items():
+        note = " (emulated)" if result.temperature_emulated else ""
+        grid.add_row(f"temperature {place}", f"{celsius:.1f} °C{note}")
+    if result.energy_per_token_mj is not None:
+        grid.add_row("energy", f"{result.energy_per_token_mj:.3g} mJ per token")
+    for case in result.cases:
+        if case.score is not None:
+            grid.add_row(
+                "perplexity", f"{case.score.perplexity:.3f} on {case.score.n_tokens} tokens"
+            )
+        if case.text is not None:
+            grid.add_row("text", escape(case.text))
+    return Padding(grid, (1, 0, 0, 0))
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

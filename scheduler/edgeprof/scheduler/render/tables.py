@@ -1,0 +1,81 @@
+"""Tables of jobs and boards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from edgeprof.scheduler.render.words import ago, human_bytes
+from edgeprof.shared.jobs import BoardInfo, BoardState, JobState
+from edgeprof.shared.results import JobView
+
+_STYLE = {
+    JobState.SUCCEEDED: "green",
+    JobState.FAILED: "red",
+    JobState.EXPIRED: "red",
+    JobState.CANCELLED: "yellow",
+    JobState.RUNNING: "cyan",
+    BoardState.ONLINE: "green",
+    BoardState.BUSY: "cyan",
+    BoardState.DRAINING: "yellow",
+    BoardState.QUARANTINED: "red",
+    BoardState.OFFLINE: "dim",
+}
+
+
+def new_table(*headings: str, right: Collection[str] = ()) -> Table:
+    """Return an empty table in the house style."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
+    return table
+
+
+def styled(state: JobState | BoardState) -> str:
+    """Return a state as markup."""
+    style = _STYLE.get(state)
+    return f"[{style}]{state}[/{style}]" if style else str(state)
+
+
+def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
+    """Return jobs, one a line."""
+    table = new_table("job", "state", "model", "type", "target", "tries", "submitted", "reason")
+    table.columns[-1].no_wrap = False
+    for view in views:
+        table.add_row(
+            view.id,
+            styled(view.state),
+            view.model.name,
+            view.model.quantization,
+            view.target,
+            str(len(view.attempts)),
+            ago(now_s - view.created_s),
+            escape(view.reason),
+        )
+    return table
+
+
+def boards_table(boards: Sequence[BoardInfo]) -> Table:
+    """Return boards, one a line."""
+    table = new_table("board", "platform", "state", "host", "clock", "memory", "job", "note")
+    table.columns[-1].no_wrap = False
+    for board in boards:
+        memory = ", ".join(
+            f"{region.name} {human_bytes(region.available_bytes)}"
+            for region in board.regions
+            if region.kind != "stack"
+        )
+        table.add_row(
+            board.device_id,
+            board.platform + (" (emu)" if board.emulated else ""),
+            styled(board.state),
+            board.host,
+            f"{board.clock_hz / 1e6:g} MHz" if board.clock_hz else "",
+            memory,
+            board.job_id or "",
+            escape(board.reason),
+        )
+    return table
