@@ -112,7 +112,7 @@ def test_something_else_that_answers_is_refused(settings: Settings) -> None:
     thread.start()
     url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
     try:
-        with pytest.raises((StoreRefused, StoreUnavailable), match="127.0.0.1"):
+        with pytest.raises((StoreRefused, StoreUnavailable), match=r"127\.0\.0\.1"):
             LabStore.open(settings.model_copy(update={"redis_url": url}))
     finally:
         listener.shutdown(socket.SHUT_RDWR)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from edgeprof.shared.jobs import JobState
 from edgeprof.shared.store.jobs import Event
 
 
@@ -25,6 +26,8 @@ def bar(job_id: str) -> Iterator[Callable[[Event], None]]:
         def draw(event: Event) -> None:
             word = event.fields.get("phase") or event.fields.get("state", "")
             percent = event.fields.get("percent")
+            if word == JobState.SUCCEEDED:
+                percent = "100"
             progress.update(
                 task,
                 description=f"{job_id} {word}",

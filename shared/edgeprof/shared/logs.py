@@ -70,7 +70,7 @@ def configure(settings: Settings, service: str) -> None:
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(_OneLine())
     root.handlers[:] = [console]
-    for chatty in ("celery", "kombu", "amqp", "opentelemetry", "urllib3"):
+    for chatty in ("celery", "kombu", "gguf", "opentelemetry", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if settings.log_dir is None:
         return

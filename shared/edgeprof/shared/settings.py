@@ -109,20 +109,6 @@ class Settings(BaseSettings):
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="Lowest level logged: DEBUG, INFO, WARNING or ERROR.",
     )
-    metrics_port: int | None = Field(
-        None,
-        ge=0,
-        le=65535,
-        description="Port of the agent's /metrics (sessions, models); 8000 by convention. 0 or"
-        " unset: off.",
-    )
-    device_metrics_port: int | None = Field(
-        None,
-        ge=0,
-        le=65535,
-        description="Port of the agent's /metrics (devices); 9100 by convention. 0 or unset: off.",
-    )
-    metrics_bind: str = Field("127.0.0.1", description="Address the metrics ports listen on.")
     trace_ui: str | None = Field(
         None,
         description="Base URL of the trace viewer, to print a link beside a trace id;"

@@ -8,12 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.supervisor import Supervised
 
 log = logging.getLogger(__name__)
+
+#: Started with a board's configuration as the last argument.
+WORKER_COMMAND: Final = (sys.executable, "-m", "edgeprof.workers.board_worker")
 
 _TICK_S = 0.1
 #: Beyond the grace of a running job: handing it back, saying goodbye, Celery's own way out.
@@ -27,7 +31,7 @@ class Agent:
         self,
         boards: Sequence[BoardConfig],
         settings: Settings,
-        worker_module: str = "edgeprof.workers.board_worker",
+        worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
         self._settings = settings
         self._stop = threading.Event()
@@ -35,7 +39,7 @@ class Agent:
         self._workers = [
             Supervised(
                 str(board),
-                [sys.executable, "-m", worker_module, board.model_dump_json()],
+                [*worker_command, board.model_dump_json()],
                 environment,
             )
             for board in boards

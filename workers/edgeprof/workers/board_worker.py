@@ -33,6 +33,7 @@ from edgeprof.workers.attempt import Attempts
 from edgeprof.workers.bench import Bench
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
+from edgeprof.workers.supervisor import AGENT_PID_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -197,9 +198,9 @@ def serve(config: BoardConfig, bench: Bench, profile: Profile, settings: Setting
 def die_with_parent() -> None:
     """Be told to stop when the agent dies, however it dies; a board must not stay with an orphan."""
     pr_set_pdeathsig = 1
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
-    if os.getppid() != parent or parent == 1:
+    agent = os.environ.get(AGENT_PID_VARIABLE)
+    if agent is not None and int(agent) != os.getppid():
         sys.exit(0)  # it died before we asked
 
 

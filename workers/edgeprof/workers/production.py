@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
@@ -30,16 +33,23 @@ def open_board(config: BoardConfig, settings: Settings) -> Board:
 def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> JobResult:
     """Fetch the model, and measure it."""
     path = models.fetch(claim.spec.model)
-    model = ModelFile.open(path)
+    model, reference = _opened(path)
     return session.profile(
         bench.board,
         claim.spec,
         path,
         model,
-        Reference(model),
+        reference,
         epoch=claim.epoch,
         progress=lease.progress,
         should_stop=lease.should_stop,
         host=bench.info.host,
         device_id=bench.info.device_id,
     )
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path) -> tuple[ModelFile, Reference]:
+    """Read a model once for the jobs that follow each other with it; a path names its content."""
+    model = ModelFile.open(path)
+    return model, Reference(model)

@@ -7,8 +7,12 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 log = logging.getLogger(__name__)
+
+#: Tells a child who its agent is, so that it can notice that it is an orphan already.
+AGENT_PID_VARIABLE: Final = "EDGEPROF_AGENT_PID"
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -25,7 +29,8 @@ class Supervised:
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name
         self._command = list(command)
-        self._environment = {**os.environ, **environment}
+        agent = {AGENT_PID_VARIABLE: str(os.getpid())}
+        self._environment = {**os.environ, **environment, **agent}
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
         self._start_at_s = 0.0

@@ -25,6 +25,7 @@
 -- $p boards             hash    board -> BoardInfo (JSON), as last announced
 -- $p boards:owner       hash    board -> {owner, host, pid, domain, uid} (JSON)
 -- $p boards:uid         hash    uid of the silicon -> board
+-- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
 -- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
@@ -335,7 +336,7 @@ function commands.prune(limit)
   return #ids
 end
 
--- announce(device, owner JSON, info JSON, ttl_s): {'ok', seconds since 1970} or {'clash', board, owner JSON of
+-- announce(device, owner JSON, info JSON, ttl_s): {'ok'} or {'clash', board, owner JSON of
 -- the other}. A board is one owner's; and a uid is one board's, or two boards.toml name the same silicon.
 -- An owner of the same lock domain replaces the one before: it holds the board's lock, so that one is dead.
 function commands.announce(device, owner, info, ttl_s)
@@ -350,18 +351,19 @@ function commands.announce(device, owner, info, ttl_s)
   redis.call('HSET', P .. 'boards', device, info)
   redis.call('HSET', P .. 'boards:owner', device, owner)
   redis.call('HSET', P .. 'boards:uid', mine.uid, device)
+  redis.call('HSET', P .. 'boards:seen', device, now_s)
   redis.call('ZADD', P .. 'boards:until', tonumber(ttl_s) > 0 and at(now + tonumber(ttl_s)) or 0, device)
-  return {'ok', now_s}
+  return {'ok'}
 end
 
--- boards(): {now, device, info, until, ...}
+-- boards(): {now, info, seen, until, ...}
 function commands.boards()
   local reply = {now_s}
   local all = redis.call('ZRANGE', P .. 'boards:until', 0, -1, 'WITHSCORES')
   for i = 1, #all, 2 do
-    for _, v in ipairs({all[i], redis.call('HGET', P .. 'boards', all[i]), all[i + 1]}) do
-      table.insert(reply, v)
-    end
+    table.insert(reply, redis.call('HGET', P .. 'boards', all[i]))
+    table.insert(reply, redis.call('HGET', P .. 'boards:seen', all[i]))
+    table.insert(reply, all[i + 1])
   end
   return reply
 end
@@ -373,6 +375,7 @@ function commands.forget_board(device)
   if owner then redis.call('HDEL', P .. 'boards:uid', cjson.decode(owner).uid) end
   redis.call('HDEL', P .. 'boards', device)
   redis.call('HDEL', P .. 'boards:owner', device)
+  redis.call('HDEL', P .. 'boards:seen', device)
   return redis.call('ZREM', P .. 'boards:until', device)
 end
 

@@ -34,8 +34,8 @@ class BoardStore:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def announce(self, owner: Owner, info: BoardInfo, ttl_s: float) -> float:
-        """Say what a board is and does; returns Redis' time. Raises BoardClash."""
+    def announce(self, owner: Owner, info: BoardInfo, ttl_s: float) -> None:
+        """Say what a board is and does. Raises BoardClash."""
         reply = self._script.call(
             "announce", info.device_id, json.dumps(asdict(owner)), info.model_dump_json(), ttl_s
         )
@@ -48,7 +48,6 @@ class BoardStore:
                 code="board_claimed",
                 hint="stop that agent, or take the board out of one of the two boards.toml",
             )
-        return float(reply[1])
 
     def withdraw(self, owner: Owner, info: BoardInfo, reason: str) -> None:
         """Say goodbye: the board stays on the list, offline, with the reason."""
@@ -61,15 +60,17 @@ class BoardStore:
         """Return all boards the lab has heard of, by name; the silent ones as offline."""
         now, *flat = self._script.call("boards")
         boards = []
-        for _, text, until in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+        for text, seen, until in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+            changes: dict[str, object] = {"seen_s": float(seen)}
             info = BoardInfo.model_validate_json(text)
             if 0 < float(until) < float(now):
-                silent_s = float(now) - info.seen_s
-                reason = f"its worker on {info.host} has been silent for {silent_s:.0f} s"
-                info = info.model_copy(
-                    update={"state": BoardState.OFFLINE, "reason": reason, "job_id": None}
+                silent_s = float(now) - float(seen)
+                changes["state"] = BoardState.OFFLINE
+                changes["reason"] = (
+                    f"its worker on {info.host} has been silent for {silent_s:.0f} s"
                 )
-            boards.append(info)
+                changes["job_id"] = None
+            boards.append(info.model_copy(update=changes))
         return sorted(boards, key=lambda board: board.device_id)
 
     def forget(self, device_id: str) -> bool:

@@ -1,0 +1,108 @@
+"""The host agent: its workers live while it lives, and no longer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.workers.config import BoardConfig
+
+pytestmark = pytest.mark.e2e
+
+NULL_WORKER = Path(__file__).with_name("null_worker.py")
+
+AGENT = """
+import sys
+from edgeprof.shared import logs
+from edgeprof.shared.settings import load_settings
+from edgeprof.workers.agent import Agent
+from edgeprof.workers.config import load_boards
+settings = load_settings()
+logs.configure(settings, "edgeprof-agent")
+Agent(load_boards(None, sys.argv[2:]), settings, [sys.executable, sys.argv[1]]).run()
+"""
+
+
+@pytest.fixture
+def start_agent(rig: Any) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    agents = []
+
+    def start(*uids: str) -> subprocess.Popen[bytes]:
+        urls = [f"null://?uid={uid}" for uid in uids]
+        agent = subprocess.Popen(
+            [sys.executable, "-c", AGENT, str(NULL_WORKER), *urls],
+            env={**os.environ, **rig.settings.as_environment()},
+        )
+        agents.append(agent)
+        for uid in uids:
+            rig.until_board(f"null-{uid}", BoardState.ONLINE)
+        return agent
+
+    yield start
+    for agent in agents:
+        agent.terminate()
+        agent.wait()
+
+
+def children(pid: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_stopping_the_agent_stops_its_workers(rig, start_agent):
+    """SIGTERM: the agent ends with 0, its workers are gone, their boards are offline."""
+    agent = start_agent("01", "02")
+    workers = children(agent.pid)
+
+    agent.send_signal(signal.SIGTERM)
+
+    assert agent.wait(20) == 0
+    assert [pid for pid in workers if alive(pid)] == []
+    assert {board.state for board in rig.store.boards.all()} == {BoardState.OFFLINE}
+
+
+def test_workers_do_not_outlive_a_killed_agent(rig, start_agent):
+    """kill -9 of the agent: the workers say goodbye and end by themselves."""
+    agent = start_agent("01")
+    workers = children(agent.pid)
+
+    agent.kill()
+    agent.wait()
+
+    rig.wait_until(lambda: not any(map(alive, workers)), "the workers are gone")
+    rig.until_board("null-01", BoardState.OFFLINE)
+
+
+def test_dead_worker_is_started_again(rig, start_agent, make_spec):
+    """kill -9 of a worker: the agent starts another, which finishes the job."""
+    rig.start_scheduler()
+    agent = start_agent("01")
+    job = rig.submit(make_spec(n_gen=50))
+    rig.until_running(job)
+
+    os.kill(children(agent.pid)[0], signal.SIGKILL)
+    view = job.wait(timeout=30)
+
+    assert view.state is JobState.SUCCEEDED
+    assert view.attempts[0].code == "worker_died"
+
+
+def test_board_configuration_round_trips() -> None:
+    """What the agent passes to a worker is what the worker reads."""
+    config = BoardConfig(url="/dev/ttyACM0", id="bench-3", flash=("st-flash", "write", "{slot}"))
+
+    assert BoardConfig.model_validate_json(config.model_dump_json()) == config

@@ -1,0 +1,185 @@
+"""The Python API: what is refused before anything is queued, and what is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeprof.scheduler import Lab, Request
+from edgeprof.scheduler.sweep import requests, submit
+from edgeprof.shared.errors import EdgeprofError, JobError, JobNotFound, ModelError, UsageError
+from edgeprof.shared.jobs import BoardInfo, BoardState, JobState, MemoryRegion, Quantization
+from edgeprof.shared.models import catalogue
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.boards import BoardClash, Owner
+
+MODEL = next(name for name in catalogue.bundled() if "240k" in name or "260k" in name)
+
+
+def board_info(name: str, uid: str, platform: str, ram_bytes: int) -> BoardInfo:
+    return BoardInfo(
+        device_id=name,
+        platform=platform,
+        host="h",
+        url="x://",
+        uid=uid,
+        state=BoardState.ONLINE,
+        emulated=True,
+        firmware_version="1",
+        firmware_git_hash="1",
+        toolchain="none",
+        protocol=(1, 0),
+        clock_hz=1,
+        timer_name="t",
+        timer_resolution_ns=1,
+        regions=(
+            MemoryRegion(name="sram", kind="ram", total_bytes=ram_bytes, available_bytes=ram_bytes),
+        ),
+        kernels=(Quantization.F32, Quantization.Q8_0),
+        n_ctx_max=4096,
+        can_flash=False,
+        can_upload=True,
+    )
+
+
+@pytest.fixture
+def lab(settings: Settings) -> Iterator[Lab]:
+    with Lab(settings=settings) as opened:
+        for name, uid, platform, ram in (
+            ("big-1", "01", "big", 1 << 24),
+            ("small-1", "02", "small", 65536),
+        ):
+            opened.store.boards.announce(
+                Owner(host="h", domain="d", uid=uid), board_info(name, uid, platform, ram), 60
+            )
+        yield opened
+
+
+def test_submit_queues_one_job_with_everything_in_it(lab: Lab) -> None:
+    """Record, bell and file are there when submit returns."""
+    job = lab.submit(MODEL, platform="big", n_prompt=8, n_gen=4, tags={"why": "test"})
+
+    view = job.view()
+    assert view.state is JobState.QUEUED
+    assert view.trace_id
+    assert lab.store.bells.waiting("platform.big") == 1
+    assert lab.store.blobs.get(view.model.sha256) == catalogue.bundled()[MODEL].read_bytes()
+    assert [view.id for view in lab.jobs()] == [job.id]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "kind", "words"),
+    [
+        ({"platform": "bug"}, UsageError, "did you mean 'big'"),
+        ({"board": "big-7"}, UsageError, "known boards: big-1, small-1"),
+        ({}, UsageError, "either a platform or a board"),
+        ({"platform": "big", "board": "big-1"}, UsageError, "either a platform or a board"),
+        ({"platform": "big", "quantization": "Q3_K"}, UsageError, "known: F32"),
+        ({"platform": "big", "quantization": "Q4_0"}, ModelError, "no kernel for Q4_0"),
+        ({"platform": "small"}, ModelError, "NO ROOM"),
+        ({"platform": "big", "prompt": ""}, UsageError, "prompt is empty"),
+        ({"platform": "big", "prompt_tokens": []}, UsageError, "prompt is empty"),
+        ({"platform": "big", "prompt_tokens": [99999]}, JobError, "not in the vocabulary"),
+        ({"platform": "big", "n_prompt": 1000}, JobError, "context"),
+        ({"platform": "big", "n_prompt": 0}, UsageError, "n_prompt must be at least 1"),
+        ({"platform": "big", "n_gen": -1}, UsageError, "n_gen must be at least 1"),
+        ({"platform": "big", "repetitions": 0}, UsageError, "repetitions must be at least 1"),
+        ({"platform": "big", "n_prompt": 200, "n_gen": 200}, UsageError, "trained for"),
+        ({"platform": "big", "n_ctx": 8}, UsageError, "fill 127 positions"),
+        ({"platform": "big", "priority": 10}, UsageError, "priority"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    lab: Lab, wishes: dict[str, Any], kind: type[EdgeprofError], words: str
+) -> None:
+    """Each mistake is named in the user's words, and no job is queued."""
+    with pytest.raises(kind) as caught:
+        lab.submit(MODEL, **wishes)
+
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert lab.jobs() == []
+
+
+def test_unknown_model_lists_the_bundled_ones(lab: Lab, tmp_path: Path) -> None:
+    """A name that is neither bundled nor a file."""
+    with pytest.raises(UsageError) as caught:
+        lab.submit(str(tmp_path / "nothing.gguf"), platform="big")
+
+    assert MODEL in str(caught.value.hint)
+
+
+def test_wait_for_board_accepts_a_platform_nobody_has(lab: Lab) -> None:
+    """The job waits in the queue of a platform that is yet to come."""
+    job = lab.submit(MODEL, platform="someday", wait_for_board=True)
+
+    assert job.status is JobState.QUEUED
+
+
+def test_sweep_refuses_with_reasons_and_queues_the_rest(lab: Lab) -> None:
+    """Every combination becomes a job or a reasoned refusal."""
+    base = Request(model=MODEL, n_prompt=4, n_gen=4)
+    combinations = requests([MODEL], ["F32", "Q8_0", "Q4_0"], ["big", "small"], base)
+
+    result = submit(lab, combinations)
+
+    assert len(result.jobs) + len(result.refused) == 6
+    assert {r.request.platform for r in result.refused if r.error.code == "no_memory"} == {"small"}
+    assert {view.sweep_id for view in lab.jobs()} == {result.sweep_id}
+
+
+def test_one_bad_request_of_many_queues_none(lab: Lab) -> None:
+    """submit_many checks all before it queues any."""
+    good, bad = Request(model=MODEL, platform="big"), Request(model=MODEL, platform="nope")
+    with pytest.raises(UsageError):
+        lab.submit_many([good, bad])
+
+    assert lab.jobs() == []
+
+
+def test_unknown_job_is_said_to_be_unknown(lab: Lab) -> None:
+    """JobNotFound, not None and not a KeyError."""
+    with pytest.raises(JobNotFound, match="nosuchjob"):
+        lab.job("nosuchjob")
+
+
+def test_cancelled_queued_job_ends_at_once(lab: Lab) -> None:
+    """Nobody has to hear of it first."""
+    job = lab.submit(MODEL, platform="big")
+
+    assert job.cancel() is JobState.CANCELLED
+    assert job.wait(timeout=5).state is JobState.CANCELLED
+
+
+def test_wait_times_out_and_the_job_goes_on(lab: Lab) -> None:
+    """TimeoutError names the job, whose state is unchanged."""
+    job = lab.submit(MODEL, platform="big")
+    with pytest.raises(TimeoutError, match=job.id):
+        job.wait(timeout=0.2)
+
+    assert job.status is JobState.QUEUED
+
+
+def test_board_of_another_host_cannot_be_announced_again(lab: Lab) -> None:
+    """A uid or a name that a live worker of another lock domain announced is refused."""
+    other = Owner(host="h2", domain="elsewhere", uid="01")
+    with pytest.raises(BoardClash, match="already driven as big-1 by process"):
+        lab.store.boards.announce(other, board_info("new-name", "01", "big", 1), 60)
+
+
+def test_silent_board_is_shown_offline_with_the_reason(
+    lab: Lab, wait_until: Callable[..., None]
+) -> None:
+    """A worker that says nothing any more leaves its board on the list, offline."""
+    owner = Owner(host="h", domain="d", uid="03")
+    lab.store.boards.announce(owner, board_info("brief-1", "03", "big", 1), 0.05)
+
+    def board() -> BoardInfo:
+        return next(b for b in lab.boards() if b.device_id == "brief-1")
+
+    wait_until(lambda: board().state is BoardState.OFFLINE, "the board is offline")
+    assert "has been silent for" in board().reason
+    assert board().seen_s > 0
