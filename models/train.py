@@ -320,7 +320,7 @@ def write_gguf(model: Llama, path: Path, pieces: list[str], scores: list[float],
     writer.add_bos_token_id(BOS)
     writer.add_eos_token_id(EOS)
     writer.add_unk_token_id(UNK)
-    writer.add_add_bos_token(True)
+    writer.add_add_bos_token(False)  # training cuts windows anywhere: the model never sees one
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
     linear_type = gguf.GGMLQuantizationType.TQ2_0 if s.ternary else gguf.GGMLQuantizationType.F32
