@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from edgeprof.shared.errors import HostFault
 
@@ -45,7 +45,8 @@ def with_slot(url: str, slot: Path) -> str:
     """The URL of the same emulated board with another slot."""
     parts = urlsplit(url)
     query = [(k, v) for k, v in parse_qsl(parts.query) if k != "slot"]
-    return urlunsplit(parts._replace(query=urlencode([*query, ("slot", str(slot))], safe="/:")))
+    # not urlunsplit, which writes a scheme it does not know without its //
+    return f"{parts.scheme}://{parts.netloc}?{urlencode([*query, ('slot', str(slot))], safe='/:')}"
 
 
 def run_flash_tool(command: Sequence[str], port: str, slot: Path) -> None:

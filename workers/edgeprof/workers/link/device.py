@@ -344,6 +344,12 @@ class LinkBoard:
                         tries=1,
                         timeout_s=1.0,
                     )
+                except BoardFault as fault:
+                    if fault.code != "no_run":
+                        raise
+                    raise BoardFault(
+                        f"{self._url}: the board forgot the run: it rebooted", code="rebooted"
+                    ) from fault
                 except LinkFault as fault:
                     if fault.code != "silence":
                         raise

@@ -15,7 +15,16 @@ import serial
 
 from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.workers.link.framing import Decoder, Frame, Kind, encode
-from edgeprof.workers.link.messages import PROTOCOL, Op, Payload, dump, fault_of, get_uint, load
+from edgeprof.workers.link.messages import (
+    PROTOCOL,
+    Event,
+    Op,
+    Payload,
+    dump,
+    fault_of,
+    get_uint,
+    load,
+)
 
 FIRST_TIMEOUT_S = 0.5
 MAX_TIMEOUT_S = 4.0
@@ -52,7 +61,6 @@ class LinkSession:
         self._data_seq = 0
         self.boot_id: int | None = None
         self.retransmits = 0
-        self.events_seen = 0
 
     @property
     def counters(self) -> dict[str, int]:
@@ -105,9 +113,10 @@ class LinkSession:
         payload = load(frame.payload)
         if payload is None:
             self._decoder.errors += 1
-        else:
-            self.events_seen += frame.kind is Kind.EVT
-            self._inbox.append(Message(frame.kind, frame.seq, payload))
+            return
+        if frame.kind is Kind.EVT and payload.get(0) == Event.BOOT:
+            self.check_boot(payload, 1)
+        self._inbox.append(Message(frame.kind, frame.seq, payload))
 
     # --- requests ---
 

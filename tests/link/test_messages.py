@@ -1,0 +1,76 @@
+"""CBOR payloads from a board that may be broken or hostile."""
+
+from __future__ import annotations
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeprof.shared.errors import BoardFault, JobError, LinkFault, ModelError
+from edgeprof.workers.link.hello import parse_hello
+from edgeprof.workers.link.messages import dump, fault_of, load
+
+plain = st.one_of(
+    st.integers(0, 2**64 - 1),
+    st.binary(max_size=40),
+    st.text(max_size=20),
+    st.booleans(),
+    st.none(),
+)
+
+
+@given(st.binary(max_size=1100))
+def test_any_bytes_are_a_map_or_nothing(payload):
+    """Whatever the bytes, decoding gives a map of unsigned keys or None; it never raises."""
+    message = load(payload)
+
+    assert message is None or all(isinstance(key, int) and key >= 0 for key in message)
+
+
+@given(st.dictionaries(st.integers(0, 100), plain, max_size=10))
+def test_round_trip(message):
+    """What we encode, we decode."""
+    assert load(dump(message)) == message
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        cbor2.dumps([1, 2]),
+        cbor2.dumps({"a": 1}),
+        cbor2.dumps({0: 1}) + b"\0",
+        cbor2.dumps({0: [[[[[1]]]]]}),
+        cbor2.dumps({0: cbor2.CBORTag(1, 5)}),
+        bytes.fromhex("bb7fffffffffffffff"),
+    ],
+)
+def test_what_is_not_a_plain_map_is_refused(payload):
+    """Arrays, text keys, tails, deep nesting, tags and lying counts are no messages."""
+    assert load(payload) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "word"),
+    [
+        (104, LinkFault, "hash_mismatch"),
+        (201, BoardFault, "stale_epoch"),
+        (306, ModelError, "no_memory"),
+        (401, JobError, "context"),
+        (299, BoardFault, "error_299"),
+    ],
+)
+def test_error_code_says_whose_fault_it_is(code, kind, word):
+    """The hundreds digit of a board's error decides the fault class, for unknown codes too."""
+    fault = fault_of({0: 6, 1: code, 2: "too big", 3: 1000, 4: 10})
+
+    assert isinstance(fault, kind)
+    assert fault.code == word
+    assert "too big" in str(fault)
+
+
+@given(st.dictionaries(st.integers(0, 20), plain | st.lists(plain, max_size=4), max_size=20))
+def test_hostile_hello_is_a_link_fault(reply):
+    """A HELLO of nonsense is refused in words, whatever it holds."""
+    with pytest.raises(LinkFault):
+        parse_hello(reply, can_flash=False)

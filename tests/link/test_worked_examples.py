@@ -1,0 +1,62 @@
+"""docs/link-protocol.md against the code: its bytes, its numbers, its table of errors."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+
+from edgeprof.workers.link import messages
+from edgeprof.workers.link.framing import Kind, encode
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = (ROOT / "docs" / "link-protocol.md").read_text()
+
+
+def test_ping_is_built_as_the_document_shows():
+    """The worked example's body, byte for byte, is what encode() makes of PING."""
+    payload = bytes.fromhex(re.search(r"= `([0-9A-F ]+)`\.\n", DOCUMENT)[1])
+    body = bytes.fromhex(re.search(r"^body  ([0-9A-F ]+?)  crc", DOCUMENT, re.MULTILINE)[1])
+
+    assert messages.dump({0: messages.Op.PING, 1: 7}) == payload
+    assert body == b"\x01\x01\x00" + payload
+    frame = encode(Kind.REQ, 1, payload)
+    stuffed = bytes.fromhex(re.search(r"^wire  ([0-9A-F ]+)$", DOCUMENT, re.MULTILINE)[1])
+    assert frame == stuffed
+
+
+def test_crc_check_value():
+    """The CRC named in the document is zlib's."""
+    check = int(re.search(r"`123456789` is (0x[0-9A-F]+)", DOCUMENT)[1], 16)
+
+    assert zlib.crc32(b"123456789") == check
+
+
+def test_errors_are_the_same_everywhere():
+    """Document, firmware and driver list the same codes under the same names."""
+    documented = {
+        int(code): name.lower()
+        for code, name in re.findall(r"^\| (\d{3}) \| ([A-Z_]+) \|", DOCUMENT, re.MULTILINE)
+    }
+    header = (ROOT / "firmware" / "core" / "error.h").read_text()
+    compiled = {
+        int(code): name.lower() for name, code in re.findall(r"TLEP_E_([A-Z_]+) = (\d+)", header)
+    }
+
+    assert documented == dict(messages.ERROR_NAMES)
+    assert compiled == dict(messages.ERROR_NAMES)
+
+
+def test_operations_are_the_same_everywhere():
+    """Document, firmware and driver number the operations alike."""
+    documented = {
+        name: int(number)
+        for number, name in re.findall(
+            r"^\| (\d+) \| ([A-Z]+) \| (?:yes|BUSY)", DOCUMENT, re.MULTILINE
+        )
+    }
+    source = (ROOT / "firmware" / "core" / "ops.c").read_text()
+    compiled = {name: int(number) for name, number in re.findall(r"OP_([A-Z]+) = (\d+)", source)}
+
+    assert documented == {op.name: op.value for op in messages.Op}
+    assert compiled == documented
