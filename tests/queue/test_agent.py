@@ -63,7 +63,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_stopping_the_agent_stops_its_workers(rig, start_agent):
+def test_stopping_the_agent_stops_its_workers(rig: Any, start_agent: Any) -> None:
     """SIGTERM: the agent ends with 0, its workers are gone, their boards are offline."""
     agent = start_agent("01", "02")
     workers = children(agent.pid)
@@ -75,7 +75,7 @@ def test_stopping_the_agent_stops_its_workers(rig, start_agent):
     assert {board.state for board in rig.store.boards.all()} == {BoardState.OFFLINE}
 
 
-def test_workers_do_not_outlive_a_killed_agent(rig, start_agent):
+def test_workers_do_not_outlive_a_killed_agent(rig: Any, start_agent: Any) -> None:
     """kill -9 of the agent: the workers say goodbye and end by themselves."""
     agent = start_agent("01")
     workers = children(agent.pid)
@@ -87,7 +87,7 @@ def test_workers_do_not_outlive_a_killed_agent(rig, start_agent):
     rig.until_board("null-01", BoardState.OFFLINE)
 
 
-def test_dead_worker_is_started_again(rig, start_agent, make_spec):
+def test_dead_worker_is_started_again(rig: Any, start_agent: Any, make_spec: Any) -> None:
     """kill -9 of a worker: the agent starts another, which finishes the job."""
     rig.start_scheduler()
     agent = start_agent("01")

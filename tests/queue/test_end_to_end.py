@@ -6,6 +6,8 @@ import itertools
 import signal
 import time
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from edgeprof.shared.jobs import BoardState, JobState
 pytestmark = pytest.mark.e2e
 
 
-def test_job_comes_back_with_its_result(rig, make_spec):
+def test_job_comes_back_with_its_result(rig: Any, make_spec: Any) -> None:
     """A submitted job is measured once, on the platform's board, in the trace it was submitted in."""
     rig.start_workers("01")
 
@@ -28,7 +30,7 @@ def test_job_comes_back_with_its_result(rig, make_spec):
     assert [line.after for line in job.history()] == ["queued", "running", "succeeded"]
 
 
-def test_platform_jobs_spread(rig, make_spec):
+def test_platform_jobs_spread(rig: Any, make_spec: Any) -> None:
     """Jobs for a platform are shared by all its boards, and each board has one at a time."""
     rig.start_workers("01", "02")
 
@@ -46,7 +48,7 @@ def test_platform_jobs_spread(rig, make_spec):
         assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
 
 
-def test_killed_worker_costs_seconds(rig, make_spec):
+def test_killed_worker_costs_seconds(rig: Any, make_spec: Any) -> None:
     """kill -9 of a board worker mid-job: the job finishes on the other board after lease + 2 s."""
     rig.start_scheduler()
     rig.start_workers("01", "02")
@@ -64,7 +66,7 @@ def test_killed_worker_costs_seconds(rig, make_spec):
     assert second.started_s - killed_s < rig.settings.lease_s + 2
 
 
-def test_restarted_worker_gives_back_at_once(rig, make_spec):
+def test_restarted_worker_gives_back_at_once(rig: Any, make_spec: Any) -> None:
     """A worker that takes over a dead one's lock returns its job without waiting for the lease."""
     rig.settings = rig.settings.model_copy(update={"lease_s": 60.0})
     rig.start_scheduler()
@@ -81,7 +83,7 @@ def test_restarted_worker_gives_back_at_once(rig, make_spec):
     assert view.attempts[0].code == "worker_died"
 
 
-def test_lost_bell_is_rung_again(rig, make_spec):
+def test_lost_bell_is_rung_again(rig: Any, make_spec: Any) -> None:
     """A job whose bell never reached the transport is rung by the custodian."""
     rig.start_workers("01")
     job = rig.submit(make_spec(), ring=False)
@@ -91,7 +93,7 @@ def test_lost_bell_is_rung_again(rig, make_spec):
     assert job.wait(timeout=20).state == JobState.SUCCEEDED
 
 
-def test_duplicate_bells_do_nothing(rig, make_spec):
+def test_duplicate_bells_do_nothing(rig: Any, make_spec: Any) -> None:
     """However often a bell rings, a job is run once."""
     rig.start_workers("01", "02")
     spec = make_spec(n_gen=10)
@@ -106,7 +108,7 @@ def test_duplicate_bells_do_nothing(rig, make_spec):
     assert job.status == JobState.SUCCEEDED
 
 
-def test_infrastructure_fault_is_retried_elsewhere_and_shown(rig, make_spec):
+def test_infrastructure_fault_is_retried_elsewhere_and_shown(rig: Any, make_spec: Any) -> None:
     """A link fault goes to another board of the platform; the failed attempt stays on the record."""
     rig.start_scheduler()
     rig.start_workers("01", "02")
@@ -119,7 +121,7 @@ def test_infrastructure_fault_is_retried_elsewhere_and_shown(rig, make_spec):
     assert first.device_id != second.device_id
 
 
-def test_attempts_are_capped(rig, make_spec):
+def test_attempts_are_capped(rig: Any, make_spec: Any) -> None:
     """A job that keeps failing is given up after its last attempt, and listed as a dead letter."""
     rig.start_scheduler()
     rig.start_workers("01")
@@ -133,7 +135,7 @@ def test_attempts_are_capped(rig, make_spec):
     assert [job.id] == rig.store.jobs.dead_letters()
 
 
-def test_running_job_is_cancelled_within_seconds(rig, make_spec):
+def test_running_job_is_cancelled_within_seconds(rig: Any, make_spec: Any) -> None:
     """Cancelling a running job stops the board between two tokens; the next job finds it free."""
     rig.start_workers("01")
     job = rig.submit(make_spec(n_gen=4000))
@@ -147,7 +149,7 @@ def test_running_job_is_cancelled_within_seconds(rig, make_spec):
     assert rig.submit(make_spec()).wait(timeout=10).state == JobState.SUCCEEDED
 
 
-def test_job_timeout_ends_the_job_for_good(rig, make_spec):
+def test_job_timeout_ends_the_job_for_good(rig: Any, make_spec: Any) -> None:
     """A job that takes longer than its own timeout fails without another attempt."""
     rig.start_workers("01")
 
@@ -157,7 +159,7 @@ def test_job_timeout_ends_the_job_for_good(rig, make_spec):
     assert (view.attempts[0].fault_class, view.attempts[0].code) == ("job", "timeout")
 
 
-def test_stopped_worker_hands_its_job_back(rig, make_spec):
+def test_stopped_worker_hands_its_job_back(rig: Any, make_spec: Any) -> None:
     """SIGTERM: after the grace the job goes back to the queue, and another board finishes it."""
     rig.start_scheduler()
     rig.start_workers("01", "02")
@@ -173,7 +175,9 @@ def test_stopped_worker_hands_its_job_back(rig, make_spec):
     rig.until_board(leaving, BoardState.OFFLINE)
 
 
-def test_second_agent_for_a_board_is_refused(rig, tmp_path, capfd):
+def test_second_agent_for_a_board_is_refused(
+    rig: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Two hosts that name the same silicon: the first keeps it, the second says who has it."""
     rig.start_workers("01")
     pid = rig.workers["null-01"].pid
@@ -190,7 +194,7 @@ def test_second_agent_for_a_board_is_refused(rig, tmp_path, capfd):
     assert rig.store.boards.all()[0].host == "testhost"
 
 
-def test_absent_board_is_waited_for(rig, tmp_path, make_spec):
+def test_absent_board_is_waited_for(rig: Any, tmp_path: Path, make_spec: Any) -> None:
     """A board that is not there at start is no error; its jobs wait for it."""
     present = tmp_path / "plugged-in"
     rig.start_worker("01", f"&present={present}")
@@ -201,7 +205,7 @@ def test_absent_board_is_waited_for(rig, tmp_path, make_spec):
     assert job.wait(timeout=30).state == JobState.SUCCEEDED
 
 
-def test_unplugged_board_goes_offline_and_its_worker_ends(rig, tmp_path):
+def test_unplugged_board_goes_offline_and_its_worker_ends(rig: Any, tmp_path: Path) -> None:
     """An idle board that stops answering is announced offline; the worker's exit asks for a restart."""
     present = tmp_path / "plugged-in"
     present.touch()
@@ -215,7 +219,7 @@ def test_unplugged_board_goes_offline_and_its_worker_ends(rig, tmp_path):
     assert rig.store.boards.all()[0].reason == "the board does not answer"
 
 
-def test_scheduler_restart_loses_nothing(rig, make_spec):
+def test_scheduler_restart_loses_nothing(rig: Any, make_spec: Any) -> None:
     """Custodians come and go; what they had to do is in the store, not in them."""
     end = rig.start_scheduler()
     rig.start_workers("01", "02")

@@ -90,6 +90,7 @@ def test_submit_queues_one_job_with_everything_in_it(lab: Lab) -> None:
         ({"platform": "big", "n_prompt": 200, "n_gen": 200}, UsageError, "trained for"),
         ({"platform": "big", "n_ctx": 8}, UsageError, "fill 127 positions"),
         ({"platform": "big", "priority": 10}, UsageError, "priority"),
+        ({"platform": "big", "kv_type": "F8"}, UsageError, "kv_type"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

@@ -30,7 +30,7 @@ def fragile(rig: Any, redis_process: Any) -> Iterator[Any]:
     own.close()
 
 
-def test_submit_without_redis_is_one_clear_error(fragile, make_spec):
+def test_submit_without_redis_is_one_clear_error(fragile: Any, make_spec: Any) -> None:
     """Nothing half-done: the error names the URL, and afterwards no job is there."""
     job = NewJob(make_spec())
     fragile.redis.stop()
@@ -42,7 +42,9 @@ def test_submit_without_redis_is_one_clear_error(fragile, make_spec):
     assert fragile.store.jobs.ids() == []
 
 
-def test_waiting_client_sees_an_outage_through(fragile, make_spec, caplog):
+def test_waiting_client_sees_an_outage_through(
+    fragile: Any, make_spec: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """One notice when Redis goes, one when it is back, and the job's end in between or after."""
     fragile.start_scheduler()
     fragile.start_workers("01")
@@ -64,7 +66,7 @@ def test_waiting_client_sees_an_outage_through(fragile, make_spec, caplog):
     assert len(notices) == 2
 
 
-def test_waiting_client_gives_up_in_the_end(fragile, make_spec):
+def test_waiting_client_gives_up_in_the_end(fragile: Any, make_spec: Any) -> None:
     """Past its patience the client leaves with StoreUnavailable, and says the job goes on."""
     job = fragile.submit(make_spec())
     hasty = Job(job.id, fragile.store, patience_s=0.5)
@@ -74,7 +76,7 @@ def test_waiting_client_gives_up_in_the_end(fragile, make_spec):
         hasty.wait()
 
 
-def test_worker_survives_an_outage_shorter_than_the_lease(fragile, make_spec):
+def test_worker_survives_an_outage_shorter_than_the_lease(fragile: Any, make_spec: Any) -> None:
     """A board goes on measuring through a short outage, and its result is the first attempt's."""
     fragile.settings = fragile.settings.model_copy(update={"lease_s": 20.0})
     fragile.start_workers("01")
@@ -89,7 +91,7 @@ def test_worker_survives_an_outage_shorter_than_the_lease(fragile, make_spec):
     assert len(view.attempts) == 1
 
 
-def test_worker_started_without_redis_waits_for_it(fragile, make_spec):
+def test_worker_started_without_redis_waits_for_it(fragile: Any, make_spec: Any) -> None:
     """A board worker may come up before Redis does."""
     fragile.redis.stop()
     fragile.start_worker("01")

@@ -130,7 +130,7 @@ class Lab:
                 repetitions=request.repetitions,
                 warmup=request.warmup,
                 n_ctx=n_ctx,
-                kv_type=KvType(request.kv_type),
+                kv_type=request.kv_type,
                 check_output=request.check_output,
                 score=request.score,
                 priority=request.priority,

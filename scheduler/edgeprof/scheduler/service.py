@@ -25,10 +25,12 @@ def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.E
         while not stop.is_set():
             try:
                 custodian.tick()
-            except EdgeprofError as error:
+            except Exception as error:
+                # Whatever it is (a bug in an archive, say), jobs must still be taken from the dead.
                 if str(error) != said:
                     said = str(error)
-                    log.warning("custodian: %s; trying on", said)
+                    ours = isinstance(error, EdgeprofError)
+                    log.warning("custodian: %s; trying on", said, exc_info=not ours)
             else:
                 if said:
                     log.warning("custodian: all is well again")

@@ -58,6 +58,8 @@ class BoardWorker:
         self._leaving = threading.Event()
         #: Set when a running job has to be handed back now.
         self._stopping = threading.Event()
+        #: Set when nothing more is to be announced.
+        self._ended = threading.Event()
         self._exit_code = 0
 
     def run(self) -> int:
@@ -71,7 +73,7 @@ class BoardWorker:
         try:
             self._hear_bells()
         finally:
-            self._leaving.set()
+            self._ended.set()
             heart.join()
             self._bench.release(
                 "its worker stopped" if self._exit_code == 0 else "the board does not answer"
@@ -155,8 +157,11 @@ class BoardWorker:
     def _beat(self) -> None:
         """Keep the announcement alive, and see that an idle board is still there."""
         interval_s = min(self._settings.board_ttl_s / 3, self._settings.probe_interval_s)
-        while not self._leaving.wait(interval_s):
+        while not self._ended.wait(interval_s):
             try:
+                if self._leaving.is_set():
+                    self._bench.announce(BoardState.DRAINING, self._bench.info.job_id)
+                    continue
                 if not self._bench.probe():
                     self._board_gone()
                     return

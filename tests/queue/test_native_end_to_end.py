@@ -1,0 +1,77 @@
+"""The whole way on the native board: Lab, Celery, agent, link, firmware, and back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeprof.scheduler import Lab
+from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.shared.models import catalogue
+
+pytestmark = pytest.mark.e2e
+
+NATIVE = Path(__file__).parents[2] / "firmware" / "build" / "native" / "tlep-native"
+AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
+MODEL = min(catalogue.bundled(), key=lambda name: catalogue.bundled()[name].stat().st_size)
+
+
+@pytest.fixture
+def lab(rig: Any) -> Iterator[Lab]:
+    """A lab with an agent that drives two native boards."""
+    if not NATIVE.exists():
+        pytest.skip("the native firmware is not built: make firmware")
+    rig.start_scheduler()
+    arguments = ["--board", "native://?uid=0011", "--board", "native://?uid=0022"]
+    agent = subprocess.Popen(
+        [sys.executable, "-c", AGENT, *arguments],
+        env={**os.environ, **rig.settings.as_environment()},
+    )
+    with Lab(settings=rig.settings) as opened:
+        for board in ("native-0011", "native-0022"):
+            rig.until_board(board, BoardState.ONLINE)
+        yield opened
+    agent.terminate()
+    assert agent.wait(30) == 0
+
+
+def test_model_is_measured_on_real_firmware(lab: Lab) -> None:
+    """Tokens equal the host reference, and every number is there."""
+    view = lab.submit(MODEL, platform="native", n_prompt=8, n_gen=16).wait(timeout=60)
+
+    assert view.state is JobState.SUCCEEDED, view.reason
+    assert view.result is not None
+    case = view.result.cases[0]
+    assert case.output_check is not None
+    assert (case.output_check.matched, case.output_check.of) == (16, 16)
+    assert case.decode_tokens_per_second is not None
+    assert len(case.decode_tokens_per_second.samples) == 3
+    assert view.result.identity.emulated
+
+
+def test_killed_worker_is_replaced_by_the_other_board(rig: Any, lab: Lab) -> None:
+    """kill -9 of the board worker mid-job: another board finishes it within the lease and 2 s."""
+    job = lab.submit(
+        MODEL, platform="native", n_prompt=100, n_gen=100, repetitions=1000, check_output=False
+    )
+    board = rig.until_running(job)
+    worker = job.history()[-1].actor.split("/")[1]
+
+    os.kill(int(worker), signal.SIGKILL)
+    killed_s = time.time()
+    rig.wait_until(lambda: len(job.view().attempts) == 2, "a second attempt")
+
+    first, second = job.view().attempts
+    assert first.fault_class == "host"
+    assert second.started_s - killed_s < rig.settings.lease_s + 2
+    assert board == first.device_id
+    job.cancel()
+    assert job.wait(timeout=20).state is JobState.CANCELLED

@@ -1,0 +1,208 @@
+"""The small parts of a worker host: board files, locks, model cache, logs, settings, tracing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgeprof.shared import logs, tracing
+from edgeprof.shared.blobs import ModelCache
+from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.shared.jobs import JobSpec, ModelRef
+from edgeprof.shared.redis_client import masked
+from edgeprof.shared.settings import Settings, load_settings
+from edgeprof.shared.store.lab import LabStore
+from edgeprof.workers.claims import BoardClaim
+from edgeprof.workers.config import load_boards
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[board]]\n", "board.0.url"),
+        ("[[board]]\nurl='x'\nid='no spaces'\n", "board.0.id"),
+        ("[[board]]\nurl='x'\nspeed=1\n", "speed"),
+        ("[[board\n", "not TOML"),
+        ("", "board"),
+        ("[[board]]\nurl='x'\nid='a'\n[[board]]\nurl='y'\nid='a'\n", "two boards are called 'a'"),
+    ],
+)
+def test_bad_board_file_names_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+    """One line that says where to look."""
+    path = tmp_path / "boards.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_boards(path, [])
+
+    assert words in str(caught.value)
+
+
+def test_boards_come_from_file_and_command_line(tmp_path: Path) -> None:
+    """--board adds to boards.toml."""
+    path = tmp_path / "boards.toml"
+    path.write_text('[[board]]\nurl = "/dev/ttyACM0"\nid = "a"\nflash = ["tool", "{slot}"]\n')
+
+    boards = load_boards(path, ["native://?uid=01"])
+
+    assert [board.url for board in boards] == ["/dev/ttyACM0", "native://?uid=01"]
+    assert boards[0].flash == ("tool", "{slot}")
+
+
+def test_no_boards_is_a_usage_error() -> None:
+    """An agent without boards would wait for ever."""
+    with pytest.raises(UsageError, match="no boards"):
+        load_boards(None, [])
+
+
+def test_claimed_board_is_refused_and_names_the_holder(tmp_path: Path) -> None:
+    """Two claims of one name in one lock folder: the second is told whose it is."""
+    with BoardClaim(tmp_path) as first, BoardClaim(tmp_path) as second:
+        first.take("uid", "00aa")
+        first.take("uid", "00aa")
+        with pytest.raises(HostFault, match=f"process {os.getpid()}"):
+            second.take("uid", "00aa")
+        first.close()
+        second.take("uid", "00aa")
+
+        assert first.domain == second.domain
+
+
+def test_lock_names_from_outside_never_become_paths(tmp_path: Path) -> None:
+    """A uid that looks like a path stays one file in the folder."""
+    with BoardClaim(tmp_path / "locks") as claim:
+        claim.take("uid", "../../escaped")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["locks"]
+
+
+def ref_of(content: bytes) -> ModelRef:
+    return ModelRef(
+        name="m",
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        quantization="F32",
+        n_params=1,
+        n_ctx_train=1,
+        n_vocab=1,
+    )
+
+
+def test_model_travels_once_and_is_checked_at_each_use(store: LabStore, tmp_path: Path) -> None:
+    """Fetched from the store, kept on the host, fetched again when the copy has rotted."""
+    content = os.urandom(5000)
+    model, source = ref_of(content), tmp_path / "source"
+    source.write_bytes(content)
+    cache = ModelCache(tmp_path / "cache", store.blobs)
+
+    assert store.blobs.put(source, model.sha256, 60)
+    assert not store.blobs.put(source, model.sha256, 60)
+    path = cache.fetch(model)
+    assert path.read_bytes() == content
+    path.write_bytes(b"rotten")
+
+    assert cache.fetch(model).read_bytes() == content
+
+
+def test_missing_and_damaged_models_are_host_faults(store: LabStore, tmp_path: Path) -> None:
+    """Neither is measured; both are retried."""
+    cache, model = ModelCache(tmp_path, store.blobs), ref_of(b"right")
+    with pytest.raises(HostFault) as missing:
+        cache.fetch(model)
+    wrong = tmp_path / "wrong"
+    wrong.write_bytes(b"wrong")
+    store.blobs.put(wrong, model.sha256, 60)
+    with pytest.raises(HostFault) as damaged:
+        cache.fetch(model)
+
+    assert (missing.value.code, damaged.value.code) == ("blob_missing", "blob_damaged")
+
+
+def test_model_over_the_limit_is_refused_at_submit(store: LabStore, tmp_path: Path) -> None:
+    """The limit, the size and the setting are in the message."""
+    big = tmp_path / "big.gguf"
+    with big.open("wb") as file:
+        file.truncate(65 * 1024 * 1024)
+    with pytest.raises(UsageError, match="68,157,440") as caught:
+        store.blobs.put(big, "0" * 64, 60)
+
+    assert "EDGEPROF_BLOB_LIMIT_BYTES" in str(caught.value.hint)
+
+
+def test_log_lines_are_json_with_the_labs_fields(settings: Settings, tmp_path: Path) -> None:
+    """The seed's fields, ECS names, our context and the trace id, in a file of this process."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        logs.configure(settings.model_copy(update={"log_dir": tmp_path / "logs"}), "edgeprof-test")
+        with tracing.resumed("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
+            logs.operations.info("Device connected", extra={"device_id": "b1", "odd": {1, 2}})
+        path = tmp_path / "logs" / f"profiler-testhost-{os.getpid()}.jsonl"
+        line = json.loads(path.read_text())
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:] = before
+        root.setLevel(level)
+
+    assert line["message"] == "Device connected"
+    assert line["device_id"] == "b1"
+    assert line["trace.id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert {"timestamp", "level", "module", "function", "line", "@timestamp"} <= line.keys()
+
+
+def test_log_folder_that_cannot_be_written_is_not_fatal(settings: Settings, tmp_path: Path) -> None:
+    """Profiling goes on without the file."""
+    (tmp_path / "file").touch()
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        logs.configure(settings.model_copy(update={"log_dir": tmp_path / "file"}), "edgeprof-test")
+        assert len(root.handlers) == 1
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+
+
+def test_bad_setting_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not pydantic's words but the variable the user typed."""
+    monkeypatch.setenv("EDGEPROF_LEASE_S", "soon")
+    with pytest.raises(UsageError, match="EDGEPROF_LEASE_S"):
+        load_settings()
+
+
+def test_settings_reach_a_child_unchanged(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """as_environment() is read back as the same settings."""
+    for name, value in settings.as_environment().items():
+        monkeypatch.setenv(name, value)
+
+    assert load_settings() == settings
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:pw@h:1/0", "redis://:***@h:1/0"),
+        ("rediss://me:p%40w@h/0", "rediss://me:***@h/0"),
+        ("redis://h:1", "redis://h:1"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+    ],
+)
+def test_passwords_are_masked(url: str, shown: str) -> None:
+    """No message or log shows a password."""
+    assert masked(url) == shown
+
+
+def test_trace_exists_without_a_collector(make_spec: Callable[..., JobSpec]) -> None:
+    """Each job has a trace id of its own, at no cost, for logs and for workers that do export."""
+    first, second = (tracing.submit_traceparent("id", make_spec()) for _ in range(2))
+
+    assert first != second
+    assert [len(part) for part in first.split("-")] == [2, 32, 16, 2]
