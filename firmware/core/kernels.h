@@ -1,16 +1,26 @@
 /* Matrix-vector products over GGUF blocks, in place, and the vector operations around them.
  *
  * kernels.c quantises the input and dispatches; kernels_float.c has the float reductions; the quantised
- * types are in kernels_generic.c (plain C) and kernels_dsp.c (Cortex-M4/M7/M33: SMLAD). Every form gives the same
- * bits: integer sums are exact, and the float order around them is fixed. */
+ * types are in kernels_dsp.c (Cortex-M4/M7/M33: SMLAD), kernels_vector.c (for compilers that vectorise) or
+ * kernels_scalar.c (everyone else). All give the same bits: integer sums are exact, and the float order
+ * around them is fixed. */
 #ifndef TLEP_KERNELS_H
 #define TLEP_KERNELS_H
 
 #include <stdint.h>
 
-/* Which of the two is built. TLEP_KERNELS_GENERIC forces plain C, for comparing them on one chip. */
-#if defined(__ARM_FEATURE_DSP) && !defined(TLEP_KERNELS_GENERIC)
+/* Whether the compiler has vector registers to fill. */
+#if defined(__SSE2__) || defined(__ARM_NEON)
+#define TLEP_SIMD 1
+#endif
+
+/* Which file's kernels are built. TLEP_KERNELS_SCALAR forces plain C, for comparing on one chip. */
+#if defined(TLEP_SIMD)
+#define TLEP_KERNELS_VECTOR 1
+#elif defined(__ARM_FEATURE_DSP) && !defined(TLEP_KERNELS_SCALAR)
 #define TLEP_KERNELS_DSP 1
+#elif !defined(TLEP_KERNELS_SCALAR)
+#define TLEP_KERNELS_SCALAR 1
 #endif
 
 /* The input vector of matrix-vector products: F32, and its quantised form for blocks of `block` elements.

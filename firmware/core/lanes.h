@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 #include "fp16.h"
+#include "kernels.h"
 
 enum { LANES = 8 };
 
-#if defined(__SSE2__) || defined(__ARM_NEON)
+#ifdef TLEP_SIMD
 
 typedef float tlep_four __attribute__((vector_size(16)));
 typedef struct {

@@ -60,11 +60,12 @@ static uint32_t digest(const void *data, uint32_t n, uint32_t hash)
     return hash;
 }
 
-/* Random blocks with scales between 2^-7 and 2^-6; F32 and F16 as small normal numbers. */
-static void fill(uint32_t type, uint32_t bytes)
+/* Random blocks with scales between 2^-7 and 2^-6; F32 and F16 as small normal numbers. `extreme`: every
+ * field of a block at its largest, so that a sum that can overflow does. */
+static void fill(uint32_t type, uint32_t bytes, bool extreme)
 {
     for (uint32_t i = 0; i < bytes; i++) {
-        weights[i] = (uint8_t)next_random();
+        weights[i] = extreme ? 0xFF : (uint8_t)next_random();
     }
     uint32_t step = tlep_type_bytes(type);
     uint32_t at = type == TLEP_TYPE_TQ2_0 ? 64 : 0;
@@ -77,12 +78,13 @@ static void fill(uint32_t type, uint32_t bytes)
     }
 }
 
-static void bench_kernel(const char *name, uint32_t type, uint32_t rows, uint32_t cols)
+static void bench_kernel(const char *name, uint32_t type, uint32_t rows, uint32_t cols, bool extreme)
 {
     random_state = 7 + type;
-    fill(type, rows * (cols / tlep_type_block(type)) * tlep_type_bytes(type));
+    fill(type, rows * (cols / tlep_type_block(type)) * tlep_type_bytes(type), extreme);
     for (uint32_t i = 0; i < cols; i++) {
-        x[i] = ((float)(int32_t)(next_random() & 0xFFFF) - 32768.0f) / 16384.0f;
+        float random = ((float)(int32_t)(next_random() & 0xFFFF) - 32768.0f) / 16384.0f;
+        x[i] = !extreme ? random : i < cols / 2 ? 1.0f : -1.0f;
     }
     tlep_act act = {.q = q, .scale = scale, .sum = sum};
     tlep_act_set(&act, x, cols);
@@ -129,14 +131,17 @@ static void bench_model(const uint8_t *file)
 int main(void)
 {
     start_clock();
-    bench_kernel("F32", TLEP_TYPE_F32, 64, 256);
-    bench_kernel("F16", TLEP_TYPE_F16, 64, 256);
-    bench_kernel("Q8_0", TLEP_TYPE_Q8_0, 64, 256);
-    bench_kernel("Q4_0", TLEP_TYPE_Q4_0, 64, 256);
-    bench_kernel("TQ2_0", TLEP_TYPE_TQ2_0, 64, 256);
-    bench_kernel("Q8_0", TLEP_TYPE_Q8_0, 33, 64);
-    bench_kernel("Q4_0", TLEP_TYPE_Q4_0, 33, 64);
-    bench_kernel("TQ2_0", TLEP_TYPE_TQ2_0, 33, 1024);
+    bench_kernel("F32", TLEP_TYPE_F32, 64, 256, false);
+    bench_kernel("F16", TLEP_TYPE_F16, 64, 256, false);
+    bench_kernel("Q8_0", TLEP_TYPE_Q8_0, 64, 256, false);
+    bench_kernel("Q4_0", TLEP_TYPE_Q4_0, 64, 256, false);
+    bench_kernel("TQ2_0", TLEP_TYPE_TQ2_0, 64, 256, false);
+    bench_kernel("Q8_0", TLEP_TYPE_Q8_0, 33, 64, false);
+    bench_kernel("Q4_0", TLEP_TYPE_Q4_0, 33, 64, false);
+    bench_kernel("TQ2_0", TLEP_TYPE_TQ2_0, 33, 1024, false);
+    bench_kernel("Q8_0", TLEP_TYPE_Q8_0, 2, 512, true);
+    bench_kernel("Q4_0", TLEP_TYPE_Q4_0, 2, 512, true);
+    bench_kernel("TQ2_0", TLEP_TYPE_TQ2_0, 2, 512, true);
     if (MODEL_ADDRESS) {
         const uint8_t *file = (const uint8_t *)(uintptr_t)MODEL_ADDRESS;
         if (!memcmp(file, "GGUF", 4)) {

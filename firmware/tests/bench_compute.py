@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 CORE = HERE.parent / "core"
 SOURCES = [
     *(CORE / f"{n}.c" for n in ("arena", "attention", "fmath", "gguf", "kernels", "llama")),
-    *(CORE / f"kernels_{n}.c" for n in ("dsp", "float", "generic")),
+    *(CORE / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
 ]
 # As firmware/CMakeLists.txt compiles the core.
 FLAGS = ["-std=c99", "-O3", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-ffp-contract=off", "-fno-math-errno"]
@@ -74,7 +74,7 @@ TARGETS = {
     for target in (
         _arm("cortex-m4", ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"]),
         _arm("cortex-m7", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16"]),
-        _arm("cortex-m7-generic", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-DTLEP_KERNELS_GENERIC"]),
+        _arm("cortex-m7-scalar", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-DTLEP_KERNELS_SCALAR"]),
         Target(
             "rv32imafc",
             [

@@ -1,12 +1,8 @@
-/* Quantised matrix-vector products in plain C: per block an exact integer sum, then y += (d_w · d_x) · sum,
- * blocks in ascending order.
- *
- * Written for two kinds of compiler at once. One with SIMD vectorises the inner loops, which have constant
- * length and no carried dependence but the integer sums. One without unrolls them, and two rows to each load of the
- * input save a load of three for each multiply-accumulate. */
+/* Quantised matrix-vector products for compilers that vectorise: loops of constant length over integers, with
+ * no dependence but the sums. Two rows at a time, which halves the loads of the input. */
 #include "kernels.h"
 
-#ifndef TLEP_KERNELS_DSP
+#ifdef TLEP_KERNELS_VECTOR
 
 #include "kernels_rows.h"
 
@@ -23,7 +19,6 @@ void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act 
         for (uint32_t b = 0; b < blocks; b++, w0 += 34, w1 += 34, q += 32) {
             int32_t s0 = 0;
             int32_t s1 = 0;
-#pragma GCC unroll 16
             for (uint32_t j = 0; j < 32; j++) {
                 s0 += (int8_t)w0[2 + j] * q[j];
                 s1 += (int8_t)w1[2 + j] * q[j];
@@ -48,7 +43,6 @@ void tlep_matvec_q4_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act 
         for (uint32_t b = 0; b < blocks; b++, w0 += 18, w1 += 18, q += 32) {
             int32_t s0 = -8 * a->sum[b];
             int32_t s1 = s0;
-#pragma GCC unroll 8
             for (uint32_t j = 0; j < 16; j++) {
                 s0 += (w0[2 + j] & 15) * q[j] + (w0[2 + j] >> 4) * q[j + 16];
                 s1 += (w1[2 + j] & 15) * q[j] + (w1[2 + j] >> 4) * q[j + 16];
@@ -81,7 +75,6 @@ void tlep_matvec_tq2_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act
             int32_t s0 = -a->sum[b];
             int32_t s1 = s0;
             for (uint32_t half = 0; half < 64; half += 32, q += 128) {
-#pragma GCC unroll 4
                 for (uint32_t m = 0; m < 32; m++) {
                     s0 += dot_trits(w0[half + m], q + m);
                     s1 += dot_trits(w1[half + m], q + m);
