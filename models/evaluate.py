@@ -41,12 +41,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Perplexity and a greedy sample of each type.")
     parser.add_argument("--corpus", type=Path, required=True, help="the text of train.py")
     parser.add_argument("--cache", type=Path, required=True, help="folder for the other types")
-    parser.add_argument("--windows", type=int, default=0, help="only the first N (0: all)")
+    parser.add_argument("--every", type=int, default=1, help="only each Nth window (1: all)")
+    parser.add_argument("--only", choices=catalogue.bundled(), help="one of the models")
     arguments = parser.parse_args()
     corpus = arguments.corpus.read_text(encoding="utf-8")
     for shipped in catalogue.list_models():
+        if arguments.only not in {None, shipped.name}:
+            continue
         tokenizer = tokenizer_of(shipped)
-        windows = held_out_windows(shipped, tokenizer, corpus)[: arguments.windows or None]
+        windows = held_out_windows(shipped, tokenizer, corpus)[:: arguments.every]
+        print(f"{shipped.name}: {len(windows)} windows of {shipped.shape.n_ctx}", flush=True)
         for to in Quantization:
             try:
                 model = quantized(shipped, to, arguments.cache)

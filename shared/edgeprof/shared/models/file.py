@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Self
 
 import numpy as np
@@ -156,7 +157,9 @@ def _int(header: Header, key: str, low: int, high: int, default: int | None = No
     if value is None:
         raise ModelError(f"metadata key {key!r} is missing", code="missing")
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ModelError(f"{key} is {value!r}, not between {low} and {high}", code="malformed")
+        raise ModelError(
+            f"{key} is {short_repr(value)}, not between {low} and {high}", code="malformed"
+        )
     return value
 
 
@@ -166,7 +169,7 @@ def _float(header: Header, key: str, default: float | None) -> float:
     if value is None:
         raise ModelError(f"metadata key {key!r} is missing", code="missing")
     if not isinstance(value, float) or not math.isfinite(value) or value <= 0:
-        raise ModelError(f"{key} is {value!r}, not a positive number", code="malformed")
+        raise ModelError(f"{key} is {short_repr(value)}, not a positive number", code="malformed")
     return value
 
 
@@ -175,7 +178,7 @@ def _shape(header: Header) -> LlamaShape:
     architecture = None if item is None else item.value
     if architecture != ARCHITECTURE:
         raise ModelError(
-            f"architecture {architecture!r} is not supported",
+            f"architecture {short_repr(architecture)} is not supported",
             code="architecture",
             hint=f"supported: {ARCHITECTURE}",
         )
@@ -199,7 +202,7 @@ def _shape(header: Header) -> LlamaShape:
     for key in header.metadata:
         if key.startswith(("llama.rope.scaling", "llama.expert")):
             raise ModelError(
-                f"{key} is set: the boards' forward pass would ignore it", code="architecture"
+                f"{key!r} is set: the boards' forward pass would ignore it", code="architecture"
             )
     return LlamaShape(
         n_vocab=_int(header, "llama.vocab_size", 1, 1 << 20, embedding.rows),

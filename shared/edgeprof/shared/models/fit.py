@@ -72,7 +72,9 @@ class FitReport:
             for r in self.regions
             if r.kind != "stack"
         )
-        return f"{need} = {total} B; free for models: {have} (stack and firmware taken off)"
+        stack = sum(r.total_bytes for r in self.regions if r.kind == "stack")
+        kept = f"stack {stack} B and firmware" if stack else "stack and firmware"
+        return f"{need} = {total} B; free for models: {have} ({kept} taken off)"
 
 
 def fit(

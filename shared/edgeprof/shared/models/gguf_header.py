@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from reprlib import repr as short_repr
 
 import gguf
 
@@ -128,6 +129,12 @@ class _Cursor:
         # Token pieces of byte-level vocabularies need not be UTF-8; keep them apart, lossless.
         return bytes(self.take(n, what)).decode("utf-8", errors="surrogateescape")
 
+    def ascii(self, what: str, limit: int) -> str:
+        text = self.string(what, limit)
+        if not text.isascii():
+            raise _malformed(f"{what} is {text!r}, not ASCII")
+        return text
+
 
 def _malformed(problem: str) -> ModelError:
     return ModelError(f"malformed GGUF: {problem}", code="malformed")
@@ -152,7 +159,7 @@ def parse(data: memoryview) -> Header:
     n_kv = cursor.uint("<Q", "number of metadata keys", MAX_KV)
     metadata: dict[str, Value] = {}
     for _ in range(n_kv):
-        key = cursor.string("a metadata key", MAX_KEY_BYTES)
+        key = cursor.ascii("a metadata key", MAX_KEY_BYTES)
         if key in metadata:
             raise _malformed(f"key {key!r} occurs twice")
         metadata[key] = _value(cursor, f"value of {key!r}")
@@ -189,13 +196,15 @@ def _value(cursor: _Cursor, what: str) -> Value:
 
 def _alignment(metadata: Mapping[str, Value]) -> int:
     value = metadata.get("general.alignment", Value(4, 32)).value
-    if not isinstance(value, int) or not 0 < value <= MAX_ALIGNMENT or value & (value - 1):
-        raise _malformed(f"alignment {value!r} is not a power of two up to {MAX_ALIGNMENT}")
+    if type(value) is not int or not 0 < value <= MAX_ALIGNMENT or value & (value - 1):
+        raise _malformed(
+            f"alignment {short_repr(value)} is not a power of two up to {MAX_ALIGNMENT}"
+        )
     return value
 
 
 def _tensor_info(cursor: _Cursor) -> tuple[str, int, tuple[int, ...], int]:
-    name = cursor.string("a tensor name", MAX_NAME_BYTES)
+    name = cursor.ascii("a tensor name", MAX_NAME_BYTES)
     n_dims = cursor.uint("<I", f"dimensions of {name!r}", 4)
     ne = tuple(cursor.uint("<Q", f"a dimension of {name!r}", 2**31 - 1) for _ in range(n_dims))
     ggml_type = cursor.uint("<I", f"type of {name!r}", 2**32 - 1)

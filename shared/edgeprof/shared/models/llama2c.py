@@ -15,6 +15,8 @@ import numpy as np
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.file import ModelFile
+from edgeprof.shared.models.tokenizer import SPACE
+from edgeprof.shared.models.writing import write_gguf
 
 _HEADER = struct.Struct("<7i")
 _BLOCK = 32
@@ -70,35 +72,32 @@ def import_checkpoint(checkpoint: Path, tokenizer: Path, out: Path, name: str) -
     gate, up = (np.pad(w, ((0, 0), (0, pad), (0, 0))) for w in (gate, up))
     down = np.pad(down, ((0, 0), (0, 0), (0, pad)))
 
-    writer = gguf.GGUFWriter(out, "llama")
-    writer.add_name(name)
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_vocab_size(vocab)
-    writer.add_context_length(n_ctx)
-    writer.add_embedding_length(dim)
-    writer.add_block_count(layers)
-    writer.add_feed_forward_length(hidden + pad)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(kv_heads)
-    writer.add_rope_dimension_count(head_dim)
-    writer.add_layer_norm_rms_eps(1e-5)
-    _add_tokenizer(writer, vocabulary, vocab, tokenizer)
-    writer.add_tensor("token_embd.weight", embedding)
-    writer.add_tensor("output_norm.weight", final_norm)
-    if output is not None:
-        writer.add_tensor("output.weight", output)
-    for i in range(layers):
-        parts = {
-            "attn_norm": attn_norm, "attn_q": q, "attn_k": k, "attn_v": v, "attn_output": o,
-            "ffn_norm": ffn_norm, "ffn_gate": gate, "ffn_up": up, "ffn_down": down,
-        }  # fmt: skip
-        for part, tensor in parts.items():
-            writer.add_tensor(f"blk.{i}.{part}.weight", np.ascontiguousarray(tensor[i]))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return Imported(ModelFile.open(out), tuple(notes))
+    def fill(writer: gguf.GGUFWriter) -> None:
+        writer.add_name(name)
+        writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+        writer.add_vocab_size(vocab)
+        writer.add_context_length(n_ctx)
+        writer.add_embedding_length(dim)
+        writer.add_block_count(layers)
+        writer.add_feed_forward_length(hidden + pad)
+        writer.add_head_count(heads)
+        writer.add_head_count_kv(kv_heads)
+        writer.add_rope_dimension_count(head_dim)
+        writer.add_layer_norm_rms_eps(1e-5)
+        _add_tokenizer(writer, vocabulary, vocab, tokenizer)
+        writer.add_tensor("token_embd.weight", embedding)
+        writer.add_tensor("output_norm.weight", final_norm)
+        if output is not None:
+            writer.add_tensor("output.weight", output)
+        for i in range(layers):
+            parts = {
+                "attn_norm": attn_norm, "attn_q": q, "attn_k": k, "attn_v": v, "attn_output": o,
+                "ffn_norm": ffn_norm, "ffn_gate": gate, "ffn_up": up, "ffn_down": down,
+            }  # fmt: skip
+            for part, tensor in parts.items():
+                writer.add_tensor(f"blk.{i}.{part}.weight", np.ascontiguousarray(tensor[i]))
+
+    return Imported(write_gguf(out, fill), tuple(notes))
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, data: bytes, vocab: int, path: Path) -> None:
@@ -117,22 +116,15 @@ def _add_tokenizer(writer: gguf.GGUFWriter, data: bytes, vocab: int, path: Path)
         raise ModelError(
             f"{path}: not a llama2.c tokenizer of {vocab} tokens", code="malformed"
         ) from None
-    types = [gguf.TokenType.NORMAL] * vocab
     # ids 0-2 are <unk>, <s>, </s>, and 3-258 the bytes, in every llama2.c vocabulary
-    names = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256))]
-    for i in range(vocab):
-        if i < len(names):
-            types[i] = (
-                gguf.TokenType.UNKNOWN
-                if i == 0
-                else gguf.TokenType.CONTROL
-                if i < 3
-                else gguf.TokenType.BYTE
-            )
-    tokens = [
-        names[i].encode() if i < len(names) else p.replace(b" ", "\u2581".encode())
-        for i, p in enumerate(pieces)
-    ]
+    fixed = [("<unk>", gguf.TokenType.UNKNOWN), ("<s>", gguf.TokenType.CONTROL)]
+    fixed += [("</s>", gguf.TokenType.CONTROL)]
+    fixed += [(f"<0x{byte:02X}>", gguf.TokenType.BYTE) for byte in range(256)]
+    if vocab < len(fixed):
+        raise ModelError(f"{path}: {vocab} tokens are too few to spell any byte", code="malformed")
+    text = [piece.replace(b" ", SPACE.encode()) for piece in pieces[len(fixed) :]]
+    tokens = [name.encode() for name, _ in fixed] + text
+    types = [kind for _, kind in fixed] + [gguf.TokenType.NORMAL] * len(text)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
     writer.add_token_scores(scores)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import gguf
@@ -11,7 +10,8 @@ import numpy as np
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models.file import ModelFile, is_linear
-from edgeprof.shared.models.gguf_header import TENSOR_TYPES, TensorInfo
+from edgeprof.shared.models.gguf_header import TENSOR_TYPES, Scalar, TensorInfo
+from edgeprof.shared.models.writing import write_gguf
 
 _FILE_TYPES = {
     Quantization.F32: gguf.LlamaFileType.ALL_F32,
@@ -40,18 +40,7 @@ def quantize(model: ModelFile, to: Quantization, out: Path) -> ModelFile:
     cost more than they save. Norms stay F32. Raises ModelError when a row does not divide into blocks.
     """
     plan = {info.name: _target(info, to) for info in model.header.tensors.values()}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.NamedTemporaryFile(dir=out.parent, suffix=".part", delete=False) as file:
-            part = Path(file.name)
-        try:
-            _write(model, plan, to, part)
-            part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise ModelError(f"cannot write {out}: {error.strerror}", code="unwritable") from error
-    return ModelFile.open(out)
+    return write_gguf(out, lambda writer: _fill(writer, model, plan, to))
 
 
 def dequantized(
@@ -80,23 +69,28 @@ def _target(info: TensorInfo, to: Quantization) -> Quantization:
     return target
 
 
-def _write(model: ModelFile, plan: dict[str, Quantization], to: Quantization, path: Path) -> None:
-    writer = gguf.GGUFWriter(path, "llama")
+def _fill(
+    writer: gguf.GGUFWriter, model: ModelFile, plan: dict[str, Quantization], to: Quantization
+) -> None:
     for key, item in model.header.metadata.items():
         if key in {"general.architecture", "general.file_type", "general.alignment"}:
             continue
+        if item.value == []:
+            continue  # the writer refuses an empty array, which says nothing anyway
         kind = gguf.GGUFValueType(item.type)
         sub = None if item.element_type is None else gguf.GGUFValueType(item.element_type)
-        writer.add_key_value(key, item.value, kind, sub)
+        writer.add_key_value(key, _packable(item.value), kind, sub)
     writer.add_file_type(_FILE_TYPES[to])
     for info in model.header.tensors.values():
         target = gguf.GGMLQuantizationType[plan[info.name]]
-        weights = dequantized(model, info)
-        data = gguf.quants.quantize(weights, target)
+        data = gguf.quants.quantize(dequantized(model, info), target)
         if len(info.ne) == 1:
             data = data.reshape(info.ne[0])
         writer.add_tensor(info.name, data, raw_dtype=target)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+
+
+def _packable(value: Scalar | list[Scalar]) -> object:
+    """Return strings as the bytes they were: token pieces need not be UTF-8."""
+    if isinstance(value, list):
+        return [_packable(item) for item in value]
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

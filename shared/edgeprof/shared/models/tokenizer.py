@@ -6,7 +6,8 @@ import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
+from reprlib import repr as short_repr
+from typing import TypeVar
 
 import regex
 
@@ -14,10 +15,14 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.file import ModelFile
 
 SPACE = "\u2581"
-_CONTROL, _UNUSED, _BYTE, _UNKNOWN = 3, 5, 6, 2
+_NORMAL, _UNKNOWN, _CONTROL, _UNUSED, _BYTE = 1, 2, 3, 5, 6
+_BYTE_PIECE = regex.compile(r"<0x[0-9A-Fa-f]{2}>")
 _GPT2_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 #: Pre-tokenizers by the name in tokenizer.ggml.pre; others split text in ways we do not know.
-_SPLITS = {"default": _GPT2_SPLIT, "gpt-2": _GPT2_SPLIT, "gpt2": _GPT2_SPLIT}
+_SPLITS = {"gpt-2": _GPT2_SPLIT, "gpt2": _GPT2_SPLIT}
+
+
+T = TypeVar("T", int, float, str)
 
 
 class Tokenizer(ABC):
@@ -71,9 +76,7 @@ class SentencePiece(Tokenizer):
         self._scores = scores
         self._prefix = SPACE if add_space_prefix else ""
         self._byte_ids = {
-            int(piece[3:5], 16): i
-            for i, piece in enumerate(pieces)
-            if types[i] == _BYTE and len(piece) == 6
+            int(piece[3:5], 16): i for i, piece in enumerate(pieces) if types[i] == _BYTE
         }
 
     def _encode(self, text: str) -> list[int]:
@@ -97,9 +100,9 @@ class SentencePiece(Tokenizer):
             if following[left] != right or symbols[left] + symbols[right] != merged:
                 continue
             symbols[left], symbols[right] = merged, ""
-            following[left] = following[right]
-            if following[right] >= 0:
-                previous[following[right]] = left
+            following[left], following[right] = following[right], -1
+            if following[left] >= 0:
+                previous[following[left]] = left
             offer(previous[left], left)
             offer(left, following[left])
         return [token for symbol in symbols if symbol for token in self._ids_of(symbol)]
@@ -185,19 +188,20 @@ def tokenizer_of(model: ModelFile) -> Tokenizer:
     Raises ModelError "tokenizer", which says to pass token ids, when it carries none that we know.
     """
     kind = model.meta("tokenizer.ggml.model")
-    pieces = _strings(model, "tokenizer.ggml.tokens")
-    if kind not in {"llama", "gpt2"} or len(pieces) != model.shape.n_vocab:
-        raise _unknown(model, f"tokenizer {kind!r} with {len(pieces)} tokens")
-    types = [int(cast("int", t)) for t in _list(model, "tokenizer.ggml.token_type")] or [1] * len(
-        pieces
-    )
+    pieces = _items(model, "tokenizer.ggml.tokens", str)
+    if kind not in ("llama", "gpt2") or len(pieces) != model.shape.n_vocab:
+        raise _unknown(model, f"tokenizer {short_repr(kind)} with {len(pieces)} tokens")
+    types = _items(model, "tokenizer.ggml.token_type", int) or [_NORMAL] * len(pieces)
     bos = model.meta("tokenizer.ggml.bos_token_id")
-    bos_id = bos if isinstance(bos, int) and bos < len(pieces) else None
+    bos_id = bos if isinstance(bos, int) and 0 <= bos < len(pieces) else None
     add_bos = model.meta("tokenizer.ggml.add_bos_token")
     if len(types) != len(pieces):
-        raise _unknown(model, "tokenizer with as many types as tokens missing")
+        raise _unknown(model, f"tokenizer with {len(pieces)} tokens but {len(types)} types")
+    for piece, token_type in zip(pieces, types, strict=True):
+        if token_type == _BYTE and not _BYTE_PIECE.fullmatch(piece):
+            raise _unknown(model, f"tokenizer whose byte token is {short_repr(piece)}")
     if kind == "llama":
-        scores = [float(cast("float", s)) for s in _list(model, "tokenizer.ggml.scores")]
+        scores = _items(model, "tokenizer.ggml.scores", float)
         if len(scores) != len(pieces):
             raise _unknown(model, "SentencePiece tokenizer without scores")
         prefix = model.meta("tokenizer.ggml.add_space_prefix")
@@ -205,20 +209,19 @@ def tokenizer_of(model: ModelFile) -> Tokenizer:
             pieces, types, bos_id, scores,
             add_bos=add_bos is not False, add_space_prefix=prefix is not False,
         )  # fmt: skip
-    pre = model.meta("tokenizer.ggml.pre") or "default"
-    if pre not in _SPLITS:
-        raise _unknown(model, f"pre-tokenizer {pre!r}")
-    merges = _strings(model, "tokenizer.ggml.merges")
-    return BytePair(pieces, types, bos_id, merges, _SPLITS[str(pre)], add_bos=add_bos is True)
+    # files older than this key were split as GPT-2 does
+    pre = model.meta("tokenizer.ggml.pre") or "gpt-2"
+    if not isinstance(pre, str) or pre not in _SPLITS:
+        raise _unknown(model, f"pre-tokenizer {short_repr(pre)}")
+    merges = _items(model, "tokenizer.ggml.merges", str)
+    return BytePair(pieces, types, bos_id, merges, _SPLITS[pre], add_bos=add_bos is True)
 
 
-def _list(model: ModelFile, key: str) -> list[object]:
+def _items(model: ModelFile, key: str, kind: type[T]) -> list[T]:
+    """Return an array's items; none when the key is absent or its items are of another kind."""
     value = model.meta(key)
-    return list(value) if isinstance(value, list) else []
-
-
-def _strings(model: ModelFile, key: str) -> list[str]:
-    return [item for item in _list(model, key) if isinstance(item, str)]
+    items = value if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, kind)]
 
 
 def _unknown(model: ModelFile, what: str) -> ModelError:

@@ -1,0 +1,37 @@
+"""Writing a GGUF so that a file under its final name is always whole and always passes our own checks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import gguf
+
+from edgeprof.shared.errors import HostFault
+from edgeprof.shared.models.file import ModelFile
+
+
+def write_gguf(out: Path, fill: Callable[[gguf.GGUFWriter], None]) -> ModelFile:
+    """Write `out` by way of a file beside it that is checked first; returns it opened.
+
+    Raises HostFault when it cannot be written, ModelError when what was written is not a usable model
+    (then `out` is left as it was).
+    """
+    part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            writer = gguf.GGUFWriter(part, "llama")
+            fill(writer)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
+            ModelFile.open(part)
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise HostFault(f"cannot write {out}: {error.strerror}", code="unwritable") from error
+    return ModelFile.open(out)

@@ -1,0 +1,150 @@
+"""Other weight types: ggml's own bytes, the error bounds of each type, refusals with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from edgeprof.shared.errors import HostFault, ModelError
+from edgeprof.shared.jobs import Quantization
+from edgeprof.shared.models import ModelFile, quantized
+from edgeprof.shared.models.gguf_header import TENSOR_TYPES
+from edgeprof.shared.models.quantize import dequantized, quantize
+from edgeprof.shared.reference.synthetic import SyntheticLlama
+
+#: Largest error as a share of the block's largest weight: half a step (Q4_0 clips its positive end: a whole one),
+#: and the rounding of the scale to F16.
+BOUNDS = {
+    Quantization.F16: 2**-11,
+    Quantization.Q8_0: 0.5 / 127 + 2**-11,
+    Quantization.Q4_0: 1 / 8 + 2**-11,
+}
+
+
+@pytest.mark.parametrize("to", BOUNDS)
+def test_weights_stay_within_the_types_error(
+    small: ModelFile, tmp_path: Path, to: Quantization
+) -> None:
+    """Every matrix becomes `to`, norms stay F32 and equal, no weight moves by more than its block allows."""
+    made = quantize(small, to, tmp_path / "q.gguf")
+
+    assert made.quantization is to
+    for name, info in made.header.tensors.items():
+        before = dequantized(small, small.header.tensors[name])
+        after = dequantized(made, info)
+        if len(info.ne) == 1:
+            assert info.quantization is Quantization.F32
+            np.testing.assert_array_equal(after, before)
+            continue
+        assert info.quantization is to
+        # F16's error is relative to each weight, the others' to the block's largest
+        size = 1 if to is Quantization.F16 else 32
+        largest = np.abs(before.reshape(-1, size)).max(axis=1, keepdims=True)
+        error = np.abs(after - before).reshape(-1, size)
+        assert (error <= BOUNDS[to] * largest + 2**-24).all()
+
+
+@pytest.mark.parametrize("to", [Quantization.Q8_0, Quantization.Q4_0])
+def test_bytes_are_those_of_the_gguf_package(
+    small: ModelFile, tmp_path: Path, to: Quantization
+) -> None:
+    """Blocks are ggml's quantisers' output, which is byte-identical to llama.cpp's."""
+    made = quantize(small, to, tmp_path / "q.gguf")
+    name = "blk.1.ffn_down.weight"
+    weights = dequantized(small, small.header.tensors[name])
+
+    tensor = made.raw_tensor(name)
+
+    assert tensor is not None
+    expected = gguf.quants.quantize(weights, gguf.GGMLQuantizationType[to])
+    assert tensor[1].tobytes() == expected.tobytes()
+
+
+def test_two_bits_lose_nothing_of_the_ternary_model(ternary: ModelFile, tmp_path: Path) -> None:
+    """TQ2_0 -> F32 -> TQ2_0 gives back every byte of every tensor: the model was trained on its own blocks."""
+    floats = quantize(ternary, Quantization.F32, tmp_path / "f32.gguf")
+    again = quantize(floats, Quantization.TQ2_0, tmp_path / "tq2_0.gguf")
+
+    assert again.quantization is Quantization.TQ2_0
+    for name in ternary.header.tensors:
+        before, after = ternary.raw_tensor(name), again.raw_tensor(name)
+        assert before is not None
+        assert after is not None
+        assert before[0] == after[0]
+        assert before[1].tobytes() == after[1].tobytes()
+
+
+def test_ternary_weights_are_ternary(ternary: ModelFile) -> None:
+    """Each 256-block of a layer's matrices holds only -d, 0 and d; the embedding is F16."""
+    for info in ternary.header.tensors.values():
+        if info.quantization is Quantization.TQ2_0:
+            blocks = np.abs(dequantized(ternary, info)).reshape(-1, 256)
+            assert ((blocks == 0) | (blocks == blocks.max(axis=1, keepdims=True))).all()
+    assert ternary.header.tensors["token_embd.weight"].quantization is Quantization.F16
+
+
+def test_same_input_same_bytes(small: ModelFile, tmp_path: Path) -> None:
+    """Quantising twice gives one file content, so one hash names it."""
+    first = quantize(small, Quantization.Q4_0, tmp_path / "a.gguf")
+    second = quantize(small, Quantization.Q4_0, tmp_path / "b.gguf")
+
+    assert first.sha256 == second.sha256
+
+
+def test_metadata_survives(small: ModelFile, tmp_path: Path) -> None:
+    """Tokenizer and hyperparameters are the original's."""
+    made = quantize(small, Quantization.Q8_0, tmp_path / "q.gguf")
+
+    for key, value in small.header.metadata.items():
+        if key != "general.file_type":
+            assert made.header.metadata[key] == value
+    assert made.shape == small.shape
+    assert made.name == small.name
+
+
+def test_tokens_that_are_not_utf8_survive(tmp_path: Path) -> None:
+    """Token pieces are bytes; those that are not UTF-8 come through unchanged."""
+    path = SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf")
+    path.write_bytes(path.read_bytes().replace(b"t127", b"t\xff\xfe7", 1))
+
+    made = quantize(ModelFile.open(path), Quantization.Q8_0, tmp_path / "q.gguf")
+
+    assert b"t\xff\xfe7" in made.data
+
+
+def test_rows_that_do_not_divide_are_refused(small: ModelFile, tmp_path: Path) -> None:
+    """The refusal names the tensor, its row length and the block; nothing is written."""
+    with pytest.raises(ModelError, match=r"'blk\.0\.attn_q\.weight' have 64 weights.*256"):
+        quantize(small, Quantization.TQ2_0, tmp_path / "q.gguf")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_the_hosts_fault(
+    small: ModelFile, tmp_path: Path
+) -> None:
+    """Not the model's fault: HostFault, one line."""
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(HostFault, match="cannot write"):
+        quantize(small, Quantization.F16, tmp_path / "file" / "q.gguf")
+
+
+def test_cache_makes_a_type_once(small: ModelFile, tmp_path: Path) -> None:
+    """The second call opens the file of the first; the model's own type is the model."""
+    made = quantized(small, Quantization.Q8_0, tmp_path)
+    stamp = made.path.stat().st_mtime_ns
+
+    assert quantized(small, Quantization.Q8_0, tmp_path).path.stat().st_mtime_ns == stamp
+    assert quantized(small, Quantization.F32, tmp_path) is small
+
+
+@pytest.mark.parametrize("kind", TENSOR_TYPES)
+def test_block_sizes_are_ggmls(kind: int) -> None:
+    """Our table of blocks is the gguf package's."""
+    _, block, block_bytes = TENSOR_TYPES[kind]
+
+    assert gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(kind)] == (block, block_bytes)
