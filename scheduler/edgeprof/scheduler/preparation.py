@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -25,6 +26,10 @@ class Preparer:
         self._opened: dict[str, ModelFile] = {}
         self._made: dict[tuple[str, Quantization], ModelFile] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
+        # A sweep's jobs share their prompts, and tokenising takes longer than queueing.
+        self._encoded = lru_cache(maxsize=256)(
+            lambda sha256, text: tuple(self._tokenizers[sha256].encode(text))
+        )
 
     def model(self, name: str | Path, quantization: Quantization | str | None) -> ModelFile:
         """Return the model in the type asked for. Raises UsageError and ModelError."""
@@ -71,14 +76,14 @@ class Preparer:
             )
         return tuple(tokens)
 
-    def _standard(self, model: ModelFile, n_prompt: int) -> list[int]:
+    def _standard(self, model: ModelFile, n_prompt: int) -> tuple[int, ...]:
         first, *rest = self._encode(model, STANDARD_PROMPT)
-        return [first, *islice(cycle(rest), n_prompt - 1)]
+        return (first, *islice(cycle(rest), n_prompt - 1))
 
-    def _encode(self, model: ModelFile, text: str) -> list[int]:
+    def _encode(self, model: ModelFile, text: str) -> tuple[int, ...]:
         if model.sha256 not in self._tokenizers:
             self._tokenizers[model.sha256] = tokenizer_of(model)
-        return self._tokenizers[model.sha256].encode(text)
+        return self._encoded(model.sha256, text)
 
 
 def parse_quantization(name: Quantization | str) -> Quantization:

@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Final
 
@@ -22,8 +23,9 @@ from edgeprof.shared.jobs import JobSpec
 DISTRIBUTION: Final = "tiny-llm-edge-profiler"
 
 
+@cache
 def exporting() -> bool:
-    """Whether the environment names a collector."""
+    """Whether the environment names a collector; asked once, a process does not change its mind."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     return any(
