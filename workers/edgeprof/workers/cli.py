@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import edgeprof.workers.production  # noqa: F401 - a missing extra is told here, once, not by every worker
 from edgeprof.shared import logs, redis_client, redis_server
 from edgeprof.shared.settings import load_settings
 from edgeprof.workers.agent import Agent

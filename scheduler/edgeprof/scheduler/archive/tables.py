@@ -6,14 +6,17 @@ for in SQL and are written from it. Timestamps are seconds since the epoch, by R
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, Index, String
+from sqlalchemy import JSON, Double, ForeignKey, Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
     """Registry of the tables; alembic's migrations are the schema, a test holds the two equal."""
+
+    #: Seconds since the epoch need more than single precision, on every database.
+    type_annotation_map: ClassVar = {float: Double}
 
 
 class Job(Base):

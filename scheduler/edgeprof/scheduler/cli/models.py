@@ -141,7 +141,6 @@ def fits(
         )
         return
     table = new_table("model", "type", "board", "fits", "sum")
-    table.columns[-1].no_wrap = False
     for file, board, report in rows:
         verdict = "[green]yes[/]" if report.fits else "[red]no[/]"
         table.add_row(

@@ -36,8 +36,8 @@ def samples_of_text(views: Iterable[JobView]) -> dict[str, str]:
 
 
 def refusal_lines(refusals: Sequence[Refusal]) -> list[str]:
-    """Return one line a refusal, with its sum."""
-    return [f"{r.model} {r.quantization} on {r.platform}: {r.reason}" for r in refusals]
+    """Return one line a refusal: what does not fit where, with its sum."""
+    return [refusal.reason for refusal in refusals]
 
 
 def _job(view: JobView) -> dict[str, Any]:

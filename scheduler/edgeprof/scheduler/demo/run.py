@@ -37,7 +37,7 @@ def run_demo(
             for look in follower.looks():
                 demo.check()
                 bars.show(look)
-        views = sorted(follower.ended, key=lambda view: (view.model.name, view.target))
+        views = sorted(follower.ended, key=_order)
         console.print("stopping what was started …")
     if json_file is not None:
         text = json.dumps(report.as_json(views, refusals), indent=2)
@@ -45,6 +45,11 @@ def run_demo(
     data.print(bench.table(bench.rows_of(views)))
     _tell(console, views, refusals, sweep_id, json_file)
     return views
+
+
+def _order(view: JobView) -> tuple[str, int, int]:
+    kind = sweep.QUANTIZATIONS.index(view.model.quantization)
+    return view.model.name, PLATFORMS.index(view.target), kind
 
 
 def _boards(demo: DemoLab, console: Console) -> list[BoardInfo]:

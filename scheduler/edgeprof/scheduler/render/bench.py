@@ -15,7 +15,9 @@ from edgeprof.scheduler.render.tables import new_table
 from edgeprof.scheduler.render.words import human_bytes, human_count, human_s
 from edgeprof.shared.results import JobView
 
-EMULATED_NOTE = "(emu): emulated; timings are the emulator's instruction clock, not silicon."
+EMULATED_NOTE = (
+    "(emu): emulated, not silicon. QEMU's boards count instructions, native ones this host's time."
+)
 
 _HEADINGS = (
     "model", "size", "params", "platform", "board", "test",
@@ -119,5 +121,5 @@ def _cells(row: BenchRow) -> tuple[str, ...]:
         f"{row.avg_ts:.2f} ± {row.stddev_ts:.2f}",
         human_s(row.ttft_s) if prefill else "",
         latency,
-        "" if prefill else check,
+        check,
     )

@@ -46,7 +46,6 @@ def _grid() -> Table:
 
 def _attempts(view: JobView) -> Table:
     table = new_table("try", "board", "host", "took", "ended")
-    table.columns[-1].no_wrap = False
     for attempt in view.attempts:
         took = "" if attempt.ended_s is None else human_s(attempt.ended_s - attempt.started_s)
         ended = "running" if attempt.ended_s is None else "well"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from rich import box
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -30,7 +31,9 @@ def new_table(*headings: str, right: Collection[str] = ()) -> Table:
     """Return an empty table in the house style."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
+        # Folded, never cut: a number with its end missing is a wrong number.
+        justify: JustifyMethod = "right" if heading in right else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     return table
 
 
@@ -43,7 +46,6 @@ def styled(state: JobState | BoardState) -> str:
 def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
     """Return jobs, one a line."""
     table = new_table("job", "state", "model", "type", "target", "tries", "submitted", "reason")
-    table.columns[-1].no_wrap = False
     for view in views:
         table.add_row(
             view.id,
@@ -61,7 +63,6 @@ def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
 def boards_table(boards: Sequence[BoardInfo]) -> Table:
     """Return boards, one a line."""
     table = new_table("board", "platform", "state", "host", "clock", "memory", "job", "note")
-    table.columns[-1].no_wrap = False
     for board in boards:
         memory = ", ".join(
             f"{region.name} {human_bytes(region.available_bytes)}"

@@ -1,0 +1,85 @@
+# Two commands do everything from a fresh clone: `make demo` and `make test`. Both set up what is
+# missing first, each step once: the stamps are real files, so a second run starts at once.
+
+SHELL   := /bin/sh
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMPS  := build/stamps
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PORTS   := native stm32f405 mps2-an500 riscv32-virt
+IMAGES  := firmware/build/native/tlep-native \
+           $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)
+SOURCES := $(shell find firmware -path firmware/build -prune -o -type f -print)
+
+# What the demo and the tests need, and what `make lint` needs beyond that.
+APT      := python3 python3-venv build-essential cmake ninja-build git util-linux redis-server \
+            gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf \
+            picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
+APT_LINT := clang clang-tidy shellcheck
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench firmware constraints docs clean setup
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMPS)/install $(STAMPS)/firmware ## Install what is missing and build the firmware.
+
+demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes the results there.
+	@$(BIN)/edgeprof demo $(if $(JSON),--json $(JSON))
+
+test: $(STAMPS)/install-dev $(STAMPS)/firmware ## Run all tests.
+	$(BIN)/python -m pytest -n auto $(PYTEST)
+
+lint: $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-lint ## Check style, types, layers, C and shell.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	shellcheck scripts/*.sh .ci/run
+	clang-tidy --quiet -p firmware/build/native firmware/core/*.c
+
+bench: $(STAMPS)/install-dev $(STAMPS)/firmware ## Measure queue, link and kernels; JSON into bench/results.
+	$(BIN)/python -m bench
+
+firmware: $(STAMPS)/firmware ## Build the firmware of all ports.
+
+docs: $(STAMPS)/install ## Write docs/settings.md, docs/cli.md and docs/exit-codes.md from the code.
+	$(BIN)/python scripts/write_docs.py
+
+constraints: $(STAMPS)/install-dev ## Write constraints.txt from what is installed.
+	scripts/constraints.sh $(BIN)/python > constraints.tmp && mv constraints.tmp constraints.txt
+
+clean: ## Remove what was built here; .venv too.
+	rm -rf $(VENV) build firmware/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# --- set-up, each step once ------------------------------------------------------------------------
+
+$(STAMPS)/apt: scripts/apt-packages.sh Makefile
+	@scripts/apt-packages.sh $@ $(APT)
+
+$(STAMPS)/apt-lint: $(STAMPS)/apt
+	@scripts/apt-packages.sh $@ $(APT_LINT)
+
+$(BIN)/python: | $(STAMPS)/apt
+	@scripts/make-venv.sh $(VENV)
+
+$(STAMPS)/install: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "set-up: installing Python packages into $(VENV)"
+	@$(PIP) -e '.[worker]'
+	@mkdir -p $(@D) && touch $@
+
+# Whatever the tests import, and nothing the demo would need: the demo stays free of it.
+$(STAMPS)/install-dev: $(STAMPS)/install
+	@echo "set-up: installing Python packages for development"
+	@$(PIP) -e '.[worker,monitor,report,dev]'
+	@touch $@
+
+$(STAMPS)/firmware: $(SOURCES) | $(STAMPS)/apt
+	@set -e; cd firmware; for port in $(PORTS); do \
+	    echo "set-up: building firmware for $$port"; \
+	    cmake --preset $$port > ../build/$$port.log && cmake --build --preset $$port >> ../build/$$port.log \
+	        || { tail -n 40 ../build/$$port.log >&2; exit 1; }; \
+	done
+	@touch $@

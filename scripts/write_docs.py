@@ -1,0 +1,127 @@
+"""Write the parts of docs/ that the code knows best: settings, commands, exit codes.
+
+python scripts/write_docs.py           writes them
+python scripts/write_docs.py --check   exits 1 and names the files that are out of date
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer.main
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from typer.testing import CliRunner
+
+from edgeprof.scheduler.cli import exits
+from edgeprof.scheduler.cli.app import app
+from edgeprof.shared.settings import Settings
+
+DOCS = Path(__file__).parents[1] / "docs"
+_MADE = "<!-- Written by `make docs` from the code; edit there. -->\n"
+#: Defaults that depend on the machine, in words.
+_COMPUTED = {
+    "data_dir": "the user's data folder",
+    "cache_dir": "the user's cache folder",
+    "host": "the machine's name",
+}
+
+
+def settings_page() -> str:
+    """Return docs/settings.md: every EDGEPROF_* variable."""
+    rows = [
+        f"| `EDGEPROF_{name.upper()}` | {_default(name, field)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            _MADE,
+            "Read from the environment once, at the start of a command. A bad value is an error that",
+            "names its variable; nothing is guessed. A host agent hands its own settings on to its",
+            "board workers. Names end in their unit: `_S` is seconds, `_BYTES` bytes.",
+            "",
+            "| variable | default | meaning |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def commands_page() -> str:
+    """Return docs/cli.md: the help of every command, as printed."""
+    runner = CliRunner()
+    parts = ["# Commands", "", _MADE]
+    for arguments in _commands():
+        shown = " ".join(["edgeprof", *arguments])
+        help_text = runner.invoke(
+            app, [*arguments, "--help"], prog_name="edgeprof", env={"COLUMNS": "80"}
+        ).output
+        lines = [line.rstrip() for line in help_text.strip().splitlines()]
+        parts += [f"## {shown}", "", "```text", *lines, "```", ""]
+    return "\n".join(parts)
+
+
+def exits_page() -> str:
+    """Return docs/exit-codes.md."""
+    rows = [f"| {code} | {meaning} |" for code, meaning in exits.MEANING.items()]
+    return "\n".join(
+        [
+            "# Exit codes",
+            "",
+            _MADE,
+            "An error is one line on stderr, `error: …`, with a `hint: …` below it where there is",
+            "something to do about it. Stdout carries only data that can be piped.",
+            "",
+            "| code | meaning |",
+            "|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+PAGES = {"settings.md": settings_page, "cli.md": commands_page, "exit-codes.md": exits_page}
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name in _COMPUTED:
+        return _COMPUTED[name]
+    if field.default is None or field.default is PydanticUndefined:
+        return "unset"
+    value = field.default
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _commands() -> Iterator[tuple[str, ...]]:
+    group = typer.main.get_command(app)
+    yield ()
+    for name in group.list_commands(None):  # type: ignore[attr-defined]
+        yield (name,)
+        command = group.get_command(None, name)  # type: ignore[attr-defined]
+        for child in getattr(command, "commands", {}):
+            yield (name, child)
+
+
+def main() -> int:
+    """Write, or with --check compare; returns the exit code."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, page in PAGES.items():
+        path, text = DOCS / name, page()
+        if check:
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                stale.append(name)
+        else:
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        sys.stderr.write(f"out of date: {', '.join(stale)}; run make docs\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What commands print: data on stdout, JSON on demand, the rest on stderr."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from edgeprof.scheduler.cli import exits
+
+Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.mark.parametrize("command", [("jobs",), ("boards",), ("results",), ("models", "list")])
+def test_every_list_has_json(edgeprof: Edgeprof, command: tuple[str, ...]) -> None:
+    """--json prints a list, also when there is nothing to list."""
+    done = edgeprof(*command, "--json")
+
+    assert done.returncode == exits.OK, done.stderr
+    assert isinstance(json.loads(done.stdout), list)
+
+
+def test_empty_lists_leave_stdout_empty(edgeprof: Edgeprof) -> None:
+    """ "Nothing there" is for the person, not for the pipe."""
+    done = edgeprof("boards")
+
+    assert (done.returncode, done.stdout) == (exits.OK, "")
+    assert "edgeprof worker" in done.stderr
+
+
+def test_version(edgeprof: Edgeprof) -> None:
+    """--version prints name and number."""
+    assert edgeprof("--version").stdout.startswith("edgeprof 0.")
+
+
+def test_help_lists_plugin_commands(edgeprof: Edgeprof) -> None:
+    """Commands of the workers are listed with the scheduler's own."""
+    assert "worker " in edgeprof("--help").stdout
+
+
+def test_quantize_then_inspect(edgeprof: Edgeprof, tmp_path: Path) -> None:
+    """A type made of a model is a model of that type."""
+    out = tmp_path / "q8.gguf"
+    made = edgeprof("models", "quantize", "shakespeare-240k", "q8_0", "-o", str(out))
+
+    assert made.returncode == exits.OK, made.stderr
+    facts = json.loads(edgeprof("models", "inspect", str(out), "--json").stdout)
+    assert facts["quantization"] == "Q8_0"
+    assert facts["size_bytes"] == out.stat().st_size
+
+
+def test_cancel_a_queued_job(edgeprof: Edgeprof) -> None:
+    """A queued job is cancelled at once, and a wait for it ends with 1."""
+    job_id = edgeprof(
+        "submit", "-m", "shakespeare-240k", "--platform", "x", "--wait-for-board", "--no-wait"
+    ).stdout.strip()
+
+    assert edgeprof("cancel", job_id).returncode == exits.OK
+    assert json.loads(edgeprof("job", job_id, "--json").stdout)["state"] == "cancelled"
+    assert edgeprof("watch", job_id).returncode == exits.JOB_FAILED
+
+
+def test_ctrl_c_leaves_the_job(
+    edgeprof: Edgeprof, environment: Mapping[str, str], wait_until: Callable[..., None]
+) -> None:
+    """Ctrl-C while waiting: 130, the job goes on, and its id is printed."""
+    arguments = ["submit", "-m", "shakespeare-240k", "--platform", "x", "--wait-for-board"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgeprof.scheduler.cli", *arguments],
+        env={**environment, "EDGEPROF_LOG_LEVEL": "INFO"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: json.loads(edgeprof("jobs", "--json").stdout), "the job is queued")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    finally:
+        process.kill()
+
+    (job,) = json.loads(edgeprof("jobs", "--json").stdout)
+    assert process.returncode == exits.INTERRUPTED, stderr
+    assert job["state"] == "queued"
+    assert job["id"] in stderr

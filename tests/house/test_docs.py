@@ -1,0 +1,69 @@
+"""Docs that the code knows best are made from it, and every command explains itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from edgeprof.scheduler.cli import exits
+from edgeprof.scheduler.cli.app import app
+from edgeprof.shared import errors
+from edgeprof.shared.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands() -> dict[str, Any]:
+    group: Any = typer.main.get_command(app)
+    found = {name: group.get_command(None, name) for name in group.list_commands(None)}
+    for name, command in list(found.items()):
+        for child_name, child in getattr(command, "commands", {}).items():
+            found[f"{name} {child_name}"] = child
+    return found
+
+
+def test_generated_docs_are_current() -> None:
+    """docs/settings.md, docs/cli.md and docs/exit-codes.md say what the code says."""
+    done = subprocess.run(
+        [sys.executable, "scripts/write_docs.py", "--check"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", commands())
+def test_commands_have_help_with_an_example(name: str) -> None:
+    """Every command has a summary of one line, and an example that calls it."""
+    text = commands()[name].help or ""
+
+    assert text.splitlines()[0].strip()
+    assert "Example: " in text
+    assert f"edgeprof {name}" in text
+
+
+def test_every_setting_is_described() -> None:
+    """A setting without a description would be a hole in the table."""
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_exit_codes_are_the_documented_ones() -> None:
+    """Every error class ends in a code of the table."""
+
+    def all_subclasses(cls: type) -> list[type]:
+        return [cls, *(s for sub in cls.__subclasses__() for s in all_subclasses(sub))]
+
+    classes = [c for c in all_subclasses(errors.EdgeprofError) if c is not errors.Fault]
+    codes = {cls.__name__: exits.code_of(cls("x")) for cls in classes}
+
+    assert set(codes.values()) <= set(exits.MEANING)
+    assert codes["UsageError"] == codes["ModelError"] == codes["JobError"] == exits.USAGE
+    assert codes["StoreUnavailable"] == codes["LinkFault"] == exits.INFRASTRUCTURE
