@@ -21,7 +21,16 @@ SOURCES = [
     *(CORE / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
 ]
 # As firmware/CMakeLists.txt compiles the core.
-FLAGS = ["-std=c99", "-O3", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-ffp-contract=off", "-fno-math-errno"]
+FLAGS = [
+    "-std=c99",
+    "-O3",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wshadow",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+]
 SEMIHOSTING = ["-semihosting-config", "enable=on,target=native", "-icount", "shift=0,sleep=off"]
 QUIET = ["-nographic", "-monitor", "none", "-serial", "none"]
 
@@ -40,7 +49,8 @@ class Target:
         image = folder / f"bench-{self.name}.elf"
         extra = [HERE / "bench_start_arm.c"] if "arm" in self.compiler[0] else []
         subprocess.run(
-            [*self.compiler, *FLAGS, *SOURCES, HERE / "bench_compute.c", *extra, "-o", image], check=True
+            [*self.compiler, *FLAGS, *SOURCES, HERE / "bench_compute.c", *extra, "-o", image],
+            check=True,
         )
         return image
 
@@ -67,7 +77,13 @@ def _arm(name: str, cpu: list[str]) -> Target:
     )
 
 
-_RISCV_MEMORY = {"flash": 0x80000000, "flash_size": 0x400000, "ram": 0x80400000, "ram_size": 0x800000, "stack_size": 0x10000}
+_RISCV_MEMORY = {
+    "flash": 0x80000000,
+    "flash_size": 0x400000,
+    "ram": 0x80400000,
+    "ram_size": 0x800000,
+    "stack_size": 0x10000,
+}
 
 TARGETS = {
     target.name: target
@@ -100,10 +116,16 @@ def main(models: list[Path]) -> None:
             for line in target.run(image):
                 _, kind, rows, columns, instructions, _ = line
                 per_mac = int(instructions) / int(rows) / int(columns)
-                print(f"{target.name:18} {kind:6} {rows:>4} x {columns:4} {per_mac:6.2f} instructions/MAC")
+                print(
+                    f"{target.name:18} {kind:6} {rows:>4} x {columns:4} {per_mac:6.2f} instructions/MAC"
+                )
             for model in models:
-                line = next(line for line in target.run(image, model) if line[0] in ("model", "error"))
-                print(f"{target.name:18} {model.name}: instructions at position 0 {line[2]}, at {int(line[1]) - 1} {line[3]}")
+                line = next(
+                    line for line in target.run(image, model) if line[0] in ("model", "error")
+                )
+                print(
+                    f"{target.name:18} {model.name}: instructions at position 0 {line[2]}, at {int(line[1]) - 1} {line[3]}"
+                )
 
 
 if __name__ == "__main__":
