@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edgeprof.shared import queues
 from edgeprof.shared.jobs import BoardState, JobState
 from edgeprof.workers.config import BoardConfig
 
@@ -106,3 +107,13 @@ def test_board_configuration_round_trips() -> None:
     config = BoardConfig(url="/dev/ttyACM0", id="bench-3", flash=("st-flash", "write", "{slot}"))
 
     assert BoardConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_garbage_on_a_queue_costs_a_restart_and_no_job(
+    rig: Any, start_agent: Any, make_spec: Any
+) -> None:
+    """What is not a Celery message ends Celery's loop; the agent starts the worker afresh."""
+    start_agent("01")
+    rig.store.script.redis.lpush(queues.list_key("platform.null", 0), b"not JSON at all")
+
+    assert rig.submit(make_spec()).wait(timeout=30).state is JobState.SUCCEEDED

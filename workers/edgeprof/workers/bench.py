@@ -118,7 +118,7 @@ class Bench:
         """Say goodbye with the reason and let go of everything."""
         with suppress(InfrastructureError, Fault):
             self.store.boards.withdraw(self._owner, self.info, reason)
-        with suppress(Fault):
+        with self._lock, suppress(Fault):
             self.board.close()
         metrics.board_connected(self.info, connected=False)
         logs.operations.info("Device disconnected: %s", reason, extra=self.context())

@@ -75,9 +75,8 @@ class BoardWorker:
         finally:
             self._ended.set()
             heart.join()
-            self._bench.release(
-                "its worker stopped" if self._exit_code == 0 else "the board does not answer"
-            )
+            gone = self._exit_code == EXIT_BOARD_GONE
+            self._bench.release("the board does not answer" if gone else "its worker stopped")
         return self._exit_code
 
     def _wait_for_board(self) -> bool:
@@ -131,6 +130,9 @@ class BoardWorker:
         )
         if not self._leaving.is_set():
             worker.start()
+        if not self._leaving.is_set():
+            # Celery gave up by itself (somebody put garbage on a queue, say): start afresh.
+            self._exit_code = worker.exitcode or 1
 
     def _heard(self, job_id: Any) -> None:
         """Carry out the job of a bell, if it is still to be done. Celery calls this."""
