@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# ruff: noqa: T201 - a script whose output is its result
 """Build and run bench_compute.c: instructions per multiply-accumulate and per token under QEMU.
 
     firmware/tests/bench_compute.py [MODEL.gguf ...]
