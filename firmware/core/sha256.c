@@ -1,5 +1,6 @@
 #include "sha256.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static const uint32_t round_constants[64] = {
@@ -22,7 +23,7 @@ static void compress(uint32_t state[8], const uint8_t *block)
 {
     uint32_t w[64];
     for (uint32_t i = 0; i < 16; i++) {
-        const uint8_t *p = block + 4 * i;
+        const uint8_t *p = block + (size_t)4 * i;
         w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
     }
     for (uint32_t i = 16; i < 64; i++) {

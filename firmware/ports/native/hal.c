@@ -2,7 +2,6 @@
  *
  * Not silicon, and it says so (`emulated`). Its RAM is a static array, its flash a mapped file, its clock
  * CLOCK_MONOTONIC. `--line-rate` paces both directions, so that an upload can be held against a line's rate. */
-#define _GNU_SOURCE
 #include "hal.h"
 
 #include <errno.h>

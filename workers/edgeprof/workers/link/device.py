@@ -439,12 +439,19 @@ class LinkBoard:
     def reset(self) -> None:
         """Restart the board and wait until it says HELLO again, with another boot id."""
         before = self.hello.boot_id
+        self._session.boot_id = None  # its BOOT event may come in one read with the reply
         self._session.request(Op.RESET)
-        self._port.close()
-        self._port = open_port(self._url, self._options.baud)
         deadline = time.monotonic() + self._options.open_timeout_s
         while True:
-            self._connect()
+            try:
+                self._connect()
+            except LinkFault as fault:
+                # A board with USB of its own takes the port with it, and brings it back.
+                if fault.code != "port_gone" or flash.emulated(self._url):
+                    raise
+                self._port.close()
+                self._port = open_port(self._url, self._options.baud)
+                continue
             if self.hello.boot_id != before:
                 return
             if time.monotonic() > deadline:

@@ -1,0 +1,191 @@
+"""Each bare-metal port does what the protocol and the architecture promise, on its emulated chip."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeprof.shared.errors import HostFault, ModelError, UsageError
+from edgeprof.shared.jobs import KvType, Quantization
+from edgeprof.shared.reference import Reference
+from edgeprof.workers.link.device import open_board
+
+pytestmark = pytest.mark.qemu
+
+PROMPT = (300, 400, 401)
+N_CTX = 96
+
+
+def load(board, model, n_ctx=N_CTX):
+    return board.load(
+        model.path, model.sha256, n_ctx=n_ctx, kv_type=KvType.F16, epoch=1,
+        on_progress=lambda _done, _total: None, should_stop=lambda: False,
+    )  # fmt: skip
+
+
+def run(board, n_gen=64):
+    return board.run(
+        PROMPT, n_gen, epoch=1, on_token=lambda _index, _token: None, should_stop=lambda: False
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization"),
+    [
+        ("shakespeare-240k", Quantization.F32),
+        ("shakespeare-240k", Quantization.F16),
+        ("shakespeare-240k", Quantization.Q8_0),
+        ("shakespeare-240k", Quantization.Q4_0),
+        ("shakespeare-1m", Quantization.TQ2_0),
+    ],
+)
+def test_greedy_tokens_equal_the_reference(open_qemu, model_of, port, name, quantization):
+    """64 greedy tokens of every type are the host reference's, on every port."""
+    model = model_of(name, quantization)
+    board = open_qemu(port)
+    load(board, model)
+
+    tokens = run(board).tokens
+
+    assert list(tokens) == Reference(model).greedy(PROMPT, 64, N_CTX, KvType.F16)
+
+
+def test_same_job_twice_gives_identical_times(open_qemu, model_of, port):
+    """On the instruction clock every time repeats to the tick: within a boot, and on another."""
+    model = model_of("shakespeare-240k", Quantization.Q4_0)
+    reports = []
+    for uid in ("0a01", "0a02"):
+        board = open_qemu(port, f"uid={uid}")
+        load(board, model)
+        reports += [run(board, 16), run(board, 16)]
+
+    assert len({report.prefill_us for report in reports}) == 1
+    assert len({report.step_us for report in reports}) == 1
+
+
+def test_hello_and_stats_are_sane(open_qemu, model_of, port):
+    """Emulated and labelled so, with its own uid; memory, stack and clock add up."""
+    board = open_qemu(port, "uid=0c0d0e")
+    load(board, model_of("shakespeare-240k", Quantization.Q4_0))
+    run(board, 8)
+
+    stats = board.stats()
+    regions = {region.name: region for region in stats.regions}
+    assert (board.hello.uid, board.hello.platform) == ("0c0d0e", port)
+    assert board.hello.emulated
+    assert stats.temperature_celsius is None
+    assert 500 < regions["stack"].high_water_bytes < regions["stack"].total_bytes
+    assert all(r.used_bytes <= r.high_water_bytes <= r.total_bytes for r in stats.regions)
+    assert stats.uptime_us == stats.idle_us + stats.busy_us
+    assert stats.link["rx_overruns"] == 0
+
+
+def test_reset_gives_another_boot_id(open_qemu, port):
+    """RESET restarts the emulated chip, and the uid stays."""
+    board = open_qemu(port, "uid=77&seed=5")
+    before = board.hello
+
+    board.reset()
+
+    assert board.hello.boot_id != before.boot_id
+    assert board.hello.uid == before.uid
+
+
+def test_time_goes_on_while_asleep(open_qemu, port, wait_until):
+    """The board's clock runs while it waits, at about the host's rate."""
+    board = open_qemu(port)
+    first = board.clock()
+    wait_until(lambda: board.stats().uptime_us > 1_500_000, "the board has been up for 1.5 s")
+    second = board.clock()
+
+    assert abs(second.offset_s - first.offset_s) < 0.5
+
+
+def test_f32_model_fits_the_stm32_beside_its_firmware(open_qemu, model_of):
+    """The small model's F32 form runs from the STM32F405's own flash, its state in 128 KiB."""
+    board = open_qemu("stm32f405")
+
+    result, memory = load(board, model_of("shakespeare-240k", Quantization.F32), n_ctx=128)
+
+    assert result.how == "flash"
+    assert {use.region for use in memory if use.category != "weights"} == {"sram"}
+    load_again, _ = load(board, model_of("shakespeare-240k", Quantization.F32))
+    assert load_again.how == "cached"
+
+
+def test_context_that_does_not_fit_is_refused(open_qemu, model_of):
+    """A KV cache beyond the SRAM is refused by the board with both numbers."""
+    board = open_qemu("stm32f405")
+
+    with pytest.raises(ModelError, match=r"\d+ bytes requested, \d+ available"):
+        load(board, model_of("shakespeare-240k", Quantization.Q8_0), n_ctx=256)
+
+
+def test_upload_over_the_uart(open_qemu, model_of):
+    """RISC-V takes its models over the link, and says how fast."""
+    board = open_qemu("riscv32-virt")
+
+    result, _ = load(board, model_of("shakespeare-240k", Quantization.Q4_0))
+
+    assert result.how == "ram"
+    assert result.transfer_bytes_per_second > 0
+
+
+def test_unknown_port_lists_the_ports(options):
+    """A port that does not exist is a usage error that names those that do."""
+    with pytest.raises(UsageError) as caught:
+        open_board("qemu://esp32", options)
+    assert "stm32f405" in caught.value.hint
+
+
+def test_unknown_option_lists_the_options(options):
+    """A misspelt URL option is refused, not ignored."""
+    with pytest.raises(UsageError, match="uuid"):
+        open_board("qemu://stm32f405?uuid=1", options)
+
+
+def test_missing_firmware_says_how_to_build_it(options, monkeypatch, tmp_path):
+    """Without an image, the error names the make target."""
+    monkeypatch.setenv("EDGEPROF_FIRMWARE_DIR", str(tmp_path))
+
+    with pytest.raises(HostFault) as caught:
+        open_board("qemu://stm32f405", options)
+    assert "make firmware" in caught.value.hint
+
+
+OPENER = """
+import sys
+from pathlib import Path
+from edgeprof.workers.link.device import OpenOptions, open_board
+folder = Path(sys.argv[1])
+board = open_board(sys.argv[2], OpenOptions(lock_dir=folder / "l", slot_dir=folder / "s"))
+print(board._port._child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("url", ["qemu://stm32f405?uid=31", "native://?uid=31"])
+def test_no_orphans_after_kill_9(tmp_path, url, wait_until):
+    """A board's process dies with the process that opened it, even killed -9."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", OPENER, str(tmp_path), url],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    child = int(parent.stdout.readline())
+
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate()
+
+    def gone() -> bool:
+        try:
+            state = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        return state == "Z"  # dead, and left to whoever reaps here
+
+    wait_until(gone, "the board's process has ended")

@@ -1,0 +1,137 @@
+"""A whole session on the real firmware: what a job's result holds, and when there is none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeprof.shared.errors import BoardFault, ModelError
+from edgeprof.shared.jobs import JobSpec, Target, TestCase
+from edgeprof.shared.models.catalogue import resolve
+from edgeprof.shared.reference import Reference
+from edgeprof.workers.board import Cancelled, RunReport
+from edgeprof.workers.link.device import OpenOptions, open_board
+from edgeprof.workers.measure import check_output, summarize
+from edgeprof.workers.session import profile
+
+
+@pytest.fixture(scope="module")
+def model():
+    return resolve("shakespeare-240k")
+
+
+@pytest.fixture
+def session(model, tmp_path):
+    """`session("fault=7:3", n_gen=8)` profiles the model on a native board with that query."""
+
+    def start(query="", *, n_gen=8, should_stop=lambda: False, **fields):
+        case = TestCase(prompt_tokens=(300, 400, 401, 402), n_gen=n_gen)
+        spec = JobSpec(
+            model=model.ref, target=Target(platform="native"), cases=(case,), n_ctx=64, **fields
+        )
+        options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
+        board = open_board(f"native://?uid=01&{query}".rstrip("&"), options)
+        seen = []
+        try:
+            result = profile(
+                board, spec, model.path, model, Reference(model),
+                epoch=3, progress=lambda **fields: seen.append(fields),
+                should_stop=should_stop, host="here", device_id="native-01",
+            )  # fmt: skip
+        finally:
+            board.close()
+        return result, seen
+
+    return start
+
+
+def test_result_holds_what_was_measured(session):
+    """Samples for each repetition, checked output, memory, identity; nothing invented."""
+    result, _ = session(repetitions=4, score=True, n_gen=16)
+
+    case = result.cases[0]
+    assert len(case.prefill_tokens_per_second.samples) == 4
+    assert len(case.decode_tokens_per_second.samples) == 4
+    assert len(case.position_latency_s) == 15
+    assert (case.output_check.matched, case.output_check.of) == (16, 16)
+    assert case.score.top1_agreement == 1.0
+    assert case.score.perplexity > 1
+    assert case.text
+    assert result.identity.emulated
+    assert result.temperature_celsius is None
+    assert result.energy_per_token_mj is None
+    assert {use.category for use in result.memory} == {"weights", "kv", "activations"}
+
+
+def test_temperature_is_labelled_emulated(session):
+    """A settable sensor is read, and said to be no real one."""
+    result, _ = session("temperature=61500")
+
+    assert result.temperature_celsius == {"soc": 61.5}
+    assert result.temperature_emulated
+
+
+def test_progress_never_goes_back(session):
+    """Percent rises from 0 to 100 over load, warm-up and repetitions."""
+    _, seen = session(n_gen=4)
+
+    percents = [fields["percent"] for fields in seen]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100.0
+    assert {fields["phase"] for fields in seen} == {"load", "warmup", "prefill", "decode"}
+
+
+def test_wrong_answer_is_a_failure(session):
+    """A board whose tokens differ is reported with the first differing position (invariant 5)."""
+    with pytest.raises(ModelError, match="generated token 3 is") as caught:
+        session("fault=7:3")
+    assert caught.value.code == "wrong_output"
+
+
+def test_stop_ends_the_session(session):
+    """A stop asked for is honoured, whatever the phase."""
+    with pytest.raises(Cancelled):
+        session(should_stop=lambda: True)
+
+
+def report(prefill_us, steps, tokens=(1, 2, 3)):
+    return RunReport(
+        tokens=tokens, prefill_us=prefill_us, step_us=steps, idle_us=0, start_us=0,
+        end_us=prefill_us + sum(steps) + 1, host_sent_s=0.0, host_first_token_s=None, host_done_s=1.0,
+    )  # fmt: skip
+
+
+def test_speeds_follow_llama_bench():
+    """Decode leaves the first token out; the mean is of the repetitions' speeds; sd is the sample's."""
+    runs = [report(2_000_000, (500_000, 500_000)), report(1_000_000, (250_000, 250_000))]
+
+    case = summarize(runs, 4, text=None, output_check=None, score=None)
+
+    assert case.prefill_tokens_per_second.samples == (2.0, 4.0)
+    assert case.decode_tokens_per_second.samples == (2.0, 4.0)
+    assert case.decode_tokens_per_second.mean == 3.0
+    assert case.decode_tokens_per_second.sd == pytest.approx(2**0.5)
+    assert case.ttft_s.samples == (2.0, 1.0)
+    assert case.position_latency_s == (0.375, 0.375)
+    assert case.ttft_host_s is None
+
+
+def test_stuck_timer_is_a_fault_not_infinity():
+    """A time of zero is refused."""
+    with pytest.raises(BoardFault) as caught:
+        summarize([report(10, (5, 0))], 4, text=None, output_check=None, score=None)
+    assert caught.value.code == "timer_stuck"
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.data())
+def test_output_check_finds_the_first_difference(expected, data):
+    """`matched` counts the equal tokens before the first that differs."""
+    got = list(expected)
+    at = data.draw(st.integers(0, len(expected) - 1))
+    got[at] += 1
+
+    check = check_output(got, expected)
+
+    assert (check.matched, check.first_difference) == (at, at)
+    assert check_output(expected, expected).first_difference is None
