@@ -60,6 +60,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.final: dict[str, JobState] = {}
         self.granted: dict[str, int] = {}
         self.last_epoch = 0
+        self.owners = 0
 
     # --- what people and workers do
 
@@ -80,10 +81,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.granted[job.id] = 0
         return job.id
 
-    @rule(target=claims, job=jobs, board=st.sampled_from(BOARDS), owner=st.integers(0, 10**9))
-    def claim(self, job: str, board: str, owner: int) -> tuple[str, Claim | None]:
+    @rule(target=claims, job=jobs, board=st.sampled_from(BOARDS))
+    def claim(self, job: str, board: str) -> tuple[str, Claim | None]:
+        self.owners += 1
+        owner = f"w{self.owners}"
         before = self.store.jobs.state(job)
-        answer = self._claim(job, board, f"w{owner}")
+        answer = self._claim(job, board, owner)
         if isinstance(answer, str):
             return job, None
         assert before is JobState.QUEUED
@@ -93,7 +96,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert held in self.overdue
             del self.holder[held]
             self.orphans.add(held)
-        again = self._claim(job, board, f"w{owner}")
+        again = self._claim(job, board, owner)
         assert again == answer
         self.last_epoch = answer.epoch
         self.holder[job] = answer

@@ -1,7 +1,7 @@
 """Ringing: write the Celery message that says "this job is ready" on the queue of its target.
 
 A bell may be lost or doubled without harm (the store decides who runs what), so many are written in
-one round trip. `Celery.apply_async` costs a round trip and about 0.7 ms of client time each; the
+one round trip. `Celery.apply_async` costs a round trip and about 0.4 ms of client time each; the
 message below is the one it would write (Celery protocol 2 in kombu's Redis envelope), and a test
 holds the two equal field by field.
 """
@@ -12,6 +12,7 @@ import base64
 import json
 import uuid
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from edgeprof.shared.celery_app import KEY_PREFIX, PRIORITY_STEPS, TASK_NAME
@@ -24,7 +25,11 @@ SEPARATOR: Final = "\x06\x16"
 #: Bells the custodian rings again go before all others: their jobs have waited once already.
 FIRST: Final = 0
 
-_EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+_EMBED: Final = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
+
+#: Where a template is filled in. No id, queue or W3C traceparent has these characters, nor any that
+#: JSON escapes.
+_ID, _TRACE, _BODY, _TAG = "<id>", "<traceparent>", "<body>", "<tag>"
 
 
 def board_queue(device_id: str) -> str:
@@ -47,18 +52,29 @@ def list_key(queue: str, step: int) -> str:
     return f"{KEY_PREFIX}{queue}{SEPARATOR}{step}" if step else KEY_PREFIX + queue
 
 
-def message(bell: Bell, step: int) -> dict[str, Any]:
+def write(bell: Bell, step: int) -> str:
     """Return what Celery would put on the queue for `edgeprof.profile(job_id)`."""
-    body = json.dumps([[bell.job_id], {}, _EMBED]).encode()
-    shown = f"('{bell.job_id}',)"
-    return {
-        "body": base64.b64encode(body).decode(),
+    body = f'[["{bell.job_id}"], {{}}, {_EMBED}]'
+    return (
+        _template(bell.queue, step)
+        .replace(_ID, bell.job_id)
+        .replace(_TRACE, bell.traceparent)
+        .replace(_BODY, base64.b64encode(body.encode()).decode())
+        .replace(_TAG, str(uuid.uuid4()))
+    )
+
+
+@lru_cache(maxsize=256)
+def _template(queue: str, step: int) -> str:
+    """Return the JSON of all bells of a queue: a sweep has thousands that differ in four places."""
+    message: dict[str, Any] = {
+        "body": _BODY,
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {
             "lang": "py",
             "task": TASK_NAME,
-            "id": bell.job_id,  # so that Flower lists a job under its own id
+            "id": _ID,  # so that Flower lists a job under its own id
             "shadow": None,
             "eta": None,
             "expires": None,
@@ -66,27 +82,28 @@ def message(bell: Bell, step: int) -> dict[str, Any]:
             "group_index": None,
             "retries": 0,
             "timelimit": [None, None],
-            "root_id": bell.job_id,
+            "root_id": _ID,
             "parent_id": None,
-            "argsrepr": shown,
+            "argsrepr": f"('{_ID}',)",
             "kwargsrepr": "{}",
             "origin": "edgeprof",
             "ignore_result": True,
             "replaced_task_nesting": 0,
             "stamped_headers": None,
             "stamps": {},
-            "traceparent": bell.traceparent,
+            "traceparent": _TRACE,
         },
         "properties": {
-            "correlation_id": bell.job_id,
+            "correlation_id": _ID,
             "reply_to": "",  # no result backend, nobody listens
             "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": bell.queue},
+            "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": step,
             "body_encoding": "base64",
-            "delivery_tag": str(uuid.uuid4()),
+            "delivery_tag": _TAG,
         },
     }
+    return json.dumps(message)
 
 
 class Bells:
@@ -99,7 +116,7 @@ class Bells:
         """Ring in one round trip, oldest first. Raises StoreUnavailable or StoreRefused."""
         lists: dict[str, list[str]] = {}
         for bell in bells:
-            lists.setdefault(bell.queue, []).append(json.dumps(message(bell, step)))
+            lists.setdefault(bell.queue, []).append(write(bell, step))
         self._script.pipelined(
             lambda pipe: [pipe.lpush(list_key(queue, step), *rung) for queue, rung in lists.items()]
         )

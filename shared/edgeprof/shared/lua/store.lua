@@ -44,9 +44,12 @@ local function job_key(id) return P .. 'job:' .. id end
 local function get(id, field) return redis.call('HGET', job_key(id), field) end
 local function at(s) return string.format('%.6f', s) end
 
+local function line(from, to, actor, reason)
+  return cjson.encode({s = now, from = from, to = to, actor = actor, reason = reason})
+end
+
 local function remember(id, from, to, actor, reason)
-  redis.call('RPUSH', job_key(id) .. ':history',
-    cjson.encode({s = now, from = from or '', to = to, actor = actor, reason = reason}))
+  redis.call('RPUSH', job_key(id) .. ':history', line(from, to, actor, reason))
 end
 
 local function transition(id, from, to, actor, reason)
@@ -64,11 +67,10 @@ local function leave_queue(id)
   redis.call('ZREM', P .. 'deadlines', id)
 end
 
-local function enter_queue(id, rung)
-  local queue = get(id, 'queue')
+local function enter_queue(id, queue, rung, deadline_s)
   redis.call('SADD', P .. 'queues', queue)
   redis.call('ZADD', P .. 'ready:' .. queue, rung, id)
-  redis.call('ZADD', P .. 'deadlines', get(id, 'deadline_s'), id)
+  redis.call('ZADD', P .. 'deadlines', deadline_s, id)
 end
 
 local function terminate(id, from, to, actor, reason)
@@ -113,9 +115,10 @@ local function attempt_failed(id, fault_class, code, reason, retryable, actor)
   if retryable and tries < most then
     redis.call('HSET', job_key(id), 'avoid', get(id, 'device'), 'avoid_until_s', at(now + AVOID_S))
     -- Its time in the queue starts again: a job is not late because its board died.
-    redis.call('HSET', job_key(id), 'deadline_s', at(now + tonumber(get(id, 'queue_timeout_s'))))
+    local deadline_s = at(now + tonumber(get(id, 'queue_timeout_s')))
+    redis.call('HSET', job_key(id), 'deadline_s', deadline_s)
     transition(id, 'running', 'queued', actor, 'attempt ' .. tries .. ' of ' .. most .. ': ' .. reason)
-    enter_queue(id, 0)
+    enter_queue(id, get(id, 'queue'), 0, deadline_s)
     return 'queued'
   end
   if retryable then
@@ -151,18 +154,19 @@ local commands = {}
 -- submit(actor, then for each job: id, spec, queue, platform, queue_timeout_s, max_attempts, traceparent).
 -- The caller rings right after; `ready` says "rung now", and a bell that never came is found by its age.
 function commands.submit(actor)
+  local first = line('', 'queued', actor, 'submitted')
   for i = 3, #ARGV, 7 do -- read in place: Lua's stack does not hold a large sweep's arguments
     local id, spec, queue, platform = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local wait, most, traceparent = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
-    local key = job_key(id)
+    local key, deadline_s = job_key(id), at(now + tonumber(wait))
     if redis.call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
       redis.call('HSET', key, 'spec', spec, 'state', 'queued', 'reason', 'submitted', 'queue', queue,
         'platform', platform, 'queue_timeout_s', wait, 'max_attempts', most, 'created_s', now_s,
-        'deadline_s', at(now + tonumber(wait)), 'epoch', '0', 'traceparent', traceparent)
+        'deadline_s', deadline_s, 'epoch', '0', 'traceparent', traceparent)
       redis.call('ZADD', P .. 'jobs', now_s, id)
       redis.call('ZADD', P .. 'jobs:queued', now_s, id)
-      remember(id, nil, 'queued', actor, 'submitted')
-      enter_queue(id, now_s)
+      redis.call('RPUSH', key .. ':history', first)
+      enter_queue(id, queue, now_s, deadline_s)
     end
   end
   return (#ARGV - 2) / 7
