@@ -1,0 +1,232 @@
+"""The firmware's link, rule by rule of docs/link-protocol.md, under the sanitizers."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+
+import cbor2
+import pytest
+from cobs import cobs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgeprof.shared.jobs import Quantization
+from edgeprof.shared.models import quantized
+from edgeprof.shared.models.catalogue import resolve
+
+REQ, RSP, ERR, EVT, DATA, ACK = range(1, 7)
+HELLO, PING, BAUD, UPLOAD, VERIFY, LOAD, PROMPT, RUN, SCORE, RESULT, STATS, CANCEL = range(1, 13)
+
+
+def frame(kind: int, seq: int, payload: bytes) -> bytes:
+    body = bytes([kind]) + seq.to_bytes(2, "little") + payload
+    return b"\0" + cobs.encode(body + zlib.crc32(body).to_bytes(4, "little")) + b"\0"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> bytes:
+    folder = tmp_path_factory.mktemp("models")
+    return quantized(resolve("shakespeare-240k"), Quantization.Q4_0, folder).data
+
+
+def upload(board, data: bytes, epoch: int = 1) -> bytes:
+    """Upload and VERIFY; returns the hash."""
+    digest = hashlib.sha256(data).digest()
+    kind, reply = board.request({0: UPLOAD, 1: digest, 2: len(data), 3: epoch})
+    assert kind == RSP
+    position = reply[1]
+    while position < len(data):
+        board.send(frame(DATA, 1, cbor2.dumps({1: position, 2: data[position : position + 900]})))
+        ack = next(message for kind, _, message in board.frames() if kind == ACK)
+        assert ack[1] > position
+        position = ack[1]
+    assert board.request({0: VERIFY, 1: digest}) == (RSP, {0: VERIFY, 1: len(data)})
+    return digest
+
+
+def ready(board, model, n_ctx=64, epoch=1) -> None:
+    digest = upload(board, model, epoch)
+    kind, reply = board.request({0: LOAD, 1: digest, 2: n_ctx, 3: 1, 4: epoch})
+    assert kind == RSP, reply
+
+
+def test_repeated_request_is_answered_not_repeated(chip, model):
+    """The same frame again gives the remembered reply: RUN is not carried out a second time."""
+    board = chip()
+    ready(board, model)
+    board.request({0: PROMPT, 1: 0, 2: [300, 301]})
+    run = {0: RUN, 1: 5, 2: 4, 3: 1}
+    first = board.request(run, seq=900)
+    again = board.request(run, seq=900)
+    other = board.request(run, seq=901)
+
+    assert first == again == (RSP, {0: RUN, 1: 5})
+    assert other[0] == RSP or other[1][1] == 200  # a new request runs again, or finds the run busy
+
+
+def test_damaged_frames_are_counted_and_dropped(chip):
+    """Noise, bad CRCs and bad stuffing get no answer, and STATS counts them."""
+    board = chip()
+    good = frame(REQ, 1, cbor2.dumps({0: PING, 1: 1}))
+    for damaged in (good[:5] + b"\x55" + good[6:], b"\0\x05\x01\0", b"\0" + b"\x01" * 3000 + b"\0"):
+        board.send(damaged)
+    _, stats = board.request({0: STATS})
+
+    assert stats[6][2] == 3
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({0: 99}, 101),
+        ({0: HELLO}, 100),
+        ({0: HELLO, 1: 9, 2: 0}, 102),
+        ({0: UPLOAD, 1: b"short", 2: 5, 3: 1}, 100),
+        ({0: UPLOAD, 1: bytes(32), 2: 0, 3: 1}, 400),
+        ({0: UPLOAD, 1: bytes(32), 2: 2**31, 3: 1}, 306),
+        ({0: VERIFY, 1: bytes(32)}, 202),
+        ({0: LOAD, 1: bytes(32), 2: 64, 3: 1, 4: 1}, 202),
+        ({0: LOAD, 1: bytes(32), 2: 64, 3: 7, 4: 1}, 400),
+        ({0: LOAD, 1: bytes(32), 2: 2**20, 3: 1, 4: 1}, 401),
+        ({0: PROMPT, 1: 0, 2: [1]}, 202),
+        ({0: RUN, 1: 1, 2: 4, 3: 1}, 202),
+        ({0: RUN, 1: 1, 2: 0, 3: 1}, 400),
+        ({0: SCORE, 1: 1, 2: 1}, 202),
+        ({0: RESULT, 1: 1, 2: 0, 3: 64}, 204),
+        ({0: BAUD, 1: 115200}, 105),
+        ({0: CANCEL}, 100),
+    ],
+)
+def test_errors_have_their_code(chip, message, code):
+    """Each way of asking wrongly is refused with the code the document gives it."""
+    kind, reply = chip().request(message)
+
+    assert (kind, reply[1]) == (ERR, code), reply
+    assert reply[2]
+
+
+def test_payload_that_is_no_map(chip):
+    """An intact frame whose payload is not a message is BAD_MESSAGE, not silence."""
+    board = chip()
+    board.send(frame(REQ, 7, b"\xff\xff"))
+    kind, seq, reply = next(f for f in board.frames() if f[0] == ERR)
+
+    assert (kind, seq, reply[1]) == (ERR, 7, 100)
+
+
+def test_data_with_a_gap_is_told_once(chip, model):
+    """Frames after a lost one are dropped, and one ACK says where to go back to."""
+    board = chip()
+    digest = hashlib.sha256(model).digest()
+    board.request({0: UPLOAD, 1: digest, 2: len(model), 3: 1})
+    for offset in (900, 1800, 2700):
+        board.send(frame(DATA, 1, cbor2.dumps({1: offset, 2: model[offset : offset + 900]})))
+    acks = [message for kind, _, message in board.frames(0.3) if kind == ACK]
+
+    assert acks == [{1: 0, 2: acks[0][2]}]
+
+
+def test_wrong_bytes_are_found_by_their_hash(chip, model):
+    """An upload whose bytes are not what was announced is HASH_MISMATCH and starts anew."""
+    board = chip()
+    digest = hashlib.sha256(b"something else").digest()
+    board.request({0: UPLOAD, 1: digest, 2: 900, 3: 1})
+    board.send(frame(DATA, 1, cbor2.dumps({1: 0, 2: model[:900]})))
+    next(f for f in board.frames() if f[0] == ACK)
+
+    assert board.request({0: VERIFY, 1: digest})[1][1] == 104
+    assert board.request({0: UPLOAD, 1: digest, 2: 900, 3: 1})[1][1] == 0
+
+
+def test_busy_while_running(chip, model):
+    """In a run only PING, HELLO, STATS, RESULT, CANCEL and RESET are served; cancel ends it."""
+    board = chip()
+    ready(board, model, n_ctx=256)
+    board.request({0: PROMPT, 1: 0, 2: [300]})
+    board.request({0: RUN, 1: 5, 2: 256, 3: 1})
+
+    assert board.request({0: PROMPT, 1: 0, 2: [1]})[1][1] == 200
+    assert board.request({0: PING, 1: 3})[0] == RSP
+    assert board.request({0: CANCEL, 1: 1}) == (RSP, {0: CANCEL, 1: True})
+    assert board.request({0: RESULT, 1: 5, 2: 0, 3: 0})[1][1] == 2
+
+
+def test_older_epoch_is_refused_everywhere(chip, model):
+    """Once a newer lease has spoken, an older one can neither load, run, nor cancel."""
+    board = chip()
+    ready(board, model, epoch=9)
+
+    for message in (
+        {0: UPLOAD, 1: bytes(32), 2: 5, 3: 8},
+        {0: LOAD, 1: bytes(32), 2: 64, 3: 1, 4: 8},
+        {0: RUN, 1: 1, 2: 4, 3: 8},
+        {0: SCORE, 1: 1, 2: 8},
+        {0: CANCEL, 1: 8},
+    ):
+        assert board.request(message)[1][1] == 201
+
+
+FUZZ = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+values = st.recursive(
+    st.integers(-(2**64), 2**64 - 1) | st.binary(max_size=64) | st.text(max_size=8) | st.booleans()
+    | st.none() | st.floats(width=32),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.integers(0, 5), inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+
+
+def test_hostile_messages_never_crash_it(chip, model):
+    """Whatever map an intact frame carries, the board answers and stays whole (ASan, UBSan)."""
+    board = chip()
+    ready(board, model)
+
+    @FUZZ
+    @given(st.dictionaries(st.integers(1, 5), values, max_size=5), st.integers(1, 14))
+    def attack(arguments, op):
+        if op == 13:  # RESET is not an accident
+            return
+        kind, reply = board.request({0: op, **arguments})
+        assert kind in {RSP, ERR}
+        assert reply[0] == op or reply[1] == 100  # what is outside the subset names no operation
+
+    attack()
+    board.alive()
+
+
+def test_hostile_bytes_never_crash_it(chip):
+    """Any bytes on the line, with or without frames around them, leave the board answering."""
+    board = chip()
+
+    @FUZZ
+    @given(st.binary(max_size=3000), st.binary(max_size=1024), st.integers(0, 255))
+    def attack(noise, payload, kind):
+        board.send(noise)
+        board.send(frame(kind, 3, payload))
+
+    attack()
+    board.send(b"\0")
+    board.alive()
+
+
+def test_hostile_models_never_crash_it(chip, model):
+    """Mutated models are refused at LOAD with a 3xx code, or they run; nothing else."""
+    board = chip()
+    epoch = 0
+
+    @settings(FUZZ, max_examples=25)
+    @given(st.lists(st.tuples(st.integers(0, 16_000), st.integers(0, 255)), min_size=1, max_size=8))
+    def attack(changes):
+        nonlocal epoch
+        epoch += 1
+        mutated = bytearray(model[:40_000])
+        for at, value in changes:
+            mutated[at] = value
+        digest = upload(board, bytes(mutated), epoch)
+        kind, reply = board.request({0: LOAD, 1: digest, 2: 32, 3: 1, 4: epoch})
+        assert kind == RSP or 300 <= reply[1] < 500, reply
+
+    attack()
+    board.alive()
