@@ -5,7 +5,7 @@ SHELL   := /bin/sh
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMPS  := build/stamps
-PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 PORTS   := native stm32f405 mps2-an500 riscv32-virt
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)

@@ -59,7 +59,8 @@ def test_exit_codes_are_the_documented_ones() -> None:
     """Every error class ends in a code of the table."""
 
     def all_subclasses(cls: type) -> list[type]:
-        return [cls, *(s for sub in cls.__subclasses__() for s in all_subclasses(sub))]
+        children: list[type] = cls.__subclasses__()
+        return [cls, *(found for child in children for found in all_subclasses(child))]
 
     classes = [c for c in all_subclasses(errors.EdgeprofError) if c is not errors.Fault]
     codes = {cls.__name__: exits.code_of(cls("x")) for cls in classes}

@@ -15,6 +15,9 @@ def demo(
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write results as JSON.")
     ] = None,
+    n_prompt: Annotated[
+        int, typer.Option("--n-prompt", "-p", min=1, help="Tokens of prompt.")
+    ] = 64,
     n_gen: Annotated[int, typer.Option("--n-gen", "-n", min=1, help="Tokens to generate.")] = 64,
 ) -> None:
     """Profile the bundled models on six emulated boards, from nothing, and clean up.
@@ -29,7 +32,12 @@ def demo(
     try:
         with sigterm_unwinds():
             views = run_demo(
-                settings, output.stderr(), output.stdout(), json_file=json, n_gen=n_gen
+                settings,
+                output.stderr(),
+                output.stdout(),
+                json_file=json,
+                n_prompt=n_prompt,
+                n_gen=n_gen,
             )
     except (KeyboardInterrupt, Terminated):
         output.note("stopped; nothing of the demo is left running")

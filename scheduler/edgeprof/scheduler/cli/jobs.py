@@ -51,7 +51,7 @@ def job(
         return
     output.show(job_report(view))
     if rows := bench.rows_of([view]):
-        output.show(bench.table(rows))
+        bench.print_table(rows, output.stdout())
 
 
 def cancel(

@@ -140,7 +140,7 @@ def fits(
             ]
         )
         return
-    table = new_table("model", "type", "board", "fits", "sum")
+    table = new_table("model", "type", "board", "fits", "sum", text="sum")
     for file, board, report in rows:
         verdict = "[green]yes[/]" if report.fits else "[red]no[/]"
         table.add_row(

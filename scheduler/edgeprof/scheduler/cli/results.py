@@ -66,7 +66,7 @@ def print_rows(rows: list[BenchRow], output_format: Format) -> None:
         if text := bench.text_of(rows, output_format):
             typer.echo(text)
     elif rows:
-        output.show(bench.table(rows))
+        bench.print_table(rows, output.stdout())
         if any(row.emulated for row in rows):
             output.note(bench.EMULATED_NOTE)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.console import Console
 from edgeprof.scheduler.demo import report, sweep
 from edgeprof.scheduler.demo.processes import BOARDS, PLATFORMS, DemoLab
 from edgeprof.scheduler.demo.sweep import Refusal
-from edgeprof.scheduler.lab import Lab, Planned
+from edgeprof.scheduler.lab import Lab, Planned, Request
 from edgeprof.scheduler.render import bench
 from edgeprof.scheduler.render.follow import Follower
 from edgeprof.scheduler.render.live import live
@@ -22,14 +21,21 @@ from edgeprof.shared.settings import Settings
 
 
 def run_demo(
-    settings: Settings, console: Console, data: Console, *, json_file: Path | None, n_gen: int
+    settings: Settings,
+    console: Console,
+    data: Console,
+    *,
+    json_file: Path | None,
+    n_prompt: int,
+    n_gen: int,
 ) -> list[JobView]:
     """Run it; progress goes to `console`, the table to `data`. Returns the jobs as they ended."""
-    sweep_id = f"demo-{secrets.token_hex(4)}"
     console.print("starting Redis, scheduler and a host agent with six emulated boards …")
     with DemoLab(settings) as demo:
         boards = _boards(demo, console)
-        planned, refusals = _plan(demo.lab, boards, console, sweep_id=sweep_id, n_gen=n_gen)
+        names = [model.name for model in demo.lab.models()]
+        requests = sweep.requests(names, n_prompt=n_prompt, n_gen=n_gen)
+        planned, refusals = _plan(demo.lab, requests, boards, console)
         jobs = demo.lab.submit_planned(planned)
         console.print(f"queued {len(jobs)} jobs; {len(refusals)} refused before queueing")
         follower = Follower.of(demo.lab, [job.id for job in jobs])
@@ -42,8 +48,8 @@ def run_demo(
     if json_file is not None:
         text = json.dumps(report.as_json(views, refusals), indent=2)
         json_file.write_text(text + "\n", encoding="utf-8")
-    data.print(bench.table(bench.rows_of(views)))
-    _tell(console, views, refusals, sweep_id, json_file)
+    bench.print_table(bench.rows_of(views), data)
+    _tell(console, views, refusals, json_file)
     return views
 
 
@@ -61,21 +67,17 @@ def _boards(demo: DemoLab, console: Console) -> list[BoardInfo]:
 
 
 def _plan(
-    lab: Lab, boards: list[BoardInfo], console: Console, *, sweep_id: str, n_gen: int
+    lab: Lab, requests: Sequence[Request], boards: Sequence[BoardInfo], console: Console
 ) -> tuple[list[Planned], list[Refusal]]:
     planned, refusals = [], []
-    names = [model.name for model in lab.models()]
     with console.status("preparing models") as status:
-        for model, kind in itertools.product(names, sweep.QUANTIZATIONS):
-            status.update(f"preparing {model} {kind}")
-            for platform in PLATFORMS:
-                plan = sweep.plan(
-                    lab, model, kind, platform, boards, sweep_id=sweep_id, n_gen=n_gen
-                )
-                if isinstance(plan, Refusal):
-                    refusals.append(plan)
-                elif plan is not None:
-                    planned.append(plan)
+        for request in requests:
+            status.update(f"preparing {request.model} {request.quantization}")
+            plan = sweep.plan(lab, request, boards)
+            if isinstance(plan, Refusal):
+                refusals.append(plan)
+            elif plan is not None:
+                planned.append(plan)
     return planned, refusals
 
 
@@ -83,7 +85,6 @@ def _tell(
     console: Console,
     views: list[JobView],
     refusals: list[Refusal],
-    sweep_id: str,
     json_file: Path | None,
 ) -> None:
     def say(line: str = "") -> None:
@@ -98,6 +99,7 @@ def _tell(
         say(f"\n{name} wrote, after the prompt:")
         for line in text.splitlines():
             say(f"  | {line}")
-    say(f"\nThe results are in the archive: edgeprof results --sweep {sweep_id}")
+    if views:
+        say(f"\nThe results are in the archive: edgeprof results --sweep {views[0].sweep_id}")
     if json_file is not None:
         say(f"and in {json_file}")

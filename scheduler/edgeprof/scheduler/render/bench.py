@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from edgeprof.scheduler.render.rows import FIELDS, BenchRow, bench_rows
@@ -40,6 +42,14 @@ class Format(StrEnum):
 def rows_of(views: Iterable[JobView]) -> list[BenchRow]:
     """Return the rows of all jobs, in order."""
     return [row for view in views for row in bench_rows(view)]
+
+
+def print_table(rows: Sequence[BenchRow], console: Console) -> None:
+    """Print the table, whole: a terminal too narrow for it wraps the lines, as it would psql's."""
+    shown = table(rows)
+    unlimited = console.options.update(max_width=1000)
+    width = max(console.width, Measurement.get(console, unlimited, shown).maximum)
+    console.print(shown, width=width, crop=False, soft_wrap=False)
 
 
 def table(rows: Sequence[BenchRow]) -> Table:

@@ -45,7 +45,7 @@ def _grid() -> Table:
 
 
 def _attempts(view: JobView) -> Table:
-    table = new_table("try", "board", "host", "took", "ended")
+    table = new_table("try", "board", "host", "took", "ended", text="ended")
     for attempt in view.attempts:
         took = "" if attempt.ended_s is None else human_s(attempt.ended_s - attempt.started_s)
         ended = "running" if attempt.ended_s is None else "well"

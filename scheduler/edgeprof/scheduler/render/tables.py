@@ -27,13 +27,16 @@ _STYLE = {
 }
 
 
-def new_table(*headings: str, right: Collection[str] = ()) -> Table:
-    """Return an empty table in the house style."""
+def new_table(*headings: str, right: Collection[str] = (), text: str | None = None) -> Table:
+    """Return an empty table in the house style.
+
+    `text` names the column that may take several lines. The others stay on one, and are folded
+    rather than cut where there is no room at all: half a number is a wrong number.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        # Folded, never cut: a number with its end missing is a wrong number.
         justify: JustifyMethod = "right" if heading in right else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading != text)
     return table
 
 
@@ -45,7 +48,9 @@ def styled(state: JobState | BoardState) -> str:
 
 def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
     """Return jobs, one a line."""
-    table = new_table("job", "state", "model", "type", "target", "tries", "submitted", "reason")
+    table = new_table(
+        "job", "state", "model", "type", "target", "tries", "submitted", "reason", text="reason"
+    )
     for view in views:
         table.add_row(
             view.id,
@@ -62,7 +67,9 @@ def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
 
 def boards_table(boards: Sequence[BoardInfo]) -> Table:
     """Return boards, one a line."""
-    table = new_table("board", "platform", "state", "host", "clock", "memory", "job", "note")
+    table = new_table(
+        "board", "platform", "state", "host", "clock", "memory", "job", "note", text="note"
+    )
     for board in boards:
         memory = ", ".join(
             f"{region.name} {human_bytes(region.available_bytes)}"

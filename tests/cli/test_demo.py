@@ -1,0 +1,107 @@
+"""The demo leaves nothing behind, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from edgeprof.scheduler.cli import exits
+
+pytestmark = [pytest.mark.e2e, pytest.mark.qemu]
+
+Demo = subprocess.Popen[str]
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of living processes that know `folder`, by argument or environment."""
+    needle = os.fsencode(folder)
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            known = needle in command or needle in (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if known and command:
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+@pytest.fixture
+def demo(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    """Start demos; `TMPDIR` marks everything they start as theirs."""
+    started: list[Demo] = []
+    (tmp_path / "tmp").mkdir()
+
+    def start(*arguments: str) -> Demo:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edgeprof.scheduler.cli", "demo", *arguments],
+            env={**environment, "TMPDIR": str(tmp_path / "tmp")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_demo_leaves_no_process(
+    demo: Callable[..., Demo],
+    tmp_path: Path,
+    wait_until: Callable[..., None],
+    number: signal.Signals,
+) -> None:
+    """Ctrl-C and SIGTERM in the middle: 130, and Redis, workers and emulators are gone."""
+    process = demo()
+    folder = tmp_path / "tmp"
+    wait_until(
+        lambda: any("qemu-system" in command for command in processes_of(folder)),
+        "an emulator runs",
+        timeout_s=90,
+    )
+
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == exits.INTERRUPTED, stderr
+    assert "nothing of the demo is left running" in stderr
+    assert processes_of(folder) == []
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.timeout(600)
+def test_demo_measures_the_sweep(demo: Callable[..., Demo], tmp_path: Path) -> None:
+    """From nothing to a table: each model and type on each platform, or a reasoned refusal."""
+    out = tmp_path / "demo.json"
+    process = demo("--json", str(out), "--n-gen", "4", "--n-prompt", "4")
+    stdout, stderr = process.communicate(timeout=540)
+
+    assert process.returncode == exits.OK, stderr
+    document = json.loads(out.read_text())
+    done = {(r["model"], r["quantization"], r["platform"]) for r in document["results"]}
+    refused = {(r["model"], r["quantization"], r["platform"]) for r in document["refused"]}
+    platforms = ("native", "stm32f405", "mps2-an500", "riscv32-virt")
+    types = {
+        "shakespeare-240k": ("F32", "Q8_0", "Q4_0"),
+        "shakespeare-1m": ("F32", "Q8_0", "Q4_0", "TQ2_0"),
+    }
+    assert done | refused == {(m, q, p) for m in types for q in types[m] for p in platforms}
+    assert all(r["state"] == "succeeded" and r["emulated"] for r in document["results"])
+    assert all("weights" in r["reason"] for r in document["refused"])
+    assert "tg4" in stdout
+    assert processes_of(tmp_path / "tmp") == []
