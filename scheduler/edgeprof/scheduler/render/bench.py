@@ -48,8 +48,9 @@ def print_table(rows: Sequence[BenchRow], console: Console) -> None:
     """Print the table, whole: a terminal too narrow for it wraps the lines, as it would psql's."""
     shown = table(rows)
     unlimited = console.options.update(max_width=1000)
-    width = max(console.width, Measurement.get(console, unlimited, shown).maximum)
-    console.print(shown, width=width, crop=False, soft_wrap=False)
+    # Console.print() takes no width beyond the console's own, so the console is widened.
+    console.width = max(console.width, Measurement.get(console, unlimited, shown).maximum)
+    console.print(shown, crop=False)
 
 
 def table(rows: Sequence[BenchRow]) -> Table:
