@@ -51,9 +51,14 @@ class ChildSerial(serial.SerialBase):
             raise serial.SerialException("port is already open")
         host, query = parse_board_url(str(self.portstr), self.options)
         ours, theirs = socket.socketpair()
-        with theirs:
+        try:
             command = self.command(host, query, theirs.fileno())
             self._child = _spawn(command, theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self._socket = ours
         self.is_open = True
 
