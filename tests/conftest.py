@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -67,7 +68,7 @@ class RedisProcess:
         with Redis(port=self.port) as redis:
             try:
                 return bool(redis.ping())
-            except Exception:
+            except RedisError:
                 return False
 
 
