@@ -94,7 +94,7 @@ def test_damaged_frames_are_counted_and_dropped(chip):
         ({0: RUN, 1: 1, 2: 0, 3: 1}, 400),
         ({0: SCORE, 1: 1, 2: 1}, 202),
         ({0: RESULT, 1: 1, 2: 0, 3: 64}, 204),
-        ({0: BAUD, 1: 115200}, 105),
+        ({0: BAUD, 1: 31337}, 105),
         ({0: CANCEL}, 100),
     ],
 )

@@ -1,0 +1,56 @@
+"""The path a real board takes: a tty under /dev, with exclusive open and a negotiated rate."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import tty
+
+import pytest
+import serial
+
+from edgeprof.shared.errors import HostFault
+from edgeprof.shared.jobs import KvType
+from edgeprof.shared.reference import Reference
+from edgeprof.workers.link.device import open_board
+from edgeprof.workers.serial_urls.child import firmware_image
+
+
+@pytest.fixture
+def device():
+    """A native board on one end of a pty; the path of the other end."""
+    board_end, host_end = pty.openpty()
+    tty.setraw(host_end)
+    path = os.ttyname(host_end)
+    command = [str(firmware_image("tlep-native", "native")), "--fd", str(board_end)]
+    with subprocess.Popen([*command, "--line-rate", "115200"], pass_fds=(board_end,)) as process:
+        os.close(board_end)
+        yield path  # host_end stays open: a pty whose last user leaves would hang up on the board
+        process.kill()
+    os.close(host_end)
+
+
+def test_rate_is_negotiated(device, options, small_model):
+    """Both ends go to the fastest rate they share, and the work is done at it."""
+    board = open_board(device, options)
+    try:
+        board.load(
+            small_model.path, small_model.sha256, n_ctx=64, kv_type=KvType.F16, epoch=1,
+            on_progress=lambda _done, _total: None, should_stop=lambda: False,
+        )  # fmt: skip
+        report = board.run(
+            (300, 301), 8, epoch=1, on_token=lambda _i, _t: None, should_stop=lambda: False
+        )
+
+        assert board._port.baudrate == 921600
+        assert list(report.tokens) == Reference(small_model).greedy((300, 301), 8, 64, KvType.F16)
+    finally:
+        board.close()
+
+
+def test_tty_held_by_another_program(device, options):
+    """A serial monitor left open is named as the trouble, not a timeout."""
+    with serial.Serial(device, exclusive=True), pytest.raises(HostFault) as caught:
+        open_board(device, options)
+    assert caught.value.code == "port_busy"
