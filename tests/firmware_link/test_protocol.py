@@ -21,7 +21,7 @@ HELLO, PING, BAUD, UPLOAD, VERIFY, LOAD, PROMPT, RUN, SCORE, RESULT, STATS, CANC
 
 def frame(kind: int, seq: int, payload: bytes) -> bytes:
     body = bytes([kind]) + seq.to_bytes(2, "little") + payload
-    return b"\0" + cobs.encode(body + zlib.crc32(body).to_bytes(4, "little")) + b"\0"
+    return b"\0" + bytes(cobs.encode(body + zlib.crc32(body).to_bytes(4, "little"))) + b"\0"
 
 
 @pytest.fixture(scope="module")

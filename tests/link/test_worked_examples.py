@@ -13,21 +13,27 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "link-protocol.md").read_text()
 
 
+def found(pattern: str) -> str:
+    match = re.search(pattern, DOCUMENT, re.MULTILINE)
+    assert match is not None, pattern
+    return match[1]
+
+
 def test_ping_is_built_as_the_document_shows():
     """The worked example's body, byte for byte, is what encode() makes of PING."""
-    payload = bytes.fromhex(re.search(r"= `([0-9A-F ]+)`\.\n", DOCUMENT)[1])
-    body = bytes.fromhex(re.search(r"^body  ([0-9A-F ]+?)  crc", DOCUMENT, re.MULTILINE)[1])
+    payload = bytes.fromhex(found(r"= `([0-9A-F ]+)`\.\n"))
+    body = bytes.fromhex(found(r"^body  ([0-9A-F ]+?)  crc"))
 
     assert messages.dump({0: messages.Op.PING, 1: 7}) == payload
     assert body == b"\x01\x01\x00" + payload
     frame = encode(Kind.REQ, 1, payload)
-    stuffed = bytes.fromhex(re.search(r"^wire  ([0-9A-F ]+)$", DOCUMENT, re.MULTILINE)[1])
+    stuffed = bytes.fromhex(found(r"^wire  ([0-9A-F ]+)$"))
     assert frame == stuffed
 
 
 def test_crc_check_value():
     """The CRC named in the document is zlib's."""
-    check = int(re.search(r"`123456789` is (0x[0-9A-F]+)", DOCUMENT)[1], 16)
+    check = int(found(r"`123456789` is (0x[0-9A-F]+)"), 16)
 
     assert zlib.crc32(b"123456789") == check
 

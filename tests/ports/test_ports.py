@@ -140,7 +140,7 @@ def test_unknown_port_lists_the_ports(options):
     """A port that does not exist is a usage error that names those that do."""
     with pytest.raises(UsageError) as caught:
         open_board("qemu://esp32", options)
-    assert "stm32f405" in caught.value.hint
+    assert "stm32f405" in str(caught.value.hint)
 
 
 def test_unknown_option_lists_the_options(options):
@@ -155,7 +155,7 @@ def test_missing_firmware_says_how_to_build_it(options, monkeypatch, tmp_path):
 
     with pytest.raises(HostFault) as caught:
         open_board("qemu://stm32f405", options)
-    assert "make firmware" in caught.value.hint
+    assert "make firmware" in str(caught.value.hint)
 
 
 OPENER = """
@@ -176,6 +176,7 @@ def test_no_orphans_after_kill_9(tmp_path, url, wait_until):
         [sys.executable, "-c", OPENER, str(tmp_path), url],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    assert parent.stdout is not None
     child = int(parent.stdout.readline())
 
     os.kill(parent.pid, signal.SIGKILL)

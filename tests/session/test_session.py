@@ -109,9 +109,11 @@ def test_speeds_follow_llama_bench():
     case = summarize(runs, 4, text=None, output_check=None, score=None)
 
     assert case.prefill_tokens_per_second.samples == (2.0, 4.0)
-    assert case.decode_tokens_per_second.samples == (2.0, 4.0)
-    assert case.decode_tokens_per_second.mean == 3.0
-    assert case.decode_tokens_per_second.sd == pytest.approx(2**0.5)
+    decode = case.decode_tokens_per_second
+    assert decode is not None
+    assert decode.samples == (2.0, 4.0)
+    assert decode.mean == 3.0
+    assert decode.sd == pytest.approx(2**0.5)
     assert case.ttft_s.samples == (2.0, 1.0)
     assert case.position_latency_s == (0.375, 0.375)
     assert case.ttft_host_s is None

@@ -1,0 +1,45 @@
+"""Opening a serial port, and saying why it cannot be opened."""
+
+from __future__ import annotations
+
+import errno
+
+import serial
+
+from edgeprof.shared.errors import HostFault
+from edgeprof.workers import serial_urls
+
+
+def open_port(url: str, baud: int) -> serial.SerialBase:
+    """Open a pyserial URL; raises HostFault that says why not and what to do."""
+    serial_urls.register()
+    try:
+        port = serial.serial_for_url(url, baudrate=baud, do_not_open=True)
+        if isinstance(port, serial.Serial):
+            port.exclusive = True  # a terminal program left open would eat half of the bytes
+        port.write_timeout = 10.0
+        port.open()
+    except (serial.SerialException, OSError, ValueError) as error:
+        raise _open_fault(url, error) from error
+    return port
+
+
+def _open_fault(url: str, error: Exception) -> HostFault:
+    number = getattr(error, "errno", None)
+    if number == errno.EACCES:
+        return HostFault(
+            f"{url}: no permission to open the port",
+            code="port_denied",
+            hint="add yourself to the group that owns it: sudo usermod -aG dialout $USER",
+        )
+    if number in {errno.EBUSY, errno.EWOULDBLOCK} or "exclusively lock" in str(error):
+        return HostFault(
+            f"{url}: the port is busy",
+            code="port_busy",
+            hint="another program has it open (a serial monitor?): lsof names it",
+        )
+    if number in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
+        return HostFault(
+            f"{url}: no such port", code="port_absent", hint="is the board plugged in and powered?"
+        )
+    return HostFault(f"{url}: cannot open: {error}", code="port_failed")
