@@ -11,11 +11,13 @@ IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)
 SOURCES := $(shell find firmware -path firmware/build -prune -o -type f -print)
 
-# What the demo and the tests need, and what `make lint` needs beyond that.
+# What the demo needs, what the tests need beyond that (the compute core is held to the same bits by two
+# compilers), and what `make lint` needs.
 APT      := python3 python3-venv build-essential cmake ninja-build git util-linux redis-server \
             gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf \
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
-APT_LINT := clang clang-tidy shellcheck
+APT_TEST := clang libclang-rt-dev
+APT_LINT := clang-tidy shellcheck
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -29,7 +31,7 @@ setup: $(STAMPS)/install $(STAMPS)/firmware ## Install what is missing and build
 demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes the results there.
 	@$(BIN)/edgeprof demo $(if $(JSON),--json $(JSON))
 
-test: $(STAMPS)/install-dev $(STAMPS)/firmware ## Run all tests.
+test: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 
 lint: $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-lint ## Check style, types, layers, C and shell.
@@ -58,6 +60,9 @@ clean: ## Remove what was built here; .venv too.
 
 $(STAMPS)/apt: scripts/apt-packages.sh Makefile
 	@scripts/apt-packages.sh $@ $(APT)
+
+$(STAMPS)/apt-test: $(STAMPS)/apt
+	@scripts/apt-packages.sh $@ $(APT_TEST)
 
 $(STAMPS)/apt-lint: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_LINT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -16,6 +17,10 @@ from redis.exceptions import RedisError
 
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A test run in the background inherits "ignore", and so would every program that a test means to interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

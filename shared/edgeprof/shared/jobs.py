@@ -204,7 +204,8 @@ class BoardInfo(Wire):
     firmware_git_hash: str
     toolchain: str
     protocol: tuple[int, int]
-    clock_hz: int
+    #: None where the chip states none (QEMU's virt machine, a process).
+    clock_hz: int | None
     timer_name: str
     timer_resolution_ns: int
     regions: tuple[MemoryRegion, ...]

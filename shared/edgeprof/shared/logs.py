@@ -54,10 +54,16 @@ class StructuredFormatter(logging.Formatter):
 
 
 class _OneLine(logging.Formatter):
-    """For people: time, level, message."""
+    """For people: time, level, message, and which board and job it is about."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; the rest of the context is in the JSON form."""
+        about = [getattr(record, key, None) for key in ("device_id", "session_id", "outcome")]
+        words = " ".join(str(word) for word in about if word)
+        return super().format(record) + (f"  [{words}]" if words else "")
 
 
 def configure(settings: Settings, service: str) -> None:
@@ -70,7 +76,7 @@ def configure(settings: Settings, service: str) -> None:
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(_OneLine())
     root.handlers[:] = [console]
-    for chatty in ("celery", "kombu", "gguf", "opentelemetry", "urllib3"):
+    for chatty in ("alembic", "celery", "kombu", "gguf", "opentelemetry", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if settings.log_dir is None:
         return

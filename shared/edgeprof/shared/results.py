@@ -116,7 +116,7 @@ class Identity(Wire):
     host: str
     board_uid: str
     emulated: bool
-    clock_hz: int
+    clock_hz: int | None
     timer_name: str
     timer_resolution_ns: int
     firmware_version: str

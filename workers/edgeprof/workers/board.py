@@ -26,7 +26,7 @@ class Hello:
     firmware_git_hash: str
     toolchain: str
     protocol: tuple[int, int]
-    clock_hz: int
+    clock_hz: int | None
     timer_name: str
     timer_resolution_ns: int
     emulated: bool

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 
 from edgeprof.scheduler.archive import Archive
 from edgeprof.scheduler.service import run_scheduler
-from edgeprof.shared import logs
+from edgeprof.shared import logs, redis_client, redis_server
 from edgeprof.shared.settings import load_settings
+
+log = logging.getLogger(__name__)
 
 
 def scheduler() -> None:
@@ -22,4 +25,5 @@ def scheduler() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with Archive.open(settings) as archive:
+        log.info("custodian of %s", redis_client.masked(redis_server.locate(settings).url))
         run_scheduler(settings, archive.save, stop)

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from edgeprof.scheduler.render.rows import chip
 from edgeprof.scheduler.render.tables import new_table, styled
 from edgeprof.scheduler.render.words import human_bytes, human_s
 from edgeprof.shared.results import JobResult, JobView
@@ -62,7 +63,7 @@ def _measured(result: JobResult) -> RenderableType:
     grid.add_row(
         "board", f"{identity.device_id} ({identity.board_uid}) on {identity.host}{emulated}"
     )
-    grid.add_row("chip", f"{identity.platform} @ {identity.clock_hz / 1e6:g} MHz")
+    grid.add_row("chip", chip(identity))
     grid.add_row("clock", f"{identity.timer_name}, {identity.timer_resolution_ns} ns steps")
     grid.add_row(
         "firmware",

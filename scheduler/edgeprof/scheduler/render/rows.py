@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from edgeprof.shared.results import CaseResult, JobView, Samples
+from edgeprof.shared.results import CaseResult, Identity, JobView, Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class BenchRow:
     board_uid: str
     host: str
     emulated: bool
-    clock_hz: int
+    clock_hz: int | None
     build_commit: str
     toolchain: str
     type_k: str
@@ -91,7 +91,7 @@ def _row(
         model_size=view.model.size_bytes,
         model_n_params=view.model.n_params,
         backends=identity.platform,
-        cpu_info=f"{identity.platform} @ {identity.clock_hz / 1e6:g} MHz",
+        cpu_info=chip(identity),
         device_id=identity.device_id,
         board_uid=identity.board_uid,
         host=identity.host,
@@ -118,3 +118,9 @@ def _row(
         attempts=len(view.attempts),
         trace_id=view.trace_id,
     )
+
+
+def chip(identity: Identity) -> str:
+    """Name the chip, with its clock where it states one."""
+    clock = f" @ {identity.clock_hz / 1e6:g} MHz" if identity.clock_hz else ""
+    return f"{identity.platform}{clock}"

@@ -71,7 +71,7 @@ def parse_hello(reply: Payload, *, can_flash: bool) -> LinkHello:
         firmware_git_hash=get_text(reply, 5, "git hash", 40),
         toolchain=get_text(reply, 6, "toolchain", 48),
         protocol=(major, minor),
-        clock_hz=get_uint(reply, 7, "clock", U32),
+        clock_hz=get_uint(reply, 7, "clock", U32) or None,
         timer_name=get_text(timer, 1, "timer name", 16),
         timer_resolution_ns=get_uint(timer, 2, "timer resolution", U32),
         emulated=get(reply, 9, bool, "emulated flag"),
