@@ -212,9 +212,8 @@ def test_port_that_is_not_ours(options, babble, words):
             server.settimeout(5)
             connection, _ = server.accept()
             with connection:
-                connection.sendall(babble)
                 while connection.recv(4096):
-                    pass
+                    connection.sendall(babble)  # after a read: pyserial throws away what came before
 
         thread = threading.Thread(target=answer)
         thread.start()
