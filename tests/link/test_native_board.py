@@ -212,8 +212,9 @@ def test_port_that_is_not_ours(options, babble, words):
             server.settimeout(5)
             connection, _ = server.accept()
             with connection:
+                # after a read, since pyserial throws away what came before the port was open
                 while connection.recv(4096):
-                    connection.sendall(babble)  # after a read: pyserial throws away what came before
+                    connection.sendall(babble)
 
         thread = threading.Thread(target=answer)
         thread.start()

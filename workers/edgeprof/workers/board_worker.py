@@ -88,7 +88,8 @@ class BoardWorker:
             except EdgeprofError as error:
                 if str(error) != said:  # each trouble once, not every few seconds
                     said = str(error)
-                    log.warning("board %s: waiting: %s", self._config, said)
+                    hint = f" ({error.hint})" if error.hint else ""
+                    log.warning("board %s: waiting: %s%s", self._config, said, hint)
             else:
                 return True
             self._leaving.wait(pause_s)
