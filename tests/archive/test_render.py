@@ -13,11 +13,12 @@ from rich.console import Console
 
 from edgeprof.scheduler.cli.results import parse_since
 from edgeprof.scheduler.demo.report import as_json
-from edgeprof.scheduler.demo.sweep import Refusal
+from edgeprof.scheduler.lab import Request
 from edgeprof.scheduler.render import bench
 from edgeprof.scheduler.render.report import job_report
 from edgeprof.scheduler.render.words import ago, human_bytes, human_count, human_s
-from edgeprof.shared.errors import UsageError
+from edgeprof.scheduler.sweep import Refused
+from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.jobs import JobState, Quantization
 from edgeprof.shared.results import JobView
 
@@ -89,7 +90,8 @@ def test_text_from_a_model_is_not_markup(make_view: MakeView) -> None:
 
 def test_demo_json_has_the_documented_shape(make_view: MakeView) -> None:
     """The demo's JSON has exactly the fields that scripts were promised."""
-    refusal = Refusal("tiny", Quantization.F32, "stm32f405", "does not fit: …")
+    request = Request(model="tiny", quantization=Quantization.F32, platform="stm32f405")
+    refusal = Refused(request, ModelError("does not fit: …"))
     views = [make_view(), make_view("job2", state=JobState.FAILED)]
 
     document = json.loads(json.dumps(as_json(views, [refusal])))

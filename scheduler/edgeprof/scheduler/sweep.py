@@ -47,12 +47,12 @@ def requests(
     ]
 
 
-def submit(lab: Lab, combinations: Sequence[Request]) -> SweepResult:
+def submit(lab: Lab, combinations: Sequence[Request], *, name: str = "sweep") -> SweepResult:
     """Queue all combinations that can run, in one go; the others come back with the reason.
 
     A wrong name is still a UsageError: a typo should stop a sweep, not thin it out.
     """
-    sweep_id = f"sweep-{secrets.token_hex(4)}"
+    sweep_id = f"{name}-{secrets.token_hex(4)}"
     boards = lab.boards()
     taken, planned, refused = [], [], []
     for combination in combinations:

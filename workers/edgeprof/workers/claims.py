@@ -1,8 +1,8 @@
 """The second fence: on one host, one process drives a board, whatever Redis says.
 
 Advisory locks on files in a host-wide folder. The kernel drops them when their holder dies, however
-it dies, so whoever gets the lock knows that the process before is gone. Two names are locked: the
-silicon's uid and the board's id in the lab. (The port has a lock of its own: link/portlock.py.)
+it dies, so whoever gets the lock knows that the process before is gone. Three names are locked: the port
+(before anything is sent to it), the silicon's uid, and the board's id in the lab.
 """
 
 from __future__ import annotations

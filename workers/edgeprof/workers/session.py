@@ -68,7 +68,7 @@ class Session:
         self._model = model
         self._reference = reference
         self._epoch = epoch
-        self._bar = _Bar(spec, progress)
+        self.bar = _Bar(spec, progress)
         self._should_stop = should_stop
         self._tokenizer = _tokenizer_or_none(model)
 
@@ -92,15 +92,15 @@ class Session:
         return summarize(runs, len(case.prompt_tokens), text=text, output_check=check, score=score)
 
     def _run(self, case: TestCase, phase: str, message: str) -> RunReport:
-        self._bar.running("prefill" if phase == "decode" else phase, message, -1)
+        self.bar.running("prefill" if phase == "decode" else phase, message, -1)
         report = self._board.run(
             case.prompt_tokens,
             case.n_gen,
             epoch=self._epoch,
-            on_token=lambda index, _: self._bar.running(phase, message, index),
+            on_token=lambda index, _: self.bar.running(phase, message, index),
             should_stop=self._should_stop,
         )
-        self._bar.run_done(case.n_gen)
+        self.bar.run_done(case.n_gen)
         return report
 
     def _check(self, case: TestCase, tokens: tuple[int, ...]) -> OutputCheck:
@@ -151,7 +151,6 @@ def profile(
         offset = board.clock()
         span.set_attribute("edgeprof.clock_offset_error_s", offset.error_s)
     session = Session(board, spec, model, reference, epoch, progress, should_stop)
-    bar = _Bar(spec, progress)
     with tracer.start_as_current_span("model_loading"):
         load, memory = board.load(
             model_path,
@@ -159,7 +158,7 @@ def profile(
             n_ctx=spec.n_ctx,
             kv_type=spec.kv_type,
             epoch=epoch,
-            on_progress=bar.loading,
+            on_progress=session.bar.loading,
             should_stop=should_stop,
         )
     with tracer.start_as_current_span("inference_profiling"):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgeprof.scheduler import sweep
 from edgeprof.scheduler.cli import output, waiting
 from edgeprof.scheduler.cli.results import print_rows
-from edgeprof.scheduler.lab import Lab, Planned, Request
+from edgeprof.scheduler.lab import Lab, Request
 from edgeprof.scheduler.render import bench
 from edgeprof.scheduler.render.bench import Format
-from edgeprof.shared.errors import ModelError, UsageError
+from edgeprof.shared.errors import UsageError
 from edgeprof.shared.jobs import KvType, Quantization
 
 
@@ -69,7 +69,6 @@ def submit(
 
     Example: edgeprof submit -m shakespeare-240k -q Q8_0 -q Q4_0 --platform stm32f405 -n 32
     """
-    sweep_id = f"sweep-{secrets.token_hex(4)}"
     targets: list[tuple[str | None, str | None]] = [(name, None) for name in platform or ()]
     targets += [(None, name) for name in board or ()]
     types: Sequence[Quantization | None] = quantization or [None]
@@ -89,12 +88,16 @@ def submit(
             score=score,
             priority=priority,
             wait_for_board=wait_for_board,
-            sweep_id=sweep_id,
         )
         for kind, (on_platform, on_board) in itertools.product(types, targets or [(None, None)])
     ]
     with Lab() as lab:
-        jobs = lab.submit_planned(plan_sweep(lab, requests))
+        swept = sweep.submit(lab, requests)
+        if not swept.jobs:
+            raise swept.refused[0].error  # nothing is left to submit: that is the answer
+        for refused in swept.refused:
+            output.note(f"refused: {refused.error}")
+        jobs = swept.jobs
         job_ids = [job.id for job in jobs]
         if not wait:
             if json:
@@ -108,25 +111,6 @@ def submit(
     else:
         print_rows(bench.rows_of(views), Format.TABLE)
     raise typer.Exit(waiting.exit_code(views))
-
-
-def plan_sweep(lab: Lab, requests: list[Request]) -> list[Planned]:
-    """Check all requests. In a sweep, what a model cannot do is told and left out.
-
-    Raises the refusal itself when nothing is left: then there is nothing to submit.
-    """
-    boards = lab.boards()
-    planned, refusal = [], None
-    for request in requests:
-        try:
-            planned.append(lab.plan(request, boards))
-        except ModelError as error:
-            refusal = error
-            if len(requests) > 1:
-                output.note(f"refused: {error}")
-    if not planned and refusal is not None:
-        raise refusal
-    return planned
 
 
 def _path_or_name(model: str) -> str | Path:

@@ -128,8 +128,6 @@ class DemoLab:
                 "archive_url": engine.url_of(user),
                 # Emulated boards are this demo's own: no other agent can want the same ones.
                 "lock_dir": self.folder / "locks",
-                "metrics_port": None,
-                "device_metrics_port": None,
                 "stop_grace_s": 1.0,
             }
         )

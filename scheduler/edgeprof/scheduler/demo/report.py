@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from edgeprof.scheduler.demo.sweep import Refusal
+from edgeprof.scheduler.sweep import Refused
 from edgeprof.shared.results import JobView, Samples
 
 
-def as_json(views: Iterable[JobView], refusals: Iterable[Refusal]) -> dict[str, Any]:
+def as_json(views: Iterable[JobView], refusals: Iterable[Refused]) -> dict[str, Any]:
     """Return the demo's documented JSON (docs/results.md)."""
     return {
         "results": [_job(view) for view in views],
         "refused": [
             {
-                "model": refusal.model,
-                "quantization": str(refusal.quantization),
-                "platform": refusal.platform,
-                "reason": refusal.reason,
+                "model": str(refusal.request.model),
+                "quantization": str(refusal.request.quantization),
+                "platform": refusal.request.platform,
+                "reason": str(refusal.error),
             }
             for refusal in refusals
         ],
@@ -35,9 +35,9 @@ def samples_of_text(views: Iterable[JobView]) -> dict[str, str]:
     return {f"{model} {kind}": text for model, (kind, text) in texts.items()}
 
 
-def refusal_lines(refusals: Sequence[Refusal]) -> list[str]:
+def refusal_lines(refusals: Sequence[Refused]) -> list[str]:
     """Return one line a refusal: what does not fit where, with its sum."""
-    return [refusal.reason for refusal in refusals]
+    return [str(refusal.error) for refusal in refusals]
 
 
 def _job(view: JobView) -> dict[str, Any]:

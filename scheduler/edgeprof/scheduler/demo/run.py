@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from edgeprof.scheduler.demo import report, sweep
+from edgeprof.scheduler import sweep
+from edgeprof.scheduler.demo import report
 from edgeprof.scheduler.demo.processes import BOARDS, PLATFORMS, DemoLab
-from edgeprof.scheduler.demo.sweep import Refusal
-from edgeprof.scheduler.lab import Lab, Planned, Request
+from edgeprof.scheduler.lab import Request
 from edgeprof.scheduler.render import bench
 from edgeprof.scheduler.render.follow import Follower
 from edgeprof.scheduler.render.live import live
-from edgeprof.shared.jobs import BoardInfo
+from edgeprof.scheduler.sweep import Refused
+from edgeprof.shared.jobs import BoardInfo, Quantization
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
+
+QUANTIZATIONS = (Quantization.F32, Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)
 
 
 def run_demo(
@@ -34,9 +36,14 @@ def run_demo(
     with DemoLab(settings) as demo:
         boards = _boards(demo, console)
         names = [model.name for model in demo.lab.models()]
-        requests = sweep.requests(names, n_prompt=n_prompt, n_gen=n_gen)
-        planned, refusals = _plan(demo.lab, requests, boards, console)
-        jobs = demo.lab.submit_planned(planned)
+        base = Request(model=names[0], n_prompt=n_prompt, n_gen=n_gen)
+        with console.status("preparing models"):
+            swept = sweep.submit(
+                demo.lab, sweep.requests(names, QUANTIZATIONS, PLATFORMS, base), name="demo"
+            )
+        jobs = swept.jobs
+        # A type that a model cannot have at all (rows that do not divide) is no refusal of a board.
+        refusals = [refused for refused in swept.refused if refused.error.code != "block_size"]
         console.print(f"queued {len(jobs)} jobs; {len(refusals)} refused before queueing")
         follower = Follower.of(demo.lab, [job.id for job in jobs])
         with live(console, len(jobs), boards) as bars:
@@ -54,7 +61,7 @@ def run_demo(
 
 
 def _order(view: JobView) -> tuple[str, int, int]:
-    kind = sweep.QUANTIZATIONS.index(view.model.quantization)
+    kind = QUANTIZATIONS.index(view.model.quantization)
     return view.model.name, PLATFORMS.index(view.target), kind
 
 
@@ -66,25 +73,10 @@ def _boards(demo: DemoLab, console: Console) -> list[BoardInfo]:
     return ready
 
 
-def _plan(
-    lab: Lab, requests: Sequence[Request], boards: Sequence[BoardInfo], console: Console
-) -> tuple[list[Planned], list[Refusal]]:
-    planned, refusals = [], []
-    with console.status("preparing models") as status:
-        for request in requests:
-            status.update(f"preparing {request.model} {request.quantization}")
-            plan = sweep.plan(lab, request, boards)
-            if isinstance(plan, Refusal):
-                refusals.append(plan)
-            elif plan is not None:
-                planned.append(plan)
-    return planned, refusals
-
-
 def _tell(
     console: Console,
     views: list[JobView],
-    refusals: list[Refusal],
+    refusals: list[Refused],
     json_file: Path | None,
 ) -> None:
     def say(line: str = "") -> None:

@@ -14,10 +14,10 @@ from edgeprof.shared.jobs import KvType
 from edgeprof.shared.results import LoadResult, MemoryUse
 from edgeprof.workers import flash
 from edgeprof.workers.board import BoardStats, Cancelled, ClockOffset, RunReport, ScoreReport
+from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.link.hello import parse_hello
 from edgeprof.workers.link.messages import Op, get, get_uint
-from edgeprof.workers.link.port import open_port
-from edgeprof.workers.link.portlock import PortLock
+from edgeprof.workers.link.port import lock_port, open_port
 from edgeprof.workers.link.readings import parse_memory, parse_stats
 from edgeprof.workers.link.runs import Runs
 from edgeprof.workers.link.session import LinkSession
@@ -47,18 +47,18 @@ def open_board(url: str, options: OpenOptions) -> LinkBoard:
 
     Raises HostFault (busy, absent, no permission), LinkFault (nothing of ours answers, other version).
     """
-    lock = PortLock(url, options.lock_dir)
+    lock = lock_port(url, options.lock_dir)
     try:
         return LinkBoard(url, options, lock)
     except BaseException:
-        lock.release()
+        lock.close()
         raise
 
 
 class LinkBoard:
     """One open board. Made by open_board()."""
 
-    def __init__(self, url: str, options: OpenOptions, lock: PortLock) -> None:
+    def __init__(self, url: str, options: OpenOptions, lock: BoardClaim) -> None:
         self._url = url
         self._options = options
         self._lock = lock
@@ -80,7 +80,7 @@ class LinkBoard:
     def close(self) -> None:
         """Close the port and let others have it."""
         self._port.close()
-        self._lock.release()
+        self._lock.close()
 
     # --- baud ---
 

@@ -1,13 +1,17 @@
-"""Opening a serial port, and saying why it cannot be opened."""
+"""Locking and opening a serial port, and saying why it cannot be done."""
 
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import serial
 
 from edgeprof.shared.errors import HostFault
 from edgeprof.workers import serial_urls
+from edgeprof.workers.claims import BoardClaim
 
 
 def open_port(url: str, baud: int) -> serial.SerialBase:
@@ -43,3 +47,19 @@ def _open_fault(url: str, error: Exception) -> HostFault:
             f"{url}: no such port", code="port_absent", hint="is the board plugged in and powered?"
         )
     return HostFault(f"{url}: cannot open: {error}", code="port_failed")
+
+
+def lock_port(url: str, lock_dir: Path) -> BoardClaim:
+    """Make the port this process' own, host-wide, before a byte is sent; HostFault names who has it."""
+    claim = BoardClaim(lock_dir)
+    claim.take("port", _resource(url))
+    return claim
+
+
+def _resource(url: str) -> str:
+    """What two URLs of one port have in common: the device, or the chip of an emulated board."""
+    parts = urlsplit(url)
+    if parts.scheme in {"native", "qemu"}:
+        uid = next((part for part in parts.query.split("&") if part.startswith("uid=")), "")
+        return f"{parts.scheme}://{parts.netloc}?{uid}"
+    return url if parts.scheme else os.path.realpath(url)
