@@ -7,6 +7,7 @@ import pytest
 from edgeprof.shared.errors import BoardFault, Fault, LinkFault, ModelError
 from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import Reference
+from edgeprof.workers.link import runs
 from edgeprof.workers.link.device import open_board
 
 PROMPT = (1, 400, 401)
@@ -29,8 +30,9 @@ def run(board, n_gen=32):
     ("fault", "code"), [("1:5", "hung"), ("4:5", "rebooted"), ("8:5", "hung")],
     ids=["hang", "reboot", "babble"],
 )  # fmt: skip
-def test_board_that_fails_mid_run(open_native, small_model, fault, code):
+def test_board_that_fails_mid_run(open_native, small_model, monkeypatch, fault, code):
     """A board that hangs, reboots or babbles in a run is a board fault, soon."""
+    monkeypatch.setattr(runs, "SILENCE_S", 0.3)
     board = open_native(f"uid=01&fault={fault}")
     load(board, small_model)
 

@@ -16,6 +16,8 @@ from edgeprof.workers.link.hello import U32
 from edgeprof.workers.link.messages import Event, Op, Payload, RunState, get_list, get_uint
 from edgeprof.workers.link.session import POLL_S, LinkSession, Message
 
+#: Silence after which RESULT is asked for, waiting 1, 2 and 4 times as long for it: the link is served between
+#: tokens, so this bounds how long one token may take (14 s), as much as how soon a hung board is found.
 SILENCE_S = 2.0
 SILENCE_TRIES = 3
 RESULT_PAGE = 64
@@ -125,7 +127,7 @@ class Runs:
                         {1: run_id, 2: 0, 3: 0},
                         on_event=on_event,
                         tries=1,
-                        timeout_s=1.0,
+                        timeout_s=SILENCE_S * 2**unanswered,
                     )
                 except BoardFault as fault:
                     if fault.code != "no_run":
