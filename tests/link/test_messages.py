@@ -74,3 +74,15 @@ def test_hostile_hello_is_a_link_fault(reply):
     """A HELLO of nonsense is refused in words, whatever it holds."""
     with pytest.raises(LinkFault):
         parse_hello(reply, can_flash=False)
+
+
+def test_other_version_is_named_by_both_ends():
+    """Whichever end notices, the user reads both versions and what to do."""
+    refused = fault_of({0: 1, 1: 102, 2: "this board speaks another major version", 3: 2, 4: 1})
+    with pytest.raises(LinkFault) as noticed:
+        parse_hello({1: [2, 0]}, can_flash=False)
+
+    assert str(refused) == "the board speaks link protocol 2, this host 1"
+    assert str(noticed.value) == "the board speaks link protocol 2.0, this host 1.0"
+    assert refused.code == noticed.value.code == "version"
+    assert refused.hint

@@ -16,6 +16,7 @@ from edgeprof.workers.link.messages import (
     get_map,
     get_text,
     get_uint,
+    version_fault,
 )
 
 #: ggml's type ids.
@@ -54,11 +55,7 @@ def parse_hello(reply: Payload, *, can_flash: bool) -> LinkHello:
         raise LinkFault("the board's protocol version is malformed", code="bad_reply")
     major, minor = cast("list[int]", version)
     if major != PROTOCOL[0]:
-        raise LinkFault(
-            f"the board speaks link protocol {major}.{minor}, this host {PROTOCOL[0]}.{PROTOCOL[1]}",
-            code="version",
-            hint="flash firmware of this version, or upgrade this host",
-        )
+        raise version_fault(f"{major}.{minor}", f"{PROTOCOL[0]}.{PROTOCOL[1]}")
     uid = get(reply, 2, bytes, "uid")
     if not 1 <= len(uid) <= 16:
         raise LinkFault("the board's uid is not 1 to 16 bytes", code="bad_reply")

@@ -151,6 +151,15 @@ def get_map(value: object, what: str) -> Payload:
     return cast("Payload", value)
 
 
+def version_fault(board: str, host: str) -> LinkFault:
+    """Two ends that do not understand each other: named both, with what to do."""
+    return LinkFault(
+        f"the board speaks link protocol {board}, this host {host}",
+        code="version",
+        hint="flash firmware of this version, or upgrade this host",
+    )
+
+
 def fault_of(message: Payload) -> Fault:
     """Turn an ERR payload into the fault it tells of."""
     code = get_uint(message, 1, "error code", 65535)
@@ -158,6 +167,8 @@ def fault_of(message: Payload) -> Fault:
     name = ERROR_NAMES.get(code, f"error_{code}")
     kind = _CLASSES.get(code // 100, BoardFault)
     requested, available = message.get(3), message.get(4)
+    if code == 102:
+        return version_fault(str(requested), str(available))
     if code == 306:
         text += f": {requested} bytes requested, {available} available"
     elif requested or available:
