@@ -87,3 +87,12 @@ def test_ctrl_c_leaves_the_job(
     assert process.returncode == exits.INTERRUPTED, stderr
     assert job["state"] == "queued"
     assert job["id"] in stderr
+
+
+def test_stop_ends_the_embedded_redis(edgeprof: Edgeprof) -> None:
+    """The server that a command started can be stopped by hand, and a second stop says there is none."""
+    embedded = {"EDGEPROF_REDIS_URL": ""}  # empty is as good as not set
+    edgeprof("jobs", **embedded)
+
+    assert "stopped" in edgeprof("stop", **embedded).stderr
+    assert "no embedded Redis" in edgeprof("stop", **embedded).stderr

@@ -31,7 +31,9 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(BaseSettings):
     """Read once at the start of a command and passed on; nothing else reads the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="EDGEPROF_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="EDGEPROF_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     redis_url: str | None = Field(
         None,

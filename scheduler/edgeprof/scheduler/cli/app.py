@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.scheduler.cli import boards, demo, jobs, models, results, scheduler, submit, watch
+from edgeprof.scheduler.cli import (
+    boards,
+    demo,
+    jobs,
+    models,
+    results,
+    scheduler,
+    stop,
+    submit,
+    watch,
+)
 from edgeprof.scheduler.cli.plugins import Commands
 
 app = typer.Typer(
@@ -31,6 +41,7 @@ app.command()(boards.boards)
 app.command()(results.results)
 app.add_typer(models.app, name="models")
 app.command()(scheduler.scheduler)
+app.command()(stop.stop)
 
 
 def _print_version(wanted: bool) -> None:
