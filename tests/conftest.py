@@ -11,12 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+
+# The same examples each time, and no verdict on how fast a shared machine was.
+hypothesis.settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("repeatable")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A test run in the background inherits "ignore", and so would every program that a test means to interrupt.
