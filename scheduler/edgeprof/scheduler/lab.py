@@ -84,6 +84,7 @@ class Lab:
             settings = settings.model_copy(update={"redis_url": redis_url})
         self.settings = settings
         self.store = LabStore.open(settings)
+        tracing.configure("edgeprof-client", f"{settings.host}:{os.getpid()}", settings.host)
         self._preparer = Preparer(settings.cache_dir)
 
     def __enter__(self) -> Self:
@@ -120,13 +121,18 @@ class Lab:
         tokens = self._preparer.prompt(
             model, request.prompt, request.prompt_tokens, request.n_prompt
         )
+        truth = None
+        if request.score and len(tokens) > 1:
+            truth = self._preparer.unquantized_top1(request.model, model, tokens)
         needed = len(tokens) + request.n_gen - 1  # the last token is never fed back
         n_ctx = needed if request.n_ctx is None else request.n_ctx
         try:
             spec = JobSpec(
                 model=model.ref,
                 target=target,
-                cases=(TestCase(prompt_tokens=tokens, n_gen=request.n_gen),),
+                cases=(
+                    TestCase(prompt_tokens=tokens, n_gen=request.n_gen, unquantized_top1=truth),
+                ),
                 repetitions=request.repetitions,
                 warmup=request.warmup,
                 n_ctx=n_ctx,

@@ -8,9 +8,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from edgeprof.shared.errors import JobError, UsageError
-from edgeprof.shared.jobs import MAX_PROMPT_TOKENS, Quantization
+from edgeprof.shared.jobs import MAX_PROMPT_TOKENS, KvType, Quantization
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
+from edgeprof.shared.reference import Reference
 
 #: Sonnet 18: public domain, and of the kind the bundled models know.
 STANDARD_PROMPT = (
@@ -43,6 +44,17 @@ class Preparer:
         if key not in self._made:
             self._made[key] = quantized(opened, wanted, self._cache_dir / "models")
         return self._made[key]
+
+    def unquantized_top1(
+        self, name: str | Path, made: ModelFile, tokens: Sequence[int]
+    ) -> tuple[int, ...] | None:
+        """Return the top-1 tokens of the model that `made` was quantized from, entry i about token i+1;
+        None when it is that model itself. Takes a forward pass over the prompt on this host."""
+        source = self.model(name, None)
+        if source.sha256 == made.sha256:
+            return None
+        _, top1 = Reference(source).score(tokens, KvType.F32)
+        return tuple(int(token) for token in top1)
 
     def prompt(
         self, model: ModelFile, text: str | None, tokens: Sequence[int] | None, n_prompt: int

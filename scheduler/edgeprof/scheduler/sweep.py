@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgeprof.scheduler.job import Job
 from edgeprof.scheduler.lab import Lab, Request
+from edgeprof.shared import tracing
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.jobs import Quantization
 
@@ -63,5 +64,6 @@ def submit(lab: Lab, combinations: Sequence[Request], *, name: str = "sweep") ->
             refused.append(Refused(request, error))
         else:
             taken.append(request)
-    jobs = lab.submit_planned(planned)
+    with tracing.sweep_span(sweep_id):
+        jobs = lab.submit_planned(planned)
     return SweepResult(sweep_id, tuple(taken), tuple(jobs), tuple(refused))

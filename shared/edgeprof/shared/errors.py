@@ -76,9 +76,20 @@ class Fault(EdgeprofError):  # noqa: N818
 
     fault_class: ClassVar[FaultClass]
 
-    def __init__(self, message: str, *, code: str = "unspecified", hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "unspecified",
+        hint: str | None = None,
+        requested_bytes: int | None = None,
+        available_bytes: int | None = None,
+    ) -> None:
+        """The bytes are those of an allocation that failed, for the log."""
         super().__init__(message, hint=hint)
         self.code = code
+        self.requested_bytes = requested_bytes
+        self.available_bytes = available_bytes
 
 
 class LinkFault(Fault):

@@ -97,6 +97,8 @@ class TestCase(Wire):
         Field(min_length=1, max_length=MAX_PROMPT_TOKENS),
     ]
     n_gen: Annotated[int, Field(ge=1, le=MAX_GENERATED_TOKENS)] = 64
+    #: Top-1 tokens of the unquantized model over the prompt, entry i about token i+1: what a scored run is held to.
+    unquantized_top1: tuple[int, ...] | None = None
 
     @property
     def n_ctx_needed(self) -> int:
@@ -178,6 +180,8 @@ class Attempt(Wire):
     fault_class: FaultClass | None = None
     code: str | None = None
     reason: str | None = None
+    #: Where the attempt is in the job's trace (W3C); empty when nothing was traced.
+    traceparent: str = ""
 
 
 class MemoryRegion(Wire):

@@ -10,7 +10,11 @@ import json
 import logging
 import os
 import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any, Final
 
 from edgeprof.shared import tracing
@@ -18,6 +22,10 @@ from edgeprof.shared.settings import Settings
 
 operations = logging.getLogger("profiler.operations")
 hardware = logging.getLogger("profiler.hardware")
+
+_ROTATE_BYTES: Final = 16 * 1024 * 1024
+_ROTATED_KEPT: Final = 4
+_KEPT_S: Final = 14 * 86400.0
 
 #: What a LogRecord has by itself; whatever else is on one came by `extra` and is our context.
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -28,7 +36,13 @@ class StructuredFormatter(logging.Formatter):
 
     def __init__(self, service: str, host: str) -> None:
         super().__init__()
-        self._fixed = {"service.name": service, "host.name": host, "process.pid": os.getpid()}
+        self._fixed = {
+            "ecs.version": "8.11.0",
+            "service.name": service,
+            "host.name": host,
+            "host": host,
+            "process.pid": os.getpid(),
+        }
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; a value JSON has no form for is shown as text, never an error."""
@@ -39,16 +53,20 @@ class StructuredFormatter(logging.Formatter):
             "level": record.levelname,
             "log.level": record.levelname.lower(),
             "log.logger": record.name,
+            "logger": record.name,
             "message": record.getMessage(),
             "module": record.module,
             "function": record.funcName,
             "line": record.lineno,
             **self._fixed,
         }
-        if trace_id := tracing.current_trace_id():
-            entry["trace.id"] = trace_id
+        if ids := tracing.current_ids():
+            entry["trace.id"], entry["span.id"] = ids
         entry.update({key: value for key, value in vars(record).items() if key not in _OWN})
         if record.exc_info:
+            kind, error, _ = record.exc_info
+            entry["error.type"] = kind.__name__ if kind else ""
+            entry["error.message"] = str(error)
             entry["error.stack_trace"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str)
 
@@ -66,8 +84,23 @@ class _OneLine(logging.Formatter):
         return super().format(record) + (f"  [{words}]" if words else "")
 
 
+class _File(RotatingFileHandler):
+    """One file of this process, rotated by rename. Trouble with it is told once, and never the program's."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=_ROTATE_BYTES, backupCount=_ROTATED_KEPT, encoding="utf-8")
+        self._told = False
+
+    def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Say once on stderr that lines are lost, and go on."""
+        if not self._told:
+            self._told = True
+            reason = sys.exc_info()[1]
+            sys.stderr.write(f"log file {self.baseFilename}: {reason}; lines of it are lost\n")
+
+
 def configure(settings: Settings, service: str) -> None:
-    """Log for people on stderr, and as JSON to a file of this process when a folder is set.
+    """Log for people on stderr, and as JSON to a file of this process.
 
     A folder that cannot be written costs the file and one warning; profiling goes on.
     """
@@ -76,16 +109,42 @@ def configure(settings: Settings, service: str) -> None:
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(_OneLine())
     root.handlers[:] = [console]
-    for chatty in ("alembic", "celery", "kombu", "gguf", "opentelemetry", "urllib3"):
+    for chatty in ("alembic", "celery", "kombu", "gguf", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    if settings.log_dir is None:
-        return
+    # A dead collector is said at every batch by the exporter; it is no news after the first time.
+    logging.getLogger("opentelemetry").addFilter(_Once())
     path = settings.log_dir / f"profiler-{settings.host}-{os.getpid()}.jsonl"
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, delay=False)
+        _forget_old(settings.log_dir, settings.host)
+        file = _File(path)
     except OSError as error:
         root.warning("no log file at %s: %s", path, error.strerror)
         return
     file.setFormatter(StructuredFormatter(service, settings.host))
     root.addHandler(file)
+
+
+class _Once(logging.Filter):
+    """Lets the first line of each logger and level through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[tuple[str, int]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this is the first."""
+        key = (record.name, record.levelno)
+        if key in self._said:
+            return False
+        self._said.add(key)
+        return True
+
+
+def _forget_old(folder: Path, host: str) -> None:
+    """Remove what processes of this host wrote long ago: every process has a file of its own."""
+    oldest_s = time.time() - _KEPT_S
+    for path in folder.glob(f"profiler-{host}-*.jsonl*"):
+        with suppress(FileNotFoundError):  # another process tidies too
+            if path.stat().st_mtime < oldest_s:
+                path.unlink()

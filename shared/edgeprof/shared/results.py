@@ -63,6 +63,10 @@ class ScoreResult(Wire):
     perplexity: float
     #: Share of positions whose top-1 is the reference's top-1 (same file, host arithmetic).
     top1_agreement: float | None = None
+    #: Share of positions whose top-1 is the token that really follows in the prompt.
+    accuracy: float = 0.0
+    #: Share of positions whose top-1 is not that of the unquantized model; None without one to compare.
+    quantization_error_rate: float | None = None
 
 
 class CaseResult(Wire):

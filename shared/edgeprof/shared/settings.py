@@ -26,6 +26,14 @@ def _cache_dir() -> Path:
 
 
 Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+#: A number, then platform=number, separated by commas.
+Floors = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]+(\.[0-9]+)?(,[A-Za-z0-9][A-Za-z0-9._-]*=[0-9]+(\.[0-9]+)?)*$",
+    ),
+]
 
 
 class Settings(BaseSettings):
@@ -103,8 +111,41 @@ class Settings(BaseSettings):
         " of a job that needs it.",
     )
 
-    log_dir: Path | None = Field(
-        None, description="Folder for JSON-lines logs, one file a process. Unset: no log files."
+    metrics_bind: str = Field(
+        "127.0.0.1",
+        description="Address on which host agent and scheduler serve metrics; 0.0.0.0 for all.",
+    )
+    metrics_advertise: str | None = Field(
+        None,
+        description="Name or address under which Prometheus reaches this host."
+        " Unset: the bind address, or the machine's full name when that is 0.0.0.0.",
+    )
+    metrics_port: Port = Field(
+        8000,
+        description="Port of the host agent's /metrics of sessions and models. When it is taken, and"
+        " for 0, a free one: service discovery tells Prometheus which.",
+    )
+    device_metrics_port: Port = Field(
+        9100, description="Port of the host agent's /metrics of devices; as EDGEPROF_METRICS_PORT."
+    )
+    scheduler_port: Port = Field(
+        8001,
+        description="Port of the scheduler's /metrics, /targets (service discovery) and /health;"
+        " 0: a free one.",
+    )
+    temperature_limit_c: float = Field(
+        85.0, description="Above this a board is logged as too hot, degrees Celsius."
+    )
+    low_throughput: Floors = Field(
+        "1",
+        description="Decode tokens/s below which LowThroughput fires, and exceptions by platform;"
+        " e.g. 1,riscv32-virt=0.1.",
+    )
+
+    log_dir: Path = Field(
+        Path("logs"),
+        description="Folder for the JSON-lines logs of agents, workers and scheduler, one file a"
+        " process; made when it is missing.",
     )
     log_level: str = Field(
         "INFO",
@@ -127,6 +168,20 @@ class Settings(BaseSettings):
     def heartbeat_s(self) -> float:
         """Pause between two renewals: a third of the lease, but a cancel is heard in a second."""
         return min(self.lease_s / 3, 1.0)
+
+    def low_throughput_of(self, platform: str) -> float:
+        """Return the decode tokens/s below which a platform counts as slow."""
+        default, *exceptions = self.low_throughput.split(",")
+        named = dict(entry.split("=") for entry in exceptions)
+        return float(named.get(platform, default))
+
+    @property
+    def advertised_address(self) -> str:
+        """Where others reach what this host serves."""
+        if self.metrics_advertise is not None:
+            return self.metrics_advertise
+        everywhere = self.metrics_bind in {"0.0.0.0", "::", ""}  # noqa: S104 - compared, not bound
+        return socket.getfqdn() if everywhere else self.metrics_bind
 
     def as_environment(self) -> dict[str, str]:
         """Return the variables that give a child process the same settings."""

@@ -1,18 +1,29 @@
-"""The host agent: one supervised worker process for each board of this machine."""
+"""The host agent: one supervised worker process for each board of this machine, one metrics endpoint for all."""
 
 from __future__ import annotations
 
 import logging
+import os
+import select
 import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
+from edgeprof.shared.metrics.devices import DeviceMetrics
+from edgeprof.shared.metrics.endpoint import Endpoint
+from edgeprof.shared.metrics.sessions import SessionMetrics
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.hosts import HostInfo
+from edgeprof.workers.announcer import Announcer
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.supervisor import Supervised
+from edgeprof.workers.telemetry import FD_VARIABLE, Receiver
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +46,19 @@ class Agent:
     ) -> None:
         self._settings = settings
         self._stop = threading.Event()
-        environment = settings.as_environment()
+        self._sessions, self._devices = CollectorRegistry(), CollectorRegistry()
+        sessions = SessionMetrics(self._sessions, settings.low_throughput_of)
+        devices = DeviceMetrics(self._devices)
+        self._receivers = [Receiver(sessions, devices) for _ in boards]
         self._workers = [
             Supervised(
                 str(board),
                 [*worker_command, board.model_dump_json()],
-                environment,
+                settings.as_environment() | {FD_VARIABLE: str(receiver.worker_fd)},
+                pass_fds=(receiver.worker_fd,),
+                on_end=receiver.worker_ended,
             )
-            for board in boards
+            for board, receiver in zip(boards, self._receivers, strict=True)
         ]
 
     def run(self) -> None:
@@ -50,16 +66,46 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         log.info("%d board(s): %s", len(self._workers), ", ".join(w.name for w in self._workers))
-        try:
-            while not self._stop.wait(_TICK_S):
+        with ExitStack() as stack:
+            self._serve(stack)
+            for receiver in self._receivers:
+                stack.callback(receiver.close)
+            stack.callback(self._stop_workers)
+            while not self._stop.is_set():
                 for worker in self._workers:
                     worker.tend()
-        finally:
-            self._stop_workers()
+                self._listen()
 
     def stop(self) -> None:
         """Ask run() to stop the workers and return."""
         self._stop.set()
+
+    def _serve(self, stack: ExitStack) -> None:
+        settings = self._settings
+        address = settings.advertised_address
+        sessions = Endpoint(self._sessions, settings.metrics_bind, settings.metrics_port)
+        stack.callback(sessions.close)
+        devices = Endpoint(self._devices, settings.metrics_bind, settings.device_metrics_port)
+        stack.callback(devices.close)
+        info = HostInfo(
+            host=settings.host,
+            pid=os.getpid(),
+            sessions_address=f"{address}:{sessions.port}",
+            devices_address=f"{address}:{devices.port}",
+        )
+        log.info(
+            "metrics: sessions http://%s/metrics, devices http://%s/metrics",
+            info.sessions_address,
+            info.devices_address,
+        )
+        stack.enter_context(Announcer(settings, info))
+
+    def _listen(self) -> None:
+        """Take in what workers tell, for the length of a tick at most."""
+        ready, _, _ = select.select([r.socket for r in self._receivers], [], [], _TICK_S)
+        for receiver in self._receivers:
+            if receiver.socket in ready:
+                receiver.drain()
 
     def _stop_workers(self) -> None:
         log.info("stopping; a running job has %.0f s", self._settings.stop_grace_s)

@@ -12,15 +12,17 @@ import time
 from collections.abc import Callable
 from threading import Event
 
-from edgeprof.shared import metrics, tracing
+from edgeprof.shared import tracing
 from edgeprof.shared.errors import Fault, HostFault, InfrastructureError, JobError
 from edgeprof.shared.jobs import BoardInfo, JobState
-from edgeprof.shared.logs import operations
+from edgeprof.shared.logs import hardware, operations
+from edgeprof.shared.metrics.sessions import load_seconds, test_type
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, JobStore
 from edgeprof.workers.board import Cancelled
 from edgeprof.workers.lease import Lease, Stop
+from edgeprof.workers.telemetry import Ended, Loaded, Measured, Reading, Sender, Started
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +36,21 @@ class Attempts:
     """Attempts of one board worker, one after the other."""
 
     def __init__(
-        self, jobs: JobStore, settings: Settings, *, node: str, domain: str, stopping: Event
+        self,
+        jobs: JobStore,
+        settings: Settings,
+        *,
+        node: str,
+        domain: str,
+        stopping: Event,
+        telemetry: Sender,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
         self._node = node
         self._domain = domain
         self._stopping = stopping
+        self._telemetry = telemetry
 
     def claim(self, job_id: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
         """Claim a job whose bell was heard; None when there is nothing (left) to do."""
@@ -54,6 +64,7 @@ class Attempts:
                 host=board.host,
                 domain=self._domain,
                 lease_s=self._settings.lease_s,
+                traceparent=tracing.current_traceparent(),
             )
         except InfrastructureError as error:
             # The bell is lost; the custodian rings again once Redis is back.
@@ -75,6 +86,7 @@ class Attempts:
         """Run the work under the lease and write its end; returns the fault, if it was one."""
         context = {
             "session_id": claim.job_id,
+            "job_id": claim.job_id,
             "model_name": claim.spec.model.name,
             "device_id": board.device_id,
             "platform": board.platform,
@@ -82,26 +94,87 @@ class Attempts:
             "epoch": claim.epoch,
         }
         operations.info("Profiling session started", extra=context)
-        metrics.session_started(board, claim.spec)
+        trace_id = tracing.trace_id_of(claim.traceparent)
+        self._telemetry.send(
+            Started(model=claim.spec.model, wait_s=claim.wait_s, trace_id=trace_id)
+        )
         started_s = time.monotonic()
-        with lease, tracing.tracer().start_as_current_span("profile_model") as span:
-            span.set_attribute("edgeprof.epoch", claim.epoch)
-            span.set_attribute("edgeprof.attempt", claim.attempt)
+        with lease, tracing.attempt_span(claim) as span:
             outcome = self._guarded(claim, lease, work)
             state = self._finish(claim, outcome)
-            span.set_attribute("edgeprof.outcome", str(state))
-        duration_s = time.monotonic() - started_s
-        metrics.session_ended(board, claim.spec, duration_s)
-        context |= {"duration_s": round(duration_s, 3), "outcome": str(state or "refused")}
+            span.ended(str(state or "refused"), outcome if isinstance(outcome, Fault) else None)
+            duration_s = time.monotonic() - started_s
+            context |= {"duration_s": round(duration_s, 3), "outcome": str(state or "refused")}
+            fault = self._tell(outcome, state, context)
+        self._telemetry.send(
+            Ended(
+                test_type=test_type(claim.spec),
+                duration_s=duration_s,
+                reason=None if fault is None else fault.fault_class,
+                trace_id=trace_id,
+            )
+        )
         if isinstance(outcome, JobResult):
-            metrics.session_measured(board, outcome)
+            self._publish(outcome, trace_id)
+            return None
+        return outcome
+
+    def _tell(
+        self,
+        outcome: JobResult | Fault,
+        state: JobState | None,
+        context: dict[str, object],
+    ) -> Fault | None:
+        """Log how the session ended; returns the fault, unless somebody asked for the end."""
+        if isinstance(outcome, JobResult):
             operations.info("Profiling session finished", extra=context)
             return None
-        if state is not JobState.CANCELLED:
-            metrics.session_failed(board, outcome.fault_class, outcome.code)
-            context |= {"fault_class": outcome.fault_class, "code": outcome.code}
-            operations.warning("Profiling session failed: %s", outcome, extra=context)
+        if state is JobState.CANCELLED:
+            operations.info("Profiling session cancelled", extra=context)
+            return None
+        context |= {"fault_class": outcome.fault_class, "code": outcome.code}
+        operations.warning("Profiling session failed: %s", outcome, extra=context)
+        if outcome.requested_bytes is not None:
+            hardware.error(
+                "Memory allocation failed",
+                extra=context
+                | {
+                    "requested_bytes": outcome.requested_bytes,
+                    "available_bytes": outcome.available_bytes,
+                },
+            )
         return outcome
+
+    def _publish(self, result: JobResult, trace_id: str) -> None:
+        model = result.model
+        self._telemetry.send(
+            Loaded(
+                model=model,
+                memory=result.memory,
+                how=result.load.how,
+                load_s=load_seconds(result),
+                trace_id=trace_id,
+            )
+        )
+        for case in result.cases:
+            slim = case.model_copy(update={"tokens": (), "text": None})
+            self._telemetry.send(
+                Measured(
+                    model=model,
+                    case=slim,
+                    energy_per_token_mj=result.energy_per_token_mj,
+                    trace_id=trace_id,
+                )
+            )
+        last = result.cases[-1].cpu_utilization
+        self._telemetry.send(
+            Reading(
+                regions=result.regions,
+                temperature_celsius=result.temperature_celsius,
+                temperature_emulated=result.temperature_emulated,
+                cpu_utilization=None if last is None else last.mean,
+            )
+        )
 
     def _guarded(self, claim: Claim, lease: Lease, work: Work) -> JobResult | Fault:
         try:

@@ -7,15 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from edgeprof.shared import logs, metrics
+from edgeprof.shared import logs
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.workers.board import Board
+from edgeprof.workers.board import Board, BoardStats
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.config import BoardConfig
+from edgeprof.workers.telemetry import Connected, Disconnected, Reading, Sender
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,17 @@ class Bench:
     info: BoardInfo
     store: LabStore
 
-    def __init__(self, config: BoardConfig, settings: Settings, open_board: Open) -> None:
+    def __init__(
+        self,
+        config: BoardConfig,
+        settings: Settings,
+        open_board: Open,
+        telemetry: Sender | None = None,
+    ) -> None:
         self._config = config
+        self.telemetry = telemetry or Sender(None)
+        self._stats: BoardStats | None = None
+        self._too_hot: set[str] = set()
         self._settings = settings
         self._open_board = open_board
         self._lock = threading.Lock()
@@ -65,7 +75,7 @@ class Bench:
             self.claim.close()
             raise
         self.store, self.board, self.info = store, board, info
-        metrics.board_connected(info, connected=True)
+        self.telemetry.send(Connected(board=info))
         logs.operations.info("Device connected", extra=self.context())
 
     @contextmanager
@@ -91,7 +101,7 @@ class Bench:
             except Fault as fault:
                 logs.hardware.warning("%s", fault, extra=self.context() | {"code": fault.code})
                 return self.reopen()
-            metrics.board_measured(self.info, stats.regions, stats.temperature_celsius)
+            self._read(stats)
             return True
         finally:
             self._lock.release()
@@ -120,10 +130,52 @@ class Bench:
             self.store.boards.withdraw(self._owner, self.info, reason)
         with self._lock, suppress(Fault):
             self.board.close()
-        metrics.board_connected(self.info, connected=False)
+        self.telemetry.send(Disconnected())
         logs.operations.info("Device disconnected: %s", reason, extra=self.context())
         self.store.close()
         self.claim.close()
+
+    def _read(self, stats: BoardStats) -> None:
+        """Publish what the board says of itself, and log what somebody should look at."""
+        before, self._stats = self._stats, stats
+        cpu = None
+        if before is not None and before.boot_id == stats.boot_id:
+            spent_us = stats.uptime_us - before.uptime_us
+            if spent_us > 0:
+                cpu = 1 - min(max(stats.idle_us - before.idle_us, 0) / spent_us, 1.0)
+        self.telemetry.send(
+            Reading(
+                regions=stats.regions,
+                temperature_celsius=stats.temperature_celsius,
+                temperature_emulated=stats.temperature_emulated,
+                uptime_s=stats.uptime_us / 1e6,
+                cpu_utilization=cpu,
+                link=stats.link,
+            )
+        )
+        self._watch_temperature(stats)
+
+    def _watch_temperature(self, stats: BoardStats) -> None:
+        limit = self._settings.temperature_limit_c
+        for location, celsius in (stats.temperature_celsius or {}).items():
+            if celsius > limit and location not in self._too_hot:
+                self._too_hot.add(location)
+                logs.hardware.warning(
+                    "High device temperature",
+                    extra=self.context()
+                    | {
+                        "sensor_location": location,
+                        "temperature_celsius": celsius,
+                        "threshold_celsius": limit,
+                        "emulated": stats.temperature_emulated,
+                    },
+                )
+            elif celsius <= limit and location in self._too_hot:
+                self._too_hot.discard(location)
+                logs.hardware.info(
+                    "Device temperature back to normal",
+                    extra=self.context() | {"temperature_celsius": celsius},
+                )
 
     def context(self) -> dict[str, str]:
         """Return what every log line about this board carries."""

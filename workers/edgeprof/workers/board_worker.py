@@ -34,6 +34,7 @@ from edgeprof.workers.bench import Bench
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
 from edgeprof.workers.supervisor import AGENT_PID_VARIABLE
+from edgeprof.workers.telemetry import Sender
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class BoardWorker:
             node=f"{bench.node}/{os.getpid()}",
             domain=domain,
             stopping=self._stopping,
+            telemetry=bench.telemetry,
         )
         self._models = ModelCache(settings.cache_dir, bench.store.blobs)
         # It warns of pickle under root; the app takes JSON only, and containers do run as root.
@@ -199,7 +201,7 @@ def serve(config: BoardConfig, bench: Bench, profile: Profile, settings: Setting
     """Be the worker of one board in this process; returns the exit code."""
     die_with_parent()
     logs.configure(settings, "edgeprof-worker")
-    tracing.configure("edgeprof-worker", f"w@{config}.{settings.host}")
+    tracing.configure("edgeprof-worker", f"w@{config}.{settings.host}", settings.host)
     return BoardWorker(config, settings, bench, profile).run()
 
 
@@ -218,7 +220,8 @@ def main() -> int:
 
     settings = load_settings()
     config = BoardConfig.model_validate_json(sys.argv[1])
-    return serve(config, Bench(config, settings, open_board), profile, settings)
+    bench = Bench(config, settings, open_board, Sender.inherited())
+    return serve(config, bench, profile, settings)
 
 
 if __name__ == "__main__":

@@ -86,13 +86,26 @@ def summarize(
 
 
 def summarize_score(
-    log_likelihoods: Sequence[float], top1: Sequence[int], reference_top1: Sequence[int]
+    log_likelihoods: Sequence[float],
+    top1: Sequence[int],
+    tokens: Sequence[int],
+    reference_top1: Sequence[int],
+    unquantized_top1: Sequence[int] | None,
 ) -> ScoreResult:
-    """Perplexity over a prompt, and how often the board's top-1 is the host's for the same file."""
+    """Perplexity and top-1 over a prompt: against the text, the host's arithmetic on the same file, and
+    the unquantized model. Entry i of the lists is about tokens[i + 1]."""
     nll = -float(np.mean(log_likelihoods))
     return ScoreResult(
         n_tokens=len(log_likelihoods),
         nll_nats=nll,
         perplexity=float(np.exp(nll)),
-        top1_agreement=float(np.mean([a == b for a, b in zip(top1, reference_top1, strict=True)])),
+        top1_agreement=_agreement(top1, reference_top1),
+        accuracy=_agreement(top1, tokens[1:]),
+        quantization_error_rate=None
+        if unquantized_top1 is None
+        else 1 - _agreement(top1, unquantized_top1),
     )
+
+
+def _agreement(got: Sequence[int], expected: Sequence[int]) -> float:
+    return float(np.mean([a == b for a, b in zip(got, expected, strict=True)]))

@@ -16,6 +16,7 @@ from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.results import CaseResult, Identity, JobResult, OutputCheck, ScoreResult
 from edgeprof.workers.board import Board, RunReport
+from edgeprof.workers.board_clock import BoardClock
 from edgeprof.workers.measure import check_output, summarize, summarize_score
 
 #: Share of the bar that loading takes; the rest is tokens.
@@ -62,8 +63,10 @@ class Session:
         epoch: int,
         progress: ProgressSink,
         should_stop: Callable[[], bool],
+        clock: BoardClock,
     ) -> None:
         self._board = board
+        self._clock = clock
         self._spec = spec
         self._model = model
         self._reference = reference
@@ -74,6 +77,13 @@ class Session:
 
     def case(self, case: TestCase) -> CaseResult:
         """Warm up, repeat, check, and summarise one test case."""
+        with trace.get_tracer("edgeprof").start_as_current_span(
+            "test_case",
+            attributes={"edgeprof.n_prompt": len(case.prompt_tokens), "edgeprof.n_gen": case.n_gen},
+        ):
+            return self._case(case)
+
+    def _case(self, case: TestCase) -> CaseResult:
         spec = self._spec
         for index in range(spec.warmup):
             self._run(case, "warmup", f"warm-up {index + 1}/{spec.warmup}")
@@ -101,6 +111,7 @@ class Session:
             should_stop=self._should_stop,
         )
         self.bar.run_done(case.n_gen)
+        self._clock.trace_run(phase, report)
         return report
 
     def _check(self, case: TestCase, tokens: tuple[int, ...]) -> OutputCheck:
@@ -124,7 +135,13 @@ class Session:
             case.prompt_tokens, epoch=self._epoch, should_stop=self._should_stop
         )
         _, top1 = self._reference.score(case.prompt_tokens, self._spec.kv_type)
-        return summarize_score(report.log_likelihood_nats, report.top1, top1)
+        return summarize_score(
+            report.log_likelihood_nats,
+            report.top1,
+            case.prompt_tokens,
+            top1,
+            case.unquantized_top1,
+        )
 
     def _show(self, token: int | None) -> str:
         if token is None or self._tokenizer is None:
@@ -150,7 +167,8 @@ def profile(
     with tracer.start_as_current_span("device_connection") as span:
         offset = board.clock()
         span.set_attribute("edgeprof.clock_offset_error_s", offset.error_s)
-    session = Session(board, spec, model, reference, epoch, progress, should_stop)
+    clock = BoardClock(offset)
+    session = Session(board, spec, model, reference, epoch, progress, should_stop, clock)
     with tracer.start_as_current_span("model_loading"):
         load, memory = board.load(
             model_path,
@@ -161,6 +179,7 @@ def profile(
             on_progress=session.bar.loading,
             should_stop=should_stop,
         )
+        clock.trace_load(load.load_device_s)
     with tracer.start_as_current_span("inference_profiling"):
         cases = tuple(session.case(case) for case in spec.cases)
     stats = board.stats()

@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,19 @@ class Supervised:
     Start it from the main thread: the child asks the kernel to be told when its parent *thread* dies.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        pass_fds: Sequence[int] = (),
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """on_end is called whenever the process has ended, by itself or not."""
         self.name = name
+        self._pass_fds = tuple(pass_fds)
+        self._on_end = on_end
         self._command = list(command)
         agent = {AGENT_PID_VARIABLE: str(os.getpid())}
         self._environment = {**os.environ, **environment, **agent}
@@ -60,6 +71,7 @@ class Supervised:
             self._pause_s,
         )
         self._process = None
+        self._on_end()
         self._start_at_s = now + self._pause_s
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
 
@@ -79,6 +91,7 @@ class Supervised:
             self._process.kill()
             self._process.wait()
         self._process = None
+        self._on_end()
 
     def _start(self, now: float) -> None:
         self._started_s = now
@@ -86,5 +99,6 @@ class Supervised:
             self._command,
             env=self._environment,
             stdin=subprocess.DEVNULL,
+            pass_fds=self._pass_fds,
             start_new_session=True,  # Ctrl-C is for the agent; it tells the workers in its own way
         )

@@ -5,7 +5,8 @@
 --
 -- $p job:$id            hash    one job:
 --                               spec (JSON, never changes), state, reason, queue, platform (when that is
---                               the target), max_attempts, created_s, started_s, finished_s, epoch, owner,
+--                               the target), max_attempts, created_s, queued_s (last time it entered its
+--                               queue), started_s, finished_s, epoch, owner,
 --                               device, host, domain, cancel ("actor\nreason" once asked), avoid,
 --                               avoid_until_s, traceparent, result (JSON)
 -- $p job:$id:attempts   list    JSON, one a try; the last is open (no ended_s) while the job runs
@@ -27,6 +28,8 @@
 -- $p boards:uid         hash    uid of the silicon -> board
 -- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
+-- $p hosts             hash    address of a host agent's metrics -> HostInfo (JSON)
+-- $p hosts:until       zset    address -> until when it is listed
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
 -- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
 --
@@ -39,6 +42,8 @@ local now = tonumber(now_s)
 
 local EVENTS_KEPT = 512
 local AVOID_S = 20
+-- How many of a queue's longest unrung jobs are looked at for the oldest: a bound on the work of a scrape.
+local AGED = 200
 
 local function job_key(id) return P .. 'job:' .. id end
 local function get(id, field) return redis.call('HGET', job_key(id), field) end
@@ -68,6 +73,7 @@ local function leave_queue(id)
 end
 
 local function enter_queue(id, queue, rung, deadline_s)
+  redis.call('HSET', job_key(id), 'queued_s', now_s)
   redis.call('SADD', P .. 'queues', queue)
   redis.call('ZADD', P .. 'ready:' .. queue, rung, id)
   redis.call('ZADD', P .. 'deadlines', deadline_s, id)
@@ -172,13 +178,21 @@ function commands.submit(actor)
   return (#ARGV - 2) / 7
 end
 
--- claim(id, owner, device, platform, host, domain, lease_s): {'granted', epoch, attempt, spec, traceparent},
+local function granted(id, epoch)
+  local key = job_key(id) .. ':attempts'
+  local before = redis.call('LINDEX', key, -2)
+  return {'granted', epoch, redis.call('LLEN', key), get(id, 'spec'), get(id, 'traceparent'),
+    at(cjson.decode(redis.call('LINDEX', key, -1)).started_s - tonumber(get(id, 'queued_s'))),
+    before and cjson.decode(before).traceparent or ''}
+end
+
+-- claim(id, owner, device, platform, host, domain, lease_s, traceparent of the attempt or ''):
+-- {'granted', epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
 -- or {why not}. Idempotent: the same owner asking again is granted the same epoch.
-function commands.claim(id, owner, device, platform, host, domain, lease_s)
+function commands.claim(id, owner, device, platform, host, domain, lease_s, traceparent)
   local state = get(id, 'state')
   if state == 'running' and get(id, 'owner') == owner and holds(id, get(id, 'epoch')) then
-    return {'granted', get(id, 'epoch'), redis.call('LLEN', job_key(id) .. ':attempts'),
-      get(id, 'spec'), get(id, 'traceparent')}
+    return granted(id, get(id, 'epoch'))
   end
   if state ~= 'queued' then return {'gone'} end
   local queue = get(id, 'queue')
@@ -199,9 +213,9 @@ function commands.claim(id, owner, device, platform, host, domain, lease_s)
   redis.call('HSETNX', job_key(id), 'started_s', now_s)
   local attempt = redis.call('LLEN', job_key(id) .. ':attempts') + 1
   redis.call('RPUSH', job_key(id) .. ':attempts', cjson.encode({number = attempt, epoch = tonumber(epoch),
-    device_id = device, host = host, started_s = now}))
+    device_id = device, host = host, started_s = now, traceparent = traceparent}))
   transition(id, 'queued', 'running', owner, 'attempt ' .. attempt .. ' on ' .. device)
-  return {'granted', epoch, attempt, get(id, 'spec'), get(id, 'traceparent')}
+  return granted(id, epoch)
 end
 
 -- renew(id, epoch, lease_s): 'ok', 'cancel', or 'stale' when the lease is somebody else's by now. A lease
@@ -381,6 +395,39 @@ function commands.forget_board(device)
   redis.call('HDEL', P .. 'boards:owner', device)
   redis.call('HDEL', P .. 'boards:seen', device)
   return redis.call('ZREM', P .. 'boards:until', device)
+end
+
+-- announce_host(address, host, info JSON, kept_s)
+function commands.announce_host(address, host, info, kept_s)
+  redis.call('HSET', P .. 'hosts', address, info)
+  redis.call('ZADD', P .. 'hosts:until', at(now + tonumber(kept_s)), address)
+end
+
+-- withdraw_host(address)
+function commands.withdraw_host(address)
+  redis.call('HDEL', P .. 'hosts', address)
+  redis.call('ZREM', P .. 'hosts:until', address)
+end
+
+-- hosts(): {info JSON, ...}; those silent for too long are forgotten.
+function commands.hosts()
+  for _, address in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:until', '-inf', now_s)) do
+    commands.withdraw_host(address)
+  end
+  return redis.call('HVALS', P .. 'hosts')
+end
+
+-- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had jobs.
+function commands.queue_depths()
+  local reply = {}
+  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+    local oldest, ids = 0, redis.call('ZRANGE', P .. 'ready:' .. queue, 0, AGED - 1)
+    for _, id in ipairs(ids) do oldest = math.max(oldest, now - tonumber(get(id, 'queued_s'))) end
+    for _, v in ipairs({queue, redis.call('ZCARD', P .. 'ready:' .. queue), at(oldest)}) do
+      table.insert(reply, v)
+    end
+  end
+  return reply
 end
 
 if ARGV[1] == 'submit' then return commands.submit(ARGV[2]) end

@@ -47,6 +47,10 @@ class Claim:
     attempt: int
     spec: JobSpec
     traceparent: str
+    #: Time in the queue before this attempt, by Redis' clock.
+    wait_s: float = 0.0
+    #: Of the attempt before this one; empty for a first attempt, or when that one was not traced.
+    previous_traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,16 @@ class JobStore:
                 found.append(Event(cursor, int(cursor.split("-")[0]) / 1000, kind, named))
         return found
 
+    def queue_depths(self) -> list[tuple[str, int, float]]:
+        """Return (queue, queued jobs, age of the oldest in seconds) of the queues in use."""
+        flat = self._script.call("queue_depths")
+        rows = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        return [(queue, int(jobs), float(age_s)) for queue, jobs, age_s in rows]
+
+    def dead_letter_count(self) -> int:
+        """Return how many jobs were given up after their last attempt."""
+        return int(self._script.guarded(lambda redis: redis.zcard(self._script.key("dead"))))
+
     # --- the board worker's side
 
     def claim(
@@ -200,21 +214,29 @@ class JobStore:
         host: str,
         domain: str,
         lease_s: float,
+        traceparent: str = "",
     ) -> Claim | str:
         """Take a queued job for a board, or return in a word why not.
 
-        `owner` is one attempt's own token: asking again with it returns the same claim. A record
+        `owner` is one attempt's own token: asking again with it returns the same claim. `traceparent`
+        is where the attempt is in its trace, for the next one to link to. A record
         that does not validate is failed at once, as a JobError, and answered as "malformed".
         """
         reply = self._script.call(
-            "claim", job_id, owner, device_id, platform, host, domain, lease_s
+            "claim", job_id, owner, device_id, platform, host, domain, lease_s, traceparent
         )
         if reply[0] != "granted":
             return str(reply[0])
-        _, epoch, attempt, spec, traceparent = reply
+        _, epoch, attempt, spec, submitted, wait_s, previous = reply
         try:
             return Claim(
-                job_id, int(epoch), int(attempt), JobSpec.model_validate_json(spec), traceparent
+                job_id,
+                int(epoch),
+                int(attempt),
+                JobSpec.model_validate_json(spec),
+                submitted,
+                float(wait_s),
+                previous,
             )
         except ValidationError as error:
             first = error.errors()[0]

@@ -10,6 +10,7 @@ from edgeprof.shared.blobs import BlobStore
 from edgeprof.shared.queues import Bells
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import BoardStore
+from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.store.script import Script
 
@@ -23,6 +24,7 @@ class LabStore:
     script: Script
     jobs: JobStore
     boards: BoardStore
+    hosts: HostStore
     blobs: BlobStore
     bells: Bells
 
@@ -38,6 +40,7 @@ class LabStore:
             script=script,
             jobs=JobStore(script),
             boards=BoardStore(script),
+            hosts=HostStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),
             bells=Bells(script),
         )

@@ -170,7 +170,12 @@ def fault_of(message: Payload) -> Fault:
     if code == 102:
         return version_fault(str(requested), str(available))
     if code == 306:
-        text += f": {requested} bytes requested, {available} available"
-    elif requested or available:
+        return kind(
+            f"the board refuses: {text}: {requested} bytes requested, {available} available",
+            code=name,
+            requested_bytes=get_uint(message, 3, "requested bytes"),
+            available_bytes=get_uint(message, 4, "available bytes"),
+        )
+    if requested or available:
         text += f" ({requested}, limit {available})"
     return kind(f"the board refuses: {text}", code=name)

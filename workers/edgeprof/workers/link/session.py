@@ -61,6 +61,7 @@ class LinkSession:
         self._data_seq = 0
         self.boot_id: int | None = None
         self.retransmits = 0
+        self._bytes_sent = 0
 
     @property
     def counters(self) -> dict[str, int]:
@@ -68,6 +69,8 @@ class LinkSession:
         return {
             "host_rx_frames": self._decoder.frames,
             "host_rx_errors": self._decoder.errors,
+            "host_rx_bytes": self._decoder.bytes_seen,
+            "host_tx_bytes": self._bytes_sent,
             "retransmits": self.retransmits,
         }
 
@@ -82,6 +85,7 @@ class LinkSession:
         """Write a whole frame, or raise LinkFault."""
         try:
             self._port.write(frame)
+            self._bytes_sent += len(frame)
         except (serial.SerialException, OSError) as error:
             raise LinkFault(f"{self._name}: cannot write: {error}", code="port_gone") from error
 

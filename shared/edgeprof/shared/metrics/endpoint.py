@@ -1,0 +1,90 @@
+"""Serving metrics over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any, Protocol
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+log = logging.getLogger(__name__)
+
+#: Answers one path: (status line, content type, body).
+Page = Callable[[], tuple[str, str, bytes]]
+
+
+class StartResponse(Protocol):
+    """WSGI's."""
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], /) -> Any: ...
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        log.debug(format, *args)
+
+
+class Endpoint:
+    """/metrics of one registry (OpenMetrics with exemplars for who asks), and other pages."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        bind: str,
+        port: int,
+        pages: dict[str, Page] | None = None,
+    ) -> None:
+        """Serve at once. A port that is taken costs a warning and another port."""
+        self._pages = pages or {}
+        self._metrics = make_wsgi_app(registry)
+        try:
+            self._server = self._listen(bind, port)
+        except OSError as error:
+            self._server = self._listen(bind, 0)
+            log.warning(
+                "port %d on %s: %s; metrics are served on port %d (service discovery knows)",
+                port,
+                bind,
+                error.strerror,
+                self.port,
+            )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name=f"http:{self.port}", daemon=True
+        )
+        self._thread.start()
+
+    def _listen(self, bind: str, port: int) -> WSGIServer:
+        return make_server(bind, port, self._answer, _Server, _Quiet)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._server.server_port
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _answer(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            answer: Iterable[bytes] = self._metrics(environ, start)
+            return answer
+        page = self._pages.get(path)
+        if page is None:
+            known = ", ".join(["/metrics", *self._pages])
+            status, kind, body = "404 Not Found", "text/plain", f"try {known}\n".encode()
+        else:
+            status, kind, body = page()
+        start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [body]

@@ -1,0 +1,58 @@
+"""Lab hosts in the store: which agents serve metrics, and where. Prometheus finds them through it."""
+
+from __future__ import annotations
+
+import os
+
+from edgeprof.shared.jobs import Wire
+from edgeprof.shared.store.script import Script
+
+#: A host that went silent stays listed so long, so that Prometheus sees it down rather than not at all.
+KEPT_S = 86400.0
+
+
+class HostInfo(Wire):
+    """One host agent; addresses are host:port."""
+
+    host: str
+    pid: int
+    sessions_address: str
+    devices_address: str
+
+
+class HostStore:
+    """Announcements of host agents, by the address of their metrics."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def announce(self, info: HostInfo) -> None:
+        """Say where an agent's metrics are; an agent before it at the same address is replaced."""
+        self._script.call(
+            "announce_host", info.sessions_address, info.host, info.model_dump_json(), KEPT_S
+        )
+
+    def withdraw(self, info: HostInfo) -> None:
+        """Say goodbye: a host that was stopped on purpose is not down."""
+        self._script.call("withdraw_host", info.sessions_address)
+
+    def sweep_dead(self, host: str) -> None:
+        """Take agents of this very machine off the list that are dead for certain."""
+        for info in self.all():
+            if info.host == host and not _alive(info.pid):
+                self.withdraw(info)
+
+    def all(self) -> list[HostInfo]:
+        """Return the agents that serve, or should."""
+        texts = self._script.call("hosts")
+        return [HostInfo.model_validate_json(text) for text in texts]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,211 @@
+"""From board workers to the host agent that serves their metrics: one datagram an event.
+
+The agent holds the registries, so counters outlive a worker, and what a killed worker leaves behind is
+put right by the one who notices. Chosen over prometheus_client's multiprocess mode, which drops exemplars
+and cannot take a label set away.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from edgeprof.shared.errors import FaultClass
+from edgeprof.shared.jobs import BoardInfo, ModelRef, Wire
+from edgeprof.shared.metrics.devices import DeviceMetrics
+from edgeprof.shared.metrics.sessions import SessionMetrics
+from edgeprof.shared.results import CaseResult, MemoryUse, RegionUse
+
+log = logging.getLogger(__name__)
+
+#: Tells a worker on which inherited descriptor its agent listens.
+FD_VARIABLE: Final = "EDGEPROF_TELEMETRY_FD"
+
+_LARGEST_BYTES: Final = 1 << 18
+
+
+class Connected(Wire):
+    """The board answers, as this."""
+
+    kind: Literal["connected"] = "connected"
+    board: BoardInfo
+
+
+class Disconnected(Wire):
+    """The board does not answer any more, or its worker stops."""
+
+    kind: Literal["disconnected"] = "disconnected"
+
+
+class Reading(Wire):
+    """What the board said of itself."""
+
+    kind: Literal["reading"] = "reading"
+    regions: tuple[RegionUse, ...]
+    temperature_celsius: dict[str, float] | None = None
+    temperature_emulated: bool = False
+    uptime_s: float | None = None
+    #: Share of the time since the reading before that the core was not idle, 0..1.
+    cpu_utilization: float | None = None
+    power_mw: float | None = None
+    #: Counters since boot (board) or since the port was opened (host).
+    link: dict[str, int] = Field(default_factory=dict)
+
+
+class Started(Wire):
+    """A session began."""
+
+    kind: Literal["started"] = "started"
+    model: ModelRef
+    wait_s: float
+    trace_id: str
+
+
+class Ended(Wire):
+    """A session ended; reason says whose fault it was, if it failed."""
+
+    kind: Literal["ended"] = "ended"
+    test_type: str
+    duration_s: float
+    reason: FaultClass | None
+    trace_id: str
+
+
+class Loaded(Wire):
+    """How the model of a session that succeeded got onto the board."""
+
+    kind: Literal["loaded"] = "loaded"
+    model: ModelRef
+    memory: tuple[MemoryUse, ...]
+    how: str
+    load_s: float
+    trace_id: str
+
+
+class Measured(Wire):
+    """One test case of a session that succeeded; tokens and text left out."""
+
+    kind: Literal["measured"] = "measured"
+    model: ModelRef
+    case: CaseResult
+    energy_per_token_mj: float | None
+    trace_id: str
+
+
+Event = Connected | Disconnected | Reading | Started | Ended | Loaded | Measured
+_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
+class Sender:
+    """A worker's end. Never blocks and never fails: metrics are not worth a measurement."""
+
+    def __init__(self, sock: socket.socket | None) -> None:
+        self._socket = sock
+
+    @classmethod
+    def inherited(cls) -> Sender:
+        """Take the descriptor the agent passed, if this process has an agent."""
+        number = os.environ.pop(FD_VARIABLE, None)
+        return cls(None if number is None else socket.socket(fileno=int(number)))
+
+    def send(self, event: Event) -> None:
+        """Tell the agent."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.send(event.model_dump_json().encode(), socket.MSG_DONTWAIT)
+        except OSError as error:  # full, too large, or nobody there
+            log.debug("metrics of one event are lost: %s", error)
+
+
+class Receiver:
+    """The agent's end for one worker: applies events to the host's metrics."""
+
+    def __init__(self, sessions: SessionMetrics, devices: DeviceMetrics) -> None:
+        self.socket, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self._sessions = sessions
+        self._devices = devices
+        self._board: BoardInfo | None = None
+
+    @property
+    def worker_fd(self) -> int:
+        """The descriptor to pass on."""
+        return self._theirs.fileno()
+
+    def drain(self) -> None:
+        """Apply all that has come."""
+        while True:
+            try:
+                data = self.socket.recv(_LARGEST_BYTES)
+            except BlockingIOError:
+                return
+            try:
+                self._apply(_EVENT.validate_json(data))
+            except ValidationError as error:
+                log.warning("a worker's event is not understood: %s", error)
+
+    def worker_ended(self) -> None:
+        """Put right what a worker leaves behind that was killed."""
+        self.drain()
+        self._apply(Disconnected())
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.socket.close()
+        self._theirs.close()
+
+    def _apply(self, event: Event) -> None:
+        if isinstance(event, Connected):
+            self._board = event.board
+            self._sessions.board_known(event.board.device_id, event.board.platform)
+            self._devices.connected(event.board)
+            return
+        if self._board is None:
+            return
+        device_id, platform = self._board.device_id, self._board.platform
+        match event:
+            case Disconnected():
+                self._sessions.idle(device_id, platform)
+                self._devices.disconnected(device_id)
+            case Reading():
+                self._devices.read(
+                    device_id,
+                    event.regions,
+                    celsius=event.temperature_celsius,
+                    temperature_emulated=event.temperature_emulated,
+                    uptime_s=event.uptime_s,
+                    cpu_utilization=event.cpu_utilization,
+                    power_mw=event.power_mw,
+                    link=event.link,
+                )
+            case Started():
+                self._sessions.started(
+                    device_id, platform, event.model, event.wait_s, event.trace_id
+                )
+            case Ended():
+                self._sessions.ended(
+                    device_id,
+                    platform,
+                    test_type=event.test_type,
+                    duration_s=event.duration_s,
+                    reason=event.reason,
+                    trace_id=event.trace_id,
+                )
+            case Loaded():
+                self._sessions.loaded(
+                    platform,
+                    event.model,
+                    event.memory,
+                    how=event.how,
+                    load_s=event.load_s,
+                    trace_id=event.trace_id,
+                )
+            case Measured():
+                self._sessions.measured(
+                    platform, event.model, event.case, event.energy_per_token_mj, event.trace_id
+                )
