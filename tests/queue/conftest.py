@@ -89,7 +89,7 @@ class Rig:
 
     def ring(self, job_id: str, spec: JobSpec) -> None:
         step = queues.transport_priority(spec.priority)
-        self.store.bells.ring([Bell(job_id, spec.target.queue, TRACEPARENT)], step=step)
+        self.store.bells.ring([Bell(job_id, spec.target.queue, TRACEPARENT, spec.label)], step=step)
 
     def until_running(self, job: Job) -> str:
         """Wait until the job runs; returns the board it runs on."""

@@ -10,11 +10,13 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 
+from prometheus_client import CollectorRegistry
 from redis.exceptions import LockError
 from redis.lock import Lock
 
 from edgeprof.shared import queues
 from edgeprof.shared.celery_app import KEY_PREFIX, PRIORITY_STEPS
+from edgeprof.shared.metrics.lab import CustodianMetrics
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -31,10 +33,17 @@ _LEADER_TTL_S = 5.0
 class Custodian:
     """One scheduler's custodian; tick() is called about once a second."""
 
-    def __init__(self, store: LabStore, settings: Settings, archive: Archive | None = None) -> None:
+    def __init__(
+        self,
+        store: LabStore,
+        settings: Settings,
+        archive: Archive | None = None,
+        metrics: CustodianMetrics | None = None,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._archive = archive
+        self._metrics = metrics or CustodianMetrics(CollectorRegistry())
         self._actor = f"custodian:{settings.host}:{os.getpid()}"
         ttl_s = max(_LEADER_TTL_S, 5 * settings.custodian_interval_s)
         name = store.script.key("custodian")
@@ -43,13 +52,15 @@ class Custodian:
 
     def tick(self) -> bool:
         """Do what is due, if we lead; returns whether we do. Raises InfrastructureError."""
-        if not self._lead():
+        leading = self._lead()
+        self._metrics.ticked(leading)
+        if not leading:
             return False
         self.requeue_expired()
         self.expire_queued()
         self.ring_unheard()
         self.archive_finished()
-        self._store.jobs.prune()
+        self._metrics.acted("pruned", self._store.jobs.prune())
         return True
 
     def resign(self) -> None:
@@ -62,11 +73,13 @@ class Custodian:
         """Take jobs back from workers that went silent."""
         for job_id, device_id, state in self._store.jobs.expire_leases(self._actor, _BATCH):
             log.warning("job %s: the worker of %s went silent; now %s", job_id, device_id, state)
+            self._metrics.acted("requeued", 1)
 
     def expire_queued(self) -> None:
         """End jobs no board took in time."""
         for job_id in self._store.jobs.expire_queued(self._actor, _BATCH):
             log.warning("job %s: no board took it in time", job_id)
+            self._metrics.acted("expired", 1)
 
     def ring_unheard(self) -> None:
         """Ring again for ready jobs whose bell was lost, and for those that go round again."""
@@ -79,14 +92,19 @@ class Custodian:
         if bells:
             self._store.bells.ring(bells, step=queues.FIRST)
             log.info("rang again for %d job(s)", len(bells))
+            self._metrics.acted("rung_again", len(bells))
 
     def archive_finished(self) -> None:
         """Hand finished jobs to the archive; an archive in trouble gets them again next time."""
         if self._archive is None:
             return
         while job_ids := self._store.jobs.unarchived(_BATCH):
-            self._archive(self._store.jobs.views(job_ids))
+            views = self._store.jobs.views(job_ids)
+            self._archive(views)
             self._store.jobs.archived(job_ids, self._settings.result_ttl_s)
+            self._metrics.acted("archived", len(views))
+            boards = self._store.boards.all()
+            self._metrics.finished(views, {board.device_id: board.platform for board in boards})
             if len(job_ids) < _BATCH:
                 return
 

@@ -206,7 +206,7 @@ class Lab:
         by_step: dict[int, list[Bell]] = {}
         for job in jobs:
             step = queues.transport_priority(job.spec.priority)
-            bell = Bell(job.id, job.spec.target.queue, job.traceparent)
+            bell = Bell(job.id, job.spec.target.queue, job.traceparent, job.spec.label)
             by_step.setdefault(step, []).append(bell)
         try:
             for step, bells in by_step.items():

@@ -153,6 +153,16 @@ class JobSpec(Wire):
     sweep_id: Name | None = None
     tags: dict[Name, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """What the job is, in one line for people; no character of it needs escaping in JSON."""
+        first = self.cases[0]
+        more = f" and {len(self.cases) - 1} more" if len(self.cases) > 1 else ""
+        return (
+            f"{self.model.name} {self.model.quantization} on {self.target},"
+            f" {len(first.prompt_tokens)}+{first.n_gen} tokens x {self.repetitions}{more}"
+        )
+
     @model_validator(mode="after")
     def _context_holds_the_cases(self) -> Self:
         needed = max(case.n_ctx_needed for case in self.cases)

@@ -27,9 +27,9 @@ FIRST: Final = 0
 
 _EMBED: Final = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 
-#: Where a template is filled in. No id, queue or W3C traceparent has these characters, nor any that
+#: Where a template is filled in. No id, queue, label or W3C traceparent has these characters, nor any that
 #: JSON escapes.
-_ID, _TRACE, _BODY, _TAG = "<id>", "<traceparent>", "<body>", "<tag>"
+_ID, _TRACE, _BODY, _TAG, _LABEL = "<id>", "<traceparent>", "<body>", "<tag>", "<label>"
 
 
 def board_queue(device_id: str) -> str:
@@ -59,6 +59,7 @@ def write(bell: Bell, step: int) -> str:
         _template(bell.queue, step)
         .replace(_ID, bell.job_id)
         .replace(_TRACE, bell.traceparent)
+        .replace(_LABEL, bell.label)
         .replace(_BODY, base64.b64encode(body.encode()).decode())
         .replace(_TAG, str(uuid.uuid4()))
     )
@@ -84,7 +85,7 @@ def _template(queue: str, step: int) -> str:
             "timelimit": [None, None],
             "root_id": _ID,
             "parent_id": None,
-            "argsrepr": f"('{_ID}',)",
+            "argsrepr": f"{_ID}: {_LABEL}",  # shown by Flower as the arguments
             "kwargsrepr": "{}",
             "origin": "edgeprof",
             "ignore_result": True,

@@ -6,7 +6,7 @@
 -- $p job:$id            hash    one job:
 --                               spec (JSON, never changes), state, reason, queue, platform (when that is
 --                               the target), max_attempts, created_s, queued_s (last time it entered its
---                               queue), started_s, finished_s, epoch, owner,
+--                               queue), started_s, finished_s, label (what it is, for people), epoch, owner,
 --                               device, host, domain, cancel ("actor\nreason" once asked), avoid,
 --                               avoid_until_s, traceparent, result (JSON)
 -- $p job:$id:attempts   list    JSON, one a try; the last is open (no ended_s) while the job runs
@@ -157,25 +157,25 @@ end
 
 local commands = {}
 
--- submit(actor, then for each job: id, spec, queue, platform, queue_timeout_s, max_attempts, traceparent).
--- The caller rings right after; `ready` says "rung now", and a bell that never came is found by its age.
+-- submit(actor, then for each job: id, spec, queue, platform, queue_timeout_s, max_attempts, traceparent,
+-- label). The caller rings right after; `ready` says "rung now", and a bell that never came is found by its age.
 function commands.submit(actor)
   local first = line('', 'queued', actor, 'submitted')
-  for i = 3, #ARGV, 7 do -- read in place: Lua's stack does not hold a large sweep's arguments
+  for i = 3, #ARGV, 8 do -- read in place: Lua's stack does not hold a large sweep's arguments
     local id, spec, queue, platform = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local wait, most, traceparent = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
+    local wait, most, traceparent, label = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
     local key, deadline_s = job_key(id), at(now + tonumber(wait))
     if redis.call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
       redis.call('HSET', key, 'spec', spec, 'state', 'queued', 'reason', 'submitted', 'queue', queue,
         'platform', platform, 'queue_timeout_s', wait, 'max_attempts', most, 'created_s', now_s,
-        'deadline_s', deadline_s, 'epoch', '0', 'traceparent', traceparent)
+        'deadline_s', deadline_s, 'epoch', '0', 'traceparent', traceparent, 'label', label)
       redis.call('ZADD', P .. 'jobs', now_s, id)
       redis.call('ZADD', P .. 'jobs:queued', now_s, id)
       redis.call('RPUSH', key .. ':history', first)
       enter_queue(id, queue, now_s, deadline_s)
     end
   end
-  return (#ARGV - 2) / 7
+  return (#ARGV - 2) / 8
 end
 
 local function granted(id, epoch)
@@ -302,7 +302,7 @@ function commands.expire_queued(actor, limit)
 end
 
 -- unheard(grace_s, limit, key prefix of the transport, separator, last priority): {id, queue, traceparent,
--- ...} of bells to ring again. Only where the transport holds fewer bells than there are ready jobs, or
+-- label, ...} of bells to ring again. Only where the transport holds fewer bells than there are ready jobs, or
 -- re-rung bells would pile up behind a busy board; the longest unrung first, so that each has its turn.
 function commands.unheard(grace_s, limit, prefix, separator, last)
   local reply, room = {}, tonumber(limit)
@@ -323,7 +323,7 @@ function commands.unheard(grace_s, limit, prefix, separator, last)
       for _, id in ipairs(redis.call('ZRANGEBYSCORE', ready, '-inf', old, 'LIMIT', 0, missing)) do
         redis.call('ZADD', ready, now_s, id)
         room = room - 1
-        for _, v in ipairs({id, queue, get(id, 'traceparent')}) do table.insert(reply, v) end
+        for _, v in ipairs({id, queue, get(id, 'traceparent'), get(id, 'label')}) do table.insert(reply, v) end
       end
     end
   end

@@ -77,11 +77,12 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """A bell to ring: which job, on which queue, in which trace."""
+    """A bell to ring: which job, on which queue, in which trace; the label is for people to read."""
 
     job_id: str
     queue: str
     traceparent: str
+    label: str = ""
 
 
 class JobStore:
@@ -106,6 +107,7 @@ class JobStore:
                     spec.queue_timeout_s,
                     spec.max_attempts,
                     job.traceparent,
+                    spec.label,
                 )
             self._script.call("submit", actor, *args)
 
@@ -291,7 +293,7 @@ class JobStore:
     ) -> Sequence[Bell]:
         """Return bells to ring again; they count as rung from now on."""
         flat = self._script.call("unheard", grace_s, limit, key_prefix, separator, last_step)
-        return [Bell(*flat[i : i + 3]) for i in range(0, len(flat), 3)]
+        return [Bell(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
 
     def unarchived(self, limit: int = 100) -> Sequence[str]:
         """Return finished jobs no archive holds yet, oldest first."""

@@ -1,0 +1,182 @@
+"""The whole lab as the store knows it: `:8001/metrics` of the scheduler."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from edgeprof.shared.errors import FaultClass, InfrastructureError
+from edgeprof.shared.jobs import BoardInfo, BoardState, JobState
+from edgeprof.shared.metrics.sessions import build_info
+from edgeprof.shared.results import JobView
+from edgeprof.shared.store.lab import LabStore
+
+log = logging.getLogger(__name__)
+
+#: What a custodian does on its own account.
+ACTIONS: Final = ("requeued", "expired", "rung_again", "archived", "pruned")
+
+
+class CustodianMetrics:
+    """What this scheduler did, counted where it is done."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.edgeprof_custodian_actions_total = Counter(
+            "edgeprof_custodian_actions_total",
+            "Jobs the custodian requeued, expired, rang again for, archived or pruned",
+            ["action"],
+            registry=registry,
+        )
+        for action in ACTIONS:
+            self.edgeprof_custodian_actions_total.labels(action)
+        self.edgeprof_custodian_last_tick = Gauge(
+            "edgeprof_custodian_last_tick_timestamp_seconds",
+            "When this custodian last looked, leading or standing by; Unix time",
+            registry=registry,
+        )
+        self.edgeprof_custodian_leading = Gauge(
+            "edgeprof_custodian_leading",
+            "Whether this scheduler's custodian leads (1) or stands by (0)",
+            registry=registry,
+        )
+        self.edgeprof_jobs_finished_total = Counter(
+            "edgeprof_jobs_finished_total",
+            "Jobs that ended, by platform, end state and class of the last fault (none: no fault);"
+            " counted as they are archived",
+            ["platform", "state", "fault_class"],
+            registry=registry,
+        )
+        build_info(registry, "scheduler")
+
+    def acted(self, action: str, times: int) -> None:
+        """Count what was done."""
+        self.edgeprof_custodian_actions_total.labels(action).inc(times)
+
+    def ticked(self, leading: bool) -> None:
+        """Note that the custodian is alive."""
+        self.edgeprof_custodian_last_tick.set(time.time())
+        self.edgeprof_custodian_leading.set(leading)
+
+    def platform_known(self, platform: str) -> None:
+        """Create what must exist before the first event: a counter born at 1 shows no increase."""
+        self.edgeprof_jobs_finished_total.labels(platform, JobState.SUCCEEDED, "none")
+        for fault_class in FaultClass:
+            self.edgeprof_jobs_finished_total.labels(platform, JobState.FAILED, fault_class)
+
+    def finished(self, views: Sequence[JobView], platforms: dict[str, str]) -> None:
+        """Count jobs that ended; platforms maps boards to theirs."""
+        for view in views:
+            last = view.attempts[-1] if view.attempts else None
+            platform = platforms.get(last.device_id, "") if last else ""
+            failed = view.state is JobState.FAILED and last is not None and last.fault_class
+            self.edgeprof_jobs_finished_total.labels(
+                platform or platforms.get(view.target, view.target),
+                view.state,
+                str(failed) if failed else "none",
+            ).inc()
+
+
+class LabCollector(Collector):
+    """Asks the store at each scrape: what it says is true now, of the whole lab, and survives us.
+
+    With Redis away there are no samples, rather than old ones; `up` of Redis' exporter tells why.
+    """
+
+    def __init__(self, store: LabStore, custodian: CustodianMetrics) -> None:
+        self._store = store
+        self._custodian = custodian
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what the store knows."""
+        try:
+            boards = self._store.boards.all()
+            counts = self._store.jobs.counts()
+            dead = self._store.jobs.dead_letter_count()
+            depths = self._store.jobs.queue_depths()
+        except InfrastructureError as error:
+            log.warning("nothing to tell Prometheus: %s", error)
+            return
+        for platform in {board.platform for board in boards}:
+            self._custodian.platform_known(platform)
+        yield from _jobs(counts, dead)
+        yield from _boards(boards)
+        yield from _queues(boards, depths)
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the same families without samples: registering must not need Redis."""
+        yield from _jobs({}, 0)
+        yield from _boards([])
+        yield from _queues([], [])
+
+
+def _jobs(counts: dict[JobState, int], dead: int) -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("edgeprof_jobs", "Jobs in the store, by state", labels=["state"])
+    for state, count in counts.items():
+        jobs.add_metric([state], count)
+    yield jobs
+    yield GaugeMetricFamily(
+        "edgeprof_dead_letter_jobs", "Jobs given up after their last attempt", value=dead
+    )
+
+
+def _boards(boards: Sequence[BoardInfo]) -> Iterator[Metric]:
+    state = GaugeMetricFamily(
+        "edgeprof_board_state",
+        "The state a board is in; only its current one has a sample",
+        labels=["device_id", "platform", "host", "state"],
+    )
+    count = GaugeMetricFamily(
+        "edgeprof_boards", "Boards by platform and state", labels=["platform", "state"]
+    )
+    counted = {(board.platform, each): 0 for board in boards for each in BoardState}
+    for board in boards:
+        state.add_metric([board.device_id, board.platform, board.host, board.state], 1)
+        counted[board.platform, board.state] += 1
+    for (platform, each), number in counted.items():
+        count.add_metric([platform, each], number)
+    yield state
+    yield count
+
+
+def _queues(
+    boards: Sequence[BoardInfo], depths: Sequence[tuple[str, int, float]]
+) -> Iterator[Metric]:
+    labels = ["queue", "platform"]
+    jobs = GaugeMetricFamily("edgeprof_queue_jobs", "Jobs waiting in a queue", labels=labels)
+    age = GaugeMetricFamily(
+        "edgeprof_queue_oldest_job_age_seconds",
+        "How long the oldest job of a queue has waited; 0 when none does",
+        labels=labels,
+    )
+    workers = GaugeMetricFamily(
+        "edgeprof_queue_workers", "Boards at work on a queue: online or busy", labels=labels
+    )
+    # A queue that has jobs, and one of each platform whether it has or not. Queues of single boards
+    # come and go with their jobs: with 200 boards they would be most of what is served.
+    serving: dict[str, int] = {f"platform.{board.platform}": 0 for board in boards}
+    serving |= dict.fromkeys((queue for queue, _, _ in depths), 0)
+    platforms = {f"platform.{board.platform}": board.platform for board in boards}
+    for board in boards:
+        own = f"board.{board.device_id}"
+        platforms[own] = board.platform
+        if board.state in {BoardState.ONLINE, BoardState.BUSY}:
+            for queue in (own, f"platform.{board.platform}"):
+                if queue in serving:
+                    serving[queue] += 1
+    waiting = {queue: (count, age_s) for queue, count, age_s in depths}
+    for queue, at_work in sorted(serving.items()):
+        named = [queue, platforms.get(queue, queue.removeprefix("platform."))]
+        count, age_s = waiting.get(queue, (0, 0.0))
+        jobs.add_metric(named, count)
+        age.add_metric(named, age_s)
+        workers.add_metric(named, at_work)
+    yield jobs
+    yield age
+    yield workers
