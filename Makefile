@@ -48,7 +48,7 @@ bench: $(STAMPS)/install-dev $(STAMPS)/firmware ## Measure queue, link and kerne
 
 firmware: $(STAMPS)/firmware ## Build the firmware of all ports.
 
-docs: $(STAMPS)/install ## Write docs/settings.md, docs/cli.md and docs/exit-codes.md from the code.
+docs: $(STAMPS)/install ## Write the parts of docs/ that come from the code.
 	$(BIN)/python scripts/write_docs.py
 
 constraints: $(STAMPS)/install-dev ## Write constraints.txt from what is installed.

@@ -1,4 +1,4 @@
-"""Write the parts of docs/ that the code knows best: settings, commands, exit codes.
+"""Write the parts of docs/ that the code knows best: settings, commands, exit codes, metrics.
 
 python scripts/write_docs.py           writes them
 python scripts/write_docs.py --check   exits 1 and names the files that are out of date
@@ -7,16 +7,23 @@ python scripts/write_docs.py --check   exits 1 and names the files that are out 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import typer.main
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from typer.testing import CliRunner
 
 from edgeprof.scheduler.cli import exits
 from edgeprof.scheduler.cli.app import app
+from edgeprof.shared.metrics.devices import DeviceMetrics
+from edgeprof.shared.metrics.lab import CustodianMetrics, lab_families
+from edgeprof.shared.metrics.sessions import SessionMetrics
 from edgeprof.shared.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -85,7 +92,55 @@ def exits_page() -> str:
     )
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page, "exit-codes.md": exits_page}
+def metrics_page() -> str:
+    """Return docs/metrics.md: every metric family of every endpoint."""
+    nowhere = CollectorRegistry
+    sections: dict[str, Iterable[Any]] = {
+        "Sessions and models: host agent, `:8000/metrics`": vars(
+            SessionMetrics(nowhere(), lambda _: 1.0)
+        ).values(),
+        "Devices: host agent, `:9100/metrics`": vars(DeviceMetrics(nowhere())).values(),
+        "The lab: scheduler, `:8001/metrics`": [
+            *vars(CustodianMetrics(nowhere())).values(),
+            *lab_families(),
+        ],
+    }
+    parts = ["# Metrics", "", _MADE, *_METRICS_INTRODUCTION.splitlines(), ""]
+    for title, found in sections.items():
+        rows = [
+            f"| `{family.name}{'_total' if family.type == 'counter' else ''}` | {family.type} |"
+            f" {', '.join(f'`{label}`' for label in metric._labelnames) or '-'} |"
+            f" {family.documentation} |"
+            for metric in found
+            for family in _described(metric)
+        ]
+        parts += [f"## {title}", "", "| name | type | labels | meaning |", "|---|---|---|---|"]
+        parts += [*rows, ""]
+    return "\n".join(parts)
+
+
+def _described(metric: Any) -> list[Any]:
+    if isinstance(metric, Metric):
+        return [metric]
+    return list(metric.describe()) if isinstance(metric, MetricWrapperBase) else []
+
+
+_METRICS_INTRODUCTION = """\
+Names and labels of the customer's document are kept as they are; `_kb` and `_ms` names have siblings in
+base units. A gauge that was never measured has no sample: no sensor, no temperature; no meter, no power.
+Histograms carry the trace id of the job as an exemplar, for who asks in the OpenMetrics format.
+`edgeprof_build_info{version, component}` is on every endpoint.
+
+How many series: a device costs about 30, a model at one quantization on one platform about 40 at most
+(a test counts 200 boards x 20 models x 4 platforms: under 20 000 for the whole lab). Job ids, trace
+ids, users and error texts are never labels: they are in logs and traces."""
+
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": commands_page,
+    "exit-codes.md": exits_page,
+    "metrics.md": metrics_page,
+}
 
 
 def _default(name: str, field: FieldInfo) -> str:

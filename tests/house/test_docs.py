@@ -28,7 +28,7 @@ def commands() -> dict[str, Any]:
 
 
 def test_generated_docs_are_current() -> None:
-    """docs/settings.md, docs/cli.md and docs/exit-codes.md say what the code says."""
+    """What `make docs` writes says what the code says."""
     done = subprocess.run(
         [sys.executable, "scripts/write_docs.py", "--check"],
         check=False,

@@ -1,17 +1,24 @@
-"""What the scheduler serves beside its metrics: service discovery for Prometheus, and its health."""
+"""What the scheduler serves beside its metrics: service discovery, its health, a place for alerts."""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
+from pydantic import BaseModel, Field, ValidationError
+
+from edgeprof.scheduler.runbooks import runbook_pages
 from edgeprof.shared.errors import EdgeprofError
-from edgeprof.shared.metrics.endpoint import Page
+from edgeprof.shared.metrics.endpoint import Answer, Page
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.lab import LabStore
+
+#: Alerts as Alertmanager tells them, beside all other lines of the lab.
+alerts = logging.getLogger("profiler.alerts")
 
 #: The custodian ticks about once a second; silent for this many intervals, it is stuck.
 _SILENT_INTERVALS: Final = 10
@@ -44,7 +51,7 @@ class Pulse:
 def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page]:
     """Return the scheduler's pages by path."""
 
-    def health() -> tuple[str, str, bytes]:
+    def health(_body: bytes) -> Answer:
         well = pulse.alive and not pulse.trouble
         body = {
             "status": "ok" if well else "unwell",
@@ -55,7 +62,7 @@ def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page]:
         return _json("200 OK" if well else "503 Service Unavailable", body)
 
     def targets(of_sessions: bool) -> Page:
-        def page() -> tuple[str, str, bytes]:
+        def page(_body: bytes) -> Answer:
             try:
                 found = store.hosts.all()
             except EdgeprofError as error:
@@ -69,7 +76,40 @@ def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page]:
         "/health": health,
         "/targets/tiny-llm-profiler": targets(of_sessions=True),
         "/targets/device-metrics": targets(of_sessions=False),
+        "/alerts": _log_alerts,
+        **runbook_pages(),
     }
+
+
+class _Alert(BaseModel):
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class _Notification(BaseModel):
+    """What Alertmanager posts, as far as it is of interest (its webhook format, version 4)."""
+
+    alerts: Annotated[list[_Alert], Field(max_length=1000)]
+
+
+def _log_alerts(body: bytes) -> Answer:
+    """Write a line for each alert that fires or is resolved."""
+    try:
+        notification = _Notification.model_validate_json(body)
+    except ValidationError:
+        return _json("400 Bad Request", {"error": "not what Alertmanager posts"})
+    for alert in notification.alerts:
+        firing = alert.status == "firing"
+        alerts.log(
+            logging.WARNING if firing else logging.INFO,
+            "%s %s: %s",
+            alert.labels.get("alertname", "alert"),
+            alert.status,
+            alert.annotations.get("summary", ""),
+            extra={"alert": alert.labels, "runbook_url": alert.annotations.get("runbook_url")},
+        )
+    return _json("200 OK", {})
 
 
 def _target_groups(hosts: Sequence[HostInfo], *, of_sessions: bool) -> list[dict[str, object]]:
@@ -83,5 +123,5 @@ def _target_groups(hosts: Sequence[HostInfo], *, of_sessions: bool) -> list[dict
     ]
 
 
-def _json(status: str, body: object) -> tuple[str, str, bytes]:
+def _json(status: str, body: object) -> Answer:
     return status, "application/json", json.dumps(body).encode()

@@ -6,15 +6,19 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 log = logging.getLogger(__name__)
 
-#: Answers one path: (status line, content type, body).
-Page = Callable[[], tuple[str, str, bytes]]
+#: Status line, content type, body.
+Answer = tuple[str, str, bytes]
+#: Answers requests for one path; the argument is what was posted.
+Page = Callable[[bytes], Answer]
+#: Far beyond what Alertmanager posts; who sends more is not heard out.
+_LARGEST_POST_BYTES: Final = 1 << 20
 
 
 class StartResponse(Protocol):
@@ -50,7 +54,7 @@ class Endpoint:
         except OSError as error:
             self._server = self._listen(bind, 0)
             log.warning(
-                "port %d on %s: %s; metrics are served on port %d (service discovery knows)",
+                "port %d on %s: %s; serving on port %d instead",
                 port,
                 bind,
                 error.strerror,
@@ -82,9 +86,16 @@ class Endpoint:
             return answer
         page = self._pages.get(path)
         if page is None:
-            known = ", ".join(["/metrics", *self._pages])
-            status, kind, body = "404 Not Found", "text/plain", f"try {known}\n".encode()
+            known = "\n".join(["/metrics", *self._pages])
+            status, kind, body = "404 Not Found", "text/plain", f"try\n{known}\n".encode()
         else:
-            status, kind, body = page()
+            status, kind, body = page(_posted(environ))
         start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
         return [body]
+
+
+def _posted(environ: dict[str, Any]) -> bytes:
+    length = environ.get("CONTENT_LENGTH") or "0"
+    wanted = int(length) if length.isdecimal() else 0
+    body: bytes = environ["wsgi.input"].read(wanted) if wanted <= _LARGEST_POST_BYTES else b""
+    return body

@@ -110,10 +110,15 @@ class LabCollector(Collector):
         yield from _queues(boards, depths)
 
     def describe(self) -> Iterator[Metric]:
-        """Yield the same families without samples: registering must not need Redis."""
-        yield from _jobs({}, 0)
-        yield from _boards([])
-        yield from _queues([], [])
+        """Yield the same families: registering must not need Redis."""
+        yield from lab_families()
+
+
+def lab_families() -> Iterator[Metric]:
+    """Yield the families of a lab that has nothing."""
+    yield from _jobs({}, 0)
+    yield from _boards([])
+    yield from _queues([], [])
 
 
 def _jobs(counts: dict[JobState, int], dead: int) -> Iterator[Metric]:

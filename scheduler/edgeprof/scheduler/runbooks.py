@@ -1,0 +1,36 @@
+"""Runbooks over HTTP: the link of an alert works in a lab without internet, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeprof.shared.metrics.endpoint import Answer, Page
+
+
+def runbook_pages() -> dict[str, Page]:
+    """Return /runbooks and /runbooks/NAME for each section of the runbooks, as plain text."""
+    sections = _sections(_source().read_text(encoding="utf-8"))
+    index = "".join(f"/runbooks/{name}\n" for name in sections)
+    return {"/runbooks": _page(index)} | {
+        f"/runbooks/{name}": _page(text) for name, text in sections.items()
+    }
+
+
+def _source() -> Path:
+    """In an installed package the file lies beside this one, in a checkout where people edit it."""
+    packaged = Path(__file__).with_name("runbooks.md")
+    if packaged.is_file():
+        return packaged
+    return Path(__file__).parents[3] / "monitoring" / "runbooks" / "README.md"
+
+
+def _sections(markdown: str) -> dict[str, str]:
+    _, *parts = f"\n{markdown}".split("\n## ")
+    return {part.splitlines()[0].strip(): f"## {part.strip()}\n" for part in parts}
+
+
+def _page(text: str) -> Page:
+    def page(_body: bytes) -> Answer:
+        return "200 OK", "text/plain; charset=utf-8", text.encode()
+
+    return page
