@@ -109,7 +109,7 @@ def metrics_page() -> str:
     for title, found in sections.items():
         rows = [
             f"| `{family.name}{'_total' if family.type == 'counter' else ''}` | {family.type} |"
-            f" {', '.join(f'`{label}`' for label in metric._labelnames) or '-'} |"
+            f" {', '.join(f'`{label}`' for label in metric._labelnames) or '-'} |"  # noqa: SLF001 - there is no public way
             f" {family.documentation} |"
             for metric in found
             for family in _described(metric)

@@ -163,6 +163,9 @@ class SessionMetrics:
         """Create what must exist before the first event: a counter born at 1 shows no increase."""
         for reason in FaultClass:
             self.profiling_errors_total.labels(platform, device_id, reason)
+        for kind in TEST_TYPES:
+            self.profiling_duration_seconds.labels(platform, kind)
+        self.profiling_queue_wait_seconds.labels(platform)
         self.profiling_sessions_active.labels(platform, device_id).set(0)
         self.profiling_low_throughput.labels(platform).set(self._low_throughput_of(platform))
 
@@ -260,6 +263,10 @@ class SessionMetrics:
 
 #: Bits a weight takes, scales left out: what people call the type by.
 _BITS: Final = {"F32": "32", "F16": "16", "Q8_0": "8", "Q4_0": "4", "TQ2_0": "2"}
+
+
+#: What a job does: generate only, or also score.
+TEST_TYPES: Final = ("generate", "score")
 
 
 def test_type(spec: JobSpec) -> str:
