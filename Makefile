@@ -7,6 +7,7 @@ BIN     := $(VENV)/bin
 STAMPS  := build/stamps
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 PORTS   := native stm32f405 mps2-an500 riscv32-virt
+COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)
 SOURCES := $(shell find firmware -path firmware/build -prune -o -type f -print)
@@ -18,20 +19,26 @@ APT      := python3 python3-venv build-essential cmake ninja-build git util-linu
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
 APT_TEST := clang libclang-rt-dev
 APT_LINT := clang-tidy shellcheck
+# What watches the lab of `make lab`, and the tests of the monitoring.
+APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench firmware constraints docs clean setup
+.PHONY: help demo lab test lint bench firmware constraints docs clean setup dashboards \
+        monitor-start monitor-stop monitor-logs monitor-dashboards
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMPS)/install $(STAMPS)/firmware ## Install what is missing and build the firmware.
 
 demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes the results there.
 	@$(BIN)/edgeprof demo $(if $(JSON),--json $(JSON))
 
-test: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Run all tests.
+lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run a lab with all its monitoring here, until Ctrl-C.
+	@$(BIN)/python -m monitoring.lab
+
+test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 
 lint: $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-lint ## Check style, types, layers, C and shell.
@@ -47,6 +54,29 @@ bench: $(STAMPS)/install-dev $(STAMPS)/firmware ## Measure queue, link and kerne
 	$(BIN)/python -m bench
 
 firmware: $(STAMPS)/firmware ## Build the firmware of all ports.
+
+dashboards: $(STAMPS)/install ## Write Grafana's dashboards from monitoring/grafana/generate.
+	$(BIN)/python -m monitoring.grafana.generate
+
+monitor-start: .env ## Start monitoring stack
+	$(COMPOSE) up -d --wait
+	@$(MAKE) --no-print-directory monitor-dashboards
+
+monitor-stop: ## Stop monitoring stack
+	$(COMPOSE) down
+
+monitor-logs: ## View monitoring logs
+	$(COMPOSE) logs -f
+
+monitor-dashboards: ## Open Grafana dashboards
+	@echo "Grafana:       http://localhost:3000 (user admin, password: GF_SECURITY_ADMIN_PASSWORD in .env)"
+	@echo "Prometheus:    http://localhost:9090"
+	@echo "Alertmanager:  http://localhost:9093"
+	@echo "Jaeger:        http://localhost:16686"
+	@echo "Kibana:        http://localhost:5601"
+
+.env:
+	@echo "There is no .env: cp .env.example .env, and set the passwords in it." >&2; exit 1
 
 docs: $(STAMPS)/install ## Write the parts of docs/ that come from the code.
 	$(BIN)/python scripts/write_docs.py
@@ -65,6 +95,9 @@ $(STAMPS)/apt: scripts/apt-packages.sh Makefile
 $(STAMPS)/apt-test: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_TEST)
 
+$(STAMPS)/apt-lab: $(STAMPS)/apt
+	@scripts/apt-packages.sh $@ $(APT_LAB)
+
 $(STAMPS)/apt-lint: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_LINT)
 
@@ -74,6 +107,18 @@ $(BIN)/python: | $(STAMPS)/apt
 $(STAMPS)/install: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "set-up: installing Python packages into $(VENV)"
 	@$(PIP) -e '.[worker]'
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/install-monitor: $(STAMPS)/install
+	@echo "set-up: installing Python packages for monitoring"
+	@$(PIP) -e '.[worker,monitor]'
+	@touch $@
+
+# Its pins exclude ours, so it has an environment of its own.
+$(STAMPS)/celery-exporter: monitoring/celery-exporter/requirements.txt | $(BIN)/python
+	@echo "set-up: installing celery-exporter into build/celery-exporter"
+	@$(BIN)/python -m venv --clear build/celery-exporter
+	@build/celery-exporter/bin/python -m pip install -qq --disable-pip-version-check -r $<
 	@mkdir -p $(@D) && touch $@
 
 # Whatever the tests import, and nothing the demo would need: the demo stays free of it.

@@ -10,6 +10,7 @@ import typer
 from edgeprof.scheduler.cli import (
     boards,
     demo,
+    flower,
     jobs,
     models,
     results,
@@ -41,6 +42,7 @@ app.command()(boards.boards)
 app.command()(results.results)
 app.add_typer(models.app, name="models")
 app.command()(scheduler.scheduler)
+app.command()(flower.flower)
 app.command()(stop.stop)
 
 

@@ -25,7 +25,7 @@ def demo(
     Example: edgeprof demo --json demo.json
     """
     # Only the demo starts processes; the other commands do not pay for its imports.
-    from edgeprof.scheduler.demo.processes import Terminated, sigterm_unwinds  # noqa: PLC0415
+    from edgeprof.scheduler.demo.children import Terminated, sigterm_unwinds  # noqa: PLC0415
     from edgeprof.scheduler.demo.run import run_demo  # noqa: PLC0415
 
     settings = load_settings()

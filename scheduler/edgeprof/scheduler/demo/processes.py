@@ -6,28 +6,21 @@ the lab of the user; only the results go to the user's archive, to be found agai
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Self
 
 from edgeprof.scheduler.archive import engine
+from edgeprof.scheduler.demo.children import Children, ignore_signals
 from edgeprof.scheduler.lab import Lab
 from edgeprof.shared import redis_server
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.settings import Settings
-
-log = logging.getLogger(__name__)
 
 #: What the demo starts: board ids and URLs. Emulated, all of them, and labelled so.
 BOARDS = {
@@ -41,25 +34,6 @@ BOARDS = {
 PLATFORMS = ("native", "stm32f405", "mps2-an500", "riscv32-virt")
 
 _BOARDS_LIMIT_S = 60.0
-_STOP_LIMIT_S = 25.0
-
-
-class Terminated(Exception):  # noqa: N818 - not an error: SIGTERM
-    """Raised in the main thread by SIGTERM, so that everything is stopped on the way out."""
-
-
-@contextmanager
-def sigterm_unwinds() -> Iterator[None]:
-    """Make SIGTERM leave the block by an exception, as Ctrl-C does."""
-
-    def unwind(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, unwind)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class DemoLab:
@@ -76,13 +50,13 @@ class DemoLab:
             self.settings = self._private_settings()
             stack.callback(redis_server.stop, self.settings)
             self.redis_url = redis_server.locate(self.settings).url
-            self._environment = _environment(
-                self.settings.model_copy(update={"redis_url": self.redis_url})
-            )
+            theirs = self.settings.model_copy(update={"redis_url": self.redis_url})
             self.lab = stack.enter_context(Lab(settings=self.settings))
-            self._scheduler = self._start(stack, "scheduler")
-            self._agent = self._start(stack, "worker", "--boards", str(self._boards_file()))
-            stack.callback(_ignore_signals)  # runs first on the way out: a stop is not interrupted
+            self._children = Children(stack, self.folder)
+            boards = str(self._boards_file())
+            self._children.edgeprof("scheduler", "scheduler", settings=theirs)
+            self._children.edgeprof("worker", "worker", "--boards", boards, settings=theirs)
+            stack.callback(ignore_signals)  # runs first on the way out: a stop is not interrupted
             self._stack = stack.pop_all()
         return self
 
@@ -105,19 +79,14 @@ class DemoLab:
             if time.monotonic() > deadline_s:
                 raise InfrastructureError(
                     f"not ready after {_BOARDS_LIMIT_S:.0f} s: {', '.join(sorted(missing))}"
-                    f"\n{self._tail('worker')}",
+                    f"\n{self._children.tail('worker')}",
                     hint="is the firmware built (make firmware), and QEMU installed?",
                 )
             time.sleep(0.2)
 
     def check(self) -> None:
         """Raise InfrastructureError when a process of the lab has ended by itself."""
-        for name, process in (("scheduler", self._scheduler), ("worker", self._agent)):
-            if process.poll() is not None:
-                raise InfrastructureError(
-                    f"`edgeprof {name}` of the demo ended ({process.returncode})\n"
-                    f"{self._tail(name)}"
-                )
+        self._children.check()
 
     def _private_settings(self) -> Settings:
         user = self._user_settings
@@ -128,6 +97,10 @@ class DemoLab:
                 "archive_url": engine.url_of(user),
                 # Emulated boards are this demo's own: no other agent can want the same ones.
                 "lock_dir": self.folder / "locks",
+                "log_dir": self.folder / "logs",
+                "metrics_port": 0,
+                "device_metrics_port": 0,
+                "scheduler_port": 0,
                 "stop_grace_s": 1.0,
             }
         )
@@ -137,44 +110,3 @@ class DemoLab:
         entries = (f'[[board]]\nid = "{name}"\nurl = "{url}"\n' for name, url in BOARDS.items())
         path.write_text("\n".join(entries))
         return path
-
-    def _start(self, stack: ExitStack, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "edgeprof.scheduler.cli", name, *arguments]
-        if setpriv := shutil.which("setpriv"):  # so that they go even if the demo is killed with -9
-            command = [setpriv, "--pdeathsig", "TERM", "--", *command]
-        with (self.folder / f"{name}.log").open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # Ctrl-C is for the demo, which stops them in order
-            )
-        stack.callback(_stop, name, process)
-        return process
-
-    def _tail(self, name: str) -> str:
-        lines = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
-        return "\n".join(f"  {line}" for line in lines[-8:])
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """Return an environment that says exactly these settings, and nothing of the user's others."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")}
-    return inherited | settings.as_environment()
-
-
-def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _stop(name: str, process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        log.warning("`edgeprof %s` did not stop; killing it", name)
-        process.kill()
-        process.wait()

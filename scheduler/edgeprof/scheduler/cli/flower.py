@@ -1,0 +1,74 @@
+"""`edgeprof flower`."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from typing import Annotated, Any, Final
+
+import typer
+
+from edgeprof.shared import redis_server
+from edgeprof.shared.celery_app import make_app
+from edgeprof.shared.errors import InfrastructureError, UsageError
+from edgeprof.shared.settings import load_settings
+
+#: user:password, several separated by commas. Not an option: a command line can be read by everyone.
+AUTH_VARIABLE: Final = "EDGEPROF_FLOWER_BASIC_AUTH"
+
+_COLUMNS: Final = "uuid,state,args,worker,received,started,runtime"
+
+
+def flower(
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5555,
+) -> None:
+    """Show boards and their tasks in Flower, until Ctrl-C. Set up for this lab's broker.
+
+    Beyond loopback a login is required: EDGEPROF_FLOWER_BASIC_AUTH=user:password. Read-only, because a
+    job is cancelled by `edgeprof cancel`: Flower could only drop its bell. What it saw is kept in the
+    data folder.
+
+    Example: edgeprof flower --port 5555
+    """
+    settings = load_settings()
+    auth = os.environ.get(AUTH_VARIABLE, "")
+    if not auth and not _is_loopback(address):
+        raise UsageError(
+            f"Flower on {address} would be open to the network",
+            hint=f"set {AUTH_VARIABLE}=user:password, or listen on 127.0.0.1",
+        )
+    try:
+        from flower.command import flower as command  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise InfrastructureError(
+            f"`edgeprof flower` needs more than the base install: {error}",
+            hint="pip install 'tiny-llm-edge-profiler[monitor]'",
+        ) from None
+    folder = settings.data_dir / "flower"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if auth:
+        os.environ["FLOWER_BASIC_AUTH"] = auth
+    else:  # on loopback, who can connect can also read Redis
+        os.environ["FLOWER_UNAUTHENTICATED_API"] = "true"
+    options: dict[str, Any] = {
+        "address": address,
+        "port": port,
+        "persistent": True,
+        "db": folder / "flower.db",
+        "state_save_interval": 10_000,
+        "read_only": True,
+        "max_tasks": 10_000,
+        "purge_offline_workers": 86_400,
+        "tasks_columns": _COLUMNS,
+    }
+    app = make_app(redis_server.locate(settings).url)
+    assert command is not None  # imported: it registers itself with Celery
+    app.start(["flower", *(f"--{name}={value}" for name, value in options.items())])
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
