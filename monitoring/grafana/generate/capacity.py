@@ -1,0 +1,156 @@
+"""Capacity: how busy the boards are, when the queue will be empty, and how many more would help."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitoring.grafana.generate.dashboard import PLATFORM, choice, dashboard
+from monitoring.grafana.generate.panels import (
+    GREEN,
+    RED,
+    YELLOW,
+    bars,
+    override,
+    query,
+    table,
+    timeseries,
+)
+
+_PLATFORM = 'platform=~"$platform"'
+_QUEUED = f"sum by (platform) (platform:edgeprof_queued_board_seconds:sum{{{_PLATFORM}}})"
+_AT_WORK = f"sum by (platform) (platform:edgeprof_boards_at_work:sum{{{_PLATFORM}}})"
+_DEADLINE = choice(
+    "deadline",
+    "Deadline",
+    {
+        "15 minutes": "900",
+        "1 hour": "3600",
+        "4 hours": "14400",
+        "12 hours": "43200",
+        "1 day": "86400",
+    },
+    "1 hour",
+)
+
+DASHBOARD: Final = dashboard(
+    "tlep-capacity",
+    "Capacity",
+    "How busy the boards are, when the queue will be empty, and how many more boards would meet a deadline.",
+    [PLATFORM, _DEADLINE],
+    [
+        (
+            "",
+            9,
+            [
+                (
+                    table(
+                        "Forecast by platform",
+                        "The jobs that wait, times what a job cost a board on average in the last day, over the"
+                        " boards at work. A platform that ran nothing in a day has no forecast.",
+                        {"platform": "platform"},
+                        [
+                            (_AT_WORK, "boards at work", "none"),
+                            (
+                                f"sum by (platform) (edgeprof_queue_jobs{{{_PLATFORM}}})",
+                                "jobs waiting",
+                                "none",
+                            ),
+                            (
+                                f"sum by (platform) (platform:profiling_duration_seconds:mean1d{{{_PLATFORM}}})",
+                                "mean job",
+                                "s",
+                            ),
+                            (_QUEUED, "queued work, board-seconds", "none"),
+                            (f"{_QUEUED} / ({_AT_WORK} > 0)", "empty in", "s"),
+                            (
+                                f"clamp_min(ceil({_QUEUED} / $deadline) - {_AT_WORK}, 0)",
+                                "more boards for the deadline",
+                                "none",
+                            ),
+                        ],
+                        overrides=[
+                            override(
+                                "more boards for the deadline",
+                                steps=((None, GREEN), (1, YELLOW), (5, RED)),
+                            )
+                        ],
+                    ),
+                    24,
+                )
+            ],
+        ),
+        (
+            "",
+            9,
+            [
+                (
+                    timeseries(
+                        "Board utilization",
+                        "Share of the boards at work that run a job. Near 1 for long: add a board.",
+                        [
+                            query(
+                                f"platform:edgeprof_board_utilization:ratio{{{_PLATFORM}}}",
+                                "{{platform}}",
+                            )
+                        ],
+                        unit="percentunit",
+                        steps=((None, GREEN), (0.9, RED)),
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "Queued work",
+                        "In board-seconds: one board alone would be busy so long.",
+                        [query(_QUEUED, "{{platform}}")],
+                        unit="s",
+                        stacked=True,
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "Queue empty in",
+                        "With the boards at work now, if nothing is added.",
+                        [query(f"{_QUEUED} / ({_AT_WORK} > 0)", "{{platform}}")],
+                        unit="s",
+                    ),
+                    8,
+                ),
+            ],
+        ),
+        (
+            "",
+            9,
+            [
+                (
+                    bars(
+                        "Busiest boards",
+                        "Share of the time shown that each board ran a job.",
+                        "sort_desc(sum by (device_id)"
+                        f" (avg_over_time(profiling_sessions_active{{{_PLATFORM}}}[$__range])))",
+                        "{{device_id}}",
+                        unit="percentunit",
+                        steps=((None, GREEN), (0.7, YELLOW), (0.9, RED)),
+                    ),
+                    12,
+                ),
+                (
+                    timeseries(
+                        "Cost of a job",
+                        "Mean session duration of the last day, which the forecast rests on.",
+                        [
+                            query(
+                                f"platform:profiling_duration_seconds:mean1d{{{_PLATFORM}}}",
+                                "{{platform}}",
+                            )
+                        ],
+                        unit="s",
+                    ),
+                    12,
+                ),
+            ],
+        ),
+    ],
+    since="now-6h",
+)

@@ -1,0 +1,203 @@
+"""Device health: temperature, memory, CPU, power and link of each board."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitoring.grafana.generate.dashboard import DEVICE, HOST, PLATFORM, dashboard
+from monitoring.grafana.generate.main import CONNECTED
+from monitoring.grafana.generate.panels import (
+    GREEN,
+    RED,
+    YELLOW,
+    override,
+    query,
+    states,
+    table,
+    timeseries,
+)
+
+_BOARD = 'platform=~"$platform", device_id=~"$device", host=~"$host"'
+
+DASHBOARD: Final = dashboard(
+    "tlep-device-health",
+    "Device Health Monitoring",
+    "How each board is: what it says of itself, also while it is idle.",
+    [HOST, PLATFORM, DEVICE],
+    [
+        (
+            "",
+            9,
+            [
+                (
+                    timeseries(
+                        "Device Temperature",
+                        "By sensor; DeviceOverheating fires above 85 degrees. Boards without a sensor are"
+                        " absent; an emulated sensor says so in its name.",
+                        [
+                            query(
+                                f"device_temperature_celsius{{{_BOARD}}}",
+                                "{{device_id}} {{sensor_location}}",
+                            )
+                        ],
+                        unit="celsius",
+                        steps=((None, GREEN), (70, YELLOW), (85, RED)),
+                        minimum=None,
+                        limit_line=True,
+                    ),
+                    12,
+                ),
+                (
+                    states(
+                        "Connection",
+                        "When each board answered its host.",
+                        [
+                            query(
+                                f"max by (device_id) (device_connection_status{{{_BOARD}}})",
+                                "{{device_id}}",
+                            )
+                        ],
+                        CONNECTED,
+                    ),
+                    12,
+                ),
+            ],
+        ),
+        (
+            "",
+            8,
+            [
+                (
+                    timeseries(
+                        "Memory in use",
+                        "Share of each memory; above 90 % HighMemoryUsage fires (not for flash, which models"
+                        " are meant to fill).",
+                        [
+                            query(
+                                f"device_memory_usage_bytes{{{_BOARD}}}"
+                                f" / device_memory_total_bytes{{{_BOARD}}}",
+                                "{{device_id}} {{memory_type}}",
+                            )
+                        ],
+                        unit="percentunit",
+                        steps=((None, GREEN), (0.9, RED)),
+                        limit_line=True,
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "CPU",
+                        "From the firmware's own idle accounting.",
+                        [
+                            query(
+                                f"device_cpu_utilization_percent{{{_BOARD}}}",
+                                "{{device_id}}",
+                            )
+                        ],
+                        unit="percent",
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "Power",
+                        "From a meter; boards without one are absent.",
+                        [query(f"device_power_consumption_mw{{{_BOARD}}}", "{{device_id}}")],
+                        unit="mwatt",
+                    ),
+                    8,
+                ),
+            ],
+        ),
+        (
+            "Serial link",
+            8,
+            [
+                (
+                    timeseries(
+                        "Bytes per second",
+                        "Both directions, seen from the host.",
+                        [
+                            query(
+                                "sum by (device_id, direction)"
+                                f" (rate(device_link_bytes_total{{{_BOARD}}}[$__rate_interval]))",
+                                "{{device_id}} {{direction}}",
+                            )
+                        ],
+                        unit="Bps",
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "Bad frames in 5 minutes",
+                        "By kind. They are sent again: no number is wrong, but jobs take longer.",
+                        [
+                            query(
+                                "sum by (device_id, kind)"
+                                f" (increase(device_link_errors_total{{{_BOARD}}}[5m])) > 0",
+                                "{{device_id}} {{kind}}",
+                            )
+                        ],
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "Sent again in 5 minutes",
+                        "Requests and data that the host had to repeat.",
+                        [
+                            query(
+                                "sum by (device_id)"
+                                f" (increase(device_link_retransmits_total{{{_BOARD}}}[5m]))",
+                                "{{device_id}}",
+                            )
+                        ],
+                    ),
+                    8,
+                ),
+            ],
+        ),
+        (
+            "",
+            8,
+            [
+                (
+                    table(
+                        "Boards",
+                        "What runs on each board, since when, and when it last told how it is.",
+                        {
+                            "device_id": "device",
+                            "platform": "platform",
+                            "host": "host",
+                            "firmware_version": "firmware",
+                            "clock_hz": "clock, Hz",
+                            "emulated": "emulated",
+                        },
+                        [
+                            (f"device_info{{{_BOARD}}}", "", ""),
+                            (
+                                f"sum by (device_id, platform, host) (device_uptime_seconds{{{_BOARD}}})",
+                                "up for",
+                                "s",
+                            ),
+                            (
+                                (
+                                    "time() - max by (device_id, platform, host)"
+                                    f" (device_last_reading_timestamp_seconds{{{_BOARD}}})"
+                                ),
+                                "silent for",
+                                "s",
+                            ),
+                        ],
+                        overrides=[
+                            override("silent for", steps=((None, GREEN), (60, YELLOW), (300, RED)))
+                        ],
+                    ),
+                    24,
+                )
+            ],
+        ),
+    ],
+)

@@ -1,0 +1,224 @@
+"""Main: what is going on in the lab, at a glance."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitoring.grafana.generate.dashboard import DEVICE, HOST, PLATFORM, dashboard
+from monitoring.grafana.generate.panels import (
+    GREEN,
+    GREY,
+    RED,
+    YELLOW,
+    override,
+    query,
+    stat,
+    table,
+    timeseries,
+)
+
+_BOARD = 'platform=~"$platform", device_id=~"$device", host=~"$host"'
+_PLATFORM = 'platform=~"$platform"'
+_ALARMING = ((None, GREEN), (1, RED))
+
+CONNECTED: Final = {"0": ("disconnected", RED), "1": ("connected", GREEN)}
+
+DASHBOARD: Final = dashboard(
+    "tlep-main",
+    "Tiny LLM Edge Profiler - Main Dashboard",
+    "What the lab is doing now: sessions, boards, queue, failures, speed.",
+    [HOST, PLATFORM, DEVICE],
+    [
+        (
+            "",
+            4,
+            [
+                (
+                    stat(
+                        "Active Profiling Sessions",
+                        "Boards that run a job at this moment.",
+                        f"sum(profiling_sessions_active{{{_BOARD}}})",
+                    ),
+                    4,
+                ),
+                (
+                    stat(
+                        "Boards at work",
+                        "Boards that are online or busy.",
+                        f'sum(edgeprof_boards{{{_PLATFORM}, state=~"online|busy"}})',
+                        steps=((None, RED), (1, GREEN)),
+                    ),
+                    4,
+                ),
+                (
+                    stat(
+                        "Boards away",
+                        "Boards the lab knows that are offline or quarantined.",
+                        f'sum(edgeprof_boards{{{_PLATFORM}, state=~"offline|quarantined"}})',
+                        steps=((None, GREEN), (1, YELLOW)),
+                    ),
+                    4,
+                ),
+                (
+                    stat(
+                        "Jobs waiting",
+                        "Jobs in the queues, by our own count: Celery's exporters miss priorities.",
+                        f"sum(edgeprof_queue_jobs{{{_PLATFORM}}}) or vector(0)",
+                    ),
+                    4,
+                ),
+                (
+                    stat(
+                        "Dead letters",
+                        "Jobs in the store that were given up after their last attempt.",
+                        "max(edgeprof_dead_letter_jobs)",
+                        steps=_ALARMING,
+                    ),
+                    4,
+                ),
+                (
+                    stat(
+                        "Alerts firing",
+                        "Alerts that fire now; the table below names them.",
+                        'count(ALERTS{alertstate="firing"}) or vector(0)',
+                        steps=_ALARMING,
+                    ),
+                    4,
+                ),
+            ],
+        ),
+        (
+            "",
+            9,
+            [
+                (
+                    timeseries(
+                        "Model Performance by Platform",
+                        "Decode speed of the last runs, averaged over models and types.",
+                        [
+                            query(
+                                f"avg by (platform) (model_tokens_per_second{{{_PLATFORM}}})",
+                                "{{platform}}",
+                            )
+                        ],
+                        unit="none",
+                    ),
+                    12,
+                ),
+                (
+                    table(
+                        "Device Connection Status",
+                        "Every board that a host has seen, and the port it was last on.",
+                        {
+                            "device_id": "device",
+                            "platform": "platform",
+                            "host": "host",
+                            "port": "port",
+                        },
+                        [(f"device_connection_status{{{_BOARD}}}", "status", "short")],
+                        overrides=[
+                            override("status", mapped=CONNECTED),
+                            override(
+                                "device",
+                                link=(
+                                    "Device Health",
+                                    "/d/tlep-device-health?var-device=${__value.raw}",
+                                ),
+                            ),
+                        ],
+                    ),
+                    12,
+                ),
+            ],
+        ),
+        (
+            "",
+            8,
+            [
+                (
+                    timeseries(
+                        "Sessions started per minute",
+                        "How many attempts at jobs begin, by platform.",
+                        [
+                            query(
+                                "60 * sum by (platform)"
+                                f" (rate(profiling_sessions_total{{{_PLATFORM}}}[$__rate_interval]))",
+                                "{{platform}}",
+                            )
+                        ],
+                        unit="none",
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "Session duration",
+                        "Half and 95 % of the sessions took less. A dot is one session: it leads to its trace.",
+                        [
+                            query(
+                                "histogram_quantile(0.5, sum by (le) (rate("
+                                f"profiling_duration_seconds_bucket{{{_PLATFORM}}}[$__rate_interval])))",
+                                "p50",
+                            ),
+                            query(
+                                "histogram_quantile(0.95, sum by (le) (rate("
+                                f"profiling_duration_seconds_bucket{{{_PLATFORM}}}[$__rate_interval])))",
+                                "p95",
+                                exemplar=True,
+                            ),
+                        ],
+                        unit="s",
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "Failed attempts in 5 minutes",
+                        "By whose fault it was; more than 3 of one class raise ProfilingSessionFailed.",
+                        [
+                            query(
+                                "sum by (reason)"
+                                f" (increase(profiling_errors_total{{{_PLATFORM}}}[5m]))",
+                                "{{reason}}",
+                            )
+                        ],
+                        steps=((None, GREEN), (3, RED)),
+                        limit_line=True,
+                    ),
+                    8,
+                ),
+            ],
+        ),
+        (
+            "",
+            7,
+            [
+                (
+                    table(
+                        "Alerts",
+                        "What fires now. The runbook of each: monitoring/runbooks, or /runbooks of the scheduler.",
+                        {
+                            "alertname": "alert",
+                            "severity": "severity",
+                            "host": "host",
+                            "platform": "platform",
+                            "device_id": "device",
+                        },
+                        [('ALERTS{alertstate="firing"}', "", "")],
+                        overrides=[
+                            override(
+                                "severity",
+                                mapped={
+                                    "critical": ("critical", RED),
+                                    "warning": ("warning", YELLOW),
+                                    "info": ("info", GREY),
+                                },
+                            )
+                        ],
+                    ),
+                    24,
+                )
+            ],
+        ),
+    ],
+)

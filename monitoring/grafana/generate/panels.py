@@ -1,0 +1,265 @@
+"""Panels: each function returns one, without its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+PROMETHEUS: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
+GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "text"
+
+#: A step is a colour from a value on.
+Steps = Sequence[tuple[float | None, str]]
+_ONE_COLOUR: Final[Steps] = ((None, GREEN),)
+
+
+def query(expr: str, legend: str = "", *, instant: bool = False, exemplar: bool = False) -> Json:
+    """Return a target; instant ones are the rows of a table."""
+    target: Json = {"datasource": PROMETHEUS, "expr": expr, "legendFormat": legend or "__auto"}
+    if instant:
+        return target | {"instant": True, "range": False, "format": "table"}
+    return target | {"range": True, "exemplar": exemplar}
+
+
+def stat(
+    title: str,
+    description: str,
+    expr: str,
+    *,
+    unit: str = "short",
+    steps: Steps = _ONE_COLOUR,
+    decimals: int | None = None,
+) -> Json:
+    """One number, with its recent course behind it."""
+    return _panel("stat", title, description, [query(expr)], unit, steps, decimals=decimals) | {
+        "options": {
+            "colorMode": "value",
+            "graphMode": "area",
+            "justifyMode": "auto",
+            "orientation": "auto",
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            "textMode": "auto",
+            "wideLayout": True,
+        }
+    }
+
+
+def timeseries(
+    title: str,
+    description: str,
+    targets: Sequence[Json],
+    *,
+    unit: str = "short",
+    steps: Steps = _ONE_COLOUR,
+    stacked: bool = False,
+    minimum: float | None = 0,
+    limit_line: bool = False,
+) -> Json:
+    """Lines over time; limit_line draws the thresholds."""
+    panel = _panel("timeseries", title, description, targets, unit, steps)
+    defaults = panel["fieldConfig"]["defaults"]
+    if minimum is not None:
+        defaults["min"] = minimum
+    defaults["color"] = {"mode": "palette-classic"}
+    defaults["custom"] = {
+        "drawStyle": "line",
+        "lineInterpolation": "stepAfter" if stacked else "linear",
+        "lineWidth": 1,
+        "fillOpacity": 40 if stacked else 8,
+        "showPoints": "auto",
+        "spanNulls": False,
+        "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
+        "thresholdsStyle": {"mode": "line+area" if limit_line else "off"},
+    }
+    panel["options"] = {
+        "legend": {
+            "displayMode": "table",
+            "placement": "bottom",
+            "showLegend": True,
+            "calcs": ["lastNotNull", "max"],
+        },
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }
+    return panel
+
+
+def bars(
+    title: str,
+    description: str,
+    expr: str,
+    legend: str,
+    *,
+    unit: str = "short",
+    steps: Steps = _ONE_COLOUR,
+) -> Json:
+    """One bar for each series, as it is now."""
+    target = query(expr, legend) | {"instant": True, "range": False}
+    panel = _panel("bargauge", title, description, [target], unit, steps)
+    panel["fieldConfig"]["defaults"]["min"] = 0
+    return panel | {
+        "options": {
+            "displayMode": "gradient",
+            "orientation": "horizontal",
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            "showUnfilled": True,
+            "valueMode": "color",
+            "namePlacement": "auto",
+            "sizing": "auto",
+            "minVizHeight": 16,
+            "minVizWidth": 8,
+            "maxVizHeight": 60,
+            "legend": {
+                "showLegend": False,
+                "displayMode": "list",
+                "placement": "bottom",
+                "calcs": [],
+            },
+        }
+    }
+
+
+def states(
+    title: str, description: str, targets: Sequence[Json], mapped: dict[str, tuple[str, str]]
+) -> Json:
+    """What state something was in, over time. mapped: value -> (text, colour)."""
+    panel = _panel("state-timeline", title, description, targets, "short", _ONE_COLOUR)
+    defaults = panel["fieldConfig"]["defaults"]
+    defaults["mappings"] = [value_mapping(mapped)]
+    defaults["custom"] = {"fillOpacity": 70, "lineWidth": 0, "spanNulls": False}
+    panel["options"] = {
+        "mergeValues": True,
+        "showValue": "auto",
+        "alignValue": "left",
+        "rowHeight": 0.85,
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
+        "tooltip": {"mode": "single", "sort": "none"},
+    }
+    return panel
+
+
+def table(
+    title: str,
+    description: str,
+    columns: dict[str, str],
+    queries: Sequence[tuple[str, str, str]],
+    *,
+    overrides: Sequence[Json] = (),
+    sort_by: str | None = None,
+) -> Json:
+    """Instant queries joined into one table by their common labels.
+
+    columns: label -> heading, in order. queries: (expression, heading, unit); each is a column after these,
+    but for those without a heading, which only bring rows and labels.
+    """
+    targets = [query(expr, instant=True) for expr, _, _ in queries]
+    panel = _panel("table", title, description, targets, "short", _ONE_COLOUR)
+    several = len(queries) > 1
+    values = {
+        f"Value #{chr(ord('A') + i)}" if several else "Value": heading
+        for i, (_, heading, _) in enumerate(queries)
+        if heading
+    }
+    names = columns | values
+    panel["transformations"] = [{"id": "merge", "options": {}}] if several else []
+    panel["transformations"] += [
+        {"id": "filterFieldsByName", "options": {"include": {"names": list(names)}}},
+        {
+            "id": "organize",
+            "options": {
+                "indexByName": {name: index for index, name in enumerate(names)},
+                "renameByName": names,
+                "excludeByName": {},
+                "includeByName": {},
+            },
+        },
+    ]
+    panel["fieldConfig"]["overrides"] = [
+        *(override(heading, unit=unit) for _, heading, unit in queries if heading),
+        *overrides,
+    ]
+    panel["options"] = {"showHeader": True, "cellHeight": "sm"}
+    if sort_by is not None:
+        panel["options"]["sortBy"] = [{"displayName": sort_by, "desc": True}]
+    return panel
+
+
+def override(
+    heading: str,
+    *,
+    unit: str | None = None,
+    mapped: dict[str, tuple[str, str]] | None = None,
+    steps: Steps | None = None,
+    link: tuple[str, str] | None = None,
+) -> Json:
+    """Return how one column of a table is shown. link: (title, URL)."""
+    properties: list[Json] = []
+    if unit is not None:
+        properties.append({"id": "unit", "value": unit})
+    if mapped is not None:
+        properties.append({"id": "mappings", "value": [value_mapping(mapped)]})
+    if steps is not None:
+        properties.append({"id": "thresholds", "value": _thresholds(steps)})
+    if mapped is not None or steps is not None:
+        cell = {"type": "color-background", "mode": "basic"}
+        properties.append({"id": "custom.cellOptions", "value": cell})
+    if link is not None:
+        properties.append({"id": "links", "value": [{"title": link[0], "url": link[1]}]})
+    return {"matcher": {"id": "byName", "options": heading}, "properties": properties}
+
+
+def value_mapping(mapped: dict[str, tuple[str, str]]) -> Json:
+    """Return a mapping of values to texts and colours."""
+    options = {
+        value: {"index": index, "text": text, "color": colour}
+        for index, (value, (text, colour)) in enumerate(mapped.items())
+    }
+    return {"type": "value", "options": options}
+
+
+def text(title: str, markdown: str) -> Json:
+    """Words."""
+    return {
+        "type": "text",
+        "title": title,
+        "description": "",
+        "options": {"mode": "markdown", "content": markdown},
+    }
+
+
+def _panel(
+    kind: str,
+    title: str,
+    description: str,
+    targets: Sequence[Json],
+    unit: str,
+    steps: Steps,
+    *,
+    decimals: int | None = None,
+) -> Json:
+    defaults: Json = {
+        "unit": unit,
+        "color": {"mode": "thresholds"},
+        "thresholds": _thresholds(steps),
+        "mappings": [],
+    }
+    if decimals is not None:
+        defaults["decimals"] = decimals
+    return {
+        "type": kind,
+        "title": title,
+        "description": description,
+        "datasource": PROMETHEUS,
+        "targets": [
+            target | {"refId": chr(ord("A") + index)} for index, target in enumerate(targets)
+        ],
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+    }
+
+
+def _thresholds(steps: Steps) -> Json:
+    return {
+        "mode": "absolute",
+        "steps": [{"value": value, "color": colour} for value, colour in steps],
+    }
