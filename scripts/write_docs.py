@@ -131,9 +131,9 @@ base units. A gauge that was never measured has no sample: no sensor, no tempera
 Histograms carry the trace id of the job as an exemplar, for who asks in the OpenMetrics format.
 `edgeprof_build_info{version, component}` is on every endpoint.
 
-How many series: a device costs about 30, a model at one quantization on one platform about 40 at most
-(a test counts 200 boards x 20 models x 4 platforms: under 20 000 for the whole lab). Job ids, trace
-ids, users and error texts are never labels: they are in logs and traces."""
+How many series: a board costs at most 40, a model in one type on one platform about a dozen. A test
+counts 200 boards of 4 platforms with 20 models in 3 types each, and holds the sum under 20 000 (it was
+10 600). Job ids, trace ids, users and error texts are never labels: they are in logs and traces."""
 
 PAGES = {
     "settings.md": settings_page,

@@ -1,0 +1,289 @@
+"""Metrics: the customer's names, no ghosts, no bound broken, exemplars kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from edgeprof.shared.errors import FaultClass
+from edgeprof.shared.jobs import BoardInfo, BoardState, ModelRef, Quantization
+from edgeprof.shared.metrics.devices import DeviceMetrics
+from edgeprof.shared.metrics.lab import CustodianMetrics
+from edgeprof.shared.metrics.sessions import SessionMetrics
+from edgeprof.shared.results import CaseResult, MemoryUse, RegionUse, Samples, ScoreResult
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+#: monitoring-and-observability.md, and what its rules and dashboards use without defining it.
+CUSTOMERS = {
+    "profiling_sessions_total": {"platform", "model_type", "quantization"},
+    "profiling_duration_seconds_bucket": {"platform", "test_type", "le"},
+    "profiling_sessions_active": {"platform", "device_id"},
+    "profiling_errors_total": {"platform", "device_id", "reason"},
+    "device_connection_status": {"device_id", "platform", "port"},
+    "model_tokens_per_second": {"model_name", "platform", "quantization"},
+    "model_memory_usage_kb": {"model_name", "platform", "memory_type"},
+    "device_cpu_utilization_percent": {"device_id", "platform"},
+    "device_memory_usage_bytes": {"device_id", "platform", "memory_type"},
+    "device_memory_total_bytes": {"device_id", "platform", "memory_type"},
+    "device_power_consumption_mw": {"device_id", "platform"},
+    "device_temperature_celsius": {"device_id", "platform", "sensor_location"},
+    "model_accuracy_score": {"model_name", "dataset", "platform"},
+    "model_latency_p95_ms": {"model_name", "platform", "input_length"},
+    "quantization_error_rate": {"model_name", "quantization_bits", "method"},
+}
+
+
+def make_board(number: int = 1, *, platform: str = "native", url: str = "/dev/ttyA") -> BoardInfo:
+    return BoardInfo(
+        device_id=f"{platform}-{number}",
+        platform=platform,
+        host="h",
+        url=url,
+        uid=f"{number:04x}",
+        state=BoardState.ONLINE,
+        emulated=True,
+        firmware_version="1",
+        firmware_git_hash="0",
+        toolchain="gcc",
+        protocol=(1, 0),
+        clock_hz=None,
+        timer_name="t",
+        timer_resolution_ns=1,
+        regions=(),
+        kernels=(Quantization.F32,),
+        n_ctx_max=1,
+        can_flash=False,
+        can_upload=True,
+    )
+
+
+def make_model(number: int, quantization: Quantization = Quantization.Q8_0) -> ModelRef:
+    return ModelRef(
+        name=f"model-{number}",
+        sha256="0" * 64,
+        size_bytes=1,
+        quantization=quantization,
+        n_params=1,
+        n_ctx_train=64,
+        n_vocab=8,
+    )
+
+
+def make_case(n_prompt: int = 9) -> CaseResult:
+    one = Samples.of([2.0])
+    return CaseResult(
+        n_prompt=n_prompt,
+        n_gen=2,
+        prefill_tokens_per_second=one,
+        decode_tokens_per_second=one,
+        ttft_s=one,
+        ttft_host_s=one,
+        inter_token_p50_s=0.1,
+        inter_token_p95_s=0.25,
+        inter_token_p99_s=0.1,
+        position_latency_s=(0.1,),
+        cpu_utilization=None,
+        run_device_s=one,
+        run_host_s=one,
+        tokens=(1, 2),
+        text=None,
+        output_check=None,
+        score=ScoreResult(
+            n_tokens=8,
+            nll_nats=1.0,
+            perplexity=2.0,
+            accuracy=0.5,
+            quantization_error_rate=0.125,
+        ),
+    )
+
+
+class Host:
+    """Both registries of a host agent."""
+
+    def __init__(self) -> None:
+        self.registries = CollectorRegistry(), CollectorRegistry()
+        self.sessions = SessionMetrics(self.registries[0], lambda _: 1.0)
+        self.devices = DeviceMetrics(self.registries[1])
+
+    def connect(self, board: BoardInfo) -> None:
+        self.sessions.board_known(board.device_id, board.platform)
+        self.devices.connected(board)
+
+    def read(self, board: BoardInfo, **changed: Any) -> None:
+        reading: dict[str, Any] = {
+            "celsius": {"die": 40.0},
+            "temperature_emulated": False,
+            "uptime_s": 1.0,
+            "cpu_utilization": 0.25,
+            "power_mw": 120.0,
+            "link": {},
+        }
+        regions = (
+            RegionUse(name="sram", kind="ram", total_bytes=100, used_bytes=60, high_water_bytes=70),
+        )
+        self.devices.read(board.device_id, regions, **(reading | changed))
+
+    def profile(self, board: BoardInfo, model: ModelRef, case: CaseResult) -> None:
+        platform = board.platform
+        self.sessions.started(board.device_id, platform, model, 1.0, TRACE_ID)
+        memory = (MemoryUse(category="weights", region="sram", used_bytes=2048),)
+        self.sessions.loaded(platform, model, memory, how="ram", load_s=1, trace_id=TRACE_ID)
+        self.sessions.measured(platform, model, case, 5.0, TRACE_ID)
+        self.sessions.ended(
+            board.device_id,
+            platform,
+            test_type="score",
+            duration_s=3.0,
+            reason=None,
+            trace_id=TRACE_ID,
+        )
+
+    def samples(self, name: str = "") -> list[Sample]:
+        return [sample for sample in self._all() if name in {"", sample.name}]
+
+    def _all(self) -> Iterator[Sample]:
+        for registry in self.registries:
+            text = generate_latest(registry).decode()
+            for family in text_string_to_metric_families(text):
+                yield from family.samples
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+@pytest.mark.parametrize("name", CUSTOMERS)
+def test_every_metric_of_the_customer(host: Host, name: str) -> None:
+    """Exactly its name and labels, after one scored run on a board with sensor and meter."""
+    board = make_board()
+    host.connect(board)
+    host.read(board)
+    host.profile(board, make_model(1), make_case())
+
+    found = host.samples(name)
+
+    assert found
+    assert {frozenset(sample.labels) for sample in found} == {frozenset(CUSTOMERS[name])}
+
+
+def test_siblings_in_base_units_agree(host: Host) -> None:
+    """_kb and _ms say the same as _bytes and _seconds."""
+    host.connect(make_board())
+    host.profile(make_board(), make_model(1), make_case())
+
+    assert host.samples("model_memory_usage_kb")[0].value == 2
+    assert host.samples("model_memory_usage_bytes")[0].value == 2048
+    assert host.samples("model_latency_p95_ms")[0].value == 250
+    assert host.samples("model_latency_p95_seconds")[0].value == 0.25
+
+
+def test_units_of_a_reading(host: Host) -> None:
+    """CPU is a share on the wire and percent in the metric."""
+    host.connect(make_board())
+    host.read(make_board())
+
+    assert host.samples("device_cpu_utilization_percent")[0].value == 25
+
+
+def test_what_was_not_measured_is_absent(host: Host) -> None:
+    """No sensor, no meter: no sample, rather than 0."""
+    host.connect(make_board())
+    host.read(make_board(), celsius=None, power_mw=None)
+
+    assert host.samples("device_temperature_celsius") == []
+    assert host.samples("device_power_consumption_mw") == []
+
+
+def test_errors_are_there_before_the_first(host: Host) -> None:
+    """A counter that is born at 1 shows no increase, so every class starts at 0."""
+    host.connect(make_board())
+
+    found = {
+        sample.labels["reason"]: sample.value for sample in host.samples("profiling_errors_total")
+    }
+    assert found == dict.fromkeys(map(str, FaultClass), 0)
+
+
+def test_board_that_goes_away_leaves_its_status_only(host: Host) -> None:
+    """0 on its own port label; its readings are taken away. Counters stay: they only grow."""
+    host.connect(make_board())
+    host.read(make_board())
+    host.devices.disconnected("native-1")
+
+    assert [s.value for s in host.samples("device_connection_status")] == [0]
+    left = {s.name for s in host.samples() if s.labels.get("device_id") == "native-1"}
+    gauges = {n for n in left if n.startswith("device_") and not n.endswith("_total")}
+    assert gauges == {"device_connection_status"}
+
+
+def test_board_on_another_port_leaves_no_ghost(host: Host) -> None:
+    """After a replug there is one status, on the new port."""
+    host.connect(make_board(url="/dev/ttyA"))
+    host.devices.disconnected("native-1")
+    host.connect(make_board(url="/dev/ttyB"))
+
+    found = host.samples("device_connection_status")
+    assert [(s.labels["port"], s.value) for s in found] == [("/dev/ttyB", 1)]
+
+
+def test_counters_of_the_link_survive_a_reboot(host: Host) -> None:
+    """The board counts from 0 again; what is served only grows."""
+    host.connect(make_board())
+    for rx_errors in (5, 7, 1):
+        host.read(make_board(), link={"rx_errors": rx_errors})
+
+    crc = [s for s in host.samples("device_link_errors_total") if s.labels["kind"] == "crc"]
+    assert [s.value for s in crc] == [8]
+
+
+def test_histograms_carry_the_trace(host: Host) -> None:
+    """In the OpenMetrics format each histogram's bucket names the job's trace."""
+    host.connect(make_board())
+    host.profile(make_board(), make_model(1), make_case())
+
+    text = openmetrics.generate_latest(host.registries[0]).decode()
+    traced = {line.split("_bucket")[0] for line in text.splitlines() if TRACE_ID in line}
+    assert traced == {
+        "profiling_duration_seconds",
+        "profiling_queue_wait_seconds",
+        "model_load_seconds",
+        "model_time_to_first_token_seconds",
+        "model_inter_token_latency_seconds",
+    }
+
+
+def test_number_of_series_is_bounded(host: Host) -> None:
+    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/metrics.md promises."""
+    platforms = ("esp32s3", "stm32f405", "rp2040", "native")
+    kinds = (Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)
+    boards = [make_board(n, platform=platforms[n % 4]) for n in range(200)]
+    for board in boards:
+        host.connect(board)
+        host.read(board)
+    for board in boards[:4]:
+        for number in range(20):
+            for kind in kinds:
+                for n_prompt in (8, 9, 60, 200):
+                    host.profile(board, make_model(number, kind), make_case(n_prompt))
+
+    per_board = [s for s in host.samples() if s.labels.get("device_id") == "native-3"]
+    assert len(per_board) <= 40
+    assert len(host.samples()) < 20_000
+
+
+def test_finished_jobs_are_there_before_the_first() -> None:
+    """As errors are: a ratio needs counters that started at 0."""
+    registry = CollectorRegistry()
+    CustodianMetrics(registry).platform_known("native")
+
+    text = generate_latest(registry).decode()
+    assert 'state="failed",platform' in text or 'platform="native",state="failed"' in text
