@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -161,3 +167,51 @@ def store(settings: Settings) -> Iterator[LabStore]:
     opened = LabStore.open(settings)
     yield opened
     opened.close()
+
+
+class Collector:
+    """An OTLP/HTTP collector that keeps (span, attributes of its resource)."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[Any, dict[str, str]]] = []
+        keep = self._keep
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                keep(body)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def _keep(self, body: bytes) -> None:
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            named = {a.key: a.value.string_value for a in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                self.spans.extend((span, named) for span in scope.spans)
+
+
+@contextmanager
+def _collector() -> Iterator[Collector]:
+    collector = Collector()
+    thread = threading.Thread(target=collector.server.serve_forever)
+    thread.start()
+    try:
+        yield collector
+    finally:
+        collector.server.shutdown()
+        thread.join()
+        collector.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def open_collector() -> Callable[[], Any]:
+    """`with open_collector() as collector:` receives spans, as a Jaeger would."""
+    return _collector

@@ -11,15 +11,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from monitoring.lab.config import ROOT
-from monitoring.lab.lab import MonitoredLab, Ports
-from monitoring.lab.plug import Plug
 from rich.console import Console
 from rich.table import Table
 
 from edgeprof.scheduler.demo.children import Terminated, sigterm_unwinds
 from edgeprof.shared.errors import EdgeprofError
 from edgeprof.shared.settings import load_settings
+from monitoring.lab.config import ROOT
+from monitoring.lab.lab import MonitoredLab, Ports
+from monitoring.lab.plug import Plug
 
 _FOLDER: Final = ROOT / "build" / "lab"
 _NATIVE: Final = ROOT / "firmware" / "build" / "native" / "tlep-native"
@@ -83,7 +83,7 @@ def _tell(console: Console, lab: MonitoredLab, plugs: list[Plug]) -> None:
     for line in (
         f"export EDGEPROF_REDIS_URL={lab.redis_url}",
         ".venv/bin/edgeprof boards",
-        ".venv/bin/edgeprof submit shakespeare-240k --platform native",
+        ".venv/bin/edgeprof submit -m shakespeare-240k --platform native",
     ):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     console.print("\nPull a board's plug, and see it here and in Prometheus within a minute:")

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from monitoring.lab import config
-
 from edgeprof.scheduler.demo.children import Children, ignore_signals
 from edgeprof.scheduler.lab import Lab
 from edgeprof.shared import redis_server
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.settings import Settings
+from monitoring.lab import config
 
 CELERY_EXPORTER_PYTHON: Final = config.ROOT / "build" / "celery-exporter" / "bin" / "python"
 

@@ -25,7 +25,9 @@ class Plug:
     ) -> None:
         """replug_s: seconds after which a pulled plug is put back by itself; None: by replug()."""
         self.name = name
-        self._command = [str(firmware), *options]
+        self._firmware = str(firmware)
+        #: Of the board from the next time it is plugged in.
+        self.options = list(options)
         self._replug_s = replug_s
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: Final[int] = self._listener.getsockname()[1]
@@ -93,7 +95,9 @@ class Plug:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 fd = connection.fileno()
                 self._board = subprocess.Popen(
-                    [*self._command, "--fd", str(fd)], stdin=subprocess.DEVNULL, pass_fds=(fd,)
+                    [self._firmware, *self.options, "--fd", str(fd)],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(fd,),
                 )
             if self._board.wait() < 0:  # by a signal; it ends by itself when the host closes
                 return

@@ -117,6 +117,7 @@ class BoardWorker:
         warnings.simplefilter("ignore", SecurityWarning)
         app = make_app(bench.store.url)
         signals.worker_init.connect(_instrument, weak=False)
+        signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_shutdown, weak=False)
         app.task(name=TASK_NAME)(self._heard)
         worker = app.Worker(
@@ -191,6 +192,11 @@ class BoardWorker:
             grace = threading.Timer(self._settings.stop_grace_s, self._stopping.set)
             grace.daemon = True
             grace.start()
+
+
+def _keep_logging(**_: Any) -> None:
+    """Somebody listens, so Celery leaves logging alone. Its setting worker_hijack_root_logger keeps our
+    handlers only: the root logger's level would still become Celery's, and our lines vanish."""
 
 
 def _instrument(**_: Any) -> None:
