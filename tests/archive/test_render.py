@@ -88,6 +88,15 @@ def test_text_from_a_model_is_not_markup(make_view: MakeView) -> None:
     assert "[bold]To be" in console.export_text()
 
 
+def test_trace_is_a_link_when_there_is_a_viewer(make_view: MakeView) -> None:
+    """EDGEPROF_TRACE_UI makes of the trace id something to click on."""
+    console = Console(width=120, record=True, file=io.StringIO())
+    view = make_view()
+    console.print(job_report(view, "http://jaeger:16686/"))
+
+    assert f"http://jaeger:16686/trace/{view.trace_id}" in console.export_text()
+
+
 def test_demo_json_has_the_documented_shape(make_view: MakeView) -> None:
     """The demo's JSON has exactly the fields that scripts were promised."""
     request = Request(model="tiny", quantization=Quantization.F32, platform="stm32f405")

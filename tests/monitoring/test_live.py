@@ -203,8 +203,10 @@ def test_flower_shows_boards_and_their_tasks(lab, wait_until) -> None:
         with urllib.request.urlopen(lab.url("flower", path), timeout=10) as reply:
             return json.load(reply)
 
-    wait_until(lambda: len(get("/api/workers?refresh=1")) == 4, "Flower knows four workers")
-    assert "w@well.testhost" in get("/api/workers")
+    def workers() -> set[str]:
+        return {worker["hostname"] for worker in get("/workers?json=1")["data"]}
+
+    wait_until(lambda: workers() == {f"w@{name}.testhost" for name in lab.plugs}, "all are there")
     wait_until(lambda: get("/api/tasks"), "Flower has seen a task")
     assert any(
         "shakespeare-240k F32 on well" in task["args"] for task in get("/api/tasks").values()

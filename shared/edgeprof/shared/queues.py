@@ -85,7 +85,7 @@ def _template(queue: str, step: int) -> str:
             "timelimit": [None, None],
             "root_id": _ID,
             "parent_id": None,
-            "argsrepr": f"{_ID}: {_LABEL}",  # shown by Flower as the arguments
+            "argsrepr": _LABEL,  # what Flower shows: the id is in the column beside
             "kwargsrepr": "{}",
             "origin": "edgeprof",
             "ignore_result": True,

@@ -16,7 +16,7 @@ from edgeprof.shared.settings import load_settings
 #: user:password, several separated by commas. Not an option: a command line can be read by everyone.
 AUTH_VARIABLE: Final = "EDGEPROF_FLOWER_BASIC_AUTH"
 
-_COLUMNS: Final = "uuid,state,args,worker,received,started,runtime"
+_COLUMNS: Final = "uuid,args,state,worker,received,runtime"
 
 
 def flower(

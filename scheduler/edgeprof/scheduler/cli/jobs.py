@@ -16,6 +16,7 @@ from edgeprof.scheduler.render.tables import jobs_table
 from edgeprof.shared.errors import JobNotFound
 from edgeprof.shared.jobs import JobState
 from edgeprof.shared.results import JobView
+from edgeprof.shared.settings import load_settings
 
 
 def jobs(
@@ -49,7 +50,7 @@ def job(
     if json:
         output.print_json(view.model_dump(mode="json"))
         return
-    output.show(job_report(view))
+    output.show(job_report(view, load_settings().trace_ui))
     if rows := bench.rows_of([view]):
         bench.print_table(rows, output.stdout())
 

@@ -15,8 +15,8 @@ from edgeprof.scheduler.render.words import human_bytes, human_s
 from edgeprof.shared.results import JobResult, JobView
 
 
-def job_report(view: JobView) -> RenderableType:
-    """Return everything but the speeds, which bench.table() shows."""
+def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
+    """Return everything but the speeds, which bench.table() shows. trace_ui: base URL of a trace viewer."""
     facts = _grid()
     facts.add_row("job", view.id)
     facts.add_row("state", f"{styled(view.state)}  {escape(view.reason)}")
@@ -30,6 +30,8 @@ def job_report(view: JobView) -> RenderableType:
         facts.add_row("sweep", view.sweep_id)
     if view.trace_id:
         facts.add_row("trace", view.trace_id)
+        if trace_ui:
+            facts.add_row("", f"{trace_ui.rstrip('/')}/trace/{view.trace_id}")
     parts: list[RenderableType] = [facts]
     if view.attempts:
         parts.append(_attempts(view))
