@@ -68,7 +68,13 @@ class StructuredFormatter(logging.Formatter):
             entry["error.type"] = kind.__name__ if kind else ""
             entry["error.message"] = str(error)
             entry["error.stack_trace"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
+        try:
+            return json.dumps(entry, default=str, allow_nan=False)
+        except (
+            TypeError,
+            ValueError,
+        ):  # keys that are no text, a circle, a NaN: say it all the same
+            return json.dumps({key: str(value) for key, value in entry.items()})
 
 
 class _OneLine(logging.Formatter):
@@ -111,8 +117,7 @@ def configure(settings: Settings, service: str) -> None:
     root.handlers[:] = [console]
     for chatty in ("alembic", "celery", "kombu", "gguf", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # A dead collector is said at every batch by the exporter; it is no news after the first time.
-    logging.getLogger("opentelemetry").addFilter(_Once())
+    console.addFilter(_Once("opentelemetry"))
     path = settings.log_dir / f"profiler-{settings.host}-{os.getpid()}.jsonl"
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
@@ -122,18 +127,23 @@ def configure(settings: Settings, service: str) -> None:
         root.warning("no log file at %s: %s", path, error.strerror)
         return
     file.setFormatter(StructuredFormatter(service, settings.host))
+    file.addFilter(_Once("opentelemetry"))
     root.addHandler(file)
 
 
 class _Once(logging.Filter):
-    """Lets the first line of each logger and level through."""
+    """Lets only the first line of each of a library's loggers through: its exporter says at every batch
+    that the collector is dead, which is no news the second time."""
 
-    def __init__(self) -> None:
+    def __init__(self, library: str) -> None:
         super().__init__()
+        self._library = library
         self._said: set[tuple[str, int]] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this is the first."""
+        """Whether this is the first, or another library's."""
+        if record.name.partition(".")[0] != self._library:
+            return True
         key = (record.name, record.levelno)
         if key in self._said:
             return False
