@@ -21,10 +21,12 @@ APT_TEST := clang libclang-rt-dev
 APT_LINT := clang-tidy shellcheck
 # What watches the lab of `make lab`, and the tests of the monitoring.
 APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter
+# Grafana's panels are drawn in a browser. Node.js 20 is asked for, not installed: Debian 12's is 18.
+APT_PICTURES := chromium
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test lint bench firmware constraints docs clean setup dashboards \
+.PHONY: help demo lab test lint bench firmware constraints docs clean setup dashboards pictures \
         monitor-start monitor-stop monitor-logs monitor-dashboards
 
 help: ## Show this list.
@@ -54,6 +56,11 @@ bench: $(STAMPS)/install-dev $(STAMPS)/firmware ## Measure queue, link and kerne
 	$(BIN)/python -m bench
 
 firmware: $(STAMPS)/firmware ## Build the firmware of all ports.
+
+pictures: $(STAMPS)/apt-lab $(STAMPS)/apt-pictures $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Check the dashboards against Grafana's schema, and draw them into docs/images from a running lab.
+	@command -v npm >/dev/null || { echo "make pictures needs Node.js 20 or later, with npm" >&2; exit 1; }
+	cd monitoring/grafana/draw && npm install --silent && node schema.mjs ../dashboards/*.json
+	$(BIN)/python -m monitoring.lab.pictures
 
 dashboards: $(STAMPS)/install ## Write Grafana's dashboards from monitoring/grafana/generate.
 	$(BIN)/python -m monitoring.grafana.generate
@@ -97,6 +104,9 @@ $(STAMPS)/apt-test: $(STAMPS)/apt
 
 $(STAMPS)/apt-lab: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_LAB)
+
+$(STAMPS)/apt-pictures: $(STAMPS)/apt
+	@scripts/apt-packages.sh $@ $(APT_PICTURES)
 
 $(STAMPS)/apt-lint: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_LINT)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -55,6 +58,8 @@ def main() -> int:
 
 
 def _run_jobs(lab: MonitoredLab, plugs: list[Plug]) -> None:
+    while not _scraped(lab):  # or the first failures would be before the first scrape
+        time.sleep(1)
     base = Request(model="shakespeare-240k", n_prompt=32, n_gen=32, score=True)
     kinds = ["F32", "Q8_0", "Q4_0"]
     swept = sweep.submit(lab.lab, sweep.requests([base.model], kinds, _PLATFORMS, base))
@@ -69,16 +74,23 @@ def _run_jobs(lab: MonitoredLab, plugs: list[Plug]) -> None:
     sweep.submit(
         lab.lab, sweep.requests([base.model], kinds * 3, ["riscv32-virt", "stm32f405"], waiting)
     )
-    time.sleep(60)
+    time.sleep(45)
+
+
+def _scraped(lab: MonitoredLab) -> bool:
+    query = urllib.parse.urlencode({"query": "count(profiling_errors_total) > 0"})
+    with urllib.request.urlopen(
+        lab.url("prometheus", f"/api/v1/query?{query}"), timeout=5
+    ) as reply:
+        return bool(json.load(reply)["data"]["result"])
 
 
 def _draw(lab: MonitoredLab) -> int:
-    if not (_DRAW / "node_modules").is_dir():
-        subprocess.run(["npm", "install"], cwd=_DRAW, check=True)
+
     done = subprocess.run(
         [
             *("node", "draw.mjs", "--prometheus", lab.url("prometheus")),
-            *("--out", ROOT / "docs" / "images", "--from-minutes", "6", "--scrape-seconds", "5"),
+            *("--out", ROOT / "docs" / "images", "--from-minutes", "4", "--scrape-seconds", "5"),
             *("--skip", "traces", "--skip", "logs"),
             *sorted(_DASHBOARDS.glob("*.json")),
         ],

@@ -192,7 +192,8 @@ DASHBOARD: Final = dashboard(
                             ),
                         ],
                         overrides=[
-                            override("silent for", steps=((None, GREEN), (60, YELLOW), (300, RED)))
+                            override("clock, Hz", unit="string"),
+                            override("silent for", steps=((None, GREEN), (60, YELLOW), (300, RED))),
                         ],
                     ),
                     24,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import PLATFORM, dashboard, textbox
-from monitoring.grafana.generate.panels import Json, query, text, timeseries
+from monitoring.grafana.generate.panels import Json, quantile, query, text, timeseries
 
 _ELASTICSEARCH: Final = {"type": "elasticsearch", "uid": "elasticsearch"}
 _JAEGER: Final = {"type": "jaeger", "uid": "jaeger"}
@@ -77,8 +77,11 @@ DASHBOARD: Final = dashboard(
                         "95th percentile of session duration; each dot is a session, with its trace id.",
                         [
                             query(
-                                "histogram_quantile(0.95, sum by (le, platform) (rate("
-                                f"profiling_duration_seconds_bucket{{{_PLATFORM}}}[$__rate_interval])))",
+                                quantile(
+                                    0.95,
+                                    f"profiling_duration_seconds_bucket{{{_PLATFORM}}}",
+                                    "platform",
+                                ),
                                 "{{platform}}",
                                 exemplar=True,
                             )

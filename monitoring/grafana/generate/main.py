@@ -11,6 +11,7 @@ from monitoring.grafana.generate.panels import (
     RED,
     YELLOW,
     override,
+    quantile,
     query,
     stat,
     table,
@@ -102,6 +103,7 @@ DASHBOARD: Final = dashboard(
                             )
                         ],
                         unit="none",
+                        logarithmic=True,
                     ),
                     12,
                 ),
@@ -156,13 +158,11 @@ DASHBOARD: Final = dashboard(
                         "Half and 95 % of the sessions took less. A dot is one session: it leads to its trace.",
                         [
                             query(
-                                "histogram_quantile(0.5, sum by (le) (rate("
-                                f"profiling_duration_seconds_bucket{{{_PLATFORM}}}[$__rate_interval])))",
+                                quantile(0.5, f"profiling_duration_seconds_bucket{{{_PLATFORM}}}"),
                                 "p50",
                             ),
                             query(
-                                "histogram_quantile(0.95, sum by (le) (rate("
-                                f"profiling_duration_seconds_bucket{{{_PLATFORM}}}[$__rate_interval])))",
+                                quantile(0.95, f"profiling_duration_seconds_bucket{{{_PLATFORM}}}"),
                                 "p95",
                                 exemplar=True,
                             ),

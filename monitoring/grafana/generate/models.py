@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import MODEL, PLATFORM, dashboard
-from monitoring.grafana.generate.panels import bars, query, table, timeseries
+from monitoring.grafana.generate.panels import bars, quantile, query, table, timeseries
 
 _MODEL = 'model_name=~"$model", platform=~"$platform"'
 _BY = "model_name, platform, quantization"
@@ -101,6 +101,7 @@ DASHBOARD: Final = dashboard(
                             )
                         ],
                         unit="none",
+                        logarithmic=True,
                     ),
                     12,
                 ),
@@ -110,9 +111,11 @@ DASHBOARD: Final = dashboard(
                         "95 % of the repetitions were faster. A dot is one of them: it leads to its trace.",
                         [
                             query(
-                                "histogram_quantile(0.95, sum by (le, platform, quantization) (rate("
-                                'model_time_to_first_token_seconds_bucket{platform=~"$platform"}'
-                                "[$__rate_interval])))",
+                                quantile(
+                                    0.95,
+                                    'model_time_to_first_token_seconds_bucket{platform=~"$platform"}',
+                                    "platform, quantization",
+                                ),
                                 "{{platform}} {{quantization}}",
                                 exemplar=True,
                             )

@@ -23,6 +23,12 @@ def query(expr: str, legend: str = "", *, instant: bool = False, exemplar: bool 
     return target | {"range": True, "exemplar": exemplar}
 
 
+def quantile(share: float, histogram: str, by: str = "") -> str:
+    """Return the quantile of the last five minutes: jobs take minutes, so a shorter rate has gaps."""
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({share}, sum by ({labels}) (increase({histogram}[5m])))"
+
+
 def stat(
     title: str,
     description: str,
@@ -56,12 +62,17 @@ def timeseries(
     stacked: bool = False,
     minimum: float | None = 0,
     limit_line: bool = False,
+    logarithmic: bool = False,
+    scraped: str | None = None,
 ) -> Json:
-    """Lines over time; limit_line draws the thresholds."""
+    """Lines over time; limit_line draws the thresholds. scraped: how often, where that is less often than
+    the datasource says, so that a rate has two points to be made of."""
     panel = _panel("timeseries", title, description, targets, unit, steps)
     defaults = panel["fieldConfig"]["defaults"]
-    if minimum is not None:
+    if minimum is not None and not logarithmic:
         defaults["min"] = minimum
+    if scraped is not None:
+        panel["interval"] = scraped
     defaults["color"] = {"mode": "palette-classic"}
     defaults["custom"] = {
         "drawStyle": "line",
@@ -72,6 +83,7 @@ def timeseries(
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "line+area" if limit_line else "off"},
+        "scaleDistribution": {"type": "log", "log": 10} if logarithmic else {"type": "linear"},
     }
     panel["options"] = {
         "legend": {
@@ -155,6 +167,7 @@ def table(
     """
     targets = [query(expr, instant=True) for expr, _, _ in queries]
     panel = _panel("table", title, description, targets, "short", _ONE_COLOUR)
+    panel["fieldConfig"]["defaults"]["custom"] = {"minWidth": 70}
     several = len(queries) > 1
     values = {
         f"Value #{chr(ord('A') + i)}" if several else "Value": heading

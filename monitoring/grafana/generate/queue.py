@@ -11,6 +11,7 @@ from monitoring.grafana.generate.panels import (
     RED,
     YELLOW,
     override,
+    quantile,
     query,
     table,
     timeseries,
@@ -80,13 +81,19 @@ DASHBOARD: Final = dashboard(
                         "Half and 95 % of the attempts waited less. A dot is one job: it leads to its trace.",
                         [
                             query(
-                                "histogram_quantile(0.5, sum by (le, platform) (rate("
-                                f"profiling_queue_wait_seconds_bucket{{{_PLATFORM}}}[$__rate_interval])))",
+                                quantile(
+                                    0.5,
+                                    f"profiling_queue_wait_seconds_bucket{{{_PLATFORM}}}",
+                                    "platform",
+                                ),
                                 "{{platform}} p50",
                             ),
                             query(
-                                "histogram_quantile(0.95, sum by (le, platform) (rate("
-                                f"profiling_queue_wait_seconds_bucket{{{_PLATFORM}}}[$__rate_interval])))",
+                                quantile(
+                                    0.95,
+                                    f"profiling_queue_wait_seconds_bucket{{{_PLATFORM}}}",
+                                    "platform",
+                                ),
                                 "{{platform}} p95",
                                 exemplar=True,
                             ),
@@ -225,6 +232,7 @@ DASHBOARD: Final = dashboard(
                             )
                         ],
                         unit="none",
+                        scraped="30s",
                     ),
                     8,
                 ),
@@ -237,6 +245,7 @@ DASHBOARD: Final = dashboard(
                             query("redis_memory_max_bytes > 0", "limit"),
                         ],
                         unit="bytes",
+                        scraped="15s",
                     ),
                     8,
                 ),
