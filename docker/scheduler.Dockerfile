@@ -8,8 +8,8 @@ COPY workers workers
 COPY models models
 COPY monitoring/runbooks monitoring/runbooks
 RUN python -m venv /venv
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /venv/bin/pip install --disable-pip-version-check -c constraints.txt '.[monitor]'
+RUN --mount=type=cache,target=/pip-cache \
+    /venv/bin/pip install --cache-dir /pip-cache --disable-pip-version-check -c constraints.txt '.[monitor]'
 
 FROM python:3.13-slim-bookworm
 # The worker's image has the same number: both write into the volume of the logs.

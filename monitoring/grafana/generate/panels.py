@@ -24,9 +24,10 @@ def query(expr: str, legend: str = "", *, instant: bool = False, exemplar: bool 
 
 
 def quantile(share: float, histogram: str, by: str = "") -> str:
-    """Return the quantile of the last five minutes: jobs take minutes, so a shorter rate has gaps."""
+    """Return the quantile of the last five minutes: jobs take minutes, so a shorter rate has gaps. The
+    comparison leaves out NaN, which is what nothing observed makes."""
     labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({share}, sum by ({labels}) (increase({histogram}[5m])))"
+    return f"histogram_quantile({share}, sum by ({labels}) (increase({histogram}[5m]))) >= 0"
 
 
 def stat(
@@ -205,9 +206,12 @@ def override(
     mapped: dict[str, tuple[str, str]] | None = None,
     steps: Steps | None = None,
     link: tuple[str, str] | None = None,
+    width: int | None = None,
 ) -> Json:
-    """Return how one column of a table is shown. link: (title, URL)."""
+    """Return how one column of a table is shown. link: (title, URL); width in pixels."""
     properties: list[Json] = []
+    if width is not None:
+        properties.append({"id": "custom.width", "value": width})
     if unit is not None:
         properties.append({"id": "unit", "value": unit})
     if mapped is not None:
