@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
 import time
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeprof.scheduler.demo.children import Terminated, sigterm_unwinds
-from edgeprof.shared.errors import EdgeprofError
+from edgeprof.shared.errors import EdgeprofError, InfrastructureError
 from edgeprof.shared.settings import load_settings
 from monitoring.lab.config import ROOT
 from monitoring.lab.lab import MonitoredLab, Ports
@@ -37,6 +39,7 @@ def main() -> int:
     console = Console(stderr=True, highlight=False)
     try:
         with sigterm_unwinds(), ExitStack() as stack:
+            stack.enter_context(_only_one())
             plugs = [
                 stack.enter_context(_plug("native-1", "1ab1", "41000")),
                 stack.enter_context(_plug("native-2", "1ab2", "43500")),
@@ -56,6 +59,20 @@ def main() -> int:
             console.print(f"hint: {error.hint}", markup=False, soft_wrap=True)
         return 1
     return 0
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Two labs in one folder would share Redis, and take each other's boards for their own."""
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    with (_FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InfrastructureError(
+                f"a lab already runs in {_FOLDER}", hint="end it with Ctrl-C where it runs"
+            ) from None
+        yield
 
 
 def _plug(name: str, uid: str, millidegrees: str) -> Plug:

@@ -1,0 +1,101 @@
+"""`edgeprof flower`: a login wherever others could reach it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from edgeprof.shared.settings import Settings
+from monitoring.lab.lab import Ports
+
+pytestmark = pytest.mark.e2e
+
+COMMAND = [sys.executable, "-m", "edgeprof.scheduler.cli", "flower"]
+
+
+def status(url: str, login: str | None = None) -> int:
+    request = urllib.request.Request(url)
+    if login is not None:
+        encoded = base64.b64encode(login.encode()).decode()
+        request.add_header("Authorization", f"Basic {encoded}")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except OSError:
+        return 0
+
+
+@pytest.fixture
+def start(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Callable[..., str]]:
+    """`start(**environment)` runs Flower on loopback, and returns its URL."""
+    processes = []
+
+    def run(**environment: str) -> str:
+        port = Ports.free().flower
+        process = subprocess.Popen(
+            [*COMMAND, "--port", str(port)],
+            env={**os.environ, **settings.as_environment(), **environment},
+            stderr=subprocess.DEVNULL,
+        )
+        processes.append(process)
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: status(f"{url}/healthcheck") == 200, "Flower answers")
+        return url
+
+    yield run
+    for process in processes:
+        process.terminate()
+        process.wait()
+
+
+def test_open_to_the_network_needs_a_login(settings: Settings) -> None:
+    """Refused with exit code 2, and the variable to set."""
+    done = subprocess.run(
+        [*COMMAND, "--address", "0.0.0.0"],
+        check=False,
+        env={**os.environ, **settings.as_environment()},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert "EDGEPROF_FLOWER_BASIC_AUTH=user:password" in done.stderr
+
+
+def test_login_is_asked_for(start: Callable[..., Any]) -> None:
+    """Nothing of the lab is shown without it."""
+    url = start(EDGEPROF_FLOWER_BASIC_AUTH="ann:secret")
+
+    assert status(f"{url}/workers") == 401
+    assert status(f"{url}/workers", "ann:wrong") == 401
+    assert status(f"{url}/workers", "ann:secret") == 200
+
+
+def test_loopback_needs_none(start: Callable[..., Any], settings: Settings) -> None:
+    """Who can connect there can read Redis as well; what it saw is kept."""
+    url = start()
+
+    assert status(f"{url}/workers") == 200
+    assert (settings.data_dir / "flower").is_dir()
+
+
+def test_it_only_looks(start: Callable[..., Any]) -> None:
+    """Revoking would drop a bell and leave the job: `edgeprof cancel` is the way."""
+    url = start()
+    request = urllib.request.Request(f"{url}/api/task/revoke/abc", data=b"")
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=5)
+    with refused.value as reply:
+        assert reply.code in {403, 404, 405}
