@@ -96,3 +96,22 @@ def test_stop_ends_the_embedded_redis(edgeprof: Edgeprof) -> None:
 
     assert "stopped" in edgeprof("stop", **embedded).stderr
     assert "no embedded Redis" in edgeprof("stop", **embedded).stderr
+
+
+def test_retry_prints_the_new_id(edgeprof: Edgeprof) -> None:
+    """One id a line, for the next command."""
+    (job_id,) = edgeprof(
+        "submit", "-m", "shakespeare-240k", "--platform", "x", "--wait-for-board", "--no-wait"
+    ).stdout.split()
+    edgeprof("cancel", job_id)
+
+    done = edgeprof("retry", job_id)
+
+    assert done.returncode == exits.OK, done.stderr
+    assert json.loads(edgeprof("job", done.stdout.strip(), "--json").stdout)["state"] == "queued"
+
+
+def test_dead_letters_are_a_list_of_their_own(edgeprof: Edgeprof) -> None:
+    """--dead excludes --state: all of them failed."""
+    assert json.loads(edgeprof("jobs", "--dead", "--json").stdout) == []
+    assert edgeprof("jobs", "--dead", "--state", "failed").returncode == exits.USAGE

@@ -83,12 +83,13 @@ class FastLab(MonitoredLab):
                     found.append(entry)
         return found
 
-    def alerts(self, name: str, state: str) -> list[dict[str, Any]]:
-        """Return what reached the scheduler through Alertmanager's webhook."""
+    def alerts(self, name: str, state: str, **labels: str) -> list[dict[str, Any]]:
+        """Return what reached the scheduler through Alertmanager's webhook, about these labels."""
         return [
             line
             for line in self.lines(logger="profiler.alerts")
-            if line["alert"]["alertname"] == name and line["message"].startswith(f"{name} {state}")
+            if line["message"].startswith(f"{name} {state}:")
+            and labels.items() <= line["alert"].items()
         ]
 
     def profile(self, board: str, *options: str) -> dict[str, Any]:

@@ -42,26 +42,41 @@ def test_hosts_are_found_and_scraped(lab, wait_until) -> None:
 def test_unplugged_board_fires_and_clears(lab, wait_until) -> None:
     """DeviceDisconnected when a board's process is killed, with its runbook; gone when it is back."""
     lab.plugs["well"].unplug()
-    wait_until(lambda: lab.alerts("DeviceDisconnected", "firing"), "the alert fires", timeout_s=60)
+    wait_until(
+        lambda: lab.alerts("DeviceDisconnected", "firing", device_id="well"),
+        "the alert fires",
+        timeout_s=60,
+    )
 
-    alert = lab.alerts("DeviceDisconnected", "firing")[0]
+    alert = lab.alerts("DeviceDisconnected", "firing", device_id="well")[0]
     with urllib.request.urlopen(alert["runbook_url"]) as reply:
         assert reply.read().startswith(b"## DeviceDisconnected")
-    assert alert["alert"]["device_id"] == "well"
     lab.plugs["well"].replug()
-    wait_until(lambda: lab.alerts("DeviceDisconnected", "resolved"), "it is resolved", timeout_s=90)
+    wait_until(
+        lambda: lab.alerts("DeviceDisconnected", "resolved", device_id="well"),
+        "it is resolved",
+        timeout_s=90,
+    )
 
 
 def test_hot_board_fires_and_clears(lab, wait_until) -> None:
     """DeviceOverheating by the board's own (emulated) sensor; gone when the board is cool."""
-    wait_until(lambda: lab.alerts("DeviceOverheating", "firing"), "the alert fires", timeout_s=60)
+    wait_until(
+        lambda: lab.alerts("DeviceOverheating", "firing", device_id="hot"),
+        "the alert fires",
+        timeout_s=60,
+    )
     assert lab.lines(message="High device temperature", device_id="hot")
     plug = lab.plugs["hot"]
     plug.options = ["--uid", "a001", "--temperature", "40000"]
     plug.unplug()
     plug.replug()
 
-    wait_until(lambda: lab.alerts("DeviceOverheating", "resolved"), "it is resolved", timeout_s=90)
+    wait_until(
+        lambda: lab.alerts("DeviceOverheating", "resolved", device_id="hot"),
+        "it is resolved",
+        timeout_s=90,
+    )
 
 
 def test_failing_sessions_fire_and_clear(lab, wait_until) -> None:
@@ -96,11 +111,19 @@ def test_slow_model_fires_and_clears(lab, wait_until) -> None:
 def test_full_memory_fires_and_clears(lab, wait_until) -> None:
     """HighMemoryUsage while a model fills a board's RAM; gone when the board is empty."""
     lab.profile("small")
-    wait_until(lambda: lab.alerts("HighMemoryUsage", "firing"), "the alert fires", timeout_s=60)
+    wait_until(
+        lambda: lab.alerts("HighMemoryUsage", "firing", device_id="small"),
+        "the alert fires",
+        timeout_s=60,
+    )
     lab.plugs["small"].unplug()
     lab.plugs["small"].replug()
 
-    wait_until(lambda: lab.alerts("HighMemoryUsage", "resolved"), "it is resolved", timeout_s=90)
+    wait_until(
+        lambda: lab.alerts("HighMemoryUsage", "resolved", device_id="small"),
+        "it is resolved",
+        timeout_s=90,
+    )
 
 
 def test_job_from_exemplar_to_trace_to_logs(lab, wait_until) -> None:

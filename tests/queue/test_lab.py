@@ -184,3 +184,38 @@ def test_silent_board_is_shown_offline_with_the_reason(
     wait_until(lambda: board().state is BoardState.OFFLINE, "the board is offline")
     assert "has been silent for" in board().reason
     assert board().seen_s > 0
+
+
+def test_retry_is_a_new_job_of_the_same_spec(lab: Lab) -> None:
+    """How a job ended never changes; what was asked is asked again, and says of whom."""
+    first = lab.submit(MODEL, platform="big")
+    first.cancel()
+
+    again = lab.retry(first.id)
+
+    assert again.id != first.id
+    assert first.status is JobState.CANCELLED
+    assert again.status is JobState.QUEUED
+    asked = lab.store.jobs.spec(first.id)
+    assert lab.store.jobs.spec(again.id) == asked.model_copy(
+        update={"tags": {"retry-of": first.id}}
+    )
+
+
+def test_retry_of_what_still_runs_is_refused(lab: Lab) -> None:
+    """A job that is queued needs no second one."""
+    job = lab.submit(MODEL, platform="big")
+
+    with pytest.raises(UsageError, match="is queued"):
+        lab.retry(job.id)
+
+
+def test_retry_without_the_model_is_refused(lab: Lab) -> None:
+    """A job that no board could start is not queued."""
+    job = lab.submit(MODEL, platform="big")
+    job.cancel()
+    lab.store.script.redis.delete(lab.store.script.key(f"blob:{job.view().model.sha256}"))
+
+    with pytest.raises(UsageError, match="not in the store any more"):
+        lab.retry(job.id)
+    assert len(lab.jobs()) == 1

@@ -159,10 +159,13 @@ class Lab:
         custodian rings for them.
         """
         self._upload(planned)
+        return self._enqueue([plan.spec for plan in planned])
+
+    def _enqueue(self, specs: Sequence[JobSpec]) -> list[Job]:
         jobs = []
-        for plan in planned:
-            job = NewJob(plan.spec)
-            jobs.append(NewJob(plan.spec, tracing.submit_traceparent(job.id, plan.spec), job.id))
+        for spec in specs:
+            job = NewJob(spec)
+            jobs.append(NewJob(spec, tracing.submit_traceparent(job.id, spec), job.id))
         self.store.jobs.submit(jobs, actor=f"client:{os.getpid()}")
         self._ring(jobs)
         return [self._handle(job.id) for job in jobs]
@@ -171,6 +174,28 @@ class Lab:
         """Return a handle of a job in the store, or raise JobNotFound."""
         self.store.jobs.state(job_id)
         return self._handle(job_id)
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a job that has ended once more, as a new job: how one ended never changes.
+
+        Raises JobNotFound, and UsageError when it still runs or its model has left the store.
+        """
+        spec, state = self.store.jobs.spec(job_id), self.store.jobs.state(job_id)
+        if not state.terminal:
+            raise UsageError(f"job {job_id} is {state}", hint=f"edgeprof watch {job_id}")
+        if not self.store.blobs.keep(spec.model.sha256, self._keep_s(spec)):
+            raise UsageError(
+                f"the file of model {spec.model.name} is not in the store any more",
+                hint="submit it again: edgeprof submit -m …",
+            )
+        again = spec.model_copy(
+            update={"tags": {**spec.tags, "retry-of": job_id}, "sweep_id": None}
+        )
+        return self._enqueue([again])[0]
+
+    def dead_letters(self, limit: int = 50) -> list[JobView]:
+        """Return jobs that were given up after their last attempt, newest first."""
+        return self.store.jobs.views(self.store.jobs.dead_letters(limit))
 
     def jobs(
         self, state: JobState | str | None = None, limit: int = 50, offset: int = 0
@@ -196,11 +221,15 @@ class Lab:
         paths: dict[str, Path] = {}
         for plan in planned:
             spec, sha256 = plan.spec, plan.model.sha256
-            longest_s = spec.queue_timeout_s + spec.max_attempts * spec.timeout_s
             paths[sha256] = plan.model.path
-            keep_s[sha256] = max(keep_s.get(sha256, 0.0), longest_s + self.settings.blob_ttl_s)
+            keep_s[sha256] = max(keep_s.get(sha256, 0.0), self._keep_s(spec))
         for sha256, path in paths.items():
             self.store.blobs.put(path, sha256, keep_s[sha256])
+
+    def _keep_s(self, spec: JobSpec) -> float:
+        """How long a job may need its model: until its last attempt can have ended, and some."""
+        longest_s = spec.queue_timeout_s + spec.max_attempts * spec.timeout_s
+        return longest_s + self.settings.blob_ttl_s
 
     def _ring(self, jobs: Sequence[NewJob]) -> None:
         by_step: dict[int, list[Bell]] = {}

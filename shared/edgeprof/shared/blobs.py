@@ -56,6 +56,17 @@ class BlobStore:
         assert content is None or isinstance(content, bytes)  # the client does not decode
         return content
 
+    def keep(self, sha256: str, keep_s: float) -> bool:
+        """Keep a file that is there at least keep_s from now; False: it is not there any more."""
+        key = self._key(sha256)
+
+        def extend(redis: Redis) -> bool:
+            # GT: a job that needs it longer has said so already.
+            redis.expire(key, int(keep_s), gt=True)
+            return bool(redis.exists(key))
+
+        return self._script.guarded(extend)
+
     def _key(self, sha256: str) -> str:
         return self._script.key(f"blob:{sha256}")
 

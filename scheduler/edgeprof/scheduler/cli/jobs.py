@@ -1,4 +1,4 @@
-"""`edgeprof jobs`, `edgeprof job ID`, `edgeprof cancel ID…`."""
+"""`edgeprof jobs`, `edgeprof job ID`, `edgeprof cancel ID…`, `edgeprof retry ID…`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeprof.scheduler.lab import Lab
 from edgeprof.scheduler.render import bench
 from edgeprof.scheduler.render.report import job_report
 from edgeprof.scheduler.render.tables import jobs_table
-from edgeprof.shared.errors import JobNotFound
+from edgeprof.shared.errors import JobNotFound, UsageError
 from edgeprof.shared.jobs import JobState
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import load_settings
@@ -21,21 +21,28 @@ from edgeprof.shared.settings import load_settings
 
 def jobs(
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    dead: Annotated[
+        bool, typer.Option("--dead", help="Only jobs given up after their last attempt.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     json: output.Json = False,
 ) -> None:
-    """List jobs, newest first.
+    """List jobs, newest first. Those that were given up: --dead.
 
     Example: edgeprof jobs --state running
     """
+    if dead and state is not None:
+        raise UsageError(
+            "--dead and --state exclude each other", hint="dead letters are all failed"
+        )
     with Lab() as lab:
-        views = lab.jobs(state, limit)
+        views = lab.dead_letters(limit) if dead else lab.jobs(state, limit)
     if json:
         output.print_models(views)
     elif views:
         output.show(jobs_table(views, time.time()))
     else:
-        output.note("no jobs" if state is None else f"no jobs are {state}")
+        output.note("no dead letters" if dead else f"no jobs are {state}" if state else "no jobs")
 
 
 def job(
@@ -67,6 +74,18 @@ def cancel(
             state = lab.job(job_id).cancel()
             said = "asked to stop" if state is JobState.RUNNING else str(state)
             output.note(f"job {job_id}: {said}")
+
+
+def retry(
+    job_ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Jobs that have ended.")],
+) -> None:
+    """Queue jobs that have ended once more, as new jobs; prints the new ids.
+
+    Example: edgeprof retry $(edgeprof jobs --dead --json | jq -r '.[].id')
+    """
+    with Lab() as lab:
+        for job_id in job_ids:
+            output.stdout().print(lab.retry(job_id).id)
 
 
 def _view(job_id: str) -> JobView:

@@ -163,6 +163,13 @@ class JobStore:
         """Return jobs given up after their last attempt, newest first."""
         return self._ids("dead", offset, limit)
 
+    def spec(self, job_id: str) -> JobSpec:
+        """Return what a job was asked to be, or raise JobNotFound."""
+        found = self._script.guarded(lambda redis: text(redis.hget(self._key(job_id), "spec")))
+        if found is None:
+            raise _not_found(job_id)
+        return JobSpec.model_validate_json(found)
+
     def history(self, job_id: str) -> list[Transition]:
         """Return every transition of a job: when, from, to, who, why."""
         lines = self._script.guarded(
