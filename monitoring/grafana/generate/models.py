@@ -62,7 +62,7 @@ DASHBOARD: Final = dashboard(
         ),
         (
             "",
-            9,
+            12,
             [
                 (
                     bars(
