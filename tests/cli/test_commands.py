@@ -115,3 +115,14 @@ def test_dead_letters_are_a_list_of_their_own(edgeprof: Edgeprof) -> None:
     """--dead excludes --state: all of them failed."""
     assert json.loads(edgeprof("jobs", "--dead", "--json").stdout) == []
     assert edgeprof("jobs", "--dead", "--state", "failed").returncode == exits.USAGE
+
+
+def test_drain_and_resume_by_name(edgeprof: Edgeprof) -> None:
+    """A board nobody knows is an error with a hint; the plain command still lists."""
+    refused = edgeprof("boards", "drain", "nobody")
+
+    assert refused.returncode == exits.INFRASTRUCTURE
+    assert "no board 'nobody' in the lab" in refused.stderr
+    assert edgeprof("boards", "resume", "nobody").returncode == exits.INFRASTRUCTURE
+    assert "never drained" in edgeprof("boards", "history", "nobody").stderr
+    assert json.loads(edgeprof("boards", "--json").stdout) == []

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +17,7 @@ from edgeprof.scheduler.job import Job
 from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared import queues
 from edgeprof.shared.jobs import BoardState, JobSpec, JobState, ModelRef, Target, TestCase
+from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
@@ -122,3 +123,9 @@ def rig(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Rig]:
 @pytest.fixture(name="make_spec", scope="session")
 def make_spec_fixture() -> Callable[..., JobSpec]:
     return make_spec
+
+
+@pytest.fixture
+def result() -> Any:
+    """A result for stores, which do not look inside."""
+    return cast(Any, JobResult).model_construct(cases=())

@@ -68,6 +68,10 @@ class JobNotFound(InfrastructureError):  # noqa: N818
     """Raised when no job has this id, in the store or in the archive."""
 
 
+class BoardNotFound(InfrastructureError):  # noqa: N818
+    """Raised when no worker has ever announced a board of this name."""
+
+
 class Fault(EdgeprofError):  # noqa: N818
     """Base of what can end one attempt of a job.
 

@@ -133,6 +133,12 @@ class Settings(BaseSettings):
         description="Port of the scheduler's /metrics, /targets (service discovery) and /health;"
         " 0: a free one.",
     )
+    quarantine_after: int = Field(
+        3,
+        ge=1,
+        description="Attempts in a row that fail for board or link reasons before a board is"
+        " quarantined.",
+    )
     temperature_limit_c: float = Field(
         85.0, description="Above this a board is logged as too hot, degrees Celsius."
     )

@@ -197,7 +197,9 @@ class Attempts:
                 if isinstance(outcome, JobResult):
                     state = self._jobs.succeed(claim.job_id, claim.epoch, outcome)
                 else:
-                    state = self._jobs.fail(claim.job_id, claim.epoch, outcome)
+                    state = self._jobs.fail(
+                        claim.job_id, claim.epoch, outcome, self._settings.quarantine_after
+                    )
             except InfrastructureError as error:
                 if time.monotonic() > give_up_s:
                     log.warning(

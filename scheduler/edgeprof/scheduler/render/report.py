@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
@@ -11,7 +9,7 @@ from rich.table import Table
 
 from edgeprof.scheduler.render.rows import chip
 from edgeprof.scheduler.render.tables import new_table, styled
-from edgeprof.scheduler.render.words import human_bytes, human_s
+from edgeprof.scheduler.render.words import human_bytes, human_s, when
 from edgeprof.shared.results import JobResult, JobView
 
 
@@ -23,9 +21,9 @@ def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
     facts.add_row("model", f"{view.model.name} {view.model.quantization}  {view.model.sha256[:12]}")
     facts.add_row("target", view.target)
     facts.add_row("priority", str(view.priority))
-    facts.add_row("submitted", _when(view.created_s) + (f" by {view.user}" if view.user else ""))
+    facts.add_row("submitted", when(view.created_s) + (f" by {view.user}" if view.user else ""))
     if view.finished_s is not None:
-        facts.add_row("finished", _when(view.finished_s))
+        facts.add_row("finished", when(view.finished_s))
     if view.sweep_id:
         facts.add_row("sweep", view.sweep_id)
     if view.trace_id:
@@ -95,7 +93,3 @@ def _measured(result: JobResult) -> RenderableType:
         if case.text is not None:
             grid.add_row("text", escape(case.text))
     return Padding(grid, (1, 0, 0, 0))
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 
 def human_bytes(n: float) -> str:
     """Return e.g. "946.31 KiB", in llama-bench's manner."""
@@ -38,3 +40,8 @@ def ago(seconds: float) -> str:
         if seconds < limit:
             return f"{max(seconds, 0) / size:.0f} {unit} ago"
     return f"{seconds / 86400:.0f} d ago"
+
+
+def when(seconds: float) -> str:
+    """Return a time since the epoch as date and time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

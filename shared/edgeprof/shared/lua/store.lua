@@ -28,6 +28,9 @@
 -- $p boards:uid         hash    uid of the silicon -> board
 -- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
+-- $p boards:held       hash    board -> {state, reason, actor, s} (JSON): draining or quarantined
+-- $p boards:faults     hash    board -> how many attempts in a row failed for board or link reasons
+-- $p board:$b:history  list    JSON, one a change of `held`: {s, state, actor, reason}; the last 100
 -- $p hosts             hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until       zset    address -> until when it is listed
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
@@ -135,10 +138,28 @@ local function attempt_failed(id, fault_class, code, reason, retryable, actor)
   return 'failed'
 end
 
+-- A board is held (no jobs, or only its own) or let go; said in its history.
+local function hold(device, state, actor, reason)
+  local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason})
+  if state == 'online' then
+    redis.call('HDEL', P .. 'boards:held', device)
+    redis.call('HDEL', P .. 'boards:faults', device)
+  else
+    redis.call('HSET', P .. 'boards:held', device, entry)
+  end
+  redis.call('RPUSH', P .. 'board:' .. device .. ':history', entry)
+  redis.call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
+end
+
+local function held_state(device)
+  local held = redis.call('HGET', P .. 'boards:held', device)
+  return held and cjson.decode(held).state
+end
+
 -- Whether another live board of the platform could take the job instead.
 local function another_board(platform, device)
   for _, other in ipairs(redis.call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf')) do
-    if other ~= device then
+    if other ~= device and not held_state(other) then
       local info = cjson.decode(redis.call('HGET', P .. 'boards', other))
       if info.platform == platform and (info.state == 'online' or info.state == 'busy') then
         return true
@@ -198,6 +219,8 @@ function commands.claim(id, owner, device, platform, host, domain, lease_s, trac
   local queue = get(id, 'queue')
   if queue ~= 'board.' .. device and queue ~= 'platform.' .. platform then return {'not for this board'} end
   if tonumber(get(id, 'deadline_s')) <= now then return {'late'} end
+  local kept = held_state(device)
+  if kept == 'draining' or kept and queue ~= 'board.' .. device then return {kept} end
   local held = redis.call('HGET', P .. 'holding', device)
   if held and tonumber(redis.call('ZSCORE', P .. 'leases', held) or 0) > now then return {'busy'} end
   if get(id, 'avoid') == device and queue ~= 'board.' .. device
@@ -243,13 +266,22 @@ function commands.succeed(id, epoch, result)
   close_attempt(id, '', '', '')
   release(id)
   redis.call('HSET', job_key(id), 'result', result)
+  redis.call('HDEL', P .. 'boards:faults', get(id, 'device'))
   terminate(id, 'running', 'succeeded', owner, 'measured')
   return 'succeeded'
 end
 
--- fail(id, epoch, fault_class, code, reason, retryable): the state afterwards, or 'stale'.
-function commands.fail(id, epoch, fault_class, code, reason, retryable)
+-- fail(id, epoch, fault_class, code, reason, retryable, most): the state afterwards, or 'stale'. The board is
+-- quarantined when it is its `most`-th attempt in a row that failed for board or link reasons.
+function commands.fail(id, epoch, fault_class, code, reason, retryable, most)
   if not holds(id, epoch) then return 'stale' end
+  if (fault_class == 'board' or fault_class == 'link') and not get(id, 'cancel') then
+    local device = get(id, 'device')
+    local faults = redis.call('HINCRBY', P .. 'boards:faults', device, 1)
+    if faults >= tonumber(most) and not held_state(device) then
+      hold(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason)
+    end
+  end
   return attempt_failed(id, fault_class, code, reason, retryable == '1', get(id, 'owner'))
 end
 
@@ -374,7 +406,7 @@ function commands.announce(device, owner, info, ttl_s)
   return {'ok'}
 end
 
--- boards(): {now, info, seen, until, ...}
+-- boards(): {now, info, seen, until, held or '', ...}
 function commands.boards()
   local reply = {now_s}
   local all = redis.call('ZRANGE', P .. 'boards:until', 0, -1, 'WITHSCORES')
@@ -382,8 +414,16 @@ function commands.boards()
     table.insert(reply, redis.call('HGET', P .. 'boards', all[i]))
     table.insert(reply, redis.call('HGET', P .. 'boards:seen', all[i]))
     table.insert(reply, all[i + 1])
+    table.insert(reply, redis.call('HGET', P .. 'boards:held', all[i]) or '')
   end
   return reply
+end
+
+-- hold_board(device, state, actor, reason): 'draining', 'quarantined', or 'online' to let it go again.
+function commands.hold_board(device, state, actor, reason)
+  if redis.call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
+  hold(device, state, actor, reason)
+  return 'ok'
 end
 
 -- forget_board(device): take a board off the list, unless somebody announces it.
@@ -394,6 +434,9 @@ function commands.forget_board(device)
   redis.call('HDEL', P .. 'boards', device)
   redis.call('HDEL', P .. 'boards:owner', device)
   redis.call('HDEL', P .. 'boards:seen', device)
+  redis.call('HDEL', P .. 'boards:held', device)
+  redis.call('HDEL', P .. 'boards:faults', device)
+  redis.call('DEL', P .. 'board:' .. device .. ':history')
   return redis.call('ZREM', P .. 'boards:until', device)
 end
 

@@ -7,9 +7,9 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 
-from edgeprof.shared.errors import HostFault
+from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
-from edgeprof.shared.store.script import Script
+from edgeprof.shared.store.script import Script, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,16 @@ class Owner:
 
 class BoardClash(HostFault):
     """Raised when another live worker announced the same board; it stays with the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardChange:
+    """One line of a board's history: seconds since the epoch, and what it was made."""
+
+    at_s: float
+    state: BoardState
+    actor: str
+    reason: str
 
 
 class BoardStore:
@@ -60,9 +70,10 @@ class BoardStore:
         """Return all boards the lab has heard of, by name; the silent ones as offline."""
         now, *flat = self._script.call("boards")
         boards = []
-        for text, seen, until in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+        rows = zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
+        for announced, seen, until, held in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
-            info = BoardInfo.model_validate_json(text)
+            info = BoardInfo.model_validate_json(announced)
             if 0 < float(until) < float(now):
                 silent_s = float(now) - float(seen)
                 changes["state"] = BoardState.OFFLINE
@@ -70,8 +81,32 @@ class BoardStore:
                     f"its worker on {info.host} has been silent for {silent_s:.0f} s"
                 )
                 changes["job_id"] = None
+            elif held and info.state is not BoardState.OFFLINE:
+                keeping = json.loads(held)
+                changes |= {"state": BoardState(keeping["state"]), "reason": keeping["reason"]}
             boards.append(info.model_copy(update=changes))
         return sorted(boards, key=lambda board: board.device_id)
+
+    def hold(self, device_id: str, state: BoardState, actor: str, reason: str) -> None:
+        """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED). What it runs goes
+        on. Raises BoardNotFound."""
+        if self._script.call("hold_board", device_id, state, actor, reason) == "unknown":
+            raise BoardNotFound(
+                f"no board {device_id!r} in the lab", hint="edgeprof boards lists them"
+            )
+
+    def resume(self, device_id: str, actor: str, reason: str) -> None:
+        """Let a board take jobs again. Raises BoardNotFound."""
+        self.hold(device_id, BoardState.ONLINE, actor, reason)
+
+    def history(self, device_id: str) -> list[BoardChange]:
+        """Return when a board was drained, quarantined and resumed, by whom and why; oldest first."""
+        key = self._script.key(f"board:{device_id}:history")
+        lines = self._script.guarded(lambda redis: text(redis.lrange(key, 0, -1)))
+        return [
+            BoardChange(line["s"], BoardState(line["state"]), line["actor"], line["reason"])
+            for line in map(json.loads, lines)
+        ]
 
     def forget(self, device_id: str) -> bool:
         """Take a board that nobody announces off the list."""

@@ -270,12 +270,24 @@ class JobStore:
         """Write the result; None when refused because the job is not ours any more."""
         return _fenced(self._script.call("succeed", job_id, epoch, result.model_dump_json()))
 
-    def fail(self, job_id: str, epoch: int, fault: Fault) -> JobState | None:
-        """End this attempt by a fault: back to the queue, failed, or None when not ours any more."""
+    def fail(
+        self, job_id: str, epoch: int, fault: Fault, quarantine_after: int = 1_000_000
+    ) -> JobState | None:
+        """End this attempt by a fault: back to the queue, failed, or None when not ours any more.
+
+        The board is quarantined when so many of its attempts in a row failed for board or link reasons.
+        """
         retryable = int(fault.fault_class.retryable)
         return _fenced(
             self._script.call(
-                "fail", job_id, epoch, fault.fault_class, fault.code, str(fault), retryable
+                "fail",
+                job_id,
+                epoch,
+                fault.fault_class,
+                fault.code,
+                str(fault),
+                retryable,
+                quarantine_after,
             )
         )
 

@@ -1,0 +1,196 @@
+"""Boards that get no jobs: drained by people, quarantined for their faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edgeprof.shared.errors import (
+    BoardFault,
+    BoardNotFound,
+    Fault,
+    HostFault,
+    LinkFault,
+    ModelError,
+)
+from edgeprof.shared.jobs import BoardInfo, BoardState, JobSpec, JobState
+from edgeprof.shared.store.boards import Owner
+from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.lab import LabStore
+
+MakeSpec = Callable[..., JobSpec]
+MOST = 3
+
+
+def make_board(name: str = "b") -> BoardInfo:
+    return BoardInfo(
+        device_id=name,
+        platform="null",
+        host="h",
+        url="x://",
+        uid=name,
+        state=BoardState.ONLINE,
+        emulated=True,
+        firmware_version="1",
+        firmware_git_hash="1",
+        toolchain="none",
+        protocol=(1, 0),
+        clock_hz=1,
+        timer_name="t",
+        timer_resolution_ns=1,
+        regions=(),
+        kernels=(),
+        n_ctx_max=1,
+        can_flash=False,
+        can_upload=True,
+    )
+
+
+def announce(store: LabStore) -> Owner:
+    owner = Owner(host="h", domain="d", uid="b")
+    store.boards.announce(owner, make_board(), 60)
+    return owner
+
+
+def claim(store: LabStore, spec: JobSpec, board: str = "b") -> Claim | str:
+    job = NewJob(spec)
+    store.jobs.submit([job], "test")
+    return store.jobs.claim(
+        job.id, f"w/{job.id}", device_id=board, platform="null", host="h", domain="d", lease_s=60
+    )
+
+
+def fail(store: LabStore, spec: JobSpec, fault: Fault) -> None:
+    held = claim(store, spec)
+    assert isinstance(held, Claim), held
+    store.jobs.fail(held.job_id, held.epoch, fault, MOST)
+
+
+def state(store: LabStore) -> BoardState:
+    (board,) = store.boards.all()
+    return board.state
+
+
+def test_drained_board_takes_no_job(store: LabStore, make_spec: MakeSpec) -> None:
+    """Neither of its platform nor its own; the state says so, with the reason."""
+    announce(store)
+    store.boards.hold("b", BoardState.DRAINING, "ann", "new firmware")
+
+    assert claim(store, make_spec()) == "draining"
+    assert claim(store, make_spec(board="b")) == "draining"
+    (board,) = store.boards.all()
+    assert (board.state, board.reason) == (BoardState.DRAINING, "new firmware")
+
+
+def test_quarantined_board_takes_its_own_jobs_only(store: LabStore, make_spec: MakeSpec) -> None:
+    """Who asks for this very board wants to find out what ails it."""
+    announce(store)
+    store.boards.hold("b", BoardState.QUARANTINED, "ann", "odd numbers")
+
+    assert claim(store, make_spec()) == "quarantined"
+    assert isinstance(claim(store, make_spec(board="b")), Claim)
+
+
+def test_resumed_board_takes_jobs(store: LabStore, make_spec: MakeSpec) -> None:
+    """And its history tells of both."""
+    announce(store)
+    store.boards.hold("b", BoardState.DRAINING, "ann", "new firmware")
+    store.boards.resume("b", "bob", "done")
+
+    assert isinstance(claim(store, make_spec()), Claim)
+    told = [(change.state, change.actor, change.reason) for change in store.boards.history("b")]
+    assert told == [
+        (BoardState.DRAINING, "ann", "new firmware"),
+        (BoardState.ONLINE, "bob", "done"),
+    ]
+
+
+@pytest.mark.parametrize("kind", [BoardFault, LinkFault])
+def test_faults_in_a_row_quarantine(
+    store: LabStore, make_spec: MakeSpec, kind: type[Fault]
+) -> None:
+    """The third one does, and the reason is the last fault's."""
+    announce(store)
+    for _ in range(MOST - 1):
+        fail(store, make_spec(), kind("it hangs", code="hung"))
+    assert state(store) is BoardState.ONLINE
+    fail(store, make_spec(), kind("it hangs", code="hung"))
+
+    assert state(store) is BoardState.QUARANTINED
+    (change,) = store.boards.history("b")
+    assert "3 faults in a row" in change.reason
+    assert "it hangs" in change.reason
+
+
+def test_success_in_between_starts_the_count_again(
+    store: LabStore, make_spec: MakeSpec, result: Any
+) -> None:
+    """A board that fails now and then is noisy, not broken."""
+    announce(store)
+    for _ in range(MOST):
+        fail(store, make_spec(), BoardFault("it hangs", code="hung"))
+        if state(store) is BoardState.QUARANTINED:
+            pytest.fail("quarantined in spite of a success")
+        held = claim(store, make_spec())
+        assert isinstance(held, Claim)
+        store.jobs.succeed(held.job_id, held.epoch, result)
+
+    assert state(store) is BoardState.ONLINE
+
+
+@pytest.mark.parametrize("fault", [HostFault("h"), ModelError("m", code="no_memory")])
+def test_faults_of_others_do_not_count(store: LabStore, make_spec: MakeSpec, fault: Fault) -> None:
+    """A full disk on the host, or a model that does not fit, says nothing about the board."""
+    announce(store)
+    for _ in range(2 * MOST):
+        fail(store, make_spec(), fault)
+
+    assert state(store) is BoardState.ONLINE
+
+
+def test_cancelled_attempts_do_not_count(store: LabStore, make_spec: MakeSpec) -> None:
+    """Stopped because somebody asked: nobody's fault."""
+    announce(store)
+    for _ in range(MOST):
+        held = claim(store, make_spec())
+        assert isinstance(held, Claim)
+        store.jobs.cancel(held.job_id, "ann", "changed her mind")
+        store.jobs.fail(held.job_id, held.epoch, BoardFault("stopped"), MOST)
+
+    assert state(store) is BoardState.ONLINE
+
+
+def test_board_that_is_away_is_offline_first(store: LabStore) -> None:
+    """That it is drained as well is of no use to who looks for it."""
+    owner = announce(store)
+    store.boards.hold("b", BoardState.DRAINING, "ann", "new firmware")
+    store.boards.withdraw(owner, make_board(), "unplugged")
+
+    assert state(store) is BoardState.OFFLINE
+
+
+def test_unknown_board_is_an_error(store: LabStore) -> None:
+    """A typo drains nothing, and says so."""
+    with pytest.raises(BoardNotFound, match="no board 'x'"):
+        store.boards.hold("x", BoardState.DRAINING, "ann", "")
+
+
+@pytest.mark.e2e
+def test_broken_board_is_quarantined_and_another_does_the_job(
+    rig: Any, make_spec: MakeSpec
+) -> None:
+    """With real workers: the board that fails three times gets no more, the job ends on the other."""
+    rig.start_scheduler()
+    rig.start_worker("01", quarantine_after=1)
+    rig.until_board("null-01", BoardState.ONLINE)
+    job = rig.submit(make_spec(tags={"fault": "link", "faults": "1"}))
+    rig.until_board("null-01", BoardState.QUARANTINED)
+    rig.start_worker("02")
+
+    job.wait(timeout=60)
+
+    view = job.view()
+    assert view.state is JobState.SUCCEEDED
+    assert [attempt.device_id for attempt in view.attempts] == ["null-01", "null-02"]
