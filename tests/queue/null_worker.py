@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from edgeprof.shared.blobs import ModelCache
-from edgeprof.shared.errors import FaultClass, HostFault, LinkFault
+from edgeprof.shared.errors import BoardFault, FaultClass, HostFault, LinkFault
 from edgeprof.shared.jobs import MemoryRegion, Quantization
 from edgeprof.shared.results import CaseResult, Identity, JobResult, LoadResult, Samples
 from edgeprof.shared.settings import Settings, load_settings
@@ -27,11 +27,13 @@ TOKEN_S = 0.02
 
 
 class NullBoard:
-    """null://?uid=01&platform=null&present=FILE: there as long as FILE is (or always)."""
+    """null://?uid=01&platform=null&present=FILE&sick=FILE: there as long as the one file is (or always);
+    fails its self-test as long as the other one is."""
 
     def __init__(self, url: str) -> None:
         query = parse_qs(urlsplit(url).query)
         self._present = query.get("present", [""])[0]
+        self.sick = query.get("sick", [""])[0]
         self.hello = Hello(
             uid=query["uid"][0],
             platform=query.get("platform", ["null"])[0],
@@ -137,7 +139,13 @@ def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> Job
     )
 
 
+def self_test(bench: Bench) -> None:
+    """Fail while the board is sick."""
+    if Path(bench.board.sick).is_file():  # type: ignore[attr-defined]
+        raise BoardFault("wrong answer", code="wrong_answer")
+
+
 if __name__ == "__main__":
     settings = load_settings()
     config = BoardConfig.model_validate_json(sys.argv[1])
-    sys.exit(serve(config, Bench(config, settings, open_board), profile, settings))
+    sys.exit(serve(config, Bench(config, settings, open_board), profile, settings, self_test))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,12 +179,33 @@ def test_unknown_board_is_an_error(store: LabStore) -> None:
 
 
 @pytest.mark.e2e
+def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
+    """It stays away as long as it fails, and comes back by itself, with a line in its history."""
+    sick = tmp_path / "sick"
+    sick.touch()
+    rig.start_worker("01", f"&sick={sick}", selftest_interval_s=0.2)
+    rig.until_board("null-01", BoardState.ONLINE)
+    rig.store.boards.hold("null-01", BoardState.QUARANTINED, "test", "faults")
+    rig.wait_until(
+        lambda: any("Self-test failed" in p.read_text() for p in rig.settings.log_dir.iterdir()),
+        "a self-test has failed",
+    )
+    rig.until_board("null-01", BoardState.QUARANTINED)
+    sick.unlink()
+
+    rig.until_board("null-01", BoardState.ONLINE)
+    assert rig.store.boards.history("null-01")[-1].actor == "self-test"
+
+
+@pytest.mark.e2e
 def test_broken_board_is_quarantined_and_another_does_the_job(
-    rig: Any, make_spec: MakeSpec
+    rig: Any, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     """With real workers: the board that fails three times gets no more, the job ends on the other."""
     rig.start_scheduler()
-    rig.start_worker("01", quarantine_after=1)
+    sick = tmp_path / "sick"
+    sick.touch()
+    rig.start_worker("01", f"&sick={sick}", quarantine_after=1)
     rig.until_board("null-01", BoardState.ONLINE)
     job = rig.submit(make_spec(tags={"fault": "link", "faults": "1"}))
     rig.until_board("null-01", BoardState.QUARANTINED)

@@ -75,3 +75,12 @@ def test_killed_worker_is_replaced_by_the_other_board(rig: Any, lab: Lab) -> Non
     assert board == first.device_id
     job.cancel()
     assert job.wait(timeout=20).state is JobState.CANCELLED
+
+
+def test_real_board_passes_its_self_test(rig: Any, lab: Lab) -> None:
+    """A quarantined board that works loads a model, gives the known answer, and is back."""
+    rig.store.boards.hold("native-0011", BoardState.QUARANTINED, "test", "faults")
+
+    rig.until_board("native-0011", BoardState.ONLINE)
+    (_, back) = rig.store.boards.history("native-0011")
+    assert (back.actor, back.reason) == ("self-test", "passed")

@@ -139,6 +139,12 @@ class Settings(BaseSettings):
         description="Attempts in a row that fail for board or link reasons before a board is"
         " quarantined.",
     )
+    selftest_interval_s: float = Field(
+        60.0,
+        gt=0,
+        description="Pause between two self-tests of a quarantined board; the first one it passes"
+        " brings it back.",
+    )
     temperature_limit_c: float = Field(
         85.0, description="Above this a board is logged as too hot, degrees Celsius."
     )

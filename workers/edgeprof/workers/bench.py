@@ -106,6 +106,24 @@ class Bench:
         finally:
             self._lock.release()
 
+    def self_test(self, test: Callable[[Bench], None]) -> bool:
+        """Test a quarantined board unless it is busy, and bring it back when it passes; False: gone."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        try:
+            try:
+                test(self)
+            except Fault as fault:
+                extra = self.context() | {"code": fault.code}
+                logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
+                return self.reopen()
+            with suppress(InfrastructureError):  # the next one says it again
+                self.store.boards.passed_self_test(self.info.device_id)
+                logs.hardware.info("Self-test passed", extra=self.context())
+            return True
+        finally:
+            self._lock.release()
+
     def reopen(self) -> bool:
         """Close the board and open it afresh, for whoever has it in use; False: it is gone."""
         with suppress(Fault):

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,7 +24,7 @@ from celery.worker import state as celery_state
 from edgeprof.shared import logs, queues, tracing
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.celery_app import TASK_NAME, make_app
-from edgeprof.shared.errors import BoardFault, EdgeprofError, LinkFault
+from edgeprof.shared.errors import BoardFault, EdgeprofError, InfrastructureError, LinkFault
 from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings, load_settings
@@ -45,16 +46,27 @@ EXIT_BOARD_GONE: Final = 75
 Profile = Callable[[Bench, Claim, Lease, ModelCache], JobResult]
 
 
+#: Finds out whether an idle board works; raises the Fault it has. selftest.known_answer in production.
+SelfTest = Callable[[Bench], None]
+
+
 class BoardWorker:
     """One board, from waiting for it to saying goodbye."""
 
     def __init__(
-        self, config: BoardConfig, settings: Settings, bench: Bench, profile: Profile
+        self,
+        config: BoardConfig,
+        settings: Settings,
+        bench: Bench,
+        profile: Profile,
+        self_test: SelfTest,
     ) -> None:
         self._config = config
         self._settings = settings
         self._bench = bench
         self._profile = profile
+        self._self_test = self_test
+        self._next_test_s = 0.0
         #: Set when the process is to end; a running job gets EDGEPROF_STOP_GRACE_S more.
         self._leaving = threading.Event()
         #: Set when a running job has to be handed back now.
@@ -168,7 +180,7 @@ class BoardWorker:
                 if self._leaving.is_set():
                     self._bench.announce(BoardState.DRAINING, self._bench.info.job_id)
                     continue
-                if not self._bench.probe():
+                if not (self._bench.probe() and self._test_when_quarantined()):
                     self._board_gone()
                     return
                 self._bench.announce()
@@ -176,6 +188,19 @@ class BoardWorker:
                 log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
                 self._board_gone()
                 return
+
+    def _test_when_quarantined(self) -> bool:
+        """Give a quarantined board its chance from time to time; False: it is gone for good."""
+        if time.monotonic() < self._next_test_s:
+            return True
+        try:
+            if not self._bench.store.boards.is_quarantined(self._bench.info.device_id):
+                return True
+        except InfrastructureError:
+            return True
+        alive = self._bench.self_test(self._self_test)
+        self._next_test_s = time.monotonic() + self._settings.selftest_interval_s
+        return alive
 
     def _board_gone(self) -> None:
         self._exit_code = EXIT_BOARD_GONE
@@ -203,12 +228,14 @@ def _instrument(**_: Any) -> None:
     tracing.instrument_celery()
 
 
-def serve(config: BoardConfig, bench: Bench, profile: Profile, settings: Settings) -> int:
+def serve(
+    config: BoardConfig, bench: Bench, profile: Profile, settings: Settings, self_test: SelfTest
+) -> int:
     """Be the worker of one board in this process; returns the exit code."""
     die_with_parent()
     logs.configure(settings, "edgeprof-worker")
     tracing.configure("edgeprof-worker", f"w@{config}.{settings.host}", settings.host)
-    return BoardWorker(config, settings, bench, profile).run()
+    return BoardWorker(config, settings, bench, profile, self_test).run()
 
 
 def die_with_parent() -> None:
@@ -223,11 +250,12 @@ def die_with_parent() -> None:
 def main() -> int:
     """Entry point of the child process: its board as JSON in the only argument."""
     from edgeprof.workers.production import open_board, profile  # noqa: PLC0415
+    from edgeprof.workers.selftest import known_answer  # noqa: PLC0415
 
     settings = load_settings()
     config = BoardConfig.model_validate_json(sys.argv[1])
     bench = Bench(config, settings, open_board, Sender.inherited())
-    return serve(config, bench, profile, settings)
+    return serve(config, bench, profile, settings, known_answer)
 
 
 if __name__ == "__main__":

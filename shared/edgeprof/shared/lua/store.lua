@@ -419,11 +419,23 @@ function commands.boards()
   return reply
 end
 
--- hold_board(device, state, actor, reason): 'draining', 'quarantined', or 'online' to let it go again.
-function commands.hold_board(device, state, actor, reason)
+-- hold_board(device, state, actor, reason, only): 'draining', 'quarantined', or 'online' to let it go again;
+-- only when it is held as `only` now, unless that is ''.
+function commands.hold_board(device, state, actor, reason, only)
   if redis.call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
+  if only ~= '' and held_state(device) ~= only then return 'other' end
   hold(device, state, actor, reason)
   return 'ok'
+end
+
+-- held(device): 'draining', 'quarantined' or ''.
+function commands.held(device)
+  return held_state(device) or ''
+end
+
+-- next_epoch(): a fencing token for what is no job: a board's self-test.
+function commands.next_epoch()
+  return redis.call('INCR', P .. 'epoch')
 end
 
 -- forget_board(device): take a board off the list, unless somebody announces it.

@@ -90,7 +90,7 @@ class BoardStore:
     def hold(self, device_id: str, state: BoardState, actor: str, reason: str) -> None:
         """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED). What it runs goes
         on. Raises BoardNotFound."""
-        if self._script.call("hold_board", device_id, state, actor, reason) == "unknown":
+        if self._script.call("hold_board", device_id, state, actor, reason, "") == "unknown":
             raise BoardNotFound(
                 f"no board {device_id!r} in the lab", hint="edgeprof boards lists them"
             )
@@ -98,6 +98,25 @@ class BoardStore:
     def resume(self, device_id: str, actor: str, reason: str) -> None:
         """Let a board take jobs again. Raises BoardNotFound."""
         self.hold(device_id, BoardState.ONLINE, actor, reason)
+
+    def passed_self_test(self, device_id: str) -> None:
+        """Let a quarantined board take jobs again; one that somebody drained meanwhile stays so."""
+        self._script.call(
+            "hold_board",
+            device_id,
+            BoardState.ONLINE,
+            "self-test",
+            "passed",
+            BoardState.QUARANTINED,
+        )
+
+    def is_quarantined(self, device_id: str) -> bool:
+        """Whether a board gets no jobs for its faults."""
+        return bool(self._script.call("held", device_id) == BoardState.QUARANTINED)
+
+    def next_epoch(self) -> int:
+        """Return a fencing token for a self-test: a board wants to see them grow."""
+        return int(self._script.call("next_epoch"))
 
     def history(self, device_id: str) -> list[BoardChange]:
         """Return when a board was drained, quarantined and resumed, by whom and why; oldest first."""
