@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,7 +190,7 @@ def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
     rig.until_board("null-01", BoardState.ONLINE)
     rig.store.boards.hold("null-01", BoardState.QUARANTINED, "test", "faults")
     rig.wait_until(
-        lambda: any("Self-test failed" in p.read_text() for p in rig.settings.log_dir.iterdir()),
+        lambda: rig.store.boards.history("null-01")[-1].reason == "failed: wrong answer",
         "a self-test has failed",
     )
     rig.until_board("null-01", BoardState.QUARANTINED)
@@ -216,3 +219,26 @@ def test_broken_board_is_quarantined_and_another_does_the_job(
     view = job.view()
     assert view.state is JobState.SUCCEEDED
     assert [attempt.device_id for attempt in view.attempts] == ["null-01", "null-02"]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("ails", "code"), [(False, 0), (True, 1)], ids=["well", "sick"])
+def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: int) -> None:
+    """`edgeprof boards test` tells in its exit code what the board's worker found."""
+    sick = tmp_path / "sick"
+    if ails:
+        sick.touch()
+    rig.start_worker("01", f"&sick={sick}")
+    rig.until_board("null-01", BoardState.ONLINE)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeprof.scheduler.cli", "boards", "test", "null-01"],
+        check=False,
+        env={**os.environ, **rig.settings.as_environment()},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == code, done.stderr
+    assert ("self-test failed: wrong answer" if ails else "self-test passed") in done.stderr
+    rig.until_board("null-01", BoardState.QUARANTINED if ails else BoardState.ONLINE)

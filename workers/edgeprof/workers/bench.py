@@ -116,6 +116,8 @@ class Bench:
             except Fault as fault:
                 extra = self.context() | {"code": fault.code}
                 logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
+                with suppress(InfrastructureError):
+                    self.store.boards.failed_self_test(self.info.device_id, str(fault))
                 return self.reopen()
             with suppress(InfrastructureError):  # the next one says it again
                 self.store.boards.passed_self_test(self.info.device_id)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+import time
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from edgeprof.scheduler.cli import output
+from edgeprof.scheduler.cli import exits, output
 from edgeprof.scheduler.lab import Lab
 from edgeprof.scheduler.render.tables import boards_table, new_table, styled
 from edgeprof.scheduler.render.words import when
+from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.jobs import BoardState
-from edgeprof.shared.store.boards import BoardStore
+from edgeprof.shared.store.boards import SELF_TEST, BoardChange, BoardStore
 
 app = typer.Typer(
     help="List the boards of the lab, the offline ones too; drain and resume them.\n\n"
@@ -67,6 +69,38 @@ def resume(names: Names, reason: Reason = "resumed by hand") -> None:
         for name in names:
             lab.store.boards.resume(name, _actor(), reason)
             output.note(f"{name} takes jobs again")
+
+
+@app.command("test")
+def test_board(
+    name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 120,
+) -> None:
+    """Have a board tested now: a small model with a known answer. Exit code 1 when it fails.
+
+    It gets no other jobs meanwhile, and stays quarantined unless it passes.
+
+    Example: edgeprof boards test bench-3
+    """
+    with Lab() as lab:
+        boards = lab.store.boards
+        boards.hold(name, BoardState.QUARANTINED, _actor(), "self-test asked for")
+        asked_s = boards.history(name)[-1].at_s
+        deadline_s = time.monotonic() + timeout_s
+        with output.stderr().status(f"testing {name}"):
+            while not (answers := _self_tests(boards, name, asked_s)):
+                if time.monotonic() > deadline_s:
+                    raise InfrastructureError(
+                        f"{name} was not tested within {timeout_s:g} s; it stays quarantined",
+                        hint="is it busy or offline? edgeprof boards tells; its worker tests it when it can",
+                    )
+                time.sleep(0.2)
+    output.note(f"{name}: self-test {answers[0].reason}")
+    raise typer.Exit(exits.OK if answers[0].state is BoardState.ONLINE else exits.JOB_FAILED)
+
+
+def _self_tests(boards: BoardStore, name: str, since_s: float) -> list[BoardChange]:
+    return [c for c in boards.history(name) if c.at_s > since_s and c.actor == SELF_TEST]
 
 
 @app.command()

@@ -11,6 +11,9 @@ from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.store.script import Script, text
 
+#: Who brings a board back from quarantine, in its history.
+SELF_TEST = "self-test"
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -101,14 +104,14 @@ class BoardStore:
 
     def passed_self_test(self, device_id: str) -> None:
         """Let a quarantined board take jobs again; one that somebody drained meanwhile stays so."""
-        self._script.call(
-            "hold_board",
-            device_id,
-            BoardState.ONLINE,
-            "self-test",
-            "passed",
-            BoardState.QUARANTINED,
-        )
+        self._self_tested(device_id, BoardState.ONLINE, "passed")
+
+    def failed_self_test(self, device_id: str, reason: str) -> None:
+        """Note why a quarantined board stays so."""
+        self._self_tested(device_id, BoardState.QUARANTINED, f"failed: {reason}")
+
+    def _self_tested(self, device_id: str, state: BoardState, reason: str) -> None:
+        self._script.call("hold_board", device_id, state, SELF_TEST, reason, BoardState.QUARANTINED)
 
     def is_quarantined(self, device_id: str) -> bool:
         """Whether a board gets no jobs for its faults."""
