@@ -157,6 +157,7 @@ def make_settings(tmp_path: Path, redis_url: str | None) -> Settings:
         board_ttl_s=3,
         probe_interval_s=0.5,
         stop_grace_s=0.5,
+        retry_rest_s=0.1,
         store_patience_s=10,
     )
 

@@ -60,6 +60,8 @@ class StoreMachine(RuleBasedStateMachine):
         #: Jobs whose lease ran out unnoticed; those of them whose board took another job meanwhile.
         self.overdue: set[str] = set()
         self.orphans: set[str] = set()
+        #: Jobs between two attempts that are not in their queue.
+        self.resting: set[str] = set()
         self.final: dict[str, JobState] = {}
         self.granted: dict[str, int] = {}
         self.last_epoch = 0
@@ -68,8 +70,13 @@ class StoreMachine(RuleBasedStateMachine):
     # --- what people and workers do
 
     @precondition(lambda self: len(self.all) < 3)
-    @rule(board=st.sampled_from((None, None, "b1")), most=st.integers(1, 3))
-    def submit(self, board: str | None, most: int) -> None:
+    @rule(
+        board=st.sampled_from((None, None, "b1")),
+        most=st.integers(1, 3),
+        priority=st.sampled_from((0, 5, 5, 9)),
+        user=st.sampled_from(("ann", "bob")),
+    )
+    def submit(self, board: str | None, most: int, priority: int, user: str) -> None:
         target = Target(device_id=board) if board else Target(platform="p")
         spec = JobSpec(
             model=MODEL,
@@ -77,6 +84,8 @@ class StoreMachine(RuleBasedStateMachine):
             cases=(TestCase(prompt_tokens=(1,), n_gen=1),),
             n_ctx=64,
             max_attempts=most,
+            priority=priority,
+            user=user,
         )
         job = NewJob(spec)
         self.store.jobs.submit([job], "client")
@@ -86,39 +95,57 @@ class StoreMachine(RuleBasedStateMachine):
 
     @HAVE_JOBS
     @rule(pick=PICK, board=st.sampled_from(BOARDS))
-    def claim_any(self, pick: int, board: str) -> None:
+    def hear_any_bell(self, pick: int, board: str) -> None:
         self.claim(self._job(pick), board)
 
     @HAVE_JOBS
     @rule(board=st.sampled_from(BOARDS))
-    def claim_queued(self, board: str) -> None:
+    def hear_bell_of_queued(self, board: str) -> None:
         for job in self.all:
             if self.store.jobs.state(job) is JobState.QUEUED:
                 self.claim(job, board)
                 return
 
     @precondition(lambda self: self.holder)
-    @rule(fault=st.sampled_from(FAULTS[:2]))
-    def attempt_fails_for_no_fault_of_the_job(self, fault: HostFault) -> None:
+    @rule(fault=st.sampled_from(FAULTS[:2]), rest_s=st.sampled_from((0, 0, 60)))
+    def attempt_fails_for_no_fault_of_the_job(self, fault: HostFault, rest_s: float) -> None:
         job, held = next(iter(self.holder.items()))
-        assert self.store.jobs.fail(job, held.epoch, fault) is not None
+        state = self.store.jobs.fail(job, held.epoch, fault, rest_s=rest_s)
+        assert state is not None
         self._let_go(job)
+        if rest_s and state is JobState.QUEUED:
+            self.resting.add(job)
 
-    def claim(self, job: str, board: str) -> None:
+    @precondition(lambda self: self.resting)
+    @rule()
+    def rest_is_over(self) -> None:
+        resting = self.store.script.key("resting")
+        self.store.script.redis.zadd(resting, dict.fromkeys(self.resting, 0), xx=True)
+        self.store.jobs.unheard(0, key_prefix="bell:", separator="/", last_step=0)
+        self.resting.clear()
+
+    def claim(self, heard: str, board: str) -> None:
         self.owners += 1
         owner = f"w{self.owners}"
-        before = self.store.jobs.state(job)
-        answer = self._claim(job, board, owner)
+        queue = self.all[heard].target
+        ready = {
+            job
+            for job, spec in self.all.items()
+            if spec.target == queue and self.store.jobs.state(job) is JobState.QUEUED
+        } - self.resting
+        answer = self._claim(heard, board, owner)
         if isinstance(answer, str):
             return
-        assert before is JobState.QUEUED
+        job = answer.job_id
+        assert job in ready
+        assert self.all[job].priority == max(self.all[other].priority for other in ready)
         assert answer.epoch > self.last_epoch
         assert self.all[job].target in (Target(device_id=board), Target(platform="p"))
         for held in [held for held in self.holder if held != job and self._board(held) == board]:
             assert held in self.overdue
             del self.holder[held]
             self.orphans.add(held)
-        again = self._claim(job, board, owner)
+        again = self._claim(heard, board, owner)
         assert again == answer
         self.last_epoch = answer.epoch
         self.holder[job] = answer
@@ -163,6 +190,7 @@ class StoreMachine(RuleBasedStateMachine):
         job = self._job(pick)
         before = self.store.jobs.state(job)
         after = self.store.jobs.cancel(job, "somebody", "why not")
+        self.resting.discard(job)
         expected = JobState.CANCELLED if before is JobState.QUEUED else before
         assert after is expected
 
@@ -180,7 +208,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.overdue)
     @rule()
     def custodian_comes_by(self) -> None:
-        expired = {found[0] for found in self.store.jobs.expire_leases("custodian")}
+        expired = {found[0] for found in self.store.jobs.expire_leases("custodian", 3600)}
         assert expired == self.overdue
         for job in expired:
             self._let_go(job)
@@ -192,6 +220,7 @@ class StoreMachine(RuleBasedStateMachine):
         queued = self.store.jobs.state(job) is JobState.QUEUED
         self.store.script.redis.zadd(self.store.script.key("deadlines"), {job: 0}, xx=True)
         assert self.store.jobs.expire_queued("custodian") == ([job] if queued else [])
+        self.resting.discard(job)
 
     @precondition(lambda self: self.holder)
     @rule(board=st.sampled_from(BOARDS), domain=st.sampled_from(("d", "another")))
@@ -222,8 +251,11 @@ class StoreMachine(RuleBasedStateMachine):
             listed = [s for s in JobState if redis.zscore(key(f"jobs:{s}"), job) is not None]
             assert listed == [state]
             ready = redis.zscore(key(f"ready:{spec.target.queue}"), job) is not None
-            assert ready == (state is JobState.QUEUED)
-            assert (redis.zscore(key("deadlines"), job) is not None) == ready
+            assert ready == (state is JobState.QUEUED and job not in self.resting)
+            assert (redis.zscore(key(f"order:{spec.target.queue}"), job) is not None) == ready
+            assert (redis.zscore(key("resting"), job) is not None) == (job in self.resting)
+            waits = redis.zscore(key("deadlines"), job) is not None
+            assert waits == (state is JobState.QUEUED)
             assert (redis.zscore(key("leases"), job) is not None) == (state is JobState.RUNNING)
             assert (redis.zscore(key("unarchived"), job) is not None) == state.terminal
 
@@ -243,7 +275,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.final.get(job, state) is state
             if state.terminal:
                 self.final[job] = state
-            attempts = self.store.script.redis.llen(self.store.script.key(f"job:{job}:attempts"))
+            attempts = self.store.script.redis.llen(self.store.script.key(f"work:{job}:attempts"))
             assert attempts == self.granted[job] <= spec.max_attempts
 
     # --- helpers
@@ -260,9 +292,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.overdue.discard(job)
         self.orphans.discard(job)
 
-    def _claim(self, job: str, board: str, owner: str) -> Claim | str:
+    def _claim(self, heard: str, board: str, owner: str) -> Claim | str:
         return self.store.jobs.claim(
-            job, owner, device_id=board, platform="p", host="h", domain="d", lease_s=60
+            heard, owner, device_id=board, platform="p", host="h", domain="d", lease_s=60
         )
 
     def _board(self, job: str) -> str:

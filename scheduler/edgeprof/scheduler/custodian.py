@@ -71,7 +71,8 @@ class Custodian:
 
     def requeue_expired(self) -> None:
         """Take jobs back from workers that went silent."""
-        for job_id, device_id, state in self._store.jobs.expire_leases(self._actor, _BATCH):
+        expired = self._store.jobs.expire_leases(self._actor, self._settings.lease_s, _BATCH)
+        for job_id, device_id, state in expired:
             log.warning("job %s: the worker of %s went silent; now %s", job_id, device_id, state)
             self._metrics.acted("requeued", 1)
 

@@ -95,6 +95,11 @@ class Fault(EdgeprofError):  # noqa: N818
         self.requested_bytes = requested_bytes
         self.available_bytes = available_bytes
 
+    @property
+    def handed_back(self) -> bool:
+        """Whether nothing was wrong with board or link: the job may start again at once."""
+        return self.code in {"worker_stopped", "lease_lost"}
+
 
 class LinkFault(Fault):
     """Raised when bytes do not get through: silence, corruption, port gone, wrong protocol."""

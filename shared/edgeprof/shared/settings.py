@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 import platformdirs
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from edgeprof.shared.errors import UsageError
+from edgeprof.shared.errors import Fault, FaultClass, UsageError
 from edgeprof.shared.jobs import Name
+
+#: A board that rebooted or hung needs longer than a line that hiccuped.
+_RESTS: Final = {FaultClass.HOST: 1, FaultClass.LINK: 2, FaultClass.BOARD: 5}
 
 
 def _data_dir() -> Path:
@@ -139,6 +142,13 @@ class Settings(BaseSettings):
         description="Attempts in a row that fail for board or link reasons before a board is"
         " quarantined.",
     )
+    retry_rest_s: float = Field(
+        1.0,
+        ge=0,
+        description="How long a job that no other board could take rests before its second attempt: so long"
+        " after a host fault, twice as long after a link fault, five times after a board's. Doubled for each"
+        " further attempt, at most a minute.",
+    )
     selftest_interval_s: float = Field(
         60.0,
         gt=0,
@@ -180,6 +190,10 @@ class Settings(BaseSettings):
     def heartbeat_s(self) -> float:
         """Pause between two renewals: a third of the lease, but a cancel is heard in a second."""
         return min(self.lease_s / 3, 1.0)
+
+    def rest_s(self, fault: Fault) -> float:
+        """Return how long a job rests after its first attempt failed so, when it has to rest."""
+        return 0.0 if fault.handed_back else self.retry_rest_s * _RESTS.get(fault.fault_class, 0)
 
     def low_throughput_of(self, platform: str) -> float:
         """Return the decode tokens/s below which a platform counts as slow."""

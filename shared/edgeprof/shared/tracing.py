@@ -152,7 +152,8 @@ class AttemptSpan:
 def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
     """Trace an attempt: its wait in the queue, then what it does.
 
-    A retry is in the same trace, and links to the attempt before it.
+    A retry is in the same trace, and links to the attempt before it. When the bell heard was another job's
+    (whose turn comes later), the attempt stays in its own job's trace, and links to where that bell was heard.
     """
     spec = claim.spec
     now_ns = time.time_ns()
@@ -166,9 +167,15 @@ def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
     before = trace.get_current_span(
         propagate.extract({"traceparent": claim.previous_traceparent}, context=context.Context())
     ).get_span_context()
+    links = [Link(before, {"edgeprof.link": "previous attempt"})] if before.is_valid else []
+    heard = trace.get_current_span().get_span_context()
+    anothers = f"{heard.trace_id:032x}" != trace_id_of(claim.traceparent)
+    if heard.is_valid and anothers:
+        links.append(Link(heard, {"edgeprof.link": "bell"}))
     with tracer().start_as_current_span(
         "profile_model",
-        links=[Link(before, {"edgeprof.link": "previous attempt"})] if before.is_valid else None,
+        context=submitted if anothers else None,
+        links=links,
         attributes={
             "edgeprof.job.id": claim.job_id,
             "edgeprof.epoch": claim.epoch,

@@ -52,12 +52,12 @@ class Attempts:
         self._stopping = stopping
         self._telemetry = telemetry
 
-    def claim(self, job_id: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
-        """Claim a job whose bell was heard; None when there is nothing (left) to do."""
+    def claim(self, heard: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
+        """Claim a job after the bell of job `heard`; None when there is nothing (left) to do."""
         claimed_at_s = time.monotonic()
         try:
             answer = self._jobs.claim(
-                job_id,
+                heard,
                 f"{self._node}/{secrets.token_hex(6)}",
                 device_id=board.device_id,
                 platform=board.platform,
@@ -68,10 +68,10 @@ class Attempts:
             )
         except InfrastructureError as error:
             # The bell is lost; the custodian rings again once Redis is back.
-            log.warning("job %s was not claimed: %s", job_id, error)
+            log.warning("no job was claimed at the bell of job %s: %s", heard, error)
             return None
         if isinstance(answer, str):
-            log.info("bell of job %s dropped: %s", job_id, answer)
+            log.info("bell of job %s dropped: %s", heard, answer)
             return None
         return answer, Lease(
             self._jobs,
@@ -198,7 +198,11 @@ class Attempts:
                     state = self._jobs.succeed(claim.job_id, claim.epoch, outcome)
                 else:
                     state = self._jobs.fail(
-                        claim.job_id, claim.epoch, outcome, self._settings.quarantine_after
+                        claim.job_id,
+                        claim.epoch,
+                        outcome,
+                        self._settings.quarantine_after,
+                        self._settings.rest_s(outcome),
                     )
             except InfrastructureError as error:
                 if time.monotonic() > give_up_s:

@@ -151,7 +151,7 @@ class BoardWorker:
             self._exit_code = worker.exitcode or 1
 
     def _heard(self, job_id: Any) -> None:
-        """Carry out the job of a bell, if it is still to be done. Celery calls this."""
+        """Carry out the job whose turn it is on the queue of a bell, if there is one. Celery calls this."""
         if not isinstance(job_id, str) or self._leaving.is_set():
             return  # the bell is lost; the custodian rings again, for somebody else
         bench = self._bench
@@ -159,7 +159,7 @@ class BoardWorker:
             claimed = self._attempts.claim(job_id, bench.info)
             if claimed is None:
                 return
-            bench.announce(BoardState.BUSY, job_id)
+            bench.announce(BoardState.BUSY, claimed[0].job_id)
             fault = self._attempts.carry_out(
                 *claimed,
                 bench.info,

@@ -72,7 +72,7 @@ def resume(names: Names, reason: Reason = "resumed by hand") -> None:
 
 
 @app.command("test")
-def test_board(
+def self_test(
     name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
     timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 120,
 ) -> None:

@@ -4,18 +4,22 @@
 -- Keys ($p is the store's prefix, "edgeprof:" unless told otherwise)
 --
 -- $p job:$id            hash    one job:
---                               spec (JSON, never changes), state, reason, queue, platform (when that is
---                               the target), max_attempts, created_s, queued_s (last time it entered its
---                               queue), started_s, finished_s, label (what it is, for people), epoch, owner,
---                               device, host, domain, cancel ("actor\nreason" once asked), avoid,
---                               avoid_until_s, traceparent, result (JSON)
--- $p job:$id:attempts   list    JSON, one a try; the last is open (no ended_s) while the job runs
+--                               spec (JSON, never changes), schema (its version), state, reason, queue,
+--                               platform (when that is the target), priority, user, max_attempts, created_s,
+--                               queued_s (last time it entered its queue), started_s, finished_s, label (what
+--                               it is, for people), epoch, owner, device, host, domain, cancel
+--                               ("actor\nreason" once asked), avoid, avoid_until_s, traceparent
+-- $p work:$id:attempts  list    JSON, one a try; the last is open (no ended_s) while the job runs
+-- $p work:$id:result    string  JSON. `work:` is what clients may read and only workers write (deploy/redis)
 -- $p job:$id:history    list    JSON, one a transition: {s, from, to, actor, reason}
 -- $p job:$id:events     stream  what a watcher sees: transitions and progress, capped
 -- $p jobs               zset    every job -> created_s
 -- $p jobs:$state        zset    the jobs in that state -> created_s
 -- $p queues             set     queues that have had ready jobs
 -- $p ready:$queue       zset    the queued jobs of a queue -> when their bell was last rung
+-- $p order:$queue       zset    the same jobs -> their rank: the lowest is claimed first
+-- $p turns:$queue       hash    priority -> turn of the job claimed last; priority:user -> the user's last turn
+-- $p resting            zset    queued jobs between two attempts -> when they enter their queue again
 -- $p deadlines          zset    the queued jobs -> when they expire
 -- $p leases             zset    the running jobs -> when their lease runs out
 -- $p holding            hash    board -> the running job that holds it
@@ -34,6 +38,7 @@
 -- $p hosts             hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until       zset    address -> until when it is listed
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
+-- $p ticked             string  when expire_leases last ran; $p ticked:grace: until when it holds back
 -- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
 --
 -- "domain" names a set of processes that share one folder of board locks (workers/claims.py).
@@ -45,6 +50,11 @@ local now = tonumber(now_s)
 
 local EVENTS_KEPT = 512
 local AVOID_S = 20
+local LONGEST_REST_S = 60
+-- Priorities are ranks apart by more turns than a queue will ever hand out.
+local RANKS = 1e12
+-- How many jobs a claim looks at for one that suits the board.
+local CANDIDATES = 200
 -- How many of a queue's longest unrung jobs are looked at for the oldest: a bound on the work of a scrape.
 local AGED = 200
 
@@ -70,17 +80,43 @@ local function transition(id, from, to, actor, reason)
     'kind', 'state', 'state', to, 'reason', reason)
 end
 
+-- Take a job out of its queue; returns its turn there, or nil when it rested.
 local function leave_queue(id)
-  redis.call('ZREM', P .. 'ready:' .. get(id, 'queue'), id)
+  local queue = get(id, 'queue')
+  local rank = redis.call('ZSCORE', P .. 'order:' .. queue, id)
+  redis.call('ZREM', P .. 'ready:' .. queue, id)
+  redis.call('ZREM', P .. 'order:' .. queue, id)
   redis.call('ZREM', P .. 'deadlines', id)
+  redis.call('ZREM', P .. 'resting', id)
+  return rank and tonumber(rank) % RANKS
 end
 
-local function enter_queue(id, queue, rung, deadline_s)
+-- Put a job into its queue. The higher priority first, and within one priority users take turns (start-time
+-- fair queueing: a job's turn is one after its user's last, but not before the turn served now), so that the
+-- single job of one does not wait for the 10 000 of another. A job that has had an attempt goes first.
+local function enter_queue(id, queue, priority, user, rung)
+  local turns = P .. 'turns:' .. queue
+  local turn = tonumber(redis.call('HGET', turns, priority) or 0)
+  if user then
+    local field = priority .. ':' .. user
+    turn = math.max(turn, tonumber(redis.call('HGET', turns, field) or 0)) + 1
+    redis.call('HSET', turns, field, turn)
+  end
   redis.call('HSET', job_key(id), 'queued_s', now_s)
   redis.call('SADD', P .. 'queues', queue)
   redis.call('ZADD', P .. 'ready:' .. queue, rung, id)
-  redis.call('ZADD', P .. 'deadlines', deadline_s, id)
+  redis.call('ZADD', P .. 'order:' .. queue, string.format('%.0f', (9 - priority) * RANKS + turn), id)
 end
+
+-- Take a job out of its queue that nobody claimed; its user's later jobs move up.
+local function withdraw(id)
+  if leave_queue(id) then
+    local turns, field = P .. 'turns:' .. get(id, 'queue'), get(id, 'priority') .. ':' .. get(id, 'user')
+    if redis.call('HEXISTS', turns, field) == 1 then redis.call('HINCRBY', turns, field, -1) end
+  end
+end
+
+local function attempts_key(id) return P .. 'work:' .. id .. ':attempts' end
 
 local function terminate(id, from, to, actor, reason)
   redis.call('HSET', job_key(id), 'finished_s', now_s)
@@ -89,7 +125,7 @@ local function terminate(id, from, to, actor, reason)
 end
 
 local function close_attempt(id, fault_class, code, reason)
-  local key = job_key(id) .. ':attempts'
+  local key = attempts_key(id)
   local attempt = cjson.decode(redis.call('LINDEX', key, -1))
   attempt.ended_s = now
   if fault_class ~= '' then
@@ -105,37 +141,6 @@ local function release(id)
   end
   redis.call('ZREM', P .. 'leases', id)
   redis.call('HDEL', job_key(id), 'owner')
-end
-
--- A running attempt failed. Another one, unless it was cancelled, is nobody's fault but the job's, or was
--- the last. No bell is rung here: `unheard` hands the job to the custodian within its interval.
-local function attempt_failed(id, fault_class, code, reason, retryable, actor)
-  local cancel = get(id, 'cancel')
-  if cancel then fault_class = '' end -- stopped because somebody asked: nobody's fault
-  close_attempt(id, fault_class, code, reason)
-  release(id)
-  if cancel then
-    local by, why = cancel:match('^(.-)\n(.*)$')
-    terminate(id, 'running', 'cancelled', by, why)
-    return 'cancelled'
-  end
-  local tries = redis.call('LLEN', job_key(id) .. ':attempts')
-  local most = tonumber(get(id, 'max_attempts'))
-  if retryable and tries < most then
-    redis.call('HSET', job_key(id), 'avoid', get(id, 'device'), 'avoid_until_s', at(now + AVOID_S))
-    -- Its time in the queue starts again: a job is not late because its board died.
-    local deadline_s = at(now + tonumber(get(id, 'queue_timeout_s')))
-    redis.call('HSET', job_key(id), 'deadline_s', deadline_s)
-    transition(id, 'running', 'queued', actor, 'attempt ' .. tries .. ' of ' .. most .. ': ' .. reason)
-    enter_queue(id, get(id, 'queue'), 0, deadline_s)
-    return 'queued'
-  end
-  if retryable then
-    redis.call('ZADD', P .. 'dead', now_s, id)
-    reason = 'gave up after ' .. tries .. ' attempts: ' .. reason
-  end
-  terminate(id, 'running', 'failed', actor, reason)
-  return 'failed'
 end
 
 -- A board is held (no jobs, or only its own) or let go; said in its history.
@@ -169,6 +174,47 @@ local function another_board(platform, device)
   return false
 end
 
+-- A running attempt failed. Another one, unless it was cancelled, is nobody's fault but the job's, or was
+-- the last: at once where another board could do it, else after a rest that doubles from attempt to attempt.
+-- No bell is rung here: `unheard` hands the job to the custodian within its interval.
+local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, actor)
+  local cancel, device = get(id, 'cancel'), get(id, 'device')
+  if cancel then fault_class = '' end -- stopped because somebody asked: nobody's fault
+  close_attempt(id, fault_class, code, reason)
+  release(id)
+  if cancel then
+    local by, why = cancel:match('^(.-)\n(.*)$')
+    terminate(id, 'running', 'cancelled', by, why)
+    return 'cancelled'
+  end
+  local tries = redis.call('LLEN', attempts_key(id))
+  local most = tonumber(get(id, 'max_attempts'))
+  if not retryable or tries >= most then
+    if retryable then
+      redis.call('ZADD', P .. 'dead', now_s, id)
+      reason = 'gave up after ' .. tries .. ' attempts: ' .. reason
+    end
+    terminate(id, 'running', 'failed', actor, reason)
+    return 'failed'
+  end
+  local queue, rest = get(id, 'queue'), math.min(rest_s * 2 ^ (tries - 1), LONGEST_REST_S)
+  local elsewhere = queue ~= 'board.' .. device and another_board(get(id, 'platform'), device)
+  -- Its time in the queue starts again: a job is not late because its board died.
+  local deadline_s = at(now + tonumber(get(id, 'queue_timeout_s')))
+  redis.call('HSET', job_key(id), 'avoid', device, 'avoid_until_s', at(now + AVOID_S),
+    'deadline_s', deadline_s)
+  redis.call('ZADD', P .. 'deadlines', deadline_s, id)
+  local said = 'attempt ' .. tries .. ' of ' .. most .. ': ' .. reason
+  if rest > 0 and not elsewhere then
+    redis.call('ZADD', P .. 'resting', at(now + rest), id)
+    said = said .. string.format(' (again in %.1f s)', rest)
+  else
+    enter_queue(id, queue, get(id, 'priority'), nil, 0)
+  end
+  transition(id, 'running', 'queued', actor, said)
+  return 'queued'
+end
+
 -- Whether the writer still holds job and board: the fence before every write of an attempt. (The board is
 -- another job's when the lease ran out, that job was claimed, and no custodian has come by yet.)
 local function holds(id, epoch)
@@ -178,67 +224,84 @@ end
 
 local commands = {}
 
--- submit(actor, then for each job: id, spec, queue, platform, queue_timeout_s, max_attempts, traceparent,
--- label). The caller rings right after; `ready` says "rung now", and a bell that never came is found by its age.
+-- submit(actor, then for each job: id, spec, schema, queue, platform, priority, user, queue_timeout_s,
+-- max_attempts, traceparent, label). The caller rings right after; `ready` says "rung now", and a bell that
+-- never came is found by its age.
 function commands.submit(actor)
   local first = line('', 'queued', actor, 'submitted')
-  for i = 3, #ARGV, 8 do -- read in place: Lua's stack does not hold a large sweep's arguments
-    local id, spec, queue, platform = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local wait, most, traceparent, label = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+  for i = 3, #ARGV, 11 do -- read in place: Lua's stack does not hold a large sweep's arguments
+    local id, spec, schema, queue, platform = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+    local priority, user, wait, most = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
+    local traceparent, label = ARGV[i + 9], ARGV[i + 10]
     local key, deadline_s = job_key(id), at(now + tonumber(wait))
     if redis.call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
-      redis.call('HSET', key, 'spec', spec, 'state', 'queued', 'reason', 'submitted', 'queue', queue,
-        'platform', platform, 'queue_timeout_s', wait, 'max_attempts', most, 'created_s', now_s,
-        'deadline_s', deadline_s, 'epoch', '0', 'traceparent', traceparent, 'label', label)
+      redis.call('HSET', key, 'spec', spec, 'schema', schema, 'state', 'queued', 'reason', 'submitted',
+        'queue', queue, 'platform', platform, 'priority', priority, 'user', user, 'queue_timeout_s', wait,
+        'max_attempts', most, 'created_s', now_s, 'deadline_s', deadline_s, 'epoch', '0',
+        'traceparent', traceparent, 'label', label)
       redis.call('ZADD', P .. 'jobs', now_s, id)
       redis.call('ZADD', P .. 'jobs:queued', now_s, id)
       redis.call('RPUSH', key .. ':history', first)
-      enter_queue(id, queue, now_s, deadline_s)
+      redis.call('ZADD', P .. 'deadlines', deadline_s, id)
+      enter_queue(id, queue, priority, user, now_s)
     end
   end
-  return (#ARGV - 2) / 8
+  return (#ARGV - 2) / 11
 end
 
-local function granted(id, epoch)
-  local key = job_key(id) .. ':attempts'
+local function granted(id)
+  local key = attempts_key(id)
   local before = redis.call('LINDEX', key, -2)
-  return {'granted', epoch, redis.call('LLEN', key), get(id, 'spec'), get(id, 'traceparent'),
+  return {'granted', id, get(id, 'epoch'), redis.call('LLEN', key), get(id, 'spec'), get(id, 'traceparent'),
     at(cjson.decode(redis.call('LINDEX', key, -1)).started_s - tonumber(get(id, 'queued_s'))),
     before and cjson.decode(before).traceparent or ''}
 end
 
--- claim(id, owner, device, platform, host, domain, lease_s, traceparent of the attempt or ''):
--- {'granted', epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
--- or {why not}. Idempotent: the same owner asking again is granted the same epoch.
-function commands.claim(id, owner, device, platform, host, domain, lease_s, traceparent)
-  local state = get(id, 'state')
-  if state == 'running' and get(id, 'owner') == owner and holds(id, get(id, 'epoch')) then
-    return granted(id, get(id, 'epoch'))
+-- The job of a queue whose turn it is on a board, or nil and why none is.
+local function next_job(queue, device, platform, schema)
+  local why = 'gone'
+  for _, id in ipairs(redis.call('ZRANGE', P .. 'order:' .. queue, 0, CANDIDATES - 1)) do
+    if (tonumber(get(id, 'schema')) or 0) > tonumber(schema) then
+      why = 'needs a newer agent'
+    elseif tonumber(get(id, 'deadline_s')) <= now then
+      why = 'late'
+    elseif get(id, 'avoid') == device and queue ~= 'board.' .. device
+        and tonumber(get(id, 'avoid_until_s')) > now and another_board(platform, device) then
+      why = 'better elsewhere'
+    else
+      return id
+    end
   end
-  if state ~= 'queued' then return {'gone'} end
-  local queue = get(id, 'queue')
+  return nil, why
+end
+
+-- claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent of the attempt or ''):
+-- {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
+-- or {why not}. The job whose bell was `heard` tells the queue; which of its jobs is granted, their order tells.
+-- Idempotent: the same owner asking again is granted the same job and epoch.
+function commands.claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent)
+  local held = redis.call('HGET', P .. 'holding', device)
+  if held and get(held, 'owner') == owner and holds(held, get(held, 'epoch')) then return granted(held) end
+  local queue = get(heard, 'queue')
+  if not queue then return {'gone'} end
   if queue ~= 'board.' .. device and queue ~= 'platform.' .. platform then return {'not for this board'} end
-  if tonumber(get(id, 'deadline_s')) <= now then return {'late'} end
   local kept = held_state(device)
   if kept == 'draining' or kept and queue ~= 'board.' .. device then return {kept} end
-  local held = redis.call('HGET', P .. 'holding', device)
   if held and tonumber(redis.call('ZSCORE', P .. 'leases', held) or 0) > now then return {'busy'} end
-  if get(id, 'avoid') == device and queue ~= 'board.' .. device
-      and tonumber(get(id, 'avoid_until_s')) > now and another_board(platform, device) then
-    return {'better elsewhere'}
-  end
+  local id, why = next_job(queue, device, platform, schema)
+  if not id then return {why} end
   local epoch = tostring(redis.call('INCR', P .. 'epoch'))
-  leave_queue(id)
+  redis.call('HSET', P .. 'turns:' .. queue, get(id, 'priority'), string.format('%.0f', leave_queue(id)))
   redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
   redis.call('HSET', P .. 'holding', device, id)
   redis.call('HSET', job_key(id), 'epoch', epoch, 'owner', owner, 'device', device, 'host', host,
     'domain', domain)
   redis.call('HSETNX', job_key(id), 'started_s', now_s)
-  local attempt = redis.call('LLEN', job_key(id) .. ':attempts') + 1
-  redis.call('RPUSH', job_key(id) .. ':attempts', cjson.encode({number = attempt, epoch = tonumber(epoch),
+  local attempt = redis.call('LLEN', attempts_key(id)) + 1
+  redis.call('RPUSH', attempts_key(id), cjson.encode({number = attempt, epoch = tonumber(epoch),
     device_id = device, host = host, started_s = now, traceparent = traceparent}))
   transition(id, 'queued', 'running', owner, 'attempt ' .. attempt .. ' on ' .. device)
-  return granted(id, epoch)
+  return granted(id)
 end
 
 -- renew(id, epoch, lease_s): 'ok', 'cancel', or 'stale' when the lease is somebody else's by now. A lease
@@ -259,21 +322,23 @@ end
 -- succeed(id, epoch, result): the state afterwards, or 'stale'. Repeating it changes nothing.
 function commands.succeed(id, epoch, result)
   if not holds(id, epoch) then
-    local again = get(id, 'state') == 'succeeded' and get(id, 'epoch') == epoch
-    return again and 'succeeded' or 'stale'
+    local state = get(id, 'state')
+    if state == 'succeeded' and get(id, 'epoch') == epoch then return state end
+    if state then remember(id, state, state, 'store', 'late result of epoch ' .. epoch .. ' refused') end
+    return 'stale'
   end
   local owner = get(id, 'owner')
   close_attempt(id, '', '', '')
   release(id)
-  redis.call('HSET', job_key(id), 'result', result)
+  redis.call('SET', P .. 'work:' .. id .. ':result', result)
   redis.call('HDEL', P .. 'boards:faults', get(id, 'device'))
   terminate(id, 'running', 'succeeded', owner, 'measured')
   return 'succeeded'
 end
 
--- fail(id, epoch, fault_class, code, reason, retryable, most): the state afterwards, or 'stale'. The board is
--- quarantined when it is its `most`-th attempt in a row that failed for board or link reasons.
-function commands.fail(id, epoch, fault_class, code, reason, retryable, most)
+-- fail(id, epoch, fault_class, code, reason, retryable, rest_s, most): the state afterwards, or 'stale'. The
+-- board is quarantined when it is its `most`-th attempt in a row that failed for board or link reasons.
+function commands.fail(id, epoch, fault_class, code, reason, retryable, rest_s, most)
   if not holds(id, epoch) then return 'stale' end
   if (fault_class == 'board' or fault_class == 'link') and not get(id, 'cancel') then
     local device = get(id, 'device')
@@ -282,14 +347,14 @@ function commands.fail(id, epoch, fault_class, code, reason, retryable, most)
       hold(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason)
     end
   end
-  return attempt_failed(id, fault_class, code, reason, retryable == '1', get(id, 'owner'))
+  return attempt_failed(id, fault_class, code, reason, retryable == '1', tonumber(rest_s), get(id, 'owner'))
 end
 
 -- cancel(id, actor, reason): the state afterwards; a running job stays running until its worker hears.
 function commands.cancel(id, actor, reason)
   local state = get(id, 'state')
   if state == 'queued' then
-    leave_queue(id)
+    withdraw(id)
     terminate(id, 'queued', 'cancelled', actor, reason)
     return 'cancelled'
   end
@@ -301,13 +366,20 @@ function commands.cancel(id, actor, reason)
   return state
 end
 
--- expire_leases(actor, limit): {id, device, state afterwards, ...} of jobs whose worker went silent.
-function commands.expire_leases(actor, limit)
-  local reply = {}
+-- expire_leases(actor, limit, lease_s): {id, device, state afterwards, ...} of jobs whose worker went silent.
+-- Called about once a second. After a pause (no custodian, or no Redis) nobody is taken for dead for the
+-- length of a lease: live workers could not renew either, and they still measure.
+function commands.expire_leases(actor, limit, lease_s)
+  local reply, ticked = {}, tonumber(redis.call('GET', P .. 'ticked') or now)
+  redis.call('SET', P .. 'ticked', now_s)
+  if now - ticked > tonumber(lease_s) / 3 then
+    redis.call('SET', P .. 'ticked:grace', at(now + tonumber(lease_s)))
+  end
+  if tonumber(redis.call('GET', P .. 'ticked:grace') or 0) > now then return reply end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)) do
     local device, host = get(id, 'device'), get(id, 'host')
     local after = attempt_failed(id, 'host', 'lease_expired',
-      'the worker of ' .. device .. ' on ' .. host .. ' went silent', true, actor)
+      'the worker of ' .. device .. ' on ' .. host .. ' went silent', true, 0, actor)
     for _, v in ipairs({id, device, after}) do table.insert(reply, v) end
   end
   return reply
@@ -318,7 +390,7 @@ end
 function commands.abandon(actor, device, domain)
   local id = redis.call('HGET', P .. 'holding', device)
   if not id or get(id, 'state') ~= 'running' or get(id, 'domain') ~= domain then return '' end
-  attempt_failed(id, 'host', 'worker_died', 'the worker of ' .. device .. ' died', true, actor)
+  attempt_failed(id, 'host', 'worker_died', 'the worker of ' .. device .. ' died', true, 0, actor)
   return id
 end
 
@@ -326,7 +398,7 @@ end
 function commands.expire_queued(actor, limit)
   local ids = redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now_s, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
-    leave_queue(id)
+    withdraw(id)
     terminate(id, 'queued', 'expired', actor,
       'no board took it within ' .. get(id, 'queue_timeout_s') .. ' s')
   end
@@ -335,14 +407,20 @@ end
 
 -- unheard(grace_s, limit, key prefix of the transport, separator, last priority): {id, queue, traceparent,
 -- label, ...} of bells to ring again. Only where the transport holds fewer bells than there are ready jobs, or
--- re-rung bells would pile up behind a busy board; the longest unrung first, so that each has its turn.
+-- re-rung bells would pile up behind a busy board; the longest unrung first, so that each has its turn. Jobs
+-- that have rested enter their queue first.
 function commands.unheard(grace_s, limit, prefix, separator, last)
   local reply, room = {}, tonumber(limit)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'resting', '-inf', now_s, 'LIMIT', 0, room)) do
+    redis.call('ZREM', P .. 'resting', id)
+    enter_queue(id, get(id, 'queue'), get(id, 'priority'), nil, 0)
+  end
   for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
     local ready = P .. 'ready:' .. queue
     local missing = redis.call('ZCARD', ready)
     if missing == 0 then
       redis.call('SREM', P .. 'queues', queue)
+      redis.call('DEL', P .. 'turns:' .. queue)
     else
       missing = missing - redis.call('LLEN', prefix .. queue)
       for step = 1, tonumber(last) do
@@ -381,7 +459,7 @@ function commands.prune(limit)
     redis.call('ZREM', P .. 'jobs', id)
     redis.call('ZREM', P .. 'dead', id)
     redis.call('ZREM', P .. 'prunable', id)
-    redis.call('DEL', key, key .. ':attempts', key .. ':history', key .. ':events')
+    redis.call('DEL', key, key .. ':history', key .. ':events', attempts_key(id), P .. 'work:' .. id .. ':result')
   end
   return #ids
 end

@@ -13,7 +13,7 @@ from redis import Redis
 from redis.client import Pipeline
 
 from edgeprof.shared.errors import Fault, JobError, JobNotFound
-from edgeprof.shared.jobs import Attempt, JobSpec, JobState
+from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState
 from edgeprof.shared.results import JobResult, JobView
 from edgeprof.shared.store.script import Script, text
 
@@ -102,8 +102,11 @@ class JobStore:
                 args += (
                     job.id,
                     spec.model_dump_json(),
+                    spec.schema_version,
                     spec.target.queue,
                     spec.target.platform or "",
+                    spec.priority,
+                    spec.user,
                     spec.queue_timeout_s,
                     spec.max_attempts,
                     job.traceparent,
@@ -129,12 +132,15 @@ class JobStore:
         def ask(pipe: Pipeline) -> None:
             for job_id in job_ids:
                 pipe.hgetall(self._key(job_id))
-                pipe.lrange(self._key(job_id) + ":attempts", 0, -1)
+                pipe.lrange(self._script.key(f"work:{job_id}:attempts"), 0, -1)
+                pipe.get(self._script.key(f"work:{job_id}:result"))
 
         replies = self._script.pipelined(ask)
         return [
-            _view(job_id, record, attempts)
-            for job_id, record, attempts in zip(job_ids, replies[::2], replies[1::2], strict=True)
+            _view(job_id, record, attempts, result)
+            for job_id, record, attempts, result in zip(
+                job_ids, replies[::3], replies[1::3], replies[2::3], strict=True
+            )
             if record
         ]
 
@@ -215,7 +221,7 @@ class JobStore:
 
     def claim(
         self,
-        job_id: str,
+        heard: str,
         owner: str,
         *,
         device_id: str,
@@ -225,18 +231,28 @@ class JobStore:
         lease_s: float,
         traceparent: str = "",
     ) -> Claim | str:
-        """Take a queued job for a board, or return in a word why not.
+        """Take the job whose turn it is for a board, or return in a word why there is none.
 
-        `owner` is one attempt's own token: asking again with it returns the same claim. `traceparent`
+        `heard` is the job whose bell was heard. It tells the queue; which job of that queue is granted, their
+        priorities and the users' turns decide. `owner` is one attempt's own token: asking again with it returns the same claim. `traceparent`
         is where the attempt is in its trace, for the next one to link to. A record
         that does not validate is failed at once, as a JobError, and answered as "malformed".
         """
         reply = self._script.call(
-            "claim", job_id, owner, device_id, platform, host, domain, lease_s, traceparent
+            "claim",
+            heard,
+            owner,
+            device_id,
+            platform,
+            host,
+            domain,
+            lease_s,
+            SCHEMA_VERSION,
+            traceparent,
         )
         if reply[0] != "granted":
             return str(reply[0])
-        _, epoch, attempt, spec, submitted, wait_s, previous = reply
+        _, job_id, epoch, attempt, spec, submitted, wait_s, previous = reply
         try:
             return Claim(
                 job_id,
@@ -271,10 +287,16 @@ class JobStore:
         return _fenced(self._script.call("succeed", job_id, epoch, result.model_dump_json()))
 
     def fail(
-        self, job_id: str, epoch: int, fault: Fault, quarantine_after: int = 1_000_000
+        self,
+        job_id: str,
+        epoch: int,
+        fault: Fault,
+        quarantine_after: int = 1_000_000,
+        rest_s: float = 0.0,
     ) -> JobState | None:
         """End this attempt by a fault: back to the queue, failed, or None when not ours any more.
 
+        Where no other board could take it, the job rests for `rest_s` first, doubled for each attempt before.
         The board is quarantined when so many of its attempts in a row failed for board or link reasons.
         """
         retryable = int(fault.fault_class.retryable)
@@ -287,6 +309,7 @@ class JobStore:
                 fault.code,
                 str(fault),
                 retryable,
+                rest_s,
                 quarantine_after,
             )
         )
@@ -297,9 +320,14 @@ class JobStore:
 
     # --- the custodian's side
 
-    def expire_leases(self, actor: str, limit: int = 100) -> Sequence[tuple[str, str, JobState]]:
-        """End the attempts of workers gone silent: (job, board, state afterwards)."""
-        flat = self._script.call("expire_leases", actor, limit)
+    def expire_leases(
+        self, actor: str, lease_s: float, limit: int = 100
+    ) -> Sequence[tuple[str, str, JobState]]:
+        """End the attempts of workers gone silent: (job, board, state afterwards).
+
+        After a pause between two calls nobody is taken for dead for `lease_s`: Redis may have been away.
+        """
+        flat = self._script.call("expire_leases", actor, limit, lease_s)
         return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
 
     def expire_queued(self, actor: str, limit: int = 100) -> Sequence[str]:
@@ -358,10 +386,11 @@ def _fenced(reply: str) -> JobState | None:
     return None if reply == "stale" else JobState(reply)
 
 
-def _view(job_id: str, record: dict[str, str], attempts: Sequence[str]) -> JobView:
+def _view(
+    job_id: str, record: dict[str, str], attempts: Sequence[str], result: str | None
+) -> JobView:
     spec = JobSpec.model_validate_json(record["spec"])
     parts = record["traceparent"].split("-")
-    result = record.get("result")
     return JobView(
         id=job_id,
         state=JobState(record["state"]),

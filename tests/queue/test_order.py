@@ -1,0 +1,187 @@
+"""Whose turn it is: priorities, users, jobs that rest, jobs an old agent does not understand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault
+from edgeprof.shared.jobs import JobSpec, JobState
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.jobs import Claim, JobStore, NewJob
+from edgeprof.shared.store.lab import LabStore
+
+MakeSpec = Callable[..., JobSpec]
+
+
+def submit(store: LabStore, *specs: JobSpec) -> list[str]:
+    jobs = [NewJob(spec) for spec in specs]
+    store.jobs.submit(jobs, "test")
+    return [job.id for job in jobs]
+
+
+def claim(store: LabStore, heard: str, board: str = "b") -> Claim | str:
+    return store.jobs.claim(
+        heard, f"w/{time.monotonic_ns()}", device_id=board, platform="null", host="h", domain="d",
+        lease_s=60,
+    )  # fmt: skip
+
+
+def serve(store: LabStore, heard: str, result: Any) -> Claim:
+    """Claim the job whose turn it is, and finish it."""
+    held = claim(store, heard)
+    assert isinstance(held, Claim), held
+    store.jobs.succeed(held.job_id, held.epoch, result)
+    return held
+
+
+def test_priorities_order_a_mixed_queue(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
+    """All ten differ, 9 first, in whatever order they were submitted and their bells are heard."""
+    mixed = [3, 9, 0, 5, 1, 8, 2, 7, 4, 6]
+    ids = submit(store, *(make_spec(priority=priority) for priority in mixed))
+
+    served = [serve(store, heard, result).spec.priority for heard in ids]
+
+    assert served == sorted(mixed, reverse=True)
+
+
+def test_jobs_of_one_user_run_in_the_order_they_came(
+    store: LabStore, make_spec: MakeSpec, result: Any
+) -> None:
+    """Nothing is reordered where there is no reason to."""
+    ids = submit(store, *[make_spec()] * 20)
+
+    assert [serve(store, ids[0], result).job_id for _ in ids] == ids
+
+
+def test_a_sweep_does_not_starve_anothers_single_job(
+    store: LabStore, make_spec: MakeSpec, result: Any
+) -> None:
+    """Users take turns: behind 10 000 jobs of one, the single job of another is among the next two."""
+    sweep = submit(store, *[make_spec(user="ann")] * 10_000)
+    for _ in range(5):
+        serve(store, sweep[0], result)
+    (single,) = submit(store, make_spec(user="bob"))
+
+    assert single in [serve(store, sweep[0], result).job_id for _ in range(2)]
+
+
+def test_two_sweeps_share_a_queue_evenly(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
+    """However much earlier one came."""
+    first, *_ = submit(store, *[make_spec(user="ann")] * 100)
+    submit(store, *[make_spec(user="bob")] * 100)
+
+    users = [serve(store, first, result).spec.user for _ in range(40)]
+
+    assert users.count("ann") == users.count("bob") == 20
+
+
+def test_cancelled_jobs_use_no_turns(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
+    """A sweep that was cancelled and submitted again does not wait behind its own ghost."""
+    for job_id in submit(store, *[make_spec(user="ann")] * 100):
+        store.jobs.cancel(job_id, "ann", "wrong model")
+    submit(store, *[make_spec(user="bob")] * 100)
+    again = submit(store, *[make_spec(user="ann")] * 100)
+
+    users = [serve(store, again[0], result).spec.user for _ in range(20)]
+
+    assert users.count("ann") == 10
+
+
+def test_a_retried_job_goes_first(store: LabStore, make_spec: MakeSpec) -> None:
+    """It has waited its turn once already."""
+    first, second = submit(store, make_spec(), make_spec())
+    held = claim(store, second)
+    assert isinstance(held, Claim)
+    store.jobs.fail(held.job_id, held.epoch, HostFault("restarted"))
+
+    again = claim(store, second)
+
+    assert isinstance(again, Claim)
+    assert (again.job_id, again.attempt) == (first, 2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "rest_s"),
+    [
+        (HostFault("disk full"), 1),
+        (LinkFault("noise"), 2),
+        (BoardFault("hung"), 5),
+        (HostFault("stopping", code="worker_stopped"), 0),
+    ],
+    ids=["host", "link", "board", "handed back"],
+)
+def test_rest_depends_on_the_fault(fault: Fault, rest_s: float) -> None:
+    """A board that hung needs longer than a line that hiccuped."""
+    assert Settings(retry_rest_s=1).rest_s(fault) == rest_s
+
+
+def test_job_rests_between_attempts_twice_as_long_each_time(
+    store: LabStore, make_spec: MakeSpec
+) -> None:
+    """While it rests no bell brings it up; the custodian puts it back."""
+    (job_id,) = submit(store, make_spec(max_attempts=9))
+    key = store.script.key("resting")
+    rests = []
+    for _ in range(8):
+        held = claim(store, job_id)
+        assert isinstance(held, Claim)
+        before = time.time()
+        store.jobs.fail(job_id, held.epoch, LinkFault("noise"), rest_s=2)
+        due_s = store.script.redis.zscore(key, job_id)
+        assert isinstance(due_s, float)
+        rests.append(round(due_s - before))
+        assert claim(store, job_id) == "gone"
+        assert store.jobs.state(job_id) is JobState.QUEUED
+        store.script.redis.zadd(key, {job_id: 0})
+        assert unheard(store.jobs) == [job_id]
+
+    assert rests == [2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def unheard(jobs: JobStore) -> list[str]:
+    return [b.job_id for b in jobs.unheard(0, key_prefix="none:", separator="/", last_step=0)]
+
+
+def test_old_agent_leaves_newer_jobs_queued(
+    store: LabStore, make_spec: MakeSpec, result: Any
+) -> None:
+    """A job of a newer schema waits for a newer agent, and holds up none that the old one understands."""
+    newer, older = submit(store, make_spec(priority=9), make_spec())
+    store.script.redis.hset(store.script.key(f"job:{newer}"), "schema", 99)
+
+    assert serve(store, newer, result).job_id == older
+    assert claim(store, newer) == "needs a newer agent"
+    assert store.jobs.state(newer) is JobState.QUEUED
+
+
+def test_late_result_is_refused_and_told(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
+    """Who looks at the job sees that a stalled worker came back too late."""
+    (job_id,) = submit(store, make_spec())
+    held = claim(store, job_id)
+    assert isinstance(held, Claim)
+    store.jobs.abandon("b", "d", "test")
+    serve(store, job_id, result)
+
+    assert store.jobs.succeed(job_id, held.epoch, result) is None
+    assert store.jobs.history(job_id)[-1].reason == f"late result of epoch {held.epoch} refused"
+
+
+def test_nobody_is_taken_for_dead_after_redis_was_away(
+    store: LabStore, make_spec: MakeSpec
+) -> None:
+    """Workers could not renew either: they get a lease's time to do so."""
+    (job_id,) = submit(store, make_spec())
+    assert isinstance(claim(store, job_id), Claim)
+    redis, key = store.script.redis, store.script.key
+    store.jobs.expire_leases("custodian", 15)
+    redis.zadd(key("leases"), {job_id: 0})
+    redis.set(key("ticked"), time.time() - 60)
+
+    assert store.jobs.expire_leases("custodian", 15) == []
+
+    redis.set(key("ticked:grace"), 0)
+    assert [job for job, *_ in store.jobs.expire_leases("custodian", 15)] == [job_id]
