@@ -242,3 +242,25 @@ def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: i
     assert done.returncode == code, done.stderr
     assert ("self-test failed: wrong answer" if ails else "self-test passed") in done.stderr
     rig.until_board("null-01", BoardState.QUARANTINED if ails else BoardState.ONLINE)
+
+
+@pytest.mark.e2e
+def test_held_board_leaves_bells_to_others(rig: Any, make_spec: MakeSpec) -> None:
+    """A drained board stops listening; the bell that it left is heard when it is resumed."""
+    rig.start_workers("01")
+    rig.store.boards.hold("null-01", BoardState.DRAINING, "test", "new firmware")
+    spec = make_spec()
+    job = rig.submit(spec, ring=False)
+    left = 0
+
+    def bell_stays() -> bool:
+        nonlocal left
+        left = left + 1 if rig.store.bells.waiting(spec.target.queue) else 0
+        if left == 0:
+            rig.ring(job.id, spec)
+        return left > 20
+
+    rig.wait_until(bell_stays, "the drained board has stopped listening")
+    rig.store.boards.resume("null-01", "test", "done")
+
+    assert job.wait(timeout=20).state is JobState.SUCCEEDED

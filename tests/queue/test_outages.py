@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,9 @@ def fragile(rig: Any, redis_process: Any) -> Iterator[Any]:
         rig.settings.model_copy(update={"redis_url": redis_process.url}), rig.wait_until
     )
     own.redis = redis_process
+    own.configure = lambda options: [
+        own.store.script.redis.config_set(name, value) for name, value in options.items()
+    ]
     yield own
     own.close()
 
@@ -89,6 +93,117 @@ def test_worker_survives_an_outage_shorter_than_the_lease(fragile: Any, make_spe
 
     assert view.state == JobState.SUCCEEDED
     assert len(view.attempts) == 1
+
+
+def past_the_lease(rig: Any) -> None:
+    """Wait until a lease of this lab has run out twice over."""
+    over_s = time.monotonic() + 2 * rig.settings.lease_s
+    rig.wait_until(lambda: time.monotonic() > over_s, "the lease is over")
+
+
+def test_measurement_outlives_an_outage_longer_than_the_lease(fragile: Any, make_spec: Any) -> None:
+    """Nobody could have been given the job while Redis was down, so the board goes on measuring."""
+    fragile.start_scheduler()
+    fragile.start_workers("01", "02")
+    job = fragile.submit(make_spec(n_gen=400))
+    fragile.until_running(job)
+
+    fragile.redis.stop()
+    past_the_lease(fragile)
+    fragile.redis.start()
+    view = job.wait(timeout=30)
+
+    assert view.state == JobState.SUCCEEDED
+    assert len(view.attempts) == 1
+
+
+def kept_results(rig: Any) -> list[Any]:
+    return list((rig.settings.data_dir / "undelivered").glob("*.json"))
+
+
+def test_result_is_kept_on_disk_until_redis_is_back(fragile: Any, make_spec: Any) -> None:
+    """Even when the worker that measured it is killed meanwhile: the next one delivers it."""
+    fragile.start_scheduler()
+    fragile.start_workers("01")
+    job = fragile.submit(make_spec(n_gen=50))
+    fragile.until_running(job)
+    fragile.redis.stop()
+    fragile.wait_until(lambda: kept_results(fragile), "the result is on disk")
+    fragile.workers["null-01"].kill()
+    past_the_lease(fragile)
+
+    fragile.redis.start()
+    fragile.start_worker("01")
+    view = job.wait(timeout=30)
+
+    assert view.state == JobState.SUCCEEDED
+    assert len(view.attempts) == 1
+    fragile.wait_until(lambda: not kept_results(fragile), "the result has left the disk")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "mends"),
+    [
+        ({"maxmemory": "1"}, {"maxmemory": "0"}),
+        ({"min-replicas-to-write": "1"}, {"min-replicas-to-write": "0"}),
+    ],
+    ids=["full", "no replicas"],
+)
+def test_measurement_outlives_a_redis_that_cannot_write(
+    fragile: Any, make_spec: Any, breaks: dict[str, str], mends: dict[str, str]
+) -> None:
+    """Full for longer than the lease: the result is the first attempt's all the same."""
+    fragile.start_scheduler()
+    fragile.start_workers("01", "02")
+    job = fragile.submit(make_spec(n_gen=50))
+    fragile.until_running(job)
+
+    fragile.configure(breaks)
+    fragile.wait_until(lambda: kept_results(fragile), "the result is on disk")
+    past_the_lease(fragile)
+    fragile.configure(mends)
+    view = job.wait(timeout=30)
+
+    assert view.state == JobState.SUCCEEDED
+    assert len(view.attempts) == 1
+
+
+def test_read_only_redis_costs_no_measurement(fragile: Any, make_spec: Any) -> None:
+    """As after somebody made the server a replica by mistake."""
+    fragile.start_scheduler()
+    fragile.start_workers("01")
+    job = fragile.submit(make_spec(n_gen=50))
+    fragile.until_running(job)
+
+    fragile.store.script.redis.replicaof("127.0.0.1", "1")
+    fragile.wait_until(lambda: kept_results(fragile), "the result is on disk")
+    past_the_lease(fragile)
+    fragile.store.script.redis.replicaof("NO", "ONE")
+    view = job.wait(timeout=30)
+
+    assert view.state == JobState.SUCCEEDED
+    assert len(view.attempts) == 1
+
+
+def test_worker_with_a_wrong_password_waits_and_says_so(fragile: Any, make_spec: Any) -> None:
+    """It is not restarted in vain, and takes jobs as soon as it is let in; the password is in no log."""
+    redis = fragile.store.script.redis
+    redis.config_set("requirepass", "right")
+    fragile.start_worker("01", redis_url=fragile.redis.url.replace("//", "//:wrong@"))
+    fragile.wait_until(
+        lambda: any("refused the login" in p.read_text() for p in logs_of(fragile)),
+        "the worker tells that its login is refused",
+    )
+    redis.execute_command("AUTH", "right")
+    redis.config_set("requirepass", "")
+
+    fragile.until_board("null-01", BoardState.ONLINE)
+    assert not any("wrong@" in p.read_text() for p in logs_of(fragile))
+
+
+def logs_of(rig: Any) -> list[Any]:
+    folder = rig.settings.log_dir
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def test_worker_started_without_redis_waits_for_it(fragile: Any, make_spec: Any) -> None:

@@ -102,11 +102,11 @@ class Custodian:
         while job_ids := self._store.jobs.unarchived(_BATCH):
             views = self._store.jobs.views(job_ids)
             self._archive(views)
-            self._store.jobs.archived(job_ids, self._settings.result_ttl_s)
+            self._store.jobs.archived([view.id for view in views], self._settings.result_ttl_s)
             self._metrics.acted("archived", len(views))
             boards = self._store.boards.all()
             self._metrics.finished(views, {board.device_id: board.platform for board in boards})
-            if len(job_ids) < _BATCH:
+            if len(views) < _BATCH:  # all done, or records this version cannot read
                 return
 
     def _lead(self) -> bool:

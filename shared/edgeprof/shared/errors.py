@@ -55,6 +55,9 @@ class UsageError(EdgeprofError):
 class InfrastructureError(EdgeprofError):
     """Raised when something the lab runs on is not there."""
 
+    #: Whether this proves that the store could not give a job to anybody else either at that moment.
+    grants_nobody = False
+
 
 class StoreUnavailable(InfrastructureError):  # noqa: N818 - names a state, as httpx's do
     """Raised when Redis cannot be reached."""

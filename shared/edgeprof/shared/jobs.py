@@ -29,6 +29,12 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Told(Wire):
+    """Base of what a lab tells about itself: a newer agent may say more than this version understands."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
 class JobState(StrEnum):
     """queued -> running -> succeeded | failed | cancelled | expired; running -> queued on a retry."""
 
@@ -178,7 +184,7 @@ class JobSpec(Wire):
         return self
 
 
-class Attempt(Wire):
+class Attempt(Told):
     """One try at a job, as its board worker or the custodian told it."""
 
     number: int
@@ -194,7 +200,7 @@ class Attempt(Wire):
     traceparent: str = ""
 
 
-class MemoryRegion(Wire):
+class MemoryRegion(Told):
     """A stretch of a board's memory, as HELLO tells it."""
 
     name: str
@@ -204,7 +210,7 @@ class MemoryRegion(Wire):
     available_bytes: int
 
 
-class BoardInfo(Wire):
+class BoardInfo(Told):
     """A board, as its worker last announced it; enough to decide whether a model fits."""
 
     device_id: Name

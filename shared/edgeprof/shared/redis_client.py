@@ -44,23 +44,47 @@ def client(url: str) -> Redis:
         raise UsageError(f"{masked(url)!r} is not a Redis URL: {error}") from None
 
 
+#: Answers of a Redis that is there and cannot write, for us or for anybody.
+_CANNOT_WRITE = (
+    exceptions.BusyLoadingError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+)
+
+
 @contextmanager
 def store_errors(url: str) -> Iterator[None]:
     """Turn redis-py's exceptions into ours: one line that names the URL, password masked."""
-    where = masked(url)
     try:
         yield
-    except exceptions.AuthenticationError as error:
-        raise StoreRefused(
+    except (exceptions.RedisError, OSError) as error:
+        ours = _translated(error, masked(url))
+        ours.grants_nobody = _grants_nobody(error)
+        raise ours from error
+
+
+def _grants_nobody(error: Exception) -> bool:
+    """Whether no server was there, or one that cannot write. A partition shows as neither."""
+    refused = isinstance(error.__context__, ConnectionRefusedError)
+    return refused or isinstance(error, _CANNOT_WRITE) or str(error).startswith("MISCONF")
+
+
+def _translated(error: Exception, where: str) -> StoreRefused | StoreUnavailable:
+    if isinstance(error, exceptions.AuthenticationError):
+        return StoreRefused(
             f"Redis at {where} refused the login: {error}",
             hint="check user and password in EDGEPROF_REDIS_URL",
-        ) from error
-    except exceptions.InvalidResponse as error:
-        raise StoreRefused(f"what answers at {where} is not a Redis: {error}") from error
-    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-        raise StoreUnavailable(
+        )
+    if isinstance(error, exceptions.NoPermissionError):
+        return StoreRefused(
+            f"Redis at {where} does not let this user do that: {error}",
+            hint="client, worker and scheduler have users of their own: deploy/redis/users.acl",
+        )
+    if isinstance(error, exceptions.InvalidResponse):
+        return StoreRefused(f"what answers at {where} is not a Redis: {error}")
+    if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError)):
+        return StoreUnavailable(
             f"Redis at {where} cannot be reached: {error}",
             hint="is it running, and is EDGEPROF_REDIS_URL right?",
-        ) from error
-    except exceptions.ResponseError as error:
-        raise StoreRefused(f"Redis at {where} refused: {error}") from error
+        )
+    return StoreRefused(f"Redis at {where} refused: {error}")

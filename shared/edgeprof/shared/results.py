@@ -8,10 +8,10 @@ from typing import Self
 
 from pydantic import Field
 
-from edgeprof.shared.jobs import Attempt, JobState, ModelRef, Wire
+from edgeprof.shared.jobs import Attempt, JobState, ModelRef, Told
 
 
-class Samples(Wire):
+class Samples(Told):
     """Repeated measurements of one quantity: llama-bench's mean and *sample* sd, raw values kept."""
 
     mean: float
@@ -25,7 +25,7 @@ class Samples(Wire):
         return cls(mean=statistics.fmean(values), sd=sd, samples=tuple(values))
 
 
-class OutputCheck(Wire):
+class OutputCheck(Told):
     """Greedy tokens against the host reference, position by position."""
 
     matched: int
@@ -36,7 +36,7 @@ class OutputCheck(Wire):
     got_token: int | None = None
 
 
-class MemoryUse(Wire):
+class MemoryUse(Told):
     """Bytes of one category ("weights", "kv", "activations", "stack") in one region."""
 
     category: str
@@ -44,7 +44,7 @@ class MemoryUse(Wire):
     used_bytes: int
 
 
-class RegionUse(Wire):
+class RegionUse(Told):
     """A region after the run."""
 
     name: str
@@ -54,7 +54,7 @@ class RegionUse(Wire):
     high_water_bytes: int
 
 
-class ScoreResult(Wire):
+class ScoreResult(Told):
     """Teacher-forced quality over the case's prompt."""
 
     n_tokens: int
@@ -69,7 +69,7 @@ class ScoreResult(Wire):
     quantization_error_rate: float | None = None
 
 
-class CaseResult(Wire):
+class CaseResult(Told):
     """One test case. Device clock throughout, unless a name says host."""
 
     n_prompt: int
@@ -96,7 +96,7 @@ class CaseResult(Wire):
     score: ScoreResult | None = None
 
 
-class LoadResult(Wire):
+class LoadResult(Told):
     """How the model got onto the board."""
 
     #: "flash", "ram", or "cached" when the board held it already.
@@ -112,7 +112,7 @@ class LoadResult(Wire):
     kv_type: str
 
 
-class Identity(Wire):
+class Identity(Told):
     """What exactly was measured."""
 
     device_id: str
@@ -130,7 +130,7 @@ class Identity(Wire):
     edgeprof_version: str
 
 
-class JobResult(Wire):
+class JobResult(Told):
     """The result of the one attempt that held the lease to the end."""
 
     model: ModelRef
@@ -146,7 +146,7 @@ class JobResult(Wire):
     energy_per_token_mj: float | None = None
 
 
-class JobView(Wire):
+class JobView(Told):
     """A job as users see it: record, attempts and, once succeeded, the result."""
 
     id: str

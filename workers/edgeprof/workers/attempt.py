@@ -22,6 +22,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, JobStore
 from edgeprof.workers.board import Cancelled
 from edgeprof.workers.lease import Lease, Stop
+from edgeprof.workers.outbox import Outbox, report
 from edgeprof.workers.telemetry import Ended, Loaded, Measured, Reading, Sender, Started
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Attempts:
         domain: str,
         stopping: Event,
         telemetry: Sender,
+        outbox: Outbox,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
@@ -51,6 +53,7 @@ class Attempts:
         self._domain = domain
         self._stopping = stopping
         self._telemetry = telemetry
+        self._outbox = outbox
 
     def claim(self, heard: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
         """Claim a job after the bell of job `heard`; None when there is nothing (left) to do."""
@@ -190,8 +193,11 @@ class Attempts:
             )
 
     def _finish(self, claim: Claim, outcome: JobResult | Fault) -> JobState | None:
-        """Write the end, trying for a while when Redis is away; None: it was not ours to write."""
-        give_up_s = time.monotonic() + self._settings.store_patience_s
+        """Write the end, for as long as it takes Redis to be back; None: it was not ours to write.
+
+        A worker that is told to stop meanwhile leaves its result to the next one, in the outbox.
+        """
+        kept = False
         while True:
             try:
                 if isinstance(outcome, JobResult):
@@ -205,20 +211,17 @@ class Attempts:
                         self._settings.rest_s(outcome),
                     )
             except InfrastructureError as error:
-                if time.monotonic() > give_up_s:
-                    log.warning(
-                        "job %s: end not written, so it runs again: %s", claim.job_id, error
-                    )
+                if not kept and isinstance(outcome, JobResult):
+                    log.warning("job %s: end not written yet: %s", claim.job_id, error)
+                    self._outbox.keep(claim.job_id, claim.epoch, outcome)
+                    kept = True
+                if self._stopping.wait(_RETRY_S):
                     return None
-                time.sleep(_RETRY_S)
                 continue
-            if state is None:
-                log.warning(
-                    "job %s: end of epoch %d refused: the lease ran out and the job went on without"
-                    " us",
-                    claim.job_id,
-                    claim.epoch,
-                )
+            if kept:
+                self._outbox.drop(claim.job_id, claim.epoch)
+            if kept or state is None:
+                report(claim.job_id, claim.epoch, state)
             return state
 
 

@@ -34,6 +34,7 @@ from edgeprof.workers.attempt import Attempts
 from edgeprof.workers.bench import Bench
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
+from edgeprof.workers.outbox import Outbox
 from edgeprof.workers.supervisor import AGENT_PID_VARIABLE
 from edgeprof.workers.telemetry import Sender
 
@@ -74,6 +75,7 @@ class BoardWorker:
         #: Set when nothing more is to be announced.
         self._ended = threading.Event()
         self._exit_code = 0
+        self._celery: Any = None
 
     def run(self) -> int:
         """Drive the board until told to stop; returns the exit code."""
@@ -113,6 +115,8 @@ class BoardWorker:
         """Be a Celery worker until a signal or a lost board ends it."""
         bench, settings = self._bench, self._settings
         domain = bench.claim.domain
+        outbox = Outbox(settings.data_dir / "undelivered")
+        outbox.deliver(bench.store.jobs)  # first: the job of the worker before us may be done
         # The locks are ours, so the worker before us is dead: its job need not wait for the lease.
         if job_id := bench.store.jobs.abandon(bench.info.device_id, domain, bench.node):
             log.warning("job %s of the worker before us is back in the queue", job_id)
@@ -123,6 +127,7 @@ class BoardWorker:
             domain=domain,
             stopping=self._stopping,
             telemetry=bench.telemetry,
+            outbox=outbox,
         )
         self._models = ModelCache(settings.cache_dir, bench.store.blobs)
         # It warns of pickle under root; the app takes JSON only, and containers do run as root.
@@ -132,14 +137,11 @@ class BoardWorker:
         signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_shutdown, weak=False)
         app.task(name=TASK_NAME)(self._heard)
-        worker = app.Worker(
+        worker = self._celery = app.Worker(
             hostname=bench.node,
             pool_cls=concurrency.get_implementation("threads"),
             concurrency=1,
-            queues=[
-                queues.board_queue(bench.info.device_id),
-                queues.platform_queue(bench.info.platform),
-            ],
+            queues=self._queues(None),
             without_gossip=True,
             without_mingle=True,
             quiet=True,
@@ -180,7 +182,7 @@ class BoardWorker:
                 if self._leaving.is_set():
                     self._bench.announce(BoardState.DRAINING, self._bench.info.job_id)
                     continue
-                if not (self._bench.probe() and self._test_when_quarantined()):
+                if not (self._bench.probe() and self._mind_holds()):
                     self._board_gone()
                     return
                 self._bench.announce()
@@ -189,18 +191,36 @@ class BoardWorker:
                 self._board_gone()
                 return
 
-    def _test_when_quarantined(self) -> bool:
-        """Give a quarantined board its chance from time to time; False: it is gone for good."""
-        if time.monotonic() < self._next_test_s:
-            return True
+    def _mind_holds(self) -> bool:
+        """Listen only where a held board may, and give a quarantined one its chance; False: it is gone."""
         try:
-            if not self._bench.store.boards.is_quarantined(self._bench.info.device_id):
-                return True
+            held = self._bench.store.boards.held(self._bench.info.device_id)
         except InfrastructureError:
+            return True
+        self._listen(self._queues(held))
+        if held is not BoardState.QUARANTINED or time.monotonic() < self._next_test_s:
             return True
         alive = self._bench.self_test(self._self_test)
         self._next_test_s = time.monotonic() + self._settings.selftest_interval_s
         return alive
+
+    def _queues(self, held: BoardState | None) -> list[str]:
+        info = self._bench.info
+        if held is BoardState.DRAINING:
+            return []
+        own = [queues.board_queue(info.device_id)]
+        return own if held else [*own, queues.platform_queue(info.platform)]
+
+    def _listen(self, wanted: list[str]) -> None:
+        """Hear the bells of these queues only: a bell that a held board hears is lost to the others."""
+        consumer = getattr(self._celery, "consumer", None)
+        if consumer is None or consumer.task_consumer is None:
+            return  # (re)connecting; the next beat comes
+        for queue in self._queues(None):
+            if queue in wanted and not consumer.task_consumer.consuming_from(queue):
+                consumer.call_soon(consumer.add_task_queue, queue)
+            elif queue not in wanted and consumer.task_consumer.consuming_from(queue):
+                consumer.call_soon(consumer.cancel_task_queue, queue)
 
     def _board_gone(self) -> None:
         self._exit_code = EXIT_BOARD_GONE

@@ -1,7 +1,9 @@
 """Holding a claimed job: renewals and progress from a thread of their own, and when to stop.
 
 The local deadline is taken *before* a renewal is sent, so this side gives up no later than the store
-does, whatever the network did in between. Nothing here stops a process that is itself stopped
+does, whatever the network did in between. Only while there is no store that could give the job to anybody
+(Redis is down, loading, or cannot write) the measurement goes on: the custodian gives everybody a lease's
+time when it is back, and until then the outbox keeps the result. Nothing here stops a process that is itself stopped
 (SIGSTOP, a swapped-out host): for that the store fences the result, and the board knows the epoch.
 """
 
@@ -95,6 +97,7 @@ class Lease:
     def _keep(self) -> None:
         renew_at_s = time.monotonic() + self._heartbeat_s
         while not self._done.wait(_PROGRESS_S):
+            tried_s = time.monotonic()
             try:
                 latest, self._latest = self._latest, None
                 if latest is not None:
@@ -105,6 +108,8 @@ class Lease:
             except InfrastructureError as error:
                 # The deadline decides whether this matters; a short outage does not.
                 log.warning("job %s: %s", self._claim.job_id, error)
+                if error.grants_nobody:
+                    self._deadline_s = tried_s + self._lease_s
 
     def _renew(self) -> None:
         sent_s = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.store.script import Script, text
+
+log = logging.getLogger(__name__)
 
 #: Who brings a board back from quarantine, in its history.
 SELF_TEST = "self-test"
@@ -76,7 +79,13 @@ class BoardStore:
         rows = zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
         for announced, seen, until, held in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
-            info = BoardInfo.model_validate_json(announced)
+            try:
+                info = BoardInfo.model_validate_json(announced)
+            except ValueError:
+                log.warning(
+                    "a board's announcement is of another version, and left out: %s", announced
+                )
+                continue
             if 0 < float(until) < float(now):
                 silent_s = float(now) - float(seen)
                 changes["state"] = BoardState.OFFLINE
@@ -113,9 +122,10 @@ class BoardStore:
     def _self_tested(self, device_id: str, state: BoardState, reason: str) -> None:
         self._script.call("hold_board", device_id, state, SELF_TEST, reason, BoardState.QUARANTINED)
 
-    def is_quarantined(self, device_id: str) -> bool:
-        """Whether a board gets no jobs for its faults."""
-        return bool(self._script.call("held", device_id) == BoardState.QUARANTINED)
+    def held(self, device_id: str) -> BoardState | None:
+        """Return DRAINING or QUARANTINED for a board that is held, else None."""
+        state = self._script.call("held", device_id)
+        return BoardState(state) if state else None
 
     def next_epoch(self) -> int:
         """Return a fencing token for a self-test: a board wants to see them grow."""

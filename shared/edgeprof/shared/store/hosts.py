@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from edgeprof.shared.jobs import Wire
+from edgeprof.shared.jobs import Told
 from edgeprof.shared.store.script import Script
 
 #: A host that went silent stays listed so long, so that Prometheus sees it down rather than not at all.
 KEPT_S = 86400.0
 
 
-class HostInfo(Wire):
+class HostInfo(Told):
     """One host agent; addresses are host:port."""
 
     host: str

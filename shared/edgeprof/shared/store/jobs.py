@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,10 +13,12 @@ from pydantic import ValidationError
 from redis import Redis
 from redis.client import Pipeline
 
-from edgeprof.shared.errors import Fault, JobError, JobNotFound
+from edgeprof.shared.errors import Fault, JobError, JobNotFound, StoreRefused
 from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState
 from edgeprof.shared.results import JobResult, JobView
 from edgeprof.shared.store.script import Script, text
+
+log = logging.getLogger(__name__)
 
 #: Jobs written at once, all or none. Redis does nothing else meanwhile: about half a second.
 SUBMIT_CHUNK: Final = 10_000
@@ -123,11 +126,15 @@ class JobStore:
         """Return one job as users see it, or raise JobNotFound."""
         views = self.views([job_id])
         if not views:
-            raise _not_found(job_id)
+            self._must_exist(job_id)
+            raise StoreRefused(
+                f"the record of job {job_id} cannot be read by this version",
+                hint="it may be of a newer edgeprof: update this one",
+            )
         return views[0]
 
     def views(self, job_ids: Sequence[str]) -> list[JobView]:
-        """Return several jobs, in order; ids nobody knows are left out."""
+        """Return several jobs, in order; left out are ids nobody knows, and records this version cannot read."""
 
         def ask(pipe: Pipeline) -> None:
             for job_id in job_ids:
@@ -136,13 +143,15 @@ class JobStore:
                 pipe.get(self._script.key(f"work:{job_id}:result"))
 
         replies = self._script.pipelined(ask)
-        return [
-            _view(job_id, record, attempts, result)
-            for job_id, record, attempts, result in zip(
-                job_ids, replies[::3], replies[1::3], replies[2::3], strict=True
-            )
-            if record
-        ]
+        found = []
+        rows = zip(job_ids, replies[::3], replies[1::3], replies[2::3], strict=True)
+        for job_id, record, attempts, result in rows:
+            if record:
+                try:
+                    found.append(_view(job_id, record, attempts, result))
+                except (ValueError, KeyError) as error:
+                    log.warning("job %s: unreadable record: %s", job_id, str(error).splitlines()[0])
+        return found
 
     def state(self, job_id: str) -> JobState:
         """Return only the state: cheap enough to ask often."""
