@@ -20,7 +20,7 @@ import hypothesis
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -53,6 +53,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(name="free_port", scope="session")
+def free_port_fixture() -> Callable[[], int]:
+    """`free_port()`: a port nobody listens on."""
+    return free_port
+
+
 def redis_binary() -> str:
     if found := shutil.which("redis-server"):
         return found
@@ -64,16 +70,25 @@ def redis_binary() -> str:
 class RedisProcess:
     """A redis-server that a test may kill and start again; what it held survives in its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, sentinel: str | None = None) -> None:
+        """options: of redis-server, after ours; sentinel: the configuration of a Sentinel, to be that."""
         self.folder = folder
+        self._options = options
+        self._sentinel = sentinel
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--dir", str(self.folder), "--save", "", "--appendonly", "yes"]
-        command += ["--appendfsync", "always"]
+        command = [redis_binary()]
+        if self._sentinel is not None:
+            config = self.folder / "sentinel.conf"
+            config.write_text(self._sentinel)
+            command += [str(config), "--sentinel"]
+        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        if self._sentinel is None:
+            command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+        command += self._options
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -85,10 +100,15 @@ class RedisProcess:
             self._process.wait()
             self._process = None
 
+    def connect(self) -> Redis:
+        return Redis(port=self.port)
+
     def answers(self) -> bool:
         with Redis(port=self.port) as redis:
             try:
                 return bool(redis.ping())
+            except AuthenticationError:
+                return True  # there, and guarded
             except RedisError:
                 return False
 
@@ -125,13 +145,25 @@ def redis_url(redis_of_session: RedisProcess) -> str:
 
 
 @pytest.fixture
-def redis_process(tmp_path: Path) -> Iterator[RedisProcess]:
-    """A Redis of this test's own, not started: to be killed and started at will."""
-    folder = tmp_path / "own-redis"
-    folder.mkdir()
-    server = RedisProcess(folder)
-    yield server
-    server.stop()
+def make_redis(tmp_path: Path) -> Iterator[Callable[..., RedisProcess]]:
+    """`make_redis(*options, sentinel=None)`: a Redis of this test's own, not started: to be killed and started at will."""
+    made: list[RedisProcess] = []
+
+    def make(*options: str, **more: str) -> RedisProcess:
+        folder = tmp_path / f"own-redis-{len(made)}"
+        folder.mkdir()
+        made.append(RedisProcess(folder, *options, **more))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def redis_process(make_redis: Callable[..., RedisProcess]) -> RedisProcess:
+    """A Redis of this test's own, not started."""
+    return make_redis()
 
 
 @pytest.fixture

@@ -69,6 +69,10 @@ class Rig:
         for uid in uids:
             self.until_board(f"null-{uid}", BoardState.ONLINE)
 
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """See that a process ends with the test."""
+        self._processes.append(process)
+
     def start_scheduler(self) -> Callable[[], None]:
         stop = threading.Event()
         thread = threading.Thread(target=run_scheduler, args=(self.settings, None, stop))

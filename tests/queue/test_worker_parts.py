@@ -15,7 +15,7 @@ from edgeprof.shared import logs, tracing
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.errors import HostFault, UsageError
 from edgeprof.shared.jobs import JobSpec, ModelRef
-from edgeprof.shared.redis_client import masked
+from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.workers.claims import BoardClaim
@@ -193,6 +193,8 @@ def test_settings_reach_a_child_unchanged(
         ("rediss://me:p%40w@h/0", "rediss://me:***@h/0"),
         ("redis://h:1", "redis://h:1"),
         ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("redis+sentinel://me:pw@a,b:1/0?master=m", "redis+sentinel://me:***@a,b:1/0?master=m"),
+        ("rediss://h/0?ssl_password=pw&x=1", "rediss://h/0?ssl_password=***&x=1"),
     ],
 )
 def test_passwords_are_masked(url: str, shown: str) -> None:

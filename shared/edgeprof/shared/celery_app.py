@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from celery import Celery
 
+from edgeprof.shared import redis_url
+
 TASK_NAME: Final = "edgeprof.profile"
 
 #: Before every key kombu writes. Flower and exporters must be given the same.
@@ -32,9 +34,10 @@ def transport_options() -> dict[str, Any]:
     }
 
 
-def make_app(redis_url: str) -> Celery:
+def make_app(lab_url: str) -> Celery:
     """Make the app; it connects when it is used. One a process: the last made is the current."""
-    app = Celery("edgeprof", broker=redis_url)
+    url, place = redis_url.broker(lab_url)
+    app = Celery("edgeprof", broker=url)
     app.conf.update(
         # JSON only: a bell is {job_id}, and nobody who can write to Redis can run code here.
         task_serializer="json",
@@ -53,7 +56,7 @@ def make_app(redis_url: str) -> Celery:
         broker_channel_error_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=transport_options(),
+        broker_transport_options=transport_options() | place,
         task_create_missing_queues=True,
         # For Flower and the exporters.
         worker_send_task_events=True,

@@ -4,44 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Final
 
 from redis import Redis, exceptions
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
+from edgeprof.shared import redis_url
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable, UsageError
+from edgeprof.shared.redis_url import masked
 
-SCHEMES = ("redis", "rediss", "unix")
-
-
-def masked(url: str) -> str:
-    """Return the URL with its password hidden, for messages and logs."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    userinfo, _, address = parts.netloc.rpartition("@")
-    user = userinfo.split(":", 1)[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{address}"))
+#: Few, short retries: every script may be repeated.
+_OPTIONS: Final[dict[str, Any]] = {
+    "socket_timeout": 10,
+    "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+}
+_TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 5, "socket_keepalive": True}
 
 
 def client(url: str) -> Redis:
-    """Make a client; nothing is sent yet. Few, short retries: every script may be repeated."""
-    if urlsplit(url).scheme not in SCHEMES:
-        raise UsageError(
-            f"{masked(url)!r} is not a Redis URL",
-            hint="EDGEPROF_REDIS_URL looks like redis://user:password@host:6379/0",
-        )
+    """Make a client; nothing is sent yet."""
+    scheme = redis_url.scheme(url)
+    options = _OPTIONS if scheme == "unix" else _OPTIONS | _TCP
+    if scheme == redis_url.SENTINEL:
+        return _master(redis_url.SentinelUrl.parse(url), options)
     try:
-        return Redis.from_url(
-            url,
-            socket_timeout=10,
-            socket_connect_timeout=5,
-            socket_keepalive=True,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
-        )
+        return Redis.from_url(url, **options)
     except ValueError as error:
         raise UsageError(f"{masked(url)!r} is not a Redis URL: {error}") from None
+
+
+def _master(place: redis_url.SentinelUrl, options: dict[str, Any]) -> Redis:
+    """Make a client that asks the Sentinels for the master at each new connection."""
+    sentinel = Sentinel(place.addresses, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+    login = {"username": place.username, "password": place.password}
+    master = sentinel.master_for(place.master, db=place.db, **login, **options)  # type: ignore[no-untyped-call]
+    assert isinstance(master, Redis)
+    return master
 
 
 #: Answers of a Redis that is there and cannot write, for us or for anybody.
@@ -75,7 +75,8 @@ def _translated(error: Exception, where: str) -> StoreRefused | StoreUnavailable
             f"Redis at {where} refused the login: {error}",
             hint="check user and password in EDGEPROF_REDIS_URL",
         )
-    if isinstance(error, exceptions.NoPermissionError):
+    # In a script it is another error, known by its words only.
+    if isinstance(error, exceptions.NoPermissionError) or "user executing the script" in str(error):
         return StoreRefused(
             f"Redis at {where} does not let this user do that: {error}",
             hint="client, worker and scheduler have users of their own: deploy/redis/users.acl",

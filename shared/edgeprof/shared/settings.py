@@ -48,7 +48,8 @@ class Settings(BaseSettings):
 
     redis_url: str | None = Field(
         None,
-        description="Redis that holds the jobs: redis://, rediss:// or unix://."
+        description="Redis that holds the jobs: redis://, rediss:// (TLS), unix:// or"
+        " redis+sentinel://host,host/0?master=NAME."
         " Unset: an embedded redis-server in the data folder.",
     )
     data_dir: Path = Field(

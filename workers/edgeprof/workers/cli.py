@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 import edgeprof.workers.production  # noqa: F401 - a missing extra is told here, once, not by every worker
-from edgeprof.shared import logs, redis_client, redis_server
+from edgeprof.shared import logs, redis_server
+from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import load_settings
 from edgeprof.workers.agent import Agent
 from edgeprof.workers.config import load_boards
@@ -36,5 +37,5 @@ def worker(
     configs = load_boards(boards, board or [])
     logs.configure(settings, "edgeprof-agent")
     redis_server.connect(settings).close()  # a wrong URL is told here, once, not by every worker
-    typer.echo(f"lab: {redis_client.masked(redis_server.locate(settings).url)}", err=True)
+    typer.echo(f"lab: {masked(redis_server.locate(settings).url)}", err=True)
     Agent(configs, settings).run()

@@ -8,7 +8,8 @@ import threading
 
 from edgeprof.scheduler.archive import Archive
 from edgeprof.scheduler.service import run_scheduler
-from edgeprof.shared import logs, redis_client, redis_server
+from edgeprof.shared import logs, redis_server
+from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import load_settings
 
 log = logging.getLogger(__name__)
@@ -25,5 +26,5 @@ def scheduler() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with Archive.open(settings) as archive:
-        log.info("custodian of %s", redis_client.masked(redis_server.locate(settings).url))
+        log.info("custodian of %s", masked(redis_server.locate(settings).url))
         run_scheduler(settings, archive.save, stop)

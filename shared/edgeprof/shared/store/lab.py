@@ -45,6 +45,12 @@ class LabStore:
             bells=Bells(script),
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the connections; nothing else is held."""
         self.script.redis.close()
