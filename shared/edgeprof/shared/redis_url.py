@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from edgeprof.shared.errors import UsageError
 
@@ -24,12 +24,8 @@ _SENTINEL_PORT: Final = 26379
 
 def masked(url: str) -> str:
     """Return the URL with its passwords hidden, for messages and logs."""
-    parts = urlsplit(url)
-    query = re.sub(r"(password=)[^&]*", r"\1***", parts.query)
-    userinfo, at, address = parts.netloc.rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    netloc = f"{user}:***@{address}" if colon else f"{userinfo}{at}{address}"
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+    login_hidden = re.sub(r"^([^/?]+://[^:@/?]*):.*@", r"\1:***@", url)
+    return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", login_hidden)
 
 
 def scheme(url: str) -> str:
