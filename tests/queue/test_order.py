@@ -179,9 +179,9 @@ def test_nobody_is_taken_for_dead_after_redis_was_away(
     redis, key = store.script.redis, store.script.key
     store.jobs.expire_leases("custodian", 15)
     redis.zadd(key("leases"), {job_id: 0})
-    redis.set(key("ticked"), time.time() - 60)
+    redis.set(key("heard"), time.time() - 60)
 
     assert store.jobs.expire_leases("custodian", 15) == []
 
-    redis.set(key("ticked:grace"), 0)
+    redis.set(key("heard:grace"), 0)
     assert [job for job, *_ in store.jobs.expire_leases("custodian", 15)] == [job_id]

@@ -38,7 +38,8 @@
 -- $p hosts             hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until       zset    address -> until when it is listed
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
--- $p ticked             string  when expire_leases last ran; $p ticked:grace: until when it holds back
+-- $p heard              string  when a custodian or a working board was last heard
+-- $p heard:grace        string  until when nobody is taken for dead, after a time when nobody was heard
 -- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
 --
 -- "domain" names a set of processes that share one folder of board locks (workers/claims.py).
@@ -222,6 +223,8 @@ local function holds(id, epoch)
     and redis.call('HGET', P .. 'holding', get(id, 'device')) == id
 end
 
+local function beat() redis.call('SET', P .. 'heard', now_s) end
+
 local commands = {}
 
 -- submit(actor, then for each job: id, spec, schema, queue, platform, priority, user, queue_timeout_s,
@@ -308,6 +311,7 @@ end
 -- that ran out but was not taken yet is renewed: nobody else has started.
 function commands.renew(id, epoch, lease_s)
   if not holds(id, epoch) then return 'stale' end
+  beat()
   redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
   return get(id, 'cancel') and 'cancel' or 'ok'
 end
@@ -367,15 +371,15 @@ function commands.cancel(id, actor, reason)
 end
 
 -- expire_leases(actor, limit, lease_s): {id, device, state afterwards, ...} of jobs whose worker went silent.
--- Called about once a second. After a pause (no custodian, or no Redis) nobody is taken for dead for the
--- length of a lease: live workers could not renew either, and they still measure.
+-- Called about once a second. When nobody at all was heard for half a lease, Redis was away: nobody is taken
+-- for dead for the length of a lease, because live workers could not renew, and still measure.
 function commands.expire_leases(actor, limit, lease_s)
-  local reply, ticked = {}, tonumber(redis.call('GET', P .. 'ticked') or now)
-  redis.call('SET', P .. 'ticked', now_s)
-  if now - ticked > tonumber(lease_s) / 3 then
-    redis.call('SET', P .. 'ticked:grace', at(now + tonumber(lease_s)))
+  local reply, heard = {}, tonumber(redis.call('GET', P .. 'heard') or now)
+  beat()
+  if now - heard > tonumber(lease_s) / 2 then
+    redis.call('SET', P .. 'heard:grace', at(now + tonumber(lease_s)))
   end
-  if tonumber(redis.call('GET', P .. 'ticked:grace') or 0) > now then return reply end
+  if tonumber(redis.call('GET', P .. 'heard:grace') or 0) > now then return reply end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)) do
     local device, host = get(id, 'device'), get(id, 'host')
     local after = attempt_failed(id, 'host', 'lease_expired',

@@ -334,7 +334,7 @@ class JobStore:
     ) -> Sequence[tuple[str, str, JobState]]:
         """End the attempts of workers gone silent: (job, board, state afterwards).
 
-        After a pause between two calls nobody is taken for dead for `lease_s`: Redis may have been away.
+        After a time when nobody was heard, nobody is taken for dead for `lease_s`: Redis was away.
         """
         flat = self._script.call("expire_leases", actor, limit, lease_s)
         return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]

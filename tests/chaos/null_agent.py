@@ -1,0 +1,18 @@
+"""A host agent whose boards are imaginary: `python null_agent.py null://?uid=01 …`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from edgeprof.shared import logs
+from edgeprof.shared.settings import load_settings
+from edgeprof.workers.agent import Agent
+from edgeprof.workers.config import load_boards
+
+NULL_WORKER = Path(__file__).parents[1] / "queue" / "null_worker.py"
+
+if __name__ == "__main__":
+    settings = load_settings()
+    logs.configure(settings, "edgeprof-agent")
+    Agent(load_boards(None, sys.argv[1:]), settings, [sys.executable, str(NULL_WORKER)]).run()
