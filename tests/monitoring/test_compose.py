@@ -234,8 +234,8 @@ def test_what_dockerfiles_copy_is_let_through(path):
 def test_the_worker_of_the_image_takes_its_boards():
     """docker/boards.toml is a list of boards, of ports that the image has firmware for."""
     built = (ROOT / "docker" / "worker.Dockerfile").read_text()
-    for board in load_boards(ROOT / "docker" / "boards.toml", []):
-        port = re.match(r"(native)://|qemu://(\w+)", board.url)
+    for board in load_boards(ROOT / "docker" / "boards.toml", []).board:
+        port = re.match(r"(native)://|qemu://(\w+)", board.port)
         assert port is not None
         assert f"/out/{port[1] or port[2]}/" in built
 

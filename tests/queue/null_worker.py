@@ -73,7 +73,7 @@ class NullBoard:
 
 
 def open_board(config: BoardConfig, settings: Settings) -> Any:
-    return NullBoard(config.url)
+    return NullBoard(config.port)
 
 
 def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> JobResult:

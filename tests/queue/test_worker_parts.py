@@ -25,12 +25,16 @@ from edgeprof.workers.config import load_boards
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[board]]\n", "board.0.url"),
+        ("[[board]]\n", "board.0: a board needs a url"),
         ("[[board]]\nurl='x'\nid='no spaces'\n", "board.0.id"),
         ("[[board]]\nurl='x'\nspeed=1\n", "speed"),
         ("[[board\n", "not TOML"),
-        ("", "board"),
-        ("[[board]]\nurl='x'\nid='a'\n[[board]]\nurl='y'\nid='a'\n", "two boards are called 'a'"),
+        ("", "names no boards"),
+        ("[[board]]\nid='a'\n", "needs a url"),
+        ("[[board]]\nuid='0a'\n", "no ports are watched"),
+        ("[[board]]\nurl='x'\nreset='hard'\n", "reset"),
+        ("[[board]]\nurl='x'\n[[board]]\nurl='x'\n", "two boards have the url 'x'"),
+        ("[[board]]\nurl='x'\nid='a'\n[[board]]\nurl='y'\nid='a'\n", "two boards have the id 'a'"),
     ],
 )
 def test_bad_board_file_names_file_and_key(tmp_path: Path, text: str, words: str) -> None:
@@ -48,16 +52,17 @@ def test_boards_come_from_file_and_command_line(tmp_path: Path) -> None:
     path = tmp_path / "boards.toml"
     path.write_text('[[board]]\nurl = "/dev/ttyACM0"\nid = "a"\nflash = ["tool", "{slot}"]\n')
 
-    boards = load_boards(path, ["native://?uid=01"])
+    boards = load_boards(path, ["native://?uid=01"]).board
 
     assert [board.url for board in boards] == ["/dev/ttyACM0", "native://?uid=01"]
     assert boards[0].flash == ("tool", "{slot}")
 
 
-def test_no_boards_is_a_usage_error() -> None:
-    """An agent without boards would wait for ever."""
-    with pytest.raises(UsageError, match="no boards"):
-        load_boards(None, [])
+def test_without_a_list_what_is_plugged_in_is_driven() -> None:
+    """All USB serial ports, under the names that outlive a replug."""
+    boards = load_boards(None, [])
+
+    assert (boards.watch, boards.board) == (("/dev/serial/by-id/*",), ())
 
 
 def test_claimed_board_is_refused_and_names_the_holder(tmp_path: Path) -> None:

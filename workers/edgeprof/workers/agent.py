@@ -21,8 +21,9 @@ from edgeprof.shared.metrics.sessions import SessionMetrics
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.workers.announcer import Announcer
-from edgeprof.workers.config import BoardConfig
-from edgeprof.workers.supervisor import Supervised
+from edgeprof.workers.config import BoardConfig, Boards
+from edgeprof.workers.discovery import Watcher
+from edgeprof.workers.supervisor import EXIT_NOT_OURS, Supervised
 from edgeprof.workers.telemetry import FD_VARIABLE, Receiver
 
 log = logging.getLogger(__name__)
@@ -35,50 +36,88 @@ _TICK_S = 0.1
 _STOP_MARGIN_S = 10.0
 
 
+class _Driven:
+    """A board's worker process, and the socket on which it tells what to count."""
+
+    def __init__(
+        self, board: BoardConfig, command: Sequence[str], settings: Settings, receiver: Receiver
+    ) -> None:
+        self.receiver = receiver
+        self.worker = Supervised(
+            str(board),
+            [*command, board.model_dump_json()],
+            settings.as_environment() | {FD_VARIABLE: str(receiver.worker_fd)},
+            pass_fds=(receiver.worker_fd,),
+            on_end=receiver.worker_ended,
+            final_code=EXIT_NOT_OURS if board.watched else None,
+        )
+
+    def stop(self, deadline_s: float) -> None:
+        self.worker.wait(deadline_s)
+        self.receiver.close()
+
+
 class Agent:
     """Runs until told to stop. A board that is absent is its worker's business: it waits."""
 
     def __init__(
         self,
-        boards: Sequence[BoardConfig],
+        boards: Boards,
         settings: Settings,
         worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
+        self._boards = boards
         self._settings = settings
+        self._command = worker_command
         self._stop = threading.Event()
         self._sessions, self._devices = CollectorRegistry(), CollectorRegistry()
-        sessions = SessionMetrics(self._sessions, settings.low_throughput_of)
-        devices = DeviceMetrics(self._devices)
-        self._receivers = [Receiver(sessions, devices) for _ in boards]
-        self._workers = [
-            Supervised(
-                str(board),
-                [*worker_command, board.model_dump_json()],
-                settings.as_environment() | {FD_VARIABLE: str(receiver.worker_fd)},
-                pass_fds=(receiver.worker_fd,),
-                on_end=receiver.worker_ended,
-            )
-            for board, receiver in zip(boards, self._receivers, strict=True)
-        ]
+        self._metrics = (
+            SessionMetrics(self._sessions, settings.low_throughput_of),
+            DeviceMetrics(self._devices),
+        )
+        self._watcher = Watcher(boards)
+        self._driven: dict[str, _Driven] = {}
+        for board in boards.fixed:
+            self._drive(board)
 
     def run(self) -> None:
         """Start the workers and keep them alive until SIGTERM, Ctrl-C or stop()."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
-        log.info("%d board(s): %s", len(self._workers), ", ".join(w.name for w in self._workers))
+        if self._driven:
+            log.info("%d board(s): %s", len(self._driven), ", ".join(self._driven))
+        if self._boards.watch:
+            log.info("watching %s for boards", ", ".join(self._boards.watch))
         with ExitStack() as stack:
             self._serve(stack)
-            for receiver in self._receivers:
-                stack.callback(receiver.close)
             stack.callback(self._stop_workers)
             while not self._stop.is_set():
-                for worker in self._workers:
-                    worker.tend()
+                self._follow_ports()
+                for driven in self._driven.values():
+                    driven.worker.tend()
                 self._listen()
 
     def stop(self) -> None:
         """Ask run() to stop the workers and return."""
         self._stop.set()
+
+    def _drive(self, board: BoardConfig) -> None:
+        receiver = Receiver(*self._metrics)
+        self._driven[board.port] = _Driven(board, self._command, self._settings, receiver)
+
+    def _follow_ports(self) -> None:
+        """Give each port that appears a worker, and let go of those that went once theirs have ended."""
+        there = self._watcher.ports()
+        for port in sorted(there - self._driven.keys()):
+            log.info("%s was plugged in", port)
+            self._drive(self._boards.found_at(port))
+        fixed = {board.port for board in self._boards.fixed}
+        for port in sorted(self._driven.keys() - there - fixed):
+            worker = self._driven[port].worker
+            worker.retire()
+            if worker.pid is None:
+                log.info("%s was unplugged", port)
+                self._driven.pop(port).receiver.close()
 
     def _serve(self, stack: ExitStack) -> None:
         settings = self._settings
@@ -102,15 +141,16 @@ class Agent:
 
     def _listen(self) -> None:
         """Take in what workers tell, for the length of a tick at most."""
-        ready, _, _ = select.select([r.socket for r in self._receivers], [], [], _TICK_S)
-        for receiver in self._receivers:
+        receivers = [driven.receiver for driven in self._driven.values()]
+        ready, _, _ = select.select([r.socket for r in receivers], [], [], _TICK_S)
+        for receiver in receivers:
             if receiver.socket in ready:
                 receiver.drain()
 
     def _stop_workers(self) -> None:
         log.info("stopping; a running job has %.0f s", self._settings.stop_grace_s)
-        for worker in self._workers:
-            worker.terminate()
+        for driven in self._driven.values():
+            driven.worker.terminate()
         deadline_s = time.monotonic() + self._settings.stop_grace_s + _STOP_MARGIN_S
-        for worker in self._workers:
-            worker.wait(deadline_s)
+        for driven in self._driven.values():
+            driven.stop(deadline_s)

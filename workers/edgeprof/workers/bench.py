@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from edgeprof.shared import logs
-from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError
+from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, LinkFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
@@ -16,6 +16,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.workers.board import Board, BoardStats
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.config import BoardConfig
+from edgeprof.workers.reset import reset
 from edgeprof.workers.telemetry import Connected, Disconnected, Reading, Sender
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Bench:
         open_board: Open,
         telemetry: Sender | None = None,
     ) -> None:
-        self._config = config
+        #: For a watched port, what holds for the board that answers there, once it has.
+        self.config = config
         self.telemetry = telemetry or Sender(None)
         self._stats: BoardStats | None = None
         self._too_hot: set[str] = set()
@@ -60,9 +62,9 @@ class Bench:
         """Reach the store, open the board, make it ours and say so. Raises EdgeprofError."""
         store = LabStore.open(self._settings)
         try:
-            board = self._open_board(self._config, self._settings)
+            board = self._open()
             try:
-                info = describe(board, self._config, self._settings)
+                info = describe(board, self.config, self._settings)
                 self.claim.take("board", info.device_id)
                 self.claim.take("uid", info.uid)
                 self._owner = Owner(host=info.host, domain=self.claim.domain, uid=info.uid)
@@ -77,6 +79,22 @@ class Bench:
         self.store, self.board, self.info = store, board, info
         self.telemetry.send(Connected(board=info))
         logs.operations.info("Device connected", extra=self.context())
+
+    def _open(self) -> Board:
+        """Open what is on the port, as it is told for the board that answers there."""
+        try:
+            board = self._open_board(self.config, self._settings)
+        except (BoardFault, LinkFault):
+            if self.config.reset is None:
+                raise
+            reset(self.config)
+            board = self._open_board(self.config, self._settings)
+        mine = self.config.of(board.hello.uid)
+        if mine == self.config:
+            return board
+        board.close()
+        self.config = mine
+        return self._open_board(mine, self._settings)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -130,9 +148,11 @@ class Bench:
         """Close the board and open it afresh, for whoever has it in use; False: it is gone."""
         with suppress(Fault):
             self.board.close()
-        for _ in range(_REOPEN_TRIES):
+        for number in range(_REOPEN_TRIES):
             try:
-                board = self._open_board(self._config, self._settings)
+                if number > 0:
+                    reset(self.config)
+                board = self._open_board(self.config, self._settings)
             except Fault as fault:
                 log.warning("board %s: %s", self.info.device_id, fault)
                 continue
@@ -221,7 +241,8 @@ def describe(board: Board, config: BoardConfig, settings: Settings) -> BoardInfo
             device_id=config.id or f"{hello.platform}-{hello.uid[:8]}",
             platform=hello.platform,
             host=settings.host,
-            url=config.url,
+            url=config.port,
+            tags=config.tags,
             uid=hello.uid,
             state=BoardState.ONLINE,
             emulated=hello.emulated,

@@ -35,13 +35,16 @@ from edgeprof.workers.bench import Bench
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
 from edgeprof.workers.outbox import Outbox
-from edgeprof.workers.supervisor import AGENT_PID_VARIABLE
+from edgeprof.workers.supervisor import AGENT_PID_VARIABLE, EXIT_NOT_OURS
 from edgeprof.workers.telemetry import Sender
 
 log = logging.getLogger(__name__)
 
 #: The board is gone: start again, and wait for it (EX_TEMPFAIL of sysexits).
 EXIT_BOARD_GONE: Final = 75
+
+#: How often HELLO is sent to a watched port before it is taken for a modem's, or a printer's.
+_SILENT_TRIES: Final = 3
 
 #: Carries out a claimed job on an open board; session.profile in production.
 Profile = Callable[[Bench, Claim, Lease, ModelCache], JobResult]
@@ -82,7 +85,7 @@ class BoardWorker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._leave())
         if not self._wait_for_board():
-            return 0
+            return self._exit_code
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heart.start()
         try:
@@ -96,7 +99,7 @@ class BoardWorker:
 
     def _wait_for_board(self) -> bool:
         """Wait until store and board are there and the board is ours; False when told to stop."""
-        pause_s, said = 0.2, ""
+        pause_s, said, silent = 0.2, "", 0
         while not self._leaving.is_set():
             try:
                 self._bench.acquire()
@@ -105,6 +108,14 @@ class BoardWorker:
                     said = str(error)
                     hint = f" ({error.hint})" if error.hint else ""
                     log.warning("board %s: waiting: %s%s", self._config, said, hint)
+                silent += isinstance(error, LinkFault)
+                if self._config.watched and silent >= _SILENT_TRIES:
+                    log.warning(
+                        "%s: nothing there speaks our protocol; left alone until it is plugged in anew",
+                        self._config,
+                    )
+                    self._exit_code = EXIT_NOT_OURS
+                    return False
             else:
                 return True
             self._leaving.wait(pause_s)

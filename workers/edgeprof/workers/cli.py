@@ -29,13 +29,15 @@ def worker(
 ) -> None:
     """Take jobs for the boards of this machine, until Ctrl-C.
 
+    Without --boards and --board: for every board that is plugged in, now or later (/dev/serial/by-id).
+
     Example: edgeprof worker --board /dev/serial/by-id/usb-... --board 'native://?uid=01'
     """
     settings = load_settings()
     if redis_url is not None:
         settings = settings.model_copy(update={"redis_url": redis_url})
-    configs = load_boards(boards, board or [])
+    wanted = load_boards(boards, board or [])
     logs.configure(settings, "edgeprof-agent")
     redis_server.connect(settings).close()  # a wrong URL is told here, once, not by every worker
     typer.echo(f"lab: {masked(redis_server.locate(settings).url)}", err=True)
-    Agent(configs, settings).run()
+    Agent(wanted, settings).run()

@@ -27,7 +27,7 @@ def open_board(config: BoardConfig, settings: Settings) -> Board:
         baud=config.baud,
         flash_command=config.flash,
     )
-    return device.open_board(config.url, options)
+    return device.open_board(config.port, options)
 
 
 def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> JobResult:

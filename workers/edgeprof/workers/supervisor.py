@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 #: Tells a child who its agent is, so that it can notice that it is an orphan already.
 AGENT_PID_VARIABLE: Final = "EDGEPROF_AGENT_PID"
 
+#: How a worker ends when what answers on a watched port is no board of ours (EX_UNAVAILABLE of sysexits).
+EXIT_NOT_OURS: Final = 69
+
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 #: A process that lived so long was well; its next pause is the first one again.
@@ -34,11 +37,14 @@ class Supervised:
         *,
         pass_fds: Sequence[int] = (),
         on_end: Callable[[], None] = lambda: None,
+        final_code: int | None = None,
     ) -> None:
-        """on_end is called whenever the process has ended, by itself or not."""
+        """on_end is called whenever the process has ended, by itself or not; after final_code it stays so."""
         self.name = name
         self._pass_fds = tuple(pass_fds)
         self._on_end = on_end
+        self._final_code = final_code
+        self._retired = False
         self._command = list(command)
         agent = {AGENT_PID_VARIABLE: str(os.getpid())}
         self._environment = {**os.environ, **environment, **agent}
@@ -56,7 +62,7 @@ class Supervised:
         """Start the process when it is time; note its end. Call this some times a second."""
         now = time.monotonic()
         if self._process is None:
-            if now >= self._start_at_s:
+            if now >= self._start_at_s and not self._retired:
                 self._start(now)
             return
         code = self._process.poll()
@@ -64,6 +70,12 @@ class Supervised:
             return
         if now - self._started_s > _HEALTHY_S:
             self._pause_s = _FIRST_PAUSE_S
+        if code == self._final_code:
+            self._retired = True
+        if self._retired:
+            self._process = None
+            self._on_end()
+            return
         log.warning(
             "worker of board %s ended (%s); starting it again in %.1f s",
             self.name,
@@ -74,6 +86,12 @@ class Supervised:
         self._on_end()
         self._start_at_s = now + self._pause_s
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+
+    def retire(self) -> None:
+        """Do not start it again: its port is gone. What runs is asked to end, by itself or now."""
+        if not self._retired:
+            self._retired = True
+            self.terminate()
 
     def terminate(self) -> None:
         """Ask the process to end."""
