@@ -28,6 +28,12 @@ def show(
     return 0 if all(promises.values()) else 1
 
 
+def not_run(title: str, why: str) -> int:
+    """Say that a campaign cannot run here; returns 0."""
+    Console(stderr=True).print(f"{title}: not run, {why}")
+    return 0
+
+
 def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {n}" for name, n in value.items()) or "none"

@@ -102,12 +102,17 @@ def _kill(lab: BigLab, dice: random.Random, blows: dict[str, list[float]]) -> st
     return kind
 
 
-def _show(bar: Progress | None, task: Any, lab: BigLab) -> int:
+def finished(lab: BigLab) -> int:
+    """Return how many jobs have ended; 0 while Redis is away."""
     try:
         counts = lab.store.jobs.counts()
     except InfrastructureError:
         return 0
-    ended = sum(n for state, n in counts.items() if JobState(state).terminal)
+    return sum(n for state, n in counts.items() if JobState(state).terminal)
+
+
+def _show(bar: Progress | None, task: Any, lab: BigLab) -> int:
+    ended = finished(lab)
     if bar:
         bar.update(task, completed=ended)
     return ended
