@@ -63,7 +63,8 @@ class World:
         #: The grant that holds the job by the rules: the only one that may write.
         self.holder: dict[str, int] = {}
         self.ended: dict[str, JobState] = {}
-        self.results: dict[str, int] = dict.fromkeys(specs, 0)
+        #: The grant whose result a job has.
+        self.winner: dict[str, int] = {}
 
     def steps(self) -> Iterator[Step]:
         """Every call that somebody could make now, sensible or not."""
@@ -133,14 +134,15 @@ class World:
     def _finish(self, step: Step, write: Callable[[Claim], JobState | None]) -> None:
         held = self.grants[step.grant]
         ours = self._holds(step.grant)
-        again = step.name == "succeed" and self.ended.get(held.job_id) is JobState.SUCCEEDED
+        again = step.name == "succeed" and self.winner.get(held.job_id) == step.grant
         answer = write(held)
         self._must(
             answer is not None if ours else answer is None or again, "only the holder writes"
         )
         if ours:
             del self.holder[held.job_id]
-            self.results[held.job_id] += step.name == "succeed"
+            if step.name == "succeed" and answer is JobState.SUCCEEDED:
+                self.winner[held.job_id] = step.grant
 
     def _check(self, before: dict[str, JobState]) -> None:
         redis, key, jobs = self.store.script.redis, self.store.script.key, self.store.jobs
@@ -163,7 +165,7 @@ class World:
             self._must(tries <= spec.max_attempts, "attempts are capped")
             kept = redis.exists(key(f"work:{job}:result"))
             self._must(bool(kept) == (state is JobState.SUCCEEDED), "a result for every success")
-            self._must(self.results[job] <= 1, "one result a job")
+            self._must(bool(kept) == (job in self.winner), "and only of the holder")
         holders = [self._board(self.grants[number]) for number in self.holder.values()]
         self._must(len(holders) == len(set(holders)), "one board, one job")
 
@@ -208,7 +210,7 @@ class World:
         """Return everything there is to know."""
         redis = self.store.script.redis
         names = redis.keys("*")
-        kept = self.grants[:], dict(self.holder), dict(self.ended), dict(self.results)
+        kept = self.grants[:], dict(self.holder), dict(self.ended), dict(self.winner)
         keys = [(name, redis.dump(name)) for name in names]
         return Saved(cast(Any, keys), kept)
 
@@ -219,9 +221,9 @@ class World:
             for name, value in saved.keys:
                 pipe.restore(name, 0, value)
             pipe.execute()
-        grants, holder, ended, results = saved.kept
+        grants, holder, ended, winner = saved.kept
         self.grants, self.holder = grants[:], dict(holder)
-        self.ended, self.results = dict(ended), dict(results)
+        self.ended, self.winner = dict(ended), dict(winner)
 
 
 @dataclass(frozen=True, slots=True)
