@@ -50,6 +50,12 @@ void tlep_link_init(tlep_link *l, const tlep_board *board)
 
 /* --- requests --- */
 
+/* Whether a request is older than the last one answered: a copy that the line held back. It was carried out once. */
+static bool is_late(const tlep_link *l, uint16_t seq)
+{
+    return l->reply_seq != 0 && (uint16_t)(l->reply_seq - seq) < 0x8000U;
+}
+
 static void answer(tlep_link *l, const tlep_frame *frame)
 {
     if (frame->seq != 0 && frame->seq == l->reply_seq) {
@@ -58,12 +64,16 @@ static void answer(tlep_link *l, const tlep_frame *frame)
     }
     tlep_error err = {TLEP_OK, "", 0, 0};
     tlep_request request = {frame->payload, frame->bytes, 0};
+    bool valid = tlep_cbor_valid(frame->payload, frame->bytes) &&
+                 tlep_cbor_find_u32(frame->payload, frame->bytes, 0, &request.op);
+    if (is_late(l, frame->seq) && !tlep_op_opens(request.op)) {
+        return; /* the remembered reply stays: it is not this one's */
+    }
     tlep_cbor_writer w;
     uint8_t *payload = l->reply + TLEP_PAYLOAD_AT;
     tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
     int code;
-    if (!tlep_cbor_valid(frame->payload, frame->bytes) ||
-        !tlep_cbor_find_u32(frame->payload, frame->bytes, 0, &request.op)) {
+    if (!valid) {
         code = tlep_fail(&err, TLEP_E_BAD_MESSAGE, "payload is not a CBOR map with an operation", 0, 0);
     } else {
         tlep_cbor_put(&w, 0, request.op);

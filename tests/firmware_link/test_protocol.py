@@ -65,6 +65,21 @@ def test_repeated_request_is_answered_not_repeated(chip, model):
     assert other[0] == RSP or other[1][1] == 200  # a new request runs again, or finds the run busy
 
 
+def test_late_copy_of_a_request_is_dropped(chip, model):
+    """A PROMPT that the line held back cannot change what the next RUN starts from; a new HELLO is heard."""
+    board = chip()
+    ready(board, model)
+    board.request({0: PROMPT, 1: 0, 2: [300, 301]}, seq=900)
+    second = board.request({0: PROMPT, 1: 2, 2: [302]}, seq=901)
+
+    board.send(frame(REQ, 900, cbor2.dumps({0: PROMPT, 1: 0, 2: [300, 301]})))
+
+    assert board.request({0: PROMPT, 1: 2, 2: [302]}, seq=901) == second
+    assert board.request({0: PROMPT, 1: 3, 2: [303]}, seq=902) == (RSP, {0: PROMPT, 1: 4})
+    assert board.request({0: HELLO, 1: 1, 2: 0}, seq=899)[0] == RSP
+    assert board.request({0: PROMPT, 1: 4, 2: [304]}, seq=900) == (RSP, {0: PROMPT, 1: 5})
+
+
 def test_damaged_frames_are_counted_and_dropped(chip):
     """Noise, bad CRCs and bad stuffing get no answer, and STATS counts them."""
     board = chip()
