@@ -33,6 +33,7 @@ def upload(
     acked, sent = start, start
     in_flight: deque[tuple[int, int]] = deque()  # (offset after the frame, wire bytes)
     flying = silent = 0
+    gone_back_at = session.data_seq  # the last frame sent before we last went back
     moved_s = time.monotonic()
     while acked < len(data):
         if should_stop():
@@ -64,8 +65,16 @@ def upload(
                     flying -= in_flight.popleft()[1]
                 on_progress(acked, len(data))
                 continue
+            if not _later(message.seq, gone_back_at):
+                continue  # caused by a frame that we have sent again already: to do so once more feeds itself
         # Silence, or the same position again: the frames in flight are worthless, so back to what the board has.
         session.retransmits += len(in_flight)
+        gone_back_at = session.data_seq
         sent, flying = acked, 0
         in_flight.clear()
     return True
+
+
+def _later(seq: int, other: int) -> bool:
+    """Whether a frame was sent after another one; numbers wrap at 65536."""
+    return 0 < (seq - other) & 0xFFFF < 0x8000
