@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import tty
+from typing import cast
 
 import pytest
 import serial
@@ -14,7 +15,7 @@ from edgeprof.shared.errors import HostFault
 from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import Reference
 from edgeprof.workers.link.device import open_board
-from edgeprof.workers.serial_urls.child import firmware_image
+from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
 
 
 @pytest.fixture
@@ -76,8 +77,10 @@ def test_board_whose_process_ended_is_unplugged(options):
     board = open_board("native://?uid=01", options)
     try:
         assert board.plugged_in()
-        board._port._child.kill()
-        board._port._child.wait()
+        child = cast(ChildSerial, board._port)._child
+        assert child is not None
+        child.kill()
+        child.wait()
         assert not board.plugged_in()
     finally:
         board.close()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
 
 import cbor2
 import pytest
+from serial.urlhandler import protocol_loop as loop
 
 from edgeprof.shared.errors import LinkFault
 from edgeprof.shared.jobs import JobSpec, Target, TestCase
@@ -16,7 +16,7 @@ from edgeprof.workers.link import session, upload
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages import Op
-from edgeprof.workers.link.session import Message
+from edgeprof.workers.link.session import LinkSession, Message
 
 
 @pytest.fixture
@@ -89,10 +89,9 @@ def test_silence_in_a_phase(line, options, small_model, op, code):
 def test_board_that_talks_and_takes_nothing(monkeypatch):
     """Events without end, and no acknowledgement among them, are an upload that stands still."""
     monkeypatch.setattr(upload, "STALL_S", 0.05)
-    chatty = SimpleNamespace(
-        name="board", data_seq=0, retransmits=0, send=lambda _frame: None,
-        receive=lambda _timeout_s: Message(Kind.EVT, 1, {0: 2}),
-    )  # fmt: skip
+    chatty = LinkSession(loop.Serial(), "board")
+    monkeypatch.setattr(chatty, "send", lambda _frame: None)
+    monkeypatch.setattr(chatty, "receive", lambda _timeout_s: Message(Kind.EVT, 1, {0: 2}))
 
     with pytest.raises(LinkFault) as caught:
         upload.upload(chatty, bytes(5000), 0, 2048, lambda _done, _total: None, lambda: False)
