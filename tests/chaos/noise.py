@@ -107,16 +107,21 @@ def rows(tallies: dict[float, Tally]) -> list[dict[str, Any]]:
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    table = Table(title="Noise between host and firmware", title_justify="left")
-    for column in found[0]:
-        table.add_column(column, justify="right", overflow="fold")
-    for row in found:
-        faults = ", ".join(f"{n} {name}" for name, n in row["faults"].items()) or "none"
-        shown = {**row, "faults": faults, "misplaced": len(row["misplaced"])}
-        table.add_row(
-            *(f"{value:,}" if isinstance(value, int) else str(value) for value in shown.values())
-        )
+    """A column for each rate: there are more figures than rates."""
+    table = Table(title="Noise between host and firmware", title_justify="left", show_header=False)
+    for i in range(len(found) + 1):
+        table.add_column("", justify="right" if i else "left")
+    for name in found[0]:
+        table.add_row(name, *(_shown(row[name]) for row in found))
     Console().print(table)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{n} {name}" for name, n in value.items()) or "none"
+    if isinstance(value, list):
+        return str(len(value))
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def main() -> int:

@@ -29,6 +29,8 @@ OPEN_TIMEOUT_S = 10.0
 CANCEL_TRIES = 4
 RESET_TRIES = 2
 DEFAULT_BAUD = 115200
+#: Rates that boards of ours can be asked for (BAUD).
+FAST_BAUDS = (921600, 460800, 230400)
 #: An upload estimated to take longer goes through flash instead, where a board has both ways.
 SLOW_UPLOAD_S = 3.0
 #: What QEMU's Cortex-M UARTs take in, bytes/s (measured; a byte costs a turn of its main loop).
@@ -76,7 +78,7 @@ class LinkBoard:
 
     def _connect(self) -> None:
         self._session = LinkSession(self._port, self._url)
-        reply = self._session.hello(self._options.open_timeout_s)
+        reply = self._session.hello(self._options.open_timeout_s, self._tune)
         can_flash = flash.emulated(self._url) or bool(self._options.flash_command)
         self._link = parse_hello(reply, can_flash=can_flash)
         self.hello = self._link.hello
@@ -92,6 +94,13 @@ class LinkBoard:
         self._lock.close()
 
     # --- baud ---
+
+    def _tune(self, number: int) -> None:
+        """Look for the board at its first rate, then also at those where a host that died may have left it."""
+        if isinstance(self._port, serial.Serial):
+            left_at = tuple(rate for rate in FAST_BAUDS for _ in range(2))
+            rates = (self._options.baud,) * 8 + left_at
+            self._port.baudrate = rates[number % len(rates)]
 
     def _negotiate_baud(self) -> None:
         """Go to the fastest rate both ends can make; on trouble stay where we are."""

@@ -5,6 +5,7 @@ docs/link-protocol.md, sections 3 and 9.
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections import deque
@@ -176,11 +177,14 @@ class LinkSession:
         if self.boot_id is not None and boot_id != self.boot_id:
             raise BoardFault(f"{self.name}: the board rebooted", code="rebooted")
 
-    def hello(self, timeout_s: float) -> Payload:
+    def hello(
+        self, timeout_s: float, before_try: Callable[[int], None] = lambda _number: None
+    ) -> Payload:
         """Ask who is there until somebody says; opening a port may have reset the board."""
         deadline = time.monotonic() + timeout_s
         arguments = {1: PROTOCOL[0], 2: PROTOCOL[1]}
-        while True:
+        for number in itertools.count():
+            before_try(number)
             try:
                 reply = self.request(Op.HELLO, arguments, timeout_s=HELLO_EVERY_S, tries=1)
             except LinkFault as fault:
