@@ -59,6 +59,7 @@ def _keep_worker(url: str, settings: Settings, stop: threading.Event) -> None:
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )

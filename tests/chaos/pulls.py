@@ -23,7 +23,7 @@ from tests.chaos.pty_board import PtyBoard
 #: 150 KB to upload, 1.6 s at this rate: the load phase is there to be hit.
 _MODEL: Final = "shakespeare-240k"
 _LINE_RATE: Final = 921_600
-_MOMENTS: Final = ("claimed", "load", "warmup", "decode")
+_MOMENTS: Final = ("claimed", "load", "warmup", "prefill", "decode")
 _IDLE_EVERY: Final = 4
 
 
@@ -90,11 +90,12 @@ def _lane(
     return pulls
 
 
-def _pull_busy(lab: Lab, store: LabStore, board: PtyBoard, moment: str) -> Pull:
+def _pull_busy(lab: Lab, store: LabStore, board: PtyBoard, wanted: str) -> Pull:
     job = lab.submit(
-        _MODEL, board=board.device_id, quantization="Q4_0", n_prompt=32, n_gen=64, repetitions=50
-    )
-    _until_moment(job, moment)
+        _MODEL, board=board.device_id, quantization="Q4_0", n_prompt=32, n_gen=64,
+        warmup=20, repetitions=80,
+    )  # fmt: skip
+    moment = _until_moment(job, wanted)
     pulled_s = time.monotonic()
     board.pull()
     offline_s = _until_shown(store, board, BoardState.OFFLINE) - pulled_s
@@ -131,11 +132,10 @@ def _until_shown(store: LabStore, board: PtyBoard, state: BoardState) -> float:
     )
 
 
-def _until_moment(job: Job, moment: str) -> None:
-    """Wait until the job is so far: its board has it, or its progress tells of that phase."""
+def _until_moment(job: Job, wanted: str) -> str:
+    """Wait until the job is so far; returns how far that is, since progress is told some times a second only."""
     for event in job.events(timeout=60):
-        if moment == "claimed" and event.fields.get("state") == "running":
-            return
-        if event.fields.get("phase") == moment:
-            return
-    raise RuntimeError(f"{job} ended before it came to {moment}")
+        seen = "claimed" if event.fields.get("state") == "running" else event.fields.get("phase")
+        if seen in _MOMENTS and _MOMENTS.index(seen) >= _MOMENTS.index(wanted):
+            return seen
+    raise RuntimeError(f"{job} ended before it came to {wanted}")

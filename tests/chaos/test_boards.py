@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from edgeprof.scheduler import Lab
+from edgeprof.shared.jobs import JobState
+from tests.chaos.board_lab import board_lab
 from tests.chaos.pulls import pull_boards
 from tests.chaos.sick_boards import diagnose
 
@@ -27,3 +30,16 @@ def test_sick_board_is_diagnosed(sicknesses):
     found = diagnose(sicknesses)
 
     assert [d for d in found if not d.kept] == []
+
+
+def test_cancel_on_a_board_that_hangs():
+    """It hears neither CANCEL nor RESET: the job is cancelled, the board opened afresh, and its next job works."""
+    with board_lab(["native://?uid=5cff&fault=1:5"]) as settings, Lab(settings=settings) as lab:
+        hung = lab.submit("shakespeare-240k", board="native-5cff", n_gen=16, warmup=0)
+        next(e for e in hung.events(timeout=60) if e.fields.get("tokens") == "5")
+        hung.cancel()
+
+        assert hung.wait(timeout=60).state is JobState.CANCELLED
+        after = lab.submit("shakespeare-240k", board="native-5cff", n_gen=4)
+        assert after.wait(timeout=60).state is JobState.SUCCEEDED
+        assert len(after.view().attempts) == 1

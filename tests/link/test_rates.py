@@ -12,6 +12,7 @@ import tty
 import pytest
 import serial
 
+from edgeprof.shared.errors import LinkFault
 from edgeprof.workers.link import device
 from edgeprof.workers.link.device import open_board
 from tests.chaos.noisy_line import NoisyLine
@@ -66,3 +67,39 @@ def test_board_left_at_a_fast_rate(tty_at, options, monkeypatch):
         assert board.stats().uptime_us > 0
     finally:
         board.close()
+
+
+def test_slow_line_is_given_time(tty_at, options):
+    """Below 115200 baud a reply may take as long as its longest frame does on the wire."""
+    board = open_board(tty_at(device.FAST_BAUDS[0]), options)
+    try:
+        port = board._port
+        assert isinstance(port, serial.Serial)
+        assert board._session._wire_s == 0
+        port.baudrate = 9600
+        assert 1 < board._session._wire_s < 1.2
+    finally:
+        board.close()
+
+
+def test_tty_pulled_while_its_rate_is_set(options, monkeypatch):
+    """It is a link fault like any other unplugging, and not an error of pyserial's."""
+    far_end, host_end = pty.openpty()
+    tty.setraw(host_end)
+    monkeypatch.setattr(device, "LinkSession", lambda *_: _PullOnHello((far_end, host_end)))
+
+    with pytest.raises(LinkFault) as caught:
+        open_board(os.ttyname(host_end), options)
+    assert caught.value.code == "port_gone"
+
+
+class _PullOnHello:
+    """A session whose board is pulled right before the first HELLO."""
+
+    def __init__(self, ends):
+        self._ends = ends
+
+    def hello(self, _timeout_s, before_try):
+        for end in self._ends:
+            os.close(end)
+        before_try(8)

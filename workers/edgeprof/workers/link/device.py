@@ -100,7 +100,15 @@ class LinkBoard:
         if isinstance(self._port, serial.Serial):
             left_at = tuple(rate for rate in FAST_BAUDS for _ in range(2))
             rates = (self._options.baud,) * 8 + left_at
-            self._port.baudrate = rates[number % len(rates)]
+            self._set_rate(self._port, rates[number % len(rates)])
+
+    def _set_rate(self, port: serial.Serial, rate: int) -> None:
+        try:
+            port.baudrate = rate
+        except (serial.SerialException, OSError) as error:  # pulled just now
+            raise LinkFault(
+                f"{self._url}: cannot set the rate: {error}", code="port_gone"
+            ) from error
 
     def _negotiate_baud(self) -> None:
         """Go to the fastest rate both ends can make; on trouble stay where we are."""
@@ -111,11 +119,11 @@ class LinkBoard:
             return
         before = self._port.baudrate
         self._session.request(Op.BAUD, {1: rate})
-        self._port.baudrate = rate
+        self._set_rate(self._port, rate)
         try:
             self._session.request(Op.PING, {1: rate}, timeout_s=0.2, tries=3)
         except LinkFault:
-            self._port.baudrate = before
+            self._set_rate(self._port, before)
             time.sleep(1.1)  # the board falls back by itself after 1 s (protocol, BAUD)
             self._session.request(Op.PING, {1: before})
 
@@ -302,7 +310,9 @@ class LinkBoard:
         self._session.boot_id = None  # its BOOT event may come in one read with the reply
         self._session.request(Op.RESET, tries=RESET_TRIES)
         if isinstance(self._port, serial.Serial):
-            self._port.baudrate = self._options.baud  # a restarted board begins at its first rate
+            self._set_rate(
+                self._port, self._options.baud
+            )  # a restarted board begins at its first rate
         deadline = time.monotonic() + self._options.open_timeout_s
         while True:
             try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import serial
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.link.framing import Decoder, Frame, Kind, encode
+from edgeprof.workers.link.framing import MAX_FRAME_BYTES, Decoder, Frame, Kind, encode
 from edgeprof.workers.link.messages import (
     PROTOCOL,
     Event,
@@ -36,6 +36,7 @@ SLOW_TIMEOUT_S = 4.0
 SLOW_TRIES = 15
 HELLO_EVERY_S = 0.25
 POLL_S = 0.05
+SLOW_BELOW_BAUD = 115200
 
 _SLOW = {Op.VERIFY, Op.LOAD, Op.UPLOAD}
 
@@ -124,6 +125,12 @@ class LinkSession:
 
     # --- requests ---
 
+    @property
+    def _wire_s(self) -> float:
+        """How long the longest frame takes on a line so slow that timeouts have to allow for it."""
+        rate = self._port.baudrate if isinstance(self._port, serial.Serial) else SLOW_BELOW_BAUD
+        return MAX_FRAME_BYTES * 10 / rate if rate < SLOW_BELOW_BAUD else 0.0
+
     def request(
         self,
         op: Op,
@@ -141,6 +148,7 @@ class LinkSession:
         frame = encode(Kind.REQ, self._seq, dump({0: int(op), **(arguments or {})}))
         slow = op in _SLOW
         timeout_s = timeout_s or (SLOW_TIMEOUT_S if slow else FIRST_TIMEOUT_S)
+        timeout_s += self._wire_s
         tries = tries or (SLOW_TRIES if slow else TRIES)
         waited_s = 0.0
         for attempt in range(tries):
