@@ -8,10 +8,10 @@
 enum { EVENT_TOKEN = 1, EVENT_PREFILL = 2, EVENT_DONE = 3, EVENT_BOOT = 4 };
 enum { GAP_QUIET_US = 50000, BAUD_PROOF_US = 1000000, READ_CHUNK = 64 };
 
-/* Replies must leave; events and ACKs may be lost, since the host asks again. */
-static void send_reply(tlep_link *l)
+/* Replies must leave, and DONE, without which the host waits out a silence; events and ACKs may be lost. */
+static void send_surely(tlep_link *l, const uint8_t *frame, uint32_t n)
 {
-    while (!hal_uart_write(l->reply, l->reply_bytes)) {
+    while (!hal_uart_write(frame, n)) {
         hal_idle();
     }
     l->tx_frames++;
@@ -50,20 +50,30 @@ void tlep_link_init(tlep_link *l, const tlep_board *board)
 
 /* --- requests --- */
 
+/* Whether a request is older than the last one answered: a copy that the line held back. It was carried out once. */
+static bool is_late(const tlep_link *l, uint16_t seq)
+{
+    return l->reply_seq != 0 && (uint16_t)(l->reply_seq - seq) < 0x8000U;
+}
+
 static void answer(tlep_link *l, const tlep_frame *frame)
 {
     if (frame->seq != 0 && frame->seq == l->reply_seq) {
-        send_reply(l); /* a repeat: the reply was lost, the work is done */
+        send_surely(l, l->reply, l->reply_bytes); /* a repeat: the reply was lost, the work is done */
         return;
     }
     tlep_error err = {TLEP_OK, "", 0, 0};
     tlep_request request = {frame->payload, frame->bytes, 0};
+    bool valid = tlep_cbor_valid(frame->payload, frame->bytes) &&
+                 tlep_cbor_find_u32(frame->payload, frame->bytes, 0, &request.op);
+    if (is_late(l, frame->seq) && !tlep_op_opens(request.op)) {
+        return; /* the remembered reply stays: it is not this one's */
+    }
     tlep_cbor_writer w;
     uint8_t *payload = l->reply + TLEP_PAYLOAD_AT;
     tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
     int code;
-    if (!tlep_cbor_valid(frame->payload, frame->bytes) ||
-        !tlep_cbor_find_u32(frame->payload, frame->bytes, 0, &request.op)) {
+    if (!valid) {
         code = tlep_fail(&err, TLEP_E_BAD_MESSAGE, "payload is not a CBOR map with an operation", 0, 0);
     } else {
         tlep_cbor_put(&w, 0, request.op);
@@ -83,7 +93,7 @@ static void answer(tlep_link *l, const tlep_frame *frame)
     }
     l->reply_bytes = tlep_frame_build(l->reply, code == TLEP_OK ? TLEP_RSP : TLEP_ERR, frame->seq, w.bytes);
     l->reply_seq = frame->seq;
-    send_reply(l);
+    send_surely(l, l->reply, l->reply_bytes);
     if (l->baud != l->previous_baud && l->baud_since_us == 0) {
         hal_uart_drain();
         if (hal_uart_set_baud(l->baud)) {
@@ -206,6 +216,6 @@ void tlep_link_step(tlep_link *l)
         begin_event(l, &w, EVENT_DONE);
         tlep_cbor_put(&w, 1, r->id);
         tlep_cbor_put(&w, 2, r->state);
-        send_event(l, TLEP_EVT, l->event_seq++, &w);
+        send_surely(l, l->event, tlep_frame_build(l->event, TLEP_EVT, l->event_seq++, w.bytes));
     }
 }

@@ -58,6 +58,9 @@ typedef struct {
     uint32_t op;
 } tlep_request;
 
+/* Whether an operation is what a new host begins with, whose seq may be anything. */
+bool tlep_op_opens(uint32_t op);
+
 /* Carry out `request`, appending the reply's keys to `w` (key 0 is there). Returns TLEP_OK, or a code with *err filled. */
 int tlep_op(tlep_link *l, const tlep_request *request, tlep_cbor_writer *w, tlep_error *err);
 

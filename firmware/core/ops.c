@@ -512,6 +512,11 @@ static const struct {
 #endif
 };
 
+bool tlep_op_opens(uint32_t op)
+{
+    return op == OP_HELLO;
+}
+
 int tlep_op(tlep_link *l, const tlep_request *request, tlep_cbor_writer *w, tlep_error *err)
 {
     for (uint32_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {

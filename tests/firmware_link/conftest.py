@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import subprocess
+import termios
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -87,6 +88,15 @@ class Chip:
             if kind in {RSP, ERR} and got == seq:
                 return kind, reply
         pytest.fail(f"no reply to {message}: {self.complaint()}")
+
+    def wait_until_quiet(self) -> None:
+        """Read nothing until nothing more comes in: the board is done, or stuck."""
+        waiting, same = -1, 0
+        while same < 20:
+            now = int.from_bytes(fcntl.ioctl(self._socket, termios.FIONREAD, bytes(4)), "little")
+            same = same + 1 if now == waiting > 0 else 0
+            waiting = now
+            time.sleep(0.02)
 
     def complaint(self) -> str:
         """What a sanitizer said, if it stopped the board."""

@@ -65,6 +65,35 @@ def test_repeated_request_is_answered_not_repeated(chip, model):
     assert other[0] == RSP or other[1][1] == 200  # a new request runs again, or finds the run busy
 
 
+def test_late_copy_of_a_request_is_dropped(chip, model):
+    """A PROMPT that the line held back cannot change what the next RUN starts from; a new HELLO is heard."""
+    board = chip()
+    ready(board, model)
+    board.request({0: PROMPT, 1: 0, 2: [300, 301]}, seq=900)
+    second = board.request({0: PROMPT, 1: 2, 2: [302]}, seq=901)
+
+    board.send(frame(REQ, 900, cbor2.dumps({0: PROMPT, 1: 0, 2: [300, 301]})))
+
+    assert board.request({0: PROMPT, 1: 2, 2: [302]}, seq=901) == second
+    assert board.request({0: PROMPT, 1: 3, 2: [303]}, seq=902) == (RSP, {0: PROMPT, 1: 4})
+    assert board.request({0: HELLO, 1: 1, 2: 0}, seq=899)[0] == RSP
+    assert board.request({0: PROMPT, 1: 4, 2: [304]}, seq=900) == (RSP, {0: PROMPT, 1: 5})
+
+
+def test_done_is_not_dropped_when_nobody_reads(chip, model):
+    """Tokens may be, when the ring is full; DONE waits for room."""
+    board = chip()
+    ready(board, model, n_ctx=256)
+    board.request({0: PROMPT, 1: 0, 2: [300]})
+    board.send(frame(REQ, 900, cbor2.dumps({0: RUN, 1: 5, 2: 250, 3: 1})))
+    board.wait_until_quiet()
+
+    events = [message for kind, _, message in board.frames(0.5) if kind == EVT]
+
+    assert events[-1] == {0: 3, 1: 5, 2: 1}
+    assert sum(event[0] == 1 for event in events) < 250
+
+
 def test_damaged_frames_are_counted_and_dropped(chip):
     """Noise, bad CRCs and bad stuffing get no answer, and STATS counts them."""
     board = chip()

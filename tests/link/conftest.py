@@ -16,6 +16,7 @@ from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
+from edgeprof.workers.link.framing import Decoder, Frame, encode
 from edgeprof.workers.serial_urls.child import firmware_image
 
 
@@ -63,6 +64,9 @@ class Line:
         self.url = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
         self._random = random.Random(seed)
         self.drop = self.flip = self.repeat = 0.0  # chances per chunk of 64 bytes
+        #: Says of a frame for the board that it does not arrive.
+        self.swallow: Callable[[Frame], bool] | None = None
+        self._decoder = Decoder()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -79,6 +83,12 @@ class Line:
             if self._random.random() < self.repeat:
                 out += chunk
         return bytes(out)
+
+    def _pass(self, data: bytes, *, for_board: bool) -> bytes:
+        if for_board and self.swallow is not None:
+            frames = [f for f in self._decoder.feed(data) if not self.swallow(f)]
+            data = b"".join(encode(f.kind, f.seq, f.payload) for f in frames)
+        return self._spoil(data)
 
     def _serve(self) -> None:
         self._listener.settimeout(0.05)
@@ -98,7 +108,8 @@ class Line:
                     data = source.recv(4096)
                     if not data:
                         return
-                    (self._board if source is host else host).sendall(self._spoil(data))
+                    target = self._board if source is host else host
+                    target.sendall(self._pass(data, for_board=source is host))
                 except OSError:
                     return
 

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import tty
+from typing import cast
 
 import pytest
 import serial
@@ -14,7 +15,7 @@ from edgeprof.shared.errors import HostFault
 from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import Reference
 from edgeprof.workers.link.device import open_board
-from edgeprof.workers.serial_urls.child import firmware_image
+from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
 
 
 @pytest.fixture
@@ -54,3 +55,32 @@ def test_tty_held_by_another_program(device, options):
     with serial.Serial(device, exclusive=True), pytest.raises(HostFault) as caught:
         open_board(device, options)
     assert caught.value.code == "port_busy"
+
+
+def test_unplugged_port_is_seen_without_asking_the_board(device, options):
+    """A device node that is gone, or a line that has hung up, is known without a byte sent."""
+    folder = options.lock_dir.parent / "by-id"
+    folder.mkdir()
+    link = folder / "usb-board"
+    link.symlink_to(device)
+    board = open_board(str(link), options)
+    try:
+        assert board.plugged_in()
+        link.unlink()
+        assert not board.plugged_in()
+    finally:
+        board.close()
+
+
+def test_board_whose_process_ended_is_unplugged(options):
+    """An emulated board is gone when its process is."""
+    board = open_board("native://?uid=01", options)
+    try:
+        assert board.plugged_in()
+        child = cast(ChildSerial, board._port)._child
+        assert child is not None
+        child.kill()
+        child.wait()
+        assert not board.plugged_in()
+    finally:
+        board.close()

@@ -68,6 +68,9 @@ class NullBoard:
         self.check()
         return BoardStats(0, 0, 0, 1, (), {}, None, False)
 
+    def plugged_in(self) -> bool:
+        return True
+
     def close(self) -> None:
         pass
 

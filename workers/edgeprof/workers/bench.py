@@ -109,6 +109,22 @@ class Bench:
         with suppress(InfrastructureError):  # the next beat says it again
             self.store.boards.announce(self._owner, self.info, self._settings.board_ttl_s)
 
+    def unplugged(self) -> bool:
+        """Whether the board's port is gone. Cheap: no byte is sent, so a busy board can be looked at too."""
+        return not self.board.plugged_in()
+
+    def announce_unplugged(self) -> None:
+        """Show a busy board whose port is gone as offline, until its job has noticed and ended."""
+        gone = {"state": BoardState.OFFLINE, "reason": "its port is gone"}
+        with suppress(InfrastructureError):
+            info = self.info.model_copy(update=gone)
+            self.store.boards.announce(self._owner, info, self._settings.board_ttl_s)
+
+    def withdraw(self, reason: str) -> None:
+        """Say goodbye with the reason; the board is shown as offline from now on."""
+        with suppress(InfrastructureError, Fault):
+            self.store.boards.withdraw(self._owner, self.info, reason)
+
     def probe(self) -> bool:
         """Ask an idle board how it is; False when it is gone for good. A busy one is not asked."""
         if not self._lock.acquire(blocking=False):
@@ -166,8 +182,7 @@ class Bench:
 
     def release(self, reason: str) -> None:
         """Say goodbye with the reason and let go of everything."""
-        with suppress(InfrastructureError, Fault):
-            self.store.boards.withdraw(self._owner, self.info, reason)
+        self.withdraw(reason)
         with self._lock, suppress(Fault):
             self.board.close()
         self.telemetry.send(Disconnected())

@@ -142,6 +142,10 @@ class Board(Protocol):
 
     def cancel(self, epoch: int) -> bool: ...
 
+    def plugged_in(self) -> bool:
+        """Whether its port is still there. Cheap, and allowed from any thread at any time."""
+        ...
+
     def reset(self) -> None:
         """Restart the board and wait until it says HELLO again."""
         ...

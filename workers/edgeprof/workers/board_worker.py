@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 #: The board is gone: start again, and wait for it (EX_TEMPFAIL of sysexits).
 EXIT_BOARD_GONE: Final = 75
+_GONE: Final = "the board does not answer"
+#: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
+_LOOK_S: Final = 0.5
 
 #: How often HELLO is sent to a watched port before it is taken for a modem's, or a printer's.
 _SILENT_TRIES: Final = 3
@@ -94,7 +97,7 @@ class BoardWorker:
             self._ended.set()
             heart.join()
             gone = self._exit_code == EXIT_BOARD_GONE
-            self._bench.release("the board does not answer" if gone else "its worker stopped")
+            self._bench.release(_GONE if gone else "its worker stopped")
         return self._exit_code
 
     def _wait_for_board(self) -> bool:
@@ -188,8 +191,11 @@ class BoardWorker:
     def _beat(self) -> None:
         """Keep the announcement alive, and see that an idle board is still there."""
         interval_s = min(self._settings.board_ttl_s / 3, self._settings.probe_interval_s)
-        while not self._ended.wait(interval_s):
+        while self._pause(interval_s):
             try:
+                if self._bench.unplugged() and self._bench.info.job_id is not None:
+                    self._bench.announce_unplugged()  # its job finds out by itself, and ends
+                    continue
                 if self._leaving.is_set():
                     self._bench.announce(BoardState.DRAINING, self._bench.info.job_id)
                     continue
@@ -201,6 +207,16 @@ class BoardWorker:
                 log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
                 self._board_gone()
                 return
+
+    def _pause(self, length_s: float) -> bool:
+        """Wait until the next beat; less when the port is gone. False when nothing is to be announced any more."""
+        until_s = time.monotonic() + length_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._ended.wait(min(left_s, _LOOK_S)):
+                return False
+            if self._bench.unplugged():
+                break
+        return True
 
     def _mind_holds(self) -> bool:
         """Listen only where a held board may, and give a quarantined one its chance; False: it is gone."""
@@ -234,7 +250,10 @@ class BoardWorker:
                 consumer.call_soon(consumer.cancel_task_queue, queue)
 
     def _board_gone(self) -> None:
+        """End, and say so at once: Celery takes seconds to leave."""
         self._exit_code = EXIT_BOARD_GONE
+        self._ended.set()
+        self._bench.withdraw(_GONE)
         self._leaving.set()
         # Celery's loop looks here at each turn, and leaves.
         celery_state.should_stop = 0  # type: ignore[assignment]

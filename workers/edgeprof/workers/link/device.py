@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,14 +17,20 @@ from edgeprof.workers import flash
 from edgeprof.workers.board import BoardStats, Cancelled, ClockOffset, RunReport, ScoreReport
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.link.hello import parse_hello
-from edgeprof.workers.link.messages import Op, get, get_uint
-from edgeprof.workers.link.port import lock_port, open_port
+from edgeprof.workers.link.messages import Op, Payload, get, get_uint
+from edgeprof.workers.link.port import lock_port, open_port, plugged_in
 from edgeprof.workers.link.readings import parse_memory, parse_stats
 from edgeprof.workers.link.runs import Runs
 from edgeprof.workers.link.session import LinkSession
+from edgeprof.workers.link.upload import upload
 
 OPEN_TIMEOUT_S = 10.0
+#: Fewer than of other requests: somebody waits for the board to be free.
+CANCEL_TRIES = 4
+RESET_TRIES = 2
 DEFAULT_BAUD = 115200
+#: Rates that boards of ours can be asked for (BAUD).
+FAST_BAUDS = (921600, 460800, 230400)
 #: An upload estimated to take longer goes through flash instead, where a board has both ways.
 SLOW_UPLOAD_S = 3.0
 #: What QEMU's Cortex-M UARTs take in, bytes/s (measured; a byte costs a turn of its main loop).
@@ -71,11 +78,15 @@ class LinkBoard:
 
     def _connect(self) -> None:
         self._session = LinkSession(self._port, self._url)
-        reply = self._session.hello(self._options.open_timeout_s)
+        reply = self._session.hello(self._options.open_timeout_s, self._tune)
         can_flash = flash.emulated(self._url) or bool(self._options.flash_command)
         self._link = parse_hello(reply, can_flash=can_flash)
         self.hello = self._link.hello
         self._negotiate_baud()
+
+    def plugged_in(self) -> bool:
+        """Whether the port is still there (see Board.plugged_in)."""
+        return plugged_in(self._port, self._url)
 
     def close(self) -> None:
         """Close the port and let others have it."""
@@ -83,6 +94,21 @@ class LinkBoard:
         self._lock.close()
 
     # --- baud ---
+
+    def _tune(self, number: int) -> None:
+        """Look for the board at its first rate, then also at those where a host that died may have left it."""
+        if isinstance(self._port, serial.Serial):
+            left_at = tuple(rate for rate in FAST_BAUDS for _ in range(2))
+            rates = (self._options.baud,) * 8 + left_at
+            self._set_rate(self._port, rates[number % len(rates)])
+
+    def _set_rate(self, port: serial.Serial, rate: int) -> None:
+        try:
+            port.baudrate = rate
+        except (serial.SerialException, OSError) as error:  # pulled just now
+            raise LinkFault(
+                f"{self._url}: cannot set the rate: {error}", code="port_gone"
+            ) from error
 
     def _negotiate_baud(self) -> None:
         """Go to the fastest rate both ends can make; on trouble stay where we are."""
@@ -93,11 +119,11 @@ class LinkBoard:
             return
         before = self._port.baudrate
         self._session.request(Op.BAUD, {1: rate})
-        self._port.baudrate = rate
+        self._set_rate(self._port, rate)
         try:
             self._session.request(Op.PING, {1: rate}, timeout_s=0.2, tries=3)
         except LinkFault:
-            self._port.baudrate = before
+            self._set_rate(self._port, before)
             time.sleep(1.1)  # the board falls back by itself after 1 s (protocol, BAUD)
             self._session.request(Op.PING, {1: before})
 
@@ -117,11 +143,17 @@ class LinkBoard:
         """Get the model onto the board unless it is there, and make it ready (see Board.load)."""
         size = model_path.stat().st_size
         how, transfer_s, transfer_bytes = "cached", None, 0
+        # An attempt that lost the line may have left its run behind, and a busy board takes no model.
+        self.cancel(epoch)
         # HELLO is of the time of opening: ask again what the board holds now
         self.hello = parse_hello(
             self._session.hello(self._options.open_timeout_s), can_flash=self.hello.can_flash
         ).hello
-        if sha256 not in {self.hello.flash_model_sha256, self.hello.ram_model_sha256}:
+        arguments = {1: bytes.fromhex(sha256), 2: n_ctx, 3: _KV_CODE[kv_type], 4: epoch}
+        reply = None
+        if sha256 in {self.hello.flash_model_sha256, self.hello.ram_model_sha256}:
+            reply = self._load_held(arguments)
+        if reply is None:
             started = time.monotonic()
             if self._should_flash(size):
                 self._place(model_path, sha256, size)
@@ -130,11 +162,10 @@ class LinkBoard:
                 self._upload(model_path, sha256, epoch, on_progress, should_stop)
                 how, transfer_bytes = "ram", size
                 transfer_s = time.monotonic() - started
-        on_progress(size, size)
-        reply = self._session.request(
-            Op.LOAD,
-            {1: bytes.fromhex(sha256), 2: n_ctx, 3: _KV_CODE[kv_type], 4: epoch},
-        )
+            on_progress(size, size)
+            reply = self._session.request(Op.LOAD, arguments)
+        else:
+            on_progress(size, size)
         memory = parse_memory(reply)
         weights = next((use.region for use in memory if use.category == "weights"), "")
         result = LoadResult(
@@ -148,6 +179,15 @@ class LinkBoard:
             kv_type=kv_type.value,
         )
         return result, memory
+
+    def _load_held(self, arguments: Payload) -> Payload | None:
+        """LOAD what the board has; None when it was never verified: the line broke before VERIFY got through."""
+        try:
+            return self._session.request(Op.LOAD, arguments)
+        except BoardFault as fault:
+            if fault.code != "no_model":
+                raise
+            return None
 
     def _should_flash(self, size: int) -> bool:
         """Flash where the model cannot be in RAM, or where the emulated UART would take minutes."""
@@ -191,7 +231,7 @@ class LinkBoard:
         reply = self._session.request(Op.UPLOAD, {1: digest, 2: len(data), 3: epoch})
         start = get_uint(reply, 1, "upload position", len(data))
         window = self._link.rx_window_bytes
-        if not self._session.upload(data, start, window, on_progress, should_stop):
+        if not upload(self._session, data, start, window, on_progress, should_stop):
             raise Cancelled
         self._session.request(Op.VERIFY, {1: digest})
 
@@ -207,15 +247,36 @@ class LinkBoard:
         should_stop: Callable[[], bool],
     ) -> RunReport:
         """Prefill, decode greedily, and read the measurement back (see Board.run)."""
-        return Runs(self._session, self._url).run(
-            prompt_tokens, n_gen, epoch=epoch, on_token=on_token, should_stop=should_stop
-        )
+        with self._leaving_no_run(epoch):
+            return Runs(self._session, self._url).run(
+                prompt_tokens, n_gen, epoch=epoch, on_token=on_token, should_stop=should_stop
+            )
 
     def score(
         self, tokens: Sequence[int], *, epoch: int, should_stop: Callable[[], bool]
     ) -> ScoreReport:
         """Teacher-forced log-likelihood and top-1 (see Board.score)."""
-        return Runs(self._session, self._url).score(tokens, epoch=epoch, should_stop=should_stop)
+        with self._leaving_no_run(epoch):
+            return Runs(self._session, self._url).score(
+                tokens, epoch=epoch, should_stop=should_stop
+            )
+
+    @contextmanager
+    def _leaving_no_run(self, epoch: int) -> Iterator[None]:
+        """End a run that is to be stopped: CANCEL, or RESET for a board that does not hear it.
+
+        Raises LinkFault "silence" when RESET is not heard either: then only opening it afresh can help.
+        """
+        try:
+            yield
+        except Cancelled:
+            try:
+                self.cancel(epoch)
+            except LinkFault as fault:
+                if fault.code != "silence":
+                    raise
+                self.reset()
+            raise
 
     def stats(self) -> BoardStats:
         """Counters and gauges since boot."""
@@ -240,13 +301,18 @@ class LinkBoard:
 
     def cancel(self, epoch: int) -> bool:
         """End the run in progress; whether there was one."""
-        return get(self._session.request(Op.CANCEL, {1: epoch}), 1, bool, "cancel reply")
+        reply = self._session.request(Op.CANCEL, {1: epoch}, tries=CANCEL_TRIES)
+        return get(reply, 1, bool, "cancel reply")
 
     def reset(self) -> None:
         """Restart the board and wait until it says HELLO again, with another boot id."""
         before = self.hello.boot_id
         self._session.boot_id = None  # its BOOT event may come in one read with the reply
-        self._session.request(Op.RESET)
+        self._session.request(Op.RESET, tries=RESET_TRIES)
+        if isinstance(self._port, serial.Serial):
+            self._set_rate(
+                self._port, self._options.baud
+            )  # a restarted board begins at its first rate
         deadline = time.monotonic() + self._options.open_timeout_s
         while True:
             try:

@@ -13,6 +13,8 @@ MAX_PAYLOAD_BYTES = 1024
 #: kind, seq, crc
 OVERHEAD_BYTES = 7
 _MAX_ENCODED_BYTES = MAX_PAYLOAD_BYTES + OVERHEAD_BYTES + 1 + (MAX_PAYLOAD_BYTES + 7) // 254
+#: On the wire, with the zeros around it.
+MAX_FRAME_BYTES = _MAX_ENCODED_BYTES + 2
 
 
 class Kind(IntEnum):

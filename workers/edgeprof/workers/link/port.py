@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,18 @@ def open_port(url: str, baud: int) -> serial.SerialBase:
     except (serial.SerialException, OSError, ValueError) as error:
         raise _open_fault(url, error) from error
     return port
+
+
+def plugged_in(port: serial.SerialBase, url: str) -> bool:
+    """Whether the other end is still there, without reading a byte: harmless while another thread uses the port."""
+    if not urlsplit(url).scheme and not Path(url).exists():
+        return False
+    poll = select.poll()
+    try:
+        poll.register(port.fileno(), select.POLLRDHUP)
+        return not poll.poll(0)
+    except (serial.SerialException, OSError, ValueError):
+        return True  # closed on purpose, to be opened again (a flash tool has it): no news
 
 
 def _open_fault(url: str, error: Exception) -> HostFault:

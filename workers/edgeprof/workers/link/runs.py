@@ -58,7 +58,7 @@ class Runs:
                 on_token(index, token)
 
         self._session.request(Op.RUN, {1: run_id, 2: n_gen, 3: epoch}, on_event=on_event)
-        self._follow(run_id, epoch, on_event, should_stop)
+        self._follow(run_id, on_event, should_stop)
         head, entries = self._read_entries(run_id, n_gen)
         done = time.monotonic()
         tokens = tuple(token for token, _ in entries)
@@ -85,7 +85,7 @@ class Runs:
         self._stage(tokens)
         run_id = random.randint(1, U32)  # noqa: S311
         self._session.request(Op.SCORE, {1: run_id, 2: epoch})
-        self._follow(run_id, epoch, lambda _: None, should_stop)
+        self._follow(run_id, lambda _: None, should_stop)
         head, entries = self._read_entries(run_id, len(tokens) - 1)
         return ScoreReport(
             top1=tuple(token for token, _ in entries),
@@ -104,7 +104,6 @@ class Runs:
     def _follow(
         self,
         run_id: int,
-        epoch: int,
         on_event: Callable[[Message], None],
         should_stop: Callable[[], bool],
     ) -> None:
@@ -112,8 +111,7 @@ class Runs:
         heard, unanswered = time.monotonic(), 0
         while True:
             if should_stop():
-                self._session.request(Op.CANCEL, {1: epoch})
-                raise Cancelled
+                raise Cancelled  # LinkBoard ends the run
             message = self._session.receive(POLL_S)
             if message is not None:
                 heard, unanswered = time.monotonic(), 0

@@ -1,10 +1,11 @@
 """Requests over a serial port: one at a time, repeated until answered, carried out at most once.
 
-docs/link-protocol.md, sections 3, 5 and 9.
+docs/link-protocol.md, sections 3 and 9.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import serial
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.link.framing import Decoder, Frame, Kind, encode
+from edgeprof.workers.link.framing import MAX_FRAME_BYTES, Decoder, Frame, Kind, encode
 from edgeprof.workers.link.messages import (
     PROTOCOL,
     Event,
@@ -29,13 +30,13 @@ from edgeprof.workers.link.messages import (
 FIRST_TIMEOUT_S = 0.5
 MAX_TIMEOUT_S = 4.0
 TRIES = 5
-SLOW_TIMEOUT_S = 30.0  # VERIFY and LOAD: hashing and checking take the board's time
-SLOW_TRIES = 2
+#: UPLOAD, VERIFY and LOAD: clearing, hashing and checking take the board's time, so it has a minute. Asked again
+#: sooner than that, or one lost frame would cost the minute; what it answers is the same.
+SLOW_TIMEOUT_S = 4.0
+SLOW_TRIES = 15
 HELLO_EVERY_S = 0.25
-ACK_TIMEOUT_S = 1.0
-ACK_TRIES = 8
-CHUNK_BYTES = 960  # of model in a DATA frame: fills a frame, with its CBOR head
 POLL_S = 0.05
+SLOW_BELOW_BAUD = 115200
 
 _SLOW = {Op.VERIFY, Op.LOAD, Op.UPLOAD}
 
@@ -54,11 +55,11 @@ class LinkSession:
 
     def __init__(self, port: serial.SerialBase, name: str) -> None:
         self._port = port
-        self._name = name
+        self.name = name
         self._decoder = Decoder()
         self._inbox: deque[Message] = deque()
         self._seq = random.randint(1, 65535)  # noqa: S311 - only to differ from the session before
-        self._data_seq = 0
+        self.data_seq = 0  # upload's counter
         self.boot_id: int | None = None
         self.retransmits = 0
         self._bytes_sent = 0
@@ -87,7 +88,7 @@ class LinkSession:
             self._port.write(frame)
             self._bytes_sent += len(frame)
         except (serial.SerialException, OSError) as error:
-            raise LinkFault(f"{self._name}: cannot write: {error}", code="port_gone") from error
+            raise LinkFault(f"{self.name}: cannot write: {error}", code="port_gone") from error
 
     def receive(self, timeout_s: float) -> Message | None:
         """Return the next valid message, or None when none came in time."""
@@ -97,7 +98,7 @@ class LinkSession:
             try:
                 data = self._read(max(left, 0.0))
             except (serial.SerialException, OSError) as error:
-                raise LinkFault(f"{self._name}: cannot read: {error}", code="port_gone") from error
+                raise LinkFault(f"{self.name}: cannot read: {error}", code="port_gone") from error
             for frame in self._decoder.feed(data):
                 self._deliver(frame)
             if left <= 0 and not self._inbox:
@@ -124,6 +125,12 @@ class LinkSession:
 
     # --- requests ---
 
+    @property
+    def _wire_s(self) -> float:
+        """How long the longest frame takes on a line so slow that timeouts have to allow for it."""
+        rate = self._port.baudrate if isinstance(self._port, serial.Serial) else SLOW_BELOW_BAUD
+        return MAX_FRAME_BYTES * 10 / rate if rate < SLOW_BELOW_BAUD else 0.0
+
     def request(
         self,
         op: Op,
@@ -141,6 +148,7 @@ class LinkSession:
         frame = encode(Kind.REQ, self._seq, dump({0: int(op), **(arguments or {})}))
         slow = op in _SLOW
         timeout_s = timeout_s or (SLOW_TIMEOUT_S if slow else FIRST_TIMEOUT_S)
+        timeout_s += self._wire_s
         tries = tries or (SLOW_TRIES if slow else TRIES)
         waited_s = 0.0
         for attempt in range(tries):
@@ -154,14 +162,14 @@ class LinkSession:
             waited_s += timeout_s
             timeout_s = min(2 * timeout_s, max(MAX_TIMEOUT_S, timeout_s))
         raise LinkFault(
-            f"{self._name}: no answer to {op.name} in {waited_s:.1f} s and {tries} tries",
+            f"{self.name}: no answer to {op.name} in {waited_s:.1f} s and {tries} tries",
             code="silence",
             hint="is the board powered, and running this project's firmware?",
         )
 
     def _reply(self, op: Op, message: Message) -> Payload:
         if message.payload.get(0) != op:
-            raise LinkFault(f"{self._name}: answer to another operation", code="bad_reply")
+            raise LinkFault(f"{self.name}: answer to another operation", code="bad_reply")
         if message.kind is Kind.ERR:
             raise fault_of(message.payload)
         return message.payload
@@ -175,17 +183,21 @@ class LinkSession:
         """Notice a board that has rebooted since HELLO: what it was told is forgotten."""
         boot_id = get_uint(payload, key, "boot id", 2**32 - 1)
         if self.boot_id is not None and boot_id != self.boot_id:
-            raise BoardFault(f"{self._name}: the board rebooted", code="rebooted")
+            raise BoardFault(f"{self.name}: the board rebooted", code="rebooted")
 
-    def hello(self, timeout_s: float) -> Payload:
+    def hello(
+        self, timeout_s: float, before_try: Callable[[int], None] = lambda _number: None
+    ) -> Payload:
         """Ask who is there until somebody says; opening a port may have reset the board."""
         deadline = time.monotonic() + timeout_s
         arguments = {1: PROTOCOL[0], 2: PROTOCOL[1]}
-        while True:
+        for number in itertools.count():
+            before_try(number)
             try:
                 reply = self.request(Op.HELLO, arguments, timeout_s=HELLO_EVERY_S, tries=1)
             except LinkFault as fault:
-                if fault.code != "silence":
+                # bad_reply: a board that remembers a reply under the number we happened to draw
+                if fault.code not in {"silence", "bad_reply"}:
                     raise
             else:
                 self.boot_id = get_uint(reply, 10, "boot id", 2**32 - 1)
@@ -202,60 +214,5 @@ class LinkSession:
             )
             hint = "another baud rate, or another firmware, speaks there"
         raise LinkFault(
-            f"{self._name}: no HELLO in {timeout_s:.0f} s: {detail}", code="no_hello", hint=hint
+            f"{self.name}: no HELLO in {timeout_s:.0f} s: {detail}", code="no_hello", hint=hint
         )
-
-    # --- upload ---
-
-    def upload(
-        self,
-        data: bytes,
-        start: int,
-        window_bytes: int,
-        on_progress: Callable[[int, int], None],
-        should_stop: Callable[[], bool],
-    ) -> bool:
-        """Stream data[start:] as DATA frames, go-back-N inside the board's window.
-
-        Returns False when `should_stop` said so. Raises LinkFault "upload_stalled".
-        """
-        acked, sent = start, start
-        in_flight: deque[tuple[int, int]] = deque()  # (offset after the frame, wire bytes)
-        flying = repeats = silent = 0
-        while acked < len(data):
-            if should_stop():
-                return False
-            while sent < len(data):
-                chunk = data[sent : sent + CHUNK_BYTES]
-                self._data_seq = (self._data_seq + 1) & 0xFFFF
-                frame = encode(Kind.DATA, self._data_seq, dump({1: sent, 2: chunk}))
-                if flying and flying + len(frame) > window_bytes:
-                    break
-                self.send(frame)
-                sent += len(chunk)
-                in_flight.append((sent, len(frame)))
-                flying += len(frame)
-            message = self.receive(ACK_TIMEOUT_S)
-            if message is None:
-                silent += 1
-                if silent >= ACK_TRIES:
-                    raise LinkFault(
-                        f"{self._name}: upload stands still at byte {acked} of {len(data)}",
-                        code="upload_stalled",
-                    )
-            elif message.kind is not Kind.ACK:
-                continue
-            else:
-                silent = 0
-                position = get_uint(message.payload, 1, "upload position", len(data))
-                repeats = repeats + 1 if position <= acked else 0
-                acked = max(acked, position)
-                while in_flight and in_flight[0][0] <= acked:
-                    flying -= in_flight.popleft()[1]
-                on_progress(acked, len(data))
-            if message is None or repeats >= 1:
-                # Either way the frames in flight are worthless: go back to what the board has.
-                self.retransmits += len(in_flight)
-                sent, flying, repeats = acked, 0, 0
-                in_flight.clear()
-        return True
