@@ -13,9 +13,17 @@ from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.jobs import KvType
 from edgeprof.shared.results import LoadResult, MemoryUse
 from edgeprof.workers import flash
-from edgeprof.workers.board import BoardStats, Cancelled, ClockOffset, RunReport, ScoreReport
+from edgeprof.workers.board import (
+    BoardStats,
+    Cancelled,
+    ClockOffset,
+    MemoryTest,
+    RunReport,
+    ScoreReport,
+)
 from edgeprof.workers.claims import BoardClaim
-from edgeprof.workers.link.hello import parse_hello
+from edgeprof.workers.link import memtest
+from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST, parse_hello
 from edgeprof.workers.link.messages import Op, get, get_uint
 from edgeprof.workers.link.port import lock_port, open_port
 from edgeprof.workers.link.readings import parse_memory, parse_stats
@@ -237,6 +245,33 @@ class LinkBoard:
                 best = ClockOffset(offset_s=before + error - device_s, error_s=error)
         assert best is not None
         return best
+
+    def answers(self, timeout_s: float) -> bool:
+        """Whether the board answers a PING at the first try (see Board.answers)."""
+        try:
+            reply = self._session.request(Op.PING, timeout_s=timeout_s, tries=1)
+        except LinkFault as fault:
+            if fault.code != "silence":
+                raise
+            return False
+        self._session.check_boot(reply, 3)
+        return True
+
+    def test_memory(self, epoch: int, budget_s: float) -> MemoryTest | None:
+        """Write patterns to RAM and read them back (see Board.test_memory)."""
+        if not self.hello.features & FEATURE_MEMTEST:
+            return None
+        return memtest.test_memory(self._session, self.hello.regions, epoch, budget_s)
+
+    def identify(self, duration_s: float) -> None:
+        """Have the board blink (see Board.identify)."""
+        if not self.hello.features & FEATURE_IDENTIFY:
+            raise BoardFault(
+                f"{self._url}: the board has no LED to blink, or its firmware is of before link"
+                " protocol 1.1",
+                code="unsupported",
+            )
+        self._session.request(Op.IDENTIFY, {1: round(duration_s * 1000)})
 
     def cancel(self, epoch: int) -> bool:
         """End the run in progress; whether there was one."""
