@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,9 +30,10 @@ from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.boards import BoardClash
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.workers.attempt import Attempts
-from edgeprof.workers.bench import Bench
+from edgeprof.workers.bench import Bench, Verdict
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
+from edgeprof.workers.selftest_schedule import SelfTestSchedule
 from edgeprof.workers.supervisor import AGENT_PID_VARIABLE
 from edgeprof.workers.telemetry import Sender
 
@@ -46,7 +46,7 @@ EXIT_BOARD_GONE: Final = 75
 Profile = Callable[[Bench, Claim, Lease, ModelCache], JobResult]
 
 
-#: Finds out whether an idle board works; raises the Fault it has. selftest.known_answer in production.
+#: Finds out whether an idle board works; raises the Fault it has. selftest.self_test in production.
 SelfTest = Callable[[Bench], None]
 
 
@@ -66,7 +66,7 @@ class BoardWorker:
         self._bench = bench
         self._profile = profile
         self._self_test = self_test
-        self._next_test_s = 0.0
+        self._schedule = SelfTestSchedule(settings)
         #: Set when the process is to end; a running job gets EDGEPROF_STOP_GRACE_S more.
         self._leaving = threading.Event()
         #: Set when a running job has to be handed back now.
@@ -84,7 +84,10 @@ class BoardWorker:
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heart.start()
         try:
-            self._hear_bells()
+            if self._first_sight():
+                self._hear_bells()
+            else:
+                self._board_gone()
         finally:
             self._ended.set()
             heart.join()
@@ -108,6 +111,17 @@ class BoardWorker:
             self._leaving.wait(pause_s)
             pause_s = min(pause_s * 2, self._settings.probe_interval_s)
         return False
+
+    def _first_sight(self) -> bool:
+        """Test the board before it gets jobs; until then it is announced as busy. False: it is gone."""
+        if not self._test_when_due():
+            return False
+        try:
+            self._bench.announce(BoardState.ONLINE)
+        except BoardClash as clash:
+            log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
+            return False
+        return True
 
     def _hear_bells(self) -> None:
         """Be a Celery worker until a signal or a lost board ends it."""
@@ -180,7 +194,7 @@ class BoardWorker:
                 if self._leaving.is_set():
                     self._bench.announce(BoardState.DRAINING, self._bench.info.job_id)
                     continue
-                if not (self._bench.probe() and self._test_when_quarantined()):
+                if not (self._bench.probe() and self._test_when_due()):
                     self._board_gone()
                     return
                 self._bench.announce()
@@ -189,18 +203,17 @@ class BoardWorker:
                 self._board_gone()
                 return
 
-    def _test_when_quarantined(self) -> bool:
-        """Give a quarantined board its chance from time to time; False: it is gone for good."""
-        if time.monotonic() < self._next_test_s:
-            return True
+    def _test_when_due(self) -> bool:
+        """Find a sick board before a job does, and give a quarantined one its chance; False: it is gone."""
         try:
-            if not self._bench.store.boards.is_quarantined(self._bench.info.device_id):
-                return True
+            quarantined = self._bench.store.boards.is_quarantined(self._bench.info.device_id)
         except InfrastructureError:
             return True
-        alive = self._bench.self_test(self._self_test)
-        self._next_test_s = time.monotonic() + self._settings.selftest_interval_s
-        return alive
+        if not self._schedule.due(quarantined=quarantined):
+            return True
+        verdict = self._bench.self_test(self._self_test)
+        self._schedule.note(verdict, quarantined=quarantined)
+        return verdict is not Verdict.GONE
 
     def _board_gone(self) -> None:
         self._exit_code = EXIT_BOARD_GONE
@@ -250,12 +263,12 @@ def die_with_parent() -> None:
 def main() -> int:
     """Entry point of the child process: its board as JSON in the only argument."""
     from edgeprof.workers.production import open_board, profile  # noqa: PLC0415
-    from edgeprof.workers.selftest import known_answer  # noqa: PLC0415
+    from edgeprof.workers.selftest import self_test  # noqa: PLC0415
 
     settings = load_settings()
     config = BoardConfig.model_validate_json(sys.argv[1])
     bench = Bench(config, settings, open_board, Sender.inherited())
-    return serve(config, bench, profile, settings, known_answer)
+    return serve(config, bench, profile, settings, self_test)
 
 
 if __name__ == "__main__":
