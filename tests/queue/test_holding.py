@@ -253,6 +253,20 @@ def test_sick_board_stays_quarantined_and_says_why_again(
     assert told == [("self-test", "failed: bad RAM")] * 2 + [("self-test", "passed")]
 
 
+def test_hosts_trouble_quarantines_no_board(store: LabStore, settings: Settings) -> None:
+    """A flash tool that is missing says nothing about the board; one in quarantine stays there, and says why."""
+    announce(store)
+
+    def no_tool(_: Bench) -> None:
+        raise HostFault("no such program: st-flash")
+
+    assert verdict(store, settings, no_tool) is Verdict.FAILED
+    assert state(store) is BoardState.ONLINE
+    store.boards.hold("b", BoardState.QUARANTINED, "ann", "odd numbers")
+    assert verdict(store, settings, no_tool) is Verdict.FAILED
+    assert store.boards.history("b")[-1].reason == "failed: no such program: st-flash"
+
+
 def test_board_is_not_tested_while_the_store_is_away(store: LabStore, settings: Settings) -> None:
     """That says nothing about the board."""
     announce(store)

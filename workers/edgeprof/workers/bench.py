@@ -132,7 +132,7 @@ class Bench:
                 extra = self.context() | {"code": fault.code}
                 logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
                 with suppress(InfrastructureError):
-                    self._quarantine(str(fault))
+                    self._quarantine(fault)
                 return Verdict.FAILED if self.reopen() else Verdict.GONE
             with suppress(InfrastructureError):  # the next one says it again
                 self.store.boards.passed_self_test(self.info.device_id)
@@ -141,13 +141,20 @@ class Bench:
         finally:
             self._lock.release()
 
-    def _quarantine(self, reason: str) -> None:
-        """For a failed self-test; a board that somebody drained gets no jobs anyway, and stays drained."""
+    def _quarantine(self, fault: Fault) -> None:
+        """For a failed self-test, unless it is this host that ails: a flash tool that is missing, say.
+
+        A board that somebody drained gets no jobs anyway, and stays drained.
+        """
         boards, name = self.store.boards, self.info.device_id
         if boards.is_quarantined(name):
-            boards.failed_self_test(name, reason)
-        elif not any(line.state is BoardState.DRAINING for line in boards.history(name)[-1:]):
-            boards.hold(name, BoardState.QUARANTINED, SELF_TEST, f"failed: {reason}")
+            boards.failed_self_test(name, str(fault))
+        elif not isinstance(fault, HostFault) and not self._drained():
+            boards.hold(name, BoardState.QUARANTINED, SELF_TEST, f"failed: {fault}")
+
+    def _drained(self) -> bool:
+        last = self.store.boards.history(self.info.device_id)[-1:]
+        return any(change.state is BoardState.DRAINING for change in last)
 
     def identify(self, duration_s: float = 10.0) -> bool:
         """Have the board blink, so that a person finds it; False when a job has it. At most 60 s, 0 ends it.

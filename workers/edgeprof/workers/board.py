@@ -135,6 +135,10 @@ class Board(Protocol):
         """Get the model onto the board unless it is there, and make it ready to run."""
         ...
 
+    def needs_flash(self, size: int) -> bool:
+        """Whether load() would put a model of so many bytes into flash."""
+        ...
+
     def run(
         self,
         prompt_tokens: Sequence[int],

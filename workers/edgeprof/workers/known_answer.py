@@ -34,6 +34,9 @@ def check_answer(bench: Bench, epoch: int) -> None:
         log.info("no known answer checked: the board has no kernel for %s", _QUANTIZATION)
         return
     model, reference = _known(load_settings().cache_dir)
+    if _would_cost_flash(bench, model):
+        log.info("no known answer checked: it would take the place of a model in flash")
+        return
     spec = JobSpec(
         model=model.ref,
         target=Target(device_id=bench.info.device_id),
@@ -61,6 +64,17 @@ def check_answer(bench: Bench, epoch: int) -> None:
             return
         # The model is known to be good, so it is the board that is wrong about it.
         raise BoardFault(str(error), code=error.code, hint=error.hint) from error
+
+
+def _would_cost_flash(bench: Bench, model: ModelFile) -> bool:
+    """Flash wears, and jobs want the model there back: only a board under suspicion is worth that."""
+    hello = bench.board.hello
+    return (
+        not hello.emulated
+        and hello.flash_model_sha256 not in {None, model.sha256}
+        and bench.board.needs_flash(model.path.stat().st_size)
+        and not bench.store.boards.is_quarantined(bench.info.device_id)
+    )
 
 
 @cache

@@ -131,7 +131,7 @@ class LinkBoard:
         ).hello
         if sha256 not in {self.hello.flash_model_sha256, self.hello.ram_model_sha256}:
             started = time.monotonic()
-            if self._should_flash(size):
+            if self.needs_flash(size):
                 self._place(model_path, sha256, size)
                 how = "flash"
             else:
@@ -157,8 +157,8 @@ class LinkBoard:
         )
         return result, memory
 
-    def _should_flash(self, size: int) -> bool:
-        """Flash where the model cannot be in RAM, or where the emulated UART would take minutes."""
+    def needs_flash(self, size: int) -> bool:
+        """Whether a model cannot be in RAM, or the emulated UART would take minutes (see Board.needs_flash)."""
         room = max((r.available_bytes for r in self.hello.regions if r.kind == "ram"), default=0)
         has_flash = any(r.kind == "flash" and r.available_bytes >= size for r in self.hello.regions)
         if not self.hello.can_flash or not has_flash:
