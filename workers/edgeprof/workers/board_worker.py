@@ -113,11 +113,15 @@ class BoardWorker:
         return False
 
     def _first_sight(self) -> bool:
-        """Test the board before it gets jobs; until then it is announced as busy. False: it is gone."""
+        """Tidy up after the worker before us, and test the board before it gets jobs; False: it is gone."""
+        bench = self._bench
+        # The locks are ours, so the worker before us is dead: its job need wait neither for the lease nor the test.
+        if job_id := bench.store.jobs.abandon(bench.info.device_id, bench.claim.domain, bench.node):
+            log.warning("job %s of the worker before us is back in the queue", job_id)
         if not self._test_when_due():
             return False
         try:
-            self._bench.announce(BoardState.ONLINE)
+            bench.announce(BoardState.ONLINE)
         except BoardClash as clash:
             log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
             return False
@@ -127,9 +131,6 @@ class BoardWorker:
         """Be a Celery worker until a signal or a lost board ends it."""
         bench, settings = self._bench, self._settings
         domain = bench.claim.domain
-        # The locks are ours, so the worker before us is dead: its job need not wait for the lease.
-        if job_id := bench.store.jobs.abandon(bench.info.device_id, domain, bench.node):
-            log.warning("job %s of the worker before us is back in the queue", job_id)
         self._attempts = Attempts(
             bench.store.jobs,
             settings,
