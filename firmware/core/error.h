@@ -23,6 +23,7 @@ typedef enum {
     TLEP_E_NO_MODEL = 202,      /* nothing loaded (a reboot forgets): load again */
     TLEP_E_INTERNAL = 203,      /* an invariant of the firmware broke */
     TLEP_E_NO_RUN = 204,        /* RESULT for a run this board does not know (a reboot forgets) */
+    TLEP_E_UNSUPPORTED = 205,   /* this firmware could, this board has not what it takes */
 
     TLEP_E_NOT_GGUF = 300,
     TLEP_E_TRUNCATED = 301,

@@ -77,6 +77,20 @@ int32_t tlep_fault_temperature(int32_t millidegrees)
     return active[TLEP_FAULT_OVERHEAT] ? (int32_t)parameters[TLEP_FAULT_OVERHEAT] : millidegrees;
 }
 
+uint32_t tlep_fault_word(uint32_t offset, uint32_t value)
+{
+    uint32_t parameter = parameters[TLEP_FAULT_STUCK_BIT];
+    if (!active[TLEP_FAULT_STUCK_BIT] || offset != (parameter & ~3U)) {
+        return value;
+    }
+    return (value & ~1U) | (parameter & 1U);
+}
+
+uint64_t tlep_fault_time(uint64_t us)
+{
+    return active[TLEP_FAULT_CLOCK] ? us * parameters[TLEP_FAULT_CLOCK] / 1000U : us;
+}
+
 #else
 typedef int tlep_fault_disabled; /* ISO C forbids an empty translation unit */
 #endif

@@ -1,4 +1,4 @@
-/* What a port must provide: the dozen functions below and one description of the board.
+/* What a port must provide: the functions below and one description of the board.
  *
  * Everything above this line of the house is portable C99 and the same on every chip. A port never
  * parses a frame and never sees a model. firmware/ports/README.md walks through writing one.
@@ -40,6 +40,7 @@ typedef struct {
     uint8_t uid_bytes;
     bool emulated;             /* decided at run time, by looking at the silicon */
     bool cycle_counter;
+    bool led;                  /* hal_led() lights something that a person can see */
     bool temperature_emulated;
     tlep_region regions[TLEP_REGIONS_MAX];
     uint32_t n_regions;
@@ -82,6 +83,9 @@ uint32_t hal_boot_id(void);
 
 /* Lowest and highest address of the stack, for painting and the high-water mark. */
 void hal_stack(uintptr_t *low, uintptr_t *high);
+
+/* Light the LED by which a person tells this board from its neighbours; nothing where `led` is false. */
+void hal_led(bool on);
 
 /* Read temperature sensor `index`: false when there is none. */
 bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees);

@@ -8,15 +8,17 @@
 #include "cbor.h"
 #include "frame.h"
 #include "hal.h"
+#include "identify.h"
 #include "model.h"
 #include "run.h"
 
-enum { TLEP_PROTOCOL_MAJOR = 1, TLEP_PROTOCOL_MINOR = 0 };
+enum { TLEP_PROTOCOL_MAJOR = 1, TLEP_PROTOCOL_MINOR = 1 };
 
 typedef struct {
     const tlep_board *board;
     tlep_model model;
     tlep_run run;
+    tlep_identify identify;
     uint32_t boot_id;
     uint64_t epoch;   /* the highest lease epoch seen since boot */
     uint64_t idle_us; /* since boot */

@@ -11,6 +11,7 @@ int main(void)
     tlep_link_init(&link, hal_init());
     for (;;) {
         bool any = tlep_link_poll(&link);
+        any |= tlep_identify_step(&link.identify); /* while it blinks nobody sleeps */
         if (tlep_run_active(&link.run)) {
             tlep_link_step(&link);
         } else if (!any) {

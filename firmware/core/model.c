@@ -32,6 +32,12 @@ static void unload(tlep_model *m)
     }
 }
 
+void tlep_model_clear(tlep_model *m)
+{
+    memset(&m->upload, 0, sizeof m->upload);
+    unload(m);
+}
+
 int tlep_model_upload(tlep_model *m, const uint8_t *sha256, uint32_t size, tlep_error *err)
 {
     tlep_upload *up = &m->upload;
@@ -39,8 +45,7 @@ int tlep_model_upload(tlep_model *m, const uint8_t *sha256, uint32_t size, tlep_
         unload(m);
         return TLEP_OK; /* resume at next_offset */
     }
-    memset(up, 0, sizeof *up);
-    unload(m);
+    tlep_model_clear(m);
     if (size == 0) {
         return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "model size is 0", 0, 1);
     }

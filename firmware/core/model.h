@@ -45,6 +45,9 @@ int tlep_model_upload(tlep_model *m, const uint8_t *sha256, uint32_t size, tlep_
 /* Append bytes at `offset`; false (and no change) unless they are the next ones and fit. */
 bool tlep_model_append(tlep_model *m, uint32_t offset, const uint8_t *data, uint32_t bytes);
 
+/* Drop what is loaded and what is uploaded: RAM is free. */
+void tlep_model_clear(tlep_model *m);
+
 /* Check that everything has arrived and hashes to its name. */
 int tlep_model_verify(tlep_model *m, const uint8_t *sha256, tlep_error *err);
 

@@ -4,6 +4,7 @@
 
 #include "fault.h"
 #include "link.h"
+#include "memtest.h"
 #include "stack.h"
 #include "timer.h"
 #include "version.h"
@@ -22,9 +23,18 @@ enum {
     OP_STATS = 11,
     OP_CANCEL = 12,
     OP_RESET = 13,
+    OP_MEMTEST = 14,
+    OP_IDENTIFY = 15,
     OP_FAULT = 64
 };
-enum { FEATURE_FAULT = 1, FEATURE_UPLOAD = 2, FEATURE_TEMPERATURE = 4, FEATURE_CYCLES = 8 };
+enum {
+    FEATURE_FAULT = 1,
+    FEATURE_UPLOAD = 2,
+    FEATURE_TEMPERATURE = 4,
+    FEATURE_CYCLES = 8,
+    FEATURE_MEMTEST = 16,
+    FEATURE_IDENTIFY = 32
+};
 enum { RESULT_ENTRIES_MAX = 64, RESULT_ENTRY_BYTES_MAX = 11, TEMPERATURES_MAX = 4 };
 
 static int bad_message(tlep_error *err, const char *what)
@@ -153,6 +163,8 @@ static int op_hello(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tl
     features |= l->model.n_arenas > 0 ? FEATURE_UPLOAD : 0;
     features |= hal_temperature(0, &location, &millidegrees) ? FEATURE_TEMPERATURE : 0;
     features |= b->cycle_counter ? FEATURE_CYCLES : 0;
+    features |= FEATURE_MEMTEST;
+    features |= b->led ? FEATURE_IDENTIFY : 0;
     tlep_cbor_put(w, 18, features);
     tlep_cbor_put(w, 19, TLEP_N_CTX_MAX);
     return TLEP_OK;
@@ -477,6 +489,72 @@ static int op_reset(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tl
     return TLEP_OK;
 }
 
+/* The arena of HELLO's memory region `index`; NULL when there is no such region, or it is no RAM. */
+static const tlep_arena *find_arena(const tlep_link *l, uint32_t index)
+{
+    const tlep_board *b = l->board;
+    const tlep_arena *arena = l->model.arenas;
+    if (index >= b->n_regions || b->regions[index].kind != TLEP_REGION_RAM) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < index; i++) {
+        arena += b->regions[i].kind == TLEP_REGION_RAM ? 1 : 0;
+    }
+    return arena;
+}
+
+static int op_memtest(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tlep_error *err)
+{
+    uint32_t region, offset, bytes, pass;
+    tlep_memtest_bad bad;
+    if (!find_u32(q, 1, &region) || !find_u32(q, 2, &offset) || !find_u32(q, 3, &bytes) || !find_u32(q, 4, &pass)) {
+        return bad_message(err, "MEMTEST needs region, offset, length and pass");
+    }
+    const tlep_arena *arena = find_arena(l, region);
+    if (arena == NULL || pass > TLEP_MEMTEST_CHECK) {
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "no such RAM region, or no such pass", region, pass);
+    }
+    if (offset % 4 != 0 || bytes % 4 != 0 || offset > arena->size || bytes > arena->size - offset) {
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "not whole words inside the region", offset, arena->size);
+    }
+    if (bytes > TLEP_MEMTEST_MAX_BYTES) {
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "too long a piece", bytes, TLEP_MEMTEST_MAX_BYTES);
+    }
+    int code = check_epoch(l, q, 5, err);
+    if (code != TLEP_OK) {
+        return code;
+    }
+    l->run.id = 0;
+    l->run.n_prompt = 0;
+    tlep_model_clear(&l->model);
+    bool good = tlep_memtest(arena, offset, bytes, (tlep_memtest_pass)pass, &bad);
+    tlep_cbor_key(w, 1);
+    tlep_cbor_bool(w, good);
+    if (!good) {
+        tlep_cbor_put(w, 2, bad.offset);
+        tlep_cbor_put(w, 3, bad.expected);
+        tlep_cbor_put(w, 4, bad.got);
+    }
+    return TLEP_OK;
+}
+
+static int op_identify(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tlep_error *err)
+{
+    uint32_t ms;
+    (void)w;
+    if (!find_u32(q, 1, &ms)) {
+        return bad_message(err, "IDENTIFY needs a duration");
+    }
+    if (ms > TLEP_IDENTIFY_MAX_MS) {
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "too long a time to blink, in ms", ms, TLEP_IDENTIFY_MAX_MS);
+    }
+    if (!l->board->led) {
+        return tlep_fail(err, TLEP_E_UNSUPPORTED, "this board has no LED to blink", 0, 0);
+    }
+    tlep_identify_begin(&l->identify, ms);
+    return TLEP_OK;
+}
+
 #ifdef TLEP_FAULTS
 static int op_fault(tlep_link *l, const tlep_request *q, tlep_cbor_writer *w, tlep_error *err)
 {
@@ -506,7 +584,7 @@ static const struct {
     {OP_UPLOAD, false, op_upload}, {OP_VERIFY, false, op_verify}, {OP_LOAD, false, op_load},
     {OP_PROMPT, false, op_prompt}, {OP_RUN, false, op_run},       {OP_SCORE, false, op_score},
     {OP_RESULT, true, op_result},  {OP_STATS, true, op_stats},    {OP_CANCEL, true, op_cancel},
-    {OP_RESET, true, op_reset},
+    {OP_RESET, true, op_reset},   {OP_MEMTEST, false, op_memtest}, {OP_IDENTIFY, true, op_identify},
 #ifdef TLEP_FAULTS
     {OP_FAULT, true, op_fault},
 #endif

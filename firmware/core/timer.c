@@ -1,5 +1,7 @@
 #include "timer.h"
 
+#include "fault.h"
+
 static uint32_t timer_hz = 1000000;
 
 void tlep_timer_init(const tlep_board *board)
@@ -16,5 +18,5 @@ uint64_t tlep_ticks_us(uint64_t ticks)
 
 uint64_t tlep_time_us(void)
 {
-    return tlep_ticks_us(hal_ticks());
+    return tlep_fault_time(tlep_ticks_us(hal_ticks()));
 }

@@ -17,6 +17,8 @@ from edgeprof.shared.models.catalogue import resolve
 
 REQ, RSP, ERR, EVT, DATA, ACK = range(1, 7)
 HELLO, PING, BAUD, UPLOAD, VERIFY, LOAD, PROMPT, RUN, SCORE, RESULT, STATS, CANCEL = range(1, 13)
+MEMTEST, IDENTIFY, FAULT = 14, 15, 64
+FILL, INVERT, CHECK = range(3)
 
 
 def frame(kind: int, seq: int, payload: bytes) -> bytes:
@@ -125,6 +127,16 @@ def test_damaged_frames_are_counted_and_dropped(chip):
         ({0: RESULT, 1: 1, 2: 0, 3: 64}, 204),
         ({0: BAUD, 1: 31337}, 105),
         ({0: CANCEL}, 100),
+        ({0: MEMTEST, 1: 0, 2: 0, 3: 64, 4: 0}, 100),
+        ({0: MEMTEST, 1: 1, 2: 0, 3: 64, 4: 0, 5: 1}, 400),
+        ({0: MEMTEST, 1: 0, 2: 0, 3: 64, 4: 3, 5: 1}, 400),
+        ({0: MEMTEST, 1: 0, 2: 2, 3: 64, 4: 0, 5: 1}, 400),
+        ({0: MEMTEST, 1: 0, 2: 0, 3: 6, 4: 0, 5: 1}, 400),
+        ({0: MEMTEST, 1: 0, 2: 0, 3: 65540, 4: 0, 5: 1}, 400),
+        ({0: MEMTEST, 1: 0, 2: 2**24, 3: 4, 4: 0, 5: 1}, 400),
+        ({0: MEMTEST, 1: 0, 2: 2**32 - 4, 3: 8, 4: 0, 5: 1}, 400),
+        ({0: IDENTIFY}, 100),
+        ({0: IDENTIFY, 1: 60_001}, 400),
     ],
 )
 def test_errors_have_their_code(chip, message, code):
@@ -192,8 +204,98 @@ def test_older_epoch_is_refused_everywhere(chip, model):
         {0: RUN, 1: 1, 2: 4, 3: 8},
         {0: SCORE, 1: 1, 2: 8},
         {0: CANCEL, 1: 8},
+        {0: MEMTEST, 1: 0, 2: 0, 3: 4, 4: 0, 5: 8},
     ):
         assert board.request(message)[1][1] == 201
+
+
+def memory_pass(board, number, offset=0, size=4096):
+    kind, reply = board.request({0: MEMTEST, 1: 0, 2: offset, 3: size, 4: number, 5: 1})
+    assert kind == RSP, reply
+    return reply
+
+
+def test_good_memory_keeps_what_is_written(chip):
+    """All three passes find what the one before left, in the region's last word too."""
+    board = chip("--ram", "8196")
+
+    for number in (FILL, INVERT, CHECK):
+        for offset, size in ((0, 8192), (8192, 4)):
+            assert memory_pass(board, number, offset, size) == {0: MEMTEST, 1: True}
+
+
+@pytest.mark.parametrize(("stuck_at", "found_by"), [(1, INVERT), (0, CHECK)])
+def test_stuck_bit_is_found(chip, stuck_at, found_by):
+    """A bit stuck at either value shows in one of the passes, with its address."""
+    board = chip()
+    board.request({0: FAULT, 1: 9, 2: 1024 + stuck_at})
+    replies = {number: memory_pass(board, number) for number in (FILL, INVERT, CHECK)}
+
+    bad = replies.pop(found_by)
+    assert (bad[1], bad[2]) == (False, 1024)
+    assert bad[3] ^ bad[4] == 1
+    if found_by == CHECK:  # else the pass after it meets the words that the failed one left alone
+        assert all(reply[1] for reply in replies.values())
+
+
+def test_memory_that_was_not_filled_is_told_from_good(chip):
+    """The test looks at memory, not at what it means to write: passes in the wrong order fail."""
+    board = chip()
+    memory_pass(board, FILL)
+
+    assert memory_pass(board, CHECK)[1] is False
+
+
+def test_memory_test_drops_the_model(chip, model):
+    """What was in RAM is overwritten: the board says so in HELLO, and does not run it."""
+    board = chip()
+    ready(board, model)
+    memory_pass(board, FILL)
+
+    assert board.request({0: HELLO, 1: 1, 2: 1})[1][17] is None
+    assert board.request({0: PROMPT, 1: 0, 2: [1]})[1][1] == 202
+    ready(board, model)
+
+
+def test_memory_is_not_tested_under_a_run(chip, model):
+    """The run keeps its memory."""
+    board = chip()
+    ready(board, model, n_ctx=256)
+    board.request({0: PROMPT, 1: 0, 2: [300]})
+    board.request({0: RUN, 1: 5, 2: 256, 3: 1})
+
+    assert board.request({0: MEMTEST, 1: 0, 2: 0, 3: 4, 4: 0, 5: 1})[1][1] == 200
+
+
+def test_board_blinks_and_stops_by_itself(chip):
+    """The native board's LED is its standard error."""
+    board = chip("--uid", "c0ffee")
+    assert board.request({0: IDENTIFY, 1: 600}) == (RSP, {0: IDENTIFY})
+
+    lines = [board.process.stderr.readline().decode() for _ in range(4)]
+    assert lines == ["tlep-native c0ffee: LED on\n", "tlep-native c0ffee: LED off\n"] * 2
+    board.alive()
+
+
+def test_blinking_can_be_ended(chip):
+    """Found: 0 ends it at once."""
+    board = chip()
+    board.request({0: IDENTIFY, 1: 60_000})
+    board.request({0: IDENTIFY, 1: 0})
+
+    lines = [board.process.stderr.readline().decode() for _ in range(2)]
+    assert lines == ["tlep-native 00: LED on\n", "tlep-native 00: LED off\n"]
+    board.alive()
+
+
+def test_clock_fault_changes_its_speed(chip):
+    """Fault 10: the board's clock stands still, and goes again."""
+    board = chip()
+    board.request({0: FAULT, 1: 10, 2: 0})
+    assert board.request({0: PING})[1][2] == 0
+    board.request({0: FAULT, 1: 0})
+
+    assert board.request({0: PING})[1][2] > 0
 
 
 FUZZ = settings(
@@ -213,7 +315,7 @@ def test_hostile_messages_never_crash_it(chip, model):
     ready(board, model)
 
     @FUZZ
-    @given(st.dictionaries(st.integers(1, 5), values, max_size=5), st.integers(1, 14))
+    @given(st.dictionaries(st.integers(1, 5), values, max_size=5), st.integers(1, 16))
     def attack(arguments, op):
         if op == 13:  # RESET is not an accident
             return

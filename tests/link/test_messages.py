@@ -83,6 +83,6 @@ def test_other_version_is_named_by_both_ends():
         parse_hello({1: [2, 0]}, can_flash=False)
 
     assert str(refused) == "the board speaks link protocol 2, this host 1"
-    assert str(noticed.value) == "the board speaks link protocol 2.0, this host 1.0"
+    assert str(noticed.value) == "the board speaks link protocol 2.0, this host 1.1"
     assert refused.code == noticed.value.code == "version"
     assert refused.hint

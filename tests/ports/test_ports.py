@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from edgeprof.shared.errors import HostFault, ModelError, UsageError
+from edgeprof.shared.errors import BoardFault, HostFault, ModelError, UsageError
 from edgeprof.shared.jobs import KvType, Quantization
 from edgeprof.shared.reference import Reference
+from edgeprof.workers.board import MemoryTest
 from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.hello import FEATURE_IDENTIFY
+from edgeprof.workers.selftest import self_test
 
 pytestmark = pytest.mark.qemu
 
@@ -104,6 +110,44 @@ def test_time_goes_on_while_asleep(open_qemu, port, wait_until):
     second = board.clock()
 
     assert abs(second.offset_s - first.offset_s) < 0.5
+
+
+def test_self_test_passes(open_qemu, model_of, port, tmp_path, monkeypatch):
+    """Link, clock, memory and known answer, on every port."""
+    monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
+    board = open_qemu(port)
+    bench = SimpleNamespace(
+        board=board,
+        info=SimpleNamespace(device_id=port, host="here"),
+        store=SimpleNamespace(boards=SimpleNamespace(next_epoch=lambda: 1)),
+    )
+
+    self_test(cast(Any, bench))
+
+    result, _ = load(board, model_of("shakespeare-240k", Quantization.Q4_0))
+    assert result.how == "cached"
+
+
+def test_memory_is_tested_to_its_last_word(open_qemu, port):
+    """Given time, all RAM that HELLO offers; the board itself survives it."""
+    board = open_qemu(port)
+    offered = sum(r.available_bytes for r in board.hello.regions if r.kind == "ram")
+
+    assert board.test_memory(1, budget_s=60) == MemoryTest(offered, offered, None)
+    board.stats()
+
+
+def test_board_without_an_led_says_so(open_qemu, port):
+    """Nobody sees an emulated LED: IDENTIFY is refused, by the host and by the board."""
+    board = open_qemu(port)
+    with pytest.raises(BoardFault, match="no LED") as caught:
+        board.identify(1)
+    assert caught.value.code == "unsupported"
+
+    board.hello = dataclasses.replace(board.hello, features=FEATURE_IDENTIFY)
+    with pytest.raises(BoardFault, match="no LED") as caught:
+        board.identify(1)
+    assert caught.value.code == "unsupported"
 
 
 def test_f32_model_fits_the_stm32_beside_its_firmware(open_qemu, model_of):

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -18,11 +19,16 @@ from edgeprof.shared.errors import (
     HostFault,
     LinkFault,
     ModelError,
+    StoreUnavailable,
 )
 from edgeprof.shared.jobs import BoardInfo, BoardState, JobSpec, JobState
+from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.workers.bench import Bench, Verdict
+from edgeprof.workers.board_worker import SelfTest
+from edgeprof.workers.config import BoardConfig
 
 MakeSpec = Callable[..., JobSpec]
 MOST = 3
@@ -185,9 +191,9 @@ def test_unknown_board_is_an_error(store: LabStore) -> None:
 def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
     """It stays away as long as it fails, and comes back by itself, with a line in its history."""
     sick = tmp_path / "sick"
-    sick.touch()
     rig.start_worker("01", f"&sick={sick}", selftest_interval_s=0.2)
     rig.until_board("null-01", BoardState.ONLINE)
+    sick.touch()
     rig.store.boards.hold("null-01", BoardState.QUARANTINED, "test", "faults")
     rig.wait_until(
         lambda: rig.store.boards.history("null-01")[-1].reason == "failed: wrong answer",
@@ -201,15 +207,99 @@ def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+def test_sick_board_is_quarantined_at_first_sight(rig: Any, tmp_path: Path) -> None:
+    """Before it gets a job: its worker tests it when it starts."""
+    sick = tmp_path / "sick"
+    sick.touch()
+    rig.start_worker("01", f"&sick={sick}")
+
+    rig.until_board("null-01", BoardState.QUARANTINED)
+    (change,) = rig.store.boards.history("null-01")
+    assert (change.actor, change.reason) == ("self-test", "failed: wrong answer")
+
+
+@pytest.mark.e2e
+def test_idle_board_is_tested_from_time_to_time(rig: Any, tmp_path: Path) -> None:
+    """One that falls sick is quarantined without a job's help."""
+    sick = tmp_path / "sick"
+    rig.start_worker("01", f"&sick={sick}", selftest_every_s=0.2)
+    rig.until_board("null-01", BoardState.ONLINE)
+    sick.touch()
+
+    rig.until_board("null-01", BoardState.QUARANTINED)
+
+
+def test_drained_board_that_is_sick_stays_drained(store: LabStore, settings: Settings) -> None:
+    """Else the self-test it passes later would give it jobs that somebody keeps from it."""
+    announce(store)
+    store.boards.hold("b", BoardState.DRAINING, "ann", "new firmware")
+
+    assert verdict(store, settings, sick) is Verdict.FAILED
+    assert verdict(store, settings, lambda _: None) is Verdict.PASSED
+    assert [change.actor for change in store.boards.history("b")] == ["ann"]
+
+
+def test_sick_board_stays_quarantined_and_says_why_again(
+    store: LabStore, settings: Settings
+) -> None:
+    """Each failure is in its history; passing ends it."""
+    announce(store)
+
+    assert verdict(store, settings, sick) is Verdict.FAILED
+    assert verdict(store, settings, sick) is Verdict.FAILED
+    assert state(store) is BoardState.QUARANTINED
+    assert verdict(store, settings, lambda _: None) is Verdict.PASSED
+    told = [(change.actor, change.reason) for change in store.boards.history("b")]
+    assert told == [("self-test", "failed: bad RAM")] * 2 + [("self-test", "passed")]
+
+
+def test_hosts_trouble_quarantines_no_board(store: LabStore, settings: Settings) -> None:
+    """A flash tool that is missing says nothing about the board; one in quarantine stays there, and says why."""
+    announce(store)
+
+    def no_tool(_: Bench) -> None:
+        raise HostFault("no such program: st-flash")
+
+    assert verdict(store, settings, no_tool) is Verdict.FAILED
+    assert state(store) is BoardState.ONLINE
+    store.boards.hold("b", BoardState.QUARANTINED, "ann", "odd numbers")
+    assert verdict(store, settings, no_tool) is Verdict.FAILED
+    assert store.boards.history("b")[-1].reason == "failed: no such program: st-flash"
+
+
+def test_board_is_not_tested_while_the_store_is_away(store: LabStore, settings: Settings) -> None:
+    """That says nothing about the board."""
+    announce(store)
+
+    def away(_: Bench) -> None:
+        raise StoreUnavailable("no Redis")
+
+    assert verdict(store, settings, away) is Verdict.NOT_TESTED
+    assert store.boards.history("b") == []
+
+
+def sick(_: Bench) -> None:
+    raise BoardFault("bad RAM", code="memory_pattern")
+
+
+def verdict(store: LabStore, settings: Settings, test: SelfTest) -> Verdict:
+    """Test the board of announce(), which is whatever is asked of it."""
+    board = cast(Any, SimpleNamespace(close=lambda: None, hello=SimpleNamespace(uid="b")))
+    bench = Bench(BoardConfig(url="x://"), settings, lambda _config, _settings: board)
+    bench.store, bench.board, bench.info = store, board, make_board()
+    return bench.self_test(test)
+
+
+@pytest.mark.e2e
 def test_broken_board_is_quarantined_and_another_does_the_job(
     rig: Any, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     """With real workers: the board that fails three times gets no more, the job ends on the other."""
     rig.start_scheduler()
     sick = tmp_path / "sick"
-    sick.touch()
     rig.start_worker("01", f"&sick={sick}", quarantine_after=1)
     rig.until_board("null-01", BoardState.ONLINE)
+    sick.touch()
     job = rig.submit(make_spec(tags={"fault": "link", "faults": "1"}))
     rig.until_board("null-01", BoardState.QUARANTINED)
     rig.start_worker("02")
@@ -226,10 +316,10 @@ def test_broken_board_is_quarantined_and_another_does_the_job(
 def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: int) -> None:
     """`edgeprof boards test` tells in its exit code what the board's worker found."""
     sick = tmp_path / "sick"
-    if ails:
-        sick.touch()
     rig.start_worker("01", f"&sick={sick}")
     rig.until_board("null-01", BoardState.ONLINE)
+    if ails:
+        sick.touch()
 
     done = subprocess.run(
         [sys.executable, "-m", "edgeprof.scheduler.cli", "boards", "test", "null-01"],

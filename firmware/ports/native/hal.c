@@ -174,6 +174,7 @@ static const tlep_board *init(char **argv)
     board.rx_window = RX_WINDOW_BYTES;
     board.emulated = true;
     board.temperature_emulated = true;
+    board.led = true;
     board.n_regions = 1;
     board.regions[0] =
         (tlep_region){.name = "ram", .kind = TLEP_REGION_RAM, .base = ram, .size = RAM_DEFAULT_BYTES, .total = RAM_DEFAULT_BYTES};
@@ -297,6 +298,16 @@ uint32_t hal_boot_id(void)
 void hal_stack(uintptr_t *low, uintptr_t *high)
 {
     *low = *high = 0; /* the process' stack grows on demand: there is no honest total to show */
+}
+
+/* A process lights up where its operator looks. */
+void hal_led(bool on)
+{
+    (void)fputs("tlep-native ", stderr);
+    for (uint32_t i = 0; i < board.uid_bytes; i++) {
+        (void)fprintf(stderr, "%02x", board.uid[i]);
+    }
+    (void)fprintf(stderr, ": LED %s\n", on ? "on" : "off");
 }
 
 bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)

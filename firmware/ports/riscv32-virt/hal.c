@@ -124,6 +124,12 @@ void hal_stack(uintptr_t *low, uintptr_t *high)
     *high = (uintptr_t)link_stack_high;
 }
 
+/* No LED on this machine that a person could see. */
+void hal_led(bool on)
+{
+    (void)on;
+}
+
 bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
 {
     (void)index;

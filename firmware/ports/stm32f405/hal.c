@@ -16,6 +16,7 @@
 #define FLASH_ACR 0x40023C00U
 #define PWR_CR 0x40007000U
 #define GPIOA 0x40020000U
+#define GPIOC 0x40020800U
 #define USART1 0x40011000U
 #define TIM2 0x40000000U
 #define UNIQUE_ID 0x1FFF7A10U
@@ -37,6 +38,8 @@ enum {
     IRQ_USART1 = 37,
     READY_TRIES = 100000,
     UID_BYTES = 12,
+    /* The Olimex STM32-H405's, lit when low. The Netduino Plus 2's hangs on PA10, which is our receive pin. */
+    LED_PIN = 12,
 };
 enum { SR_RXNE = 1 << 5, SR_TXE = 1 << 7, SR_ORE = 1 << 3, CR1_TXEIE = 1 << 7, CR1_ON = 0x202C /* UE RXNEIE TE RE */ };
 
@@ -121,6 +124,7 @@ const tlep_board *hal_init(void)
     board.rx_window = TLEP_RX_WINDOW;
     board.emulated = !silicon;
     board.cycle_counter = silicon;
+    board.led = silicon;
     board.regions[0] = (tlep_region){.name = "sram",
                                      .kind = TLEP_REGION_RAM,
                                      .base = link_models_start,
@@ -169,6 +173,14 @@ bool hal_uart_set_baud(uint32_t baud)
 {
     REG32(USART1 + 0x08) = (APB2_HZ + baud / 2) / baud;
     return true;
+}
+
+/* The pin is an output only from the first blink on: who never asks may wire it as he likes. */
+void hal_led(bool on)
+{
+    REG32(RCC + 0x30) |= 1U << 2;                                    /* GPIOC */
+    REG32(GPIOC + 0x18) = 1U << (on ? LED_PIN + 16 : LED_PIN);       /* low is lit */
+    REG32(GPIOC) = (REG32(GPIOC) & ~(3U << 2 * LED_PIN)) | 1U << 2 * LED_PIN;
 }
 
 bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)

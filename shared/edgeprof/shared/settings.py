@@ -156,6 +156,12 @@ class Settings(BaseSettings):
         description="Pause between two self-tests of a quarantined board; the first one it passes"
         " brings it back.",
     )
+    selftest_every_s: float = Field(
+        6 * 3600.0,
+        gt=0,
+        description="Pause between two self-tests of an idle board that works; each one is also tested"
+        " when its worker starts. One that fails is quarantined.",
+    )
     temperature_limit_c: float = Field(
         85.0, description="Above this a board is logged as too hot, degrees Celsius."
     )

@@ -6,12 +6,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from enum import Enum, auto
 
 from edgeprof.shared import logs
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, LinkFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.boards import Owner
+from edgeprof.shared.store.boards import SELF_TEST, Owner
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.workers.board import Board, BoardStats
 from edgeprof.workers.claims import BoardClaim
@@ -24,6 +25,17 @@ log = logging.getLogger(__name__)
 Open = Callable[[BoardConfig, Settings], Board]
 
 _REOPEN_TRIES = 2
+
+
+class Verdict(Enum):
+    """What became of a self-test."""
+
+    PASSED = auto()
+    FAILED = auto()
+    #: A job has the board, or the store is away: to be tried again.
+    NOT_TESTED = auto()
+    #: It failed, and does not answer any more.
+    GONE = auto()
 
 
 class Bench:
@@ -140,22 +152,50 @@ class Bench:
         finally:
             self._lock.release()
 
-    def self_test(self, test: Callable[[Bench], None]) -> bool:
-        """Test a quarantined board unless it is busy, and bring it back when it passes; False: gone."""
+    def self_test(self, test: Callable[[Bench], None]) -> Verdict:
+        """Test the board unless it is busy: one that fails is quarantined, one that passes is back."""
         if not self._lock.acquire(blocking=False):
-            return True
+            return Verdict.NOT_TESTED
         try:
             try:
                 test(self)
+            except InfrastructureError as error:
+                log.warning("board %s: not tested: %s", self.info.device_id, error)
+                return Verdict.NOT_TESTED
             except Fault as fault:
                 extra = self.context() | {"code": fault.code}
                 logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
                 with suppress(InfrastructureError):
-                    self.store.boards.failed_self_test(self.info.device_id, str(fault))
-                return self.reopen()
+                    self._quarantine(fault)
+                return Verdict.FAILED if self.reopen() else Verdict.GONE
             with suppress(InfrastructureError):  # the next one says it again
                 self.store.boards.passed_self_test(self.info.device_id)
                 logs.hardware.info("Self-test passed", extra=self.context())
+            return Verdict.PASSED
+        finally:
+            self._lock.release()
+
+    def _quarantine(self, fault: Fault) -> None:
+        """For a failed self-test, unless it is this host that ails: a flash tool that is missing, say.
+
+        A board that somebody drained gets no jobs anyway, and stays drained.
+        """
+        boards, name = self.store.boards, self.info.device_id
+        held = boards.held(name)
+        if held is BoardState.QUARANTINED:
+            boards.failed_self_test(name, str(fault))
+        elif held is None and not isinstance(fault, HostFault):
+            boards.hold(name, BoardState.QUARANTINED, SELF_TEST, f"failed: {fault}")
+
+    def identify(self, duration_s: float = 10.0) -> bool:
+        """Have the board blink, so that a person finds it; False when a job has it. At most 60 s, 0 ends it.
+
+        Raises BoardFault "unsupported" when it has no LED, or firmware that does not know how.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self.board.identify(duration_s)
             return True
         finally:
             self._lock.release()
@@ -259,7 +299,7 @@ def describe(board: Board, config: BoardConfig, settings: Settings) -> BoardInfo
             url=config.port,
             tags=config.tags,
             uid=hello.uid,
-            state=BoardState.ONLINE,
+            state=BoardState.BUSY,  # until its worker has tested it
             emulated=hello.emulated,
             firmware_version=hello.firmware_version,
             firmware_git_hash=hello.firmware_git_hash,

@@ -93,6 +93,25 @@ class ClockOffset:
     error_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class BadWord:
+    """A word of RAM that did not keep what was written to it."""
+
+    region: str
+    offset_bytes: int
+    expected: int
+    got: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTest:
+    """What a pattern test of RAM covered, and the first word that failed it."""
+
+    tested_bytes: int
+    total_bytes: int
+    bad: BadWord | None
+
+
 class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
     """Raised by run() and load() when `should_stop` said so and the board was left clean."""
 
@@ -114,6 +133,10 @@ class Board(Protocol):
         should_stop: Callable[[], bool],
     ) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
         """Get the model onto the board unless it is there, and make it ready to run."""
+        ...
+
+    def needs_flash(self, size: int) -> bool:
+        """Whether load() would put a model of so many bytes into flash."""
         ...
 
     def run(
@@ -138,6 +161,18 @@ class Board(Protocol):
 
     def clock(self) -> ClockOffset:
         """Measure where the board's clock stands against the host's monotonic clock."""
+        ...
+
+    def answers(self, timeout_s: float) -> bool:
+        """Whether the board answers a PING at the first try."""
+        ...
+
+    def test_memory(self, epoch: int, budget_s: float) -> MemoryTest | None:
+        """Write patterns to RAM and read them back, dropping the model there; None: its firmware cannot."""
+        ...
+
+    def identify(self, duration_s: float) -> None:
+        """Have the board blink, so that a person finds it; at most 60 s, and 0 ends it."""
         ...
 
     def cancel(self, epoch: int) -> bool: ...

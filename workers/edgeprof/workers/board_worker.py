@@ -31,10 +31,11 @@ from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.boards import BoardClash
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.workers.attempt import Attempts
-from edgeprof.workers.bench import Bench
+from edgeprof.workers.bench import Bench, Verdict
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
 from edgeprof.workers.outbox import Outbox
+from edgeprof.workers.selftest_schedule import SelfTestSchedule
 from edgeprof.workers.supervisor import AGENT_PID_VARIABLE, EXIT_NOT_OURS
 from edgeprof.workers.telemetry import Sender
 
@@ -53,7 +54,7 @@ _SILENT_TRIES: Final = 3
 Profile = Callable[[Bench, Claim, Lease, ModelCache], JobResult]
 
 
-#: Finds out whether an idle board works; raises the Fault it has. selftest.known_answer in production.
+#: Finds out whether an idle board works; raises the Fault it has. selftest.self_test in production.
 SelfTest = Callable[[Bench], None]
 
 
@@ -73,7 +74,7 @@ class BoardWorker:
         self._bench = bench
         self._profile = profile
         self._self_test = self_test
-        self._next_test_s = 0.0
+        self._schedule = SelfTestSchedule(settings)
         #: Set when the process is to end; a running job gets EDGEPROF_STOP_GRACE_S more.
         self._leaving = threading.Event()
         #: Set when a running job has to be handed back now.
@@ -81,6 +82,7 @@ class BoardWorker:
         #: Set when nothing more is to be announced.
         self._ended = threading.Event()
         self._exit_code = 0
+        self._outbox = Outbox(settings.data_dir / "undelivered")
         self._celery: Any = None
 
     def run(self) -> int:
@@ -92,7 +94,10 @@ class BoardWorker:
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heart.start()
         try:
-            self._hear_bells()
+            if self._first_sight():
+                self._hear_bells()
+            else:
+                self._board_gone()
         finally:
             self._ended.set()
             heart.join()
@@ -125,15 +130,26 @@ class BoardWorker:
             pause_s = min(pause_s * 2, self._settings.probe_interval_s)
         return False
 
+    def _first_sight(self) -> bool:
+        """Tidy up after the worker before us, and test the board before it gets jobs; False: it is gone."""
+        bench = self._bench
+        self._outbox.deliver(bench.store.jobs)  # first: the job of the worker before us may be done
+        # The locks are ours, so the worker before us is dead: its job need wait neither for the lease nor the test.
+        if job_id := bench.store.jobs.abandon(bench.info.device_id, bench.claim.domain, bench.node):
+            log.warning("job %s of the worker before us is back in the queue", job_id)
+        if not self._mind_holds():
+            return False
+        try:
+            bench.announce(BoardState.ONLINE)
+        except BoardClash as clash:
+            log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
+            return False
+        return True
+
     def _hear_bells(self) -> None:
         """Be a Celery worker until a signal or a lost board ends it."""
         bench, settings = self._bench, self._settings
         domain = bench.claim.domain
-        outbox = Outbox(settings.data_dir / "undelivered")
-        outbox.deliver(bench.store.jobs)  # first: the job of the worker before us may be done
-        # The locks are ours, so the worker before us is dead: its job need not wait for the lease.
-        if job_id := bench.store.jobs.abandon(bench.info.device_id, domain, bench.node):
-            log.warning("job %s of the worker before us is back in the queue", job_id)
         self._attempts = Attempts(
             bench.store.jobs,
             settings,
@@ -141,7 +157,7 @@ class BoardWorker:
             domain=domain,
             stopping=self._stopping,
             telemetry=bench.telemetry,
-            outbox=outbox,
+            outbox=self._outbox,
         )
         self._models = ModelCache(settings.cache_dir, bench.store.blobs)
         # It warns of pickle under root; the app takes JSON only, and containers do run as root.
@@ -219,17 +235,18 @@ class BoardWorker:
         return True
 
     def _mind_holds(self) -> bool:
-        """Listen only where a held board may, and give a quarantined one its chance; False: it is gone."""
+        """Listen only where a held board may, and test it when that is due; False: it is gone."""
         try:
             held = self._bench.store.boards.held(self._bench.info.device_id)
         except InfrastructureError:
             return True
         self._listen(self._queues(held))
-        if held is not BoardState.QUARANTINED or time.monotonic() < self._next_test_s:
+        quarantined = held is BoardState.QUARANTINED
+        if not self._schedule.due(quarantined=quarantined):
             return True
-        alive = self._bench.self_test(self._self_test)
-        self._next_test_s = time.monotonic() + self._settings.selftest_interval_s
-        return alive
+        verdict = self._bench.self_test(self._self_test)
+        self._schedule.note(verdict, quarantined=quarantined)
+        return verdict is not Verdict.GONE
 
     def _queues(self, held: BoardState | None) -> list[str]:
         info = self._bench.info
@@ -300,12 +317,12 @@ def die_with_parent() -> None:
 def main() -> int:
     """Entry point of the child process: its board as JSON in the only argument."""
     from edgeprof.workers.production import open_board, profile  # noqa: PLC0415
-    from edgeprof.workers.selftest import known_answer  # noqa: PLC0415
+    from edgeprof.workers.selftest import self_test  # noqa: PLC0415
 
     settings = load_settings()
     config = BoardConfig.model_validate_json(sys.argv[1])
     bench = Bench(config, settings, open_board, Sender.inherited())
-    return serve(config, bench, profile, settings, known_answer)
+    return serve(config, bench, profile, settings, self_test)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,17 @@ from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.jobs import KvType
 from edgeprof.shared.results import LoadResult, MemoryUse
 from edgeprof.workers import flash
-from edgeprof.workers.board import BoardStats, Cancelled, ClockOffset, RunReport, ScoreReport
+from edgeprof.workers.board import (
+    BoardStats,
+    Cancelled,
+    ClockOffset,
+    MemoryTest,
+    RunReport,
+    ScoreReport,
+)
 from edgeprof.workers.claims import BoardClaim
-from edgeprof.workers.link.hello import parse_hello
+from edgeprof.workers.link import memtest
+from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST, parse_hello
 from edgeprof.workers.link.messages import Op, Payload, get, get_uint
 from edgeprof.workers.link.port import lock_port, open_port, plugged_in
 from edgeprof.workers.link.readings import parse_memory, parse_stats
@@ -155,7 +163,7 @@ class LinkBoard:
             reply = self._load_held(arguments)
         if reply is None:
             started = time.monotonic()
-            if self._should_flash(size):
+            if self.needs_flash(size):
                 self._place(model_path, sha256, size)
                 how = "flash"
             else:
@@ -189,8 +197,8 @@ class LinkBoard:
                 raise
             return None
 
-    def _should_flash(self, size: int) -> bool:
-        """Flash where the model cannot be in RAM, or where the emulated UART would take minutes."""
+    def needs_flash(self, size: int) -> bool:
+        """Whether a model cannot be in RAM, or the emulated UART would take minutes (see Board.needs_flash)."""
         room = max((r.available_bytes for r in self.hello.regions if r.kind == "ram"), default=0)
         has_flash = any(r.kind == "flash" and r.available_bytes >= size for r in self.hello.regions)
         if not self.hello.can_flash or not has_flash:
@@ -298,6 +306,33 @@ class LinkBoard:
                 best = ClockOffset(offset_s=before + error - device_s, error_s=error)
         assert best is not None
         return best
+
+    def answers(self, timeout_s: float) -> bool:
+        """Whether the board answers a PING at the first try (see Board.answers)."""
+        try:
+            reply = self._session.request(Op.PING, timeout_s=timeout_s, tries=1)
+        except LinkFault as fault:
+            if fault.code != "silence":
+                raise
+            return False
+        self._session.check_boot(reply, 3)
+        return True
+
+    def test_memory(self, epoch: int, budget_s: float) -> MemoryTest | None:
+        """Write patterns to RAM and read them back (see Board.test_memory)."""
+        if not self.hello.features & FEATURE_MEMTEST:
+            return None
+        return memtest.test_memory(self._session, self.hello.regions, epoch, budget_s)
+
+    def identify(self, duration_s: float) -> None:
+        """Have the board blink (see Board.identify)."""
+        if not self.hello.features & FEATURE_IDENTIFY:
+            raise BoardFault(
+                f"{self._url}: the board has no LED to blink, or its firmware is of before link"
+                " protocol 1.1",
+                code="unsupported",
+            )
+        self._session.request(Op.IDENTIFY, {1: round(duration_s * 1000)})
 
     def cancel(self, epoch: int) -> bool:
         """End the run in progress; whether there was one."""

@@ -29,6 +29,8 @@ QUANTIZATIONS = {
 }
 REGION_KINDS = {0: "ram", 1: "flash", 2: "stack"}
 FEATURE_UPLOAD = 2
+FEATURE_MEMTEST = 16
+FEATURE_IDENTIFY = 32
 U32 = 2**32 - 1
 
 

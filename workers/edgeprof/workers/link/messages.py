@@ -11,7 +11,7 @@ import cbor2
 
 from edgeprof.shared.errors import BoardFault, Fault, JobError, LinkFault, ModelError
 
-PROTOCOL = (1, 0)
+PROTOCOL = (1, 1)
 MAX_DEPTH = 4
 
 Payload = Mapping[int, object]
@@ -34,6 +34,8 @@ class Op(IntEnum):
     STATS = 11
     CANCEL = 12
     RESET = 13
+    MEMTEST = 14
+    IDENTIFY = 15
     FAULT = 64
 
 
@@ -68,6 +70,7 @@ ERROR_NAMES: Mapping[int, str] = {
     202: "no_model",
     203: "internal",
     204: "no_run",
+    205: "unsupported",
     300: "not_gguf",
     301: "truncated",
     302: "architecture",

@@ -34,6 +34,8 @@ class ChildSerial(serial.SerialBase):
 
     #: Query keys of the URL and what they mean, for error messages.
     options: ClassVar[Mapping[str, str]] = {}
+    #: Where the program's standard error goes; None: where ours goes.
+    stderr: ClassVar[int | None] = subprocess.DEVNULL
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._socket: socket.socket | None = None
@@ -53,7 +55,7 @@ class ChildSerial(serial.SerialBase):
         ours, theirs = socket.socketpair()
         try:
             command = self.command(host, query, theirs.fileno())
-            self._child = _spawn(command, theirs.fileno())
+            self._child = _spawn(command, theirs.fileno(), self.stderr)
         except BaseException:
             ours.close()
             raise
@@ -203,7 +205,7 @@ def _serve_requests() -> None:
             result.set_exception(error)
 
 
-def _spawn(command: Sequence[str], fd: int) -> subprocess.Popen[bytes]:
+def _spawn(command: Sequence[str], fd: int, stderr: int | None) -> subprocess.Popen[bytes]:
     global _spawner, _spawner_pid  # noqa: PLW0603 - one spawner a process, made again after a fork
     setpriv = shutil.which("setpriv")
     if setpriv is None:
@@ -219,7 +221,7 @@ def _spawn(command: Sequence[str], fd: int) -> subprocess.Popen[bytes]:
             [setpriv, "--pdeathsig", "KILL", "--", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             pass_fds=(fd,),
             start_new_session=True,  # Ctrl-C in a terminal is for the agent to handle, not for boards
         )

@@ -20,6 +20,8 @@ class Serial(ChildSerial):
         "fault": "KIND:PARAMETER, as the FAULT operation",
     }
 
+    stderr = None  # its LED: where the operator of its worker looks
+
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """tlep-native with the URL's options as flags; the URL's host part picks the build."""
         build = host or "native"

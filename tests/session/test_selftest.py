@@ -1,0 +1,168 @@
+"""The self-test against real firmware: what is well passes, and each fault is told by its own code."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from edgeprof.shared.errors import BoardFault, LinkFault
+from edgeprof.shared.jobs import BoardState
+from edgeprof.workers import selftest
+from edgeprof.workers.board import ClockOffset
+from edgeprof.workers.known_answer import check_answer
+from edgeprof.workers.link.device import OpenOptions, open_board
+
+CRYSTAL, RC_OSCILLATOR, WRONG_CRYSTAL = 1e-4, 1e-2, 25 / 8 - 1
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """`bench("fault=9:64")`: as much of a bench as a self-test looks at, with a native board on it."""
+    monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
+    options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
+    boards = []
+
+    def make(query=""):
+        boards.append(open_board(f"native://?uid=01&{query}".rstrip("&"), options))
+        return SimpleNamespace(
+            board=boards[-1],
+            info=SimpleNamespace(device_id="native-01", host="here"),
+            store=SimpleNamespace(boards=SimpleNamespace(next_epoch=lambda: 1)),
+        )
+
+    yield make
+    for board in boards:
+        board.close()
+
+
+def test_healthy_board_passes_in_two_seconds(bench):
+    """All of it, on a board that has nothing."""
+    started = time.monotonic()
+    selftest.self_test(bench())
+
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ("9:4097", "memory_pattern", "ram at offset 0x1000.*wrong bits: 0x00000001"),
+        ("9:4096", "memory_pattern", "ram at offset 0x1000"),
+        ("10:1500", "timer_drift", r"\+(49|50)\.[0-9]% off"),
+        ("10:500", "timer_drift", r"-(49|50)\.[0-9]% off"),
+        ("7:3", "wrong_output", "generated token 3"),
+        ("2:300", "link_loss", "3 of [0-9]+ PINGs"),
+    ],
+    ids=["stuck at 1", "stuck at 0", "fast clock", "slow clock", "wrong answer", "lost bytes"],
+)
+def test_each_fault_has_its_code(bench, monkeypatch, fault, code, words):
+    """A code for machines, numbers for people."""
+    monkeypatch.setattr(selftest, "_PING_TIMEOUT_S", 0.1)
+    board = bench()
+    board.board.inject_fault(*map(int, fault.split(":")))
+    if code == "link_loss":  # what the line does to counting is not the question
+        monkeypatch.setattr(selftest, "_damaged_frames", lambda _: 0)
+
+    with pytest.raises((BoardFault, LinkFault), match=words) as caught:
+        selftest.self_test(board)
+    assert caught.value.code == code
+
+
+def test_damaged_frames_count_when_every_ping_is_answered(bench):
+    """Noise between frames harms no PING, but it will harm an upload."""
+    board = bench().board
+    answers, noise = board.answers, b"\0\x05noise\0"
+
+    def noisy(timeout_s):
+        board._session.send(noise)
+        return answers(timeout_s)
+
+    board.answers = noisy
+    with pytest.raises(LinkFault, match=r"0 of 50 PINGs .* 50 frames arrived damaged") as caught:
+        selftest.check_link(board)
+    assert caught.value.code == "link_loss"
+
+
+def test_board_without_the_operations_passes(bench):
+    """Firmware of before protocol 1.1: what it cannot do is not asked of it."""
+    board = bench()
+    board.board.hello = dataclasses.replace(board.board.hello, protocol=(1, 0), features=3)
+
+    selftest.self_test(board)
+
+
+def test_board_too_small_for_the_model_passes(bench):
+    """That the known answer does not fit says nothing about the board."""
+    selftest.self_test(bench("ram=65536"))
+
+
+def test_board_without_the_kernel_is_not_asked(bench):
+    """It could not know the answer."""
+    board = bench("fault=7:3")
+    board.board.hello = dataclasses.replace(board.board.hello, kernels=())
+
+    check_answer(board, 1)
+
+
+@pytest.mark.parametrize("quarantined", [False, True])
+def test_model_in_real_flash_is_replaced_under_suspicion_only(bench, monkeypatch, quarantined):
+    """Flash wears, and the next job wants its model there."""
+    placed: list[int] = []
+    board = bench("fault=7:3")
+    board.store.boards.held = lambda _: BoardState.QUARANTINED if quarantined else None
+    board.board.hello = dataclasses.replace(
+        board.board.hello, emulated=False, flash_model_sha256="ab" * 32
+    )
+    monkeypatch.setattr(board.board, "needs_flash", lambda _: True)
+    monkeypatch.setattr(board.board, "_place", lambda *_: placed.append(1))
+    with contextlib.suppress(BoardFault):  # nothing is flashed here, so LOAD fails
+        check_answer(board, 1)
+
+    assert bool(placed) is quarantined
+
+
+def ticking(drift, trip_s, *, emulated=False):
+    """A board whose clock runs `drift` too fast, seen over a line with round trips of up to `trip_s`."""
+    chance = random.Random(1)
+
+    def clock():
+        now = time.monotonic()
+        error = chance.uniform(0, trip_s / 2)
+        wrong = chance.uniform(-error, error)
+        return ClockOffset(offset_s=-now * drift + wrong, error_s=error)
+
+    return SimpleNamespace(hello=SimpleNamespace(emulated=emulated), clock=clock)
+
+
+@pytest.mark.parametrize("drift", [0, CRYSTAL, -CRYSTAL, RC_OSCILLATOR, -RC_OSCILLATOR])
+@pytest.mark.parametrize("trip_s", [0.0001, 0.016, 0.2])
+def test_healthy_clock_passes_over_any_line(monkeypatch, drift, trip_s):
+    """What the host cannot see sharply it does not hold against the board."""
+    monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.05)
+
+    for _ in range(3):
+        selftest.check_clock(ticking(drift, trip_s))
+
+
+@pytest.mark.parametrize("drift", [0.04, -0.04, WRONG_CRYSTAL, -1])
+def test_sick_clock_is_found_over_a_usual_line(monkeypatch, drift):
+    """Twice the limit, a crystal of another frequency, a clock that stands still."""
+    monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.1)
+
+    with pytest.raises(BoardFault) as caught:
+        selftest.check_clock(ticking(drift, 0.001))
+    assert caught.value.code == "timer_drift"
+
+
+def test_emulated_clock_may_lag(monkeypatch):
+    """As QEMU's does on a busy host; no crystal may."""
+    monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.05)
+    selftest.check_clock(ticking(-0.1, 0, emulated=True))
+
+    with pytest.raises(BoardFault):
+        selftest.check_clock(ticking(-0.1, 0))

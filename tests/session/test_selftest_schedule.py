@@ -1,0 +1,69 @@
+"""When a board is tested, by a clock of the test's own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from edgeprof.shared.settings import Settings
+from edgeprof.workers.bench import Verdict
+from edgeprof.workers.selftest_schedule import SelfTestSchedule
+
+ROUTINE_S, RETEST_S = 1000.0, 10.0
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """`now[0]` is the time."""
+    at = [5.0]
+    clock = SimpleNamespace(monotonic=lambda: at[0])
+    monkeypatch.setattr("edgeprof.workers.selftest_schedule.time", clock)
+    return at
+
+
+@pytest.fixture
+def schedule(now):
+    return SelfTestSchedule(Settings(selftest_every_s=ROUTINE_S, selftest_interval_s=RETEST_S))
+
+
+def test_new_board_is_due(schedule):
+    """At first sight, whatever the lab holds of it."""
+    assert schedule.due(quarantined=False)
+    assert schedule.due(quarantined=True)
+
+
+def test_board_that_passed_is_left_alone(schedule, now):
+    """For as long as the setting says; but quarantined by whomever, it is tested at once."""
+    schedule.note(Verdict.PASSED, quarantined=False)
+
+    assert not schedule.due(quarantined=False)
+    assert schedule.due(quarantined=True)
+    now[0] += ROUTINE_S
+    assert schedule.due(quarantined=False)
+
+
+@pytest.mark.parametrize("quarantined", [False, True])
+def test_board_that_failed_gets_a_pause(schedule, now, quarantined):
+    """Also when its quarantine could not be written down, or it was drained before."""
+    schedule.note(Verdict.FAILED, quarantined=quarantined)
+
+    assert not schedule.due(quarantined=True)
+    assert not schedule.due(quarantined=False)
+    now[0] += RETEST_S
+    assert schedule.due(quarantined=True)
+    assert schedule.due(quarantined=False)
+
+
+def test_board_that_comes_and_goes_is_not_tested_without_end(schedule):
+    """One that passed in quarantine waits for its next chance as one that failed does."""
+    schedule.note(Verdict.PASSED, quarantined=True)
+
+    assert not schedule.due(quarantined=True)
+
+
+def test_board_that_was_busy_stays_due(schedule):
+    """The next beat tries again."""
+    schedule.note(Verdict.NOT_TESTED, quarantined=False)
+
+    assert schedule.due(quarantined=False)
