@@ -9,7 +9,7 @@
 enum {
     SRAM_BYTES = 8 << 10,
     PSRAM_BYTES = 32 << 10,
-    TX_RING_BYTES = 3000,
+    TX_RING_BYTES = 1500,
     RX_WINDOW_BYTES = 2048,
     BOOT_US = 1000,
     IDLE_US = 50000,

@@ -17,7 +17,7 @@
 
 enum { NOISE = 0, UPLOAD = 7, FLASH = 6, REPEAT = 0x40, SILENCE = 0x80, WHAT = 7 };
 enum { OP_UPLOAD = 4, OP_VERIFY = 5, OP_LOAD = 6 };
-enum { N_CTX = 16, CHUNK_BYTES = 960, TURN_BYTES = 256, SILENCE_US = 1100000 };
+enum { N_CTX = 16, CHUNK_BYTES = 960, TURN_BYTES = 2048, SILENCE_US = 1100000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

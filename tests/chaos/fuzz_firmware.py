@@ -70,23 +70,21 @@ def run(target: str, folder: Path, budget: Budget, tell: Tell) -> Figures:
     ]  # fmt: skip
     # Small inputs die young: a large quarantine of freed memory costs half of the speed and finds nothing more.
     environment = {**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=1:malloc_context_size=4"}
-    lines: list[str] = []
     inputs = edges = features = size = 0
-    with subprocess.Popen(
+    log = folder / "libfuzzer.log"
+    with log.open("w", buffering=1) as copy, subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as process:
+    ) as process:  # fmt: skip
         assert process.stderr is not None
         for line in process.stderr:
-            lines.append(line)
-            del lines[:-200]
+            copy.write(line)
             if found := _STATUS.match(line):
                 inputs, edges, features, size = map(int, found.groups())
                 tell(inputs, f"{edges} edges, {features} features")
-    (folder / "libfuzzer.log").write_text("".join(lines))
-    text = "".join(lines)
+    text = log.read_text()
     crashes = re.findall(r"Test unit written to (\S+)", text)
     if process.returncode != 0 and not crashes:
-        crashes = [f"libFuzzer ended with {process.returncode}: {''.join(lines[-5:])}"]
+        crashes = [f"libFuzzer ended with {process.returncode}, see {log}"]
     ended = re.search(r"stat::number_of_executed_units: (\d+)", text)
     took = re.search(r"Done \d+ runs in (\d+) second", text)
     return Figures(

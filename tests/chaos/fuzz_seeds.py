@@ -94,7 +94,25 @@ def conversations() -> dict[str, bytes]:
     upload += _record(Kind.DATA, cbor2.dumps({1: 0, 2: b"some of it"}))
     upload += _record(Kind.DATA, cbor2.dumps({1: 30, 2: b"not the next"}))
     upload += _request(Op.VERIFY, {1: bytes(32)})
+    wrong: list[tuple[int, Mapping[int, object]]] = [
+        (Op.PROMPT, {1: 0, 2: [8]}), (Op.PROMPT, {1: 9, 2: [1]}), (Op.PROMPT, {1: 0, 2: [1] * 17}),
+        (Op.RUN, {1: 0, 2: 1, 3: 1}), (Op.RUN, {1: 7, 2: 16, 3: 1}), (Op.RUN, {1: 7, 2: 1, 3: 0}),
+        (Op.LOAD, {1: bytes(32), 2: 16, 3: 2, 4: 1}), (Op.LOAD, {1: bytes(32), 2: 33, 3: 1, 4: 1}),
+        (Op.UPLOAD, {1: bytes(32), 2: 2**31, 3: 1}), (Op.UPLOAD, {1: bytes(32), 2: 0, 3: 1}),
+        (Op.UPLOAD, {1: bytes(32), 2: 4, 3: 1}), (Op.BAUD, {1: 9600}),
+    ]  # fmt: skip
+    halves = [cbor2.dumps({1: at, 2: bytes(600)}) for at in (0, 600, 1200, 0)]
+    burst = encode(Kind.REQ, 1, cbor2.dumps({0: int(Op.UPLOAD), 1: bytes(32), 2: 1800, 3: 1}))
+    burst += b"".join(encode(Kind.DATA, 1, half) for half in halves)
     records = {
+        "errors": _record(UPLOAD, tiny) + prompt + b"".join(_request(*each) for each in wrong)
+        + _record(Kind.DATA, cbor2.dumps({1: 0, 2: b"none"})) + _request(Op.VERIFY, {1: bytes(32)}),
+        "window": _request(Op.UPLOAD, {1: bytes(32), 2: 1800, 3: 1})
+        + b"".join(_record(Kind.DATA, half) for half in halves)
+        + _record(Kind.DATA | SILENCE, cbor2.dumps({1: 7, 2: b""})) + _request(Op.VERIFY, {1: bytes(32)}),
+        "crowd": _record(FLASH, tiny) + prompt + run + _request(Op.STATS) * 24,
+        "slow": _record(FLASH, tiny) + prompt + run + _record(NOISE | SILENCE, b"") * 2,
+        "large": _record(FLASH, model(replace(TINY, n_ctx=16, n_vocab=64, n_layers=2))) + prompt,
         "hello": hello,
         "ping": ping + _request(Op.PING, {1: 7}, REPEAT),
         "baud": _request(Op.BAUD, {1: 921600}) + _record(NOISE | SILENCE, b""),
@@ -107,8 +125,11 @@ def conversations() -> dict[str, bytes]:
         "cbor": _record(Kind.REQ, cbor2.dumps({0: 2, 9: [-1, {1: [b"x"]}, "x", None, 1.5, True]})),
         "others": b"".join(_record(kind, b"\xa0") for kind in (Kind.RSP, Kind.EVT, Kind.DATA)),
         "noise": _record(NOISE, frame[:9]) + _record(NOISE, b"\x01" * 1100) + ping,
+    }  # fmt: skip
+    return {name: b"\x01" + seed for name, seed in records.items()} | {
+        "raw": b"\x00" + frame * 2,
+        "burst": b"\x00" + burst,
     }
-    return {name: b"\x01" + seed for name, seed in records.items()} | {"raw": b"\x00" + frame * 2}
 
 
 def write(folder: Path = CORPUS) -> None:
