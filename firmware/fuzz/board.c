@@ -64,9 +64,10 @@ static void start(void)
 
 void fuzz_power_on(const uint8_t *model, uint32_t bytes)
 {
+    static const char magic[8] = {'T', 'L', 'E', 'P', 'M', 'D', 'L', '1'};
     memset(flash, 0xFF, sizeof flash);
     if (bytes != 0) {
-        memcpy(flash, "TLEPMDL1", 8);
+        memcpy(flash, magic, sizeof magic);
         for (uint32_t i = 0; i < 8; i++) {
             flash[8 + i] = i < 4 ? (uint8_t)(bytes >> (8 * i)) : 0;
         }
