@@ -1,9 +1,9 @@
 #include "board.h"
 
 #include <setjmp.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "host.h"
 #include "link.h"
 
 enum {
@@ -42,15 +42,6 @@ static uint32_t boots;
 static const uint8_t *line;
 static uint32_t line_bytes;
 static uint32_t tx_queued;
-static uint32_t replies;
-static uint16_t last_seq;
-
-static void check(bool promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
 
 static void start(void)
 {
@@ -100,7 +91,7 @@ void fuzz_line(const uint8_t *bytes, uint32_t n)
     line = bytes;
     line_bytes = n;
     turn();
-    check(line_bytes == 0); /* a turn reads all there is */
+    fuzz_check(line_bytes == 0); /* a turn reads all there is */
 }
 
 void fuzz_silence(uint32_t us)
@@ -112,19 +103,9 @@ void fuzz_silence(uint32_t us)
 void fuzz_finish(void)
 {
     for (uint32_t tokens = 0; tlep_run_active(&link_state.run); tokens++) {
-        check(tokens < TLEP_N_CTX_MAX);
+        fuzz_check(tokens < TLEP_N_CTX_MAX);
         turn();
     }
-}
-
-uint32_t fuzz_replies(void)
-{
-    return replies;
-}
-
-uint16_t fuzz_last_seq(void)
-{
-    return last_seq;
 }
 
 /* --- hal.h --- */
@@ -164,33 +145,13 @@ uint32_t hal_uart_rx_overruns(void)
     return 0;
 }
 
-/* Whatever has come in, what goes out is one intact frame with a sound payload. */
-static void check_frame(const uint8_t *wire, uint32_t n)
-{
-    static tlep_receiver host;
-    tlep_frame frame;
-    uint32_t frames = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (tlep_receive(&host, wire[i], &frame)) {
-            frames++;
-            check(i + 1 == n && tlep_cbor_valid(frame.payload, frame.bytes));
-            check(frame.kind != TLEP_REQ && frame.kind != TLEP_DATA);
-        }
-    }
-    check(frames == 1);
-    if (frame.kind == TLEP_RSP || frame.kind == TLEP_ERR) {
-        replies++;
-        last_seq = frame.seq;
-    }
-}
-
 bool hal_uart_write(const uint8_t *from, uint32_t n)
 {
     if (n > TX_RING_BYTES - tx_queued) {
         return false;
     }
     tx_queued += n;
-    check_frame(from, n);
+    fuzz_host_receive(from, n);
     return true;
 }
 
@@ -201,7 +162,7 @@ void hal_uart_drain(void)
 
 bool hal_uart_set_baud(uint32_t baud)
 {
-    check(baud == bauds[0] || baud == bauds[1]);
+    fuzz_check(baud == bauds[0] || baud == bauds[1]);
     return true;
 }
 

@@ -19,8 +19,4 @@ void fuzz_silence(uint32_t us);
 /* Turn the main loop until no run is on. */
 void fuzz_finish(void);
 
-/* RSP and ERR frames sent so far, and the seq of the last one. */
-uint32_t fuzz_replies(void);
-uint16_t fuzz_last_seq(void);
-
 #endif

@@ -7,12 +7,12 @@
  *
  * A record is framed here, with the right CRC, because no fuzzer guesses one. One `what` is noise, which is not
  * framed; two put a whole model there, because no fuzzer guesses a SHA-256 either. */
-#include <stdbool.h>
 #include <string.h>
 
 #include "board.h"
 #include "cbor.h"
 #include "frame.h"
+#include "host.h"
 #include "sha256.h"
 
 enum { NOISE = 0, UPLOAD = 7, FLASH = 6, REPEAT = 0x40, SILENCE = 0x80, WHAT = 7 };
@@ -26,13 +26,11 @@ static uint16_t seq;
 static void send(tlep_kind kind, const uint8_t *payload, uint32_t bytes)
 {
     static uint8_t wire[TLEP_MAX_WIRE];
-    uint32_t before = fuzz_replies();
+    uint32_t before = fuzz_host_replies();
     memcpy(wire + TLEP_PAYLOAD_AT, payload, bytes);
     fuzz_line(wire, tlep_frame_build(wire, kind, seq, bytes));
     uint32_t expected = kind == TLEP_REQ ? 1 : 0;
-    if (fuzz_replies() != before + expected || (expected == 1 && fuzz_last_seq() != seq)) {
-        __builtin_trap();
-    }
+    fuzz_check(fuzz_host_replies() == before + expected && (expected == 0 || fuzz_host_last_seq() == seq));
 }
 
 /* A request that names a model by its hash: key 1. */
