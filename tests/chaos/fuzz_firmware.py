@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
 BUILT = FIRMWARE / "build" / "fuzz" / "fuzz"
-TARGETS = ("link", "gguf")
+TARGETS = ("link", "payload", "gguf")
 #: Longer than any seed: a model of one layer, or two kilobyte-long messages and a model.
 MAX_BYTES = 9000
 _STATUS = re.compile(r"#(\d+)\s+[A-Z]\w*\s+cov: (\d+) ft: (\d+) corp: (\d+)/")

@@ -132,8 +132,21 @@ def conversations() -> dict[str, bytes]:
     }
 
 
+def payloads() -> dict[str, bytes]:
+    """The seeds of fuzz_payload, by name: each type of the subset, each length of a head."""
+    numbers = [0, 24, 2**8, 2**16, 2**32, 2**64 - 1, -1, -(2**64)]
+    return {
+        "numbers": cbor2.dumps({0: 7, 1: 2**32, 2: numbers, 3: -5}),
+        "strings": cbor2.dumps({0: 4, 1: bytes(32), 2: "text", 3: bytes(300), 4: "x" * 30}),
+        "nested": cbor2.dumps({0: 1, 2: [[1, [2]]], 3: {1: {2: {3: 4}}}, 24: [True, False, None]}),
+        "float": b"\xa1\x01\xfa\x3f\xc0\x00\x00",
+        "endless": b"\xa1\x01\x5b" + b"\xff" * 8,
+    }
+
+
 def write(folder: Path = CORPUS) -> None:
-    for target, seeds in {"link": conversations(), "gguf": files()}.items():
+    targets = {"link": conversations(), "payload": payloads(), "gguf": files()}
+    for target, seeds in targets.items():
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, seed in seeds.items():
             (folder / target / name).write_bytes(seed)
