@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ def run(target: str, folder: Path, budget: Budget, tell: Tell) -> Figures:
     environment = {**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=1:malloc_context_size=4"}
     inputs = edges = features = size = 0
     log = folder / "libfuzzer.log"
+    started = time.monotonic()
     with log.open("w", buffering=1) as copy, subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace"
     ) as process:  # fmt: skip
@@ -86,11 +88,10 @@ def run(target: str, folder: Path, budget: Budget, tell: Tell) -> Figures:
     if process.returncode != 0 and not crashes:
         crashes = [f"libFuzzer ended with {process.returncode}, see {log}"]
     ended = re.search(r"stat::number_of_executed_units: (\d+)", text)
-    took = re.search(r"Done \d+ runs in (\d+) second", text)
     return Figures(
         target=target,
         inputs=int(ended[1]) if ended else inputs,
-        seconds=float(took[1]) if took else 0.0,
+        seconds=time.monotonic() - started,
         edges=edges,
         features=features,
         corpus=size,
