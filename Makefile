@@ -10,7 +10,7 @@ PORTS   := native stm32f405 mps2-an500 riscv32-virt
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)
-SOURCES := $(shell find firmware -path firmware/build -prune -o -type f -print)
+SOURCES := $(shell find firmware \( -path firmware/build -o -path firmware/fuzz \) -prune -o -type f -print)
 
 # What the demo needs, what the tests need beyond that (the compute core is held to the same bits by two
 # compilers), and what `make lint` needs.
@@ -26,7 +26,7 @@ APT_PICTURES := chromium
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test lint bench firmware constraints docs clean setup dashboards pictures \
+.PHONY: help demo lab test fuzz lint bench firmware constraints docs clean setup dashboards pictures \
         monitor-start monitor-stop monitor-logs monitor-dashboards
 
 help: ## Show this list.
@@ -42,6 +42,9 @@ lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STA
 
 test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
+
+fuzz: $(STAMPS)/apt-test $(STAMPS)/install-dev ## Fuzz firmware and host under the sanitizers. FUZZ_INPUTS=N in all, FUZZ_SECONDS=N at most.
+	nice $(BIN)/python -m tests.chaos.fuzz $(if $(FUZZ_INPUTS),--inputs $(FUZZ_INPUTS)) $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))
 
 lint: $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-lint ## Check style, types, layers, C and shell.
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ typedef struct {
     const char *timer_name;    /* "TIM2" */
     uint32_t timer_hz;
     uint32_t clock_hz;         /* CPU clock; 0 when unknown */
-    const uint32_t *bauds;     /* rates hal_uart_set_baud accepts, ended by 0 */
+    const uint32_t *bauds;     /* rates hal_uart_set_baud accepts, first the one it comes up at; ended by 0 */
     uint32_t rx_window;        /* bytes of wire frames the receive ring holds */
     uint8_t uid[TLEP_UID_MAX]; /* the chip's unique id */
     uint8_t uid_bytes;

@@ -37,6 +37,7 @@ void tlep_link_init(tlep_link *l, const tlep_board *board)
 {
     memset(l, 0, sizeof *l);
     l->board = board;
+    l->baud = l->previous_baud = board->bauds != NULL ? board->bauds[0] : 0;
     tlep_timer_init(board);
     l->boot_id = hal_boot_id();
     tlep_model_init(&l->model, board);
@@ -98,6 +99,8 @@ static void answer(tlep_link *l, const tlep_frame *frame)
         hal_uart_drain();
         if (hal_uart_set_baud(l->baud)) {
             l->baud_since_us = tlep_time_us();
+        } else {
+            l->baud = l->previous_baud;
         }
     }
     if (l->reset_requested) {

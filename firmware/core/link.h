@@ -32,7 +32,7 @@ typedef struct {
     uint32_t tx_frames;
     uint32_t tx_dropped_events;
 
-    uint32_t baud;          /* 0: as the port came up */
+    uint32_t baud;
     uint32_t previous_baud;
     uint64_t baud_since_us; /* 0: settled */
 

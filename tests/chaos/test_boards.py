@@ -34,9 +34,9 @@ def test_sick_board_is_diagnosed(sicknesses):
 
 def test_cancel_on_a_board_that_hangs():
     """It hears neither CANCEL nor RESET: the job is cancelled, the board opened afresh, and its next job works."""
-    with board_lab(["native://?uid=5cff&fault=1:5"]) as settings, Lab(settings=settings) as lab:
+    with board_lab(["native://?uid=5cff&fault=1:12"]) as settings, Lab(settings=settings) as lab:
         hung = lab.submit("shakespeare-240k", board="native-5cff", n_gen=16, warmup=0)
-        next(e for e in hung.events(timeout=60) if e.fields.get("tokens") == "5")
+        next(e for e in hung.events(timeout=60) if e.fields.get("tokens") == "12")
         hung.cancel()
 
         assert hung.wait(timeout=60).state is JobState.CANCELLED

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+
 import cbor2
 import pytest
 from hypothesis import given
@@ -42,11 +45,17 @@ def test_round_trip(message):
         cbor2.dumps({0: 1}) + b"\0",
         cbor2.dumps({0: [[[[[1]]]]]}),
         cbor2.dumps({0: cbor2.CBORTag(1, 5)}),
+        cbor2.dumps({0: 2**64}),
+        cbor2.dumps({0: cbor2.undefined}),
+        cbor2.dumps({0: {"a": 1}}),
         bytes.fromhex("bb7fffffffffffffff"),
+        bytes.fromhex("bf0001ff"),
+        bytes.fromhex("a1005f4101ff"),
+        bytes.fromhex("a10061ff"),
     ],
 )
 def test_what_is_not_a_plain_map_is_refused(payload):
-    """Arrays, text keys, tails, deep nesting, tags and lying counts are no messages."""
+    """Arrays, text keys, tails, deep nesting, tags, bignums, indefinite lengths and lying counts are none."""
     assert load(payload) is None
 
 
@@ -67,6 +76,40 @@ def test_error_code_says_whose_fault_it_is(code, kind, word):
     assert isinstance(fault, kind)
     assert fault.code == word
     assert "too big" in str(fault)
+
+
+@pytest.mark.parametrize("number", ["\x1b[2J", -1, 2**64, True, [1]])
+def test_error_numbers_are_numbers(number):
+    """What a board says it was asked for is printed, so it cannot be text that moves a terminal's cursor."""
+    with pytest.raises(LinkFault, match="number"):
+        raise fault_of({0: 6, 1: 203, 2: "x", 3: number})
+
+
+def _many_of(item: bytes) -> bytes:
+    return b"\x98" + bytes([100]) + item * 100
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"\xa1\x00\x9a\x10\x00\x00\x00",
+        b"\xa1\x00\x5b\x00\x00\x00\x10\x00\x00\x00\x00",
+        b"\xa1\x00\xd8\x24\x61a",
+        b"\xa4\x00\xd8\x1c" + _many_of(b"\x01") + b"\x01\xd8\x1c" + _many_of(b"\xd8\x1d\x00")
+        + b"\x02\xd8\x1c" + _many_of(b"\xd8\x1d\x01") + b"\x03" + _many_of(b"\xd8\x1d\x02"),
+    ],
+    ids=["long array", "long bytes", "mail", "references to references"],
+)  # fmt: skip
+def test_a_kilobyte_takes_kilobytes(hostile):
+    """A payload that announces, or refers to, more than it holds costs neither memory nor time."""
+    started_s = time.process_time()
+    tracemalloc.start()
+    try:
+        assert load(hostile) is None
+        assert time.process_time() - started_s < 0.1
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.dictionaries(st.integers(0, 20), plain | st.lists(plain, max_size=4), max_size=20))

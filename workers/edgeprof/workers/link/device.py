@@ -354,7 +354,8 @@ class LinkBoard:
                 self._connect()
             except LinkFault as fault:
                 # A board with USB of its own takes the port with it, and brings it back.
-                if fault.code != "port_gone" or flash.emulated(self._url):
+                gone = fault.code == "port_gone" and not flash.emulated(self._url)
+                if not gone or time.monotonic() > deadline:
                     raise
                 self._port.close()
                 self._port = open_port(self._url, self._options.baud)

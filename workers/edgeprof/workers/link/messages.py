@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import TypeVar, cast
@@ -10,9 +9,9 @@ from typing import TypeVar, cast
 import cbor2
 
 from edgeprof.shared.errors import BoardFault, Fault, JobError, LinkFault, ModelError
+from edgeprof.workers.link.subset import is_message
 
 PROTOCOL = (1, 1)
-MAX_DEPTH = 4
 
 Payload = Mapping[int, object]
 _T = TypeVar("_T")
@@ -91,28 +90,13 @@ def dump(message: Mapping[int, object]) -> bytes:
 
 
 def load(payload: bytes) -> Payload | None:
-    """Decode one map with unsigned keys; None when it is anything else, nested too deep or has a tail."""
-    stream = io.BytesIO(payload)
+    """Decode one map of the protocol's subset; None when it is anything else."""
+    if not is_message(payload):
+        return None
     try:
-        message = cbor2.load(stream)
-    except (cbor2.CBORDecodeError, ValueError, OverflowError, MemoryError, RecursionError):
+        return cast("Payload", cbor2.loads(payload))
+    except (cbor2.CBORDecodeError, ValueError):  # text that is not UTF-8
         return None
-    if stream.read(1) or not isinstance(message, Mapping) or not _plain(message, MAX_DEPTH):
-        return None
-    if not all(isinstance(key, int) and key >= 0 for key in message):
-        return None
-    return cast("Payload", message)
-
-
-def _plain(value: object, depth: int) -> bool:
-    """Whether a value is made of the types of section 2 only."""
-    if isinstance(value, bool | int | bytes | str | float) or value is None:
-        return True
-    if depth == 0:
-        return False
-    if isinstance(value, Mapping):
-        return all(_plain(k, depth - 1) and _plain(v, depth - 1) for k, v in value.items())
-    return isinstance(value, list | tuple) and all(_plain(item, depth - 1) for item in value)
 
 
 def get(message: Payload, key: int, kind: type[_T], what: str) -> _T:
@@ -169,7 +153,8 @@ def fault_of(message: Payload) -> Fault:
     text = get_text(message, 2, "error message", 96)
     name = ERROR_NAMES.get(code, f"error_{code}")
     kind = _CLASSES.get(code // 100, BoardFault)
-    requested, available = message.get(3), message.get(4)
+    requested = get_uint(message, 3, "requested number") if 3 in message else None
+    available = get_uint(message, 4, "available number") if 4 in message else None
     if code == 102:
         return version_fault(str(requested), str(available))
     if code == 306:

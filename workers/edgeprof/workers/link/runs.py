@@ -61,6 +61,8 @@ class Runs:
         self._follow(run_id, on_event, should_stop)
         head, entries = self._read_entries(run_id, n_gen)
         done = time.monotonic()
+        if not all(isinstance(us, int) and 0 <= us <= U32 for _, us in entries):
+            raise LinkFault(f"{self._name}: malformed time of a token", code="bad_reply")
         tokens = tuple(token for token, _ in entries)
         if any(tokens[index] != token for index, token in streamed.items()):
             raise BoardFault(

@@ -176,7 +176,13 @@ class LinkSession:
 
     def _messages(self, timeout_s: float) -> Iterator[Message]:
         deadline = time.monotonic() + timeout_s
-        while (message := self.receive(max(deadline - time.monotonic(), 0.0))) is not None:
+        while True:
+            left = deadline - time.monotonic()
+            if left < 0 and not self._inbox:
+                return  # a board that never falls silent is no answer either
+            message = self.receive(max(left, 0.0))
+            if message is None:
+                return
             yield message
 
     def check_boot(self, payload: Payload, key: int) -> None:

@@ -1,0 +1,32 @@
+"""The fuzz targets for a few seconds, from the kept corpus: `make fuzz` goes on where this ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos import fuzz_firmware
+from tests.chaos.fuzz_firmware import FIRMWARE, TARGETS, Budget
+
+
+@pytest.fixture(scope="session")
+def fuzzers() -> None:
+    """Build once, whichever of the parallel test processes comes first."""
+    fuzz_firmware.build()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_short_campaign_finds_nothing(fuzzers, target, tmp_path):
+    """The kept inputs, and ten thousand made of them, end without a sanitizer's report."""
+    figures = fuzz_firmware.run(target, tmp_path, Budget(10_000, 8, 7), lambda *_: None)
+
+    assert figures.crashes == ()
+    assert figures.inputs > len(list((FIRMWARE / "fuzz" / "corpus" / target).iterdir()))
+    # past the checksums and hashes: into operations, heads of every kind, and kernels
+    assert figures.edges > {"link": 700, "payload": 100, "gguf": 400}[target]
+
+
+def test_the_corpus_stays_small():
+    """What is kept is what every clone carries."""
+    kept = [path for path in (FIRMWARE / "fuzz" / "corpus").rglob("*") if path.is_file()]
+
+    assert sum(path.stat().st_size for path in kept) < 200_000

@@ -1,0 +1,92 @@
+"""Boards that say anything, and say it for ever: an answer or a Fault, in bounded time."""
+
+from __future__ import annotations
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeprof.shared.errors import LinkFault
+from edgeprof.workers.link.framing import Kind, encode
+from edgeprof.workers.link.messages import Event, Op
+from edgeprof.workers.link.session import LinkSession
+from tests.chaos import fuzz_host_run
+from tests.chaos.fuzz_firmware import Budget
+from tests.chaos.fuzz_host import FLOWS, N_GEN, PROMPT, exchange
+from tests.chaos.fuzz_host_seeds import BOOT_ID, HELLO, done, reply, result, run_id, seeds
+
+OPENED = reply(Op.HELLO, HELLO)
+STAGED = reply(Op.PROMPT, {1: len(PROMPT)})
+
+
+def flow(name: str, *answers: bytes) -> bytes:
+    return bytes([list(FLOWS).index(name)]) + OPENED + b"".join(answers)
+
+
+def test_sound_boards_are_understood():
+    """Each flow's sound conversation ends in its answer: what the campaign starts from reaches the end."""
+    sound = [exchange(data) for data in seeds()[: len(FLOWS)]]
+
+    assert sound == [f"{name}: answered" for name in FLOWS]
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_end_in_an_answer_or_a_fault(data):
+    """No bytes raise anything but a Fault."""
+    exchange(data)
+
+
+def test_a_short_campaign_finds_nothing(tmp_path):
+    """Some thousand mutations of sound conversations: `make fuzz` goes on where this ends."""
+    figures = fuzz_host_run.run(tmp_path, Budget(10_000, 8, 7), lambda *_: None)
+
+    assert figures.crashes == ()
+    assert figures.features > 100  # it got further than the first field
+
+
+def test_a_time_is_a_whole_number():
+    """A board whose token took NaN microseconds is a bad link, not a result."""
+    run = flow("run", STAGED, reply(Op.RUN, {1: run_id()}, more=True), done(run_id()))
+
+    assert exchange(run + result([[5, 0]] + [[2, float("nan")]] * (N_GEN - 1))) == (
+        "run: LinkFault bad_reply malformed time of a token"
+    )
+
+
+def test_a_temperature_no_float_holds():
+    """A bignum is not of the protocol: it is never divided, and no OverflowError ends the session."""
+    stats = {1: 3, 2: 1, 3: 2, 4: BOOT_ID, 5: [], 6: dict.fromkeys(range(1, 6), 0)}
+
+    assert exchange(flow("stats", reply(Op.STATS, {**stats, 7: [["die", 5000]]}))) == (
+        "stats: answered"
+    )
+    assert "Fault" in exchange(flow("stats", reply(Op.STATS, {**stats, 7: [["die", 2**2000]]})))
+
+
+def test_a_port_that_comes_back_and_is_gone_again():
+    """RESET ends in time though the port can be opened each time, and each time is gone at once."""
+    assert exchange(flow("reset", reply(Op.RESET, {}))) == "reset: LinkFault port_gone "
+
+
+class Babbler:
+    """A port whose other end never stops sending sound frames, none of which is an answer."""
+
+    timeout: float = 0.0
+
+    def write(self, frame: bytes) -> None:
+        """Take no notice."""
+
+    def read(self, n: int) -> bytes:
+        event = encode(Kind.EVT, 1, cbor2.dumps({0: int(Event.PREFILL)}))
+        return (event * 3)[:n] if n > 1 else b"\0"
+
+
+def test_a_board_that_never_falls_silent():
+    """A stream of events is not an answer: the request ends when its time is up."""
+    session = LinkSession(Babbler(), "babbler")  # type: ignore[arg-type]
+
+    with pytest.raises(LinkFault) as ended:
+        session.request(Op.PING, {1: 1}, timeout_s=0.05, tries=2)
+
+    assert ended.value.code == "silence"
