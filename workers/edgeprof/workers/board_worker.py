@@ -6,6 +6,7 @@ begins as ever, by waiting for the board. There is one way into every state.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -24,7 +25,7 @@ from celery.worker import state as celery_state
 from edgeprof.shared import logs, queues, tracing
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.celery_app import TASK_NAME, make_app
-from edgeprof.shared.errors import BoardFault, EdgeprofError, InfrastructureError, LinkFault
+from edgeprof.shared.errors import BoardFault, EdgeprofError, Fault, InfrastructureError, LinkFault
 from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings, load_settings
@@ -36,13 +37,11 @@ from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
 from edgeprof.workers.outbox import Outbox
 from edgeprof.workers.selftest_schedule import SelfTestSchedule
-from edgeprof.workers.supervisor import AGENT_PID_VARIABLE, EXIT_NOT_OURS
+from edgeprof.workers.supervisor import AGENT_PID_VARIABLE, EXIT_BOARD_GONE, EXIT_NOT_OURS
 from edgeprof.workers.telemetry import Sender
 
 log = logging.getLogger(__name__)
 
-#: The board is gone: start again, and wait for it (EX_TEMPFAIL of sysexits).
-EXIT_BOARD_GONE: Final = 75
 _GONE: Final = "the board does not answer"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
@@ -218,6 +217,7 @@ class BoardWorker:
                 if not (self._bench.probe() and self._mind_holds()):
                     self._board_gone()
                     return
+                self._identify_when_asked()
                 self._bench.announce()
             except BoardClash as clash:
                 log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
@@ -247,6 +247,19 @@ class BoardWorker:
         verdict = self._bench.self_test(self._self_test)
         self._schedule.note(verdict, quarantined=quarantined)
         return verdict is not Verdict.GONE
+
+    def _identify_when_asked(self) -> None:
+        boards, name = self._bench.store.boards, self._bench.info.device_id
+        with contextlib.suppress(InfrastructureError):
+            actor = boards.take_identify(name)
+            if not actor:
+                return
+            try:
+                blinks = self._bench.identify()
+            except Fault as fault:
+                boards.identified(name, actor, f"cannot blink: {fault}")
+            else:
+                boards.identified(name, actor, "blinks" if blinks else "busy with a job")
 
     def _queues(self, held: BoardState | None) -> list[str]:
         info = self._bench.info

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 #: Tells a child who its agent is, so that it can notice that it is an orphan already.
 AGENT_PID_VARIABLE: Final = "EDGEPROF_AGENT_PID"
 
+#: How a worker ends when its board is gone: start it again, and it waits for the board (EX_TEMPFAIL of sysexits).
+EXIT_BOARD_GONE: Final = 75
 #: How a worker ends when what answers on a watched port is no board of ours (EX_UNAVAILABLE of sysexits).
 EXIT_NOT_OURS: Final = 69
 
@@ -68,8 +70,8 @@ class Supervised:
         code = self._process.poll()
         if code is None:
             return
-        if now - self._started_s > _HEALTHY_S:
-            self._pause_s = _FIRST_PAUSE_S
+        if now - self._started_s > _HEALTHY_S or code == EXIT_BOARD_GONE:
+            self._pause_s = _FIRST_PAUSE_S  # nothing is wrong with the worker
         if code == self._final_code:
             self._retired = True
         if self._retired:

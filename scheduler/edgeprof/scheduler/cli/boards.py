@@ -19,7 +19,7 @@ from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.store.boards import SELF_TEST, BoardChange, BoardStore
 
 app = typer.Typer(
-    help="List the boards of the lab, the offline ones too; drain and resume them.\n\n"
+    help="List the boards of the lab, the offline ones too; drain, resume, test, identify.\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
     rich_markup_mode=None,
@@ -31,7 +31,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask la
 
 @app.callback()
 def boards(context: typer.Context, json: output.Json = False) -> None:
-    """List the boards of the lab, the offline ones too; drain and resume them.
+    """List the boards of the lab, the offline ones too; drain, resume, test, identify.
 
     Example: edgeprof boards
     """
@@ -76,7 +76,7 @@ def self_test(
     name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
     timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 120,
 ) -> None:
-    """Have a board tested now: a small model with a known answer. Exit code 1 when it fails.
+    """Have a board tested now: link, clock, memory, a known answer. Exit code 1 when it fails.
 
     It gets no other jobs meanwhile, and stays quarantined unless it passes.
 
@@ -84,23 +84,53 @@ def self_test(
     """
     with Lab() as lab:
         boards = lab.store.boards
+        since_s = _last_change_s(boards, name)
         boards.hold(name, BoardState.QUARANTINED, _actor(), "self-test asked for")
-        asked_s = boards.history(name)[-1].at_s
-        deadline_s = time.monotonic() + timeout_s
         with output.stderr().status(f"testing {name}"):
-            while not (answers := _self_tests(boards, name, asked_s)):
-                if time.monotonic() > deadline_s:
-                    raise InfrastructureError(
-                        f"{name} was not tested within {timeout_s:g} s; it stays quarantined",
-                        hint="is it busy or offline? edgeprof boards tells; its worker tests it when it can",
-                    )
-                time.sleep(0.2)
-    output.note(f"{name}: self-test {answers[0].reason}")
-    raise typer.Exit(exits.OK if answers[0].state is BoardState.ONLINE else exits.JOB_FAILED)
+            answer = _answer(boards, name, since_s, SELF_TEST, timeout_s)
+    output.note(f"{name}: self-test {answer.reason}")
+    raise typer.Exit(exits.OK if answer.state is BoardState.ONLINE else exits.JOB_FAILED)
 
 
-def _self_tests(boards: BoardStore, name: str, since_s: float) -> list[BoardChange]:
-    return [c for c in boards.history(name) if c.at_s > since_s and c.actor == SELF_TEST]
+@app.command()
+def identify(
+    name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 30,
+) -> None:
+    """Have a board blink for 10 s, to find it on the shelf. Exit code 1 when it cannot, or is busy.
+
+    Example: edgeprof boards identify bench-3
+    """
+    with Lab() as lab:
+        boards = lab.store.boards
+        since_s = _last_change_s(boards, name)
+        actor = f"{_actor()}/identify"
+        boards.ask_identify(name, actor)
+        with output.stderr().status(f"asking {name}"):
+            answer = _answer(boards, name, since_s, actor, timeout_s)
+    output.note(f"{name} {answer.reason}")
+    raise typer.Exit(exits.OK if answer.reason == "blinks" else exits.JOB_FAILED)
+
+
+def _last_change_s(boards: BoardStore, name: str) -> float:
+    return max((change.at_s for change in boards.history(name)), default=0.0)
+
+
+def _answer(
+    boards: BoardStore, name: str, since_s: float, actor: str, timeout_s: float
+) -> BoardChange:
+    """Wait for what the board's worker writes into its history."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        for change in boards.history(name):
+            if change.at_s > since_s and change.actor == actor:
+                return change
+        if time.monotonic() > deadline_s:
+            raise InfrastructureError(
+                f"the worker of {name} did not answer within {timeout_s:g} s",
+                hint="is the board busy or offline? edgeprof boards tells; its worker answers when it can",
+            )
+        time.sleep(0.2)
 
 
 @app.command()

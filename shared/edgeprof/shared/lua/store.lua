@@ -33,6 +33,7 @@
 -- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
 -- $p boards:held       hash    board -> {state, reason, actor, s} (JSON): draining or quarantined
+-- $p boards:identify   hash    board -> who wants it to make itself known
 -- $p boards:faults     hash    board -> how many attempts in a row failed for board or link reasons
 -- $p board:$b:history  list    JSON, one a change of `held`: {s, state, actor, reason}; the last 100
 -- $p hosts             hash    address of a host agent's metrics -> HostInfo (JSON)
@@ -145,16 +146,21 @@ local function release(id)
 end
 
 -- A board is held (no jobs, or only its own) or let go; said in its history.
-local function hold(device, state, actor, reason)
+local function note(device, state, actor, reason)
   local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason})
+  redis.call('RPUSH', P .. 'board:' .. device .. ':history', entry)
+  redis.call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
+  return entry
+end
+
+local function hold(device, state, actor, reason)
+  local entry = note(device, state, actor, reason)
   if state == 'online' then
     redis.call('HDEL', P .. 'boards:held', device)
     redis.call('HDEL', P .. 'boards:faults', device)
   else
     redis.call('HSET', P .. 'boards:held', device, entry)
   end
-  redis.call('RPUSH', P .. 'board:' .. device .. ':history', entry)
-  redis.call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
 end
 
 local function held_state(device)
@@ -515,6 +521,25 @@ function commands.held(device)
   return held_state(device) or ''
 end
 
+-- ask_identify(device, actor): have the board make itself known to a person; its worker takes the wish.
+function commands.ask_identify(device, actor)
+  if redis.call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
+  redis.call('HSET', P .. 'boards:identify', device, actor)
+  return 'ok'
+end
+
+-- take_identify(device): who asked, or ''.
+function commands.take_identify(device)
+  local actor = redis.call('HGET', P .. 'boards:identify', device)
+  redis.call('HDEL', P .. 'boards:identify', device)
+  return actor or ''
+end
+
+-- identified(device, actor, answer): what became of it, in the board's history.
+function commands.identified(device, actor, answer)
+  note(device, held_state(device) or 'online', actor, answer)
+end
+
 -- next_epoch(): a fencing token for what is no job: a board's self-test.
 function commands.next_epoch()
   return redis.call('INCR', P .. 'epoch')
@@ -530,6 +555,7 @@ function commands.forget_board(device)
   redis.call('HDEL', P .. 'boards:seen', device)
   redis.call('HDEL', P .. 'boards:held', device)
   redis.call('HDEL', P .. 'boards:faults', device)
+  redis.call('HDEL', P .. 'boards:identify', device)
   redis.call('DEL', P .. 'board:' .. device .. ':history')
   return redis.call('ZREM', P .. 'boards:until', device)
 end

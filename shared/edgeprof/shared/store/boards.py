@@ -103,9 +103,7 @@ class BoardStore:
         """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED). What it runs goes
         on. Raises BoardNotFound."""
         if self._script.call("hold_board", device_id, state, actor, reason, "") == "unknown":
-            raise BoardNotFound(
-                f"no board {device_id!r} in the lab", hint="edgeprof boards lists them"
-            )
+            raise _unknown(device_id)
 
     def resume(self, device_id: str, actor: str, reason: str) -> None:
         """Let a board take jobs again. Raises BoardNotFound."""
@@ -127,6 +125,19 @@ class BoardStore:
         state = self._script.call("held", device_id)
         return BoardState(state) if state else None
 
+    def ask_identify(self, device_id: str, actor: str) -> None:
+        """Have a board make itself known to a person; its history tells the answer. Raises BoardNotFound."""
+        if self._script.call("ask_identify", device_id, actor) == "unknown":
+            raise _unknown(device_id)
+
+    def take_identify(self, device_id: str) -> str:
+        """Return who wants the board to make itself known, once; "" when nobody does."""
+        return str(self._script.call("take_identify", device_id))
+
+    def identified(self, device_id: str, actor: str, answer: str) -> None:
+        """Answer the one who asked."""
+        self._script.call("identified", device_id, actor, answer)
+
     def next_epoch(self) -> int:
         """Return a fencing token for a self-test: a board wants to see them grow."""
         return int(self._script.call("next_epoch"))
@@ -143,3 +154,7 @@ class BoardStore:
     def forget(self, device_id: str) -> bool:
         """Take a board that nobody announces off the list."""
         return bool(self._script.call("forget_board", device_id))
+
+
+def _unknown(device_id: str) -> BoardNotFound:
+    return BoardNotFound(f"no board {device_id!r} in the lab", hint="edgeprof boards lists them")

@@ -26,7 +26,7 @@ from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.link import memtest
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST, parse_hello
 from edgeprof.workers.link.messages import Op, Payload, get, get_uint
-from edgeprof.workers.link.port import lock_port, open_port, plugged_in
+from edgeprof.workers.link.port import close_port, lock_port, open_port, plugged_in
 from edgeprof.workers.link.readings import parse_memory, parse_stats
 from edgeprof.workers.link.runs import Runs
 from edgeprof.workers.link.session import LinkSession
@@ -81,7 +81,7 @@ class LinkBoard:
         try:
             self._connect()
         except BaseException:
-            self._port.close()
+            close_port(self._port)
             raise
 
     def _connect(self) -> None:
@@ -98,7 +98,7 @@ class LinkBoard:
 
     def close(self) -> None:
         """Close the port and let others have it."""
-        self._port.close()
+        close_port(self._port)
         self._lock.close()
 
     # --- baud ---
@@ -212,7 +212,7 @@ class LinkBoard:
 
     def _place(self, model_path: Path, sha256: str, size: int) -> None:
         slot = flash.write_slot(model_path, sha256, self._options.slot_dir)
-        self._port.close()
+        close_port(self._port)
         if flash.emulated(self._url):
             self._port = open_port(flash.with_slot(self._url, slot), self._options.baud)
         else:
@@ -357,7 +357,7 @@ class LinkBoard:
                 gone = fault.code == "port_gone" and not flash.emulated(self._url)
                 if not gone or time.monotonic() > deadline:
                     raise
-                self._port.close()
+                close_port(self._port)
                 self._port = open_port(self._url, self._options.baud)
                 continue
             if self.hello.boot_id != before:

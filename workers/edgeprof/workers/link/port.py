@@ -29,6 +29,14 @@ def open_port(url: str, baud: int) -> serial.SerialBase:
     return port
 
 
+def close_port(port: serial.SerialBase) -> None:
+    """Close a port; that of pyserial's socket:// also when the other end is gone, where it leaves the socket open."""
+    sock = getattr(port, "_socket", None)
+    port.close()
+    if sock is not None:
+        sock.close()
+
+
 def plugged_in(port: serial.SerialBase, url: str) -> bool:
     """Whether the other end is still there, without reading a byte: harmless while another thread uses the port."""
     if not urlsplit(url).scheme and not Path(url).exists():
