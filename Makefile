@@ -17,7 +17,7 @@ SOURCES := $(shell find firmware \( -path firmware/build -o -path firmware/fuzz 
 APT      := python3 python3-venv build-essential cmake ninja-build git util-linux redis-server \
             gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf \
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
-APT_TEST := clang libclang-rt-dev openssl
+APT_TEST := clang faketime libclang-rt-dev openssl
 APT_LINT := clang-tidy shellcheck
 # What watches the lab of `make lab`, and the tests of the monitoring.
 APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter
@@ -26,7 +26,7 @@ APT_PICTURES := chromium
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test fuzz lint bench firmware constraints docs clean setup dashboards pictures \
+.PHONY: help demo lab test chaos fuzz lint bench firmware constraints docs clean setup dashboards pictures \
         monitor-start monitor-stop monitor-logs monitor-dashboards
 
 help: ## Show this list.
@@ -42,6 +42,9 @@ lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STA
 
 test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
+
+chaos: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Break things on purpose: kill, stall, cut off, pull, add noise; about 45 min. CAMPAIGNS='storm boards' for some.
+	$(BIN)/python -m tests.chaos $(CAMPAIGNS)
 
 fuzz: $(STAMPS)/apt-test $(STAMPS)/install-dev ## Fuzz firmware and host under the sanitizers. FUZZ_INPUTS=N in all, FUZZ_SECONDS=N at most.
 	nice $(BIN)/python -m tests.chaos.fuzz $(if $(FUZZ_INPUTS),--inputs $(FUZZ_INPUTS)) $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))

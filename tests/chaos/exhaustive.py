@@ -105,7 +105,7 @@ class World:
                 if freed := jobs.abandon(step.board, "d", "model"):
                     self.holder.pop(freed, None)
             case "custodian":
-                for job, *_ in jobs.expire_leases("model", 1e9):
+                for job, *_ in jobs.expire_leases("model", 60, 1e9):
                     self.holder.pop(job, None)
             case "archive":
                 jobs.archived([job for job in JOBS if jobs.state(job).terminal], 1e6)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,10 +53,18 @@ class Rig:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._schedulers: list[tuple[threading.Thread, threading.Event]] = []
 
-    def start_worker(self, uid: str, query: str = "", **settings: Any) -> subprocess.Popen[bytes]:
+    def start_worker(
+        self, uid: str, query: str = "", before: Sequence[str] = (), **settings: Any
+    ) -> subprocess.Popen[bytes]:
+        """`before`: what the command is to run under."""
         changed = self.settings.model_copy(update=settings)
         process = subprocess.Popen(
-            [sys.executable, str(NULL_WORKER), json.dumps({"url": f"null://?uid={uid}{query}"})],
+            [
+                *before,
+                sys.executable,
+                str(NULL_WORKER),
+                json.dumps({"url": f"null://?uid={uid}{query}"}),
+            ],
             env={**os.environ, **changed.as_environment()},
         )
         self.workers[f"null-{uid}"] = process

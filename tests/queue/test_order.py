@@ -177,11 +177,11 @@ def test_nobody_is_taken_for_dead_after_redis_was_away(
     (job_id,) = submit(store, make_spec())
     assert isinstance(claim(store, job_id), Claim)
     redis, key = store.script.redis, store.script.key
-    store.jobs.expire_leases("custodian", 15)
+    store.jobs.expire_leases("custodian", 15, 8)
     redis.zadd(key("leases"), {job_id: 0})
     redis.set(key("heard"), time.time() - 60)
 
-    assert store.jobs.expire_leases("custodian", 15) == []
+    assert store.jobs.expire_leases("custodian", 15, 8) == []
 
     redis.set(key("heard:grace"), 0)
-    assert [job for job, *_ in store.jobs.expire_leases("custodian", 15)] == [job_id]
+    assert [job for job, *_ in store.jobs.expire_leases("custodian", 15, 8)] == [job_id]

@@ -208,7 +208,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.overdue)
     @rule()
     def custodian_comes_by(self) -> None:
-        expired = {found[0] for found in self.store.jobs.expire_leases("custodian", 3600)}
+        expired = {found[0] for found in self.store.jobs.expire_leases("custodian", 60, 1e9)}
         assert expired == self.overdue
         for job in expired:
             self._let_go(job)

@@ -71,7 +71,10 @@ class Custodian:
 
     def requeue_expired(self) -> None:
         """Take jobs back from workers that went silent."""
-        expired = self._store.jobs.expire_leases(self._actor, self._settings.lease_s, _BATCH)
+        lease_s = self._settings.lease_s
+        # Longer than our own ticks are apart on a busy machine, or we would take ourselves for an outage.
+        away_s = max(lease_s / 2, 3 * self._settings.custodian_interval_s)
+        expired = self._store.jobs.expire_leases(self._actor, lease_s, away_s, _BATCH)
         for job_id, device_id, state in expired:
             log.warning("job %s: the worker of %s went silent; now %s", job_id, device_id, state)
             self._metrics.acted("requeued", 1)

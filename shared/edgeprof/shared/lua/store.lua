@@ -376,13 +376,13 @@ function commands.cancel(id, actor, reason)
   return state
 end
 
--- expire_leases(actor, limit, lease_s): {id, device, state afterwards, ...} of jobs whose worker went silent.
--- Called about once a second. When nobody at all was heard for half a lease, Redis was away: nobody is taken
+-- expire_leases(actor, limit, lease_s, away_s): {id, device, state afterwards, ...} of jobs whose worker went silent.
+-- Called about once a second. When nobody at all was heard for away_s, Redis was away: nobody is taken
 -- for dead for the length of a lease, because live workers could not renew, and still measure.
-function commands.expire_leases(actor, limit, lease_s)
+function commands.expire_leases(actor, limit, lease_s, away_s)
   local reply, heard = {}, tonumber(redis.call('GET', P .. 'heard') or now)
   beat()
-  if now - heard > tonumber(lease_s) / 2 then
+  if now - heard > tonumber(away_s) then
     redis.call('SET', P .. 'heard:grace', at(now + tonumber(lease_s)))
   end
   if tonumber(redis.call('GET', P .. 'heard:grace') or 0) > now then return reply end

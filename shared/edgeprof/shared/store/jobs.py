@@ -330,13 +330,13 @@ class JobStore:
     # --- the custodian's side
 
     def expire_leases(
-        self, actor: str, lease_s: float, limit: int = 100
+        self, actor: str, lease_s: float, away_s: float, limit: int = 100
     ) -> Sequence[tuple[str, str, JobState]]:
         """End the attempts of workers gone silent: (job, board, state afterwards).
 
-        After a time when nobody was heard, nobody is taken for dead for `lease_s`: Redis was away.
+        When nobody was heard for `away_s`, Redis was away: nobody is taken for dead for `lease_s`.
         """
-        flat = self._script.call("expire_leases", actor, limit, lease_s)
+        flat = self._script.call("expire_leases", actor, limit, lease_s, away_s)
         return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
 
     def expire_queued(self, actor: str, limit: int = 100) -> Sequence[str]:
