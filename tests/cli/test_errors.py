@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,12 @@ def test_missing_extra_is_named(edgeprof: Edgeprof, tmp_path: Path) -> None:
     done = edgeprof("worker", "--board", "native://", PYTHONPATH=str(tmp_path))
 
     assert_refused(done, exits.INFRASTRUCTURE, "pip install 'tiny-llm-edge-profiler[worker]'")
+
+
+def test_boards_of_another_version_are_told(edgeprof: Edgeprof, board: BoardInfo) -> None:
+    """Who wonders why a job stays queued sees that its boards' agents may be too old."""
+    done = edgeprof("boards")
+
+    assert done.returncode == 0, done.stderr
+    assert f"an unknown version, this is {version('tiny-llm-edge-profiler')}" in done.stderr
+    assert board.device_id in done.stderr

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from edgeprof.scheduler.pages import Pulse, pages
 from edgeprof.shared.metrics.endpoint import Endpoint
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.hosts import HostInfo
+from edgeprof.shared.store.hosts import HostClash, HostInfo
 from edgeprof.shared.store.lab import LabStore
 
 Fetch = Callable[..., Any]
@@ -45,8 +45,9 @@ def fetch(store: LabStore, settings: Settings, pulse: Pulse) -> Iterator[Fetch]:
     endpoint.close()
 
 
-def info(host: str, port: int) -> HostInfo:
+def info(host: str, port: int, machine: str = "") -> HostInfo:
     return HostInfo(
+        machine=machine,
         host=host,
         pid=os.getpid(),
         sessions_address=f"{host}:{port}",
@@ -62,6 +63,21 @@ def test_new_host_is_discovered(store: LabStore, fetch: Fetch) -> None:
     devices = json.loads(fetch("/targets/device-metrics")[1])
     assert sessions == [{"targets": ["a:8000"], "labels": {"host": "a"}}]
     assert devices == [{"targets": ["a:8001"], "labels": {"host": "a"}}]
+
+
+def test_second_machine_of_a_name_is_not_listed(store: LabStore, fetch: Fetch) -> None:
+    """It is told how to get a name of its own; after the first has gone it may have that one."""
+    store.hosts.announce(info("a", 8000, machine="one"))
+    again = info("a", 9000, machine="two")
+
+    with pytest.raises(HostClash, match="a:8000, is called a as well"):
+        store.hosts.announce(again)
+    store.hosts.announce(info("a", 9500, machine="one"))  # another agent of the same machine
+
+    store.hosts.withdraw(info("a", 8000))
+    store.hosts.withdraw(info("a", 9500))
+    store.hosts.announce(again)
+    assert len(json.loads(fetch("/targets/tiny-llm-profiler")[1])) == 1
 
 
 def test_host_that_said_goodbye_is_not_listed(store: LabStore, fetch: Fetch) -> None:

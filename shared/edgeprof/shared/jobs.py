@@ -234,6 +234,8 @@ class BoardInfo(Told):
     #: Whether a model can be put into flash without a person (QEMU's loader, or a flash tool).
     can_flash: bool
     can_upload: bool
+    #: Of the edgeprof that drives it; "" for one that did not say.
+    agent_version: str = ""
     #: What boards.toml says of it: on which shelf it is, say.
     tags: dict[str, str] = Field(default_factory=dict)
     reason: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -131,6 +133,7 @@ class Agent:
             pid=os.getpid(),
             sessions_address=f"{address}:{sessions.port}",
             devices_address=f"{address}:{devices.port}",
+            machine=_machine(),
         )
         log.info(
             "metrics: sessions http://%s/metrics, devices http://%s/metrics",
@@ -154,3 +157,10 @@ class Agent:
         deadline_s = time.monotonic() + self._settings.stop_grace_s + _STOP_MARGIN_S
         for driven in self._driven.values():
             driven.stop(deadline_s)
+
+
+def _machine() -> str:
+    """Return what systemd calls the machine's id; "" where there is none, as in most containers."""
+    with contextlib.suppress(OSError):
+        return Path("/etc/machine-id").read_text().strip()
+    return ""

@@ -9,7 +9,7 @@ from typing import Self
 
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.hosts import HostInfo
+from edgeprof.shared.store.hosts import HostClash, HostInfo
 from edgeprof.shared.store.lab import LabStore
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,10 @@ class Announcer:
                 store.hosts.announce(self._info)
                 if self._done.wait(_INTERVAL_S):
                     store.hosts.withdraw(self._info)
+                    break
+            except HostClash as clash:
+                log.error("%s; %s", clash, clash.hint)  # noqa: TRY400 - a user's trouble, not a bug of ours
+                if self._done.wait(_INTERVAL_S):
                     break
             except InfrastructureError as error:
                 log.debug("not announced: %s", error)

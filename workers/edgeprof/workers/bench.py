@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
+from importlib.metadata import version
 
 from edgeprof.shared import logs
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, LinkFault
@@ -14,6 +15,7 @@ from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import SELF_TEST, Owner
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.tracing import DISTRIBUTION
 from edgeprof.workers.board import Board, BoardStats
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.config import BoardConfig
@@ -298,6 +300,7 @@ def describe(board: Board, config: BoardConfig, settings: Settings) -> BoardInfo
             host=settings.host,
             url=config.port,
             tags=config.tags,
+            agent_version=version(DISTRIBUTION),
             uid=hello.uid,
             state=BoardState.BUSY,  # until its worker has tested it
             emulated=hello.emulated,

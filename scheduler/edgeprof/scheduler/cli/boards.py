@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import getpass
 import time
+from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -15,8 +17,9 @@ from edgeprof.scheduler.lab import Lab
 from edgeprof.scheduler.render.tables import boards_table, new_table, styled
 from edgeprof.scheduler.render.words import when
 from edgeprof.shared.errors import InfrastructureError
-from edgeprof.shared.jobs import BoardState
+from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.store.boards import SELF_TEST, BoardChange, BoardStore
+from edgeprof.shared.tracing import DISTRIBUTION
 
 app = typer.Typer(
     help="List the boards of the lab, the offline ones too; drain, resume, test, identify.\n\n"
@@ -43,8 +46,24 @@ def boards(context: typer.Context, json: output.Json = False) -> None:
         output.print_models(known)
     elif known:
         output.show(boards_table(known))
+        _tell_skew(known)
     else:
         output.note("no board yet; start some with: edgeprof worker --board native://")
+
+
+def _tell_skew(known: Sequence[BoardInfo]) -> None:
+    mine = version(DISTRIBUTION)
+    others: dict[str, list[str]] = {}
+    for board in known:
+        if board.state is not BoardState.OFFLINE and board.agent_version != mine:
+            others.setdefault(board.agent_version or "an unknown version", []).append(
+                board.device_id
+            )
+    for theirs, names in others.items():
+        output.note(
+            f"driven by edgeprof {theirs}, this is {mine}: {', '.join(names)}; an older agent leaves jobs"
+            " queued that it does not understand"
+        )
 
 
 @app.command()

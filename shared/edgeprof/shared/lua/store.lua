@@ -560,10 +560,20 @@ function commands.forget_board(device)
   return redis.call('ZREM', P .. 'boards:until', device)
 end
 
--- announce_host(address, host, info JSON, kept_s)
-function commands.announce_host(address, host, info, kept_s)
+-- announce_host(address, info JSON, kept_s, fresh_s): '', or the address of another machine of the same name that was
+-- announced within fresh_s; then this one is not listed.
+function commands.announce_host(address, info, kept_s, fresh_s)
+  local mine, listed = cjson.decode(info), redis.call('HGETALL', P .. 'hosts')
+  for i = 1, #listed, 2 do
+    local other, till = cjson.decode(listed[i + 1]), redis.call('ZSCORE', P .. 'hosts:until', listed[i])
+    if other.host == mine.host and (other.machine or '') ~= mine.machine
+        and tonumber(till or 0) > now + tonumber(kept_s) - tonumber(fresh_s) then
+      return listed[i]
+    end
+  end
   redis.call('HSET', P .. 'hosts', address, info)
   redis.call('ZADD', P .. 'hosts:until', at(now + tonumber(kept_s)), address)
+  return ''
 end
 
 -- withdraw_host(address)

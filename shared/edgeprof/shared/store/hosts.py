@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 
+from edgeprof.shared.errors import EdgeprofError
 from edgeprof.shared.jobs import Told
 from edgeprof.shared.store.script import Script
 
 #: A host that went silent stays listed so long, so that Prometheus sees it down rather than not at all.
 KEPT_S = 86400.0
+
+
+#: An agent announces every 5 s; one that did not for so long has gone.
+FRESH_S = 15.0
+
+
+class HostClash(EdgeprofError):  # noqa: N818 - as BoardClash
+    """Raised when two machines have one name: their metrics could not be told apart."""
 
 
 class HostInfo(Told):
@@ -18,6 +27,8 @@ class HostInfo(Told):
     pid: int
     sessions_address: str
     devices_address: str
+    #: Tells two machines of one name apart.
+    machine: str = ""
 
 
 class HostStore:
@@ -27,10 +38,18 @@ class HostStore:
         self._script = script
 
     def announce(self, info: HostInfo) -> None:
-        """Say where an agent's metrics are; an agent before it at the same address is replaced."""
-        self._script.call(
-            "announce_host", info.sessions_address, info.host, info.model_dump_json(), KEPT_S
+        """Say where an agent's metrics are; an agent before it at the same address is replaced.
+
+        Raises HostClash while another machine of that name is there.
+        """
+        other = self._script.call(
+            "announce_host", info.sessions_address, info.model_dump_json(), KEPT_S, FRESH_S
         )
+        if other:
+            raise HostClash(
+                f"another machine, at {other}, is called {info.host} as well: this one is not listed",
+                hint="set EDGEPROF_HOST to a name of its own",
+            )
 
     def withdraw(self, info: HostInfo) -> None:
         """Say goodbye: a host that was stopped on purpose is not down."""
