@@ -54,9 +54,14 @@ class Rig:
         self._schedulers: list[tuple[threading.Thread, threading.Event]] = []
 
     def start_worker(
-        self, uid: str, query: str = "", before: Sequence[str] = (), **settings: Any
+        self,
+        uid: str,
+        query: str = "",
+        before: Sequence[str] = (),
+        output: Any = None,
+        **settings: Any,
     ) -> subprocess.Popen[bytes]:
-        """`before`: what the command is to run under."""
+        """`before`: what the command is to run under; `output`: a file for what it writes."""
         changed = self.settings.model_copy(update=settings)
         process = subprocess.Popen(
             [
@@ -66,6 +71,8 @@ class Rig:
                 json.dumps({"url": f"null://?uid={uid}{query}"}),
             ],
             env={**os.environ, **changed.as_environment()},
+            stdout=output,
+            stderr=output,
         )
         self.workers[f"null-{uid}"] = process
         self._processes.append(process)

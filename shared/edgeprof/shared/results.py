@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field
 
 from edgeprof.shared.jobs import Attempt, JobState, ModelRef, Told
+from edgeprof.shared.texts import Line, Prose
 
 
 class Samples(Told):
@@ -39,16 +40,16 @@ class OutputCheck(Told):
 class MemoryUse(Told):
     """Bytes of one category ("weights", "kv", "activations", "stack") in one region."""
 
-    category: str
-    region: str
+    category: Line
+    region: Line
     used_bytes: int
 
 
 class RegionUse(Told):
     """A region after the run."""
 
-    name: str
-    kind: str
+    name: Line
+    kind: Line
     total_bytes: int
     used_bytes: int
     high_water_bytes: int
@@ -91,7 +92,7 @@ class CaseResult(Told):
     run_device_s: Samples
     run_host_s: Samples
     tokens: tuple[int, ...]
-    text: str | None
+    text: Prose | None
     output_check: OutputCheck | None
     score: ScoreResult | None = None
 
@@ -100,8 +101,8 @@ class LoadResult(Told):
     """How the model got onto the board."""
 
     #: "flash", "ram", or "cached" when the board held it already.
-    how: str
-    region: str
+    how: Line
+    region: Line
     #: The board's own time to check and lay out the model.
     load_device_s: float
     #: Host time from first to last byte moved; None when nothing was sent over the link.
@@ -109,25 +110,25 @@ class LoadResult(Told):
     transfer_bytes: int
     transfer_bytes_per_second: float | None
     n_ctx: int
-    kv_type: str
+    kv_type: Line
 
 
 class Identity(Told):
     """What exactly was measured."""
 
-    device_id: str
-    platform: str
-    host: str
-    board_uid: str
+    device_id: Line
+    platform: Line
+    host: Line
+    board_uid: Line
     emulated: bool
     clock_hz: int | None
-    timer_name: str
+    timer_name: Line
     timer_resolution_ns: int
-    firmware_version: str
-    firmware_git_hash: str
-    toolchain: str
+    firmware_version: Line
+    firmware_git_hash: Line
+    toolchain: Line
     protocol: tuple[int, int]
-    edgeprof_version: str
+    edgeprof_version: Line
 
 
 class JobResult(Told):
@@ -149,19 +150,19 @@ class JobResult(Told):
 class JobView(Told):
     """A job as users see it: record, attempts and, once succeeded, the result."""
 
-    id: str
+    id: Line
     state: JobState
     #: Why it is in this state, in one line.
-    reason: str
+    reason: Line
     model: ModelRef
-    target: str
+    target: Line
     priority: int
-    user: str
-    sweep_id: str | None
+    user: Line
+    sweep_id: Line | None
     #: Seconds since the epoch, Redis' clock.
     created_s: float
     started_s: float | None
     finished_s: float | None
     attempts: tuple[Attempt, ...]
-    trace_id: str | None
+    trace_id: Line | None
     result: JobResult | None

@@ -52,6 +52,8 @@ local now = tonumber(now_s)
 
 local EVENTS_KEPT = 512
 local AVOID_S = 20
+-- Of a job's JSON; jobs.SPEC_LIMIT_BYTES. A larger one was not written by us, and no worker reads it.
+local SPEC_LIMIT = 4 * 1024 * 1024
 local LONGEST_REST_S = 60
 -- Priorities are ranks apart by more turns than a queue will ever hand out.
 local RANKS = 1e12
@@ -270,7 +272,9 @@ end
 local function next_job(queue, device, platform, schema)
   local why = 'gone'
   for _, id in ipairs(redis.call('ZRANGE', P .. 'order:' .. queue, 0, CANDIDATES - 1)) do
-    if (tonumber(get(id, 'schema')) or 0) > tonumber(schema) then
+    if redis.call('HSTRLEN', job_key(id), 'spec') > SPEC_LIMIT then
+      why = 'too large'
+    elseif (tonumber(get(id, 'schema')) or 0) > tonumber(schema) then
       why = 'needs a newer agent'
     elseif tonumber(get(id, 'deadline_s')) <= now then
       why = 'late'
