@@ -23,11 +23,11 @@ MakeSpec = Callable[..., JobSpec]
 ESCAPE = "\x1b[2J\x1b[8m"
 
 
-def submit(store: LabStore, wanted: JobSpec, **fields: Any) -> str:
+def submit(store: LabStore, wanted: JobSpec, **fields: str) -> str:
     job = NewJob(wanted)
     store.jobs.submit([job], "test")
-    if fields:
-        store.script.redis.hset(store.script.key(f"job:{job.id}"), mapping=dict(fields))
+    for name, value in fields.items():
+        store.script.redis.hset(store.script.key(f"job:{job.id}"), name, value)
     return job.id
 
 
