@@ -7,43 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.shared.errors import BoardFault, ModelError
-from edgeprof.shared.jobs import JobSpec, Target, TestCase
-from edgeprof.shared.models.catalogue import resolve
-from edgeprof.shared.reference import Reference
 from edgeprof.workers.board import Cancelled, RunReport
-from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.measure import check_output, summarize
-from edgeprof.workers.session import profile
-
-
-@pytest.fixture(scope="module")
-def model():
-    return resolve("shakespeare-240k")
-
-
-@pytest.fixture
-def session(model, tmp_path):
-    """`session("fault=7:3", n_gen=8)` profiles the model on a native board with that query."""
-
-    def start(query="", *, n_gen=8, should_stop=lambda: False, **fields):
-        case = TestCase(prompt_tokens=(300, 400, 401, 402), n_gen=n_gen)
-        spec = JobSpec(
-            model=model.ref, target=Target(platform="native"), cases=(case,), n_ctx=64, **fields
-        )
-        options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
-        board = open_board(f"native://?uid=01&{query}".rstrip("&"), options)
-        seen = []
-        try:
-            result = profile(
-                board, spec, model.path, model, Reference(model),
-                epoch=3, progress=lambda **fields: seen.append(fields),
-                should_stop=should_stop, host="here", device_id="native-01",
-            )  # fmt: skip
-        finally:
-            board.close()
-        return result, seen
-
-    return start
 
 
 def test_result_holds_what_was_measured(session):

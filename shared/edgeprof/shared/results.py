@@ -145,6 +145,8 @@ class JobResult(Told):
     temperature_emulated: bool = False
     #: millijoule per generated token; None without a meter.
     energy_per_token_mj: float | None = None
+    #: What measured it; None without a meter.
+    energy_meter: Line | None = None
 
 
 class JobView(Told):

@@ -34,6 +34,11 @@ class BoardClock:
             end_us = prefill_end_us + sum(report.step_us)
             self._span("board.decode", self._at(prefill_end_us), self._at(end_us), warmup)
 
+    def window_s(self, report: RunReport) -> tuple[float, float]:
+        """Return start and end of a run on the host's monotonic clock."""
+        offset_s = self._offset.offset_s
+        return report.start_us / 1e6 + offset_s, report.end_us / 1e6 + offset_s
+
     def _at(self, device_us: int) -> int:
         monotonic_ns = int((device_us / 1e6 + self._offset.offset_s) * 1e9)
         return monotonic_ns + self._epoch_minus_monotonic_ns

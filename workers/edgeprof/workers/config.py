@@ -10,6 +10,7 @@ platform = "stm32f405"                # the board is refused when it says otherw
 baud = 115200                         # the rate to open at, the board may offer a faster one
 flash = ["st-flash", "write", "{slot}", "0x08040000"]   # puts a model into flash
 reset = "dtr"                         # or "rts", { hub = "1-1.2", port = 3 }, { command = ["pyocd", "reset"] }
+meter = ["my-meter", "--port", "3"]    # a program that prints milliwatts, one number a line, as it samples
 tags = { shelf = "left" }
 
 [[board]]
@@ -57,6 +58,7 @@ class BoardConfig(Wire):
     baud: Annotated[int, Field(gt=0, le=12_000_000)] = 115200
     flash: tuple[str, ...] = ()
     reset: Literal["dtr", "rts"] | HubPort | ResetCommand | None = None
+    meter: tuple[Word, ...] = ()
     tags: dict[Name, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
     #: Whether the port is watched, so that anything may answer on it: a board, a modem, nothing.
     watched: bool = False

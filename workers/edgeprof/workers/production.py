@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from edgeprof.workers.board import Board
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
 from edgeprof.workers.link import device
+from edgeprof.workers.meter import Meter
 
 
 def open_board(config: BoardConfig, settings: Settings) -> Board:
@@ -34,18 +36,21 @@ def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> Job
     """Fetch the model, and measure it."""
     path = models.fetch(claim.spec.model)
     model, reference = _opened(path)
-    return session.profile(
-        bench.board,
-        claim.spec,
-        path,
-        model,
-        reference,
-        epoch=claim.epoch,
-        progress=lease.progress,
-        should_stop=lease.should_stop,
-        host=bench.info.host,
-        device_id=bench.info.device_id,
-    )
+    command = bench.config.meter
+    with Meter(command) if command else nullcontext() as meter:
+        return session.profile(
+            bench.board,
+            claim.spec,
+            path,
+            model,
+            reference,
+            epoch=claim.epoch,
+            progress=lease.progress,
+            should_stop=lease.should_stop,
+            host=bench.info.host,
+            device_id=bench.info.device_id,
+            meter=meter,
+        )
 
 
 @lru_cache(maxsize=2)

@@ -18,6 +18,7 @@ from edgeprof.shared.results import CaseResult, Identity, JobResult, OutputCheck
 from edgeprof.workers.board import Board, RunReport
 from edgeprof.workers.board_clock import BoardClock
 from edgeprof.workers.measure import check_output, summarize, summarize_score
+from edgeprof.workers.meter import Meter
 
 #: Share of the bar that loading takes; the rest is tokens.
 _LOAD_PERCENT = 10.0
@@ -64,9 +65,13 @@ class Session:
         progress: ProgressSink,
         should_stop: Callable[[], bool],
         clock: BoardClock,
+        meter: Meter | None,
     ) -> None:
         self._board = board
         self._clock = clock
+        self._meter = meter
+        #: Of every repetition, None where the meter saw too little: millijoule, tokens generated.
+        self._energy: list[tuple[float | None, int]] = []
         self._spec = spec
         self._model = model
         self._reference = reference
@@ -112,7 +117,17 @@ class Session:
         )
         self.bar.run_done(case.n_gen)
         self._clock.trace_run(phase, report)
+        if self._meter is not None and phase == "decode":
+            energy_mj = self._meter.energy_mj(*self._clock.window_s(report))
+            self._energy.append((energy_mj, case.n_gen))
         return report
+
+    def energy_per_token_mj(self) -> float | None:
+        """Return millijoule per generated token, prefill included; None unless every repetition was metered."""
+        metered = [energy for energy, _ in self._energy if energy is not None]
+        if not metered or len(metered) < len(self._energy):
+            return None
+        return sum(metered) / sum(tokens for _, tokens in self._energy)
 
     def _check(self, case: TestCase, tokens: tuple[int, ...]) -> OutputCheck:
         """Hold greedy tokens to the host reference: a wrong answer is not a fast answer (invariant 5)."""
@@ -161,6 +176,7 @@ def profile(
     should_stop: Callable[[], bool],
     host: str,
     device_id: str,
+    meter: Meter | None = None,
 ) -> JobResult:
     """Carry out a job on an open board. Raises a Fault, or Cancelled when `should_stop` said so."""
     tracer = trace.get_tracer("edgeprof")
@@ -168,7 +184,7 @@ def profile(
         offset = board.clock()
         span.set_attribute("edgeprof.clock_offset_error_s", offset.error_s)
     clock = BoardClock(offset)
-    session = Session(board, spec, model, reference, epoch, progress, should_stop, clock)
+    session = Session(board, spec, model, reference, epoch, progress, should_stop, clock, meter)
     with tracer.start_as_current_span("model_loading"):
         load, memory = board.load(
             model_path,
@@ -192,6 +208,8 @@ def profile(
         regions=stats.regions,
         temperature_celsius=stats.temperature_celsius,
         temperature_emulated=stats.temperature_emulated,
+        energy_per_token_mj=(energy_mj := session.energy_per_token_mj()),
+        energy_meter=meter.kind if meter is not None and energy_mj is not None else None,
     )
 
 

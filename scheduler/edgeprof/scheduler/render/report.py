@@ -84,7 +84,8 @@ def _measured(result: JobResult) -> RenderableType:
         note = " (emulated)" if result.temperature_emulated else ""
         grid.add_row(f"temperature {place}", f"{celsius:.1f} °C{note}")
     if result.energy_per_token_mj is not None:
-        grid.add_row("energy", f"{result.energy_per_token_mj:.3g} mJ per token")
+        by = f", by {escape(result.energy_meter)}" if result.energy_meter else ""
+        grid.add_row("energy", f"{result.energy_per_token_mj:.3g} mJ per token{by}")
     for case in result.cases:
         if case.score is not None:
             grid.add_row(
