@@ -12,15 +12,11 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeprof.shared.errors import FaultClass
-from edgeprof.shared.texts import Line
 
 SCHEMA_VERSION: Final = 1
 
 MAX_PROMPT_TOKENS = 4096
 MAX_GENERATED_TOKENS = 4096
-MAX_TAGS = 32
-#: Of a job's JSON: what the limits below can add up to, and no more is read.
-SPEC_LIMIT_BYTES: Final = 4 * 1024 * 1024
 
 #: Names become queue names, metric labels and file-name parts, so their alphabet is narrow.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -108,7 +104,7 @@ class TestCase(Wire):
     ]
     n_gen: Annotated[int, Field(ge=1, le=MAX_GENERATED_TOKENS)] = 64
     #: Top-1 tokens of the unquantized model over the prompt, entry i about token i+1: what a scored run is held to.
-    unquantized_top1: Annotated[tuple[int, ...], Field(max_length=MAX_PROMPT_TOKENS)] | None = None
+    unquantized_top1: tuple[int, ...] | None = None
 
     @property
     def n_ctx_needed(self) -> int:
@@ -159,11 +155,9 @@ class JobSpec(Wire):
     timeout_s: Annotated[float, Field(gt=0, le=86400)] = 600.0
     queue_timeout_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    user: Annotated[Line, Field(max_length=64)] = ""
+    user: Annotated[str, Field(max_length=64)] = ""
     sweep_id: Name | None = None
-    tags: Annotated[
-        dict[Name, Annotated[Line, Field(max_length=256)]], Field(max_length=MAX_TAGS)
-    ] = Field(default_factory=dict)
+    tags: dict[Name, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -195,21 +189,21 @@ class Attempt(Told):
 
     number: int
     epoch: int
-    device_id: Line
-    host: Line
+    device_id: str
+    host: str
     started_s: float
     ended_s: float | None = None
     fault_class: FaultClass | None = None
-    code: Line | None = None
-    reason: Line | None = None
+    code: str | None = None
+    reason: str | None = None
     #: Where the attempt is in the job's trace (W3C); empty when nothing was traced.
-    traceparent: Line = ""
+    traceparent: str = ""
 
 
 class MemoryRegion(Told):
     """A stretch of a board's memory, as HELLO tells it."""
 
-    name: Line
+    name: str
     kind: Literal["ram", "flash", "stack"]
     total_bytes: int
     #: What a model or its state could take.
@@ -221,18 +215,18 @@ class BoardInfo(Told):
 
     device_id: Name
     platform: Name
-    host: Line
-    url: Line
-    uid: Line
+    host: str
+    url: str
+    uid: str
     state: BoardState
     emulated: bool
-    firmware_version: Line
-    firmware_git_hash: Line
-    toolchain: Line
+    firmware_version: str
+    firmware_git_hash: str
+    toolchain: str
     protocol: tuple[int, int]
     #: None where the chip states none (QEMU's virt machine, a process).
     clock_hz: int | None
-    timer_name: Line
+    timer_name: str
     timer_resolution_ns: int
     regions: tuple[MemoryRegion, ...]
     kernels: tuple[Quantization, ...]
@@ -241,10 +235,10 @@ class BoardInfo(Told):
     can_flash: bool
     can_upload: bool
     #: Of the edgeprof that drives it; "" for one that did not say.
-    agent_version: Line = ""
+    agent_version: str = ""
     #: What boards.toml says of it: on which shelf it is, say.
-    tags: dict[Line, Line] = Field(default_factory=dict)
-    reason: Line = ""
-    job_id: Line | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    reason: str = ""
+    job_id: str | None = None
     #: Seconds since the epoch by Redis' clock, of the last announcement.
     seen_s: float = 0.0

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from edgeprof.shared import tracing
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.texts import prose
 
 operations = logging.getLogger("profiler.operations")
 hardware = logging.getLogger("profiler.hardware")
@@ -88,7 +87,7 @@ class _OneLine(logging.Formatter):
         """Return the line; the rest of the context is in the JSON form."""
         about = [getattr(record, key, None) for key in ("device_id", "session_id", "outcome")]
         words = " ".join(str(word) for word in about if word)
-        return prose(super().format(record) + (f"  [{words}]" if words else ""))
+        return super().format(record) + (f"  [{words}]" if words else "")
 
 
 class _File(RotatingFileHandler):

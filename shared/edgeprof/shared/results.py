@@ -9,7 +9,6 @@ from typing import Self
 from pydantic import Field
 
 from edgeprof.shared.jobs import Attempt, JobState, ModelRef, Told
-from edgeprof.shared.texts import Line, Prose
 
 
 class Samples(Told):
@@ -40,16 +39,16 @@ class OutputCheck(Told):
 class MemoryUse(Told):
     """Bytes of one category ("weights", "kv", "activations", "stack") in one region."""
 
-    category: Line
-    region: Line
+    category: str
+    region: str
     used_bytes: int
 
 
 class RegionUse(Told):
     """A region after the run."""
 
-    name: Line
-    kind: Line
+    name: str
+    kind: str
     total_bytes: int
     used_bytes: int
     high_water_bytes: int
@@ -92,7 +91,7 @@ class CaseResult(Told):
     run_device_s: Samples
     run_host_s: Samples
     tokens: tuple[int, ...]
-    text: Prose | None
+    text: str | None
     output_check: OutputCheck | None
     score: ScoreResult | None = None
 
@@ -101,8 +100,8 @@ class LoadResult(Told):
     """How the model got onto the board."""
 
     #: "flash", "ram", or "cached" when the board held it already.
-    how: Line
-    region: Line
+    how: str
+    region: str
     #: The board's own time to check and lay out the model.
     load_device_s: float
     #: Host time from first to last byte moved; None when nothing was sent over the link.
@@ -110,25 +109,25 @@ class LoadResult(Told):
     transfer_bytes: int
     transfer_bytes_per_second: float | None
     n_ctx: int
-    kv_type: Line
+    kv_type: str
 
 
 class Identity(Told):
     """What exactly was measured."""
 
-    device_id: Line
-    platform: Line
-    host: Line
-    board_uid: Line
+    device_id: str
+    platform: str
+    host: str
+    board_uid: str
     emulated: bool
     clock_hz: int | None
-    timer_name: Line
+    timer_name: str
     timer_resolution_ns: int
-    firmware_version: Line
-    firmware_git_hash: Line
-    toolchain: Line
+    firmware_version: str
+    firmware_git_hash: str
+    toolchain: str
     protocol: tuple[int, int]
-    edgeprof_version: Line
+    edgeprof_version: str
 
 
 class JobResult(Told):
@@ -146,25 +145,25 @@ class JobResult(Told):
     #: millijoule per generated token; None without a meter.
     energy_per_token_mj: float | None = None
     #: What measured it; None without a meter.
-    energy_meter: Line | None = None
+    energy_meter: str | None = None
 
 
 class JobView(Told):
     """A job as users see it: record, attempts and, once succeeded, the result."""
 
-    id: Line
+    id: str
     state: JobState
     #: Why it is in this state, in one line.
-    reason: Line
+    reason: str
     model: ModelRef
-    target: Line
+    target: str
     priority: int
-    user: Line
-    sweep_id: Line | None
+    user: str
+    sweep_id: str | None
     #: Seconds since the epoch, Redis' clock.
     created_s: float
     started_s: float | None
     finished_s: float | None
     attempts: tuple[Attempt, ...]
-    trace_id: Line | None
+    trace_id: str | None
     result: JobResult | None

@@ -11,8 +11,6 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
-from edgeprof.shared.texts import prose
-
 #: Wide enough that a piped table is never cut; a terminal's own width is used on terminals.
 _PIPED_WIDTH = 200
 
@@ -37,7 +35,7 @@ def show(renderable: RenderableType) -> None:
 
 def note(message: str) -> None:
     """Tell the person something, as it is: no markup."""
-    stderr().print(prose(message), markup=False, soft_wrap=True)
+    stderr().print(message, markup=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.store.script import Script, text
-from edgeprof.shared.texts import one_line
 
 log = logging.getLogger(__name__)
 
@@ -96,20 +95,14 @@ class BoardStore:
                 changes["job_id"] = None
             elif held and info.state is not BoardState.OFFLINE:
                 keeping = json.loads(held)
-                changes |= {
-                    "state": BoardState(keeping["state"]),
-                    "reason": one_line(keeping["reason"]),
-                }
+                changes |= {"state": BoardState(keeping["state"]), "reason": keeping["reason"]}
             boards.append(info.model_copy(update=changes))
         return sorted(boards, key=lambda board: board.device_id)
 
     def hold(self, device_id: str, state: BoardState, actor: str, reason: str) -> None:
         """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED). What it runs goes
         on. Raises BoardNotFound."""
-        if (
-            self._script.call("hold_board", device_id, state, one_line(actor), one_line(reason), "")
-            == "unknown"
-        ):
+        if self._script.call("hold_board", device_id, state, actor, reason, "") == "unknown":
             raise _unknown(device_id)
 
     def resume(self, device_id: str, actor: str, reason: str) -> None:
@@ -154,12 +147,7 @@ class BoardStore:
         key = self._script.key(f"board:{device_id}:history")
         lines = self._script.guarded(lambda redis: text(redis.lrange(key, 0, -1)))
         return [
-            BoardChange(
-                line["s"],
-                BoardState(line["state"]),
-                one_line(line["actor"]),
-                one_line(line["reason"]),
-            )
+            BoardChange(line["s"], BoardState(line["state"]), line["actor"], line["reason"])
             for line in map(json.loads, lines)
         ]
 

@@ -14,10 +14,9 @@ from redis import Redis
 from redis.client import Pipeline
 
 from edgeprof.shared.errors import Fault, JobError, JobNotFound, StoreRefused
-from edgeprof.shared.jobs import SCHEMA_VERSION, SPEC_LIMIT_BYTES, Attempt, JobSpec, JobState
+from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState
 from edgeprof.shared.results import JobResult, JobView
 from edgeprof.shared.store.script import Script, text
-from edgeprof.shared.texts import one_line
 
 log = logging.getLogger(__name__)
 
@@ -103,16 +102,9 @@ class JobStore:
             args: list[Any] = []
             for job in jobs[start : start + SUBMIT_CHUNK]:
                 spec = job.spec
-                payload = spec.model_dump_json()
-                if len(payload) > SPEC_LIMIT_BYTES:
-                    raise JobError(
-                        f"a job of {len(payload):,} bytes is larger than the {SPEC_LIMIT_BYTES:,} that travel",
-                        code="job_size",
-                        hint="ask for fewer or shorter test cases",
-                    )
                 args += (
                     job.id,
-                    payload,
+                    spec.model_dump_json(),
                     spec.schema_version,
                     spec.target.queue,
                     spec.target.platform or "",
@@ -128,7 +120,7 @@ class JobStore:
     def cancel(self, job_id: str, actor: str, reason: str) -> JobState:
         """Cancel a queued job; ask the worker of a running one. Returns the state afterwards."""
         self._must_exist(job_id)
-        return JobState(self._script.call("cancel", job_id, one_line(actor), one_line(reason)))
+        return JobState(self._script.call("cancel", job_id, actor, reason))
 
     def view(self, job_id: str) -> JobView:
         """Return one job as users see it, or raise JobNotFound."""
@@ -199,13 +191,7 @@ class JobStore:
             lambda redis: text(redis.lrange(self._key(job_id) + ":history", 0, -1))
         )
         return [
-            Transition(
-                line["s"],
-                line["from"],
-                line["to"],
-                one_line(line["actor"]),
-                one_line(line["reason"]),
-            )
+            Transition(line["s"], line["from"], line["to"], line["actor"], line["reason"])
             for line in map(json.loads, lines)
         ]
 
@@ -225,7 +211,7 @@ class JobStore:
             # redis-py's RESP3 replies nest the entries of a stream once more.
             flat = entries[0] if entries and isinstance(entries[0][0], list) else entries
             for cursor, fields in flat:
-                named = {name: one_line(value) for name, value in dict(fields).items()}
+                named = dict(fields)
                 kind = named.pop("kind")
                 found.append(Event(cursor, int(cursor.split("-")[0]) / 1000, kind, named))
         return found
