@@ -27,10 +27,9 @@ _SENTINEL_PORT: Final = 26379
 
 def masked(url: str) -> str:
     """Return the URL with its passwords hidden, for messages and logs."""
+    # No URL at all: whatever stands before the host may be secret.
     if not re.match(r"[^/?@]+://", url):
-        return re.sub(
-            r"^.*@", "***@", url
-        )  # no URL at all: whatever stands before the host may be secret
+        return re.sub(r"^.*@", "***@", url)
     login_hidden = re.sub(r"^([^/?]+://[^:@/?]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", login_hidden)
 
