@@ -15,6 +15,7 @@ from edgeprof.scheduler.cli.results import parse_since
 from edgeprof.scheduler.demo.report import as_json
 from edgeprof.scheduler.lab import Request
 from edgeprof.scheduler.render import bench
+from edgeprof.scheduler.render.console import PlainConsole
 from edgeprof.scheduler.render.report import job_report
 from edgeprof.scheduler.render.words import ago, human_bytes, human_count, human_s
 from edgeprof.scheduler.sweep import Refused
@@ -82,7 +83,7 @@ def test_narrow_terminals_lose_nothing(make_view: MakeView, width: int) -> None:
 
 def test_text_from_a_model_is_not_markup(make_view: MakeView) -> None:
     """What a model wrote is shown as it is, square brackets and all."""
-    console = Console(width=100, record=True, file=io.StringIO())
+    console = PlainConsole(width=100, record=True, file=io.StringIO())
     console.print(job_report(make_view()))
 
     assert "[bold]To be" in console.export_text()
@@ -90,7 +91,7 @@ def test_text_from_a_model_is_not_markup(make_view: MakeView) -> None:
 
 def test_trace_is_a_link_when_there_is_a_viewer(make_view: MakeView) -> None:
     """EDGEPROF_TRACE_UI makes of the trace id something to click on."""
-    console = Console(width=120, record=True, file=io.StringIO())
+    console = PlainConsole(width=120, record=True, file=io.StringIO())
     view = make_view()
     console.print(job_report(view, "http://jaeger:16686/"))
 

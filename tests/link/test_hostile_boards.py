@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 
 from edgeprof.shared.errors import LinkFault
 from edgeprof.workers.link.framing import Kind, encode
+from edgeprof.workers.link.hello import parse_hello
 from edgeprof.workers.link.messages import Event, Op
 from edgeprof.workers.link.session import LinkSession
 from tests.chaos import fuzz_host_run
 from tests.chaos.fuzz_firmware import Budget
 from tests.chaos.fuzz_host import FLOWS, N_GEN, PROMPT, exchange
 from tests.chaos.fuzz_host_seeds import BOOT_ID, HELLO, done, reply, result, run_id, seeds
+
+STATS = {1: 3, 2: 1, 3: 2, 4: BOOT_ID, 5: [], 6: dict.fromkeys(range(1, 6), 0)}
 
 OPENED = reply(Op.HELLO, HELLO)
 STAGED = reply(Op.PROMPT, {1: len(PROMPT)})
@@ -56,17 +59,44 @@ def test_a_time_is_a_whole_number():
 
 def test_a_temperature_no_float_holds():
     """A bignum is not of the protocol: it is never divided, and no OverflowError ends the session."""
-    stats = {1: 3, 2: 1, 3: 2, 4: BOOT_ID, 5: [], 6: dict.fromkeys(range(1, 6), 0)}
-
-    assert exchange(flow("stats", reply(Op.STATS, {**stats, 7: [["die", 5000]]}))) == (
+    assert exchange(flow("stats", reply(Op.STATS, {**STATS, 7: [["die", 5000]]}))) == (
         "stats: answered"
     )
-    assert "Fault" in exchange(flow("stats", reply(Op.STATS, {**stats, 7: [["die", 2**2000]]})))
+    assert "Fault" in exchange(flow("stats", reply(Op.STATS, {**STATS, 7: [["die", 2**2000]]})))
 
 
 def test_a_port_that_comes_back_and_is_gone_again():
     """RESET ends in time though the port can be opened each time, and each time is gone at once."""
     assert exchange(flow("reset", reply(Op.RESET, {}))) == "reset: LinkFault port_gone "
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "die\nERROR", "\x9b", "x" * 17, "\u202edie", 5])
+def test_a_sensors_name_is_plain_text(name):
+    """It becomes a label of metrics, a line of a log and a row of a table."""
+    answer = exchange(flow("stats", reply(Op.STATS, {**STATS, 7: [[name, 5000]]})))
+
+    assert answer.startswith("stats: LinkFault bad_reply")
+
+
+@pytest.mark.parametrize("platform", ["../../etc", "a b", "", "x" * 33, "$(reboot)", "a\n"])
+def test_a_platform_is_a_name(platform):
+    """It becomes a queue's name."""
+    hello = reply(Op.HELLO, {**HELLO, 3: platform})
+
+    with pytest.raises(LinkFault) as refused:
+        parse_hello(cbor2.loads(hello[3:]), can_flash=False)
+
+    assert refused.value.code == "bad_reply"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1e30, 1e30])
+def test_a_log_likelihood_is_a_number(value):
+    """NaN would make a result that nobody can read back, and its perplexity no number."""
+    run = flow("score", STAGED, reply(Op.SCORE, {1: run_id()}, more=True), done(run_id()))
+
+    assert exchange(run + result([[5, value]] + [[5, -1.0]] * (len(PROMPT) - 2))) == (
+        "score: LinkFault bad_reply malformed log#likelihood"
+    )
 
 
 class Babbler:

@@ -200,3 +200,15 @@ def test_rope_scaling_is_refused(work: Path) -> None:
     writer.write_tensors_to_file()
     writer.close()
     assert "rope.scaling" in str(refusal(work, work.read_bytes()))
+
+
+def test_arrays_have_a_limit_together(work: Path) -> None:
+    """Each item costs the host eight times its byte in the file: five arrays at their limit are too many."""
+    data = bytearray(b"GGUF" + struct.pack("<IQQ", 3, 0, 5))
+    for index in range(5):
+        data += struct.pack("<Q", 1) + b"%d" % index + struct.pack("<IIQ", 9, 0, 1 << 20)
+        data += bytes(1 << 20)
+
+    error = refusal(work, bytes(data))
+
+    assert "more than 4194304 items" in str(error)

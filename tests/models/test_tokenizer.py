@@ -166,3 +166,12 @@ def test_an_unusable_tokenizer_says_to_pass_ids(
 
     assert caught.value.code == "tokenizer"
     assert "token ids" in (caught.value.hint or "")
+
+
+def test_a_piece_is_no_book(tmp_path: Path) -> None:
+    """A thousand tokens of a megabyte each would be a gigabyte of text."""
+    pieces = ["<unk>", "x" * 257]
+    model = text_model(tmp_path / "m.gguf", "llama", pieces, token_scores=[0.0, 0.0])
+
+    with pytest.raises(ModelError, match="more than 256 characters"):
+        tokenizer_of(model)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,6 +21,7 @@ from edgeprof.shared.metrics.devices import DeviceMetrics
 from edgeprof.shared.metrics.lab import CustodianMetrics
 from edgeprof.shared.metrics.sessions import SessionMetrics
 from edgeprof.shared.results import CaseResult, MemoryUse, RegionUse, Samples, ScoreResult
+from edgeprof.workers.telemetry import Connected, Receiver, Started
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
@@ -287,3 +292,39 @@ def test_finished_jobs_are_there_before_the_first() -> None:
 
     text = generate_latest(registry).decode()
     assert 'state="failed",platform' in text or 'platform="native",state="failed"' in text
+
+
+def test_a_board_that_makes_names_up(host: Host) -> None:
+    """New regions and sensors in each reading, new kinds of memory in each load: no more than 16 of each."""
+    board = make_board(1)
+    host.devices.connected(board)
+    for number in range(100):
+        name = f"\n{number}"
+        region = RegionUse(name=name, kind="ram", total_bytes=1, used_bytes=1, high_water_bytes=1)
+        host.devices.read(
+            board.device_id, (region,), celsius={name: 1.0}, temperature_emulated=False,
+            uptime_s=None, cpu_utilization=None, power_mw=None, link={},
+        )  # fmt: skip
+        use = MemoryUse(category=name, region="ram", used_bytes=1)
+        host.sessions.loaded("native", make_model(1), (use,), how="ram", load_s=1, trace_id="")
+
+    for told in ("device_memory_usage_bytes", "device_temperature_celsius"):
+        assert len(host.samples(told)) == 16
+    kinds = {sample.labels["memory_type"] for sample in host.samples("model_memory_usage_bytes")}
+    assert kinds == {"other"}
+
+
+@pytest.mark.parametrize("trace_id", ["x" * 200, "A" * 32, "\n"])
+def test_a_wrong_trace_id_does_not_end_the_agent(host: Host, trace_id: str) -> None:
+    """An exemplar too long is an error of the library, which would take all boards of the host with it."""
+    receiver = Receiver(host.sessions, host.devices)
+    with closing(receiver), closing(socket.socket(fileno=os.dup(receiver.worker_fd))) as worker:
+        worker.send(Connected(board=make_board(1)).model_dump_json().encode())
+        event = Started(model=make_model(1), wait_s=1, trace_id="").model_dump() | {
+            "trace_id": trace_id
+        }
+        worker.send(json.dumps(event).encode())
+        worker.send(b"[" * 10_000)
+        receiver.drain()
+
+    assert host.samples("profiling_sessions_total") == []

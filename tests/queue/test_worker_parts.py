@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.shared import logs, tracing
+from edgeprof.shared import logs, redis_client, redis_server, tracing
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.errors import HostFault, UsageError
 from edgeprof.shared.jobs import JobSpec, ModelRef
-from edgeprof.shared.redis_url import masked
+from edgeprof.shared.redis_url import SentinelUrl, masked
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.traceparent import trace_id_of
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.config import load_boards
 
@@ -119,9 +120,7 @@ def test_missing_and_damaged_models_are_host_faults(store: LabStore, tmp_path: P
     cache, model = ModelCache(tmp_path, store.blobs), ref_of(b"right")
     with pytest.raises(HostFault) as missing:
         cache.fetch(model)
-    wrong = tmp_path / "wrong"
-    wrong.write_bytes(b"wrong")
-    store.blobs.put(wrong, model.sha256, 60)
+    store.script.redis.set(f"edgeprof:blob:{model.sha256}", b"wrong")
     with pytest.raises(HostFault) as damaged:
         cache.fetch(model)
 
@@ -200,11 +199,55 @@ def test_settings_reach_a_child_unchanged(
         ("unix:///run/redis.sock", "unix:///run/redis.sock"),
         ("redis+sentinel://me:pw@a,b:1/0?master=m", "redis+sentinel://me:***@a,b:1/0?master=m"),
         ("rediss://h/0?ssl_password=pw&x=1", "rediss://h/0?ssl_password=***&x=1"),
+        ("redis:/:pw@h/0", "***@h/0"),
+        (":pw@h", "***@h"),
+        ("redis://:a@b:pw@h", "redis://:***@h"),
+        ("redis://:p/w?p#w@h", "redis://:***@h"),
     ],
 )
 def test_passwords_are_masked(url: str, shown: str) -> None:
     """No message or log shows a password."""
     assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:12#s3cret@h:1/0",
+        "redis://:s3c/ret@h/0",
+        "redis://:12?s3cret@h/0",
+        "redis://:s3cret@h:port/0",
+        "redis://:s3cret@[::1/0",
+        ":s3cret@h",
+        "redis:s3cret@h",
+    ],
+)
+def test_a_malformed_url_shows_no_password(url: str) -> None:
+    """Half of a password would be taken for the port, and shown in an error."""
+    with pytest.raises(UsageError) as refused:
+        redis_client.client(url)
+
+    text = f"{refused.value} {refused.value.hint}"
+    assert not [part for part in ("s3c", "ret", "12") if part in text]
+
+
+def test_objects_show_no_password(settings: Settings) -> None:
+    """Whoever logs one."""
+    url = "redis://:s3cret@h/0"
+    changed = settings.model_copy(update={"redis_url": url, "archive_url": url})
+
+    shown = [changed, redis_server.Endpoint(url, embedded=False), SentinelUrl((), "m", 0, "u", url)]
+    assert "s3cret" not in repr(shown) + str(shown)
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    ["", "a-b-c-d", f"00-{'x' * 200}-{'0' * 16}-01", f"00-{'A' * 32}-{'0' * 16}-01", "0-0-0-0-0"],
+)
+def test_only_a_trace_id_is_one(traceparent: str) -> None:
+    """It becomes an exemplar, of which prometheus_client takes no more than 128 characters."""
+    assert trace_id_of(traceparent) == ""
+    assert trace_id_of(f"00-{'a' * 32}-{'0' * 16}-01") == "a" * 32
 
 
 def test_trace_exists_without_a_collector(make_spec: Callable[..., JobSpec]) -> None:

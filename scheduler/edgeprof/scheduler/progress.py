@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from edgeprof.scheduler.render.console import PlainConsole
 from edgeprof.shared.jobs import JobState
 from edgeprof.shared.store.jobs import Event
 
@@ -16,11 +16,11 @@ from edgeprof.shared.store.jobs import Event
 def bar(job_id: str) -> Iterator[Callable[[Event], None]]:
     """Show a bar on stderr while the block runs; yields what feeds it."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
     )
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=PlainConsole(stderr=True)) as progress:
         task = progress.add_task(f"{job_id} queued", total=100)
 
         def draw(event: Event) -> None:
@@ -28,10 +28,11 @@ def bar(job_id: str) -> Iterator[Callable[[Event], None]]:
             percent = event.fields.get("percent")
             if word == JobState.SUCCEEDED:
                 percent = "100"
-            progress.update(
-                task,
-                description=f"{job_id} {word}",
-                completed=None if percent is None else float(percent),
-            )
+            with suppress(ValueError):  # a worker's word, which no worker of ours would say
+                progress.update(
+                    task,
+                    description=f"{job_id} {word}",
+                    completed=None if percent is None else float(percent),
+                )
 
         yield draw

@@ -37,18 +37,25 @@ class BlobStore:
                 " through Redis",
                 hint="raise EDGEPROF_BLOB_LIMIT_BYTES here and give Redis the memory",
             )
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise UsageError(f"{path.name} has changed since it was read", hint="submit again")
         key = self._key(sha256)
 
         def upload(redis: Redis) -> bool:
             left_s = redis.ttl(key)  # -2: not there
             if left_s == -2:
-                redis.set(key, path.read_bytes(), ex=int(keep_s))
+                redis.set(key, content, ex=int(keep_s))
                 return True
             if left_s < keep_s:
                 redis.expire(key, int(keep_s))
             return False
 
         return self._script.guarded(upload)
+
+    def size(self, sha256: str) -> int:
+        """Return how many bytes are there; 0: nobody uploaded them, or their time ran out."""
+        return int(self._script.guarded(lambda redis: redis.strlen(self._key(sha256))))
 
     def get(self, sha256: str) -> bytes | None:
         """Return the bytes, or None when nobody uploaded them or their time ran out."""
@@ -87,7 +94,9 @@ class ModelCache:
         with contextlib.suppress(FileNotFoundError):
             if sha256_of(path) == model.sha256:
                 return path
-        content = self._blobs.get(model.sha256)
+        # A megabyte more than was said is not even read.
+        there = self._blobs.size(model.sha256)
+        content = self._blobs.get(model.sha256) if there in {0, model.size_bytes} else b""
         if content is None:
             raise HostFault(
                 f"the file of model {model.name} ({model.sha256[:12]}) is not in the store",

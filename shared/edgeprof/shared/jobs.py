@@ -1,13 +1,15 @@
 """A job: one model profiled on one board. What travels, and the states it goes through.
 
 These are wire types: they are validated where a job enters (Lab.submit) and again where it is
-carried out (the board worker), because Redis is a place other programs can write to.
+carried out (the board worker), because Redis is a place other programs can write to. Every limit is in
+docs/security.md.
 """
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,16 +19,42 @@ SCHEMA_VERSION: Final = 1
 
 MAX_PROMPT_TOKENS = 4096
 MAX_GENERATED_TOKENS = 4096
+#: Of all cases of a job together: what bounds its record and its result.
+MAX_JOB_TOKENS = 16384
+#: Cases times repetitions: each run leaves a sample of every quantity.
+MAX_RUNS = 4096
+MAX_TAGS = 32
+MAX_FILE_BYTES = 1 << 30
+MAX_VOCABULARY = 1 << 20
 
 #: Names become queue names, metric labels and file-name parts, so their alphabet is narrow.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Token = Annotated[int, Field(ge=0, lt=MAX_VOCABULARY)]
+#: For people to read; no control characters.
+NoControl = Annotated[str, Field(pattern=r"^\P{Cc}*$")]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text from outside may become a part of a file name."""
+    return len(text) <= 64 and re.fullmatch(NAME.strip("^$"), text) is not None
 
 
 class Wire(BaseModel):
     """Base of everything that crosses a process boundary: immutable, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: Longer ones are not even parsed.
+    largest_bytes: ClassVar[int] = 8192
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Parse what Redis holds. Raises ValueError; what nests deeper than 200 levels is one, too."""
+        if len(text) > cls.largest_bytes:
+            raise ValueError(f"{len(text)} characters are more than a {cls.__name__} may have")
+        return cls.model_validate_json(text)
 
 
 class Told(Wire):
@@ -83,14 +111,14 @@ class ModelRef(Wire):
 
     name: Name
     sha256: Sha256
-    size_bytes: Annotated[int, Field(gt=0)]
+    size_bytes: Annotated[int, Field(gt=0, le=MAX_FILE_BYTES)]
     quantization: Quantization
     architecture: Literal["llama"] = "llama"
-    n_params: Annotated[int, Field(gt=0)]
-    n_ctx_train: Annotated[int, Field(gt=0)]
-    n_vocab: Annotated[int, Field(gt=0)]
-    #: Where the bytes are: None for the blob store in Redis, otherwise an fsspec URL.
-    url: str | None = None
+    n_params: Annotated[int, Field(gt=0, le=2**40)]
+    n_ctx_train: Annotated[int, Field(gt=0, le=MAX_VOCABULARY)]
+    n_vocab: Annotated[int, Field(gt=0, le=MAX_VOCABULARY)]
+    #: Where the bytes are: the blob store in Redis, and nowhere else. A URL from a job is never fetched.
+    url: None = None
 
 
 class TestCase(Wire):
@@ -99,12 +127,24 @@ class TestCase(Wire):
     __test__ = False  # pytest: this is not a test class
 
     prompt_tokens: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...],
+        tuple[Token, ...],
         Field(min_length=1, max_length=MAX_PROMPT_TOKENS),
     ]
     n_gen: Annotated[int, Field(ge=1, le=MAX_GENERATED_TOKENS)] = 64
     #: Top-1 tokens of the unquantized model over the prompt, entry i about token i+1: what a scored run is held to.
-    unquantized_top1: tuple[int, ...] | None = None
+    unquantized_top1: Annotated[tuple[Token, ...], Field(max_length=MAX_PROMPT_TOKENS)] | None = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _top1_is_of_the_prompt(self) -> Self:
+        if self.unquantized_top1 is not None:
+            wanted = len(self.prompt_tokens) - 1
+            if len(self.unquantized_top1) != wanted:
+                raise ValueError(
+                    f"unquantized_top1 has {len(self.unquantized_top1)} entries, the prompt makes {wanted}"
+                )
+        return self
 
     @property
     def n_ctx_needed(self) -> int:
@@ -138,6 +178,9 @@ class Target(Wire):
 class JobSpec(Wire):
     """Everything a board worker needs to know; never changes after submit."""
 
+    #: The largest that is valid has 0.3 MB (a test makes it).
+    largest_bytes: ClassVar[int] = 512 * 1024
+
     schema_version: Literal[1] = SCHEMA_VERSION
     model: ModelRef
     target: Target
@@ -155,9 +198,11 @@ class JobSpec(Wire):
     timeout_s: Annotated[float, Field(gt=0, le=86400)] = 600.0
     queue_timeout_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    user: Annotated[str, Field(max_length=64)] = ""
+    user: Annotated[NoControl, Field(max_length=64)] = ""
     sweep_id: Name | None = None
-    tags: dict[Name, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
+    tags: Annotated[
+        dict[Name, Annotated[NoControl, Field(max_length=256)]], Field(max_length=MAX_TAGS)
+    ] = Field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -168,6 +213,22 @@ class JobSpec(Wire):
             f"{self.model.name} {self.model.quantization} on {self.target},"
             f" {len(first.prompt_tokens)}+{first.n_gen} tokens x {self.repetitions}{more}"
         )
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        for what, tokens in (
+            ("prompt", sum(len(case.prompt_tokens) for case in self.cases)),
+            ("generated", sum(case.n_gen for case in self.cases)),
+        ):
+            if tokens > MAX_JOB_TOKENS:
+                raise ValueError(
+                    f"all cases together have {tokens} {what} tokens; a job may have {MAX_JOB_TOKENS}"
+                )
+        if len(self.cases) * self.repetitions > MAX_RUNS:
+            raise ValueError(
+                f"{len(self.cases)} cases of {self.repetitions} repetitions are more than {MAX_RUNS} runs"
+            )
+        return self
 
     @model_validator(mode="after")
     def _context_holds_the_cases(self) -> Self:
@@ -212,6 +273,8 @@ class MemoryRegion(Told):
 
 class BoardInfo(Told):
     """A board, as its worker last announced it; enough to decide whether a model fits."""
+
+    largest_bytes: ClassVar[int] = 64 * 1024
 
     device_id: Name
     platform: Name

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgeprof.shared import tracing
+from edgeprof.shared.plain import harmless, one_line
 from edgeprof.shared.settings import Settings
 
 operations = logging.getLogger("profiler.operations")
@@ -83,11 +84,16 @@ class _OneLine(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
-    def format(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         """Return the line; the rest of the context is in the JSON form."""
         about = [getattr(record, key, None) for key in ("device_id", "session_id", "outcome")]
         words = " ".join(str(word) for word in about if word)
-        return super().format(record) + (f"  [{words}]" if words else "")
+        # One line: a message may repeat what a board or a client wrote.
+        return one_line(super().formatMessage(record) + (f"  [{words}]" if words else ""))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line and, if there is one, the traceback."""
+        return harmless(super().format(record))
 
 
 class _File(RotatingFileHandler):

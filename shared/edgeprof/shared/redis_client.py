@@ -31,8 +31,8 @@ def client(url: str) -> Redis:
         return _master(redis_url.SentinelUrl.parse(url), options)
     try:
         return Redis.from_url(url, **options)
-    except ValueError as error:
-        raise UsageError(f"{masked(url)!r} is not a Redis URL: {error}") from None
+    except ValueError:  # its words may be a part of the password
+        raise UsageError(f"{masked(url)!r} is not a Redis URL") from None
 
 
 def _master(place: redis_url.SentinelUrl, options: dict[str, Any]) -> Redis:

@@ -22,7 +22,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from redis import Redis, exceptions
@@ -57,7 +57,7 @@ maxmemory-policy noeviction
 class Endpoint:
     """Where the lab's Redis is."""
 
-    url: str
+    url: str = field(repr=False)  # with its password
     embedded: bool
     #: Whether this very call started the embedded server.
     started: bool = False
@@ -66,7 +66,7 @@ class Endpoint:
 @dataclass(frozen=True, slots=True)
 class _Server:
     port: int
-    password: str
+    password: str = field(repr=False)
 
     @property
     def url(self) -> str:

@@ -9,7 +9,7 @@ unix:///run/redis.sock
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -18,22 +18,33 @@ from edgeprof.shared.errors import UsageError
 SENTINEL: Final = "redis+sentinel"
 SCHEMES: Final = ("redis", "rediss", "unix", SENTINEL)
 
-_HINT: Final = "EDGEPROF_REDIS_URL looks like redis://user:password@host:6379/0"
+_HINT: Final = (
+    "EDGEPROF_REDIS_URL looks like redis://user:password@host:6379/0; in a password write @ as %40,"
+    " : as %3A, / as %2F, # as %23"
+)
 _SENTINEL_PORT: Final = 26379
 
 
 def masked(url: str) -> str:
     """Return the URL with its passwords hidden, for messages and logs."""
+    # No URL at all: whatever stands before the host may be secret.
+    if not re.match(r"[^/?@]+://", url):
+        return re.sub(r"^.*@", "***@", url)
     login_hidden = re.sub(r"^([^/?]+://[^:@/?]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", login_hidden)
 
 
 def scheme(url: str) -> str:
     """Return the scheme, or raise UsageError when it is not one of ours."""
-    found = urlsplit(url).scheme
-    if found not in SCHEMES:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    # A # or / of the password would make host and port of what stands before it, to be shown in errors.
+    torn = parts.scheme != "unix" and "@" in parts.path + parts.query
+    if parts.scheme not in SCHEMES or parts.fragment or torn:
         raise UsageError(f"{masked(url)!r} is not a Redis URL", hint=_HINT)
-    return found
+    return parts.scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class SentinelUrl:
     master: str
     db: int
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
 
     @classmethod
     def parse(cls, url: str) -> Self:

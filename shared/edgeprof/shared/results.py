@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field
 
@@ -132,6 +132,8 @@ class Identity(Told):
 
 class JobResult(Told):
     """The result of the one attempt that held the lease to the end."""
+
+    largest_bytes: ClassVar[int] = 8 * 1024 * 1024
 
     model: ModelRef
     identity: Identity

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
 
     redis_url: str | None = Field(
         None,
+        repr=False,
         description="Redis that holds the jobs: redis://, rediss:// (TLS), unix:// or"
         " redis+sentinel://host,host/0?master=NAME."
         " Unset: an embedded redis-server in the data folder.",
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     )
     archive_url: str | None = Field(
         None,
+        repr=False,
         description="SQLAlchemy URL of the results archive."
         " Unset: SQLite file results.db in the data folder.",
     )

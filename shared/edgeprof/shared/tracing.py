@@ -22,6 +22,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.jobs import JobSpec
 from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.traceparent import trace_id_of
 
 DISTRIBUTION: Final = "tiny-llm-edge-profiler"
 
@@ -195,12 +196,6 @@ def resumed(traceparent: str) -> Iterator[None]:
         yield
     finally:
         context.detach(token)
-
-
-def trace_id_of(traceparent: str) -> str:
-    """Return the trace id of a W3C traceparent, or "" when it has none."""
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) == 4 else ""
 
 
 def current_traceparent() -> str:

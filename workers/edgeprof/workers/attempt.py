@@ -13,13 +13,15 @@ from collections.abc import Callable
 from threading import Event
 
 from edgeprof.shared import tracing
-from edgeprof.shared.errors import Fault, HostFault, InfrastructureError, JobError
-from edgeprof.shared.jobs import BoardInfo, JobState
+from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, JobError
+from edgeprof.shared.jobs import BoardInfo, JobState, is_name
 from edgeprof.shared.logs import hardware, operations
 from edgeprof.shared.metrics.sessions import load_seconds, test_type
+from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, JobStore
+from edgeprof.shared.traceparent import trace_id_of
 from edgeprof.workers.board import Cancelled
 from edgeprof.workers.lease import Lease, Stop
 from edgeprof.workers.outbox import Outbox, report
@@ -57,6 +59,9 @@ class Attempts:
 
     def claim(self, heard: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
         """Claim a job after the bell of job `heard`; None when there is nothing (left) to do."""
+        if not is_name(heard):
+            log.info("a bell of no job dropped")
+            return None
         claimed_at_s = time.monotonic()
         try:
             answer = self._jobs.claim(
@@ -97,7 +102,7 @@ class Attempts:
             "epoch": claim.epoch,
         }
         operations.info("Profiling session started", extra=context)
-        trace_id = tracing.trace_id_of(claim.traceparent)
+        trace_id = trace_id_of(claim.traceparent)
         self._telemetry.send(
             Started(model=claim.spec.model, wait_s=claim.wait_s, trace_id=trace_id)
         )
@@ -181,7 +186,7 @@ class Attempts:
 
     def _guarded(self, claim: Claim, lease: Lease, work: Work) -> JobResult | Fault:
         try:
-            return work(claim, lease)
+            return _kept(work(claim, lease))
         except Fault as fault:
             return fault
         except Cancelled:
@@ -223,6 +228,20 @@ class Attempts:
             if kept or state is None:
                 report(claim.job_id, claim.epoch, state)
             return state
+
+
+def _kept(result: JobResult) -> JobResult:
+    """Return the result, or raise BoardFault for one that could not be read back: NaN, or too large.
+
+    It would end in the store all the same, and be there for ever: no archive could take it.
+    """
+    try:
+        JobResult.read(result.model_dump_json())
+    except ValueError as error:
+        raise BoardFault(
+            f"what was measured makes no result: {one_line(str(error), 300)}", code="bad_result"
+        ) from None
+    return result
 
 
 def _why_stopped(stop: Stop | None, claim: Claim) -> Fault:

@@ -9,6 +9,7 @@ import typer
 
 import edgeprof.workers.production  # noqa: F401 - a missing extra is told here, once, not by every worker
 from edgeprof.shared import logs, redis_server
+from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import load_settings
 from edgeprof.workers.agent import Agent
@@ -24,7 +25,8 @@ def worker(
         typer.Option(help="URL of a board, e.g. native://?uid=01, qemu://stm32f405; repeatable."),
     ] = None,
     redis_url: Annotated[
-        str | None, typer.Option(help="Redis of the lab. Default: EDGEPROF_REDIS_URL.")
+        str | None,
+        typer.Option(help="Redis of the lab, without a password. Default: EDGEPROF_REDIS_URL."),
     ] = None,
 ) -> None:
     """Take jobs for the boards of this machine, until Ctrl-C.
@@ -35,6 +37,11 @@ def worker(
     """
     settings = load_settings()
     if redis_url is not None:
+        if masked(redis_url) != redis_url:
+            raise UsageError(
+                "everybody on this machine can read the password of --redis-url",
+                hint="set EDGEPROF_REDIS_URL instead",
+            )
         settings = settings.model_copy(update={"redis_url": redis_url})
     wanted = load_boards(boards, board or [])
     logs.configure(settings, "edgeprof-agent")

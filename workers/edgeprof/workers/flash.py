@@ -6,6 +6,7 @@ the flash tool that boards.toml names.
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from edgeprof.shared.errors import HostFault
+from edgeprof.shared.plain import one_line
 
 MAGIC = b"TLEPMDL1"
 HEADER_BYTES = 64
@@ -20,16 +22,19 @@ FLASH_TIMEOUT_S = 300.0
 
 
 def write_slot(model: Path, sha256: str, folder: Path) -> Path:
-    """Write the slot image of `model` (hash in hex) into `folder`, once; returns its path."""
+    """Write the slot image of `model` (hash in hex) into `folder`, unless it is there whole; returns its path."""
     path = folder / f"{sha256}.slot"
-    if path.is_file():
-        return path
     data = model.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise HostFault(f"{model} is not the model it is named after", code="cache_damaged")
     header = MAGIC + len(data).to_bytes(4, "little") + bytes(4) + bytes.fromhex(sha256)
+    image = header.ljust(HEADER_BYTES, b"\xff") + data
+    if path.is_file() and path.read_bytes() == image:
+        return path
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(header.ljust(HEADER_BYTES, b"\xff") + data)
+            file.write(image)
         Path(file.name).replace(path)  # whole or not at all: other boards of this host share it
     except OSError as error:
         raise HostFault(f"cannot write the slot image {path}: {error}", code="disk") from error
@@ -70,5 +75,6 @@ def run_flash_tool(command: Sequence[str], port: str, slot: Path) -> None:
     if done.returncode != 0:
         tail = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
         raise HostFault(
-            f"{port}: the flash tool failed ({done.returncode}): {tail}", code="flash_failed"
+            f"{port}: the flash tool failed ({done.returncode}): {one_line(tail, 500)}",
+            code="flash_failed",
         )

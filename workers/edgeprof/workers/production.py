@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from edgeprof.shared.blobs import ModelCache
+from edgeprof.shared.errors import JobError
+from edgeprof.shared.jobs import ModelRef
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.results import JobResult
@@ -36,6 +38,7 @@ def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> Job
     """Fetch the model, and measure it."""
     path = models.fetch(claim.spec.model)
     model, reference = _opened(path)
+    _check_ref(claim.spec.model, model)
     command = bench.config.meter
     with Meter(command) if command else nullcontext() as meter:
         return session.profile(
@@ -51,6 +54,18 @@ def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> Job
             device_id=bench.info.device_id,
             meter=meter,
         )
+
+
+def _check_ref(said: ModelRef, model: ModelFile) -> None:
+    """Raise JobError when a job says other things of its model than the file does: results would repeat them."""
+    # The name may be that of the file it was; in the cache it is called by its hash.
+    true = model.ref.model_copy(update={"name": said.name})
+    for field, value in true:
+        if getattr(said, field) != value:
+            raise JobError(
+                f"the job says {field} {getattr(said, field)} of its model, the file {value}",
+                code="record",
+            )
 
 
 @lru_cache(maxsize=2)

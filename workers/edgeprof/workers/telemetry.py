@@ -18,6 +18,7 @@ from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.jobs import BoardInfo, ModelRef, Wire
 from edgeprof.shared.metrics.devices import DeviceMetrics
 from edgeprof.shared.metrics.sessions import SessionMetrics
+from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import CaseResult, MemoryUse, RegionUse
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 FD_VARIABLE: Final = "EDGEPROF_TELEMETRY_FD"
 
 _LARGEST_BYTES: Final = 1 << 18
+
+#: Becomes an exemplar, and a wrong one would be an error in the agent, whose other boards have no part in it.
+TraceId = Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")]
 
 
 class Connected(Wire):
@@ -62,7 +66,7 @@ class Started(Wire):
     kind: Literal["started"] = "started"
     model: ModelRef
     wait_s: float
-    trace_id: str
+    trace_id: TraceId
 
 
 class Ended(Wire):
@@ -72,7 +76,7 @@ class Ended(Wire):
     test_type: str
     duration_s: float
     reason: FaultClass | None
-    trace_id: str
+    trace_id: TraceId
 
 
 class Loaded(Wire):
@@ -83,7 +87,7 @@ class Loaded(Wire):
     memory: tuple[MemoryUse, ...]
     how: str
     load_s: float
-    trace_id: str
+    trace_id: TraceId
 
 
 class Measured(Wire):
@@ -93,7 +97,7 @@ class Measured(Wire):
     model: ModelRef
     case: CaseResult
     energy_per_token_mj: float | None
-    trace_id: str
+    trace_id: TraceId
 
 
 Event = Connected | Disconnected | Reading | Started | Ended | Loaded | Measured
@@ -147,7 +151,7 @@ class Receiver:
             try:
                 self._apply(_EVENT.validate_json(data))
             except ValidationError as error:
-                log.warning("a worker's event is not understood: %s", error)
+                log.warning("a worker's event is not understood: %s", one_line(str(error), 300))
 
     def worker_ended(self) -> None:
         """Put right what a worker leaves behind that was killed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy import Engine, Select, make_url, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -16,8 +16,11 @@ from edgeprof.scheduler.archive.tables import Job, Test
 from edgeprof.scheduler.render.rows import bench_rows
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.jobs import JobState, Quantization
+from edgeprof.shared.redis_url import masked
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
+
+_HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg installed)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +41,15 @@ class Archive:
 
     def __init__(self, url: str) -> None:
         try:
-            self.url = make_url(url).render_as_string(hide_password=True)
+            self.url = masked(make_url(url).render_as_string(hide_password=True))
             self._engine: Engine = engine.create(url)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise UsageError(
                 f"EDGEPROF_ARCHIVE_URL is not usable: {error}",
-                hint="e.g. postgresql+psycopg://user@host/edgeprof (with psycopg installed)",
+                hint=_HINT,
             ) from None
+        except ValueError:  # of the port; its words may be a part of the password
+            raise UsageError("EDGEPROF_ARCHIVE_URL has no valid port", hint=_HINT) from None
         with self._guarded():
             schema.migrate(self._engine)
 

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from edgeprof.scheduler.cli import exits, output
 from edgeprof.scheduler.lab import Lab
@@ -171,8 +170,7 @@ def history(
         return
     table = new_table("when", "became", "by", "reason", text="reason")
     for change in changes:
-        reason = escape(change.reason)
-        table.add_row(when(change.at_s), styled(change.state), escape(change.actor), reason)
+        table.add_row(when(change.at_s), styled(change.state), change.actor, change.reason)
     output.show(table)
 
 

@@ -6,8 +6,9 @@ import tempfile
 import traceback
 from typing import Final
 
-from rich.console import Console
+from rich.text import Text
 
+from edgeprof.scheduler.render.console import PlainConsole
 from edgeprof.shared.errors import EdgeprofError, Fault, FaultClass, UsageError
 
 OK: Final = 0
@@ -24,7 +25,7 @@ MEANING: Final = {
     INTERRUPTED: "Ctrl-C; submitted jobs go on",
 }
 
-_stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+_stderr = PlainConsole(stderr=True, soft_wrap=True)
 
 
 def code_of(error: EdgeprofError) -> int:
@@ -42,11 +43,9 @@ def code_of(error: EdgeprofError) -> int:
 
 def report(error: EdgeprofError) -> int:
     """Print the error and its hint on stderr; returns the exit code."""
-    _stderr.print("[bold red]error:[/] ", end="")
-    _stderr.print(str(error), markup=False)
+    _stderr.print(Text.assemble(("error:", "bold red"), f" {error}"))
     if error.hint:
-        _stderr.print("[cyan]hint:[/] ", end="")
-        _stderr.print(error.hint, markup=False)
+        _stderr.print(Text.assemble(("hint:", "cyan"), f" {error.hint}"))
     return code_of(error)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from edgeprof.scheduler.cli import output
 from edgeprof.scheduler.lab import Lab
@@ -51,7 +51,7 @@ def list_models(json: output.Json = False) -> None:
             human_count(model.n_params),
             str(model.shape.n_ctx),
             str(model.shape.n_vocab),
-            escape(model.path.name),
+            model.path.name,
         )
     output.show(table)
 
@@ -74,12 +74,12 @@ def inspect(model: Model, json: output.Json = False) -> None:
     facts = new_table("", "")
     facts.show_header = False
     for name, value in _facts(file).items():
-        facts.add_row(name, escape(str(value)))
+        facts.add_row(name, str(value))
     output.show(facts)
     table = new_table("tensor", "type", "shape", "bytes", right={"bytes"})
     for tensor in tensors:
         shape = " x ".join(map(str, tensor.ne))
-        table.add_row(escape(tensor.name), tensor.quantization, shape, f"{tensor.n_bytes:,}")
+        table.add_row(tensor.name, tensor.quantization, shape, f"{tensor.n_bytes:,}")
     output.show(table)
 
 
@@ -142,10 +142,8 @@ def fits(
         return
     table = new_table("model", "type", "board", "fits", "sum", text="sum")
     for file, board, report in rows:
-        verdict = "[green]yes[/]" if report.fits else "[red]no[/]"
-        table.add_row(
-            file.name, file.quantization, board.device_id, verdict, escape(report.explain())
-        )
+        verdict = Text("yes", style="green") if report.fits else Text("no", style="red")
+        table.add_row(file.name, file.quantization, board.device_id, verdict, report.explain())
     output.show(table)
 
 

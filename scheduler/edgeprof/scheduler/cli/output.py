@@ -11,6 +11,9 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
+from edgeprof.scheduler.render.console import PlainConsole
+from edgeprof.shared.plain import harmless
+
 #: Wide enough that a piped table is never cut; a terminal's own width is used on terminals.
 _PIPED_WIDTH = 200
 
@@ -20,12 +23,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 def stdout() -> Console:
     """Return a console on standard output as it is now (tests replace it)."""
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False)
+    return PlainConsole(file=sys.stdout, width=width)
 
 
 def stderr() -> Console:
     """Return a console on standard error."""
-    return Console(stderr=True, highlight=False)
+    return PlainConsole(stderr=True)
 
 
 def show(renderable: RenderableType) -> None:
@@ -34,8 +37,13 @@ def show(renderable: RenderableType) -> None:
 
 
 def note(message: str) -> None:
-    """Tell the person something, as it is: no markup."""
-    stderr().print(message, markup=False, soft_wrap=True)
+    """Tell the person something, as it is."""
+    stderr().print(message, soft_wrap=True)
+
+
+def data(text: str) -> None:
+    """Print text that a program may read on stdout, with lines as long as they are."""
+    typer.echo(harmless(text))
 
 
 def print_json(value: object) -> None:

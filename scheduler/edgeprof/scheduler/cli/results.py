@@ -64,7 +64,7 @@ def print_rows(rows: list[BenchRow], output_format: Format) -> None:
     """Print rows on stdout; a format keeps its frame when there are none."""
     if output_format is not Format.TABLE:
         if text := bench.text_of(rows, output_format):
-            typer.echo(text)
+            output.data(text)
     elif rows:
         bench.print_table(rows, output.stdout())
         if any(row.emulated for row in rows):

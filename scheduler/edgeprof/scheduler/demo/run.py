@@ -80,7 +80,7 @@ def _tell(
     json_file: Path | None,
 ) -> None:
     def say(line: str = "") -> None:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     say(bench.EMULATED_NOTE)
     if refusals:

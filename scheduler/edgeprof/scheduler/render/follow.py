@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edgeprof.scheduler.lab import Lab
@@ -114,6 +115,6 @@ class Follower:
                 now = followed.running
                 now.phase = event.fields.get("phase", now.phase)
                 now.tokens = event.fields.get("tokens", now.tokens)
-                if "percent" in event.fields:
-                    now.percent = float(event.fields["percent"])
+                with suppress(ValueError):  # a worker's word, which no worker of ours would say
+                    now.percent = float(event.fields.get("percent", ""))
         return followed.running

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -16,6 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from edgeprof.scheduler.render.follow import Look, Running
 from edgeprof.shared.jobs import BoardInfo, BoardState, JobState
@@ -38,9 +38,9 @@ class Live:
         self._jobs_shown: dict[str, str] = {}
         self.progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -92,11 +92,11 @@ class Live:
         note = "idle" if board is None or board.state is BoardState.ONLINE else str(board.state)
         self.progress.update(self._bars[device_id], completed=0, total=100, note=note)
 
-    def _say(self, line: str) -> None:
+    def _say(self, line: str | Text) -> None:
         self._said_s = time.monotonic()
-        self.progress.console.print(line, highlight=False, soft_wrap=True)
+        self.progress.console.print(line, soft_wrap=True)
 
-    def _ended_line(self, view: JobView) -> str:
+    def _ended_line(self, view: JobView) -> Text:
         count = f"[{self._n_ended}/{self._n_jobs}] " if self._n_jobs is not None else ""
         tries = f" after {len(view.attempts)} tries" if len(view.attempts) > 1 else ""
         where = view.attempts[-1].device_id if view.attempts else view.target
@@ -104,8 +104,8 @@ class Live:
         decode = view.result.cases[0].decode_tokens_per_second if view.result else None
         if view.state is JobState.SUCCEEDED:
             what += f"{decode.mean:.2f} t/s" if decode else "done"
-            return f"[green]✓[/] {escape(count + what)}"
-        return f"[red]✗[/] {escape(count + what)}{view.state}: {escape(view.reason)}"
+            return Text.assemble(("✓", "green"), f" {count}{what}")
+        return Text.assemble(("✗", "red"), f" {count}{what}{view.state}: {view.reason}")
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def live(console: Console, n_jobs: int | None, boards: Sequence[BoardInfo] = ())
 
 
 def _named(board: BoardInfo) -> str:
-    return escape(board.device_id) + (" [dim](emulated)[/]" if board.emulated else "")
+    return board.device_id + (" (emulated)" if board.emulated else "")
 
 
 def _where(running: Iterable[Running]) -> str:

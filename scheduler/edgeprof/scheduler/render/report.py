@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from edgeprof.scheduler.render.rows import chip
 from edgeprof.scheduler.render.tables import new_table, styled
@@ -17,7 +17,7 @@ def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
     """Return everything but the speeds, which bench.table() shows. trace_ui: base URL of a trace viewer."""
     facts = _grid()
     facts.add_row("job", view.id)
-    facts.add_row("state", f"{styled(view.state)}  {escape(view.reason)}")
+    facts.add_row("state", Text.assemble(styled(view.state), f"  {view.reason}"))
     facts.add_row("model", f"{view.model.name} {view.model.quantization}  {view.model.sha256[:12]}")
     facts.add_row("target", view.target)
     facts.add_row("priority", str(view.priority))
@@ -52,7 +52,7 @@ def _attempts(view: JobView) -> Table:
         ended = "running" if attempt.ended_s is None else "well"
         if attempt.fault_class is not None:
             ended = f"{attempt.fault_class} fault ({attempt.code}): {attempt.reason}"
-        table.add_row(str(attempt.number), attempt.device_id, attempt.host, took, escape(ended))
+        table.add_row(str(attempt.number), attempt.device_id, attempt.host, took, ended)
     return table
 
 
@@ -67,7 +67,7 @@ def _measured(result: JobResult) -> RenderableType:
     grid.add_row("clock", f"{identity.timer_name}, {identity.timer_resolution_ns} ns steps")
     grid.add_row(
         "firmware",
-        escape(f"{identity.firmware_version} {identity.firmware_git_hash} ({identity.toolchain})"),
+        f"{identity.firmware_version} {identity.firmware_git_hash} ({identity.toolchain})",
     )
     how = f"{load.how} in {load.region}, checked in {human_s(load.load_device_s)}"
     if load.transfer_s is not None:
@@ -84,7 +84,7 @@ def _measured(result: JobResult) -> RenderableType:
         note = " (emulated)" if result.temperature_emulated else ""
         grid.add_row(f"temperature {place}", f"{celsius:.1f} °C{note}")
     if result.energy_per_token_mj is not None:
-        by = f", by {escape(result.energy_meter)}" if result.energy_meter else ""
+        by = f", by {result.energy_meter}" if result.energy_meter else ""
         grid.add_row("energy", f"{result.energy_per_token_mj:.3g} mJ per token{by}")
     for case in result.cases:
         if case.score is not None:
@@ -92,5 +92,5 @@ def _measured(result: JobResult) -> RenderableType:
                 "perplexity", f"{case.score.perplexity:.3f} on {case.score.n_tokens} tokens"
             )
         if case.text is not None:
-            grid.add_row("text", escape(case.text))
+            grid.add_row("text", case.text)
     return Padding(grid, (1, 0, 0, 0))

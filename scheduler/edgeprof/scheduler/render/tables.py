@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from rich import box
 from rich.console import JustifyMethod
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edgeprof.scheduler.render.words import ago, human_bytes
 from edgeprof.shared.jobs import BoardInfo, BoardState, JobState
@@ -40,10 +40,9 @@ def new_table(*headings: str, right: Collection[str] = (), text: str | None = No
     return table
 
 
-def styled(state: JobState | BoardState) -> str:
-    """Return a state as markup."""
-    style = _STYLE.get(state)
-    return f"[{style}]{state}[/{style}]" if style else str(state)
+def styled(state: JobState | BoardState) -> Text:
+    """Return a state in its colour."""
+    return Text(state, style=_STYLE.get(state, ""))
 
 
 def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
@@ -60,7 +59,7 @@ def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
             view.target,
             str(len(view.attempts)),
             ago(now_s - view.created_s),
-            escape(view.reason),
+            view.reason,
         )
     return table
 
@@ -84,6 +83,6 @@ def boards_table(boards: Sequence[BoardInfo]) -> Table:
             f"{board.clock_hz / 1e6:g} MHz" if board.clock_hz else "",
             memory,
             board.job_id or "",
-            escape(board.reason),
+            board.reason,
         )
     return table

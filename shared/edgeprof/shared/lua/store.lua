@@ -52,8 +52,8 @@ local now = tonumber(now_s)
 
 local EVENTS_KEPT = 512
 local AVOID_S = 20
--- Of a job's JSON; jobs.SPEC_LIMIT_BYTES. A larger one was not written by us, and no worker reads it.
-local SPEC_LIMIT = 4 * 1024 * 1024
+-- Of a job's JSON, as JobSpec.largest_bytes. A larger one was not written by us, and no worker reads it.
+local SPEC_LIMIT = 512 * 1024
 local LONGEST_REST_S = 60
 -- Priorities are ranks apart by more turns than a queue will ever hand out.
 local RANKS = 1e12

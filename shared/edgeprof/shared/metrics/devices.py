@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edgeprof.shared.jobs import BoardInfo
 from edgeprof.shared.metrics.sessions import build_info
 from edgeprof.shared.results import RegionUse
+
+#: Regions, and sensors, that a board may tell of until it is opened anew: each name is a series.
+_MOST_NAMES: Final = 16
 
 #: STATS' and the link's counters, since boot or since the port was opened -> metric and its label.
 _FRAMES = {"rx_frames": "rx", "tx_frames": "tx"}
@@ -106,6 +111,7 @@ class DeviceMetrics:
         build_info(registry, "agent")
         self._known: dict[str, BoardInfo] = {}
         self._counted: dict[str, dict[str, int]] = {}
+        self._names: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
 
     def connected(self, board: BoardInfo) -> None:
         """Note that a board answers. What it was before (another port, firmware) is forgotten."""
@@ -115,7 +121,7 @@ class DeviceMetrics:
         labels = (board.device_id, board.platform)
         self.device_connection_status.labels(*labels, board.url).set(1)
         self.device_info.labels(*labels, *_described(board)).set(1)
-        for region in board.regions:
+        for region in board.regions[:_MOST_NAMES]:
             self.device_memory_total.labels(*labels, region.name).set(region.total_bytes)
         for name in _FRAMES.values():
             self.device_link_frames_total.labels(*labels, name)
@@ -151,12 +157,17 @@ class DeviceMetrics:
             return
         labels = (device_id, board.platform)
         self.device_last_reading.labels(*labels).set(time.time())
+        known = self._known_names(device_id, "memory", (region.name for region in regions))
         for region in regions:
+            if region.name not in known:
+                continue
             memory = (*labels, region.name)
             self.device_memory_usage.labels(*memory).set(region.used_bytes)
             self.device_memory_total.labels(*memory).set(region.total_bytes)
             self.device_memory_high_water.labels(*memory).set(region.high_water_bytes)
-        for location, value in (celsius or {}).items():
+        celsius = celsius or {}
+        for location in self._known_names(device_id, "sensors", celsius) & celsius.keys():
+            value = celsius[location]
             where = f"{location}-emulated" if temperature_emulated else location
             self.device_temperature.labels(*labels, where).set(value)
         if uptime_s is not None:
@@ -166,6 +177,14 @@ class DeviceMetrics:
         if power_mw is not None:
             self.device_power_consumption.labels(*labels).set(power_mw)
         self._count(labels, link)
+
+    def _known_names(self, device_id: str, kind: str, told: Iterable[str]) -> set[str]:
+        """Return the names of a board's parts that are shown: the first that it told."""
+        known = self._names[device_id, kind]
+        for name in told:
+            if len(known) < _MOST_NAMES:
+                known.add(name)
+        return known
 
     def _count(self, labels: tuple[str, str], link: Mapping[str, int]) -> None:
         """Add what came since the last reading; a counter that went back began anew at zero."""
@@ -188,6 +207,8 @@ class DeviceMetrics:
     def _forget(self, board: BoardInfo) -> None:
         """Take away every gauge of a board; its counters go on when it returns."""
         device = {"device_id": board.device_id}
+        for kind in ("memory", "sensors"):
+            self._names.pop((board.device_id, kind), None)
         for gauge in (
             self.device_connection_status,
             self.device_info,

@@ -32,6 +32,9 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
+    #: For a line of the request, or its body: who is slower holds a thread no longer.
+    timeout = 30
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         log.debug(format, *args)
 

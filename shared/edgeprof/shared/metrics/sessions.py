@@ -216,7 +216,8 @@ class SessionMetrics:
         self.model_load_seconds.labels(platform, how).observe(load_s, _exemplar(trace_id))
         taken: dict[str, int] = {}
         for use in memory:  # a category may be spread over regions
-            taken[use.category] = taken.get(use.category, 0) + use.used_bytes
+            category = use.category if use.category in MEMORY_TYPES else "other"
+            taken[category] = taken.get(category, 0) + use.used_bytes
         for category, used in taken.items():
             self.model_memory_usage_kb.labels(model.name, platform, category).set(used / 1024)
             self.model_memory_usage_bytes.labels(model.name, platform, category).set(used)
@@ -264,6 +265,9 @@ class SessionMetrics:
 #: Bits a weight takes, scales left out: what people call the type by.
 _BITS: Final = {"F32": "32", "F16": "16", "Q8_0": "8", "Q4_0": "4", "TQ2_0": "2"}
 
+
+#: What LOAD tells of; a board that makes up others makes no series of them.
+MEMORY_TYPES: Final = frozenset({"weights", "kv", "activations"})
 
 #: What a job does: generate only, or also score.
 TEST_TYPES: Final = ("generate", "score")

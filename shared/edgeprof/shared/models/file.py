@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import ModelRef, Quantization
+from edgeprof.shared.jobs import MAX_FILE_BYTES, ModelRef, Quantization
 from edgeprof.shared.models.gguf_header import Header, Scalar, TensorInfo, parse
 
-MAX_FILE_BYTES = 1 << 30
 ARCHITECTURE = "llama"
 
 _LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")

@@ -23,6 +23,8 @@ VERSION = 3
 MAX_KV = 128
 MAX_TENSORS = 1024
 MAX_ARRAY = 1 << 20
+#: In all arrays together: vocabulary, scores, types and merges. Each item costs the host more than the file.
+MAX_ITEMS = 1 << 22
 MAX_KEY_BYTES = 256
 MAX_NAME_BYTES = 64
 MAX_STRING_BYTES = 1 << 20
@@ -102,6 +104,7 @@ class _Cursor:
     def __init__(self, data: memoryview) -> None:
         self.data = data
         self.at = 0
+        self.items_left = MAX_ITEMS
 
     def take(self, n: int, what: str) -> memoryview:
         if n > len(self.data) - self.at:
@@ -183,6 +186,9 @@ def _value(cursor: _Cursor, what: str) -> Value:
         return Value(kind, cursor.scalar(kind, what))
     element = cursor.uint("<I", f"element type of {what}", 12)
     count = cursor.uint("<Q", f"length of {what}", MAX_ARRAY)
+    cursor.items_left -= count
+    if cursor.items_left < 0:
+        raise _malformed(f"{what} makes more than {MAX_ITEMS} items of arrays")
     if element == ARRAY:
         raise _malformed(f"{what} is an array of arrays")
     if element == STRING:

@@ -15,6 +15,8 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.file import ModelFile
 
 SPACE = "\u2581"
+#: Twice the longest of vocabularies in use (128 spaces): 4096 tokens of a megabyte each are no text.
+MAX_PIECE = 256
 _NORMAL, _UNKNOWN, _CONTROL, _UNUSED, _BYTE = 1, 2, 3, 5, 6
 _BYTE_PIECE = regex.compile(r"<0x[0-9A-Fa-f]{2}>")
 _GPT2_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -197,6 +199,8 @@ def tokenizer_of(model: ModelFile) -> Tokenizer:
     add_bos = model.meta("tokenizer.ggml.add_bos_token")
     if len(types) != len(pieces):
         raise _unknown(model, f"tokenizer with {len(pieces)} tokens but {len(types)} types")
+    if max(map(len, pieces), default=0) > MAX_PIECE:
+        raise _unknown(model, f"tokenizer with a token of more than {MAX_PIECE} characters")
     for piece, token_type in zip(pieces, types, strict=True):
         if token_type == _BYTE and not _BYTE_PIECE.fullmatch(piece):
             raise _unknown(model, f"tokenizer whose byte token is {short_repr(piece)}")

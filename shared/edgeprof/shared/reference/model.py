@@ -40,8 +40,8 @@ class _Layer:
 class _Cache:
     """Keys and values of one run, per layer (position, kv head, head_dim), as float32 after rounding."""
 
-    def __init__(self, shape: LlamaShape, n_ctx: int, kv_type: KvType) -> None:
-        size = (shape.n_layers, n_ctx, shape.n_heads_kv, shape.head_dim)
+    def __init__(self, shape: LlamaShape, positions: int, kv_type: KvType) -> None:
+        size = (shape.n_layers, positions, shape.n_heads_kv, shape.head_dim)
         self.keys = np.zeros(size, np.float32)
         self.values = np.zeros(size, np.float32)
         self._half = kv_type is KvType.F16
@@ -78,8 +78,9 @@ class Reference:
         self, prompt_tokens: Sequence[int], n_gen: int, n_ctx: int, kv_type: KvType = KvType.F16
     ) -> list[int]:
         """Return the n_gen tokens that follow the prompt: highest logit, lowest id on a tie."""
-        self._check(prompt_tokens, n_ctx, len(prompt_tokens) + n_gen - 1)
-        cache = _Cache(self._shape, n_ctx, kv_type)
+        positions = len(prompt_tokens) + n_gen - 1
+        self._check(prompt_tokens, n_ctx, positions)
+        cache = _Cache(self._shape, positions, kv_type)  # the rest of n_ctx is the board's to hold
         hidden = self._run(list(prompt_tokens), 0, cache)[-1:]
         generated: list[int] = []
         for position in range(len(prompt_tokens), len(prompt_tokens) + n_gen):

@@ -8,8 +8,11 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 
+import pydantic_core
+
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
+from edgeprof.shared.plain import one_line
 from edgeprof.shared.store.script import Script, text
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ class BoardStore:
             "announce", info.device_id, json.dumps(asdict(owner)), info.model_dump_json(), ttl_s
         )
         if reply[0] == "clash":
-            other = json.loads(reply[2])
+            other = pydantic_core.from_json(reply[2])
             same = "" if reply[1] == info.device_id else f" as {reply[1]}"
             raise BoardClash(
                 f"board {info.device_id} (uid {info.uid}) is already driven{same} by"
@@ -80,11 +83,9 @@ class BoardStore:
         for announced, seen, until, held in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
             try:
-                info = BoardInfo.model_validate_json(announced)
-            except ValueError:
-                log.warning(
-                    "a board's announcement is of another version, and left out: %s", announced
-                )
+                info = BoardInfo.read(announced)
+            except ValueError as error:
+                log.warning("a board's announcement is left out: %s", one_line(str(error), 200))
                 continue
             if 0 < float(until) < float(now):
                 silent_s = float(now) - float(seen)
@@ -94,7 +95,7 @@ class BoardStore:
                 )
                 changes["job_id"] = None
             elif held and info.state is not BoardState.OFFLINE:
-                keeping = json.loads(held)
+                keeping = pydantic_core.from_json(held)
                 changes |= {"state": BoardState(keeping["state"]), "reason": keeping["reason"]}
             boards.append(info.model_copy(update=changes))
         return sorted(boards, key=lambda board: board.device_id)
@@ -102,7 +103,8 @@ class BoardStore:
     def hold(self, device_id: str, state: BoardState, actor: str, reason: str) -> None:
         """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED). What it runs goes
         on. Raises BoardNotFound."""
-        if self._script.call("hold_board", device_id, state, actor, reason, "") == "unknown":
+        said = one_line(reason)
+        if self._script.call("hold_board", device_id, state, actor, said, "") == "unknown":
             raise _unknown(device_id)
 
     def resume(self, device_id: str, actor: str, reason: str) -> None:
@@ -118,7 +120,9 @@ class BoardStore:
         self._self_tested(device_id, BoardState.QUARANTINED, f"failed: {reason}")
 
     def _self_tested(self, device_id: str, state: BoardState, reason: str) -> None:
-        self._script.call("hold_board", device_id, state, SELF_TEST, reason, BoardState.QUARANTINED)
+        self._script.call(
+            "hold_board", device_id, state, SELF_TEST, one_line(reason), BoardState.QUARANTINED
+        )
 
     def held(self, device_id: str) -> BoardState | None:
         """Return DRAINING or QUARANTINED for a board that is held, else None."""
@@ -148,7 +152,7 @@ class BoardStore:
         lines = self._script.guarded(lambda redis: text(redis.lrange(key, 0, -1)))
         return [
             BoardChange(line["s"], BoardState(line["state"]), line["actor"], line["reason"])
-            for line in map(json.loads, lines)
+            for line in map(pydantic_core.from_json, lines)
         ]
 
     def forget(self, device_id: str) -> bool:

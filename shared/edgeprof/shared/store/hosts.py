@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from typing import Annotated
+
+from pydantic import Field
 
 from edgeprof.shared.errors import EdgeprofError
-from edgeprof.shared.jobs import Told
+from edgeprof.shared.jobs import Name, Told
+from edgeprof.shared.plain import one_line
 from edgeprof.shared.store.script import Script
+
+log = logging.getLogger(__name__)
+
+#: host:port, which Prometheus is told to scrape.
+Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:\[\]-]{1,255}:[0-9]{1,5}$")]
 
 #: A host that went silent stays listed so long, so that Prometheus sees it down rather than not at all.
 KEPT_S = 86400.0
@@ -23,12 +33,12 @@ class HostClash(EdgeprofError):  # noqa: N818 - as BoardClash
 class HostInfo(Told):
     """One host agent; addresses are host:port."""
 
-    host: str
-    pid: int
-    sessions_address: str
-    devices_address: str
+    host: Name
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
+    sessions_address: Address
+    devices_address: Address
     #: Tells two machines of one name apart.
-    machine: str = ""
+    machine: Annotated[str, Field(max_length=64)] = ""
 
 
 class HostStore:
@@ -63,8 +73,13 @@ class HostStore:
 
     def all(self) -> list[HostInfo]:
         """Return the agents that serve, or should."""
-        texts = self._script.call("hosts")
-        return [HostInfo.model_validate_json(text) for text in texts]
+        found = []
+        for text in self._script.call("hosts"):
+            try:
+                found.append(HostInfo.read(text))
+            except ValueError as error:
+                log.warning("a host's announcement is left out: %s", one_line(str(error), 200))
+        return found
 
 
 def _alive(pid: int) -> bool:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import ValidationError
+import pydantic_core
 from redis import Redis
 from redis.client import Pipeline
 
 from edgeprof.shared.errors import Fault, JobError, JobNotFound, StoreRefused
-from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState
+from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState, is_name
+from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import JobResult, JobView
 from edgeprof.shared.store.script import Script, text
+from edgeprof.shared.traceparent import trace_id_of
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class JobStore:
     def cancel(self, job_id: str, actor: str, reason: str) -> JobState:
         """Cancel a queued job; ask the worker of a running one. Returns the state afterwards."""
         self._must_exist(job_id)
-        return JobState(self._script.call("cancel", job_id, actor, reason))
+        return JobState(self._script.call("cancel", job_id, actor, one_line(reason)))
 
     def view(self, job_id: str) -> JobView:
         """Return one job as users see it, or raise JobNotFound."""
@@ -150,7 +151,7 @@ class JobStore:
                 try:
                     found.append(_view(job_id, record, attempts, result))
                 except (ValueError, KeyError) as error:
-                    log.warning("job %s: unreadable record: %s", job_id, str(error).splitlines()[0])
+                    log.warning("job %s: unreadable record: %s", job_id, one_line(str(error), 200))
         return found
 
     def state(self, job_id: str) -> JobState:
@@ -183,7 +184,7 @@ class JobStore:
         found = self._script.guarded(lambda redis: text(redis.hget(self._key(job_id), "spec")))
         if found is None:
             raise _not_found(job_id)
-        return JobSpec.model_validate_json(found)
+        return JobSpec.read(found)
 
     def history(self, job_id: str) -> list[Transition]:
         """Return every transition of a job: when, from, to, who, why."""
@@ -192,7 +193,7 @@ class JobStore:
         )
         return [
             Transition(line["s"], line["from"], line["to"], line["actor"], line["reason"])
-            for line in map(json.loads, lines)
+            for line in map(pydantic_core.from_json, lines)
         ]
 
     def events(
@@ -211,8 +212,8 @@ class JobStore:
             # redis-py's RESP3 replies nest the entries of a stream once more.
             flat = entries[0] if entries and isinstance(entries[0][0], list) else entries
             for cursor, fields in flat:
-                named = dict(fields)
-                kind = named.pop("kind")
+                named = {name: one_line(value) for name, value in dict(fields).items()}
+                kind = named.pop("kind", "")
                 found.append(Event(cursor, int(cursor.split("-")[0]) / 1000, kind, named))
         return found
 
@@ -244,8 +245,8 @@ class JobStore:
 
         `heard` is the job whose bell was heard. It tells the queue; which job of that queue is granted, their
         priorities and the users' turns decide. `owner` is one attempt's own token: asking again with it returns the same claim. `traceparent`
-        is where the attempt is in its trace, for the next one to link to. A record
-        that does not validate is failed at once, as a JobError, and answered as "malformed".
+        is where the attempt is in its trace, for the next one to link to. A record that does not validate, or
+        has an id that none of ours has, is failed at once, as a JobError, and answered as "malformed".
         """
         reply = self._script.call(
             "claim",
@@ -263,24 +264,12 @@ class JobStore:
             return str(reply[0])
         _, job_id, epoch, attempt, spec, submitted, wait_s, previous = reply
         try:
-            return Claim(
-                job_id,
-                int(epoch),
-                int(attempt),
-                JobSpec.model_validate_json(spec),
-                submitted,
-                float(wait_s),
-                previous,
-            )
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            self.fail(
-                job_id,
-                int(epoch),
-                JobError(f"the job's record is malformed: {where}: {first['msg']}", code="record"),
-            )
+            read = _claimed(job_id, spec)
+        except ValueError as error:
+            problem = f"the job's record is malformed: {_first_line(error)}"
+            self.fail(job_id, int(epoch), JobError(problem, code="record"))
             return "malformed"
+        return Claim(job_id, int(epoch), int(attempt), read, submitted, float(wait_s), previous)
 
     def renew(self, job_id: str, epoch: int, lease_s: float) -> str:
         """Renew the lease: "ok", "cancel" (stop soon), or "stale" (the job is not ours any more)."""
@@ -316,7 +305,7 @@ class JobStore:
                 epoch,
                 fault.fault_class,
                 fault.code,
-                str(fault),
+                one_line(str(fault)),
                 retryable,
                 rest_s,
                 quarantine_after,
@@ -398,12 +387,11 @@ def _fenced(reply: str) -> JobState | None:
 def _view(
     job_id: str, record: dict[str, str], attempts: Sequence[str], result: str | None
 ) -> JobView:
-    spec = JobSpec.model_validate_json(record["spec"])
-    parts = record["traceparent"].split("-")
+    spec = JobSpec.read(record["spec"])
     return JobView(
         id=job_id,
         state=JobState(record["state"]),
-        reason=record["reason"],
+        reason=one_line(record["reason"]),
         model=spec.model,
         target=str(spec.target),
         priority=spec.priority,
@@ -412,7 +400,21 @@ def _view(
         created_s=float(record["created_s"]),
         started_s=float(record["started_s"]) if "started_s" in record else None,
         finished_s=float(record["finished_s"]) if "finished_s" in record else None,
-        attempts=tuple(Attempt.model_validate_json(attempt) for attempt in attempts),
-        trace_id=parts[1] if len(parts) == 4 else None,
-        result=JobResult.model_validate_json(result) if result else None,
+        attempts=tuple(Attempt.read(attempt) for attempt in attempts),
+        trace_id=trace_id_of(record["traceparent"]) or None,
+        result=JobResult.read(result) if result else None,
     )
+
+
+def _claimed(job_id: str, spec: str) -> JobSpec:
+    if not is_name(job_id):  # it becomes a file's name (Outbox)
+        raise ValueError("its id is not a name")
+    return JobSpec.read(spec)
+
+
+def _first_line(error: ValueError) -> str:
+    """Say the first thing that is wrong, without the value that is: it may be long."""
+    if not isinstance(error, pydantic_core.ValidationError):
+        return str(error)
+    first = error.errors(include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

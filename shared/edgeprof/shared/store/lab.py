@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from edgeprof.shared import redis_client, redis_server
@@ -19,7 +19,7 @@ from edgeprof.shared.store.script import Script
 class LabStore:
     """The stores of a lab, over one connection pool."""
 
-    url: str
+    url: str = field(repr=False)  # with its password
     embedded: bool
     script: Script
     jobs: JobStore

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.shared.jobs import MemoryRegion, Quantization
+from edgeprof.shared.jobs import MemoryRegion, Quantization, is_name
 from edgeprof.workers.board import Hello
 from edgeprof.workers.link.messages import (
     PROTOCOL,
@@ -61,11 +61,14 @@ def parse_hello(reply: Payload, *, can_flash: bool) -> LinkHello:
     uid = get(reply, 2, bytes, "uid")
     if not 1 <= len(uid) <= 16:
         raise LinkFault("the board's uid is not 1 to 16 bytes", code="bad_reply")
+    platform = get_text(reply, 3, "platform", 32)
+    if not is_name(platform):  # a queue's name, a label of metrics
+        raise LinkFault("the board's platform is not a name", code="bad_reply")
     timer = get_map(reply.get(8), "timer")
     features = get_uint(reply, 18, "features", U32)
     hello = Hello(
         uid=uid.hex(),
-        platform=get_text(reply, 3, "platform", 32),
+        platform=platform,
         firmware_version=get_text(reply, 4, "firmware version", 32),
         firmware_git_hash=get_text(reply, 5, "git hash", 40),
         toolchain=get_text(reply, 6, "toolchain", 48),

@@ -60,7 +60,7 @@ def _temperatures(reply: Payload) -> dict[str, float] | None:
         if not isinstance(item, list) or len(item) != 2:
             raise LinkFault("malformed temperature", code="bad_reply")
         location, millidegrees = item
-        if not isinstance(location, str) or not isinstance(millidegrees, int):
+        if not isinstance(millidegrees, int):
             raise LinkFault("malformed temperature", code="bad_reply")
-        found[location[:16]] = millidegrees / 1000
+        found[get_text({0: location}, 0, "sensor's name", 16)] = millidegrees / 1000
     return found

@@ -1,0 +1,30 @@
+"""Text from outside, made harmless: what a board, a client or a tool wrote must command no terminal and fake
+no line of a log, and must be short.
+
+Taken out, not escaped: a terminal gives these characters no width, so tables stay straight.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: Longest reason that is stored, shown or logged: room for a refusal with its sum.
+LONGEST_LINE: Final = 2000
+
+#: C0 and C1 but for tab and line feed, and what turns the direction of writing.
+_COMMANDS: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+def harmless(text: str) -> str:
+    """Return the text without control characters; lines and tabs stay."""
+    return _COMMANDS.sub("", text)
+
+
+def one_line(text: str, longest: int = LONGEST_LINE) -> str:
+    """Return the text as one line of valid Unicode, cut where it is too long."""
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    line = harmless(cut.replace("\n", " | ").replace("\t", " "))
+    return line.encode(errors="replace").decode()

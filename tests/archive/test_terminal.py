@@ -1,0 +1,169 @@
+"""What boards, models and other users wrote is shown, and commands no terminal."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import RenderableType
+
+from edgeprof.scheduler.render import bench
+from edgeprof.scheduler.render.console import PlainConsole
+from edgeprof.scheduler.render.follow import Look, Running
+from edgeprof.scheduler.render.live import live
+from edgeprof.scheduler.render.report import job_report
+from edgeprof.scheduler.render.tables import boards_table, jobs_table
+from edgeprof.shared.jobs import Attempt, BoardInfo, BoardState, JobState, MemoryRegion
+from edgeprof.shared.logs import _OneLine
+from edgeprof.shared.plain import harmless, one_line
+from edgeprof.shared.results import JobView, RegionUse
+
+MakeView = Callable[..., JobView]
+
+#: Titles, clipboards, colours, links, a beep, C1, a turned direction, a line that fakes another.
+EVIL = "\x1b]0;t\x07\x1b]52;c;aGk=\x1b\\\x1b[31m\x9b2J[link=http://evil]x[/link][red]\r\b\u202ey:smile:"
+
+
+def shown(renderable: RenderableType, *, terminal: bool) -> str:
+    out = io.StringIO()
+    PlainConsole(file=out, width=2000, force_terminal=terminal, color_system=None).print(renderable)
+    return out.getvalue()
+
+
+def evil_view(make_view: MakeView) -> JobView:
+    view = make_view(reason=EVIL, user="ada", target=EVIL, trace_id="f" * 32)
+    assert view.result is not None
+    identity = view.result.identity.model_copy(
+        update=dict.fromkeys(("device_id", "host", "board_uid", "toolchain", "timer_name"), EVIL)
+    )
+    case = view.result.cases[0].model_copy(update={"text": EVIL})
+    region = RegionUse(name=EVIL, kind="ram", total_bytes=1, used_bytes=1, high_water_bytes=1)
+    result = view.result.model_copy(
+        update={
+            "identity": identity,
+            "cases": (case,),
+            "regions": (region,),
+            "temperature_celsius": {EVIL: 1.0},
+        }
+    )
+    attempt = Attempt(
+        number=1, epoch=1, device_id=EVIL, host=EVIL, started_s=1, ended_s=2,
+        fault_class="host", code=EVIL, reason=EVIL,
+    )  # fmt: skip
+    return view.model_copy(update={"result": result, "attempts": (attempt,)})
+
+
+def evil_board() -> BoardInfo:
+    return BoardInfo(
+        device_id="b", platform="p", host=EVIL, url=EVIL, uid=EVIL, state=BoardState.ONLINE,
+        emulated=True, firmware_version=EVIL, firmware_git_hash=EVIL, toolchain=EVIL,
+        protocol=(1, 0), clock_hz=1, timer_name=EVIL, timer_resolution_ns=1,
+        regions=(MemoryRegion(name=EVIL, kind="ram", total_bytes=1, available_bytes=1),),
+        kernels=(), n_ctx_max=1, can_flash=True, can_upload=True, reason=EVIL, job_id=EVIL,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("what", ["jobs", "job", "boards", "results"])
+def test_tables_carry_no_commands(make_view: MakeView, what: str, terminal: bool) -> None:
+    """No escape, no markup, on a terminal as on a pipe; what was written can still be read."""
+    view = evil_view(make_view)
+    renderables: dict[str, RenderableType] = {
+        "jobs": jobs_table([view], 0),
+        "job": job_report(view),
+        "boards": boards_table([evil_board()]),
+        "results": bench.table(bench.rows_of([view])),
+    }
+
+    text = shown(renderables[what], terminal=terminal)
+
+    # What is left of escapes is rich's own: colours and weights, never anything else.
+    rest = __import__("re").sub(r"\x1b\[[0-9;]*m", "", text)
+    assert rest == harmless(rest)
+    assert "\x1b[31m" not in text
+    assert "[link=http://evil]x[/link][red]" in text
+    assert ":smile:" in text
+
+
+def test_bars_carry_no_commands(make_view: MakeView) -> None:
+    """Neither the live view on a terminal, nor the lines that take its place on a pipe."""
+    view = evil_view(make_view)
+    for terminal in (False, True):
+        out = io.StringIO()
+        console = PlainConsole(file=out, width=2000, force_terminal=terminal, color_system=None)
+        with live(console, 2, [evil_board()]) as bars:
+            running = Running(view.model_copy(update={"state": JobState.RUNNING}), phase=EVIL)
+            bars.show(Look((running,), (evil_board(),), 0, ()))
+            bars.show(Look((), (), 0, (view,)))
+            bars.show(Look((), (), 0, (view.model_copy(update={"state": JobState.FAILED}),)))
+            bars.show(Look((), (), 0, (), trouble=EVIL))
+        text = out.getvalue()
+        assert "[link=http://evil]x" in text
+        for part in ("\x1b]", "\x07", "\x9b", "\x1b[31m", "\b", "\u202e"):
+            assert part not in text
+
+
+def test_text_formats_carry_no_commands(
+    make_view: MakeView, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Markdown, CSV and JSON lines go to a terminal as well."""
+    from edgeprof.scheduler.cli.results import print_rows
+
+    for kind in bench.Format:
+        print_rows(bench.rows_of([evil_view(make_view)]), kind)
+    text = capsys.readouterr().out
+
+    assert text == harmless(text)
+    assert "[link=" in text
+
+
+def test_errors_and_notes_carry_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that was not found is repeated, without what it would do."""
+    from edgeprof.scheduler.cli import exits, output
+    from edgeprof.shared.errors import UsageError
+
+    exits.report(UsageError(f"no board {EVIL}", hint=EVIL))
+    output.note(EVIL)
+    text = capsys.readouterr().err
+
+    assert text == harmless(text)
+    assert text.count("[link=http://evil]") == 3
+
+
+def test_a_log_line_is_one_line() -> None:
+    """What a board says cannot be taken for a line of ours."""
+    record = logging.makeLogRecord(
+        {"msg": "board says %s", "args": (f"{EVIL}\n12:00:00 ERROR   all is lost",), "levelno": 30}
+    )
+
+    line = _OneLine().format(record)
+
+    assert len(line.splitlines()) == 1
+    assert line == harmless(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a\nb\tc", "a | b c"), ("\x1b[1mx", "[1mx"), ("é✓", "é✓"), ("x\udcff", "x?"), ("", "")],
+)
+def test_one_line(text: str, line: str) -> None:
+    """What people write stays; what commands goes."""
+    assert one_line(text) == line
+
+
+def test_long_text_is_cut() -> None:
+    """And says so."""
+    assert one_line("x" * 10, 5) == "xxxx…"
+
+
+def test_progress_is_believed_only_where_it_is_a_number() -> None:
+    """A worker that says otherwise does not end anybody's wait."""
+    from edgeprof.scheduler.progress import bar
+    from edgeprof.shared.store.jobs import Event
+
+    fields: Any = {"phase": EVIL, "percent": "soon"}
+    with bar("id") as draw:
+        draw(Event("0-1", 0.0, "progress", fields))

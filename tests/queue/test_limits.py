@@ -1,0 +1,271 @@
+"""Size and depth of every message that goes through Redis: at the limit it is understood, beyond it is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from redis.exceptions import ResponseError
+
+from edgeprof.shared import jobs
+from edgeprof.shared.blobs import ModelCache
+from edgeprof.shared.errors import BoardFault, HostFault, JobError, UsageError
+from edgeprof.shared.jobs import BoardInfo, JobSpec, JobState, ModelRef, TestCase
+from edgeprof.shared.results import JobResult
+from edgeprof.shared.store.hosts import HostInfo
+from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.lab import LabStore
+from edgeprof.workers.attempt import _kept
+from tests.queue.conftest import MODEL, make_spec
+
+BOARD: dict[str, Any] = {
+    "device_id": "b", "platform": "null", "host": "h", "domain": "d", "lease_s": 60,
+}  # fmt: skip
+WIDEST = jobs.MAX_VOCABULARY - 1
+
+
+def case(n_prompt: int = 1, n_gen: int = 1, token: int = 1) -> TestCase:
+    return TestCase(prompt_tokens=(token,) * n_prompt, n_gen=n_gen)
+
+
+def largest() -> JobSpec:
+    """The longest JSON that is a job: every number as wide, every text as long as it may be."""
+    model = MODEL.model_copy(
+        update={"name": "m" * 64, "n_ctx_train": 65536, "n_vocab": 1 << 20, "n_params": 2**40}
+    )
+    full = {
+        "prompt_tokens": (WIDEST,) * 4096,
+        "unquantized_top1": (WIDEST,) * 4095,
+        "n_gen": 4096,
+    }
+    short = {"prompt_tokens": (WIDEST,) * 68, "unquantized_top1": (WIDEST,) * 67, "n_gen": 68}
+    cases = (full,) * 3 + (short,) * 60
+    tags = {f"{index:064}": "\U0001f600" * 256 for index in range(jobs.MAX_TAGS)}
+    return JobSpec.model_validate(
+        make_spec().model_dump()
+        | {"model": model, "cases": cases, "n_ctx": 65536, "tags": tags, "user": "\U0001f600" * 64}
+    )
+
+
+def test_the_largest_job_is_understood(store: LabStore) -> None:
+    """What validates is never refused for its size: submitted, claimed and shown."""
+    spec = largest()
+    job = NewJob(spec)
+    store.jobs.submit([job], "test")
+
+    claimed = store.jobs.claim(job.id, "w", **BOARD)
+    assert isinstance(claimed, Claim)
+    assert claimed.spec == spec
+    assert store.jobs.view(job.id).user == spec.user
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cases": [case()] * 65},
+        {"cases": [case(4096)] * 4 + [case()]},
+        {"cases": [case(1, 4096)] * 5},
+        {"cases": [{"prompt_tokens": [1] * 4097}]},
+        {"cases": [{"prompt_tokens": [WIDEST + 1]}]},
+        {"cases": [{"prompt_tokens": [1], "unquantized_top1": [1]}]},
+        {"cases": [case()] * 5, "repetitions": 1000},
+        {"user": "u" * 65},
+        {"user": "two\nlines"},
+        {"user": "\x1b]0;title\x07"},
+        {"tags": {f"t{index}": "" for index in range(jobs.MAX_TAGS + 1)}},
+        {"tags": {"t": "x" * 257}},
+        {"tags": {"t": "\x1b[2J"}},
+        {"tags": {"no name": ""}},
+        {"sweep_id": "../x"},
+        {"model": MODEL.model_dump() | {"url": "file:///etc/passwd"}},
+        {"model": MODEL.model_dump() | {"name": "../../x"}},
+        {"model": MODEL.model_dump() | {"name": "x\n"}},
+        {"model": MODEL.model_dump() | {"sha256": "../" + "0" * 61}},
+        {"model": MODEL.model_dump() | {"size_bytes": 1 << 40}},
+        {"target": {"device_id": "$(reboot)"}},
+        {"unknown": 1},
+    ],
+)
+def test_a_job_beyond_a_limit_is_refused(changes: dict[str, Any]) -> None:
+    """At the edge, before anything is queued."""
+    with pytest.raises(ValidationError):
+        JobSpec.model_validate(make_spec().model_dump() | changes)
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        nested(100_000),
+        '{"model": ' + nested(300) + "}",
+        '{"repetitions": ' + "9" * 5000 + "}",
+        " " * JobSpec.largest_bytes + "{}",
+        "not JSON",
+        "",
+    ],
+    ids=["deep", "deep inside", "a number", "large", "no JSON", "empty"],
+)
+def test_a_record_of_anything_ends_its_job(store: LabStore, record: str) -> None:
+    """Written past our client, it is failed by the worker, for good, and nobody's list breaks."""
+    job, good = NewJob(make_spec()), NewJob(make_spec())
+    store.jobs.submit([job, good], "test")
+    store.script.redis.hset(f"edgeprof:job:{job.id}", "spec", record)
+
+    assert store.jobs.claim(job.id, "w", **BOARD) == "malformed"
+    assert store.jobs.state(job.id) is JobState.FAILED
+    assert [view.id for view in store.jobs.views([job.id, good.id])] == [good.id]
+
+
+def test_an_id_is_never_a_path(store: LabStore) -> None:
+    """A job whose id climbs out of a folder is ended, and never becomes the name of a file."""
+    job = NewJob(make_spec(), id="../../escaped")
+    store.jobs.submit([job], "test")
+
+    assert store.jobs.claim(job.id, "w", **BOARD) == "malformed"
+    assert store.jobs.state(job.id) is JobState.FAILED
+
+
+def test_scripts_take_no_deep_json(store: LabStore) -> None:
+    """Redis' own decoder stops at 1000 levels, with an error and not with the server."""
+    with pytest.raises(ResponseError, match="too many nested"):
+        store.script.redis.eval("return cjson.decode(ARGV[1])", 0, nested(1001))
+    assert store.script.redis.ping()
+
+
+@pytest.mark.parametrize("kind", [JobSpec, JobResult, BoardInfo, HostInfo])
+def test_nothing_is_parsed_beyond_its_size(kind: type[jobs.Wire]) -> None:
+    """Neither deeper than 200 levels."""
+    with pytest.raises(ValueError, match="more than a"):
+        kind.read("{" + " " * kind.largest_bytes + "}")
+    with pytest.raises(ValueError, match="recursion limit"):
+        kind.read(nested(1000))
+
+
+def result(make: Callable[[], JobResult], **changes: Any) -> JobResult:
+    made = make()
+    return made.model_copy(update={"cases": (made.cases[0].model_copy(update=changes),)})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inter_token_p50_s": float("nan"), "run_host_s": None},
+        {"text": "x" * JobResult.largest_bytes},
+        {"text": "\udcff"},
+    ],
+    ids=["NaN", "large", "no Unicode"],
+)
+def test_a_result_that_cannot_be_read_back_is_none(changes: dict[str, Any]) -> None:
+    """It would stay in the store for ever: no archive could take it."""
+    from tests.archive.conftest import job_result
+
+    good = job_result(MODEL, "native")
+    assert _kept(good) is good
+    with pytest.raises(BoardFault) as caught:
+        _kept(result(lambda: good, **changes))
+
+    assert caught.value.code == "bad_result"
+    assert len(str(caught.value)) < 400
+
+
+def test_a_huge_result_in_redis_is_not_parsed(store: LabStore) -> None:
+    """Its job is left out of lists; the others are shown."""
+    job = NewJob(make_spec())
+    store.jobs.submit([job], "test")
+    store.script.redis.set(f"edgeprof:work:{job.id}:result", b" " * (JobResult.largest_bytes + 1))
+
+    assert store.jobs.views([job.id]) == []
+
+
+def test_reasons_are_short_lines(store: LabStore) -> None:
+    """Whatever a tool or a board said, with text that is no Unicode in it."""
+    job = NewJob(make_spec(max_attempts=1))
+    store.jobs.submit([job], "test")
+    claimed = store.jobs.claim(job.id, "w", **BOARD)
+    assert isinstance(claimed, Claim)
+
+    store.jobs.fail(job.id, claimed.epoch, HostFault("\x1b[2Ja\nb\udcff" + "x" * 10**6))
+
+    reason = store.jobs.view(job.id).reason
+    assert "[2Ja | b?x" in reason
+    assert len(reason) < 2100
+    assert reason.isprintable()
+
+
+def test_announcements_of_anything_are_left_out(store: LabStore) -> None:
+    """One bad announcement takes no other off the lists of boards and hosts."""
+    good = HostInfo(host="a", pid=1, sessions_address="a:1", devices_address="a:2")
+    store.hosts.announce(good)
+    redis = store.script.redis
+    for index, text in enumerate(("{", nested(300), "x" * 10**5, '{"host": "a\\nb"}')):
+        redis.hset("edgeprof:hosts", f"h{index}", text)
+        redis.hset("edgeprof:boards", f"b{index}", text)
+        redis.hset("edgeprof:boards:seen", f"b{index}", "1")
+        redis.zadd("edgeprof:boards:until", {f"b{index}": 0})
+
+    assert store.hosts.all() == [good]
+    assert store.boards.all() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sessions_address", "a:1/x"), ("devices_address", "a b:1"), ("host", "a\n"), ("pid", 0)],
+)
+def test_a_hosts_address_is_one(field: str, value: Any) -> None:
+    """Prometheus is told to scrape it."""
+    known = {"host": "a", "pid": 1, "sessions_address": "a:1", "devices_address": "a:2"}
+
+    HostInfo.model_validate(known)
+    with pytest.raises(ValidationError):
+        HostInfo.model_validate(known | {field: value})
+
+
+def test_a_blob_of_another_size_is_not_fetched(store: LabStore, tmp_path: Path) -> None:
+    """Half a gigabyte under the hash of a small model never reaches a worker's memory."""
+    model = ModelRef.model_validate(MODEL.model_dump() | {"size_bytes": 5})
+    store.script.redis.set(f"edgeprof:blob:{model.sha256}", b"too long")
+
+    with pytest.raises(HostFault) as caught:
+        ModelCache(tmp_path, store.blobs).fetch(model)
+
+    assert caught.value.code == "blob_damaged"
+
+
+def test_a_file_that_changed_is_not_uploaded(store: LabStore, tmp_path: Path) -> None:
+    """Its blob would have the name of other bytes."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"now something else")
+
+    with pytest.raises(UsageError, match="has changed"):
+        store.blobs.put(path, "0" * 64, 60)
+
+
+def test_a_job_says_of_its_model_what_the_file_says(tmp_path: Path) -> None:
+    """A result would repeat a false size or type for ever."""
+    from edgeprof.shared.models import catalogue
+    from edgeprof.workers.production import _check_ref
+
+    model = catalogue.resolve("shakespeare-240k")
+    _check_ref(model.ref.model_copy(update={"name": "called-otherwise"}), model)
+
+    with pytest.raises(JobError, match="n_params 1 of its model"):
+        _check_ref(model.ref.model_copy(update={"n_params": 1}), model)
+
+
+def test_history_takes_no_deep_json(store: LabStore) -> None:
+    """A line that nests is refused as a value, not by the interpreter's stack."""
+    job = NewJob(make_spec())
+    store.jobs.submit([job], "test")
+    store.script.redis.rpush(f"edgeprof:job:{job.id}:history", nested(100_000))
+
+    with pytest.raises(ValueError, match="recursion limit"):
+        store.jobs.history(job.id)
+    with pytest.raises(RecursionError):
+        json.loads(nested(100_000))  # why json is not used there
