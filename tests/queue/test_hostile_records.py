@@ -55,8 +55,9 @@ def test_malformed_record_is_failed_and_holds_up_nothing(
 
 
 def test_record_that_is_too_large_is_not_read(store: LabStore, make_spec: MakeSpec) -> None:
-    """It would be the worker's memory; it stays until its queue deadline ends it."""
+    """It would be the worker's memory: the store itself ends it."""
     huge = submit(store, make_spec(), spec="x" * (JobSpec.largest_bytes + 1))
 
-    assert claim(store, huge) == "too large"
+    assert claim(store, huge) == "gone"
+    assert store.jobs.state(huge) is JobState.FAILED
     assert isinstance(claim(store, submit(store, make_spec())), Claim)

@@ -273,7 +273,8 @@ local function next_job(queue, device, platform, schema)
   local why = 'gone'
   for _, id in ipairs(redis.call('ZRANGE', P .. 'order:' .. queue, 0, CANDIDATES - 1)) do
     if redis.call('HSTRLEN', job_key(id), 'spec') > SPEC_LIMIT then
-      why = 'too large'
+      withdraw(id)
+      terminate(id, 'queued', 'failed', 'store', 'its record is larger than a job can be')
     elseif (tonumber(get(id, 'schema')) or 0) > tonumber(schema) then
       why = 'needs a newer agent'
     elseif tonumber(get(id, 'deadline_s')) <= now then
