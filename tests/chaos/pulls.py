@@ -138,4 +138,5 @@ def _until_moment(job: Job, wanted: str) -> str:
         seen = "claimed" if event.fields.get("state") == "running" else event.fields.get("phase")
         if seen in _MOMENTS and _MOMENTS.index(seen) >= _MOMENTS.index(wanted):
             return seen
-    raise RuntimeError(f"{job} ended before it came to {wanted}")
+    view = job.view()
+    raise RuntimeError(f"{job} ended before it came to {wanted}: {view.state}, {view.reason}")

@@ -130,10 +130,14 @@ def test_result_is_kept_on_disk_until_redis_is_back(fragile: Any, make_spec: Any
     fragile.redis.stop()
     fragile.wait_until(lambda: kept_results(fragile), "the result is on disk")
     fragile.workers["null-01"].kill()
+    fragile.start_worker("01")
+    fragile.wait_until(
+        lambda: any("waiting: Redis" in p.read_text() for p in logs_of(fragile)),
+        "the next worker waits for Redis",
+    )
     past_the_lease(fragile)
 
     fragile.redis.start()
-    fragile.start_worker("01")
     view = job.wait(timeout=30)
 
     assert view.state == JobState.SUCCEEDED
