@@ -169,15 +169,21 @@ def test_watcher_leaves_out_what_it_is_told(tmp_path: Path) -> None:
     assert Watcher(boards).ports() == {str(tmp_path / "a")}
 
 
-def test_reset_command_gets_the_port_and_no_shell(tmp_path: Path) -> None:
-    """Words are passed as they are."""
+def test_reset_command_gets_the_port_and_no_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words are passed as they are, and no login of ours."""
     out = tmp_path / "out"
-    script = f"import sys; open({str(out)!r}, 'w').write(repr(sys.argv[1:]))"
+    script = (
+        "import os, sys; secret = 'EDGEPROF_REDIS_URL' in os.environ;"
+        f"open({str(out)!r}, 'w').write(repr([*sys.argv[1:], secret]))"
+    )
+    monkeypatch.setenv("EDGEPROF_REDIS_URL", "redis://:secret@h")
     command = ResetCommand(command=(sys.executable, "-c", script, "{port}", "; echo $HOME"))
 
     reset(BoardConfig(url="/dev/x", reset=command))
 
-    assert out.read_text() == repr(["/dev/x", "; echo $HOME"])
+    assert out.read_text() == repr(["/dev/x", "; echo $HOME", False])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.plain import one_line
+from edgeprof.workers import strangers
 
 MAGIC = b"TLEPMDL1"
 HEADER_BYTES = 64
@@ -62,7 +63,12 @@ def run_flash_tool(command: Sequence[str], port: str, slot: Path) -> None:
     arguments = [part.replace("{slot}", str(slot)).replace("{port}", port) for part in command]
     try:
         done = subprocess.run(
-            arguments, capture_output=True, text=True, timeout=FLASH_TIMEOUT_S, check=False
+            arguments,
+            capture_output=True,
+            text=True,
+            timeout=FLASH_TIMEOUT_S,
+            check=False,
+            env=strangers.environment(),
         )
     except FileNotFoundError as error:
         raise HostFault(

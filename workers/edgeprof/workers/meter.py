@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edgeprof.workers import strangers
+
 log = logging.getLogger(__name__)
 
 _FEWEST_SAMPLES = 3
@@ -44,6 +46,7 @@ class Meter:
         try:
             self._process = subprocess.Popen(
                 self._command,
+                env=strangers.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

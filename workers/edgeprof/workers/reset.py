@@ -8,6 +8,7 @@ import time
 import serial
 
 from edgeprof.shared.errors import HostFault
+from edgeprof.workers import strangers
 from edgeprof.workers.config import BoardConfig, HubPort, ResetCommand
 
 _PULSE_S = 0.1
@@ -44,6 +45,7 @@ def _run(command: tuple[str, ...]) -> None:
     try:
         done = subprocess.run(
             command,
+            env=strangers.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

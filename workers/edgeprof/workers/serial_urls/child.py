@@ -25,6 +25,7 @@ import serial
 
 from edgeprof.shared.errors import HostFault, UsageError
 from edgeprof.shared.settings import load_settings
+from edgeprof.workers import strangers
 
 STOP_GRACE_S = 1.0
 
@@ -219,6 +220,7 @@ def _spawn(command: Sequence[str], fd: int, stderr: int | None) -> subprocess.Po
     def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [setpriv, "--pdeathsig", "KILL", "--", *command],
+            env=strangers.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
