@@ -83,7 +83,7 @@ class CustodianMetrics:
             last = view.attempts[-1] if view.attempts else None
             failed = view.state is JobState.FAILED and last is not None and last.fault_class
             self.edgeprof_jobs_finished_total.labels(
-                known.get(last.device_id if last else view.target, _UNKNOWN),
+                (last and platforms.get(last.device_id)) or known.get(view.target, _UNKNOWN),
                 view.state,
                 str(failed) if failed else "none",
             ).inc()
