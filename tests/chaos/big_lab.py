@@ -73,17 +73,16 @@ class BigLab:
         _trace: TracebackType | None,
     ) -> None:
         self.store.close()
-        for name, process in self._running.items():
-            if name != "redis":
+        redis = self._running.pop("redis")
+        for group in (list(self._running.values()), [redis]):  # they say goodbye to Redis
+            for process in group:
                 process.terminate()
-        for process in self._running.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process is not self._running["redis"]:
-                continue
+            for process in group:
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def seen(self) -> Sequence[Any]:
