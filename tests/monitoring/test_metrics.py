@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -293,7 +293,7 @@ def test_boards_nobody_knows_share_a_label() -> None:
     """Each name that somebody waited for in vain would be a series of its own, for ever."""
     registry = CollectorRegistry()
     views = [
-        JobView.model_construct(state=JobState.EXPIRED, target=target, attempts=())
+        cast(Any, JobView).model_construct(state=JobState.EXPIRED, target=target, attempts=())
         for target in ("native", "native-1", "typo-1", "typo-2")
     ]
 
