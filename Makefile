@@ -26,7 +26,7 @@ APT_PICTURES := chromium
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test chaos fuzz lint bench firmware constraints docs clean setup dashboards pictures \
+.PHONY: help demo lab test chaos soak fuzz lint bench firmware constraints docs clean setup dashboards pictures \
         monitor-start monitor-stop monitor-logs monitor-dashboards
 
 help: ## Show this list.
@@ -45,6 +45,10 @@ test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celer
 
 chaos: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Break things on purpose: kill, stall, cut off, pull, add noise; about 45 min. CAMPAIGNS='storm boards' for some.
 	$(BIN)/python -m tests.chaos $(CAMPAIGNS)
+
+soak: $(STAMPS)/apt-test $(STAMPS)/install-dev ## Two hours' small jobs and more in a quarter of an hour: nothing may grow. SOAK='--jobs 5000' for fewer.
+	@mkdir -p build/chaos
+	nice $(BIN)/python -m tests.chaos.soak --json build/chaos/soak.json --plot build/chaos/soak.png $(SOAK)
 
 fuzz: $(STAMPS)/apt-test $(STAMPS)/install-dev ## Fuzz firmware and host under the sanitizers. FUZZ_INPUTS=N in all, FUZZ_SECONDS=N at most.
 	nice $(BIN)/python -m tests.chaos.fuzz $(if $(FUZZ_INPUTS),--inputs $(FUZZ_INPUTS)) $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))

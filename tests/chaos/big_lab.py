@@ -43,11 +43,14 @@ class BigLab:
         address: str = "127.0.0.1",
         port: int,
         inside: Inside = lambda _host: [],
+        **settings: Any,
     ) -> None:
+        """`settings`: for all processes, beside those of `settings()`."""
         self.folder = Path(tempfile.mkdtemp(prefix="edgeprof-chaos-"))
         self.lease_s = lease_s
         self.boards = {f"host{h}": [f"null-{h}{b:02}" for b in range(boards)] for h in range(hosts)}
         self._address, self._port, self._inside = address, port, inside
+        self._settings = settings
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.store: LabStore
 
@@ -70,17 +73,16 @@ class BigLab:
         _trace: TracebackType | None,
     ) -> None:
         self.store.close()
-        for name, process in self._running.items():
-            if name != "redis":
+        redis = self._running.pop("redis")
+        for group in (list(self._running.values()), [redis]):  # they say goodbye to Redis
+            for process in group:
                 process.terminate()
-        for process in self._running.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process is not self._running["redis"]:
-                continue
+            for process in group:
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def seen(self) -> Sequence[Any]:
@@ -104,7 +106,7 @@ class BigLab:
             stop_grace_s=3,
             retry_rest_s=0.2,
             quarantine_after=1000,
-        )
+        ).model_copy(update=self._settings)
 
     def pid(self, name: str) -> int:
         """Return the process of "redis", "scheduler" or a host's agent."""

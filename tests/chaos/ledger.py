@@ -64,27 +64,27 @@ def read(jobs: JobStore, submitted: Sequence[str], blows: Mapping[str, Sequence[
         job_id: sum(JobState(line.after).terminal and line.before != line.after for line in lines)
         for job_id, lines in histories.items()
     }
-    by_board = [a for view in views for a in view.attempts]
-    by_board.sort(key=lambda a: (a.device_id, a.started_s))
-    overlaps = [
-        (a, b)
-        for a, b in itertools.pairwise(by_board)
-        if a.device_id == b.device_id and _overlap(a, b)
-    ]
-    overlaps += [
-        pair for view in views for pair in itertools.pairwise(view.attempts) if _overlap(*pair)
-    ]
+    attempts = [a for view in views for a in view.attempts]
     return Ledger(
         submitted=len(submitted),
         finished=sum(view.state.terminal for view in views),
         lost=len(submitted) - len(views) + sum(not view.state.terminal for view in views),
-        double=sum(n > 1 for n in ends.values()) + len(overlaps),
-        attempts=len(by_board),
+        double=sum(n > 1 for n in ends.values()) + overlaps(views),
+        attempts=len(attempts),
         fenced=sum("refused" in line.reason for lines in histories.values() for line in lines),
         states=Counter(str(view.state) for view in views),
-        faults=Counter(f"{a.fault_class}: {a.code}" for a in by_board if a.fault_class),
+        faults=Counter(f"{a.fault_class}: {a.code}" for a in attempts if a.fault_class),
         recoveries_s=[s for view in views for s in _recoveries(view, blows)],
     )
+
+
+def overlaps(views: Sequence[JobView]) -> int:
+    """Return how often a board, or a job, had two attempts at the same time."""
+    by_board = [a for view in views for a in view.attempts]
+    by_board.sort(key=lambda a: (a.device_id, a.started_s))
+    pairs = [(a, b) for a, b in itertools.pairwise(by_board) if a.device_id == b.device_id]
+    pairs += [pair for view in views for pair in itertools.pairwise(view.attempts)]
+    return sum(_overlap(*pair) for pair in pairs)
 
 
 def _overlap(before: Attempt, after: Attempt) -> bool:

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,11 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from edgeprof.shared.errors import FaultClass
-from edgeprof.shared.jobs import BoardInfo, BoardState, ModelRef, Quantization
+from edgeprof.shared.jobs import BoardInfo, BoardState, JobState, ModelRef, Quantization
 from edgeprof.shared.metrics.devices import DeviceMetrics
 from edgeprof.shared.metrics.lab import CustodianMetrics
 from edgeprof.shared.metrics.sessions import SessionMetrics
-from edgeprof.shared.results import CaseResult, MemoryUse, RegionUse, Samples, ScoreResult
+from edgeprof.shared.results import CaseResult, JobView, MemoryUse, RegionUse, Samples, ScoreResult
 from edgeprof.workers.telemetry import Connected, Receiver, Started
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -328,3 +328,22 @@ def test_a_wrong_trace_id_does_not_end_the_agent(host: Host, trace_id: str) -> N
         receiver.drain()
 
     assert host.samples("profiling_sessions_total") == []
+
+
+def test_boards_nobody_knows_share_a_label() -> None:
+    """Each name that somebody waited for in vain would be a series of its own, for ever."""
+    registry = CollectorRegistry()
+    views = [
+        cast(Any, JobView).model_construct(state=JobState.EXPIRED, target=target, attempts=())
+        for target in ("native", "native-1", "typo-1", "typo-2")
+    ]
+
+    CustodianMetrics(registry).finished(views, {"native-1": "native"})
+
+    counted = {
+        sample.labels["platform"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "edgeprof_jobs_finished_total"
+    }
+    assert counted == {"native": 2, "unknown": 2}

@@ -103,6 +103,25 @@ def test_fresh_bells_are_given_time(
     assert store.bells.waiting("platform.null") == 0
 
 
+def test_bells_of_jobs_that_are_no_more_go(
+    store: LabStore, settings: Settings, make_spec: Callable[..., JobSpec]
+) -> None:
+    """Where no board ever comes nobody hears them; but while a job waits there, none goes."""
+    custodian = Custodian(store, settings)
+    job, other = NewJob(make_spec(board="gone-1")), NewJob(make_spec(board="gone-1"))
+    store.jobs.submit([job, other], "test")
+    store.bells.ring([Bell(job.id, "board.gone-1", "")], step=queues.FIRST)
+    store.bells.ring([Bell(other.id, "board.gone-1", "")], step=9)
+
+    store.jobs.cancel(job.id, "test", "")
+    custodian.ring_unheard()
+    assert store.bells.waiting("board.gone-1") == 2
+
+    store.jobs.cancel(other.id, "test", "")
+    custodian.ring_unheard()
+    assert store.bells.waiting("board.gone-1") == 0
+
+
 def test_one_custodian_leads(store: LabStore, settings: Settings) -> None:
     """Two may run, one acts; the other takes over when it resigns."""
     first, second = Custodian(store, settings), Custodian(store, settings)

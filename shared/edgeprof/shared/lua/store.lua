@@ -423,7 +423,8 @@ end
 -- unheard(grace_s, limit, key prefix of the transport, separator, last priority): {id, queue, traceparent,
 -- label, ...} of bells to ring again. Only where the transport holds fewer bells than there are ready jobs, or
 -- re-rung bells would pile up behind a busy board; the longest unrung first, so that each has its turn. Jobs
--- that have rested enter their queue first.
+-- that have rested enter their queue first. The bells of a queue without jobs go: they are of jobs that were
+-- cancelled or expired, and where no board ever comes nobody else would take them away.
 function commands.unheard(grace_s, limit, prefix, separator, last)
   local reply, room = {}, tonumber(limit)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'resting', '-inf', now_s, 'LIMIT', 0, room)) do
@@ -431,16 +432,14 @@ function commands.unheard(grace_s, limit, prefix, separator, last)
     enter_queue(id, get(id, 'queue'), get(id, 'priority'), nil, 0)
   end
   for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
-    local ready = P .. 'ready:' .. queue
+    local ready, bells = P .. 'ready:' .. queue, {prefix .. queue}
+    for step = 1, tonumber(last) do table.insert(bells, prefix .. queue .. separator .. step) end
     local missing = redis.call('ZCARD', ready)
     if missing == 0 then
       redis.call('SREM', P .. 'queues', queue)
-      redis.call('DEL', P .. 'turns:' .. queue)
+      redis.call('DEL', P .. 'turns:' .. queue, unpack(bells))
     else
-      missing = missing - redis.call('LLEN', prefix .. queue)
-      for step = 1, tonumber(last) do
-        missing = missing - redis.call('LLEN', prefix .. queue .. separator .. step)
-      end
+      for _, list in ipairs(bells) do missing = missing - redis.call('LLEN', list) end
       missing = math.min(missing, room)
     end
     if missing > 0 then

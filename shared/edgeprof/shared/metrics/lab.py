@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 #: What a custodian does on its own account.
 ACTIONS: Final = ("requeued", "expired", "rung_again", "archived", "pruned")
 
+#: The platform of jobs for boards that the lab does not know.
+_UNKNOWN: Final = "unknown"
+
 
 class CustodianMetrics:
     """What this scheduler did, counted where it is done."""
@@ -71,13 +74,16 @@ class CustodianMetrics:
             self.edgeprof_jobs_finished_total.labels(platform, JobState.FAILED, fault_class)
 
     def finished(self, views: Sequence[JobView], platforms: dict[str, str]) -> None:
-        """Count jobs that ended; platforms maps boards to theirs."""
+        """Count jobs that ended; platforms maps boards to theirs.
+
+        People may wait for a board of any name: what the lab has never seen is one label, not one each.
+        """
+        known = platforms | {platform: platform for platform in platforms.values()}
         for view in views:
             last = view.attempts[-1] if view.attempts else None
-            platform = platforms.get(last.device_id, "") if last else ""
             failed = view.state is JobState.FAILED and last is not None and last.fault_class
             self.edgeprof_jobs_finished_total.labels(
-                platform or platforms.get(view.target, view.target),
+                (last and platforms.get(last.device_id)) or known.get(view.target, _UNKNOWN),
                 view.state,
                 str(failed) if failed else "none",
             ).inc()
