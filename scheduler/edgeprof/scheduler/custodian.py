@@ -61,6 +61,11 @@ class Custodian:
         """What goes on without an error, and must be told all the same; "" for nothing."""
         return self._backlog.trouble
 
+    def start(self) -> None:
+        """Let the archive look once more at what one before it could not keep. Raises InfrastructureError."""
+        if self._archive is not None and (again := self._store.jobs.retry_unreadable()):
+            log.info("%d job(s) that an archive before this one put aside are tried again", again)
+
     def tick(self) -> bool:
         """Do what is due, if we lead; returns whether we do. Raises InfrastructureError."""
         leading = self._lead()

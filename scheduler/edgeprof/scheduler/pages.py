@@ -31,11 +31,12 @@ class Pulse:
         self._limit_s = max(10.0, _SILENT_INTERVALS * interval_s)
         self._last_s = time.monotonic()
         self.trouble = ""
+        self.dangers: Sequence[str] = ()
 
-    def beat(self, trouble: str = "") -> None:
-        """Note a tick, and what went wrong in it."""
+    def beat(self, trouble: str = "", dangers: Sequence[str] = ()) -> None:
+        """Note a tick, what went wrong in it, and why jobs may be lost although nothing did."""
         self._last_s = time.monotonic()
-        self.trouble = trouble
+        self.trouble, self.dangers = trouble, dangers
 
     @property
     def silent_s(self) -> float:
@@ -54,9 +55,10 @@ def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page]:
     def health(_body: bytes) -> Answer:
         well = pulse.alive and not pulse.trouble
         body = {
-            "status": "ok" if well else "unwell",
+            "status": "unwell" if not well else "in danger" if pulse.dangers else "ok",
             "custodian_silent_s": round(pulse.silent_s, 3),
             "trouble": pulse.trouble,
+            "dangers": list(pulse.dangers),
             "host": settings.host,
         }
         return _json("200 OK" if well else "503 Service Unavailable", body)

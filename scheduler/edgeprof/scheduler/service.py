@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from edgeprof.scheduler.custodian import Archive, Custodian
 from edgeprof.scheduler.pages import Pulse, pages
+from edgeprof.scheduler.store_memory import StoreMemory
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
 from edgeprof.shared.metrics.endpoint import Endpoint
 from edgeprof.shared.metrics.lab import CustodianMetrics, LabCollector
@@ -30,8 +31,11 @@ def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.E
     with ExitStack() as stack:
         store = LabStore.open(settings)
         stack.callback(store.close)
+        memory = StoreMemory(settings.data_dir)
+        store.watch.known_id = memory.recall(store.url)
         registry.register(LabCollector(store, metrics))
         custodian = Custodian(store, settings, archive, metrics)
+        custodian.start()
         endpoint = Endpoint(
             registry, settings.metrics_bind, settings.scheduler_port, pages(store, settings, pulse)
         )
@@ -43,7 +47,11 @@ def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.E
         )
         stack.callback(_resign, custodian)
         while not stop.is_set():
-            pulse.beat(_tick(custodian, pulse.trouble))
+            trouble = _tick(custodian, pulse.trouble)
+            dangers = store.watch.look_when_due()
+            memory.keep(store.url, store.watch.known_id)
+            metrics.store_looked_at({danger.kind for danger in dangers})
+            pulse.beat(trouble, [danger.text for danger in dangers])
             stop.wait(settings.custodian_interval_s)
 
 
@@ -58,8 +66,12 @@ def _tick(custodian: Custodian, said: str) -> str:
             ours = isinstance(error, EdgeprofError)
             log.warning("custodian: %s; trying on", trouble, exc_info=not ours)
         return trouble
+    if custodian.trouble:
+        if custodian.trouble != said:
+            log.warning("custodian: %s", custodian.trouble)
+        return custodian.trouble
     if said:
-        log.warning("custodian: all is well again")
+        log.warning("custodian: it works again (before: %s)", said)
     return ""
 
 

@@ -225,6 +225,7 @@ class BoardWorker:
                     self._board_gone()
                     return
                 self._identify_when_asked()
+                self._bench.store.watch.look_when_due()
                 self._bench.announce()
             except BoardClash as clash:
                 log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours

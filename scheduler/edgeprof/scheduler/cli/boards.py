@@ -41,6 +41,10 @@ def boards(context: typer.Context, json: output.Json = False) -> None:
         return
     with Lab() as lab:
         known = lab.boards()
+        dangers = lab.store.watch.look()
+    for danger in dangers:
+        output.note(f"warning: {danger.text}")
+        output.note(f"hint: {danger.hint}")
     if json:
         output.print_models(known)
     elif known:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.scheduler.cli import exits, output, waiting
+from edgeprof.scheduler.cli import exits, output
 from edgeprof.shared.settings import load_settings
 
 
@@ -42,4 +42,4 @@ def demo(
     except (KeyboardInterrupt, Terminated):
         output.note("stopped; nothing of the demo is left running")
         raise typer.Exit(exits.INTERRUPTED) from None
-    raise typer.Exit(waiting.exit_code(views))
+    raise typer.Exit(exits.of_jobs(views))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tempfile
 import traceback
+from collections.abc import Iterable
 from typing import Final
 
 from rich.text import Text
 
 from edgeprof.scheduler.render.console import PlainConsole
 from edgeprof.shared.errors import EdgeprofError, Fault, FaultClass, UsageError
+from edgeprof.shared.jobs import JobState
+from edgeprof.shared.results import JobView
 
 OK: Final = 0
 JOB_FAILED: Final = 1
@@ -39,6 +42,12 @@ def code_of(error: EdgeprofError) -> int:
     if isinstance(error, Fault) and error.fault_class in {FaultClass.MODEL, FaultClass.JOB}:
         return USAGE
     return INFRASTRUCTURE
+
+
+def of_jobs(views: Iterable[JobView]) -> int:
+    """Return the exit code for jobs that were waited for: 0 when all succeeded, else 1."""
+    good = all(view.state is JobState.SUCCEEDED for view in views)
+    return OK if good else JOB_FAILED
 
 
 def report(error: EdgeprofError) -> int:

@@ -105,12 +105,12 @@ def submit(
             else:
                 typer.echo("\n".join(job_ids))
             return
-        views = waiting.wait(lab, job_ids)
+        waited = waiting.wait(lab, job_ids)
     if json:
-        output.print_models(views)
-    else:
-        print_rows(bench.rows_of(views), Format.TABLE)
-    raise typer.Exit(waiting.exit_code(views))
+        output.print_models(waited.views)
+    elif waited.views:
+        print_rows(bench.rows_of(waited.views), Format.TABLE)
+    waited.finish()
 
 
 def _path_or_name(model: str) -> str | Path:

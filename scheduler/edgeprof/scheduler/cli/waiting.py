@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
 
 import typer
 
@@ -10,12 +12,24 @@ from edgeprof.scheduler.cli import exits, output
 from edgeprof.scheduler.lab import Lab
 from edgeprof.scheduler.render.follow import Follower
 from edgeprof.scheduler.render.live import live
-from edgeprof.shared.jobs import JobState
 from edgeprof.shared.results import JobView
 
 
-def wait(lab: Lab, job_ids: Sequence[str]) -> list[JobView]:
-    """Show bars until all jobs have ended; returns them in the order given. Ctrl-C exits 130."""
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How a wait ended: the jobs that ended, in the order asked for, and who followed them."""
+
+    views: list[JobView]
+    follower: Follower
+
+    def finish(self) -> NoReturn:
+        """Exit 0 when all succeeded, 1 when one did not. Raises JobNotFound (exit 3) when one is gone."""
+        self.follower.raise_for_gone()
+        raise typer.Exit(exits.of_jobs(self.views))
+
+
+def wait(lab: Lab, job_ids: Sequence[str]) -> Waited:
+    """Show bars until all jobs have ended, or are gone. Ctrl-C exits 130."""
     follower = Follower.of(lab, job_ids)
     try:
         with live(output.stderr(), len(job_ids)) as bars:
@@ -27,10 +41,4 @@ def wait(lab: Lab, job_ids: Sequence[str]) -> list[JobView]:
         output.note("hint: `edgeprof watch ID` looks again, `edgeprof cancel ID` stops one")
         raise typer.Exit(exits.INTERRUPTED) from None
     by_id = {view.id: view for view in follower.ended}
-    return [by_id[job_id] for job_id in job_ids if job_id in by_id]
-
-
-def exit_code(views: Sequence[JobView]) -> int:
-    """Return 0 when all succeeded, else 1."""
-    good = all(view.state is JobState.SUCCEEDED for view in views)
-    return exits.OK if good else exits.JOB_FAILED
+    return Waited([by_id[job_id] for job_id in job_ids if job_id in by_id], follower)

@@ -27,7 +27,7 @@ def watch(
         if job_ids:
             for job_id in job_ids:
                 lab.job(job_id)  # an unknown id is told before anything is drawn
-            raise typer.Exit(waiting.exit_code(waiting.wait(lab, job_ids)))
+            waiting.wait(lab, job_ids).finish()
         _watch_all(lab)
 
 

@@ -50,6 +50,7 @@ def run_demo(
             for look in follower.looks():
                 demo.check()
                 bars.show(look)
+        follower.raise_for_gone()
         views = sorted(follower.ended, key=_order)
         console.print("stopping what was started …")
     if json_file is not None:

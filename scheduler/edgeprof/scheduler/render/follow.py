@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edgeprof.scheduler.lab import Lab
-from edgeprof.shared.errors import StoreUnavailable
+from edgeprof.shared.errors import JobNotFound, StoreRefused, StoreUnavailable
 from edgeprof.shared.jobs import BoardInfo, JobState
 from edgeprof.shared.results import JobView
 
@@ -57,6 +57,8 @@ class Follower:
     lab: Lab
     pending: dict[str, _Followed | None]
     ended: list[JobView] = field(default_factory=list)
+    #: Jobs that were in the store, and are not any more, or cannot be read any more.
+    gone: list[str] = field(default_factory=list)
     _lost_since: float | None = None
 
     @classmethod
@@ -92,7 +94,12 @@ class Follower:
     def look(self) -> Look:
         """Ask the store once."""
         running, ended, n_queued = [], [], 0
-        for view in self.lab.store.jobs.views(list(self.pending)):
+        views = self.lab.store.jobs.views(list(self.pending))
+        for job_id in self.pending.keys() - {view.id for view in views}:
+            if self._is_lost(job_id):
+                del self.pending[job_id]
+                self.gone.append(job_id)
+        for view in views:
             if view.state.terminal:
                 del self.pending[view.id]
                 ended.append(view)
@@ -102,6 +109,21 @@ class Follower:
                 n_queued += 1
         self.ended += ended
         return Look(tuple(running), tuple(self.lab.boards()), n_queued, tuple(ended))
+
+    def raise_for_gone(self) -> None:
+        """Raise JobNotFound when jobs vanished from the store while they were followed."""
+        if self.gone:
+            raise JobNotFound(
+                f"{len(self.gone)} job(s) are not in the store any more: {' '.join(self.gone)}",
+                hint="the store was emptied, or lost them: `edgeprof boards` tells. Submit them again",
+            )
+
+    def _is_lost(self, job_id: str) -> bool:
+        """Whether nothing more will be heard of a job that the store shows nothing of."""
+        try:
+            return self.lab.store.jobs.state(job_id).terminal
+        except (JobNotFound, StoreRefused):
+            return True
 
     def _progress(self, view: JobView) -> Running:
         followed = self.pending.get(view.id)

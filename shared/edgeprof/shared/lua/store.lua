@@ -985,6 +985,17 @@ function commands.hosts()
   return redis.call('HVALS', P .. 'hosts')
 end
 
+-- identify(known, fresh): {now, the store's id, when it was found emptied or ''}. An empty store is called `fresh`; one
+-- that is not the `known` one (unless that is '') was emptied, or is another.
+function commands.identify(known, fresh)
+  heal('store', 'hash')
+  redis.call('HSETNX', P .. 'store', 'id', fresh)
+  local id = redis.call('HGET', P .. 'store', 'id')
+  if known ~= '' and id ~= known then redis.call('HSETNX', P .. 'store', 'emptied_s', now_s) end
+  local emptied_s = number(redis.call('HGET', P .. 'store', 'emptied_s'))
+  return {now_s, id, emptied_s and at(emptied_s) or ''}
+end
+
 -- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had jobs.
 function commands.queue_depths()
   local reply = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -17,6 +17,8 @@ from edgeprof.shared.jobs import BoardInfo, BoardState, JobState
 from edgeprof.shared.metrics.sessions import build_info
 from edgeprof.shared.results import JobView
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.store.watch import KINDS
+from edgeprof.shared.trouble import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,14 @@ class CustodianMetrics:
             ["platform", "state", "fault_class"],
             registry=registry,
         )
+        self.edgeprof_store_danger = Gauge(
+            "edgeprof_store_danger",
+            "Whether Redis may lose jobs (1) or not (0): it evicts, keeps no append-only file, cannot"
+            " write it, or was emptied within a day",
+            ["kind"],
+            registry=registry,
+        )
+        self.store_looked_at(set())
         build_info(registry, "scheduler")
 
     def acted(self, action: str, times: int) -> None:
@@ -67,6 +77,11 @@ class CustodianMetrics:
         """Note that the custodian is alive."""
         self.edgeprof_custodian_last_tick.set(time.time())
         self.edgeprof_custodian_leading.set(leading)
+
+    def store_looked_at(self, dangers: Collection[str]) -> None:
+        """Note what the last look at Redis found."""
+        for kind in KINDS:
+            self.edgeprof_store_danger.labels(kind).set(kind in dangers)
 
     def platform_known(self, platform: str) -> None:
         """Create what must exist before the first event: a counter born at 1 shows no increase."""
@@ -99,6 +114,7 @@ class LabCollector(Collector):
     def __init__(self, store: LabStore, custodian: CustodianMetrics) -> None:
         self._store = store
         self._custodian = custodian
+        self._told = Troubles(log)
 
     def collect(self) -> Iterator[Metric]:
         """Yield what the store knows."""
@@ -107,14 +123,19 @@ class LabCollector(Collector):
             counts = self._store.jobs.counts()
             dead = self._store.jobs.dead_letter_count()
             depths = self._store.jobs.queue_depths()
+            waiting = self._store.jobs.unarchived_count()
+            cordoned = self._store.hosts.cordoned()
         except InfrastructureError as error:
-            log.warning("nothing to tell Prometheus: %s", error)
+            self._told.say("store", f"nothing to tell Prometheus: {error}")
             return
+        self._told.well("store")
         for platform in {board.platform for board in boards}:
             self._custodian.platform_known(platform)
         yield from _jobs(counts, dead)
         yield from _boards(boards)
         yield from _queues(boards, depths)
+        yield from _hosts(boards, cordoned)
+        yield _unarchived(waiting)
 
     def describe(self) -> Iterator[Metric]:
         """Yield the same families: registering must not need Redis."""
@@ -126,6 +147,8 @@ def lab_families() -> Iterator[Metric]:
     yield from _jobs({}, 0)
     yield from _boards([])
     yield from _queues([], [])
+    yield from _hosts([], {})
+    yield _unarchived(0)
 
 
 def _jobs(counts: dict[JobState, int], dead: int) -> Iterator[Metric]:
@@ -157,6 +180,23 @@ def _boards(boards: Sequence[BoardInfo]) -> Iterator[Metric]:
     yield count
 
 
+def _hosts(boards: Sequence[BoardInfo], cordoned: Mapping[str, str]) -> Iterator[Metric]:
+    cordon = GaugeMetricFamily(
+        "edgeprof_host_cordoned",
+        "Whether the boards of a host get no jobs because the host ails (1) or they do (0)",
+        labels=["host"],
+    )
+    for host in sorted({board.host for board in boards}):
+        cordon.add_metric([host], host in cordoned)
+    yield cordon
+
+
+def _unarchived(waiting: int) -> Metric:
+    return GaugeMetricFamily(
+        "edgeprof_unarchived_jobs", "Finished jobs that no archive holds yet", value=waiting
+    )
+
+
 def _queues(
     boards: Sequence[BoardInfo], depths: Sequence[tuple[str, int, float]]
 ) -> Iterator[Metric]:
@@ -173,8 +213,15 @@ def _queues(
     # A queue that has jobs, and one of each platform whether it has or not. Queues of single boards
     # come and go with their jobs: with 200 boards they would be most of what is served.
     serving: dict[str, int] = {f"platform.{board.platform}": 0 for board in boards}
-    serving |= dict.fromkeys((queue for queue, _, _ in depths), 0)
     platforms = {f"platform.{board.platform}": board.platform for board in boards}
+    known = {f"board.{board.device_id}" for board in boards} | serving.keys()
+    # People may wait for a board of any name: queues that no board has ever served are one series.
+    waiting: dict[str, tuple[int, float]] = {}
+    for queue, count, age_s in depths:
+        name = queue if queue in known else _UNKNOWN
+        more, older_s = waiting.get(name, (0, 0.0))
+        waiting[name] = (more + count, max(older_s, age_s))
+        serving.setdefault(name, 0)
     for board in boards:
         own = f"board.{board.device_id}"
         platforms[own] = board.platform
@@ -182,7 +229,6 @@ def _queues(
             for queue in (own, f"platform.{board.platform}"):
                 if queue in serving:
                     serving[queue] += 1
-    waiting = {queue: (count, age_s) for queue, count, age_s in depths}
     for queue, at_work in sorted(serving.items()):
         named = [queue, platforms.get(queue, queue.removeprefix("platform."))]
         count, age_s = waiting.get(queue, (0, 0.0))

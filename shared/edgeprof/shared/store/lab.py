@@ -13,6 +13,7 @@ from edgeprof.shared.store.boards import BoardStore
 from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.store.script import Script
+from edgeprof.shared.store.watch import StoreWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class LabStore:
     hosts: HostStore
     blobs: BlobStore
     bells: Bells
+    watch: StoreWatch
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -43,6 +45,7 @@ class LabStore:
             hosts=HostStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),
             bells=Bells(script),
+            watch=StoreWatch(script),
         )
 
     def __enter__(self) -> Self:

@@ -1,0 +1,61 @@
+"""Which store this scheduler knew when it ran last: Redis and the scheduler often restart together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from edgeprof.shared.trouble import Troubles
+
+log = logging.getLogger(__name__)
+
+_FILE: Final = "stores.json"
+#: Labs that are remembered.
+_MOST: Final = 100
+
+
+class StoreMemory:
+    """A file of the data folder: the store's id by a hash of its URL, which holds a password."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _FILE
+        self._told = Troubles(log)
+        self._kept: tuple[str, str] | None = None
+
+    def recall(self, url: str) -> str:
+        """Return the id of the store that was seen at this URL, or "" when nobody remembers."""
+        return self._read().get(_name(url), "")
+
+    def keep(self, url: str, store_id: str) -> None:
+        """Remember a store's id. A folder that cannot be written costs a line in the log."""
+        if not store_id or self._kept == (url, store_id):
+            return
+        known = self._read()
+        known.pop(_name(url), None)
+        known[_name(url)] = store_id
+        newest = dict(list(known.items())[-_MOST:])
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
+                json.dump(newest, file)
+            Path(file.name).replace(self._path)
+        except OSError as error:
+            self._told.say("write", f"{self._path} cannot be written: {error.strerror}")
+            return
+        self._kept = (url, store_id)
+
+    def _read(self) -> dict[str, str]:
+        with suppress(OSError, ValueError):
+            known = json.loads(self._path.read_text())
+            if isinstance(known, dict):
+                return {str(name): str(value) for name, value in known.items()}
+        return {}
+
+
+def _name(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:16]

@@ -1,0 +1,143 @@
+"""Is Redis one that keeps jobs? Its settings, and whether the store is still the one it was.
+
+What the lab promises rests on three things that nobody sets by accident and anybody may unset: an append-only
+file, no eviction, and a store that is not emptied. Redis says nothing when one of them goes.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edgeprof.shared.errors import InfrastructureError, StoreRefused
+from edgeprof.shared.store.script import Script
+from edgeprof.shared.trouble import Troubles
+
+log = logging.getLogger(__name__)
+
+#: How long a lab is told that its store was emptied: whoever comes to work the next morning reads it.
+EMPTIED_TOLD_S: Final = 86400.0
+#: Pause between two looks of a process that stays.
+LOOK_EVERY_S: Final = 60.0
+
+KINDS: Final = ("evicts", "not_persistent", "not_written", "emptied")
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """A reason why jobs may be lost, or were."""
+
+    kind: str
+    text: str
+    hint: str
+
+
+class StoreWatch:
+    """Looks at one store, for as long as the process lives."""
+
+    def __init__(self, script: Script, known_id: str = "") -> None:
+        """known_id: what the store was called when somebody who remembers looked last."""
+        self._script = script
+        self.known_id = known_id
+        self._told = Troubles(log)
+        self._due_s = 0.0
+        self.dangers: list[Danger] = []
+
+    def look(self) -> list[Danger]:
+        """Look now. Raises StoreUnavailable; a Redis that does not tell its settings is taken at its word."""
+        found = self._settings()
+        try:
+            found += self._identity()
+        except StoreRefused as error:  # full or read-only, which others say
+            log.debug("the store was not identified: %s", error)
+        self.dangers = found
+        return found
+
+    def look_when_due(self) -> list[Danger]:
+        """Look once a minute, and log what is new. A store that is away is others' business."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return self.dangers
+        self._due_s = now_s + LOOK_EVERY_S
+        try:
+            self.look()
+        except InfrastructureError as error:
+            log.debug("not looked at: %s", error)
+            return self.dangers
+        present = {danger.kind: danger for danger in self.dangers}
+        for kind in KINDS:
+            if kind in present:
+                self._told.say(kind, f"{present[kind].text}; {present[kind].hint}")
+            else:
+                self._told.well(kind, f"store: {kind.replace('_', ' ')} no more")
+        return self.dangers
+
+    def _settings(self) -> list[Danger]:
+        try:
+            info: Mapping[str, Any] = self._script.guarded(lambda redis: redis.info())
+        except StoreRefused as error:
+            log.debug("Redis does not tell its settings: %s", error)
+            return []
+        return dangers_of(info)
+
+    def _identity(self) -> list[Danger]:
+        """Make the store's id where there is none, and compare it with the one that was known."""
+        fresh = secrets.token_hex(8)
+        now, store_id, emptied_s = self._script.call("identify", self.known_id, fresh)
+        self.known_id = store_id
+        if not emptied_s or float(now) - float(emptied_s) > EMPTIED_TOLD_S:
+            return []
+        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(float(emptied_s)))
+        return [
+            Danger(
+                "emptied",
+                f"the store was emptied or replaced before {when}: the jobs in it are gone",
+                "finished ones are in the archive (edgeprof results); submit the others again, and"
+                " find out who emptied Redis or restarted it without its append-only file",
+            )
+        ]
+
+
+def dangers_of(info: Mapping[str, Any]) -> list[Danger]:
+    """Return what Redis' INFO says against keeping jobs in it. What it leaves out counts as well."""
+    found = []
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    evicted = int(info.get("evicted_keys", 0))
+    if policy != "noeviction":
+        lost = f", and has thrown {evicted:,} keys away already" if evicted else ""
+        found.append(
+            Danger(
+                "evicts",
+                f"Redis throws jobs away when it is full (maxmemory-policy {policy}){lost}",
+                "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf",
+            )
+        )
+    if not int(info.get("aof_enabled", 1)):
+        found.append(
+            Danger(
+                "not_persistent",
+                "Redis keeps no append-only file: its next restart loses jobs",
+                "redis-cli CONFIG SET appendonly yes, and the same in redis.conf",
+            )
+        )
+    elif str(info.get("aof_last_write_status", "ok")) != "ok":
+        found.append(
+            Danger(
+                "not_written",
+                "Redis cannot write its append-only file, and takes no jobs",
+                "is its disk full? Its log says why",
+            )
+        )
+    elif str(info.get("aof_last_bgrewrite_status", "ok")) != "ok":
+        found.append(
+            Danger(
+                "not_written",
+                "Redis cannot rewrite its append-only file, which grows until the disk is full",
+                "is its disk full, or its memory too small for a fork? Its log says why",
+            )
+        )
+    return found

@@ -1,0 +1,102 @@
+"""The end of a thread that a process cannot do without is the process's end."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.vital import EXIT_THREAD_DIED
+
+ROOT = Path(__file__).parents[2]
+#: Threads whose end is not the process's, each with the reason.
+HARMLESS = {
+    "workers/edgeprof/workers/meter.py": "a meter that dies leaves its energy absent",
+    "workers/edgeprof/workers/serial_urls/child.py": "it catches whatever a start raises",
+}
+START = {
+    "announcer": """
+from edgeprof.shared.store.hosts import HostInfo, HostStore
+from edgeprof.workers.announcer import Announcer
+HostStore.announce = broken
+info = HostInfo(host="h", pid=1, sessions_address="a:1", devices_address="a:2")
+Announcer(settings, info).__enter__()
+""",
+    "http": """
+from prometheus_client import CollectorRegistry
+from edgeprof.shared.metrics import endpoint
+endpoint._Server.serve_forever = broken
+endpoint.Endpoint(CollectorRegistry(), "127.0.0.1", 0)
+""",
+    "lease": """
+from types import SimpleNamespace
+from edgeprof.workers.lease import Lease
+claim = SimpleNamespace(spec=SimpleNamespace(timeout_s=60), job_id="j", epoch=1)
+Lease(SimpleNamespace(renew=broken), claim, claimed_at_s=0, lease_s=60, heartbeat_s=0,
+      stopping=threading.Event()).__enter__()
+""",
+    "heartbeat": """
+import sys
+sys.argv = ["w", '{"url": "null://?uid=01"}']
+from tests.queue import null_worker
+from edgeprof.workers.bench import Bench
+from edgeprof.workers.board_worker import serve
+from edgeprof.workers.config import BoardConfig
+Bench.unplugged = broken
+config = BoardConfig.model_validate_json(sys.argv[1])
+bench = Bench(config, settings, null_worker.open_board)
+serve(config, bench, null_worker.profile, settings, null_worker.self_test)
+""",
+}
+BEFORE = """
+import threading
+from edgeprof.shared import logs
+from edgeprof.shared.settings import load_settings
+settings = load_settings()
+logs.configure(settings, "test")
+def broken(*_args, **_more):
+    raise AttributeError("a bug")
+"""
+
+
+@pytest.mark.parametrize("name", START)
+def test_process_ends_with_its_thread(settings: Settings, name: str) -> None:
+    """At once, with a code of its own, and the log says which thread it was and why."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{BEFORE}{START[name]}\nthreading.Event().wait(60)"],
+        env={**os.environ, **settings.as_environment(), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+    assert done.returncode == EXIT_THREAD_DIED, done.stderr
+    assert f"thread {name}" in done.stderr
+    assert "AttributeError: a bug" in done.stderr
+
+
+def test_every_thread_is_vital_or_harmless() -> None:
+    """A thread that is started in another way would die unnoticed."""
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("shared", "workers", "scheduler")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "vital.py" and _starts_a_thread(path)
+    }
+
+    assert found == set(HARMLESS)
+
+
+def _starts_a_thread(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "Thread"
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
