@@ -98,9 +98,7 @@ class LinkBoard:
     def _check_stop(self) -> None:
         """End a wait that nobody wants any more; what every wait for the board calls some times a second."""
         if self._options.should_stop():
-            raise HostFault(
-                f"{self._url}: the board worker was stopped", code="worker_stopped"
-            )
+            raise HostFault(f"{self._url}: the board worker was stopped", code="worker_stopped")
         if self._job_stops():
             raise Cancelled
 

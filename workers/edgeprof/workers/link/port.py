@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import serial
@@ -48,7 +49,9 @@ def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> seri
     serial_urls.register()
     try:
         # The timeouts come first: rfc2217:// negotiates all settings anew whenever one is changed while it is open.
-        port = serial.serial_for_url(url, baudrate=baud, timeout=_POLL_S, do_not_open=True)
+        port = serial.serial_for_url(
+            _patient(url), baudrate=baud, timeout=_POLL_S, do_not_open=True
+        )
         if isinstance(port, serial.Serial):
             port.exclusive = True  # a terminal program left open would eat half of the bytes
         if not isinstance(port, rfc2217.Serial):  # it has none, and its socket gives up after 5 s
@@ -56,7 +59,7 @@ def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> seri
         if urlsplit(url).scheme in _NETWORK:
             _connect(port, check_stop)
         else:
-            port.open()
+            _handler(port).open()
         _set_exclusive(port, exclusive=True)
     except (EdgeprofError, Cancelled):
         raise
@@ -151,13 +154,25 @@ def _resource(url: str) -> str:
     return os.path.realpath(device) if device.startswith("/") else url
 
 
+def _handler(port: serial.SerialBase) -> Any:
+    """The port as every handler defines it; their common base does not."""
+    return port
+
+
+def _patient(url: str) -> str:
+    """Have rfc2217:// not insist on control lines: ser2net never answers for those that a tty does not have."""
+    if urlsplit(url).scheme != "rfc2217":
+        return url
+    return f"{url}{'&' if urlsplit(url).query else '?'}ign_set_control"
+
+
 def _connect(port: serial.SerialBase, check_stop: CheckStop) -> None:
     """Open in a thread of its own: connecting over a network takes seconds, and nothing can interrupt it."""
     done: futures.Future[None] = futures.Future()
 
     def connect() -> None:
         try:
-            port.open()
+            _handler(port).open()
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             done.set_exception(error)
         else:
@@ -192,7 +207,7 @@ def _read_by_turns(port: serial.SerialBase, timeout_s: float) -> bytes:
     """Read from a handler that only knows its own timeout, which stays as short as it was set at the opening."""
     deadline = time.monotonic() + timeout_s
     while True:
-        data: bytes = port.read(max(1, port.in_waiting))
+        data: bytes = port.read(max(1, _handler(port).in_waiting))
         if data or time.monotonic() >= deadline:
             return bytes(data)
 
