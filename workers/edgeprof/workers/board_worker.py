@@ -37,7 +37,12 @@ from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
 from edgeprof.workers.outbox import Outbox
 from edgeprof.workers.selftest_schedule import SelfTestSchedule
-from edgeprof.workers.supervisor import AGENT_PID_VARIABLE, EXIT_BOARD_GONE, EXIT_NOT_OURS
+from edgeprof.workers.supervisor import (
+    AGENT_PID_VARIABLE,
+    EXIT_BOARD_GONE,
+    EXIT_NOT_OURS,
+    LAST_END_VARIABLE,
+)
 from edgeprof.workers.telemetry import Sender
 
 log = logging.getLogger(__name__)
@@ -46,7 +51,7 @@ _GONE: Final = "the board does not answer"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
 
-#: How often HELLO is sent to a watched port before it is taken for a modem's, or a printer's.
+#: How often a watched port is opened in vain before it is left alone for longer: it may be a modem's, or a printer's.
 _SILENT_TRIES: Final = 3
 
 #: Carries out a claimed job on an open board; session.profile in production.
@@ -107,21 +112,23 @@ class BoardWorker:
     def _wait_for_board(self) -> bool:
         """Wait until store and board are there and the board is ours; False when told to stop."""
         pause_s, said, silent = 0.2, "", 0
+        if os.environ.get(LAST_END_VARIABLE) == str(EXIT_NOT_OURS):
+            # The worker before us found nothing of ours, and said so: one look, as opening a port is not free.
+            said, silent = "no_hello", _SILENT_TRIES - 1
         while not self._leaving.is_set():
             try:
-                self._bench.acquire()
+                self._bench.acquire(self._leaving.is_set)
             except EdgeprofError as error:
-                if str(error) != said:  # each trouble once, not every few seconds
-                    said = str(error)
+                if self._leaving.is_set():
+                    break
+                trouble = _kind(error)
+                if trouble != said:  # each trouble once, not every few seconds
+                    said = trouble
                     hint = f" ({error.hint})" if error.hint else ""
-                    log.warning("board %s: waiting: %s%s", self._config, said, hint)
+                    log.warning("board %s: waiting: %s%s", self._config, error, hint)
                 silent += isinstance(error, LinkFault)
                 if self._config.watched and silent >= _SILENT_TRIES:
-                    log.warning(
-                        "%s: nothing there speaks our protocol; left alone until it is plugged in anew",
-                        self._config,
-                    )
-                    self._exit_code = EXIT_NOT_OURS
+                    self._exit_code = EXIT_NOT_OURS  # the agent looks again later
                     return False
             else:
                 return True
@@ -297,6 +304,11 @@ class BoardWorker:
             grace = threading.Timer(self._settings.stop_grace_s, self._stopping.set)
             grace.daemon = True
             grace.start()
+
+
+def _kind(error: EdgeprofError) -> str:
+    """Return what makes two troubles the same, whatever their texts count: bytes, seconds, processes."""
+    return error.code if isinstance(error, Fault) else type(error).__name__
 
 
 def _keep_logging(**_: Any) -> None:

@@ -26,8 +26,9 @@ def _others() -> list[str]:
 
 
 def _has_open(pid: str, device: int) -> bool:
-    with contextlib.suppress(OSError):  # it has ended, or is another user's
-        for entry in os.scandir(f"/proc/{pid}/fd"):
+    # It has ended, or is another user's.
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
             with contextlib.suppress(OSError):
                 found = entry.stat()
                 if stat.S_ISCHR(found.st_mode) and found.st_rdev == device:

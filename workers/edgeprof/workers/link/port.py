@@ -191,7 +191,7 @@ def _connect(port: serial.SerialBase, check_stop: CheckStop) -> None:
 def _set_exclusive(port: serial.SerialBase, *, exclusive: bool) -> None:
     """Keep out, or let in, the programs that look at no lock: their open() fails with EBUSY."""
     if isinstance(port, serial.Serial) and port.is_open:
-        with contextlib.suppress(OSError):  # no tty, or gone: then nobody else can open it either
+        with contextlib.suppress(Exception):  # no tty, or gone: the next read or write tells
             fcntl.ioctl(port.fileno(), termios.TIOCEXCL if exclusive else termios.TIOCNXCL)
 
 
