@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,13 @@ from serial import rfc2217
 def ser2net_program() -> str | None:
     """Where ser2net is; Debian has it in a folder that not every user searches."""
     return shutil.which("ser2net", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+def until_there(port: int) -> None:
+    """Wait until somebody listens on a TCP port, without connecting to it: a server may take one client only."""
+    wanted = f"0100007F:{port:04X} 00000000:0000 0A"
+    while wanted not in Path("/proc/net/tcp").read_text():
+        time.sleep(0.02)
 
 
 class Ser2net:
