@@ -179,13 +179,17 @@ def _connect(port: serial.SerialBase, check_stop: CheckStop) -> None:
             done.set_result(None)
 
     threading.Thread(target=connect, name="connect", daemon=True).start()
+    sock = None
     try:
         while not futures.wait([done], timeout=_POLL_S).done:
+            sock = getattr(port, "_socket", None) or sock
             check_stop()
+        done.result()
     except BaseException:
+        if sock is not None:  # pyserial forgets it when its other end is gone
+            sock.close()
         done.add_done_callback(lambda _: close_port(port, str(port.port)))
         raise
-    done.result()
 
 
 def _set_exclusive(port: serial.SerialBase, *, exclusive: bool) -> None:
