@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +115,22 @@ def test_mistakes_in_the_file_are_told_in_its_words(tmp_path: Path, text, words)
     assert words in told
     assert "Input should" not in told
     assert "Extra inputs" not in told
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--board", "nativ://"), ("--board", ""), ("--board", "COM3"), ("--board", "rfc2217://here:99999"),
+    ("--board", "native://?uid=01", "--board", "qemu://esp32s3"), ("--boards", "boards.toml"),
+])  # fmt: skip
+def test_worker_ends_at_once_with_2(tmp_path: Path, arguments):
+    """Before anything is started: no worker, no Redis, no traceback."""
+    (tmp_path / "boards.toml").write_text("[[board]]\nurl = 'native://?uid=zz'\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeprof.scheduler.cli", "worker", *arguments],
+        cwd=tmp_path, env={**os.environ, "EDGEPROF_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2, done.stderr
+    assert "bug" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()

@@ -18,13 +18,16 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.jobs import BoardState
+from edgeprof.scheduler import Lab
+from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.discovery import SeenPorts
 from edgeprof.workers.serial_urls.child import firmware_image
 from edgeprof.workers.supervisor import EXIT_BOARD_GONE, EXIT_NOT_OURS, Supervised
 
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
+MODEL = min(catalogue.bundled(), key=lambda name: catalogue.bundled()[name].stat().st_size)
 
 
 class Adapter:
@@ -181,6 +184,32 @@ def test_stopping_does_not_wait_for_hello(
 
     assert agent.wait(20) == 0
     assert time.monotonic() - started_s < 5
+    assert told(rig.settings, "killing it") == []
+
+
+@pytest.mark.e2e
+def test_stopping_does_not_wait_for_a_board_that_fell_silent_in_a_job(
+    rig: Any, adapter: Any, watch: Any
+) -> None:
+    """The job has its grace, then the board has 3 s to end it decently; the job goes back to the queue."""
+    rig.start_scheduler()
+    port = adapter("usb-board")
+    port.power_on("00c1")
+    agent = watch()
+    rig.until_board("native-00c1", BoardState.ONLINE)
+    with Lab(settings=rig.settings) as lab:
+        job = lab.submit(
+            MODEL, platform="native", n_prompt=100, n_gen=100, repetitions=1000, check_output=False
+        )
+        rig.until_running(job)
+        port.power_off()
+        started_s = time.monotonic()
+        agent.terminate()
+
+        assert agent.wait(30) == 0
+        assert time.monotonic() - started_s < rig.settings.stop_grace_s + 3 + 5
+        assert job.status is JobState.QUEUED
+        assert job.view().attempts[0].code == "worker_stopped"
     assert told(rig.settings, "killing it") == []
 
 

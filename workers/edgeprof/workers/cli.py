@@ -22,7 +22,10 @@ def worker(
     ] = None,
     board: Annotated[
         list[str] | None,
-        typer.Option(help="URL of a board, e.g. native://?uid=01, qemu://stm32f405; repeatable."),
+        typer.Option(
+            help="Port or URL of a board, e.g. /dev/ttyACM0, native://?uid=01, qemu://stm32f405,"
+            " rfc2217://HOST:PORT (ser2net); repeatable."
+        ),
     ] = None,
     redis_url: Annotated[
         str | None,

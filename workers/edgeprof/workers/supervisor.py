@@ -102,8 +102,8 @@ class Supervised:
         if code == EXIT_NOT_OURS:
             log.log(
                 level,
-                "%s: nothing there speaks our protocol; it is looked at again in %.0f s, then ever"
-                " less often",
+                "%s: nothing there speaks our protocol; left alone for %.0f s, then looked at again,"
+                " ever less often",
                 self.name,
                 pause_s,
             )
