@@ -1,4 +1,4 @@
-"""Serial ports shared over TCP: Debian's ser2net, and pyserial's own RFC 2217 server, with a board behind."""
+"""Serial ports shared over TCP, by Debian's ser2net and by pyserial's own RFC 2217 server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ser2net_program() -> str | None:
 
 
 def until_there(port: int) -> None:
-    """Wait until somebody listens on a TCP port, without connecting to it: a server may take one client only."""
+    """Wait until somebody listens on a TCP port. To connect could take the only client's place."""
     wanted = f"0100007F:{port:04X} 00000000:0000 0A"
     while wanted not in Path("/proc/net/tcp").read_text():
         time.sleep(0.02)
@@ -142,7 +142,7 @@ class PyserialServer:
 
 
 class _Tty:
-    """A tty without control lines, as a pty is: what PortManager asks of them is always the same."""
+    """A tty without control lines, as a pty is: PortManager always sees the same of them."""
 
     cts = dsr = ri = cd = False
 

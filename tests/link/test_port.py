@@ -23,6 +23,7 @@ from edgeprof.shared.errors import Fault, HostFault, LinkFault
 from edgeprof.shared.jobs import KvType
 from edgeprof.workers.link import port as ports
 from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.port_faults import others_on
 from edgeprof.workers.link.session import LinkSession
 
 TIOCGEXCL = 0x80045440
@@ -118,7 +119,7 @@ def broken(monkeypatch):
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("place", PLACES)
 def test_whatever_a_handler_raises_is_a_fault(broken, options, monkeypatch, place, error):
-    """In whichever method: a fault of link or host, in one line that names the URL, and the lock is free again."""
+    """In whichever method: a fault in one line that names the URL, and its lock is free again."""
     monkeypatch.setattr("edgeprof.workers.link.session.HELLO_EVERY_S", 0.001)
     url = broken(place, error)
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.02)
@@ -245,7 +246,10 @@ def test_open_port_is_closed_to_programs_that_look_at_no_lock(device, form):
         port_file.close()
 
 
-HOLDER = "import serial, sys; p = serial.Serial(sys.argv[1], exclusive=True); print(1, flush=True); input()"
+HOLDER = (
+    "import serial, sys; port = serial.Serial(sys.argv[1], exclusive=True);"
+    "print(1, flush=True); input()"
+)
 
 
 def test_program_that_has_the_port_is_named(device, options):
@@ -266,7 +270,7 @@ def test_program_that_takes_bytes_away_is_named(device, options, wait_until):
     """One that was there first, and looks at no lock: it may be why no HELLO came."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.2)
     with subprocess.Popen(["cat", device], stdout=subprocess.DEVNULL) as reader:
-        wait_until(lambda: ports.others_on(device), "cat has the port open")
+        wait_until(lambda: others_on(device), "cat has the port open")
         with pytest.raises(LinkFault) as caught:
             open_board(device, quick)
         reader.kill()

@@ -1,4 +1,4 @@
-"""A worker that is to stop waits for no board: every wait of the link ends soon after it is told to."""
+"""A worker that is to stop waits for no board: every wait of the link ends soon."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOON_S = 2.0
 
 
 class Soon:
-    """`soon(action)`: sets the stop while the action goes on, and returns how it ended, which was soon."""
+    """`soon(action)`: sets the stop during the action, and returns how it ended: soon."""
 
     def __init__(self):
         self.stop = threading.Event()
@@ -144,7 +144,7 @@ STUBBORN = (
 
 @pytest.mark.parametrize("tool", ["flash", "reset"])
 def test_while_a_tool_runs(soon, tmp_path, wait_until, tool):
-    """A flash tool or a reset is ended, with whatever it has started, even when it does not want to."""
+    """A flash tool or a reset is ended, with whatever it has started, willing or not."""
     note = tmp_path / "child"
     command = (sys.executable, "-c", STUBBORN, str(note))
 

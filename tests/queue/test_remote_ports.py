@@ -1,4 +1,4 @@
-"""A board whose port another machine shares over TCP: jobs, and a connection that is cut under one."""
+"""A board whose port is shared over TCP: jobs, and a connection that is cut under one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watched ports are never given up, each trouble is told once, and stopping does not wait for a board."""
+"""Watched ports are never given up, a trouble is told once, and stopping waits for no board."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def is_loud(record: dict[str, Any]) -> bool:
 
 @pytest.mark.e2e
 def test_port_that_was_silent_is_found_later(rig: Any, adapter: Any, watch: Any) -> None:
-    """A board that gets its power later, and one that is flashed behind its adapter; each is told of once."""
+    """A board whose power comes later, and one flashed behind its adapter; each is told of once."""
     unpowered, foreign = adapter("unpowered"), adapter("foreign")
     watch(port_look_s=0.1)
 
@@ -191,7 +191,7 @@ def test_stopping_does_not_wait_for_hello(
 def test_stopping_does_not_wait_for_a_board_that_fell_silent_in_a_job(
     rig: Any, adapter: Any, watch: Any
 ) -> None:
-    """The job has its grace, then the board has 3 s to end it decently; the job goes back to the queue."""
+    """The job has its grace, then the board has 3 s to end it; it goes back to the queue."""
     rig.start_scheduler()
     port = adapter("usb-board")
     port.power_on("00c1")
@@ -214,7 +214,7 @@ def test_stopping_does_not_wait_for_a_board_that_fell_silent_in_a_job(
 
 
 def test_a_port_is_looked_at_ever_less_often_and_never_given_up(tmp_path: Path) -> None:
-    """Pauses double up to 10 minutes, up to a minute where a board of ours was seen, also by an agent before."""
+    """Pauses double up to 10 minutes; up to one where a board was seen, also by an agent before."""
     seen = SeenPorts(tmp_path / "seen")
     assert [seen.look_again_s("/dev/serial/by-id/a", n, 30) for n in (0, 1, 2, 3, 4, 5, 10**6)] == [
         30, 60, 120, 240, 480, 600, 600,

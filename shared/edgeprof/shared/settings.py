@@ -99,9 +99,9 @@ class Settings(BaseSettings):
     )
     port_look_s: Seconds = Field(
         30.0,
-        description="First pause before a watched port is looked at again where no board of ours answered. Each"
-        " pause is twice the one before: up to 2 times the first where a board of ours was once seen, up to 20"
-        " times elsewhere.",
+        description="First pause before a watched port is looked at again where no board of ours"
+        " answered. Each pause is twice the one before: up to 2 times the first where a board of"
+        " ours was once seen, up to 20 times elsewhere.",
     )
     stop_grace_s: Seconds = Field(
         10.0,

@@ -83,7 +83,7 @@ class Bench:
     def acquire(self, leaving: Callable[[], bool] = lambda: False) -> None:
         """Reach the store, open the board, make it ours and say so. Raises EdgeprofError.
 
-        `leaving` says whether the worker is to end: from then on the board is not waited for, now and later.
+        `leaving` says whether the worker is to end: from then on nothing waits for the board.
         """
         self._leaving = leaving
         store = LabStore.open(self._settings)
@@ -107,7 +107,7 @@ class Bench:
         logs.operations.info("Device connected", extra=self.context())
 
     def _unwanted(self) -> bool:
-        """Whether waiting for the board is to end: the worker stops, and no job is to be ended decently first."""
+        """Whether nothing is to wait for the board: the worker stops, and no job has time left."""
         if not self._leaving():
             return False
         if self._leaving_since_s is None:

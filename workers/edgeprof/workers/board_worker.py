@@ -51,7 +51,7 @@ _GONE: Final = "the board does not answer"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
 
-#: How often a watched port is opened in vain before it is left alone for longer: it may be a modem's, or a printer's.
+#: How often a watched port is opened in vain before it is left alone longer: it may be a modem's.
 _SILENT_TRIES: Final = 3
 
 #: Carries out a claimed job on an open board; session.profile in production.
@@ -113,7 +113,7 @@ class BoardWorker:
         """Wait until store and board are there and the board is ours; False when told to stop."""
         pause_s, said, silent = 0.2, "", 0
         if os.environ.get(LAST_END_VARIABLE) == str(EXIT_NOT_OURS):
-            # The worker before us found nothing of ours, and said so: one look, as opening a port is not free.
+            # The worker before us found nothing, and said so. One look: opening a port is not free.
             said, silent = "no_hello", _SILENT_TRIES - 1
         while not self._leaving.is_set():
             try:
@@ -307,7 +307,7 @@ class BoardWorker:
 
 
 def _kind(error: EdgeprofError) -> str:
-    """Return what makes two troubles the same, whatever their texts count: bytes, seconds, processes."""
+    """Return what makes two troubles the same, whatever their texts count (bytes, seconds)."""
     return error.code if isinstance(error, Fault) else type(error).__name__
 
 

@@ -141,7 +141,7 @@ def load_boards(path: Path | None, urls: Sequence[str]) -> Boards:
 def check_ports(boards: Boards, path: Path | None, urls: Sequence[str]) -> None:
     """Raise UsageError for a port that can never be one, and name the place where it is written.
 
-    Asked by the agent before it starts anything. What is not there yet is no mistake: it is waited for.
+    Asked before anything is started. What is not there yet is no mistake: it is waited for.
     """
     in_file = len(boards.board) - len(urls)
     for number, board in enumerate(boards.board, 1):

@@ -19,9 +19,10 @@ from edgeprof.workers.config import Boards
 
 _INTERVAL_S = 0.5
 
-#: A port is looked at again after the first pause, and each pause is twice the one before, up to so many of the
-#: first. Where a board of ours was seen it is off, or being flashed, and jobs may wait for it. Elsewhere it may be
-#: anybody's printer or modem, and opening a port is not free (DTR resets an Arduino), but never is no answer either.
+#: A port is looked at again after the first pause, and each pause is twice the one before, up to so
+#: many of the first. Where a board of ours was seen it is off, or being flashed, and jobs may wait
+#: for it. Elsewhere it may be anybody's printer or modem, and opening a port is not free (DTR resets
+#: an Arduino), but never is no answer either.
 _LONGEST_WHERE_SEEN = 2
 _LONGEST_ELSEWHERE = 20
 

@@ -63,8 +63,8 @@ def run_flash_tool(
 ) -> None:
     """Run the configured flash tool; {slot} and {port} in its arguments are filled in.
 
-    The command comes from the lab host's own boards.toml, never from a job, and no shell sees it. check_stop is
-    called some times a second; when it raises, the tool is ended.
+    The command comes from the lab host's own boards.toml, never from a job, and no shell sees it.
+    check_stop is called some times a second; when it raises, the tool is ended.
     """
     arguments = [part.replace("{slot}", str(slot)).replace("{port}", port) for part in command]
     try:

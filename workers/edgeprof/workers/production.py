@@ -27,7 +27,7 @@ from edgeprof.workers.meter import Meter
 def open_board(
     config: BoardConfig, settings: Settings, should_stop: Callable[[], bool] = lambda: False
 ) -> Board:
-    """Open a board that speaks docs/link-protocol.md; nothing waits for it once `should_stop` says so."""
+    """Open a board that speaks docs/link-protocol.md; not waited for once `should_stop` says so."""
     options = device.OpenOptions(
         lock_dir=settings.lock_dir,
         slot_dir=settings.cache_dir / "slots",

@@ -19,7 +19,7 @@ _COMMAND_LIMIT_S = 30.0
 def reset(config: BoardConfig, check_stop: Callable[[], None] = lambda: None) -> None:
     """Reset the board; raises HostFault "reset_failed". Nothing happens without a method.
 
-    check_stop is called some times a second while a program runs; when it raises, the program is ended.
+    check_stop is called some times a second while a program runs; when it raises, that is ended.
     """
     match config.reset:
         case None:

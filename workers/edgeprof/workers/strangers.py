@@ -1,4 +1,4 @@
-"""What programs that are not ours may know, and for how long they run: flash tools, resets, meters, emulators."""
+"""What programs that are not ours may know, and how they are ended: flash tools, resets, meters."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def run(
 ) -> tuple[int, str]:
     """Run a program to its end; returns its exit code, and what it wrote (errors, or else output).
 
-    check_stop is called some times a second. When it raises, or the time is up (subprocess.TimeoutExpired),
-    the program ends with whatever it has started. Raises OSError when there is no such program.
+    check_stop is called some times a second. When it raises, or the time is up
+    (subprocess.TimeoutExpired), the program ends with whatever it has started. Raises OSError when
+    there is no such program.
     """
     process = subprocess.Popen(
         command,

@@ -16,9 +16,9 @@ AGENT_PID_VARIABLE: Final = "EDGEPROF_AGENT_PID"
 
 #: How a worker ends when its board is gone: start it again, and it waits for the board (EX_TEMPFAIL of sysexits).
 EXIT_BOARD_GONE: Final = 75
-#: How a worker ends when nothing on a watched port speaks our protocol now (EX_UNAVAILABLE of sysexits).
+#: How a worker ends when nothing of ours answers on a watched port (EX_UNAVAILABLE of sysexits).
 EXIT_NOT_OURS: Final = 69
-#: Tells a worker how the one before it ended: what that one has said already need not be said again.
+#: Tells a worker how the one before it ended: what that one has said need not be said again.
 LAST_END_VARIABLE: Final = "EDGEPROF_LAST_END"
 
 _FIRST_PAUSE_S = 0.5
@@ -45,7 +45,7 @@ class Supervised:
     ) -> None:
         """on_end is called whenever the process has ended, by itself or not.
 
-        look_again_s says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row, from 0.
+        look_again_s says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
         """
         self.name = name
         self._pass_fds = tuple(pass_fds)
@@ -102,8 +102,8 @@ class Supervised:
         if code == EXIT_NOT_OURS:
             log.log(
                 level,
-                "%s: nothing there speaks our protocol; left alone for %.0f s, then looked at again,"
-                " ever less often",
+                "%s: nothing there speaks our protocol; left alone for %.0f s, then looked at"
+                " again, ever less often",
                 self.name,
                 pause_s,
             )

@@ -69,7 +69,8 @@ class OpenOptions:
 def open_board(url: str, options: OpenOptions) -> LinkBoard:
     """Lock the port, open it and wait for HELLO.
 
-    Raises HostFault (busy, absent, no permission, worker stopped), LinkFault (nothing of ours answers, other version).
+    Raises HostFault (busy, absent, no permission, worker stopped), LinkFault (nothing of ours
+    answers, other version).
     """
     lock = lock_port(url, options.lock_dir)
     try:
@@ -96,7 +97,7 @@ class LinkBoard:
             raise
 
     def _check_stop(self) -> None:
-        """End a wait that nobody wants any more; what every wait for the board calls some times a second."""
+        """End a wait that nobody wants any more; every wait calls this some times a second."""
         if self._options.should_stop():
             raise HostFault(f"{self._url}: the board worker was stopped", code="worker_stopped")
         if self._job_stops():

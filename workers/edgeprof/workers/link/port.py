@@ -1,13 +1,13 @@
-"""A serial port, whichever handler of pyserial's is behind its URL: opened, used and closed here only.
+"""A serial port, whichever handler of pyserial's its URL has: opened, used and closed here only.
 
-Handlers raise what they like (termios.error, AttributeError on a socket that was dropped, NotImplementedError,
-...), and each has its own idea of a timeout. Beyond this file there are faults that name the URL, and nothing else.
+Handlers raise what they like (termios.error, AttributeError on a socket that was dropped,
+NotImplementedError), and each has its own idea of a timeout. Beyond this file there are faults that
+name the URL, and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import io
 import logging
@@ -16,7 +16,7 @@ import select
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,11 @@ from urllib.parse import urlsplit
 import serial
 from serial import rfc2217
 
-from edgeprof.shared.errors import EdgeprofError, HostFault, LinkFault
-from edgeprof.shared.plain import one_line
+from edgeprof.shared.errors import EdgeprofError
 from edgeprof.workers import serial_urls
 from edgeprof.workers.board import Cancelled
 from edgeprof.workers.claims import BoardClaim
-from edgeprof.workers.link.holders import holders
+from edgeprof.workers.link.port_faults import NETWORK, device_of, link_fault, open_fault, words
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,6 @@ log = logging.getLogger(__name__)
 WRITE_TIMEOUT_S = 3.0
 #: How long a handler without a descriptor is waited for before we look around.
 _POLL_S = 0.02
-_NETWORK = {"socket", "rfc2217"}
 
 #: Raises what a wait is to end with when nobody wants it any more.
 CheckStop = Callable[[], None]
@@ -48,7 +46,7 @@ def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> seri
     """Open a pyserial URL; raises HostFault that says why not and what to do."""
     serial_urls.register()
     try:
-        # The timeouts come first: rfc2217:// negotiates all settings anew whenever one is changed while it is open.
+        # Timeouts come first: an open rfc2217:// negotiates all settings anew for each change.
         port = serial.serial_for_url(
             _patient(url), baudrate=baud, timeout=_POLL_S, do_not_open=True
         )
@@ -56,7 +54,7 @@ def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> seri
             port.exclusive = True  # a terminal program left open would eat half of the bytes
         if not isinstance(port, rfc2217.Serial):  # it has none, and its socket gives up after 5 s
             port.write_timeout = WRITE_TIMEOUT_S
-        if urlsplit(url).scheme in _NETWORK:
+        if urlsplit(url).scheme in NETWORK:
             _connect(port, check_stop)
         else:
             _handler(port).open()
@@ -64,7 +62,7 @@ def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> seri
     except (EdgeprofError, Cancelled):
         raise
     except Exception as error:
-        raise _open_fault(url, error) from error
+        raise open_fault(url, error) from error
     return port
 
 
@@ -80,12 +78,12 @@ def close_port(port: serial.SerialBase, url: str) -> None:
         if sock is not None:
             sock.close()
     except Exception as error:  # noqa: BLE001 - handlers raise what they like
-        log.warning("%s: cannot close the port: %s", url, _words(error))
+        log.warning("%s: cannot close the port: %s", url, words(error))
 
 
 def read_port(port: serial.SerialBase, url: str, timeout_s: float) -> bytes:
     """Return what has come, waiting for the first byte until the timeout. Raises LinkFault."""
-    with _link_fault(url, "read"):
+    with link_fault(url, "read"):
         descriptor = _descriptor(port)
         if descriptor is None:
             return _read_by_turns(port, timeout_s)
@@ -100,12 +98,12 @@ def read_port(port: serial.SerialBase, url: str, timeout_s: float) -> bytes:
 
 def write_port(port: serial.SerialBase, url: str, data: bytes) -> None:
     """Write all of `data`. Raises LinkFault."""
-    with _link_fault(url, "write"):
+    with link_fault(url, "write"):
         port.write(data)
 
 
 def rate_of(port: serial.SerialBase) -> int | None:
-    """Return the rate of the line in baud; None for a line without one: a process, a bare TCP connection."""
+    """Return the line's rate in baud; None where there is none: a process, a TCP connection."""
     has_rate = isinstance(port, (serial.Serial, rfc2217.Serial))
     # pyserial's handler of cp2110:// cannot be imported without hidapi
     return port.baudrate if has_rate or type(port).__module__.endswith("_cp2110") else None
@@ -113,7 +111,7 @@ def rate_of(port: serial.SerialBase) -> int | None:
 
 def set_rate(port: serial.SerialBase, url: str, baud: int) -> None:
     """Set the rate of a line that has one. Raises LinkFault."""
-    with _link_fault(url, f"set the rate to {baud} baud"):
+    with link_fault(url, f"set the rate to {baud} baud"):
         if rate_of(port) not in {None, baud}:
             port.baudrate = baud
 
@@ -132,11 +130,6 @@ def plugged_in(port: serial.SerialBase, url: str) -> bool:
     return True
 
 
-def others_on(url: str) -> list[str]:
-    """Return "process 123 (minicom)" for each other program that has the port open, as far as we may see."""
-    return holders(_device(url))
-
-
 def lock_port(url: str, lock_dir: Path) -> BoardClaim:
     """Make the port this process' own, host-wide, before a byte is sent; HostFault names who has it."""
     claim = BoardClaim(lock_dir)
@@ -150,7 +143,7 @@ def _resource(url: str) -> str:
     if parts.scheme in {"native", "qemu"}:
         uid = next((part for part in parts.query.split("&") if part.startswith("uid=")), "")
         return f"{parts.scheme}://{parts.netloc}?{uid}"
-    device = _device(url)
+    device = device_of(url)
     return os.path.realpath(device) if device.startswith("/") else url
 
 
@@ -160,14 +153,14 @@ def _handler(port: serial.SerialBase) -> Any:
 
 
 def _patient(url: str) -> str:
-    """Have rfc2217:// not insist on control lines: ser2net never answers for those that a tty does not have."""
+    """Have rfc2217:// not insist on control lines: ser2net never answers for those a tty lacks."""
     if urlsplit(url).scheme != "rfc2217":
         return url
     return f"{url}{'&' if urlsplit(url).query else '?'}ign_set_control"
 
 
 def _connect(port: serial.SerialBase, check_stop: CheckStop) -> None:
-    """Open in a thread of its own: connecting over a network takes seconds, and nothing can interrupt it."""
+    """Open in a thread: connecting over a network takes seconds, and nothing can interrupt it."""
     done: futures.Future[None] = futures.Future()
 
     def connect() -> None:
@@ -200,7 +193,7 @@ def _set_exclusive(port: serial.SerialBase, *, exclusive: bool) -> None:
 
 
 def _descriptor(port: serial.SerialBase) -> int | None:
-    """Return what to wait on; None for handlers that read in a thread of their own (rfc2217://, loop://)."""
+    """Return what to wait on; None for handlers that read in a thread (rfc2217://, loop://)."""
     try:
         return port.fileno()
     except (io.UnsupportedOperation, NotImplementedError):
@@ -208,71 +201,9 @@ def _descriptor(port: serial.SerialBase) -> int | None:
 
 
 def _read_by_turns(port: serial.SerialBase, timeout_s: float) -> bytes:
-    """Read from a handler that only knows its own timeout, which stays as short as it was set at the opening."""
+    """Read from a handler that knows its own timeout only, which is short since the opening."""
     deadline = time.monotonic() + timeout_s
     while True:
         data: bytes = port.read(max(1, _handler(port).in_waiting))
         if data or time.monotonic() >= deadline:
             return bytes(data)
-
-
-@contextlib.contextmanager
-def _link_fault(url: str, doing: str) -> Iterator[None]:
-    """Turn whatever a handler raises into a fault of the link."""
-    try:
-        yield
-    except (EdgeprofError, Cancelled):
-        raise
-    except Exception as error:
-        raise LinkFault(
-            f"{url}: cannot {doing}: {_words(error)}",
-            code="port_gone",
-            hint="was it unplugged, or its connection cut? it is opened again by itself",
-        ) from error
-
-
-def _words(error: Exception) -> str:
-    """What an exception says, in one line; its type when it is not one that is meant to be read."""
-    text = one_line(str(error), 300)
-    if isinstance(error, (OSError, termios.error, ValueError)) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _open_fault(url: str, error: Exception) -> HostFault:
-    number = _errno(error)
-    text = _words(error)
-    if number == errno.EACCES:
-        return HostFault(
-            f"{url}: no permission to open the port",
-            code="port_denied",
-            hint="add yourself to the group that owns it: sudo usermod -aG dialout $USER",
-        )
-    if number in {errno.EBUSY, errno.EWOULDBLOCK} or "exclusively lock" in text:
-        named = ", ".join(others_on(url))
-        return HostFault(
-            f"{url}: the port is busy{f': {named} has it open' if named else ''}",
-            code="port_busy",
-            hint="end the other program (a serial monitor?)" + ("" if named else ": lsof names it"),
-        )
-    if number in {errno.ENOENT, errno.ENODEV, errno.ENXIO} or "no ports found" in text:
-        return HostFault(
-            f"{url}: no such port", code="port_absent", hint="is the board plugged in and powered?"
-        )
-    network = urlsplit(url).scheme in _NETWORK
-    hint = "does its server run, and is it reached from here?" if network else None
-    return HostFault(f"{url}: cannot open: {text}", code="port_failed", hint=hint)
-
-
-def _errno(error: BaseException) -> int | None:
-    """Return the number of a system error; termios.error, and pyserial's, hide it in different places."""
-    number = getattr(error, "errno", None)
-    if number is None and error.args and isinstance(error.args[0], int):
-        number = error.args[0]
-    return number
-
-
-def _device(url: str) -> str:
-    """Return the path of the device behind a URL, as far as it tells."""
-    parts = urlsplit(url)
-    return parts.netloc + parts.path if parts.scheme in {"alt", "spy"} else url

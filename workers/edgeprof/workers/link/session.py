@@ -26,7 +26,8 @@ from edgeprof.workers.link.messages import (
     get_uint,
     load,
 )
-from edgeprof.workers.link.port import CheckStop, others_on, rate_of, read_port, write_port
+from edgeprof.workers.link.port import CheckStop, rate_of, read_port, write_port
+from edgeprof.workers.link.port_faults import others_on
 
 FIRST_TIMEOUT_S = 0.5
 MAX_TIMEOUT_S = 4.0

@@ -1,7 +1,8 @@
 """Whether a board's URL could ever work, found out before anything is started or opened.
 
-What may still come (a device that is not plugged in, a server that does not run, firmware that is not built) is
-no mistake: it is waited for. Handlers of ours check their own part (ChildSerial.check); pyserial's are known here.
+What may still come (a device that is not plugged in, a server that does not run, firmware that is
+not built) is no mistake: it is waited for. Handlers of ours check their own part
+(ChildSerial.check); pyserial's are known here.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def parse_board_url(url: str, options: Mapping[str, str]) -> tuple[str, dict[str
     if parts.path or parts.fragment:
         raise UsageError(
             f"{url}: {parts.path or '#' + parts.fragment!r} means nothing there",
-            hint=f"what follows the name is ?key=value&..., e.g. {parts.scheme}://{parts.netloc}?uid=01",
+            hint=f"options are ?key=value&..., e.g. {parts.scheme}://{parts.netloc}?uid=01",
         )
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     query = dict(pairs)
