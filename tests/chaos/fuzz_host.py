@@ -11,6 +11,7 @@ its end the port is gone, so nothing here waits.
 
 from __future__ import annotations
 
+import io
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -45,8 +46,6 @@ def records(data: bytes) -> Iterator[tuple[int, bytes]]:
 class HostilePort:
     """A serial port, as far as LinkSession uses one."""
 
-    timeout: float = 0.0
-
     def __init__(self, answers: bytes) -> None:
         self._records = records(answers)
         self._unread = b""
@@ -63,9 +62,18 @@ class HostilePort:
             if not head & MORE:
                 return
 
+    def fileno(self) -> int:
+        """Tell that there is no descriptor to wait on."""
+        raise io.UnsupportedOperation
+
+    @property
+    def in_waiting(self) -> int:
+        """Bytes that were answered, and not read yet."""
+        return len(self._unread)
+
     def read(self, n: int) -> bytes:
         """Give what was answered; whoever waits for more learns that the port is gone."""
-        if not self._unread and self.timeout > 0:
+        if not self._unread:
             raise serial.SerialException("end of the input")
         got, self._unread = self._unread[:n], self._unread[n:]
         return got

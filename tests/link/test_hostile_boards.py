@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import cbor2
 import pytest
 from hypothesis import given
@@ -103,6 +105,10 @@ class Babbler:
     """A port whose other end never stops sending sound frames, none of which is an answer."""
 
     timeout: float = 0.0
+    in_waiting = 300
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
 
     def write(self, frame: bytes) -> None:
         """Take no notice."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -75,7 +76,9 @@ class NullBoard:
         pass
 
 
-def open_board(config: BoardConfig, settings: Settings) -> Any:
+def open_board(
+    config: BoardConfig, settings: Settings, should_stop: Callable[[], bool] = lambda: False
+) -> Any:
     return NullBoard(config.port)
 
 

@@ -102,7 +102,7 @@ def test_boards_toml_names_a_board_by_its_uid(rig: Any, plug: Any, start_agent: 
 def test_what_does_not_answer_hello_is_left_alone(
     rig: Any, start_agent: Any, ports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A modem on a watched port gets no worker for ever, and is no board of the lab."""
+    """A modem on a watched port is opened ever less often, and is no board of the lab."""
     theirs, ours = pty.openpty()
     (ports / "modem").symlink_to(os.ttyname(ours))
     start_agent()

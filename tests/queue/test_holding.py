@@ -309,7 +309,7 @@ def sick(_: Bench) -> None:
 def verdict(store: LabStore, settings: Settings, test: SelfTest) -> Verdict:
     """Test the board of announce(), which is whatever is asked of it."""
     board = cast(Any, SimpleNamespace(close=lambda: None, hello=SimpleNamespace(uid="b")))
-    bench = Bench(BoardConfig(url="x://"), settings, lambda _config, _settings: board)
+    bench = Bench(BoardConfig(url="x://"), settings, lambda *_: board)
     bench.store, bench.board, bench.info = store, board, make_board()
     return bench.self_test(test)
 

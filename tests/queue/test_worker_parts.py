@@ -26,9 +26,9 @@ from edgeprof.workers.config import load_boards
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[board]]\n", "board.0: a board needs a url"),
-        ("[[board]]\nurl='x'\nid='no spaces'\n", "board.0.id"),
-        ("[[board]]\nurl='x'\nspeed=1\n", "speed"),
+        ("[[board]]\n", "board 1: a board needs a url"),
+        ("[[board]]\nurl='x'\nid='no spaces'\n", "board 1: id is 'no spaces'"),
+        ("[[board]]\nurl='x'\nspeed=1\n", "board 1: unknown key 'speed'"),
         ("[[board\n", "not TOML"),
         ("", "names no boards"),
         ("[[board]]\nid='a'\n", "needs a url"),

@@ -97,6 +97,12 @@ class Settings(BaseSettings):
     probe_interval_s: Seconds = Field(
         5.0, description="Longest pause between two looks for an absent board."
     )
+    port_look_s: Seconds = Field(
+        30.0,
+        description="First pause before a watched port is looked at again where no board of ours"
+        " answered. Each pause is twice the one before: up to 2 times the first where a board of"
+        " ours was once seen, up to 20 times elsewhere.",
+    )
     stop_grace_s: Seconds = Field(
         3.0,
         description="How long a stopping agent lets a running job go on before it hands it back. It is"

@@ -25,8 +25,8 @@ from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.vital import end_within
 from edgeprof.workers.announcer import Announcer
 from edgeprof.workers.config import BoardConfig, Boards
-from edgeprof.workers.discovery import Watcher
-from edgeprof.workers.supervisor import EXIT_NOT_OURS, STOP_MARGIN_S, Supervised
+from edgeprof.workers.discovery import SeenPorts, Watcher
+from edgeprof.workers.supervisor import STOP_MARGIN_S, Supervised
 from edgeprof.workers.telemetry import FD_VARIABLE, Receiver
 
 log = logging.getLogger(__name__)
@@ -41,16 +41,25 @@ class _Driven:
     """A board's worker process, and the socket on which it tells what to count."""
 
     def __init__(
-        self, board: BoardConfig, command: Sequence[str], settings: Settings, receiver: Receiver
+        self,
+        board: BoardConfig,
+        command: Sequence[str],
+        settings: Settings,
+        receiver: Receiver,
+        seen: SeenPorts,
     ) -> None:
         self.receiver = receiver
+
+        def look_again_s(looks: int) -> float:
+            return seen.look_again_s(board.port, looks, settings.port_look_s)
+
         self.worker = Supervised(
             str(board),
             [*command, board.model_dump_json()],
             settings.as_environment() | {FD_VARIABLE: str(receiver.worker_fd)},
             pass_fds=(receiver.worker_fd,),
             on_end=receiver.worker_ended,
-            final_code=EXIT_NOT_OURS if board.watched else None,
+            look_again_s=look_again_s if board.watched else None,
         )
 
     def stop(self, deadline_s: float) -> None:
@@ -77,6 +86,7 @@ class Agent:
             DeviceMetrics(self._devices),
         )
         self._watcher = Watcher(boards)
+        self._seen = SeenPorts(settings.data_dir / "ports-seen")
         self._driven: dict[str, _Driven] = {}
         for board in boards.fixed:
             self._drive(board)
@@ -110,7 +120,9 @@ class Agent:
 
     def _drive(self, board: BoardConfig) -> None:
         receiver = Receiver(*self._metrics)
-        self._driven[board.port] = _Driven(board, self._command, self._settings, receiver)
+        self._driven[board.port] = _Driven(
+            board, self._command, self._settings, receiver, self._seen
+        )
 
     def _follow_ports(self) -> None:
         """Give each port that appears a worker, and let go of those that went once theirs have ended."""
@@ -149,11 +161,13 @@ class Agent:
 
     def _listen(self) -> None:
         """Take in what workers tell, for the length of a tick at most."""
-        receivers = [driven.receiver for driven in self._driven.values()]
-        ready, _, _ = select.select([r.socket for r in receivers], [], [], _TICK_S)
-        for receiver in receivers:
+        receivers = {port: driven.receiver for port, driven in self._driven.items()}
+        ready, _, _ = select.select([r.socket for r in receivers.values()], [], [], _TICK_S)
+        for port, receiver in receivers.items():
             if receiver.socket in ready:
                 receiver.drain()
+                if receiver.board_seen and port in self._watcher.ports():
+                    self._seen.note(port)
 
     def _stop_workers(self) -> None:
         log.info("stopping; a running job has %.0f s", self._settings.stop_grace_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
@@ -25,7 +26,11 @@ from edgeprof.workers.telemetry import Connected, Disconnected, Reading, Sender
 
 log = logging.getLogger(__name__)
 
-Open = Callable[[BoardConfig, Settings], Board]
+#: Opens what is on a port; the last argument says whether nobody waits for it any more.
+Open = Callable[[BoardConfig, Settings, Callable[[], bool]], Board]
+
+#: How long after its grace a job that was told to stop may still take to leave its board clean.
+_TIDY_S = 3.0
 
 _REOPEN_TRIES = 2
 
@@ -66,6 +71,9 @@ class Bench:
         self._settings = settings
         self._open_board = open_board
         self._lock = threading.Lock()
+        self._has_job = False
+        self._leaving: Callable[[], bool] = lambda: False
+        self._leaving_since_s: float | None = None
         self.claim = BoardClaim(settings.lock_dir)
 
     @property
@@ -73,8 +81,12 @@ class Bench:
         """The Celery node's name; unlike `celery@host`, exporters keep it apart from its neighbours."""
         return f"w@{self.info.device_id}.{self.info.host}"
 
-    def acquire(self) -> None:
-        """Reach the store, open the board, make it ours and say so. Raises EdgeprofError."""
+    def acquire(self, leaving: Callable[[], bool] = lambda: False) -> None:
+        """Reach the store, open the board, make it ours and say so. Raises EdgeprofError.
+
+        `leaving` says whether the worker is to end: from then on nothing waits for the board.
+        """
+        self._leaving = leaving
         store = LabStore.open(self._settings)
         try:
             board = self._open()
@@ -95,27 +107,44 @@ class Bench:
         self.telemetry.send(Connected(board=info))
         logs.operations.info("Device connected", extra=self.context())
 
+    def _unwanted(self) -> bool:
+        """Whether nothing is to wait for the board: the worker stops, and no job has time left."""
+        if not self._leaving():
+            return False
+        if self._leaving_since_s is None:
+            self._leaving_since_s = time.monotonic()
+        spent_s = time.monotonic() - self._leaving_since_s
+        return not self._has_job or spent_s > self._settings.stop_grace_s + _TIDY_S
+
+    def _check_stop(self) -> None:
+        if self._unwanted():
+            raise HostFault("the board worker was stopped", code="worker_stopped")
+
     def _open(self) -> Board:
         """Open what is on the port, as it is told for the board that answers there."""
         try:
-            board = self._open_board(self.config, self._settings)
+            board = self._open_board(self.config, self._settings, self._unwanted)
         except (BoardFault, LinkFault):
             if self.config.reset is None:
                 raise
-            reset(self.config)
-            board = self._open_board(self.config, self._settings)
+            reset(self.config, self._check_stop)
+            board = self._open_board(self.config, self._settings, self._unwanted)
         mine = self.config.of(board.hello.uid)
         if mine == self.config:
             return board
         board.close()
         self.config = mine
-        return self._open_board(mine, self._settings)
+        return self._open_board(mine, self._settings, self._unwanted)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep the board for a job: the probe stays away."""
         with self._lock:
-            yield
+            self._has_job = True
+            try:
+                yield
+            finally:
+                self._has_job = False
 
     def announce(self, state: BoardState | None = None, job_id: str | None = None) -> None:
         """Tell the lab; without a state, just that we live. Raises BoardClash."""
@@ -148,6 +177,8 @@ class Bench:
             try:
                 stats = self.board.stats()
             except Fault as fault:
+                if fault.handed_back:
+                    return True
                 logs.hardware.warning("%s", fault, extra=self.context() | {"code": fault.code})
                 return self.reopen()
             self._read(stats)
@@ -168,6 +199,8 @@ class Bench:
                 log.warning("board %s: not tested: %s", self.info.device_id, error)
                 return Verdict.NOT_TESTED
             except Fault as fault:
+                if fault.handed_back:  # the worker stops: nothing was found out
+                    return Verdict.NOT_TESTED
                 extra = self.context() | {"code": fault.code}
                 logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
                 with suppress(InfrastructureError):
@@ -229,9 +262,11 @@ class Bench:
         for number in range(_REOPEN_TRIES):
             try:
                 if number > 0:
-                    reset(self.config)
-                board = self._open_board(self.config, self._settings)
+                    reset(self.config, self._check_stop)
+                board = self._open_board(self.config, self._settings, self._unwanted)
             except Fault as fault:
+                if fault.handed_back:
+                    return False
                 log.warning("board %s: %s", self.info.device_id, fault)
                 continue
             if board.hello.uid == self.info.uid:

@@ -42,6 +42,7 @@ from edgeprof.workers.supervisor import (
     AGENT_PID_VARIABLE,
     EXIT_BOARD_GONE,
     EXIT_NOT_OURS,
+    LAST_END_VARIABLE,
     STOP_MARGIN_S,
 )
 from edgeprof.workers.telemetry import Sender
@@ -52,7 +53,7 @@ _GONE: Final = "the board does not answer"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
 
-#: How often HELLO is sent to a watched port before it is taken for a modem's, or a printer's.
+#: How often a watched port is opened in vain before it is left alone longer: it may be a modem's.
 _SILENT_TRIES: Final = 3
 
 #: Carries out a claimed job on an open board; session.profile in production.
@@ -113,21 +114,23 @@ class BoardWorker:
     def _wait_for_board(self) -> bool:
         """Wait until store and board are there and the board is ours; False when told to stop."""
         pause_s, said, silent = 0.2, "", 0
+        if os.environ.get(LAST_END_VARIABLE) == str(EXIT_NOT_OURS):
+            # The worker before us found nothing, and said so. One look: opening a port is not free.
+            said, silent = "no_hello", _SILENT_TRIES - 1
         while not self._leaving.is_set():
             try:
-                self._bench.acquire()
+                self._bench.acquire(self._leaving.is_set)
             except EdgeprofError as error:
-                if str(error) != said:  # each trouble once, not every few seconds
-                    said = str(error)
+                if self._leaving.is_set():
+                    break
+                trouble = _kind(error)
+                if trouble != said:  # each trouble once, not every few seconds
+                    said = trouble
                     hint = f" ({error.hint})" if error.hint else ""
-                    log.warning("board %s: waiting: %s%s", self._config, said, hint)
+                    log.warning("board %s: waiting: %s%s", self._config, error, hint)
                 silent += isinstance(error, LinkFault)
                 if self._config.watched and silent >= _SILENT_TRIES:
-                    log.warning(
-                        "%s: nothing there speaks our protocol; left alone until it is plugged in anew",
-                        self._config,
-                    )
-                    self._exit_code = EXIT_NOT_OURS
+                    self._exit_code = EXIT_NOT_OURS  # the agent looks again later
                     return False
             else:
                 return True
@@ -307,6 +310,11 @@ class BoardWorker:
             grace = threading.Timer(self._settings.stop_grace_s, self._stopping.set)
             grace.daemon = True
             grace.start()
+
+
+def _kind(error: EdgeprofError) -> str:
+    """Return what makes two troubles the same, whatever their texts count (bytes, seconds)."""
+    return error.code if isinstance(error, Fault) else type(error).__name__
 
 
 def _keep_logging(**_: Any) -> None:

@@ -13,7 +13,7 @@ from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import load_settings
 from edgeprof.workers.agent import Agent
-from edgeprof.workers.config import load_boards
+from edgeprof.workers.config import check_ports, load_boards
 
 
 def worker(
@@ -22,7 +22,10 @@ def worker(
     ] = None,
     board: Annotated[
         list[str] | None,
-        typer.Option(help="URL of a board, e.g. native://?uid=01, qemu://stm32f405; repeatable."),
+        typer.Option(
+            help="Port or URL of a board, e.g. /dev/ttyACM0, native://?uid=01, qemu://stm32f405,"
+            " rfc2217://HOST:PORT (ser2net); repeatable."
+        ),
     ] = None,
     redis_url: Annotated[
         str | None,
@@ -44,6 +47,7 @@ def worker(
             )
         settings = settings.model_copy(update={"redis_url": redis_url})
     wanted = load_boards(boards, board or [])
+    check_ports(wanted, boards, board or [])
     logs.configure(settings, "edgeprof-agent")
     redis_server.connect(settings).close()  # a wrong URL is told here, once, not by every worker
     typer.echo(f"lab: {masked(redis_server.locate(settings).url)}", err=True)

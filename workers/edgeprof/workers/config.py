@@ -28,6 +28,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.jobs import Name, Wire
+from edgeprof.workers import config_words
+from edgeprof.workers.serial_urls.check import check_url
 
 #: Names that udev gives to USB serial ports; they outlive a replug.
 WATCHED: Final = ("/dev/serial/by-id/*",)
@@ -88,6 +90,10 @@ class BoardConfig(Wire):
         return self.id or self.port
 
 
+#: What may be written of a board; the rest is the agent's own to say.
+_KEYS: Final = tuple(key for key in BoardConfig.model_fields if key not in {"watched", "pinned"})
+
+
 class Boards(Wire):
     """What boards.toml says."""
 
@@ -112,9 +118,7 @@ def load_boards(path: Path | None, urls: Sequence[str]) -> Boards:
     Raises UsageError that names file, board and key.
     """
     boards = Boards(watch=WATCHED) if path is None and not urls else _read(path)
-    boards = boards.model_copy(
-        update={"board": (*boards.board, *(BoardConfig(url=url) for url in urls))}
-    )
+    boards = boards.model_copy(update={"board": (*boards.board, *map(_at, urls))})
     if not boards.board and not boards.watch:
         raise UsageError(
             f"{path} names no boards", hint="each board is a [[board]] with url or uid"
@@ -134,19 +138,51 @@ def load_boards(path: Path | None, urls: Sequence[str]) -> Boards:
     return boards
 
 
+def check_ports(boards: Boards, path: Path | None, urls: Sequence[str]) -> None:
+    """Raise UsageError for a port that can never be one, and name the place where it is written.
+
+    Asked before anything is started. What is not there yet is no mistake: it is waited for.
+    """
+    in_file = len(boards.board) - len(urls)
+    for number, board in enumerate(boards.board, 1):
+        where = f"{path}: board {number}: url: " if number <= in_file else "--board "
+        try:
+            if board.url is not None:
+                check_url(board.url)
+        except UsageError as error:
+            raise UsageError(f"{where}{error}", hint=error.hint) from None
+    for pattern in boards.watch:
+        if not pattern.startswith("/"):
+            raise UsageError(
+                f"{path}: watch: {pattern!r} is not a full path", hint=f'e.g. "{WATCHED[0]}"'
+            )
+
+
+def _at(url: str) -> BoardConfig:
+    try:
+        return BoardConfig(url=url)
+    except ValidationError:
+        raise UsageError(
+            f"--board: a URL has 1 to 1024 characters, this one {len(url)}",
+            hint="e.g. --board /dev/serial/by-id/usb-... or --board 'native://?uid=01'",
+        ) from None
+
+
 def _read(path: Path | None) -> Boards:
     if path is None:
         return Boards()
     try:
-        return Boards.model_validate(tomllib.loads(path.read_text()))
+        data = tomllib.loads(path.read_text())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
+    config_words.check_keys(str(path), data, Boards.model_fields)
+    tables = data.get("board")
+    for number, table in enumerate(tables if isinstance(tables, list) else (), 1):
+        if isinstance(table, dict):
+            config_words.check_keys(f"{path}: board {number}", table, _KEYS)
+    try:
+        return Boards.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(
-            f"{path}: {where}: {message}", hint="each board is a [[board]] with url or uid"
-        ) from None
+        raise config_words.explain(str(path), data, error) from None

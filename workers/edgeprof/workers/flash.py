@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -55,32 +55,33 @@ def with_slot(url: str, slot: Path) -> str:
     return f"{parts.scheme}://{parts.netloc}?{urlencode([*query, ('slot', str(slot))], safe='/:')}"
 
 
-def run_flash_tool(command: Sequence[str], port: str, slot: Path) -> None:
+def run_flash_tool(
+    command: Sequence[str],
+    port: str,
+    slot: Path,
+    check_stop: Callable[[], None] = lambda: None,
+) -> None:
     """Run the configured flash tool; {slot} and {port} in its arguments are filled in.
 
     The command comes from the lab host's own boards.toml, never from a job, and no shell sees it.
+    check_stop is called some times a second; when it raises, the tool is ended.
     """
     arguments = [part.replace("{slot}", str(slot)).replace("{port}", port) for part in command]
     try:
-        done = subprocess.run(
-            arguments,
-            capture_output=True,
-            text=True,
-            timeout=FLASH_TIMEOUT_S,
-            check=False,
-            env=strangers.environment(),
-        )
-    except FileNotFoundError as error:
+        code, output = strangers.run(arguments, FLASH_TIMEOUT_S, check_stop)
+    except OSError as error:
         raise HostFault(
-            f"flash tool {arguments[0]} is not installed", code="no_flash_tool"
+            f"cannot start flash tool {arguments[0]}: {error.strerror}",
+            code="no_flash_tool",
+            hint="is it installed, and flash in boards.toml right?",
         ) from error
     except subprocess.TimeoutExpired as error:
         raise HostFault(
             f"{port}: the flash tool did not end in {FLASH_TIMEOUT_S:.0f} s", code="flash_timeout"
         ) from error
-    if done.returncode != 0:
-        tail = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+    if code != 0:
+        tail = " | ".join(output.strip().splitlines()[-3:])
         raise HostFault(
-            f"{port}: the flash tool failed ({done.returncode}): {one_line(tail, 500)}",
+            f"{port}: the flash tool failed ({code}): {one_line(tail, 500)}",
             code="flash_failed",
         )

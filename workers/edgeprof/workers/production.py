@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -23,13 +24,16 @@ from edgeprof.workers.link import device
 from edgeprof.workers.meter import Meter
 
 
-def open_board(config: BoardConfig, settings: Settings) -> Board:
-    """Open a board that speaks docs/link-protocol.md."""
+def open_board(
+    config: BoardConfig, settings: Settings, should_stop: Callable[[], bool] = lambda: False
+) -> Board:
+    """Open a board that speaks docs/link-protocol.md; not waited for once `should_stop` says so."""
     options = device.OpenOptions(
         lock_dir=settings.lock_dir,
         slot_dir=settings.cache_dir / "slots",
         baud=config.baud,
         flash_command=config.flash,
+        should_stop=should_stop,
     )
     return device.open_board(config.port, options)
 

@@ -16,8 +16,10 @@ AGENT_PID_VARIABLE: Final = "EDGEPROF_AGENT_PID"
 
 #: How a worker ends when its board is gone: start it again, and it waits for the board (EX_TEMPFAIL of sysexits).
 EXIT_BOARD_GONE: Final = 75
-#: How a worker ends when what answers on a watched port is no board of ours (EX_UNAVAILABLE of sysexits).
+#: How a worker ends when nothing of ours answers on a watched port (EX_UNAVAILABLE of sysexits).
 EXIT_NOT_OURS: Final = 69
+#: Tells a worker how the one before it ended: what that one has said need not be said again.
+LAST_END_VARIABLE: Final = "EDGEPROF_LAST_END"
 
 #: How long a worker may take to leave beyond the grace of its running job: handing it back, saying goodbye.
 STOP_MARGIN_S: Final = 1.5
@@ -42,13 +44,18 @@ class Supervised:
         *,
         pass_fds: Sequence[int] = (),
         on_end: Callable[[], None] = lambda: None,
-        final_code: int | None = None,
+        look_again_s: Callable[[int], float] | None = None,
     ) -> None:
-        """on_end is called whenever the process has ended, by itself or not; after final_code it stays so."""
+        """on_end is called whenever the process has ended, by itself or not.
+
+        look_again_s says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
+        """
         self.name = name
         self._pass_fds = tuple(pass_fds)
         self._on_end = on_end
-        self._final_code = final_code
+        self._look_again_s = look_again_s
+        self._looks = 0
+        self._last_code: int | None = None
         self._retired = False
         self._command = list(command)
         agent = {AGENT_PID_VARIABLE: str(os.getpid())}
@@ -73,24 +80,48 @@ class Supervised:
         code = self._process.poll()
         if code is None:
             return
-        if now - self._started_s > _HEALTHY_S or code == EXIT_BOARD_GONE:
-            self._pause_s = _FIRST_PAUSE_S  # nothing is wrong with the worker
-        if code == self._final_code:
-            self._retired = True
         if self._retired:
             self._process = None
             self._on_end()
             return
-        log.warning(
-            "worker of board %s ended (%s); starting it again in %.1f s",
-            self.name,
-            f"signal {-code}" if code < 0 else f"exit {code}",
-            self._pause_s,
-        )
+        lived_long = now - self._started_s > _HEALTHY_S
+        if lived_long or code == EXIT_BOARD_GONE:
+            self._pause_s = _FIRST_PAUSE_S  # nothing is wrong with the worker
+        if code == EXIT_NOT_OURS and self._look_again_s is not None:
+            pause_s = self._look_again_s(self._looks)
+            self._looks += 1
+        else:
+            pause_s, self._looks = self._pause_s, 0
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        # Each trouble once: a worker that keeps ending in the same way is the same trouble.
+        news = code != self._last_code or (lived_long and code != EXIT_NOT_OURS)
+        self._tell(code, pause_s, logging.WARNING if news else logging.DEBUG)
+        self._last_code = code
         self._process = None
         self._on_end()
-        self._start_at_s = now + self._pause_s
-        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        self._start_at_s = now + pause_s
+
+    def _tell(self, code: int, pause_s: float, level: int) -> None:
+        if code == EXIT_NOT_OURS:
+            log.log(
+                level,
+                "%s: nothing there speaks our protocol; left alone for %.0f s, then looked at"
+                " again, ever less often",
+                self.name,
+                pause_s,
+            )
+        elif code == EXIT_BOARD_GONE:
+            log.log(level, "board %s is gone; its worker waits for it to come back", self.name)
+        else:
+            how = f"signal {-code}" if code < 0 else f"exit {code}"
+            log.log(
+                level,
+                "worker of board %s ended (%s); starting it again in %.1f s, and with longer pauses"
+                " if that goes on",
+                self.name,
+                how,
+                pause_s,
+            )
 
     def retire(self) -> None:
         """Do not start it again: its port is gone. What runs is asked to end, by itself or now."""
@@ -118,9 +149,10 @@ class Supervised:
 
     def _start(self, now: float) -> None:
         self._started_s = now
+        last = {} if self._last_code is None else {LAST_END_VARIABLE: str(self._last_code)}
         self._process = subprocess.Popen(
             self._command,
-            env=self._environment,
+            env={**self._environment, **last},
             stdin=subprocess.DEVNULL,
             pass_fds=self._pass_fds,
             start_new_session=True,  # Ctrl-C is for the agent; it tells the workers in its own way

@@ -141,6 +141,11 @@ class Receiver:
         """The descriptor to pass on."""
         return self._theirs.fileno()
 
+    @property
+    def board_seen(self) -> bool:
+        """Whether a board of ours has answered to this worker, or to one before it."""
+        return self._board is not None
+
     def drain(self) -> None:
         """Apply all that has come."""
         while True:

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import serial
-
-from edgeprof.shared.errors import BoardFault, LinkFault
+from edgeprof.shared.errors import BoardFault, HostFault, LinkFault
 from edgeprof.shared.jobs import KvType
 from edgeprof.shared.results import LoadResult, MemoryUse
 from edgeprof.workers import flash
@@ -26,16 +24,25 @@ from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.link import memtest
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST, parse_hello
 from edgeprof.workers.link.messages import Op, Payload, get, get_uint
-from edgeprof.workers.link.port import close_port, lock_port, open_port, plugged_in
+from edgeprof.workers.link.port import (
+    close_port,
+    lock_port,
+    open_port,
+    plugged_in,
+    rate_of,
+    set_rate,
+)
 from edgeprof.workers.link.readings import parse_memory, parse_stats
 from edgeprof.workers.link.runs import Runs
-from edgeprof.workers.link.session import LinkSession
+from edgeprof.workers.link.session import STOP_EVERY_S, LinkSession
 from edgeprof.workers.link.upload import upload
 
 OPEN_TIMEOUT_S = 10.0
 #: Fewer than of other requests: somebody waits for the board to be free.
 CANCEL_TRIES = 4
 RESET_TRIES = 2
+#: How long a board that was left at another rate needs to be back at its own (protocol, BAUD).
+BAUD_FALLBACK_S = 1.1
 DEFAULT_BAUD = 115200
 #: Rates that boards of ours can be asked for (BAUD).
 FAST_BAUDS = (921600, 460800, 230400)
@@ -55,12 +62,15 @@ class OpenOptions:
     baud: int = DEFAULT_BAUD
     open_timeout_s: float = OPEN_TIMEOUT_S
     flash_command: tuple[str, ...] = field(default=())
+    #: Whether the worker is to end now: then the board is not waited for any longer.
+    should_stop: Callable[[], bool] = lambda: False
 
 
 def open_board(url: str, options: OpenOptions) -> LinkBoard:
     """Lock the port, open it and wait for HELLO.
 
-    Raises HostFault (busy, absent, no permission), LinkFault (nothing of ours answers, other version).
+    Raises HostFault (busy, absent, no permission, worker stopped), LinkFault (nothing of ours
+    answers, other version).
     """
     lock = lock_port(url, options.lock_dir)
     try:
@@ -77,15 +87,33 @@ class LinkBoard:
         self._url = url
         self._options = options
         self._lock = lock
-        self._port = open_port(url, options.baud)
+        #: Whether the job that has the board is to end.
+        self._job_stops: Callable[[], bool] = lambda: False
+        self._port = open_port(url, options.baud, self._check_stop)
         try:
             self._connect()
         except BaseException:
-            close_port(self._port)
+            close_port(self._port, url)
             raise
 
+    def _check_stop(self) -> None:
+        """End a wait that nobody wants any more; every wait calls this some times a second."""
+        if self._options.should_stop():
+            raise HostFault(f"{self._url}: the board worker was stopped", code="worker_stopped")
+        if self._job_stops():
+            raise Cancelled
+
+    @contextmanager
+    def _stopped_by(self, should_stop: Callable[[], bool]) -> Iterator[None]:
+        """Have waits end, as Cancelled, once the callable says so."""
+        before, self._job_stops = self._job_stops, should_stop
+        try:
+            yield
+        finally:
+            self._job_stops = before
+
     def _connect(self) -> None:
-        self._session = LinkSession(self._port, self._url)
+        self._session = LinkSession(self._port, self._url, self._check_stop)
         reply = self._session.hello(self._options.open_timeout_s, self._tune)
         can_flash = flash.emulated(self._url) or bool(self._options.flash_command)
         self._link = parse_hello(reply, can_flash=can_flash)
@@ -98,42 +126,42 @@ class LinkBoard:
 
     def close(self) -> None:
         """Close the port and let others have it."""
-        close_port(self._port)
+        close_port(self._port, self._url)
         self._lock.close()
+
+    def _open_again(self, url: str) -> None:
+        close_port(self._port, self._url)
+        self._port = open_port(url, self._options.baud, self._check_stop)
 
     # --- baud ---
 
     def _tune(self, number: int) -> None:
         """Look for the board at its first rate, then also at those where a host that died may have left it."""
-        if isinstance(self._port, serial.Serial):
+        if rate_of(self._port) is not None:
             left_at = tuple(rate for rate in FAST_BAUDS for _ in range(2))
             rates = (self._options.baud,) * 8 + left_at
-            self._set_rate(self._port, rates[number % len(rates)])
-
-    def _set_rate(self, port: serial.Serial, rate: int) -> None:
-        try:
-            port.baudrate = rate
-        except (serial.SerialException, OSError) as error:  # pulled just now
-            raise LinkFault(
-                f"{self._url}: cannot set the rate: {error}", code="port_gone"
-            ) from error
+            set_rate(self._port, self._url, rates[number % len(rates)])
 
     def _negotiate_baud(self) -> None:
         """Go to the fastest rate both ends can make; on trouble stay where we are."""
-        if not isinstance(self._port, serial.Serial):
-            return
+        before = rate_of(self._port)
         rate = max((baud for baud in self.hello.bauds if baud <= 2_000_000), default=0)
-        if rate <= self._port.baudrate:
+        if before is None or rate <= before:
             return
-        before = self._port.baudrate
         self._session.request(Op.BAUD, {1: rate})
-        self._set_rate(self._port, rate)
         try:
+            set_rate(self._port, self._url, rate)  # a server of rfc2217:// may refuse
             self._session.request(Op.PING, {1: rate}, timeout_s=0.2, tries=3)
         except LinkFault:
-            self._set_rate(self._port, before)
-            time.sleep(1.1)  # the board falls back by itself after 1 s (protocol, BAUD)
+            set_rate(self._port, self._url, before)
+            self._wait(BAUD_FALLBACK_S)
             self._session.request(Op.PING, {1: before})
+
+    def _wait(self, length_s: float) -> None:
+        until_s = time.monotonic() + length_s
+        while time.monotonic() < until_s:
+            self._check_stop()
+            time.sleep(STOP_EVERY_S)
 
     # --- load ---
 
@@ -149,6 +177,18 @@ class LinkBoard:
         should_stop: Callable[[], bool],
     ) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
         """Get the model onto the board unless it is there, and make it ready (see Board.load)."""
+        with self._stopped_by(should_stop):
+            return self._load(model_path, sha256, n_ctx, kv_type, epoch, on_progress)
+
+    def _load(
+        self,
+        model_path: Path,
+        sha256: str,
+        n_ctx: int,
+        kv_type: KvType,
+        epoch: int,
+        on_progress: Callable[[int, int], None],
+    ) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
         size = model_path.stat().st_size
         how, transfer_s, transfer_bytes = "cached", None, 0
         # An attempt that lost the line may have left its run behind, and a busy board takes no model.
@@ -167,7 +207,7 @@ class LinkBoard:
                 self._place(model_path, sha256, size)
                 how = "flash"
             else:
-                self._upload(model_path, sha256, epoch, on_progress, should_stop)
+                self._upload(model_path, sha256, epoch, on_progress)
                 how, transfer_bytes = "ram", size
                 transfer_s = time.monotonic() - started
             on_progress(size, size)
@@ -212,12 +252,12 @@ class LinkBoard:
 
     def _place(self, model_path: Path, sha256: str, size: int) -> None:
         slot = flash.write_slot(model_path, sha256, self._options.slot_dir)
-        close_port(self._port)
+        close_port(self._port, self._url)
         if flash.emulated(self._url):
-            self._port = open_port(flash.with_slot(self._url, slot), self._options.baud)
+            self._open_again(flash.with_slot(self._url, slot))
         else:
-            flash.run_flash_tool(self._options.flash_command, self._url, slot)
-            self._port = open_port(self._url, self._options.baud)
+            flash.run_flash_tool(self._options.flash_command, self._url, slot, self._check_stop)
+            self._open_again(self._url)
         self._connect()
         if self.hello.flash_model_sha256 != sha256:
             raise BoardFault(
@@ -232,14 +272,13 @@ class LinkBoard:
         sha256: str,
         epoch: int,
         on_progress: Callable[[int, int], None],
-        should_stop: Callable[[], bool],
     ) -> None:
         data = model_path.read_bytes()
         digest = bytes.fromhex(sha256)
         reply = self._session.request(Op.UPLOAD, {1: digest, 2: len(data), 3: epoch})
         start = get_uint(reply, 1, "upload position", len(data))
         window = self._link.rx_window_bytes
-        if not upload(self._session, data, start, window, on_progress, should_stop):
+        if not upload(self._session, data, start, window, on_progress, self._job_stops):
             raise Cancelled
         self._session.request(Op.VERIFY, {1: digest})
 
@@ -344,10 +383,8 @@ class LinkBoard:
         before = self.hello.boot_id
         self._session.boot_id = None  # its BOOT event may come in one read with the reply
         self._session.request(Op.RESET, tries=RESET_TRIES)
-        if isinstance(self._port, serial.Serial):
-            self._set_rate(
-                self._port, self._options.baud
-            )  # a restarted board begins at its first rate
+        # A restarted board begins at its first rate.
+        set_rate(self._port, self._url, self._options.baud)
         deadline = time.monotonic() + self._options.open_timeout_s
         while True:
             try:
@@ -357,8 +394,7 @@ class LinkBoard:
                 gone = fault.code == "port_gone" and not flash.emulated(self._url)
                 if not gone or time.monotonic() > deadline:
                     raise
-                close_port(self._port)
-                self._port = open_port(self._url, self._options.baud)
+                self._open_again(self._url)
                 continue
             if self.hello.boot_id != before:
                 return

@@ -1,73 +1,133 @@
-"""Locking and opening a serial port, and saying why it cannot be done."""
+"""A serial port, whichever handler of pyserial's its URL has: opened, used and closed here only.
+
+Handlers raise what they like (termios.error, AttributeError on a socket that was dropped,
+NotImplementedError), and each has its own idea of a timeout. Beyond this file there are faults that
+name the URL, and nothing else.
+"""
 
 from __future__ import annotations
 
-import errno
+import contextlib
+import fcntl
+import io
+import logging
 import os
 import select
+import termios
+import threading
+import time
+from collections.abc import Callable
+from concurrent import futures
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import serial
+from serial import rfc2217
 
-from edgeprof.shared.errors import HostFault
+from edgeprof.shared.errors import EdgeprofError
 from edgeprof.workers import serial_urls
+from edgeprof.workers.board import Cancelled
 from edgeprof.workers.claims import BoardClaim
+from edgeprof.workers.link.port_faults import NETWORK, device_of, link_fault, open_fault, words
+
+log = logging.getLogger(__name__)
+
+#: A line that takes no byte for so long is broken: longer than a frame takes at 9600 baud.
+WRITE_TIMEOUT_S = 3.0
+#: How long a handler without a descriptor is waited for before we look around.
+_POLL_S = 0.02
+
+#: Raises what a wait is to end with when nobody wants it any more.
+CheckStop = Callable[[], None]
 
 
-def open_port(url: str, baud: int) -> serial.SerialBase:
+def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> serial.SerialBase:
     """Open a pyserial URL; raises HostFault that says why not and what to do."""
     serial_urls.register()
     try:
-        port = serial.serial_for_url(url, baudrate=baud, do_not_open=True)
+        # Timeouts come first: an open rfc2217:// negotiates all settings anew for each change.
+        port = serial.serial_for_url(
+            _patient(url), baudrate=baud, timeout=_POLL_S, do_not_open=True
+        )
         if isinstance(port, serial.Serial):
             port.exclusive = True  # a terminal program left open would eat half of the bytes
-        port.write_timeout = 10.0
-        port.open()
-    except (serial.SerialException, OSError, ValueError) as error:
-        raise _open_fault(url, error) from error
+        if not isinstance(port, rfc2217.Serial):  # it has none, and its socket gives up after 5 s
+            port.write_timeout = WRITE_TIMEOUT_S
+        if urlsplit(url).scheme in NETWORK:
+            _connect(port, check_stop)
+        else:
+            _handler(port).open()
+        _set_exclusive(port, exclusive=True)
+    except (EdgeprofError, Cancelled):
+        raise
+    except Exception as error:
+        raise open_fault(url, error) from error
     return port
 
 
-def close_port(port: serial.SerialBase) -> None:
-    """Close a port; that of pyserial's socket:// also when the other end is gone, where it leaves the socket open."""
+def close_port(port: serial.SerialBase, url: str) -> None:
+    """Close a port, and never fail: whoever closes one has given it up.
+
+    pyserial's network handlers leave their socket open when the other end is gone.
+    """
     sock = getattr(port, "_socket", None)
-    port.close()
-    if sock is not None:
-        sock.close()
+    _set_exclusive(port, exclusive=False)
+    try:
+        port.close()
+        if sock is not None:
+            sock.close()
+    except Exception as error:  # noqa: BLE001 - handlers raise what they like
+        log.warning("%s: cannot close the port: %s", url, words(error))
+
+
+def read_port(port: serial.SerialBase, url: str, timeout_s: float) -> bytes:
+    """Return what has come, waiting for the first byte until the timeout. Raises LinkFault."""
+    with link_fault(url, "read"):
+        descriptor = _descriptor(port)
+        if descriptor is None:
+            return _read_by_turns(port, timeout_s)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        if not poll.poll(timeout_s * 1000):
+            return b""
+        if port.timeout != 0:
+            port.timeout = 0
+        return bytes(port.read(65536))
+
+
+def write_port(port: serial.SerialBase, url: str, data: bytes) -> None:
+    """Write all of `data`. Raises LinkFault."""
+    with link_fault(url, "write"):
+        port.write(data)
+
+
+def rate_of(port: serial.SerialBase) -> int | None:
+    """Return the line's rate in baud; None where there is none: a process, a TCP connection."""
+    has_rate = isinstance(port, (serial.Serial, rfc2217.Serial))
+    # pyserial's handler of cp2110:// cannot be imported without hidapi
+    return port.baudrate if has_rate or type(port).__module__.endswith("_cp2110") else None
+
+
+def set_rate(port: serial.SerialBase, url: str, baud: int) -> None:
+    """Set the rate of a line that has one. Raises LinkFault."""
+    with link_fault(url, f"set the rate to {baud} baud"):
+        if rate_of(port) not in {None, baud}:
+            port.baudrate = baud
 
 
 def plugged_in(port: serial.SerialBase, url: str) -> bool:
     """Whether the other end is still there, without reading a byte: harmless while another thread uses the port."""
-    if not urlsplit(url).scheme and not Path(url).exists():
-        return False
-    poll = select.poll()
-    try:
-        poll.register(port.fileno(), select.POLLRDHUP)
+    with contextlib.suppress(Exception):  # closed meanwhile, to be opened again: no news
+        path = str(port.port if "://" in url else url)  # alt:// and hwgrep:// know their device
+        if path.startswith("/") and not Path(path).exists():
+            return False
+        # The reader thread of rfc2217:// hides the descriptor of its socket.
+        source = getattr(port, "_socket", None) or port
+        poll = select.poll()
+        poll.register(source.fileno(), select.POLLRDHUP)
         return not poll.poll(0)
-    except (serial.SerialException, OSError, ValueError):
-        return True  # closed on purpose, to be opened again (a flash tool has it): no news
-
-
-def _open_fault(url: str, error: Exception) -> HostFault:
-    number = getattr(error, "errno", None)
-    if number == errno.EACCES:
-        return HostFault(
-            f"{url}: no permission to open the port",
-            code="port_denied",
-            hint="add yourself to the group that owns it: sudo usermod -aG dialout $USER",
-        )
-    if number in {errno.EBUSY, errno.EWOULDBLOCK} or "exclusively lock" in str(error):
-        return HostFault(
-            f"{url}: the port is busy",
-            code="port_busy",
-            hint="another program has it open (a serial monitor?): lsof names it",
-        )
-    if number in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
-        return HostFault(
-            f"{url}: no such port", code="port_absent", hint="is the board plugged in and powered?"
-        )
-    return HostFault(f"{url}: cannot open: {error}", code="port_failed")
+    return True
 
 
 def lock_port(url: str, lock_dir: Path) -> BoardClaim:
@@ -83,4 +143,67 @@ def _resource(url: str) -> str:
     if parts.scheme in {"native", "qemu"}:
         uid = next((part for part in parts.query.split("&") if part.startswith("uid=")), "")
         return f"{parts.scheme}://{parts.netloc}?{uid}"
-    return url if parts.scheme else os.path.realpath(url)
+    device = device_of(url)
+    return os.path.realpath(device) if device.startswith("/") else url
+
+
+def _handler(port: serial.SerialBase) -> Any:
+    """The port as every handler defines it; their common base does not."""
+    return port
+
+
+def _patient(url: str) -> str:
+    """Have rfc2217:// not insist on control lines: ser2net never answers for those a tty lacks."""
+    if urlsplit(url).scheme != "rfc2217":
+        return url
+    return f"{url}{'&' if urlsplit(url).query else '?'}ign_set_control"
+
+
+def _connect(port: serial.SerialBase, check_stop: CheckStop) -> None:
+    """Open in a thread: connecting over a network takes seconds, and nothing can interrupt it."""
+    done: futures.Future[None] = futures.Future()
+
+    def connect() -> None:
+        try:
+            _handler(port).open()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=connect, name="connect", daemon=True).start()
+    sock = None
+    try:
+        while not futures.wait([done], timeout=_POLL_S).done:
+            sock = getattr(port, "_socket", None) or sock
+            check_stop()
+        done.result()
+    except BaseException:
+        if sock is not None:  # pyserial forgets it when its other end is gone
+            sock.close()
+        done.add_done_callback(lambda _: close_port(port, str(port.port)))
+        raise
+
+
+def _set_exclusive(port: serial.SerialBase, *, exclusive: bool) -> None:
+    """Keep out, or let in, the programs that look at no lock: their open() fails with EBUSY."""
+    if isinstance(port, serial.Serial) and port.is_open:
+        with contextlib.suppress(Exception):  # no tty, or gone: the next read or write tells
+            fcntl.ioctl(port.fileno(), termios.TIOCEXCL if exclusive else termios.TIOCNXCL)
+
+
+def _descriptor(port: serial.SerialBase) -> int | None:
+    """Return what to wait on; None for handlers that read in a thread (rfc2217://, loop://)."""
+    try:
+        return port.fileno()
+    except (io.UnsupportedOperation, NotImplementedError):
+        return None
+
+
+def _read_by_turns(port: serial.SerialBase, timeout_s: float) -> bytes:
+    """Read from a handler that knows its own timeout only, which is short since the opening."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        data: bytes = port.read(max(1, _handler(port).in_waiting))
+        if data or time.monotonic() >= deadline:
+            return bytes(data)

@@ -26,6 +26,8 @@ from edgeprof.workers.link.messages import (
     get_uint,
     load,
 )
+from edgeprof.workers.link.port import CheckStop, rate_of, read_port, write_port
+from edgeprof.workers.link.port_faults import others_on
 
 FIRST_TIMEOUT_S = 0.5
 MAX_TIMEOUT_S = 4.0
@@ -36,6 +38,8 @@ SLOW_TIMEOUT_S = 4.0
 SLOW_TRIES = 15
 HELLO_EVERY_S = 0.25
 POLL_S = 0.05
+#: How long a wait goes on before it is asked whether anybody still wants it.
+STOP_EVERY_S = 0.1
 SLOW_BELOW_BAUD = 115200
 
 _SLOW = {Op.VERIFY, Op.LOAD, Op.UPLOAD}
@@ -51,10 +55,16 @@ class Message:
 
 
 class LinkSession:
-    """One open serial port to one board. Not thread-safe."""
+    """One open serial port to one board. Not thread-safe.
 
-    def __init__(self, port: serial.SerialBase, name: str) -> None:
+    Whatever it waits for, `check_stop` is called some times a second, and may raise.
+    """
+
+    def __init__(
+        self, port: serial.SerialBase, name: str, check_stop: CheckStop = lambda: None
+    ) -> None:
         self._port = port
+        self._check_stop = check_stop
         self.name = name
         self._decoder = Decoder()
         self._inbox: deque[Message] = deque()
@@ -84,35 +94,21 @@ class LinkSession:
 
     def send(self, frame: bytes) -> None:
         """Write a whole frame, or raise LinkFault."""
-        try:
-            self._port.write(frame)
-            self._bytes_sent += len(frame)
-        except (serial.SerialException, OSError) as error:
-            raise LinkFault(f"{self.name}: cannot write: {error}", code="port_gone") from error
+        write_port(self._port, self.name, frame)
+        self._bytes_sent += len(frame)
 
     def receive(self, timeout_s: float) -> Message | None:
         """Return the next valid message, or None when none came in time."""
         deadline = time.monotonic() + timeout_s
         while not self._inbox:
+            self._check_stop()
             left = deadline - time.monotonic()
-            try:
-                data = self._read(max(left, 0.0))
-            except (serial.SerialException, OSError) as error:
-                raise LinkFault(f"{self.name}: cannot read: {error}", code="port_gone") from error
+            data = read_port(self._port, self.name, min(max(left, 0.0), STOP_EVERY_S))
             for frame in self._decoder.feed(data):
                 self._deliver(frame)
             if left <= 0 and not self._inbox:
                 return None
         return self._inbox.popleft()
-
-    def _read(self, timeout_s: float) -> bytes:
-        self._port.timeout = timeout_s
-        first: bytes = self._port.read(1)
-        if not first:
-            return b""
-        self._port.timeout = 0
-        rest: bytes = self._port.read(65536)
-        return first + rest
 
     def _deliver(self, frame: Frame) -> None:
         payload = load(frame.payload)
@@ -128,8 +124,8 @@ class LinkSession:
     @property
     def _wire_s(self) -> float:
         """How long the longest frame takes on a line so slow that timeouts have to allow for it."""
-        rate = self._port.baudrate if isinstance(self._port, serial.Serial) else SLOW_BELOW_BAUD
-        return MAX_FRAME_BYTES * 10 / rate if rate < SLOW_BELOW_BAUD else 0.0
+        rate = rate_of(self._port)
+        return MAX_FRAME_BYTES * 10 / rate if rate and rate < SLOW_BELOW_BAUD else 0.0
 
     def request(
         self,
@@ -219,6 +215,8 @@ class LinkSession:
                 f"{heard} bytes came, {self._decoder.errors} broken frames, none of them a HELLO"
             )
             hint = "another baud rate, or another firmware, speaks there"
+        if others := others_on(self.name):
+            hint += f"; {', '.join(others)} has the port open too, and takes bytes away"
         raise LinkFault(
             f"{self.name}: no HELLO in {timeout_s:.0f} s: {detail}", code="no_hello", hint=hint
         )

@@ -7,6 +7,7 @@ socket says at once when the other end is gone.
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import socket
@@ -26,6 +27,7 @@ import serial
 from edgeprof.shared.errors import HostFault, UsageError
 from edgeprof.shared.settings import load_settings
 from edgeprof.workers import strangers
+from edgeprof.workers.serial_urls.words import suggestion
 
 STOP_GRACE_S = 1.0
 
@@ -35,6 +37,10 @@ class ChildSerial(serial.SerialBase):
 
     #: Query keys of the URL and what they mean, for error messages.
     options: ClassVar[Mapping[str, str]] = {}
+    #: What the values of some of them look like, as regular expressions.
+    values: ClassVar[Mapping[str, str]] = {}
+    #: The longest chip id, in bytes.
+    uid_max_bytes: ClassVar[int] = 16
     #: Where the program's standard error goes; None: where ours goes.
     stderr: ClassVar[int | None] = subprocess.DEVNULL
 
@@ -44,6 +50,21 @@ class ChildSerial(serial.SerialBase):
         self._wake_read, self._wake_write = os.pipe()
         super().__init__(*args, **kwargs)
 
+    @classmethod
+    def check(cls, url: str) -> None:
+        """Raise UsageError for a URL that can never work."""
+        host, query = parse_board_url(url, cls.options)
+        cls.check_host(host)
+        if "uid" in query:
+            hex_bytes(query["uid"], cls.uid_max_bytes, url)
+        for key, pattern in cls.values.items():
+            if key in query and not re.fullmatch(pattern, query[key]):
+                raise UsageError(f"{url}: {key}={query[key]}: wants {cls.options[key]}")
+
+    @classmethod
+    def check_host(cls, host: str) -> None:
+        """Raise UsageError when no board is called so; here: any may be."""
+
     @abstractmethod
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """Return the program that is the board, speaking on the inherited descriptor `fd`."""
@@ -52,6 +73,7 @@ class ChildSerial(serial.SerialBase):
         """Start the board; raises HostFault when its program is missing."""
         if self.is_open:
             raise serial.SerialException("port is already open")
+        self.check(str(self.portstr))
         host, query = parse_board_url(str(self.portstr), self.options)
         ours, theirs = socket.socketpair()
         try:
@@ -157,12 +179,28 @@ class ChildSerial(serial.SerialBase):
 def parse_board_url(url: str, options: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """Split `scheme://host?key=value` and refuse keys that nobody reads."""
     parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.path or parts.fragment:
+        raise UsageError(
+            f"{url}: {parts.path or '#' + parts.fragment!r} means nothing there",
+            hint=f"options are ?key=value&..., e.g. {parts.scheme}://{parts.netloc}?uid=01",
+        )
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    query = dict(pairs)
     for key in query:
         if key not in options:
             known = ", ".join(f"{name} ({meaning})" for name, meaning in options.items())
-            raise UsageError(f"{url}: unknown option {key!r}", hint=f"known options: {known}")
+            near = suggestion(key, options)
+            raise UsageError(f"{url}: unknown option {key!r}{near}", hint=f"known options: {known}")
+    if len(pairs) > len(query):
+        raise UsageError(f"{url}: an option is given twice")
     return parts.netloc, query
+
+
+def hex_bytes(text: str, longest: int, url: str) -> bytes:
+    """Return the chip id that is written in hex, or raise UsageError."""
+    if not re.fullmatch(rf"([0-9a-fA-F]{{2}}){{1,{longest}}}", text):
+        raise UsageError(f"{url}: uid={text}: wants 1 to {longest} bytes of hex, e.g. uid=01")
+    return bytes.fromhex(text)
 
 
 def firmware_dir() -> Path:

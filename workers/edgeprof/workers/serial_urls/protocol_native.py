@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
+from edgeprof.shared.errors import UsageError
+from edgeprof.workers.serial_urls.child import (
+    ChildSerial,
+    firmware_dir,
+    firmware_image,
+    parse_board_url,
+)
+
+RAM_MAX_BYTES = 64 * 1024 * 1024
 
 
 class Serial(ChildSerial):
@@ -20,7 +28,32 @@ class Serial(ChildSerial):
         "fault": "KIND:PARAMETER, as the FAULT operation",
     }
 
+    values: ClassVar[Mapping[str, str]] = {
+        "ram": r"\d+",
+        "slot": ".+",
+        "temperature": r"-?\d+",
+        "line_rate": r"\d+",
+        "fault": r"\d+:\d+",
+    }
+
     stderr = None  # its LED: where the operator of its worker looks
+
+    @classmethod
+    def check(cls, url: str) -> None:
+        """As for every child; and its RAM is memory of this host."""
+        super().check(url)
+        ram = parse_board_url(url, cls.options)[1].get("ram", "0")
+        if int(ram) > RAM_MAX_BYTES:
+            raise UsageError(f"{url}: ram={ram}: at most {RAM_MAX_BYTES}")
+
+    @classmethod
+    def check_host(cls, host: str) -> None:
+        """A build: those of the sanitizers have names of their own (native-asan, say)."""
+        if host and not host.startswith("native") and not (firmware_dir() / host).is_dir():
+            raise UsageError(
+                f"native://{host}: no such build of the firmware",
+                hint="a native board has no host: native://?uid=01",
+            )
 
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """tlep-native with the URL's options as flags; the URL's host part picks the build."""

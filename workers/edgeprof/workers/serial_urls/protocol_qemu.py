@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from edgeprof.shared.errors import HostFault, UsageError
-from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
+from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image, hex_bytes
+from edgeprof.workers.serial_urls.words import suggestion
 
 UID_MAX_BYTES = 8
 
@@ -72,11 +73,21 @@ class Serial(ChildSerial):
         "seed": "boot seed, for a boot id that repeats",
     }
 
+    values: ClassVar[Mapping[str, str]] = {"slot": ".+", "seed": r"\d+"}
+    uid_max_bytes = UID_MAX_BYTES
+
+    @classmethod
+    def check_host(cls, host: str) -> None:
+        """A chip that our firmware is built for."""
+        if host not in MACHINES:
+            raise UsageError(
+                f"qemu://{host}: no such port{suggestion(host, MACHINES)}",
+                hint=f"ports: {', '.join(MACHINES)}",
+            )
+
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """QEMU with firmware, identity words and slot loaded."""
-        machine = MACHINES.get(host)
-        if machine is None:
-            raise UsageError(f"qemu://{host}: no such port", hint=f"ports: {', '.join(MACHINES)}")
+        machine = MACHINES[host]
         program = shutil.which(machine.program)
         if program is None:
             raise HostFault(
@@ -84,7 +95,7 @@ class Serial(ChildSerial):
                 code="no_qemu",
                 hint=f"apt-get install {machine.package}",
             )
-        uid = _hex_bytes(query.get("uid", "00"))
+        uid = hex_bytes(query.get("uid", "00"), UID_MAX_BYTES, str(self.portstr))
         seed = int(query.get("seed") or secrets.randbits(32))
         words = (
             (0, IDENTITY_MAGIC, 4),
@@ -105,18 +116,11 @@ class Serial(ChildSerial):
             command += ["-device", loader]
         if "slot" in query:
             slot = Path(query["slot"])
-            if machine.slot_address is None or not slot.is_file() or "," in str(slot):
-                raise UsageError(f"qemu://{host}: cannot load the slot image {slot}")
-            loader = f"loader,file={slot},addr={machine.slot_address:#x},force-raw=on"
+            if machine.slot_address is None:
+                raise HostFault(f"qemu://{host} has no flash for a model", code="no_slot")
+            if not slot.is_file():
+                raise HostFault(f"qemu://{host}: no slot image at {slot}", code="no_slot")
+            file = str(slot).replace(",", ",,")  # QEMU's way to write a comma
+            loader = f"loader,file={file},addr={machine.slot_address:#x},force-raw=on"
             command += ["-device", loader]
         return command
-
-
-def _hex_bytes(text: str) -> bytes:
-    try:
-        uid = bytes.fromhex(text)
-    except ValueError:
-        uid = b""
-    if not 1 <= len(uid) <= UID_MAX_BYTES:
-        raise UsageError(f"uid={text}: wants 1 to {UID_MAX_BYTES} bytes of hex")
-    return uid
