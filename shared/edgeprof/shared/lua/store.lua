@@ -292,18 +292,30 @@ end
 -- claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent of the attempt or ''):
 -- {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
 -- or {why not}. The job whose bell was `heard` tells the queue; which of its jobs is granted, their order tells.
+-- Has that queue nothing, or was the bell of no job of this board, the board's other queue is looked at: else
+-- a job would wait behind every bell that somebody rang for nothing.
 -- Idempotent: the same owner asking again is granted the same job and epoch.
 function commands.claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent)
   local held = redis.call('HGET', P .. 'holding', device)
   if held and get(held, 'owner') == owner and holds(held, get(held, 'epoch')) then return granted(held) end
-  local queue = get(heard, 'queue')
-  if not queue then return {'gone'} end
-  if queue ~= 'board.' .. device and queue ~= 'platform.' .. platform then return {'not for this board'} end
-  local kept = held_state(device)
-  if kept == 'draining' or kept and queue ~= 'board.' .. device then return {kept} end
+  local own, shared = 'board.' .. device, 'platform.' .. platform
+  local queue, kept = get(heard, 'queue'), held_state(device)
+  if kept == 'draining' then return {kept} end
   if held and tonumber(redis.call('ZSCORE', P .. 'leases', held) or 0) > now then return {'busy'} end
-  local id, why = next_job(queue, device, platform, schema)
-  if not id then return {why} end
+  local id, why, reason
+  for _, mine in ipairs(queue == own and {own, shared} or {shared, own}) do
+    if kept and mine == shared then
+      reason = kept
+    else
+      id, reason = next_job(mine, device, platform, schema)
+    end
+    if mine == queue then why = reason end
+    if id then
+      queue = mine
+      break
+    end
+  end
+  if not id then return {why or queue and 'not for this board' or 'gone'} end
   local epoch = tostring(redis.call('INCR', P .. 'epoch'))
   redis.call('HSET', P .. 'turns:' .. queue, get(id, 'priority'), string.format('%.0f', leave_queue(id)))
   redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
