@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _SAY_EACH_S: Final = 60.0
 _COUNT_EACH_S: Final = 1.0
 
-#: Remote-control messages a second, and at once: many pages of Flower, and no load worth the name.
+#: Commands that are obeyed a second, and at once: many pages of Flower, and no load worth the name.
 _COMMANDS_PER_S: Final = 20
 _COMMANDS_AT_ONCE: Final = 100
 
@@ -57,15 +57,17 @@ class Door:
         if len(message) > bell_parser.LARGEST_BYTES:
             self._refuse("large", "a remote-control message")
             return None
-        if not self._commands.can_consume():
-            self._refuse("too many", "a remote-control message")
-            return None
         try:
             command = remote_control.read(message, self._node)
         except remote_control.NotACommandError as error:
             self._refuse("command", f"a remote-control message: {error}")
             return None
-        return None if command is None else command.encode()
+        if command is None:
+            return None
+        if not self._commands.can_consume():
+            self._refuse("too many", "a remote-control message")
+            return None
+        return command.encode()
 
     def removed(self, key: str, kind: str) -> None:
         """Note that a key of a queue was removed, because it was no list."""
