@@ -150,9 +150,11 @@ def test_success_in_between_starts_the_count_again(
     assert state(store) is BoardState.ONLINE
 
 
-@pytest.mark.parametrize("fault", [HostFault("h"), ModelError("m", code="no_memory")])
+@pytest.mark.parametrize(
+    "fault", [HostFault("h", code="internal"), ModelError("m", code="no_memory")]
+)
 def test_faults_of_others_do_not_count(store: LabStore, make_spec: MakeSpec, fault: Fault) -> None:
-    """A full disk on the host, or a model that does not fit, says nothing about the board."""
+    """A bug of ours, or a model that does not fit, says nothing about the board."""
     announce(store)
     for _ in range(2 * MOST):
         fail(store, make_spec(), fault)
@@ -253,18 +255,40 @@ def test_sick_board_stays_quarantined_and_says_why_again(
     assert told == [("self-test", "failed: bad RAM")] * 2 + [("self-test", "passed")]
 
 
-def test_hosts_trouble_quarantines_no_board(store: LabStore, settings: Settings) -> None:
-    """A flash tool that is missing says nothing about the board; one in quarantine stays there, and says why."""
+def test_hosts_trouble_cordons_the_host_and_no_board(store: LabStore, settings: Settings) -> None:
+    """A disk that is full says nothing about the board, and lets none of the host's boards work."""
+    announce(store)
+
+    def full(_: Bench) -> None:
+        raise HostFault("no space left", code="disk_full")
+
+    assert verdict(store, settings, full) is Verdict.FAILED
+    assert store.boards.history("b") == []
+    assert store.hosts.cordoned() == {"h": "no space left"}
+    assert state(store) is BoardState.QUARANTINED
+    (board,) = store.boards.all()
+    assert board.reason == "host h is cordoned: no space left"
+    assert verdict(store, settings, lambda _: None) is Verdict.PASSED
+    assert store.hosts.cordoned() == {}
+    assert state(store) is BoardState.ONLINE
+
+
+def test_board_whose_tool_is_missing_gets_no_job_at_all(
+    store: LabStore, settings: Settings, make_spec: MakeSpec
+) -> None:
+    """Not its own either: they would fail for what the host lacks. The host's other boards go on."""
     announce(store)
 
     def no_tool(_: Bench) -> None:
-        raise HostFault("no such program: st-flash")
+        raise HostFault("no such program: st-flash", code="no_flash_tool")
 
     assert verdict(store, settings, no_tool) is Verdict.FAILED
-    assert state(store) is BoardState.ONLINE
-    store.boards.hold("b", BoardState.QUARANTINED, "ann", "odd numbers")
-    assert verdict(store, settings, no_tool) is Verdict.FAILED
+    assert store.hosts.cordoned() == {}
     assert store.boards.history("b")[-1].reason == "failed: no such program: st-flash"
+    assert claim(store, make_spec(board="b")) == "quarantined"
+    assert isinstance(claim(store, make_spec(), "another"), Claim)
+    assert verdict(store, settings, lambda _: None) is Verdict.PASSED
+    assert isinstance(claim(store, make_spec(board="b")), Claim)
 
 
 def test_board_is_not_tested_while_the_store_is_away(store: LabStore, settings: Settings) -> None:

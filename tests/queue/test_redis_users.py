@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import ConnectionError, NoPermissionError, ResponseError  # noqa: A004
 
 from edgeprof.scheduler.lab import Lab
 from edgeprof.shared.errors import StoreRefused
@@ -23,6 +26,42 @@ from edgeprof.shared.store.lab import LabStore
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("client", "worker", "scheduler")
+#: With these one login would stop the lab, read what is none of its business, or leave something behind for ever.
+NOBODYS = {
+    *(
+        "flushall",
+        "flushdb",
+        "swapdb",
+        "config|set",
+        "config|get",
+        "acl|setuser",
+        "acl|list",
+        "debug",
+    ),
+    *(
+        "shutdown",
+        "replicaof",
+        "slaveof",
+        "failover",
+        "monitor",
+        "migrate",
+        "restore",
+        "dump",
+        "save",
+    ),
+    *("bgsave", "bgrewriteaof", "client|kill", "client|pause", "client|list", "client|no-evict"),
+    *(
+        "function|load",
+        "function|flush",
+        "function|delete",
+        "function|restore",
+        "fcall",
+        "script|flush",
+    ),
+    *("script|kill", "keys", "scan", "randomkey", "dbsize", "sort", "object|freq", "slowlog|get"),
+    *("module|load", "cluster|reset", "latency|reset", "memory|purge", "wait", "psync", "sync"),
+    *("rename", "move", "copy", "persist", "setrange", "append", "xtrim", "xsetid", "spublish"),
+}
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
 
 
@@ -44,6 +83,34 @@ class Users:
 
     def connect(self, user: str) -> Redis:
         return Redis.from_url(self.url(user))
+
+    def allowed(self, user: str) -> set[str]:
+        """Return the commands that Redis lets a user run, as it says itself."""
+        found = set()
+        with self.connect("root") as redis:
+            known = {name.decode() for name in redis.execute_command("COMMAND LIST")}
+            # A container of subcommands is none itself.
+            for name in known - {name.partition("|")[0] for name in known if "|" in name}:
+                # "COMMAND INFO", but for the space: redis-py would fail to parse the answer.
+                ((_, arity, *_),) = redis.execute_command("COMMAND INFO ", name)
+                words = name.split("|")
+                words += ["x"] * (
+                    abs(arity) - len(words)
+                )  # Redis looks at no call that is too short
+                answer = redis.execute_command("ACL DRYRUN", user, *words)
+                if b"permissions to run" not in answer:
+                    found.add(name)
+        return found
+
+    def until(self, attempt: Callable[[], Any], timeout_s: float = 20) -> Any:
+        """Repeat an attempt until Redis answers it with something."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            with contextlib.suppress(ResponseError):
+                if answer := attempt():
+                    return answer
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
 
     def refused(self) -> list[tuple[str, str, str]]:
         """Return what was refused: user, reason, command or key."""
@@ -135,33 +202,77 @@ def test_client_cannot_pretend_to_be_a_worker(
         ("client", "SET edgeprof:work:j:result {}"),
         ("client", "RPUSH edgeprof:work:j:attempts {}"),
         ("client", "BRPOP edgeprof:bell:platform.null 1"),
+        ("client", "SET edgeprof:bell:_kombu.binding.celery.pidbox x"),
+        ("client", "PUBLISH edgeprof:bell:/0.celery.pidbox x"),
         ("client", "HSET edgeprof:boards b {}"),
         ("client", "HSET edgeprof:boards:held b {}"),
+        ("client", "HSET edgeprof:hosts:cordoned h {}"),
         ("client", "HDEL edgeprof:holding b"),
         ("client", "SET edgeprof:epoch 0"),
         ("worker", "SET edgeprof:blob:0 x"),
         ("worker", "DEL edgeprof:custodian"),
         ("worker", "ZADD edgeprof:prunable 0 j"),
+        ("worker", "ZADD edgeprof:unreadable 0 j"),
         ("scheduler", "SET other:key x"),
-        *[
-            (user, command)
-            for user in ROLES
-            for command in (
-                "FLUSHALL",
-                "CONFIG GET *",
-                "ACL LIST",
-                "KEYS *",
-                "SHUTDOWN",
-                "REPLICAOF h 1",
-                "GET other:key",
-            )
-        ],
+        ("rescue", "GET edgeprof:epoch"),
+        *[(user, "GET other:key") for user in ROLES],
     ],
 )
 def test_what_is_not_a_roles_own_is_refused(users: Users, user: str, command: str) -> None:
     """By Redis itself, whatever program speaks."""
     with users.connect(user) as redis, pytest.raises(NoPermissionError):
         redis.execute_command(*command.split())
+
+
+def test_each_role_has_the_commands_that_are_named_and_no_other(users: Users) -> None:
+    """Tried one by one over all that this Redis knows; none of a role's is one that nobody may have."""
+    for line in (ROOT / "deploy/redis/users.acl").read_text().splitlines()[1:]:
+        user, *rules = line.split()[1:]
+        named = {rule[1:] for rule in rules if rule[0] == "+"}
+        withdrawn = {rule[1:] for rule in rules if rule[0] == "-"}
+        allowed = users.allowed(user)
+
+        assert not any(rule.startswith("@") for rule in named), user
+        more = {c for c in allowed if c not in named and c.partition("|")[0] not in named}
+        assert more <= {"reset"}  # for which Redis asks no rights
+        assert allowed & withdrawn == set()
+        if user != "rescue":
+            assert allowed & NOBODYS == set()
+
+
+def test_documentation_names_every_role(users: Users) -> None:
+    """docs/security.md tells what each may do; a role it does not know is a hole nobody looks at."""
+    text = (ROOT / "docs/security.md").read_text()
+    for line in (ROOT / "deploy/redis/users.acl").read_text().splitlines()[1:]:
+        assert f"| `{line.split()[1]}` |" in text
+
+
+def test_looping_script_is_ended_by_the_rescue_login(users: Users) -> None:
+    """One client can hang Redis by a script that never ends; who has the rescue login ends it, without
+    a restart while it has written nothing, and by a shutdown once it has."""
+    with users.connect("client") as client, users.connect("rescue") as rescue:
+        client.connection_pool.connection_kwargs["socket_timeout"] = 60
+        with ThreadPoolExecutor(1) as pool:
+            looping = pool.submit(client.eval, "while true do end", 0)
+            ended = users.until(lambda: rescue.execute_command("SCRIPT", "KILL"))
+            assert ended
+            with pytest.raises(ResponseError, match="killed"):
+                looping.result(10)
+            writing = "redis.call('SET', KEYS[1], 'x') while true do end"
+            looping = pool.submit(client.eval, writing, 1, "edgeprof:blob:x")
+            users.until(lambda: _is_unkillable(rescue))
+            with contextlib.suppress(ConnectionError):
+                rescue.execute_command("SHUTDOWN", "NOSAVE", "FORCE")
+            with pytest.raises(ConnectionError):
+                looping.result(10)
+
+
+def _is_unkillable(rescue: Redis) -> bool:
+    try:
+        rescue.execute_command("SCRIPT", "KILL")
+    except ResponseError as error:
+        return "UNKILLABLE" in str(error)
+    return False
 
 
 def test_nobody_comes_in_without_a_name(users: Users) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from edgeprof.shared import logs, redis_client, redis_server, tracing
 from edgeprof.shared.blobs import ModelCache
-from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.shared.errors import HostFault, JobError, UsageError
 from edgeprof.shared.jobs import JobSpec, ModelRef
 from edgeprof.shared.redis_url import SentinelUrl, masked
 from edgeprof.shared.settings import Settings, load_settings
@@ -115,13 +115,14 @@ def test_model_travels_once_and_is_checked_at_each_use(store: LabStore, tmp_path
     assert cache.fetch(model).read_bytes() == content
 
 
-def test_missing_and_damaged_models_are_host_faults(store: LabStore, tmp_path: Path) -> None:
-    """Neither is measured; both are retried."""
+def test_missing_and_damaged_models_are_job_faults(store: LabStore, tmp_path: Path) -> None:
+    """Neither is measured nor tried again: no host would find another file in the store, and whoever
+    spoils files there must not have hosts cordoned for it."""
     cache, model = ModelCache(tmp_path, store.blobs), ref_of(b"right")
-    with pytest.raises(HostFault) as missing:
+    with pytest.raises(JobError) as missing:
         cache.fetch(model)
     store.script.redis.set(f"edgeprof:blob:{model.sha256}", b"wrong")
-    with pytest.raises(HostFault) as damaged:
+    with pytest.raises(JobError) as damaged:
         cache.fetch(model)
 
     assert (missing.value.code, damaged.value.code) == ("blob_missing", "blob_damaged")

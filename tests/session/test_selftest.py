@@ -12,6 +12,7 @@ import pytest
 
 from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.jobs import BoardState
+from edgeprof.shared.store.boards import Held
 from edgeprof.workers import selftest
 from edgeprof.workers.board import ClockOffset
 from edgeprof.workers.known_answer import check_answer
@@ -114,7 +115,7 @@ def test_model_in_real_flash_is_replaced_under_suspicion_only(bench, monkeypatch
     """Flash wears, and the next job wants its model there."""
     placed: list[int] = []
     board = bench("fault=7:3")
-    board.store.boards.held = lambda _: BoardState.QUARANTINED if quarantined else None
+    board.store.boards.held = lambda _: Held(BoardState.QUARANTINED if quarantined else None)
     board.board.hello = dataclasses.replace(
         board.board.hello, emulated=False, flash_model_sha256="ab" * 32
     )

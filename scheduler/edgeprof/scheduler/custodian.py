@@ -14,9 +14,12 @@ from prometheus_client import CollectorRegistry
 from redis.exceptions import LockError
 from redis.lock import Lock
 
+from edgeprof.scheduler.backlog import Backlog
 from edgeprof.shared import queues
 from edgeprof.shared.celery_app import KEY_PREFIX, PRIORITY_STEPS
+from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.metrics.lab import CustodianMetrics
+from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -28,6 +31,8 @@ Archive = Callable[[Sequence[JobView]], None]
 
 _BATCH = 100
 _LEADER_TTL_S = 5.0
+#: A backlog that has not shrunk for so long does not, for a reason somebody must look at.
+_BACKLOG_PATIENCE_S = 60.0
 
 
 class Custodian:
@@ -49,6 +54,12 @@ class Custodian:
         name = store.script.key("custodian")
         self._lock = Lock(store.script.redis, name, timeout=ttl_s, blocking=False)
         self._leading = False
+        self._backlog = Backlog(_BACKLOG_PATIENCE_S)
+
+    @property
+    def trouble(self) -> str:
+        """What goes on without an error, and must be told all the same; "" for nothing."""
+        return self._backlog.trouble
 
     def tick(self) -> bool:
         """Do what is due, if we lead; returns whether we do. Raises InfrastructureError."""
@@ -56,9 +67,11 @@ class Custodian:
         self._metrics.ticked(leading)
         if not leading:
             return False
+        self._store.jobs.heal()
         self.requeue_expired()
         self.expire_queued()
         self.ring_unheard()
+        self.tell_aside()
         self.archive_finished()
         self._metrics.acted("pruned", self._store.jobs.prune())
         return True
@@ -99,18 +112,48 @@ class Custodian:
             self._metrics.acted("rung_again", len(bells))
 
     def archive_finished(self) -> None:
-        """Hand finished jobs to the archive; an archive in trouble gets them again next time."""
+        """Hand finished jobs to the archive; an archive in trouble gets them again next time.
+
+        A job that it can never take is put aside, so that it holds up no other.
+        """
         if self._archive is None:
             return
-        while job_ids := self._store.jobs.unarchived(_BATCH):
-            views = self._store.jobs.views(job_ids)
-            self._archive(views)
-            self._store.jobs.archived([view.id for view in views], self._settings.result_ttl_s)
-            self._metrics.acted("archived", len(views))
+        jobs = self._store.jobs
+        while job_ids := jobs.unarchived(_BATCH):
+            views = jobs.views(job_ids)
+            kept = self._keep(views)
+            jobs.archived([view.id for view in kept], self._settings.result_ttl_s)
+            jobs.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
+            self._metrics.acted("archived", len(kept))
             boards = self._store.boards.all()
-            self._metrics.finished(views, {board.device_id: board.platform for board in boards})
-            if len(views) < _BATCH:  # all done, or records this version cannot read
-                return
+            self._metrics.finished(kept, {board.device_id: board.platform for board in boards})
+            if len(job_ids) < _BATCH:
+                break
+        self._backlog.look(jobs.unarchived_count())
+
+    def _keep(self, views: Sequence[JobView]) -> Sequence[JobView]:
+        """Archive what can be archived, and return that. Raises what the archive raises when it is ill."""
+        assert self._archive is not None
+        try:
+            self._archive(views)
+        except InfrastructureError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a value of one job makes a database raise
+            if len(views) == 1:
+                said = one_line(str(error), 200)
+                log.warning("job %s cannot be archived, and is put aside: %s", views[0].id, said)
+                return []
+            return [view for each in views for view in self._keep([each])]
+        return views
+
+    def tell_aside(self) -> None:
+        """Log what the store set aside, a few lines a tick: somebody may make many."""
+        taken, more = self._store.jobs.take_aside()
+        for entry in taken:
+            log.warning("set aside from %s: %r: %s", entry.where, entry.id, entry.why)
+        if more:
+            log.warning("set aside: %d more", more)
+        self._metrics.acted("set_aside", len(taken))
 
     def _lead(self) -> bool:
         leading = self._store.script.guarded(lambda _: self._renew() or self._acquire())

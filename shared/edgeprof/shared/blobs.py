@@ -10,7 +10,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.shared.errors import HostFault, JobError, UsageError
 from edgeprof.shared.jobs import ModelRef
 from edgeprof.shared.store.script import Script
 
@@ -86,7 +86,8 @@ class ModelCache:
         self._blobs = blobs
 
     def fetch(self, model: ModelRef) -> Path:
-        """Return a local file with exactly the model's bytes. Raises HostFault.
+        """Return a local file with exactly the model's bytes. Raises HostFault when this machine cannot
+        keep it, JobError when the store has not got it: no other host would find it either.
 
         The hash is taken again at every use: a cache that rots would make wrong measurements.
         """
@@ -98,13 +99,17 @@ class ModelCache:
         there = self._blobs.size(model.sha256)
         content = self._blobs.get(model.sha256) if there in {0, model.size_bytes} else b""
         if content is None:
-            raise HostFault(
+            raise JobError(
                 f"the file of model {model.name} ({model.sha256[:12]}) is not in the store",
                 code="blob_missing",
                 hint="submit the job again; the file travels with it",
             )
         if hashlib.sha256(content).hexdigest() != model.sha256:
-            raise HostFault(f"the file of model {model.name} arrived damaged", code="blob_damaged")
+            raise JobError(
+                f"the file of model {model.name} in the store is not the one the job means",
+                code="blob_damaged",
+                hint="submit the job again; the file travels with it",
+            )
         try:
             self._write(path, content)
         except OSError as error:

@@ -19,7 +19,7 @@ Only link, board and host faults are retried (invariant 4 of the architecture).
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class FaultClass(StrEnum):
@@ -75,6 +75,17 @@ class BoardNotFound(InfrastructureError):  # noqa: N818
     """Raised when no worker has ever announced a board of this name."""
 
 
+#: Host faults that are about one board's port, flash tool or reset; the others of the host may be well.
+_OF_ONE_BOARD: Final = frozenset(
+    {"flash_failed", "flash_timeout", "no_flash_tool", "reset_failed", "hello"}
+    | {"port_absent", "port_busy", "port_denied", "port_failed"}
+)
+#: Host faults that say nothing about board or machine: the worker stopped, or a bug of ours.
+_OF_NOBODY: Final = frozenset(
+    {"worker_stopped", "lease_lost", "cancelled", "internal", "board_claimed"}
+)
+
+
 class Fault(EdgeprofError):  # noqa: N818
     """Base of what can end one attempt of a job.
 
@@ -97,6 +108,15 @@ class Fault(EdgeprofError):  # noqa: N818
         self.code = code
         self.requested_bytes = requested_bytes
         self.available_bytes = available_bytes
+
+    @property
+    def blame(self) -> str:
+        """What several such faults in a row are held against: "board", "host", or "" for neither."""
+        if self.fault_class in {FaultClass.BOARD, FaultClass.LINK} or self.code in _OF_ONE_BOARD:
+            return "board"
+        if self.fault_class is FaultClass.HOST and self.code not in _OF_NOBODY:
+            return "host"
+        return ""
 
     @property
     def handed_back(self) -> bool:

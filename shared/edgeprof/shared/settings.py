@@ -98,8 +98,9 @@ class Settings(BaseSettings):
         5.0, description="Longest pause between two looks for an absent board."
     )
     stop_grace_s: Seconds = Field(
-        10.0,
-        description="How long a stopping agent lets a running job go on before it hands it back.",
+        3.0,
+        description="How long a stopping agent lets a running job go on before it hands it back. It is"
+        " gone 2 s later at the latest.",
     )
     store_patience_s: Seconds = Field(
         60.0, description="How long a waiting client keeps trying to reach Redis."

@@ -22,10 +22,11 @@ from edgeprof.shared.metrics.endpoint import Endpoint
 from edgeprof.shared.metrics.sessions import SessionMetrics
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostInfo
+from edgeprof.shared.vital import end_within
 from edgeprof.workers.announcer import Announcer
 from edgeprof.workers.config import BoardConfig, Boards
 from edgeprof.workers.discovery import Watcher
-from edgeprof.workers.supervisor import EXIT_NOT_OURS, Supervised
+from edgeprof.workers.supervisor import EXIT_NOT_OURS, STOP_MARGIN_S, Supervised
 from edgeprof.workers.telemetry import FD_VARIABLE, Receiver
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,6 @@ log = logging.getLogger(__name__)
 WORKER_COMMAND: Final = (sys.executable, "-m", "edgeprof.workers.board_worker")
 
 _TICK_S = 0.1
-#: Beyond the grace of a running job: handing it back, saying goodbye, Celery's own way out.
-_STOP_MARGIN_S = 10.0
 
 
 class _Driven:
@@ -85,7 +84,7 @@ class Agent:
     def run(self) -> None:
         """Start the workers and keep them alive until SIGTERM, Ctrl-C or stop()."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
+            signal.signal(number, lambda *_: self._told_to_stop())
         if self._driven:
             log.info("%d board(s): %s", len(self._driven), ", ".join(self._driven))
         if self._boards.watch:
@@ -102,6 +101,12 @@ class Agent:
     def stop(self) -> None:
         """Ask run() to stop the workers and return."""
         self._stop.set()
+
+    def _told_to_stop(self) -> None:
+        if not self._stop.is_set():
+            # The workers end first; Redis may hold up what is left to say.
+            end_within(self._settings.stop_grace_s + STOP_MARGIN_S + 0.5)
+        self.stop()
 
     def _drive(self, board: BoardConfig) -> None:
         receiver = Receiver(*self._metrics)
@@ -154,7 +159,7 @@ class Agent:
         log.info("stopping; a running job has %.0f s", self._settings.stop_grace_s)
         for driven in self._driven.values():
             driven.worker.terminate()
-        deadline_s = time.monotonic() + self._settings.stop_grace_s + _STOP_MARGIN_S
+        deadline_s = time.monotonic() + self._settings.stop_grace_s + STOP_MARGIN_S
         for driven in self._driven.values():
             driven.stop(deadline_s)
 

@@ -11,6 +11,7 @@ from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostClash, HostInfo
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.vital import vital_thread
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Announcer:
         self._settings = settings
         self._info = info
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="announcer", daemon=True)
+        self._thread = vital_thread(self._keep, "announcer")
 
     def __enter__(self) -> Self:
         self._thread.start()

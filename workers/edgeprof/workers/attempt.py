@@ -48,7 +48,9 @@ class Attempts:
         stopping: Event,
         telemetry: Sender,
         outbox: Outbox,
+        on_host_fault: Callable[[], None] = lambda: None,
     ) -> None:
+        """on_host_fault is called before a fault of this machine is written, to cordon it if need be."""
         self._jobs = jobs
         self._settings = settings
         self._node = node
@@ -56,11 +58,12 @@ class Attempts:
         self._stopping = stopping
         self._telemetry = telemetry
         self._outbox = outbox
+        self._on_host_fault = on_host_fault
 
     def claim(self, heard: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
         """Claim a job after the bell of job `heard`; None when there is nothing (left) to do."""
         if not is_name(heard):
-            log.info("a bell of no job dropped")
+            log.debug("a bell of no job dropped")
             return None
         claimed_at_s = time.monotonic()
         try:
@@ -79,7 +82,7 @@ class Attempts:
             log.warning("no job was claimed at the bell of job %s: %s", heard, error)
             return None
         if isinstance(answer, str):
-            log.info("bell of job %s dropped: %s", heard, answer)
+            log.debug("bell of job %s dropped: %s", heard, answer)  # thousands may ring for nothing
             return None
         return answer, Lease(
             self._jobs,
@@ -109,6 +112,8 @@ class Attempts:
         started_s = time.monotonic()
         with lease, tracing.attempt_span(claim) as span:
             outcome = self._guarded(claim, lease, work)
+            if isinstance(outcome, HostFault) and not outcome.handed_back:
+                self._on_host_fault()
             state = self._finish(claim, outcome)
             span.ended(str(state or "refused"), outcome if isinstance(outcome, Fault) else None)
             duration_s = time.monotonic() - started_s
@@ -191,6 +196,13 @@ class Attempts:
             return fault
         except Cancelled:
             return _why_stopped(lease.stop(), claim)
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            return HostFault(
+                f"{error.strerror or type(error).__name__}{where}",
+                code="os_error",
+                hint="is a disk full, or a folder gone? The self-test of this host looks too",
+            )
         except Exception as error:
             log.exception("job %s: unexpected error", claim.job_id)
             return HostFault(

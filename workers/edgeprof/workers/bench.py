@@ -19,6 +19,7 @@ from edgeprof.shared.tracing import DISTRIBUTION
 from edgeprof.workers.board import Board, BoardStats
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.config import BoardConfig
+from edgeprof.workers.host_check import check_host, check_tools
 from edgeprof.workers.reset import reset
 from edgeprof.workers.telemetry import Connected, Disconnected, Reading, Sender
 
@@ -160,6 +161,8 @@ class Bench:
             return Verdict.NOT_TESTED
         try:
             try:
+                check_host(self._settings)
+                check_tools(self.config)
                 test(self)
             except InfrastructureError as error:
                 log.warning("board %s: not tested: %s", self.info.device_id, error)
@@ -168,26 +171,43 @@ class Bench:
                 extra = self.context() | {"code": fault.code}
                 logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
                 with suppress(InfrastructureError):
-                    self._quarantine(fault)
+                    self._hold_for(fault)
+                if fault.blame == "host":
+                    return Verdict.FAILED  # nothing was asked of the board
                 return Verdict.FAILED if self.reopen() else Verdict.GONE
             with suppress(InfrastructureError):  # the next one says it again
                 self.store.boards.passed_self_test(self.info.device_id)
+                if self.store.hosts.uncordon(self.info.host):
+                    log.warning("host %s is not cordoned any more", self.info.host)
                 logs.hardware.info("Self-test passed", extra=self.context())
             return Verdict.PASSED
         finally:
             self._lock.release()
 
-    def _quarantine(self, fault: Fault) -> None:
-        """For a failed self-test, unless it is this host that ails: a flash tool that is missing, say.
+    def blame_host(self) -> None:
+        """Find out, after a host fault, whether this machine or this board can take another job now."""
+        try:
+            check_host(self._settings)
+            check_tools(self.config)
+        except HostFault as fault:
+            with suppress(InfrastructureError):
+                self._hold_for(fault)
+
+    def _hold_for(self, fault: Fault) -> None:
+        """Cordon the host, or quarantine the board, whichever a failed test blames.
 
         A board that somebody drained gets no jobs anyway, and stays drained.
         """
-        boards, name = self.store.boards, self.info.device_id
-        held = boards.held(name)
-        if held is BoardState.QUARANTINED:
-            boards.failed_self_test(name, str(fault))
-        elif held is None and not isinstance(fault, HostFault):
-            boards.hold(name, BoardState.QUARANTINED, SELF_TEST, f"failed: {fault}")
+        boards, name, host = self.store.boards, self.info.device_id, self.info.host
+        held = boards.held(name, host)
+        if fault.blame == "host":
+            if not held.cordon:
+                log.error("host %s is cordoned: %s", host, fault)
+            self.store.hosts.cordon(host, SELF_TEST, str(fault))
+        elif held.board is not BoardState.DRAINING:
+            for_host = isinstance(fault, HostFault)
+            said = f"failed: {fault}"
+            boards.hold(name, BoardState.QUARANTINED, SELF_TEST, said, for_host=for_host)
 
     def identify(self, duration_s: float = 10.0) -> bool:
         """Have the board blink, so that a person finds it; False when a job has it. At most 60 s, 0 ends it.

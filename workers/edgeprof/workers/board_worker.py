@@ -29,8 +29,9 @@ from edgeprof.shared.errors import BoardFault, EdgeprofError, Fault, Infrastruct
 from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings, load_settings
-from edgeprof.shared.store.boards import BoardClash
+from edgeprof.shared.store.boards import BoardClash, Held
 from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.vital import end_within, vital_thread
 from edgeprof.workers import doorbell_transport
 from edgeprof.workers.attempt import Attempts
 from edgeprof.workers.bench import Bench, Verdict
@@ -39,7 +40,12 @@ from edgeprof.workers.door import Door
 from edgeprof.workers.lease import Lease
 from edgeprof.workers.outbox import Outbox
 from edgeprof.workers.selftest_schedule import SelfTestSchedule
-from edgeprof.workers.supervisor import AGENT_PID_VARIABLE, EXIT_BOARD_GONE, EXIT_NOT_OURS
+from edgeprof.workers.supervisor import (
+    AGENT_PID_VARIABLE,
+    EXIT_BOARD_GONE,
+    EXIT_NOT_OURS,
+    STOP_MARGIN_S,
+)
 from edgeprof.workers.telemetry import Sender
 
 log = logging.getLogger(__name__)
@@ -99,7 +105,7 @@ class BoardWorker:
             signal.signal(number, lambda *_: self._leave())
         if not self._wait_for_board():
             return self._exit_code
-        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        heart = vital_thread(self._beat, "heartbeat")
         heart.start()
         try:
             if self._first_sight():
@@ -165,6 +171,7 @@ class BoardWorker:
             stopping=self._stopping,
             telemetry=bench.telemetry,
             outbox=self._outbox,
+            on_host_fault=bench.blame_host,
         )
         self._models = ModelCache(settings.cache_dir, bench.store.blobs)
         # It warns of pickle under root; the app takes JSON only, and containers do run as root.
@@ -179,7 +186,7 @@ class BoardWorker:
             hostname=bench.node,
             pool_cls=concurrency.get_implementation("threads"),
             concurrency=1,
-            queues=self._queues(None),
+            queues=self._queues(Held()),
             without_gossip=True,
             without_mingle=True,
             quiet=True,
@@ -247,20 +254,20 @@ class BoardWorker:
 
     def _mind_holds(self) -> bool:
         """Listen only where a held board may, and test it when that is due; False: it is gone."""
+        info = self._bench.info
         try:
-            held = self._bench.store.boards.held(self._bench.info.device_id)
+            held = self._bench.store.boards.held(info.device_id, info.host)
         except InfrastructureError:
             self._excuse()
             return True
         wanted = self._queues(held)
         self._listen(wanted)
-        if self._bench.info.job_id is not None or not wanted:
+        if info.job_id is not None or not wanted:
             self._excuse()
-        quarantined = held is BoardState.QUARANTINED
-        if not self._schedule.due(quarantined=quarantined):
+        if not self._schedule.due(quarantined=held.suspect):
             return True
         verdict = self._bench.self_test(self._self_test)
-        self._schedule.note(verdict, quarantined=quarantined)
+        self._schedule.note(verdict, quarantined=held.suspect)
         return verdict is not Verdict.GONE
 
     def _identify_when_asked(self) -> None:
@@ -276,19 +283,20 @@ class BoardWorker:
             else:
                 boards.identified(name, actor, "blinks" if blinks else "busy with a job")
 
-    def _queues(self, held: BoardState | None) -> list[str]:
-        info = self._bench.info
-        if held is BoardState.DRAINING:
-            return []
-        own = [queues.board_queue(info.device_id)]
-        return own if held else [*own, queues.platform_queue(info.platform)]
+    def _queues(self, held: Held) -> list[str]:
+        info, wanted = self._bench.info, []
+        if held.takes_own_jobs:
+            wanted.append(queues.board_queue(info.device_id))
+        if held.takes_jobs_of_platform:
+            wanted.append(queues.platform_queue(info.platform))
+        return wanted
 
     def _listen(self, wanted: list[str]) -> None:
         """Hear the bells of these queues only: a bell that a held board hears is lost to the others."""
         consumer = getattr(self._celery, "consumer", None)
         if consumer is None or consumer.task_consumer is None:
             return  # (re)connecting; the next beat comes
-        for queue in self._queues(None):
+        for queue in self._queues(Held()):
             if queue in wanted and not consumer.task_consumer.consuming_from(queue):
                 consumer.call_soon(consumer.add_task_queue, queue)
             elif queue not in wanted and consumer.task_consumer.consuming_from(queue):
@@ -328,6 +336,7 @@ class BoardWorker:
     def _leave(self) -> None:
         if not self._leaving.is_set():
             self._leaving.set()
+            end_within(self._settings.stop_grace_s + STOP_MARGIN_S)
             grace = threading.Timer(self._settings.stop_grace_s, self._stopping.set)
             grace.daemon = True
             grace.start()

@@ -18,6 +18,8 @@ from typing import Self
 
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.store.jobs import Claim, JobStore
+from edgeprof.shared.trouble import Troubles
+from edgeprof.shared.vital import vital_thread
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ class Lease:
         self._verdict: Stop | None = None
         self._latest: dict[str, str | float] | None = None
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._trouble = Troubles(log)
+        self._thread = vital_thread(self._keep, "lease")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -105,9 +108,10 @@ class Lease:
                 if time.monotonic() >= renew_at_s:
                     renew_at_s = time.monotonic() + self._heartbeat_s
                     self._renew()
+                self._trouble.well("store", f"job {self._claim.job_id}: Redis is back")
             except InfrastructureError as error:
                 # The deadline decides whether this matters; a short outage does not.
-                log.warning("job %s: %s", self._claim.job_id, error)
+                self._trouble.say("store", f"job {self._claim.job_id}: {error}")
                 if error.grants_nobody:
                     self._deadline_s = tried_s + self._lease_s
 

@@ -19,6 +19,9 @@ EXIT_BOARD_GONE: Final = 75
 #: How a worker ends when what answers on a watched port is no board of ours (EX_UNAVAILABLE of sysexits).
 EXIT_NOT_OURS: Final = 69
 
+#: How long a worker may take to leave beyond the grace of its running job: handing it back, saying goodbye.
+STOP_MARGIN_S: Final = 1.5
+
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 #: A process that lived so long was well; its next pause is the first one again.

@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from typing import Final
 
 from edgeprof.scheduler.archive import Archive
 from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared import logs, redis_server
 from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import load_settings
+from edgeprof.shared.vital import end_within
 
 log = logging.getLogger(__name__)
+
+#: A stalled Redis or archive may hold up the last words; the leader's lock runs out by itself.
+_STOP_LIMIT_S: Final = 4.0
 
 
 def scheduler() -> None:
@@ -24,7 +29,13 @@ def scheduler() -> None:
     logs.configure(settings, "edgeprof-scheduler")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: _stop(stop))
     with Archive.open(settings) as archive:
         log.info("custodian of %s", masked(redis_server.locate(settings).url))
         run_scheduler(settings, archive.save, stop)
+
+
+def _stop(stop: threading.Event) -> None:
+    if not stop.is_set():
+        end_within(_STOP_LIMIT_S)
+    stop.set()

@@ -25,23 +25,34 @@
 -- $p holding            hash    board -> the running job that holds it
 -- $p epoch              string  fencing tokens: ONE counter for the lab, so that a board too sees them grow
 -- $p dead               zset    jobs given up after their last attempt -> when
+-- $p newer:$v:$queue    zset    queued jobs of schema $v, which the agents that looked cannot read -> their rank
 -- $p unarchived         zset    finished jobs no archive holds yet -> finished_s
+-- $p unreadable         zset    finished jobs that the archive's version cannot read or keep -> finished_s
 -- $p prunable           zset    archived jobs -> when they may be forgotten
 -- $p boards             hash    board -> BoardInfo (JSON), as last announced
 -- $p boards:owner       hash    board -> {owner, host, pid, domain, uid} (JSON)
 -- $p boards:uid         hash    uid of the silicon -> board
 -- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
--- $p boards:held       hash    board -> {state, reason, actor, s} (JSON): draining or quarantined
+-- $p boards:held       hash    board -> {state, reason, actor, s, of_host} (JSON): draining or quarantined
 -- $p boards:identify   hash    board -> who wants it to make itself known
 -- $p boards:faults     hash    board -> how many attempts in a row failed for board or link reasons
 -- $p board:$b:history  list    JSON, one a change of `held`: {s, state, actor, reason}; the last 100
 -- $p hosts             hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until       zset    address -> until when it is listed
+-- $p hosts:cordoned    hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
+-- $p hosts:faults      hash    host -> how many attempts in a row failed for its own reasons
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
 -- $p heard              string  when a custodian or a working board was last heard
 -- $p heard:grace        string  until when nobody is taken for dead, after a time when nobody was heard
 -- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
+-- $p scrub              hash    zset of jobs -> how far the custodian's check of it has come
+-- $p aside              list    JSON, what was set aside and nobody has logged yet: {s, where, id, why}; the last 1000
+-- $p store              hash    id: random, made with the first key; emptied_s: when a store before it vanished
+--
+-- Whatever stands here may have been written by somebody else. An entry without a sound record, a record of a
+-- newer version, a field that is no number and a key of another type cost themselves and a line in `aside`, never
+-- the call that met them.
 --
 -- "domain" names a set of processes that share one folder of board locks (workers/claims.py).
 
@@ -54,57 +65,204 @@ local EVENTS_KEPT = 512
 local AVOID_S = 20
 -- Of a job's JSON, as JobSpec.largest_bytes. A larger one was not written by us, and no worker reads it.
 local SPEC_LIMIT = 512 * 1024
+-- As JobResult.largest_bytes.
+local RESULT_LIMIT = 8 * 1024 * 1024
 local LONGEST_REST_S = 60
 -- Priorities are ranks apart by more turns than a queue will ever hand out.
 local RANKS = 1e12
--- How many jobs a claim looks at for one that suits the board.
-local CANDIDATES = 200
+-- How many jobs a claim reads at once, and looks at in all, for one that suits the board.
+local CANDIDATES, MOST_CANDIDATES = 200, 20000
+-- How many queues one call walks through: a lab has some hundreds, and anyone may add names.
+local QUEUES = 1000
+-- How many attempts and lines of history of a job are read; ours have at most 20 and a few each.
+local ATTEMPTS_READ, HISTORY_KEPT = 100, 1000
 -- How many of a queue's longest unrung jobs are looked at for the oldest: a bound on the work of a scrape.
 local AGED = 200
 
+local STATES = {'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
+local IS_STATE, IS_TERMINAL = {}, {}
+for _, state in ipairs(STATES) do
+  IS_STATE[state] = true
+  IS_TERMINAL[state] = state ~= 'queued' and state ~= 'running'
+end
+
 local function job_key(id) return P .. 'job:' .. id end
-local function get(id, field) return redis.call('HGET', job_key(id), field) end
 local function at(s) return string.format('%.6f', s) end
+
+-- Whether a reply is an error that has this text in it.
+local function failed_with(reply, text)
+  return type(reply) == 'table' and reply.err and string.find(reply.err, text, 1, true) ~= nil
+end
+
+-- The reply of a command, or nil where the key is of another type. Any other error is raised.
+local function try(...)
+  local reply = redis.pcall(...)
+  if failed_with(reply, 'WRONGTYPE') then return nil end
+  if failed_with(reply, '') then return redis.call(...) end
+  return reply
+end
+
+-- Write to a list or stream that nothing but reading depends on. One that somebody else made of another type, or
+-- filled up to the last possible id, gives way.
+local function append(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if failed_with(reply, 'WRONGTYPE') or failed_with(reply, 'XADD') or failed_with(reply, 'exhausted') then
+    redis.call('DEL', key)
+  end
+  if failed_with(reply, '') then redis.call(command, key, ...) end
+end
+
+local function get(id, field) return try('HGET', job_key(id), field) or nil end
+
+-- A finite number from a text, or the default.
+local function number(text, default)
+  local value = tonumber(text or nil)
+  if value and value == value and math.abs(value) < 1e15 then return value end
+  return default
+end
+
+-- A table from JSON that somebody wrote, or nil.
+local function decoded(text)
+  local ok, value = pcall(cjson.decode, text or '')
+  return ok and type(value) == 'table' and value or nil
+end
+
+-- A table from JSON in a field of a hash, or nil.
+local function entry_of(name, field) return decoded(redis.call('HGET', P .. name, field)) end
+
+local function score(name, member) return number(redis.call('ZSCORE', P .. name, member), 0) end
 
 local function line(from, to, actor, reason)
   return cjson.encode({s = now, from = from, to = to, actor = actor, reason = reason})
 end
 
 local function remember(id, from, to, actor, reason)
-  redis.call('RPUSH', job_key(id) .. ':history', line(from, to, actor, reason))
+  local key = job_key(id) .. ':history'
+  append('RPUSH', key, line(from, to, actor, reason))
+  redis.call('LTRIM', key, -HISTORY_KEPT, -1)
 end
 
 local function transition(id, from, to, actor, reason)
-  local created = redis.call('ZSCORE', P .. 'jobs', id)
+  local created = redis.call('ZSCORE', P .. 'jobs', id) or now_s
   redis.call('HSET', job_key(id), 'state', to, 'reason', reason)
   redis.call('ZREM', P .. 'jobs:' .. from, id)
   redis.call('ZADD', P .. 'jobs:' .. to, created, id)
   remember(id, from, to, actor, reason)
-  redis.call('XADD', job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*',
+  append('XADD', job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*',
     'kind', 'state', 'state', to, 'reason', reason)
 end
 
+local function terminate(id, from, to, actor, reason)
+  redis.call('HSET', job_key(id), 'finished_s', now_s)
+  redis.call('ZADD', P .. 'unarchived', now_s, id)
+  transition(id, from, to, actor, reason)
+end
+
+-- What every command needs of a job's record, or nil and why it is none of ours.
+local function sound(id)
+  local values = try('HMGET', job_key(id), 'state', 'queue', 'platform', 'priority', 'user', 'queue_timeout_s',
+    'max_attempts', 'queued_s', 'deadline_s', 'schema', 'avoid', 'avoid_until_s', 'avoid_host')
+  if not values then return nil, 'its record is a key of another type' end
+  if not values[1] then return nil, 'it has no record' end
+  local job = {state = values[1], queue = values[2] or '', platform = values[3] or '', user = values[5] or '',
+    priority = number(values[4]), queue_timeout_s = number(values[6]), max_attempts = number(values[7]),
+    queued_s = number(values[8], now), deadline_s = number(values[9]), schema = number(values[10]),
+    avoid = values[11], avoid_until_s = number(values[12], 0), avoid_host = values[13]}
+  if not IS_STATE[job.state] then return nil, 'its state is none' end
+  local spec_bytes = redis.call('HSTRLEN', job_key(id), 'spec')
+  if spec_bytes > SPEC_LIMIT then return nil, 'its record is larger than a job can be' end
+  if spec_bytes == 0 or not (job.priority and job.queue_timeout_s and job.max_attempts and job.deadline_s and job.schema)
+      or job.schema < 1 or job.priority < 0 or job.priority > 9 or job.priority % 1 ~= 0 or #job.queue > 128
+      or not (string.find(job.queue, '^board%.[%w._-]+$') or string.find(job.queue, '^platform%.[%w._-]+$')) then
+    return nil, 'its record is malformed'
+  end
+  return job
+end
+
+local function note_aside(where, id, why)
+  redis.call('LPUSH', P .. 'aside', cjson.encode({s = now, where = where, id = string.sub(id, 1, 64), why = why}))
+  redis.call('LTRIM', P .. 'aside', 0, 999)
+end
+
+-- Take an entry that no sound record stands behind out of a zset, and say so. Where there is a record all the same,
+-- its job has failed: whoever waits for it must learn that.
+local function set_aside(where, id, why)
+  redis.call('ZREM', P .. where, id)
+  note_aside(where, id, why)
+  local state = get(id, 'state')
+  if state == 'queued' or state == 'running' then
+    for _, name in ipairs({'deadlines', 'resting', 'leases'}) do redis.call('ZREM', P .. name, id) end
+    terminate(id, state, 'failed', 'store', why)
+  end
+end
+
+-- The first `most` jobs of a zset, as {id, record}, whose records are sound and `fits` says belong there. Others are
+-- taken out on the way: they would be met again by every later call.
+local function sound_jobs(where, ids, fits)
+  local found = {}
+  for _, id in ipairs(ids) do
+    local job, why = sound(id)
+    if not job then set_aside(where, id, why)
+    elseif fits(job) then table.insert(found, {id, job})
+    else
+      redis.call('ZREM', P .. where, id)
+      note_aside(where, id, 'it is ' .. job.state)
+    end
+  end
+  return found
+end
+
+local function is_queued(job) return job.state == 'queued' end
+local function is_running(job) return job.state == 'running' end
+
+-- Fixed keys and their types; $p queues' own are ready:, order: (zset) and turns: (hash).
+local TYPES = {jobs = 'zset', queues = 'set', resting = 'zset', deadlines = 'zset', leases = 'zset', holding = 'hash',
+  dead = 'zset', unarchived = 'zset', unreadable = 'zset', prunable = 'zset', boards = 'hash', hosts = 'hash',
+  scrub = 'hash', aside = 'list', store = 'hash', heard = 'string', ['heard:grace'] = 'string', epoch = 'string',
+  ['boards:owner'] = 'hash', ['boards:uid'] = 'hash', ['boards:seen'] = 'hash', ['boards:until'] = 'zset',
+  ['boards:held'] = 'hash', ['boards:identify'] = 'hash', ['boards:faults'] = 'hash', ['hosts:until'] = 'zset',
+  ['hosts:cordoned'] = 'hash', ['hosts:faults'] = 'hash'}
+for _, state in ipairs(STATES) do TYPES['jobs:' .. state] = 'zset' end
+
+-- A shared key of another type than ours stops everybody; there is nothing of ours in it.
+local function heal(name, kind)
+  local found = redis.call('TYPE', P .. name).ok
+  if found == 'none' or found == kind then return end
+  redis.call('DEL', P .. name)
+  note_aside(name, '', 'a key of type ' .. found .. ' stood there')
+end
+
+local function heal_queue(queue)
+  heal('ready:' .. queue, 'zset')
+  heal('order:' .. queue, 'zset')
+  heal('turns:' .. queue, 'hash')
+end
+
 -- Take a job out of its queue; returns its turn there, or nil when it rested.
-local function leave_queue(id)
-  local queue = get(id, 'queue')
+local function leave_queue(id, queue)
   local rank = redis.call('ZSCORE', P .. 'order:' .. queue, id)
   redis.call('ZREM', P .. 'ready:' .. queue, id)
   redis.call('ZREM', P .. 'order:' .. queue, id)
   redis.call('ZREM', P .. 'deadlines', id)
   redis.call('ZREM', P .. 'resting', id)
-  return rank and tonumber(rank) % RANKS
+  return rank and number(rank, 0) % RANKS
+end
+
+-- A user's or a priority's turn; what nobody of ours wrote counts as none.
+local function turn_of(queue, field)
+  local turn = number(redis.call('HGET', P .. 'turns:' .. queue, field), 0)
+  return turn >= 0 and turn < RANKS - 1 and math.floor(turn) or 0
 end
 
 -- Put a job into its queue. The higher priority first, and within one priority users take turns (start-time
 -- fair queueing: a job's turn is one after its user's last, but not before the turn served now), so that the
 -- single job of one does not wait for the 10 000 of another. A job that has had an attempt goes first.
 local function enter_queue(id, queue, priority, user, rung)
-  local turns = P .. 'turns:' .. queue
-  local turn = tonumber(redis.call('HGET', turns, priority) or 0)
+  local turn = turn_of(queue, priority)
   if user then
     local field = priority .. ':' .. user
-    turn = math.max(turn, tonumber(redis.call('HGET', turns, field) or 0)) + 1
-    redis.call('HSET', turns, field, turn)
+    turn = math.max(turn, turn_of(queue, field)) + 1
+    redis.call('HSET', P .. 'turns:' .. queue, field, string.format('%.0f', turn))
   end
   redis.call('HSET', job_key(id), 'queued_s', now_s)
   redis.call('SADD', P .. 'queues', queue)
@@ -113,24 +271,26 @@ local function enter_queue(id, queue, priority, user, rung)
 end
 
 -- Take a job out of its queue that nobody claimed; its user's later jobs move up.
-local function withdraw(id)
-  if leave_queue(id) then
-    local turns, field = P .. 'turns:' .. get(id, 'queue'), get(id, 'priority') .. ':' .. get(id, 'user')
-    if redis.call('HEXISTS', turns, field) == 1 then redis.call('HINCRBY', turns, field, -1) end
+local function withdraw(id, job)
+  if leave_queue(id, job.queue) then
+    local field = job.priority .. ':' .. job.user
+    local turn = turn_of(job.queue, field)
+    if turn > 0 then redis.call('HSET', P .. 'turns:' .. job.queue, field, string.format('%.0f', turn - 1)) end
   end
+end
+
+-- No board took it in time.
+local function expire(id, job, actor)
+  withdraw(id, job)
+  terminate(id, 'queued', 'expired', actor, 'no board took it within ' .. get(id, 'queue_timeout_s') .. ' s')
 end
 
 local function attempts_key(id) return P .. 'work:' .. id .. ':attempts' end
 
-local function terminate(id, from, to, actor, reason)
-  redis.call('HSET', job_key(id), 'finished_s', now_s)
-  redis.call('ZADD', P .. 'unarchived', now_s, id)
-  transition(id, from, to, actor, reason)
-end
-
 local function close_attempt(id, fault_class, code, reason)
   local key = attempts_key(id)
-  local attempt = cjson.decode(redis.call('LINDEX', key, -1))
+  local attempt = decoded(redis.call('LINDEX', key, -1))
+  if not attempt then return end
   attempt.ended_s = now
   if fault_class ~= '' then
     attempt.fault_class, attempt.code, attempt.reason = fault_class, code, reason
@@ -140,7 +300,7 @@ end
 
 local function release(id)
   local device = get(id, 'device')
-  if redis.call('HGET', P .. 'holding', device) == id then
+  if device and redis.call('HGET', P .. 'holding', device) == id then
     redis.call('HDEL', P .. 'holding', device)
   end
   redis.call('ZREM', P .. 'leases', id)
@@ -148,15 +308,15 @@ local function release(id)
 end
 
 -- A board is held (no jobs, or only its own) or let go; said in its history.
-local function note(device, state, actor, reason)
-  local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason})
+local function note(device, state, actor, reason, of_host)
+  local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason, of_host = of_host})
   redis.call('RPUSH', P .. 'board:' .. device .. ':history', entry)
   redis.call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
   return entry
 end
 
-local function hold(device, state, actor, reason)
-  local entry = note(device, state, actor, reason)
+local function hold(device, state, actor, reason, of_host)
+  local entry = note(device, state, actor, reason, of_host)
   if state == 'online' then
     redis.call('HDEL', P .. 'boards:held', device)
     redis.call('HDEL', P .. 'boards:faults', device)
@@ -166,38 +326,55 @@ local function hold(device, state, actor, reason)
 end
 
 local function held_state(device)
-  local held = redis.call('HGET', P .. 'boards:held', device)
-  return held and cjson.decode(held).state
+  local held = entry_of('boards:held', device)
+  return held and (held.state == 'draining' or held.state == 'quarantined') and held.state or nil
 end
 
--- Whether another live board of the platform could take the job instead.
-local function another_board(platform, device)
+-- Whether a board is quarantined for what its host lacks: then it cannot do its own jobs either.
+local function held_for_host(device)
+  local held = entry_of('boards:held', device)
+  return held and held.of_host == true or false
+end
+
+local function cordoned(host) return redis.call('HEXISTS', P .. 'hosts:cordoned', host) == 1 end
+
+-- Whether a live board of the platform that `differs` could take the job instead.
+local function another_board(platform, differs)
   for _, other in ipairs(redis.call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf')) do
-    if other ~= device and not held_state(other) then
-      local info = cjson.decode(redis.call('HGET', P .. 'boards', other))
-      if info.platform == platform and (info.state == 'online' or info.state == 'busy') then
-        return true
-      end
+    local info = entry_of('boards', other)
+    if info and info.platform == platform and differs(other, info.host) and not held_state(other)
+        and not cordoned(tostring(info.host)) and (info.state == 'online' or info.state == 'busy') then
+      return true
     end
   end
   return false
 end
 
+local function board_but(device) return function(other) return other ~= device end end
+local function host_but(host) return function(_, other) return other ~= host end end
+
 -- A running attempt failed. Another one, unless it was cancelled, is nobody's fault but the job's, or was
--- the last: at once where another board could do it, else after a rest that doubles from attempt to attempt.
+-- the last: at once where another board could do it, else after a rest that doubles from attempt to attempt. A job
+-- that failed for its host's own reasons goes to another host while there is one. When host or board get no jobs
+-- until that is mended, this was not its last attempt: up to twice as many are granted then.
 -- No bell is rung here: `unheard` hands the job to the custodian within its interval.
-local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, actor)
-  local cancel, device = get(id, 'cancel'), get(id, 'device')
+local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, actor, of_host)
+  local cancel, device, host = get(id, 'cancel'), get(id, 'device') or '', get(id, 'host') or ''
   if cancel then fault_class = '' end -- stopped because somebody asked: nobody's fault
   close_attempt(id, fault_class, code, reason)
   release(id)
   if cancel then
     local by, why = cancel:match('^(.-)\n(.*)$')
-    terminate(id, 'running', 'cancelled', by, why)
+    terminate(id, 'running', 'cancelled', by or actor, why or 'cancelled')
     return 'cancelled'
   end
-  local tries = redis.call('LLEN', attempts_key(id))
-  local most = tonumber(get(id, 'max_attempts'))
+  local job, unsound = sound(id)
+  if not job then
+    terminate(id, 'running', 'failed', 'store', unsound)
+    return 'failed'
+  end
+  local tries, most = redis.call('LLEN', attempts_key(id)), job.max_attempts
+  if cordoned(host) or held_for_host(device) then most = 2 * most end
   if not retryable or tries >= most then
     if retryable then
       redis.call('ZADD', P .. 'dead', now_s, id)
@@ -206,19 +383,20 @@ local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, 
     terminate(id, 'running', 'failed', actor, reason)
     return 'failed'
   end
-  local queue, rest = get(id, 'queue'), math.min(rest_s * 2 ^ (tries - 1), LONGEST_REST_S)
-  local elsewhere = queue ~= 'board.' .. device and another_board(get(id, 'platform'), device)
+  local rest = math.min(rest_s * 2 ^ math.min(tries - 1, 20), LONGEST_REST_S)
+  local elsewhere = job.queue ~= 'board.' .. device
+    and another_board(job.platform, of_host and host_but(host) or board_but(device))
   -- Its time in the queue starts again: a job is not late because its board died.
-  local deadline_s = at(now + tonumber(get(id, 'queue_timeout_s')))
+  local deadline_s = at(now + job.queue_timeout_s)
   redis.call('HSET', job_key(id), 'avoid', device, 'avoid_until_s', at(now + AVOID_S),
-    'deadline_s', deadline_s)
+    'avoid_host', of_host and host or '', 'deadline_s', deadline_s)
   redis.call('ZADD', P .. 'deadlines', deadline_s, id)
   local said = 'attempt ' .. tries .. ' of ' .. most .. ': ' .. reason
   if rest > 0 and not elsewhere then
     redis.call('ZADD', P .. 'resting', at(now + rest), id)
     said = said .. string.format(' (again in %.1f s)', rest)
   else
-    enter_queue(id, queue, get(id, 'priority'), nil, 0)
+    enter_queue(id, job.queue, job.priority, nil, 0)
   end
   transition(id, 'running', 'queued', actor, said)
   return 'queued'
@@ -228,7 +406,18 @@ end
 -- another job's when the lease ran out, that job was claimed, and no custodian has come by yet.)
 local function holds(id, epoch)
   return get(id, 'state') == 'running' and get(id, 'epoch') == epoch
-    and redis.call('HGET', P .. 'holding', get(id, 'device')) == id
+    and redis.call('HGET', P .. 'holding', get(id, 'device') or '') == id
+end
+
+-- A fencing token. In an empty store the first is the time in ms: boards remember the highest they saw, and would
+-- refuse to begin anew at 1. The same where somebody wrote what cannot be counted on.
+local function next_epoch()
+  local epoch = redis.pcall('INCR', P .. 'epoch')
+  if type(epoch) == 'table' or epoch <= 1 then
+    redis.call('SET', P .. 'epoch', string.format('%.0f', now * 1000))
+    epoch = redis.call('INCR', P .. 'epoch')
+  end
+  return string.format('%.0f', epoch)
 end
 
 local function beat() redis.call('SET', P .. 'heard', now_s) end
@@ -239,12 +428,15 @@ local commands = {}
 -- max_attempts, traceparent, label). The caller rings right after; `ready` says "rung now", and a bell that
 -- never came is found by its age.
 function commands.submit(actor)
-  local first = line('', 'queued', actor, 'submitted')
+  local first, checked = line('', 'queued', actor, 'submitted'), {}
+  for _, name in ipairs({'jobs', 'jobs:queued', 'queues', 'deadlines'}) do heal(name, TYPES[name]) end
   for i = 3, #ARGV, 11 do -- read in place: Lua's stack does not hold a large sweep's arguments
     local id, spec, schema, queue, platform = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
     local priority, user, wait, most = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
     local traceparent, label = ARGV[i + 9], ARGV[i + 10]
     local key, deadline_s = job_key(id), at(now + tonumber(wait))
+    if not checked[queue] then heal_queue(queue) end
+    checked[queue] = true
     if redis.call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
       redis.call('HSET', key, 'spec', spec, 'schema', schema, 'state', 'queued', 'reason', 'submitted',
         'queue', queue, 'platform', platform, 'priority', priority, 'user', user, 'queue_timeout_s', wait,
@@ -262,30 +454,73 @@ end
 
 local function granted(id)
   local key = attempts_key(id)
-  local before = redis.call('LINDEX', key, -2)
-  return {'granted', id, get(id, 'epoch'), redis.call('LLEN', key), get(id, 'spec'), get(id, 'traceparent'),
-    at(cjson.decode(redis.call('LINDEX', key, -1)).started_s - tonumber(get(id, 'queued_s'))),
-    before and cjson.decode(before).traceparent or ''}
+  local before, current = decoded(redis.call('LINDEX', key, -2)), decoded(redis.call('LINDEX', key, -1)) or {}
+  local started_s, traceparent = number(current.started_s, now), before and before.traceparent
+  return {'granted', id, get(id, 'epoch'), redis.call('LLEN', key), get(id, 'spec') or '',
+    get(id, 'traceparent') or '', at(started_s - number(get(id, 'queued_s'), started_s)),
+    type(traceparent) == 'string' and traceparent or ''}
 end
 
--- The job of a queue whose turn it is on a board, or nil and why none is.
-local function next_job(queue, device, platform, schema)
-  local why = 'gone'
-  for _, id in ipairs(redis.call('ZRANGE', P .. 'order:' .. queue, 0, CANDIDATES - 1)) do
-    if redis.call('HSTRLEN', job_key(id), 'spec') > SPEC_LIMIT then
-      withdraw(id)
-      terminate(id, 'queued', 'failed', 'store', 'its record is larger than a job can be')
-    elseif (tonumber(get(id, 'schema')) or 0) > tonumber(schema) then
-      why = 'needs a newer agent'
-    elseif tonumber(get(id, 'deadline_s')) <= now then
-      why = 'late'
-    elseif get(id, 'avoid') == device and queue ~= 'board.' .. device
-        and tonumber(get(id, 'avoid_until_s')) > now and another_board(platform, device) then
-      why = 'better elsewhere'
-    else
-      return id
+-- Jobs of a newer schema wait apart, where they are in nobody's way; the first agent that knows it fetches them.
+local function set_newer_apart(id, job)
+  local order, apart = P .. 'order:' .. job.queue, 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue
+  redis.call('ZADD', P .. apart, redis.call('ZSCORE', order, id), id)
+  redis.call('ZREM', order, id)
+  redis.call('ZREM', P .. 'ready:' .. job.queue, id)
+  note_aside('order:' .. job.queue, id, 'it needs a newer agent')
+end
+
+local function fetch_newer(queue, schema)
+  for version = 2, math.min(schema, 100) do
+    local apart = P .. 'newer:' .. version .. ':' .. queue
+    local jobs = redis.call('ZRANGE', apart, 0, -1, 'WITHSCORES')
+    for i = 1, #jobs, 2 do
+      redis.call('ZADD', P .. 'order:' .. queue, jobs[i + 1], jobs[i])
+      redis.call('ZADD', P .. 'ready:' .. queue, now_s, jobs[i])
     end
+    redis.call('DEL', apart)
   end
+end
+
+-- The job of a queue whose turn it is on a board, or nil and why none is. What cannot be granted to anyone is taken
+-- out of the queue: the ghosts of one caller, or the late jobs of a time without custodian, would hide all others.
+local function next_job(queue, device, host, platform, schema)
+  local why, order, skipped, looked = 'gone', 'order:' .. queue, 0, 0
+  local other_board, other_host
+  repeat
+    local ids = redis.call('ZRANGE', P .. order, skipped, skipped + CANDIDATES - 1)
+    for _, id in ipairs(ids) do
+      local job, unsound = sound(id)
+      if not job then
+        redis.call('ZREM', P .. 'ready:' .. queue, id)
+        set_aside(order, id, unsound)
+      elseif job.state ~= 'queued' or job.queue ~= queue then
+        redis.call('ZREM', P .. 'ready:' .. queue, id)
+        redis.call('ZREM', P .. order, id)
+        note_aside(order, id, 'it is ' .. job.state .. ', of ' .. job.queue)
+      elseif job.schema > schema then
+        why = 'needs a newer agent'
+        set_newer_apart(id, job)
+      elseif job.deadline_s <= now then
+        why = 'late'
+        expire(id, job, 'store')
+      else
+        local better = false
+        if queue ~= 'board.' .. device then
+          if job.avoid_host == host then
+            if other_host == nil then other_host = another_board(platform, host_but(host)) end
+            better = other_host
+          elseif job.avoid == device and job.avoid_until_s > now then
+            if other_board == nil then other_board = another_board(platform, board_but(device)) end
+            better = other_board
+          end
+        end
+        if not better then return id, job end
+        why, skipped = 'better elsewhere', skipped + 1
+      end
+    end
+    looked = looked + #ids
+  until #ids < CANDIDATES or looked >= MOST_CANDIDATES
   return nil, why
 end
 
@@ -300,24 +535,29 @@ function commands.claim(heard, owner, device, platform, host, domain, lease_s, s
   if held and get(held, 'owner') == owner and holds(held, get(held, 'epoch')) then return granted(held) end
   local own, shared = 'board.' .. device, 'platform.' .. platform
   local queue, kept = get(heard, 'queue'), held_state(device)
-  if kept == 'draining' then return {kept} end
-  if held and tonumber(redis.call('ZSCORE', P .. 'leases', held) or 0) > now then return {'busy'} end
-  local id, why, reason
+  if cordoned(host) then return {'its host is cordoned'} end
+  if kept == 'draining' or kept and held_for_host(device) then return {kept} end
+  if held and score('leases', held) > now then return {'busy'} end
+  local id, job, why
   for _, mine in ipairs(queue == own and {own, shared} or {shared, own}) do
     if kept and mine == shared then
-      reason = kept
+      job = kept
     else
-      id, reason = next_job(mine, device, platform, schema)
+      fetch_newer(mine, tonumber(schema))
+      id, job = next_job(mine, device, host, platform, tonumber(schema))
     end
-    if mine == queue then why = reason end
+    if mine == queue then why = job end
     if id then
       queue = mine
       break
     end
   end
-  if not id then return {why or queue and 'not for this board' or 'gone'} end
-  local epoch = tostring(redis.call('INCR', P .. 'epoch'))
-  redis.call('HSET', P .. 'turns:' .. queue, get(id, 'priority'), string.format('%.0f', leave_queue(id)))
+  if not id then
+    local newer = number(get(heard, 'schema'), 0) > tonumber(schema) and 'needs a newer agent'
+    return {newer or why or queue and 'not for this board' or 'gone'}
+  end
+  local epoch = next_epoch()
+  redis.call('HSET', P .. 'turns:' .. queue, job.priority, string.format('%.0f', leave_queue(id, queue)))
   redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
   redis.call('HSET', P .. 'holding', device, id)
   redis.call('HSET', job_key(id), 'epoch', epoch, 'owner', owner, 'device', device, 'host', host,
@@ -342,7 +582,7 @@ end
 -- progress(id, epoch, field, value, ...)
 function commands.progress(id, epoch, ...)
   if not holds(id, epoch) then return 'stale' end
-  redis.call('XADD', job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'progress', ...)
+  append('XADD', job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'progress', ...)
   return 'ok'
 end
 
@@ -354,34 +594,56 @@ function commands.succeed(id, epoch, result)
     if state then remember(id, state, state, 'store', 'late result of epoch ' .. epoch .. ' refused') end
     return 'stale'
   end
-  local owner = get(id, 'owner')
+  local owner, host = get(id, 'owner') or '', get(id, 'host') or ''
   close_attempt(id, '', '', '')
   release(id)
   redis.call('SET', P .. 'work:' .. id .. ':result', result)
-  redis.call('HDEL', P .. 'boards:faults', get(id, 'device'))
+  redis.call('HDEL', P .. 'boards:faults', get(id, 'device') or '')
+  redis.call('HDEL', P .. 'hosts:faults', host)
   terminate(id, 'running', 'succeeded', owner, 'measured')
   return 'succeeded'
 end
 
--- fail(id, epoch, fault_class, code, reason, retryable, rest_s, most): the state afterwards, or 'stale'. The
--- board is quarantined when it is its `most`-th attempt in a row that failed for board or link reasons.
-function commands.fail(id, epoch, fault_class, code, reason, retryable, rest_s, most)
+local function cordon_host(host, actor, reason)
+  redis.call('HSET', P .. 'hosts:cordoned', host, cjson.encode({actor = actor, reason = reason, s = now}))
+end
+
+-- How many faults in a row a board or a host has had, with this one.
+local function one_more(name, field)
+  local faults = number(redis.call('HGET', P .. name, field), 0) + 1
+  redis.call('HSET', P .. name, field, faults)
+  return faults
+end
+
+-- fail(id, epoch, fault_class, code, reason, retryable, rest_s, most, blame): the state afterwards, or 'stale'. The
+-- board is quarantined when it is to blame for its `most`-th attempt in a row, its host is cordoned likewise; blame
+-- is 'board', 'host' or ''.
+function commands.fail(id, epoch, fault_class, code, reason, retryable, rest_s, most, blame)
   if not holds(id, epoch) then return 'stale' end
-  if (fault_class == 'board' or fault_class == 'link') and not get(id, 'cancel') then
-    local device = get(id, 'device')
-    local faults = redis.call('HINCRBY', P .. 'boards:faults', device, 1)
-    if faults >= tonumber(most) and not held_state(device) then
-      hold(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason)
+  local device, host, owner = get(id, 'device'), get(id, 'host') or '', get(id, 'owner') or ''
+  if not get(id, 'cancel') then
+    if blame == 'board' then
+      local faults = one_more('boards:faults', device)
+      if faults >= tonumber(most) and not held_state(device) then
+        hold(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason)
+      end
+    elseif blame == 'host' then
+      local faults = one_more('hosts:faults', host)
+      if faults >= tonumber(most) and not cordoned(host) then
+        cordon_host(host, 'store', faults .. ' faults of the host in a row; the last: ' .. reason)
+      end
     end
   end
-  return attempt_failed(id, fault_class, code, reason, retryable == '1', tonumber(rest_s), get(id, 'owner'))
+  return attempt_failed(id, fault_class, code, reason, retryable == '1', tonumber(rest_s), owner, blame == 'host')
 end
 
 -- cancel(id, actor, reason): the state afterwards; a running job stays running until its worker hears.
 function commands.cancel(id, actor, reason)
   local state = get(id, 'state')
   if state == 'queued' then
-    withdraw(id)
+    local job = sound(id)
+    if not job then return state end -- a worker or the custodian ends it as soon as they come upon it
+    withdraw(id, job)
     terminate(id, 'queued', 'cancelled', actor, reason)
     return 'cancelled'
   end
@@ -390,21 +652,24 @@ function commands.cancel(id, actor, reason)
       remember(id, 'running', 'running', actor, 'cancel asked: ' .. reason)
     end
   end
-  return state
+  return state or ''
 end
 
 -- expire_leases(actor, limit, lease_s, away_s): {id, device, state afterwards, ...} of jobs whose worker went silent.
 -- Called about once a second. When nobody at all was heard for away_s, Redis was away: nobody is taken
 -- for dead for the length of a lease, because live workers could not renew, and still measure.
 function commands.expire_leases(actor, limit, lease_s, away_s)
-  local reply, heard = {}, tonumber(redis.call('GET', P .. 'heard') or now)
+  local reply, heard = {}, number(redis.call('GET', P .. 'heard'), now)
   beat()
   if now - heard > tonumber(away_s) then
     redis.call('SET', P .. 'heard:grace', at(now + tonumber(lease_s)))
   end
-  if tonumber(redis.call('GET', P .. 'heard:grace') or 0) > now then return reply end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)) do
-    local device, host = get(id, 'device'), get(id, 'host')
+  -- No grace of ours is longer than a lease.
+  if math.min(number(redis.call('GET', P .. 'heard:grace'), 0), now + tonumber(lease_s)) > now then return reply end
+  local due = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)
+  for _, found in ipairs(sound_jobs('leases', due, is_running)) do
+    local id = found[1]
+    local device, host = get(id, 'device') or 'a board', get(id, 'host') or 'a host'
     local after = attempt_failed(id, 'host', 'lease_expired',
       'the worker of ' .. device .. ' on ' .. host .. ' went silent', true, 0, actor)
     for _, v in ipairs({id, device, after}) do table.insert(reply, v) end
@@ -423,13 +688,12 @@ end
 
 -- expire_queued(actor, limit): ids of jobs that waited past their deadline.
 function commands.expire_queued(actor, limit)
-  local ids = redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now_s, 'LIMIT', 0, limit)
-  for _, id in ipairs(ids) do
-    withdraw(id)
-    terminate(id, 'queued', 'expired', actor,
-      'no board took it within ' .. get(id, 'queue_timeout_s') .. ' s')
+  local due, expired = redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now_s, 'LIMIT', 0, limit), {}
+  for _, found in ipairs(sound_jobs('deadlines', due, is_queued)) do
+    expire(found[1], found[2], actor)
+    table.insert(expired, found[1])
   end
-  return ids
+  return expired
 end
 
 -- unheard(grace_s, limit, key prefix of the transport, separator, last priority): {id, queue, traceparent,
@@ -439,11 +703,12 @@ end
 -- cancelled or expired, and where no board ever comes nobody else would take them away.
 function commands.unheard(grace_s, limit, prefix, separator, last)
   local reply, room = {}, tonumber(limit)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'resting', '-inf', now_s, 'LIMIT', 0, room)) do
-    redis.call('ZREM', P .. 'resting', id)
-    enter_queue(id, get(id, 'queue'), get(id, 'priority'), nil, 0)
+  local rested = redis.call('ZRANGEBYSCORE', P .. 'resting', '-inf', now_s, 'LIMIT', 0, room)
+  for _, found in ipairs(sound_jobs('resting', rested, is_queued)) do
+    redis.call('ZREM', P .. 'resting', found[1])
+    enter_queue(found[1], found[2].queue, found[2].priority, nil, 0)
   end
-  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+  for _, queue in ipairs(redis.call('SRANDMEMBER', P .. 'queues', QUEUES)) do
     local ready, bells = P .. 'ready:' .. queue, {prefix .. queue}
     for step = 1, tonumber(last) do table.insert(bells, prefix .. queue .. separator .. step) end
     local missing = redis.call('ZCARD', ready)
@@ -451,17 +716,129 @@ function commands.unheard(grace_s, limit, prefix, separator, last)
       redis.call('SREM', P .. 'queues', queue)
       redis.call('DEL', P .. 'turns:' .. queue, unpack(bells))
     else
-      for _, list in ipairs(bells) do missing = missing - redis.call('LLEN', list) end
+      for _, list in ipairs(bells) do
+        local waiting = try('LLEN', list)
+        if not waiting then redis.call('DEL', list) end -- no worker could pop from it
+        missing = missing - (waiting or 0)
+      end
       missing = math.min(missing, room)
     end
     if missing > 0 then
       local old = at(now - tonumber(grace_s))
-      for _, id in ipairs(redis.call('ZRANGEBYSCORE', ready, '-inf', old, 'LIMIT', 0, missing)) do
+      local ids = redis.call('ZRANGEBYSCORE', ready, '-inf', old, 'LIMIT', 0, missing)
+      local function belongs(job) return job.state == 'queued' and job.queue == queue end
+      for _, found in ipairs(sound_jobs('ready:' .. queue, ids, belongs)) do
+        local id = found[1]
         redis.call('ZADD', ready, now_s, id)
         room = room - 1
-        for _, v in ipairs({id, queue, get(id, 'traceparent'), get(id, 'label')}) do table.insert(reply, v) end
+        for _, v in ipairs({id, queue, get(id, 'traceparent') or '', get(id, 'label') or ''}) do
+          table.insert(reply, v)
+        end
       end
     end
+  end
+  return reply
+end
+
+-- heal(page): shared keys of another type than ours go, and a page of the queued and of the running jobs is held
+-- against the sets that move them on: a job that fell out of one is put back. Called by the custodian.
+function commands.heal(page)
+  heal('aside', 'list')
+  for name, kind in pairs(TYPES) do heal(name, kind) end
+  for _, queue in ipairs(redis.call('SRANDMEMBER', P .. 'queues', QUEUES)) do
+    heal_queue(queue)
+  end
+  local function next_page(where)
+    local from = number(redis.call('HGET', P .. 'scrub', where), 0)
+    local ids = redis.call('ZRANGE', P .. where, from, from + page - 1)
+    redis.call('HSET', P .. 'scrub', where, #ids < tonumber(page) and 0 or from + #ids)
+    return ids
+  end
+  for _, found in ipairs(sound_jobs('jobs:queued', next_page('jobs:queued'), is_queued)) do
+    local id, job = found[1], found[2]
+    redis.call('ZADD', P .. 'deadlines', 'NX', at(job.deadline_s), id)
+    local queued = redis.call('ZSCORE', P .. 'ready:' .. job.queue, id) and redis.call('ZSCORE', P .. 'order:' .. job.queue, id)
+      or redis.call('ZSCORE', P .. 'resting', id)
+      or redis.call('ZSCORE', P .. 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue, id)
+    if not queued then
+      heal_queue(job.queue)
+      enter_queue(id, job.queue, job.priority, nil, 0)
+      note_aside('order:' .. job.queue, id, 'it was not in its queue, and is there again')
+    end
+  end
+  for _, found in ipairs(sound_jobs('jobs:running', next_page('jobs:running'), is_running)) do
+    redis.call('ZADD', P .. 'leases', 'NX', now_s, found[1])
+  end
+end
+
+-- take_aside(limit): {JSON, ...} of what was set aside, oldest first, and how many more there are.
+function commands.take_aside(limit)
+  local taken = redis.call('RPOP', P .. 'aside', limit)
+  return {redis.call('LLEN', P .. 'aside'), unpack(taken or {})}
+end
+
+-- unarchived(limit): ids of finished jobs no archive holds yet, oldest first.
+function commands.unarchived(limit)
+  local most, ids = tonumber(limit), {}
+  repeat
+    local page = redis.call('ZRANGE', P .. 'unarchived', #ids, most - 1)
+    local sure = {}
+    for _, id in ipairs(page) do
+      local state = get(id, 'state')
+      if state and IS_TERMINAL[state] then table.insert(sure, id)
+      else
+        redis.call('ZREM', P .. 'unarchived', id)
+        note_aside('unarchived', id, state and 'it is ' .. tostring(state) or 'it has no record')
+      end
+    end
+    for _, id in ipairs(sure) do table.insert(ids, id) end
+  until #page == #sure
+  return ids
+end
+
+-- unreadable(id...): the archive can do nothing with these; they wait apart until a newer one starts.
+function commands.unreadable(...)
+  for _, id in ipairs({...}) do
+    local finished_s = redis.call('ZSCORE', P .. 'unarchived', id)
+    if finished_s then
+      redis.call('ZREM', P .. 'unarchived', id)
+      redis.call('ZADD', P .. 'unreadable', finished_s, id)
+      note_aside('unarchived', id, 'the archive cannot keep it')
+    end
+  end
+end
+
+-- retry_unreadable(): an archive that has just started looks at them once more; returns how many.
+function commands.retry_unreadable()
+  local ids = redis.call('ZRANGE', P .. 'unreadable', 0, -1, 'WITHSCORES')
+  for i = 1, #ids, 2 do redis.call('ZADD', P .. 'unarchived', ids[i + 1], ids[i]) end
+  redis.call('DEL', P .. 'unreadable')
+  return #ids / 2
+end
+
+-- read(id...): for each job {record as in HGETALL, {attempt JSON, ...}, result}, {} where there is none, or {why it
+-- is not handed out}. Sizes are looked at here, before anything travels.
+function commands.read(...)
+  local reply = {}
+  for _, id in ipairs({...}) do
+    local key, job = job_key(id), {}
+    local names = {'spec', 'state', 'reason', 'created_s', 'started_s', 'finished_s', 'traceparent'}
+    local values = try('HMGET', key, unpack(names))
+    if values and values[2] then
+      local bytes = redis.call('HSTRLEN', key, 'spec')
+      if bytes > SPEC_LIMIT or (try('STRLEN', P .. 'work:' .. id .. ':result') or 0) > RESULT_LIMIT
+          or #(values[3] or '') > SPEC_LIMIT then
+        job = {'it is larger than a job can be'}
+      else
+        local record = {}
+        for i, name in ipairs(names) do
+          if values[i] then for _, v in ipairs({name, values[i]}) do table.insert(record, v) end end
+        end
+        job = {record, try('LRANGE', attempts_key(id), 0, ATTEMPTS_READ - 1) or {},
+          try('GET', P .. 'work:' .. id .. ':result') or ''}
+      end
+    end
+    table.insert(reply, job)
   end
   return reply
 end
@@ -481,7 +858,7 @@ function commands.prune(limit)
   local ids = redis.call('ZRANGEBYSCORE', P .. 'prunable', '-inf', now_s, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
     local key = job_key(id)
-    redis.call('ZREM', P .. 'jobs:' .. get(id, 'state'), id)
+    for _, state in ipairs(STATES) do redis.call('ZREM', P .. 'jobs:' .. state, id) end
     redis.call('ZREM', P .. 'jobs', id)
     redis.call('ZREM', P .. 'dead', id)
     redis.call('ZREM', P .. 'prunable', id)
@@ -496,10 +873,9 @@ end
 function commands.announce(device, owner, info, ttl_s)
   local mine = cjson.decode(owner)
   for _, other in ipairs({device, redis.call('HGET', P .. 'boards:uid', mine.uid) or device}) do
-    if tonumber(redis.call('ZSCORE', P .. 'boards:until', other) or 0) > now then
-      local text = redis.call('HGET', P .. 'boards:owner', other)
-      local theirs = cjson.decode(text)
-      if theirs.owner ~= mine.owner and theirs.domain ~= mine.domain then return {'clash', other, text} end
+    local theirs = score('boards:until', other) > now and entry_of('boards:owner', other)
+    if theirs and theirs.owner ~= mine.owner and theirs.domain ~= mine.domain then
+      return {'clash', other, cjson.encode(theirs)}
     end
   end
   redis.call('HSET', P .. 'boards', device, info)
@@ -510,31 +886,49 @@ function commands.announce(device, owner, info, ttl_s)
   return {'ok'}
 end
 
--- boards(): {now, info, seen, until, held or '', ...}
+-- boards(): {now, info, seen, until, held or '', cordon of its host or '', ...}
 function commands.boards()
   local reply = {now_s}
   local all = redis.call('ZRANGE', P .. 'boards:until', 0, -1, 'WITHSCORES')
   for i = 1, #all, 2 do
-    table.insert(reply, redis.call('HGET', P .. 'boards', all[i]))
-    table.insert(reply, redis.call('HGET', P .. 'boards:seen', all[i]))
-    table.insert(reply, all[i + 1])
-    table.insert(reply, redis.call('HGET', P .. 'boards:held', all[i]) or '')
+    local info = redis.call('HGET', P .. 'boards', all[i])
+    if info then
+      local host = (decoded(info) or {}).host
+      table.insert(reply, info)
+      table.insert(reply, at(number(redis.call('HGET', P .. 'boards:seen', all[i]), 0)))
+      table.insert(reply, at(number(all[i + 1], 0)))
+      table.insert(reply, redis.call('HGET', P .. 'boards:held', all[i]) or '')
+      table.insert(reply, type(host) == 'string' and redis.call('HGET', P .. 'hosts:cordoned', host) or '')
+    end
   end
   return reply
 end
 
--- hold_board(device, state, actor, reason, only): 'draining', 'quarantined', or 'online' to let it go again;
--- only when it is held as `only` now, unless that is ''.
-function commands.hold_board(device, state, actor, reason, only)
+-- hold_board(device, state, actor, reason, only, of_host): 'draining', 'quarantined', or 'online' to let it go again;
+-- only when it is held as `only` now, unless that is ''. of_host '1': for what its host lacks.
+function commands.hold_board(device, state, actor, reason, only, of_host)
   if redis.call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
   if only ~= '' and held_state(device) ~= only then return 'other' end
-  hold(device, state, actor, reason)
+  hold(device, state, actor, reason, of_host == '1')
   return 'ok'
 end
 
--- held(device): 'draining', 'quarantined' or ''.
-function commands.held(device)
-  return held_state(device) or ''
+-- held(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, cordon of the host as
+-- JSON or ''}.
+function commands.held(device, host)
+  return {held_state(device) or '', held_for_host(device) and '1' or '',
+    redis.call('HGET', P .. 'hosts:cordoned', host) or ''}
+end
+
+-- cordon(host, actor, reason): none of its boards gets a job any more.
+function commands.cordon(host, actor, reason)
+  cordon_host(host, actor, reason)
+end
+
+-- uncordon(host): its boards take jobs again; 1 when it was cordoned.
+function commands.uncordon(host)
+  redis.call('HDEL', P .. 'hosts:faults', host)
+  return redis.call('HDEL', P .. 'hosts:cordoned', host)
 end
 
 -- ask_identify(device, actor): have the board make itself known to a person; its worker takes the wish.
@@ -558,14 +952,14 @@ end
 
 -- next_epoch(): a fencing token for what is no job: a board's self-test.
 function commands.next_epoch()
-  return redis.call('INCR', P .. 'epoch')
+  return next_epoch()
 end
 
 -- forget_board(device): take a board off the list, unless somebody announces it.
 function commands.forget_board(device)
-  if tonumber(redis.call('ZSCORE', P .. 'boards:until', device) or 0) > now then return 0 end
-  local owner = redis.call('HGET', P .. 'boards:owner', device)
-  if owner then redis.call('HDEL', P .. 'boards:uid', cjson.decode(owner).uid) end
+  if score('boards:until', device) > now then return 0 end
+  local owner = entry_of('boards:owner', device)
+  if owner then redis.call('HDEL', P .. 'boards:uid', tostring(owner.uid)) end
   redis.call('HDEL', P .. 'boards', device)
   redis.call('HDEL', P .. 'boards:owner', device)
   redis.call('HDEL', P .. 'boards:seen', device)
@@ -581,9 +975,9 @@ end
 function commands.announce_host(address, info, kept_s, fresh_s)
   local mine, listed = cjson.decode(info), redis.call('HGETALL', P .. 'hosts')
   for i = 1, #listed, 2 do
-    local other, till = cjson.decode(listed[i + 1]), redis.call('ZSCORE', P .. 'hosts:until', listed[i])
+    local other, till = decoded(listed[i + 1]) or {}, score('hosts:until', listed[i])
     if other.host == mine.host and (other.machine or '') ~= mine.machine
-        and tonumber(till or 0) > now + tonumber(kept_s) - tonumber(fresh_s) then
+        and till > now + tonumber(kept_s) - tonumber(fresh_s) then
       return listed[i]
     end
   end
@@ -609,12 +1003,12 @@ end
 -- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had jobs.
 function commands.queue_depths()
   local reply = {}
-  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
-    local oldest, ids = 0, redis.call('ZRANGE', P .. 'ready:' .. queue, 0, AGED - 1)
-    for _, id in ipairs(ids) do oldest = math.max(oldest, now - tonumber(get(id, 'queued_s'))) end
-    for _, v in ipairs({queue, redis.call('ZCARD', P .. 'ready:' .. queue), at(oldest)}) do
-      table.insert(reply, v)
+  for _, queue in ipairs(redis.call('SRANDMEMBER', P .. 'queues', QUEUES)) do
+    local oldest, ready = 0, P .. 'ready:' .. queue
+    for _, id in ipairs(try('ZRANGE', ready, 0, AGED - 1) or {}) do
+      oldest = math.max(oldest, now - number(get(id, 'queued_s'), now))
     end
+    for _, v in ipairs({queue, try('ZCARD', ready) or 0, at(oldest)}) do table.insert(reply, v) end
   end
   return reply
 end

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any, Final, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from edgeprof.shared.vital import vital_thread
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,7 @@ class Endpoint:
                 error.strerror,
                 self.port,
             )
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name=f"http:{self.port}", daemon=True
-        )
+        self._thread = vital_thread(self._server.serve_forever, f"http:{self.port}")
         self._thread.start()
 
     def _listen(self, bind: str, port: int) -> WSGIServer:

@@ -21,7 +21,7 @@ from edgeprof.shared.store.lab import LabStore
 log = logging.getLogger(__name__)
 
 #: What a custodian does on its own account.
-ACTIONS: Final = ("requeued", "expired", "rung_again", "archived", "pruned")
+ACTIONS: Final = ("requeued", "expired", "rung_again", "archived", "pruned", "set_aside")
 
 #: The platform of jobs for boards that the lab does not know.
 _UNKNOWN: Final = "unknown"
@@ -33,7 +33,8 @@ class CustodianMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.edgeprof_custodian_actions_total = Counter(
             "edgeprof_custodian_actions_total",
-            "Jobs the custodian requeued, expired, rang again for, archived or pruned",
+            "Jobs the custodian requeued, expired, rang again for, archived or pruned; entries of the"
+            " store that were none of ours, set aside",
             ["action"],
             registry=registry,
         )

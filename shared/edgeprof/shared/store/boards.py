@@ -8,12 +8,11 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 
-import pydantic_core
-
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.plain import one_line
-from edgeprof.shared.store.script import Script, text
+from edgeprof.shared.store.script import Script, records, text
+from edgeprof.shared.trouble import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +46,37 @@ class BoardChange:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What keeps a board from jobs: DRAINING or QUARANTINED of its own, and why its host is cordoned."""
+
+    board: BoardState | None = None
+    #: Whether it is quarantined for what its host lacks, so that it cannot do its own jobs either.
+    for_host: bool = False
+    cordon: str = ""
+
+    @property
+    def takes_own_jobs(self) -> bool:
+        """Whether jobs that name this very board are given to it."""
+        return not self.cordon and not self.for_host and self.board is not BoardState.DRAINING
+
+    @property
+    def takes_jobs_of_platform(self) -> bool:
+        """Whether jobs for any board of its platform are given to it."""
+        return self.board is None and not self.cordon
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a passed self-test would let it take jobs again."""
+        return self.board is BoardState.QUARANTINED or bool(self.cordon)
+
+
 class BoardStore:
     """Announcements with a time to live."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self._left_out = Troubles(log)
 
     def announce(self, owner: Owner, info: BoardInfo, ttl_s: float) -> None:
         """Say what a board is and does. Raises BoardClash."""
@@ -59,11 +84,11 @@ class BoardStore:
             "announce", info.device_id, json.dumps(asdict(owner)), info.model_dump_json(), ttl_s
         )
         if reply[0] == "clash":
-            other = pydantic_core.from_json(reply[2])
+            other = next(iter(records([reply[2]], pid=int, host=str)), {"pid": "?", "host": "?"})
             same = "" if reply[1] == info.device_id else f" as {reply[1]}"
             raise BoardClash(
                 f"board {info.device_id} (uid {info.uid}) is already driven{same} by"
-                f" process {other['pid']} on host {other['host']}",
+                f" process {other['pid']} on host {one_line(str(other['host']), 64)}",
                 code="board_claimed",
                 hint="stop that agent, or take the board out of one of the two boards.toml",
             )
@@ -79,14 +104,16 @@ class BoardStore:
         """Return all boards the lab has heard of, by name; the silent ones as offline."""
         now, *flat = self._script.call("boards")
         boards = []
-        rows = zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
-        for announced, seen, until, held in rows:
+        rows = zip(*(flat[column::5] for column in range(5)), strict=True)
+        for announced, seen, until, held, cordon in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
             try:
                 info = BoardInfo.read(announced)
             except ValueError as error:
-                log.warning("a board's announcement is left out: %s", one_line(str(error), 200))
+                said = one_line(str(error), 200)
+                self._left_out.say(said, f"a board's announcement is left out: {said}")
                 continue
+            hold = _hold_of(held)
             if 0 < float(until) < float(now):
                 silent_s = float(now) - float(seen)
                 changes["state"] = BoardState.OFFLINE
@@ -94,17 +121,30 @@ class BoardStore:
                     f"its worker on {info.host} has been silent for {silent_s:.0f} s"
                 )
                 changes["job_id"] = None
-            elif held and info.state is not BoardState.OFFLINE:
-                keeping = pydantic_core.from_json(held)
-                changes |= {"state": BoardState(keeping["state"]), "reason": keeping["reason"]}
+            elif cordon and info.state is not BoardState.OFFLINE:
+                reason = f"host {info.host} is cordoned: {reason_of(cordon)}"
+                changes |= {"state": BoardState.QUARANTINED, "reason": reason}
+            elif hold and info.state is not BoardState.OFFLINE:
+                changes |= {"state": hold[0], "reason": hold[1]}
             boards.append(info.model_copy(update=changes))
         return sorted(boards, key=lambda board: board.device_id)
 
-    def hold(self, device_id: str, state: BoardState, actor: str, reason: str) -> None:
-        """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED). What it runs goes
-        on. Raises BoardNotFound."""
+    def hold(
+        self,
+        device_id: str,
+        state: BoardState,
+        actor: str,
+        reason: str,
+        *,
+        for_host: bool = False,
+    ) -> None:
+        """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED); not even those
+        when it is quarantined for what its host lacks. What it runs goes on. Raises BoardNotFound."""
         said = one_line(reason)
-        if self._script.call("hold_board", device_id, state, actor, said, "") == "unknown":
+        answer = self._script.call(
+            "hold_board", device_id, state, actor, said, "", "1" if for_host else ""
+        )
+        if answer == "unknown":
             raise _unknown(device_id)
 
     def resume(self, device_id: str, actor: str, reason: str) -> None:
@@ -121,13 +161,17 @@ class BoardStore:
 
     def _self_tested(self, device_id: str, state: BoardState, reason: str) -> None:
         self._script.call(
-            "hold_board", device_id, state, SELF_TEST, one_line(reason), BoardState.QUARANTINED
+            "hold_board", device_id, state, SELF_TEST, one_line(reason), BoardState.QUARANTINED, ""
         )
 
-    def held(self, device_id: str) -> BoardState | None:
-        """Return DRAINING or QUARANTINED for a board that is held, else None."""
-        state = self._script.call("held", device_id)
-        return BoardState(state) if state else None
+    def held(self, device_id: str, host: str = "") -> Held:
+        """Return what keeps a board of this host from jobs."""
+        state, for_host, cordon = self._script.call("held", device_id, host)
+        return Held(
+            BoardState(state) if state else None,
+            for_host=bool(for_host),
+            cordon=reason_of(cordon) if cordon else "",
+        )
 
     def ask_identify(self, device_id: str, actor: str) -> None:
         """Have a board make itself known to a person; its history tells the answer. Raises BoardNotFound."""
@@ -152,12 +196,26 @@ class BoardStore:
         lines = self._script.guarded(lambda redis: text(redis.lrange(key, 0, -1)))
         return [
             BoardChange(line["s"], BoardState(line["state"]), line["actor"], line["reason"])
-            for line in map(pydantic_core.from_json, lines)
+            for line in records(lines, s=float, state=str, actor=str, reason=str)
+            if line["state"] in set(BoardState)
         ]
 
     def forget(self, device_id: str) -> bool:
         """Take a board that nobody announces off the list."""
         return bool(self._script.call("forget_board", device_id))
+
+
+def _hold_of(held: str) -> tuple[BoardState, str] | None:
+    """Return state and reason of a hold; None for none, and for one that nobody of ours wrote."""
+    for line in records([held], state=str, reason=str):
+        if line["state"] in {BoardState.DRAINING, BoardState.QUARANTINED}:
+            return BoardState(line["state"]), one_line(line["reason"])
+    return None
+
+
+def reason_of(cordon: str) -> str:
+    """Return why a host is cordoned, from the store's entry."""
+    return next((one_line(line["reason"]) for line in records([cordon], reason=str)), "unknown")
 
 
 def _unknown(device_id: str) -> BoardNotFound:

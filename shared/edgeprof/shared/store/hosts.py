@@ -11,7 +11,9 @@ from pydantic import Field
 from edgeprof.shared.errors import EdgeprofError
 from edgeprof.shared.jobs import Name, Told
 from edgeprof.shared.plain import one_line
-from edgeprof.shared.store.script import Script
+from edgeprof.shared.store.boards import reason_of
+from edgeprof.shared.store.script import Script, text
+from edgeprof.shared.trouble import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class HostStore:
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self._left_out = Troubles(log)
 
     def announce(self, info: HostInfo) -> None:
         """Say where an agent's metrics are; an agent before it at the same address is replaced.
@@ -65,6 +68,20 @@ class HostStore:
         """Say goodbye: a host that was stopped on purpose is not down."""
         self._script.call("withdraw_host", info.sessions_address)
 
+    def cordon(self, host: str, actor: str, reason: str) -> None:
+        """Give no board of a host jobs any more: what ails is the machine."""
+        self._script.call("cordon", host, actor, one_line(reason))
+
+    def uncordon(self, host: str) -> bool:
+        """Let the boards of a host take jobs again; False: it was not cordoned."""
+        return bool(self._script.call("uncordon", host))
+
+    def cordoned(self) -> dict[str, str]:
+        """Return the hosts whose boards get no jobs, each with the reason."""
+        name = self._script.key("hosts:cordoned")
+        found = self._script.guarded(lambda redis: text(redis.hgetall(name)))
+        return {one_line(host, 64): reason_of(cordon) for host, cordon in found.items()}
+
     def sweep_dead(self, host: str) -> None:
         """Take agents of this very machine off the list that are dead for certain."""
         for info in self.all():
@@ -74,11 +91,12 @@ class HostStore:
     def all(self) -> list[HostInfo]:
         """Return the agents that serve, or should."""
         found = []
-        for text in self._script.call("hosts"):
+        for announced in self._script.call("hosts"):
             try:
-                found.append(HostInfo.read(text))
+                found.append(HostInfo.read(announced))
             except ValueError as error:
-                log.warning("a host's announcement is left out: %s", one_line(str(error), 200))
+                said = one_line(str(error), 200)
+                self._left_out.say(said, f"a host's announcement is left out: {said}")
         return found
 
 

@@ -16,13 +16,22 @@ from edgeprof.shared.errors import Fault, JobError, JobNotFound, StoreRefused
 from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState, is_name
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import JobResult, JobView
-from edgeprof.shared.store.script import Script, text
+from edgeprof.shared.store.script import Script, records, text
 from edgeprof.shared.traceparent import trace_id_of
+from edgeprof.shared.trouble import Troubles
 
 log = logging.getLogger(__name__)
 
 #: Jobs written at once, all or none. Redis does nothing else meanwhile: about half a second.
 SUBMIT_CHUNK: Final = 10_000
+
+#: Jobs read in one call. Redis does nothing else meanwhile.
+_READ_CHUNK: Final = 500
+
+#: Lines of a job's history that are read; the store keeps no more.
+HISTORY_READ: Final = 1000
+
+_TRANSITION: Final = ("from", "to", "actor", "reason")
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u to misread
 
@@ -89,11 +98,21 @@ class Bell:
     label: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """An entry that stood in the store and was none of ours: where, which, and what was wrong with it."""
+
+    where: str
+    id: str
+    why: str
+
+
 class JobStore:
     """All that can happen to a job. Raises StoreUnavailable or StoreRefused, nothing of redis-py."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self._unreadable = Troubles(log)
 
     # --- the client's side
 
@@ -121,37 +140,33 @@ class JobStore:
     def cancel(self, job_id: str, actor: str, reason: str) -> JobState:
         """Cancel a queued job; ask the worker of a running one. Returns the state afterwards."""
         self._must_exist(job_id)
-        return JobState(self._script.call("cancel", job_id, actor, one_line(reason)))
+        state = self._script.call("cancel", job_id, actor, one_line(reason))
+        if not state:  # forgotten between the two calls
+            raise _not_found(job_id)
+        return JobState(state)
 
     def view(self, job_id: str) -> JobView:
         """Return one job as users see it, or raise JobNotFound."""
         views = self.views([job_id])
         if not views:
             self._must_exist(job_id)
-            raise StoreRefused(
-                f"the record of job {job_id} cannot be read by this version",
-                hint="it may be of a newer edgeprof: update this one",
-            )
+            raise _unreadable(job_id)
         return views[0]
 
     def views(self, job_ids: Sequence[str]) -> list[JobView]:
         """Return several jobs, in order; left out are ids nobody knows, and records this version cannot read."""
-
-        def ask(pipe: Pipeline) -> None:
-            for job_id in job_ids:
-                pipe.hgetall(self._key(job_id))
-                pipe.lrange(self._script.key(f"work:{job_id}:attempts"), 0, -1)
-                pipe.get(self._script.key(f"work:{job_id}:result"))
-
-        replies = self._script.pipelined(ask)
         found = []
-        rows = zip(job_ids, replies[::3], replies[1::3], replies[2::3], strict=True)
-        for job_id, record, attempts, result in rows:
-            if record:
+        for start in range(0, len(job_ids), _READ_CHUNK):
+            chunk = job_ids[start : start + _READ_CHUNK]
+            for job_id, reply in zip(chunk, self._script.call("read", *chunk), strict=True):
                 try:
-                    found.append(_view(job_id, record, attempts, result))
+                    view = _view(job_id, reply)
                 except (ValueError, KeyError) as error:
-                    log.warning("job %s: unreadable record: %s", job_id, one_line(str(error), 200))
+                    said = "unreadable record: " + one_line(str(error), 200)
+                    self._unreadable.say(job_id, f"job {one_line(job_id, 64)}: {said}")
+                else:
+                    if view is not None:
+                        found.append(view)
         return found
 
     def state(self, job_id: str) -> JobState:
@@ -159,7 +174,10 @@ class JobStore:
         state = self._script.guarded(lambda redis: text(redis.hget(self._key(job_id), "state")))
         if state is None:
             raise _not_found(job_id)
-        return JobState(state)
+        try:
+            return JobState(state)
+        except ValueError:
+            raise _unreadable(job_id) from None
 
     def ids(self, state: JobState | None = None, limit: int = 50, offset: int = 0) -> list[str]:
         """Return job ids, newest first."""
@@ -184,16 +202,19 @@ class JobStore:
         found = self._script.guarded(lambda redis: text(redis.hget(self._key(job_id), "spec")))
         if found is None:
             raise _not_found(job_id)
-        return JobSpec.read(found)
+        try:
+            return JobSpec.read(found)
+        except ValueError:
+            raise _unreadable(job_id) from None
 
     def history(self, job_id: str) -> list[Transition]:
         """Return every transition of a job: when, from, to, who, why."""
         lines = self._script.guarded(
-            lambda redis: text(redis.lrange(self._key(job_id) + ":history", 0, -1))
+            lambda redis: text(redis.lrange(self._key(job_id) + ":history", -HISTORY_READ, -1))
         )
         return [
             Transition(line["s"], line["from"], line["to"], line["actor"], line["reason"])
-            for line in map(pydantic_core.from_json, lines)
+            for line in records(lines, s=float, **dict.fromkeys(_TRANSITION, str))
         ]
 
     def events(
@@ -295,7 +316,8 @@ class JobStore:
         """End this attempt by a fault: back to the queue, failed, or None when not ours any more.
 
         Where no other board could take it, the job rests for `rest_s` first, doubled for each attempt before.
-        The board is quarantined when so many of its attempts in a row failed for board or link reasons.
+        The board is quarantined when so many of its attempts in a row failed for board or link reasons,
+        and the host cordoned when so many of its own failed for host reasons.
         """
         retryable = int(fault.fault_class.retryable)
         return _fenced(
@@ -309,6 +331,7 @@ class JobStore:
                 retryable,
                 rest_s,
                 quarantine_after,
+                fault.blame,
             )
         )
 
@@ -342,11 +365,34 @@ class JobStore:
 
     def unarchived(self, limit: int = 100) -> Sequence[str]:
         """Return finished jobs no archive holds yet, oldest first."""
-        name = self._script.key("unarchived")
-        found: list[str] = self._script.guarded(
-            lambda redis: text(redis.zrange(name, 0, limit - 1))
-        )
+        found: list[str] = self._script.call("unarchived", limit)
         return found
+
+    def unarchived_count(self) -> int:
+        """Return how many finished jobs no archive holds yet."""
+        return int(self._script.guarded(lambda redis: redis.zcard(self._script.key("unarchived"))))
+
+    def unreadable(self, job_ids: Sequence[str]) -> None:
+        """Put finished jobs aside that the archive cannot keep, so that they hold up no other."""
+        if job_ids:
+            self._script.call("unreadable", *job_ids)
+
+    def retry_unreadable(self) -> int:
+        """Let the archive look once more at what was put aside; returns how many jobs."""
+        return int(self._script.call("retry_unreadable"))
+
+    def heal(self, page: int = 500) -> None:
+        """Remove shared keys of a wrong type, and put queued jobs back that fell out of their queue."""
+        self._script.call("heal", page)
+
+    def take_aside(self, limit: int = 20) -> tuple[list[Aside], int]:
+        """Return what the store set aside since the last call, and how much more there is."""
+        more, *lines = self._script.call("take_aside", limit)
+        taken = [
+            Aside(one_line(line["where"]), one_line(line["id"]), one_line(line["why"]))
+            for line in records(lines, where=str, id=str, why=str)
+        ]
+        return taken, int(more)
 
     def archived(self, job_ids: Sequence[str], ttl_s: float) -> None:
         """Note that an archive holds these jobs; Redis forgets them after ttl_s."""
@@ -380,13 +426,28 @@ def _not_found(job_id: str) -> JobNotFound:
     )
 
 
+def _unreadable(job_id: str) -> StoreRefused:
+    return StoreRefused(
+        f"the record of job {job_id} cannot be read by this version",
+        hint="it may be of a newer edgeprof: update this one",
+    )
+
+
 def _fenced(reply: str) -> JobState | None:
     return None if reply == "stale" else JobState(reply)
 
 
-def _view(
-    job_id: str, record: dict[str, str], attempts: Sequence[str], result: str | None
-) -> JobView:
+def _view(job_id: str, reply: Sequence[Any]) -> JobView | None:
+    """Make a view of what the script's `read` says of a job; None when there is no such job.
+
+    Raises ValueError and KeyError for what this version cannot read.
+    """
+    if not reply:
+        return None
+    if len(reply) == 1:
+        raise ValueError(reply[0])
+    flat, attempts, result = reply
+    record: dict[str, str] = dict(zip(flat[::2], flat[1::2], strict=True))
     spec = JobSpec.read(record["spec"])
     return JobView(
         id=job_id,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import pydantic_core
 from redis import Redis
 from redis.client import Pipeline
 
@@ -52,11 +53,33 @@ class Script:
 
 
 def text(reply: Any) -> Any:
-    """Decode the bytes of a reply, however deep; model files never come this way."""
+    """Decode the bytes of a reply, however deep; model files never come this way.
+
+    What is no UTF-8 was not written by us, and is one more value that its reader refuses.
+    """
     if isinstance(reply, bytes):
-        return reply.decode()
+        return reply.decode(errors="replace")
     if isinstance(reply, (list, tuple)):
         return [text(item) for item in reply]
     if isinstance(reply, dict):
         return {text(name): text(value) for name, value in reply.items()}
     return reply
+
+
+def records(lines: Iterable[str], **fields: type) -> list[dict[str, Any]]:
+    """Parse lines of JSON, each an object with these fields of these types; others are left out.
+
+    Whoever may write to Redis may have written them: what one line lacks must not hide the rest.
+    """
+    found = []
+    for line in lines:
+        try:
+            record = pydantic_core.from_json(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and all(
+            isinstance(record.get(name), (int, float) if kind is float else kind)
+            for name, kind in fields.items()
+        ):
+            found.append(record)
+    return found

@@ -1,0 +1,273 @@
+"""Whatever one login can write into the store costs itself, and no honest job anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from edgeprof.scheduler.custodian import Custodian
+from edgeprof.shared.errors import JobError
+from edgeprof.shared.jobs import JobSpec, JobState
+from edgeprof.shared.metrics.lab import CustodianMetrics, LabCollector
+from edgeprof.shared.results import JobView
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.lab import LabStore
+from tests.queue.conftest import make_spec
+
+MakeSpec = Callable[..., JobSpec]
+
+#: Keys below "edgeprof:" that deploy/redis/users.acl lets a client write; {victim} is an honest job queued before.
+KEYS = (
+    "jobs",
+    "jobs:queued",
+    "jobs:running",
+    "jobs:succeeded",
+    "queues",
+    "ready:platform.null",
+    "order:platform.null",
+    "turns:platform.null",
+    "deadlines",
+    "resting",
+    "unarchived",
+    "aside",
+    "store",
+    "job:ghost",
+    "job:{victim}:history",
+    "job:{victim}:events",
+    "bell:platform.null",
+    "bell:platform.null\x06\x165",
+)
+#: Values that no program of ours would write.
+VALUES = ("", "x", "-1", "1e308", "nan", "ghost", "\xff", "[[[", "{}", "0" * 300)
+#: What makes one key another type, or another content.
+WRITES = (
+    ("DEL", "SET", "{key}", "{value}"),
+    ("DEL", "HSET", "{key}", "{value}", "{value}"),
+    ("DEL", "SADD", "{key}", "{value}"),
+    ("DEL", "RPUSH", "{key}", "{value}"),
+    ("DEL", "ZADD", "{key}", "0", "{value}"),
+    ("DEL", "XADD", "{key}", "18446744073709551615-18446744073709551615", "a", "b"),
+    ("", "ZADD", "{key}", "-1", "{value}"),
+    ("", "ZADD", "{key}", "-inf", "{value}"),
+    ("", "ZADD", "{key}", "1e12", "{victim}"),
+    ("", "HSET", "{key}", "{value}", "{value}"),
+    ("", "HSET", "{key}", "5", "{value}"),
+    ("", "HSET", "{key}", "5:ann", "{value}"),
+    ("", "SADD", "{key}", "{value}"),
+    ("", "RPUSH", "{key}", "{value}"),
+)
+
+
+class Bystander:
+    """An honest job queued before an attack, and one after; both are carried out, archived and told about."""
+
+    def __init__(self, store: LabStore, settings: Settings) -> None:
+        self.store = store
+        self.archived: list[JobView] = []
+        self._custodian = Custodian(store, settings, self.archived.extend)
+        self._scrape = LabCollector(store, CustodianMetrics(CollectorRegistry()))
+        store.script.redis.flushall()
+        self.victim = self.submit()
+
+    def submit(self) -> str:
+        job = NewJob(make_spec(user="ann"))
+        self.store.jobs.submit([job], "test")
+        return job.id
+
+    def attack(self, key: str, write: tuple[str, ...], value: str) -> None:
+        """Write as a program that speaks Redis; what Redis refuses by itself has cost nothing."""
+        fields = {"key": "edgeprof:" + key.format(victim=self.victim), "value": value}
+        before, command, *arguments = write
+        redis = self.store.script.redis
+        with redis.pipeline(transaction=False) as pipe:
+            if before:
+                pipe.execute_command(before, fields["key"])
+            pipe.execute_command(
+                command, *(a.format(victim=self.victim, **fields) for a in arguments)
+            )
+            pipe.execute(raise_on_error=False)
+
+    def finish(self) -> None:
+        """See both jobs end well within a few turns of the custodian."""
+        self._custodian.tick()
+        self._custodian.tick()
+        wanted = {self.victim, self.submit()}
+        for _ in range(6):
+            held = self._claim()
+            if isinstance(held, Claim):
+                assert held.job_id in wanted
+                fault = JobError("carried out", code="test")
+                assert self.store.jobs.fail(held.job_id, held.epoch, fault) is JobState.FAILED
+            self._custodian.tick()
+        assert [view.reason for view in self.store.jobs.views(sorted(wanted))] == [
+            "carried out"
+        ] * 2
+        list(self._scrape.collect())
+        self.store.jobs.history(self.victim)
+        self.store.jobs.events(self.victim)
+        assert wanted <= {view.id for view in self.archived}
+
+    def _claim(self) -> Claim | str:
+        heard = next(iter(self.store.jobs.ids(JobState.QUEUED)), self.victim)
+        return self.store.jobs.claim(
+            heard, f"w{heard}", device_id="b", platform="null", host="h", domain="d", lease_s=60
+        )
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: " ".join(write[:2]).strip())
+@pytest.mark.parametrize("key", KEYS)
+def test_no_single_write_holds_up_the_lab(
+    store: LabStore, settings: Settings, key: str, write: tuple[str, ...]
+) -> None:
+    """Of any type, in any key a client may write."""
+    lab = Bystander(store, settings)
+    lab.attack(key, write, "ghost")
+
+    lab.finish()
+
+
+@hypothesis_settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(KEYS), st.sampled_from(WRITES), st.sampled_from(VALUES)),
+        min_size=2,
+        max_size=8,
+    )
+)
+def test_no_series_of_writes_holds_up_the_lab(
+    store: LabStore,
+    settings: Settings,
+    attacks: list[tuple[str, tuple[str, ...], str]],
+) -> None:
+    """Nor several, one upon the other, with any value."""
+    lab = Bystander(store, settings)
+    for attack in attacks:
+        lab.attack(*attack)
+
+    lab.finish()
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [("order:platform.null", 5000), ("ready:platform.null", 5000), ("deadlines", 5000)],
+)
+def test_many_ghosts_hide_no_job(
+    store: LabStore, settings: Settings, where: str, count: int
+) -> None:
+    """However many stand before it: they are taken out as they are met."""
+    lab = Bystander(store, settings)
+    store.script.redis.zadd(f"edgeprof:{where}", {f"ghost{n}": -n for n in range(count)})
+
+    lab.finish()
+
+
+@pytest.mark.parametrize("schema", ["2", "99", "x", "-1", "1e400"])
+def test_many_records_of_another_schema_hide_no_job(
+    store: LabStore, settings: Settings, schema: str
+) -> None:
+    """Newer ones wait apart for an agent that knows them; what is no version fails."""
+    lab = Bystander(store, settings)
+    newer = [NewJob(make_spec(priority=9)) for _ in range(300)]
+    store.jobs.submit(newer, "test")
+    for job in newer:
+        store.script.redis.hset(f"edgeprof:job:{job.id}", "schema", schema)
+
+    lab.finish()
+
+    known = schema in {"2", "99"}
+    assert store.jobs.state(newer[0].id) is (JobState.QUEUED if known else JobState.FAILED)
+
+
+def test_newer_agent_finds_the_jobs_set_apart(store: LabStore, make_spec: MakeSpec) -> None:
+    """In their order, as if no older agent had looked."""
+    first, second = NewJob(make_spec(priority=9)), NewJob(make_spec(priority=1))
+    store.jobs.submit([second, first], "test")
+    for job in (first, second):
+        store.script.redis.hset(f"edgeprof:job:{job.id}", "schema", 2)
+    older = ("claim", first.id, "old", "b", "null", "h", "d", 60, 1, "")
+    newer = ("claim", first.id, "new", "b", "null", "h", "d", 60, 2, "")
+
+    assert store.script.call(*older) == ["needs a newer agent"]
+    assert store.script.call(*newer)[1] == first.id
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("priority", "x"),
+        ("priority", "-5"),
+        ("queue", "x"),
+        ("queue", "platform." + "x" * 500),
+        ("max_attempts", ""),
+        ("deadline_s", "nan"),
+        ("queue_timeout_s", "soon"),
+        ("spec", ""),
+        ("state", "resting"),
+        ("state", "succeeded"),
+    ],
+)
+def test_malformed_field_costs_its_own_job(
+    store: LabStore, settings: Settings, field: str, value: str
+) -> None:
+    """Which fails, unless it says of itself that it has ended; the others go on."""
+    lab = Bystander(store, settings)
+    spoiled = lab.submit()
+    store.script.redis.hset(f"edgeprof:job:{spoiled}", field, value)
+
+    lab.finish()
+
+    record = store.script.redis.hget(f"edgeprof:job:{spoiled}", "state")
+    assert record == (value.encode() if field == "state" else b"failed")
+
+
+@pytest.mark.parametrize(
+    "field", ["max_attempts", "queue", "device", "host", "epoch", "queue_timeout_s"]
+)
+@pytest.mark.parametrize("value", [None, "", "x"])
+def test_running_job_whose_record_is_spoiled_ends(
+    store: LabStore, settings: Settings, field: str, value: str | None
+) -> None:
+    """Whoever waits for it learns so, and its board is free for the next."""
+    lab = Bystander(store, settings)
+    held = lab._claim()
+    assert isinstance(held, Claim)
+    key = f"edgeprof:job:{held.job_id}"
+    if value is None:
+        store.script.redis.hdel(key, field)
+    else:
+        store.script.redis.hset(key, field, value)
+    store.script.redis.zadd("edgeprof:leases", {held.job_id: 0})
+    store.script.redis.delete("edgeprof:heard")
+
+    Custodian(store, settings).tick()
+
+    assert store.jobs.state(held.job_id) in {JobState.FAILED, JobState.QUEUED}
+    other = lab.submit()
+    assert isinstance(lab._claim(), Claim)
+    assert store.jobs.state(other)
+
+
+def test_lost_records_are_forgotten_everywhere(store: LabStore, settings: Settings) -> None:
+    """A job whose record somebody deleted is a ghost in every set, prunable and leased ones too."""
+    lab = Bystander(store, settings)
+    redis = store.script.redis
+    for name in ("leases", "prunable", "resting", "deadlines", "unarchived", "jobs:running"):
+        redis.zadd(f"edgeprof:{name}", {"ghost": 0})
+    redis.delete("edgeprof:heard")
+
+    custodian = Custodian(store, settings, lab.archived.extend)
+    custodian.tick()
+    custodian.tick()
+
+    for name in ("leases", "prunable", "resting", "deadlines", "unarchived", "jobs:running"):
+        assert redis.zscore(f"edgeprof:{name}", "ghost") is None, name
