@@ -262,7 +262,7 @@ class BoardWorker:
             return True
         wanted = self._queues(held)
         self._listen(wanted)
-        if info.job_id is not None or not wanted:
+        if not wanted:
             self._excuse()
         if not self._schedule.due(quarantined=held.suspect):
             return True
@@ -308,6 +308,9 @@ class BoardWorker:
 
     def _deaf(self) -> bool:
         """End when Redis is there and no bell is heard: a board that looks alive would keep its jobs waiting."""
+        if self._bench.info.job_id is not None or celery_state.reserved_requests:
+            self._excuse()  # a bell was heard, and is being answered
+            return False
         ttl_s = self._settings.board_ttl_s
         why = self._door and self._door.deaf(ttl_s, _LONGEST_SILENCE_S + ttl_s)
         if not why:
