@@ -63,8 +63,8 @@ class Rig:
         receiver: Receiver | None = None,
         **settings: Any,
     ) -> subprocess.Popen[bytes]:
-        """`before`: what the command is to run under; `output`: a file for what it writes; `receiver`: gets
-        its metrics."""
+        """`before`: what the command is to run under; `output`: a file for what it writes;
+        `receiver`: gets its metrics."""
         fds = [] if receiver is None else [receiver.worker_fd]
         telemetry = {} if receiver is None else {FD_VARIABLE: str(receiver.worker_fd)}
         changed = self.settings.model_copy(update=settings)

@@ -1,4 +1,5 @@
-"""Messages that are almost ours: a valid one with a value replaced, removed, doubled, or its bytes damaged."""
+"""Messages that are almost ours: a valid one with a value replaced, removed, doubled, or its bytes
+damaged."""
 
 from __future__ import annotations
 
@@ -95,7 +96,8 @@ def opened(message: str) -> Any:
 
 
 def closed(message: Any) -> bytes:
-    """Back to bytes. What stands for a body and is none stays as it is, and so does all that JSON forbids."""
+    """Back to bytes. What stands for a body and is none stays as it is, and so does all that JSON
+    forbids."""
     if isinstance(message, dict) and isinstance(message.get("body"), list):
         body = json.dumps(message["body"]).encode()
         message = message | {"body": base64.b64encode(body).decode()}

@@ -1,5 +1,5 @@
-"""Whatever stands on a queue, the same worker process carries out the job behind it: bells are judged before
-kombu and Celery see them."""
+"""Whatever stands on a queue, the same worker process carries out the job behind it: bells are
+judged before kombu and Celery see them."""
 
 from __future__ import annotations
 
@@ -125,7 +125,8 @@ def test_a_bell_is_read_as_it_was_written() -> None:
 @settings(max_examples=500)
 @given(hostile.damaged(bell()))
 def test_what_is_read_is_what_we_write(message: bytes) -> None:
-    """Of anything on a queue, what is passed on is a bell of that queue in our writing, or nothing."""
+    """Of anything on a queue, what is passed on is a bell of that queue in our writing, or
+    nothing."""
     try:
         read = queues.read(message, QUEUE)
     except queues.NotABellError:
@@ -138,7 +139,8 @@ def test_what_is_read_is_what_we_write(message: bytes) -> None:
 
 @pytest.mark.e2e
 def test_every_field_and_type(lab: Lab) -> None:
-    """Each place of a bell with each value, removed, or with a field more: dropped, counted, and no restart."""
+    """Each place of a bell with each value, removed, or with a field more: dropped, counted, and no
+    restart."""
     wrong = 0
     for what, batch in hostile.each(bell()):
         before = lab.worker.pid
@@ -156,7 +158,8 @@ def test_every_field_and_type(lab: Lab) -> None:
 
 @pytest.mark.e2e
 def test_anything_made_from_a_bell(lab: Lab) -> None:
-    """Batches of generated messages, an honest job behind each; on failure the smallest batch is shown."""
+    """Batches of generated messages, an honest job behind each; on failure the smallest batch is
+    shown."""
 
     @settings(max_examples=60)
     @given(st.lists(hostile.damaged(bell()), min_size=1, max_size=30), st.integers(0, 9))
@@ -197,7 +200,8 @@ def test_nothing_is_unpickled(lab: Lab, tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 def test_a_flood_with_times_fills_no_memory(lab: Lab) -> None:
-    """10,000 messages to be remembered until 2099, large and small: the worker grows by less than 30 MiB."""
+    """10,000 messages to be remembered until 2099, large and small: the worker grows by less than
+    30 MiB."""
     lab.serve()
     before = lab.memory_mib()
     whole = json.loads(bell())
@@ -229,7 +233,8 @@ def test_a_huge_message_is_never_held(lab: Lab) -> None:
 
 @pytest.mark.e2e
 def test_a_burst_of_bells_for_nothing(lab: Lab) -> None:
-    """100,000 well-formed bells of no job, before all others: jobs of both queues are served at once."""
+    """100,000 well-formed bells of no job, before all others: jobs of both queues are served at
+    once."""
     before = lab.memory_mib()
     for _ in range(100):
         lab.push(*[bell("ghost", step=0)] * 1000, step=0)
@@ -291,7 +296,8 @@ def kombu_keys() -> list[str]:
 @pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["string", "list", "zset"])
 def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kind: str) -> None:
-    """Of whatever type they are when it starts, and while it runs; it neither reads nor changes one."""
+    """Of whatever type they are when it starts, and while it runs; it neither reads nor changes
+    one."""
     redis = rig.store.script.redis
     for key in kombu_keys():
         spoil(redis, key, kind)
@@ -309,7 +315,8 @@ def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kin
 
 @pytest.mark.e2e
 def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
-    """Each list of its two queues, of each type, before its start and while it runs: removed, and said once."""
+    """Each list of its two queues, of each type, before its start and while it runs: removed, and
+    said once."""
     redis = rig.store.script.redis
     lists = [queues.list_key(q, step) for q in (QUEUE, "board.null-01") for step in range(10)]
 
@@ -334,7 +341,8 @@ def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
 def test_a_worker_that_cannot_hear_ends(
     rig: Any, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Any
 ) -> None:
-    """It names the key and the command to mend it, and its board is shown with the reason; never live but deaf."""
+    """It names the key and the command to mend it, and its board is shown with the reason; never
+    live but deaf."""
     acl = tmp_path / "users.acl"
     acl.write_text("user default on nopass ~* &* +@all\nuser w on >w ~* &* +@all -unlink -del\n")
     server = make_redis("--aclfile", str(acl))

@@ -191,8 +191,8 @@ def test_nobody_is_taken_for_dead_after_redis_was_away(
 def test_a_bell_of_nothing_does_for_what_waits(
     store: LabStore, make_spec: MakeSpec, result: Any
 ) -> None:
-    """Of no job, of a job that was served, or of another board's: the queues of the board that heard it are looked
-    at, so that no number of such bells holds up a job."""
+    """Of no job, of a job that was served, or of another board's: the queues of the board that
+    heard it are looked at, so that no number of such bells holds up a job."""
     (others,) = submit(store, make_spec(board="other"))
     (served,) = submit(store, make_spec())
     serve(store, served, result)

@@ -1,4 +1,5 @@
-"""Celery's remote control: what Flower and the exporter ask is answered, and nothing else is obeyed."""
+"""Celery's remote control: what Flower and the exporter ask is answered, and nothing else is
+obeyed."""
 
 from __future__ import annotations
 
@@ -139,7 +140,8 @@ def test_a_command_for_another_node_is_passed_over() -> None:
 
 @pytest.mark.e2e
 def test_what_flower_and_the_exporter_ask_is_answered(lab: Lab, app: Any) -> None:
-    """As by Celery's own client: the questions of Flower's page of a worker, and `celery status`'."""
+    """As by Celery's own client: the questions of Flower's page of a worker, and `celery
+    status`'."""
     for method in ("ping", "stats", "active_queues", "registered", "scheduled", "active"):
         asked = app.control.inspect(destination=[NODE], timeout=10)
         answer = getattr(asked, method)()
@@ -152,7 +154,8 @@ def test_what_flower_and_the_exporter_ask_is_answered(lab: Lab, app: Any) -> Non
 
 @pytest.mark.e2e
 def test_no_other_command_is_obeyed(lab: Lab, app: Any) -> None:
-    """Every one that Celery has: no answer, counted, and jobs are served at once by the same worker."""
+    """Every one that Celery has: no answer, counted, and jobs are served at once by the same
+    worker."""
     refused = set(Panel.data) - set(remote_control.COMMANDS) - {"enable_events"}
     assert {"rate_limit", "shutdown", "add_consumer", "pool_shrink", "revoke"} <= refused
     for method in sorted(refused):
@@ -168,8 +171,8 @@ def test_no_other_command_is_obeyed(lab: Lab, app: Any) -> None:
 
 @pytest.mark.e2e
 def test_every_field_and_type_of_a_command(lab: Lab, app: Any) -> None:
-    """Each place of a command with each value: the worker answers the next, serves jobs, and writes no key but
-    replies, which go away."""
+    """Each place of a command with each value: the worker answers the next, serves jobs, and writes
+    no key but replies, which go away."""
     wrong = 0
     for what, batch in hostile.each(command()):
         for message in batch:

@@ -1,12 +1,14 @@
-"""Bells: write the Celery message that says "this job is ready" on the queue of its target, and read it.
+"""Bells: write the Celery message that says "this job is ready" on the queue of its target, and
+read it.
 
 A bell may be lost or doubled without harm (the store decides who runs what), so many are written in
 one round trip. `Celery.apply_async` costs a round trip and about 0.4 ms of client time each; the
 message below is the one it would write (Celery protocol 2 in kombu's Redis envelope), and a test
 holds the two equal field by field.
 
-Whoever can write to Redis can leave anything on a queue. So the reader takes for a bell only what the writer
-would have written: a list of what is wrong would never be complete, and this one needs no list.
+Whoever can write to Redis can leave anything on a queue. So the reader takes for a bell only what
+the writer would have written: a list of what is wrong would never be complete, and this one needs
+no list.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ SEPARATOR: Final = "\x06\x16"
 #: Bells the custodian rings again go before all others: their jobs have waited once already.
 FIRST: Final = 0
 
-#: Longest bell that is parsed. Ours have about 1300 bytes; names, label and queue at their longest, under 2100.
+#: Longest bell that is parsed. Ours have about 1300 bytes; names, label and queue at their longest,
+#: under 2100.
 LARGEST_BYTES: Final = 4096
 
 #: What kombu and `write` draw for a message; also kombu's tickets and addresses for replies.
@@ -91,8 +94,9 @@ def write(bell: Bell, step: int, tag: str | None = None) -> str:
 def read(message: bytes, queue: str) -> str:
     """Return a bell that stood on a queue, in our own writing. Raises NotABellError.
 
-    Nothing of the message is passed on but what `write` is given, each judged: so what Celery reads was
-    written here, however the message was made. One that is larger than a bell is not even parsed.
+    Nothing of the message is passed on but what `write` is given, each judged: so what Celery reads
+    was written here, however the message was made. One that is larger than a bell is not even
+    parsed.
     """
     try:
         told = pydantic_core.from_json(message)
@@ -110,7 +114,8 @@ def read(message: bytes, queue: str) -> str:
 
 
 def _judge(bell: Bell, step: Any, tag: Any) -> None:
-    """Look at what may differ from bell to bell. Raises ValueError, or TypeError for what is no text."""
+    """Look at what may differ from bell to bell. Raises ValueError, or TypeError for what is no
+    text."""
     if type(step) is not int or step not in PRIORITY_STEPS:
         raise ValueError("no priority")
     if not (is_name(bell.job_id) and re.fullmatch(UUID, tag)):

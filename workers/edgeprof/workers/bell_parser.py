@@ -1,8 +1,9 @@
 """Reading replies of Redis without keeping what is too large to be a bell.
 
-BRPOP takes a message off its list and hands it over whole, and no command of Redis asks how large the next
-one is. So the bound is here: the bytes of a larger one are read and thrown away, a piece at a time, and the
-worker never holds them. Rejected: closing the connection instead, which restarts Celery's consumer each time.
+BRPOP takes a message off its list and hands it over whole, and no command of Redis asks how large
+the next one is. So the bound is here: the bytes of a larger one are read and thrown away, a piece
+at a time, and the worker never holds them. Rejected: closing the connection instead, which restarts
+Celery's consumer each time.
 """
 
 from __future__ import annotations

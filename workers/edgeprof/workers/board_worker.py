@@ -54,7 +54,8 @@ _GONE: Final = "the board does not answer"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
 
-#: How a worker ends that no bell reaches (EX_UNAVAILABLE of sysexits is EXIT_NOT_OURS; this is EX_NOPERM).
+#: How a worker ends that no bell reaches (EX_UNAVAILABLE of sysexits is EXIT_NOT_OURS; this is
+#: EX_NOPERM).
 EXIT_DEAF: Final = 77
 #: Longer than Celery waits before it connects again; the wait for a bell is answered each second.
 _LONGEST_SILENCE_S: Final = 60.0
@@ -307,7 +308,8 @@ class BoardWorker:
             self._door.excused()
 
     def _deaf(self) -> bool:
-        """End when Redis is there and no bell is heard: a board that looks alive would keep its jobs waiting."""
+        """End when Redis is there and no bell is heard: a board that looks alive would keep its
+        jobs waiting."""
         if self._bench.info.job_id is not None or celery_state.reserved_requests:
             self._excuse()  # a bell was heard, and is being answered
             return False

@@ -1,4 +1,5 @@
-"""What comes to a board's worker from outside, and what became of it: let in, or turned away and counted.
+"""What comes to a board's worker from outside, and what became of it: let in, or turned away and
+counted.
 
 One a process, because kombu makes its transports itself: nothing can be handed to them.
 """
@@ -90,7 +91,8 @@ class Door:
         self._trouble = None
 
     def deaf(self, patience_s: float, longest_s: float) -> str | None:
-        """Return why no bell is heard: refused for patience_s, or without any answer for longest_s."""
+        """Return why no bell is heard: refused for patience_s, or without any answer for
+        longest_s."""
         now_s = time.monotonic()
         trouble = self._trouble  # the thread that hears may end it meanwhile
         if trouble is not None and now_s - trouble[1] > patience_s:
@@ -108,7 +110,8 @@ class Door:
             counts = ", ".join(f"{reason} {count}" for reason, count in self._unsaid.items())
             self._unsaid.clear()
             log.warning(
-                "dropped what no part of edgeprof writes, since the last such line: %s; the latest: %s",
+                "dropped what no part of edgeprof writes, since the last such line: %s;"
+                " the latest: %s",
                 counts,
                 example,
             )

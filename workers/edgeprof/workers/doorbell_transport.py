@@ -1,17 +1,18 @@
-"""kombu's Redis transport for a board's worker: nothing that others wrote reaches kombu or Celery unjudged.
+"""kombu's Redis transport for a board's worker: nothing that others wrote reaches kombu or Celery
+unjudged.
 
-Whatever logins can write to Redis stands before this worker: lists it pops, channels it hears, and keys that
-kombu keeps for itself. The judge (door.py) sits where a reply of Redis is one string of bytes still, in the
-two clients that kombu reads with, because
-- kombu decodes, parses and looks into a message before it calls anybody: a string, a null, a list as a tag
-  break its event loop, and the worker with it;
-- Celery's hooks (`on_task_message`, `create_task_handler`, a consumer step) come later still, and what
-  raises after kombu noted a message is put back on its queue, to be met again: a loop;
+Whatever logins can write to Redis stands before this worker: lists it pops, channels it hears, and
+keys that kombu keeps for itself. The judge (door.py) sits where a reply of Redis is one string of
+bytes still, in the two clients that kombu reads with, because
+- kombu decodes, parses and looks into a message before it calls anybody: a string, a null, a list
+  as a tag break its event loop, and the worker with it;
+- Celery's hooks (`on_task_message`, `create_task_handler`, a consumer step) come later still, and
+  what raises after kombu noted a message is put back on its queue, to be met again: a loop;
 - a task of ours is called last of all, when a time limit or an ETA has been acted on.
 
-And kombu's own keys are not used: no table of bindings (`_kombu.binding.*`) is needed where a worker knows
-its queues by name, and no copy of a message in flight (`unacked*`) where a lost bell is rung again. So none of
-them can be filled, emptied or made of a wrong type under a worker.
+And kombu's own keys are not used: no table of bindings (`_kombu.binding.*`) is needed where a
+worker knows its queues by name, and no copy of a message in flight (`unacked*`) where a lost bell
+is rung again. So none of them can be filled, emptied or made of a wrong type under a worker.
 """
 
 # The stubs of kombu leave out what a transport is made of.
@@ -38,8 +39,8 @@ from edgeprof.workers.telemetry import Sender
 #: A reply that nobody fetched is gone after so long, as kombu's own reply queues are.
 _REPLY_TTL_S: Final = 10
 
-#: Messages that are taken off a list at once, where one was dropped. Redis writes them all into one reply,
-#: however large they are.
+#: Messages that are taken off a list at once, where one was dropped. Redis writes them all into one
+#: reply, however large they are.
 _MESSAGES_A_LOOK: Final = 16
 
 #: Remote-control messages that are read in one go, before bells have their turn again.
@@ -51,7 +52,8 @@ _door = Door("", Sender(None))
 def install(node: str, telemetry: Sender) -> Door:
     """Make this process' connections to every kind of broker URL judged ones; returns the judge.
 
-    kombu takes the transport from the URL's scheme, at every failover anew, so the schemes are what is changed.
+    kombu takes the transport from the URL's scheme, at every failover anew, so the schemes are what
+    is changed.
     """
     global _door  # noqa: PLW0603 - kombu makes the transports, and can be told nothing
     _door = Door(node, telemetry)
@@ -121,7 +123,8 @@ class Channel(plain.Channel):
         return {**super()._connparams(asynchronous), **bell_parser.options()}
 
     def mend(self) -> None:
-        """Remove what is no list under the names of this worker's lists: no bell would be heard any more."""
+        """Remove what is no list under the names of this worker's lists: no bell would be heard any
+        more."""
         redis = Redis(connection_pool=self.pool)  # kombu's would prefix some commands only
         for queue in self.active_queues:
             for step in self.priority_steps:
@@ -133,16 +136,18 @@ class Channel(plain.Channel):
                     redis.unlink(key)
                 except ResponseError as error:
                     _door.troubled(
-                        f"the key {key!r} is a {kind}, not the list of bells it is to be, and Redis does not"
-                        f" let this worker remove it ({error}): redis-cli DEL {key!r}"
+                        f"the key {key!r} is a {kind}, not the list of bells it is to be, and Redis"
+                        f" does not let this worker remove it ({error}): redis-cli DEL {key!r}"
                     )
                     raise
                 _door.removed(key, kind)
 
     def look_behind(self, key: str, queue: str) -> bytes | None:
-        """Return the next bell on a list where a message was dropped: more of the kind may be before it.
+        """Return the next bell on a list where a message was dropped: more of the kind may be
+        before it.
 
-        Waiting for each would take 30 s for 100,000 of them. What is lost when this fails is rung again.
+        Waiting for each would take 30 s for 100,000 of them. What is lost when this fails is rung
+        again.
         """
         redis = self._create_client()
         with suppress(RedisError):
@@ -153,7 +158,8 @@ class Channel(plain.Channel):
             return bells[0] if bells else None
         return None
 
-    # A queue is a list that is popped, or a channel that is heard: nothing of it needs to be written first.
+    # A queue is a list that is popped, or a channel that is heard: nothing of it needs to be
+    # written first.
 
     def _new_queue(self, *_: Any, **__: Any) -> None:
         pass
@@ -169,7 +175,8 @@ class Channel(plain.Channel):
         pass
 
     def _receive(self) -> bool:
-        """Hear remote control, but not for ever; what is more is lost with the connection, and bells go on."""
+        """Hear remote control, but not for ever; what is more is lost with the connection, and
+        bells go on."""
         for _ in range(_MESSAGES_A_TURN):
             self._receive_one(self.subclient)
             connection = self.subclient.connection
@@ -178,10 +185,12 @@ class Channel(plain.Channel):
         connection.disconnect()
         return True
 
-    # What a worker itself puts on a list: its replies, and the bell of a queue that it does not hear any more.
+    # What a worker itself puts on a list: its replies, and the bell of a queue that it does not
+    # hear any more.
 
     def _lookup(self, exchange: str, routing_key: str, _: Any = None) -> list[str]:
-        """Return the reply queue of who asked, by its name; kombu would look into a table in Redis."""
+        """Return the reply queue of who asked, by its name; kombu would look into a table in
+        Redis."""
         return [f"{routing_key}.{exchange}"] if exchange == remote_control.REPLIES else []
 
     def _put(self, queue: str, message: Any, **_: Any) -> None:

@@ -1,11 +1,13 @@
-"""The remote-control messages of Celery that a worker obeys: the questions of Flower and celery-exporter.
+"""The remote-control messages of Celery that a worker obeys: the questions of Flower and
+celery-exporter.
 
-Every worker login can publish, and Celery's own commands let a caller stop a worker (shutdown), starve it
-(rate_limit, cancel_consumer), point it at foreign lists (add_consumer), or have it look for its name by a
-regular expression of the caller's. None of that is used here: the lab has its own commands for it.
+Every worker login can publish, and Celery's own commands let a caller stop a worker (shutdown),
+starve it (rate_limit, cancel_consumer), point it at foreign lists (add_consumer), or have it look
+for its name by a regular expression of the caller's. None of that is used here: the lab has its own
+commands for it.
 
-As with bells, what Celery is given was written here. A caller chooses among the commands below, whom it asks,
-and which of its own reply queues gets the answer; it passes no arguments.
+As with bells, what Celery is given was written here. A caller chooses among the commands below,
+whom it asks, and which of its own reply queues gets the answer; it passes no arguments.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from edgeprof.shared.queues import UUID
 EXCHANGE: Final = "celery.pidbox"
 REPLIES: Final = "reply.celery.pidbox"
 
-#: What is asked, and the arguments it is asked with here. Flower's page of a worker asks all but `ping`
-#: and `heartbeat`, celery-exporter `stats` and `active_queues`, `celery status` `ping`; whoever begins to
-#: follow the events asks for a `heartbeat`.
+#: What is asked, and the arguments it is asked with here. Flower's page of a worker asks all but
+#: `ping` and `heartbeat`, celery-exporter `stats` and `active_queues`, `celery status` `ping`;
+#: whoever begins to follow the events asks for a `heartbeat`.
 COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "ping": {},
     "heartbeat": {},
@@ -79,7 +81,8 @@ class _Command(_Told):
 
 
 def read(message: bytes, node: str) -> str | None:
-    """Return a command in our own writing, or None when it is not for this node. Raises NotACommandError."""
+    """Return a command in our own writing, or None when it is not for this node. Raises
+    NotACommandError."""
     try:
         envelope = _Envelope.model_validate_json(message)
         command = _Command.model_validate_json(base64.b64decode(envelope.body, validate=True))

@@ -101,7 +101,8 @@ class Measured(Wire):
 
 
 class Refused(Wire):
-    """Messages came that no part of edgeprof writes, and were dropped: how many since the last such event."""
+    """Messages came that no part of edgeprof writes, and were dropped: how many since the last such
+    event."""
 
     kind: Literal["refused"] = "refused"
     counts: dict[Refusal, Annotated[int, Field(gt=0)]]

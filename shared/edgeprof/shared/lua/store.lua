@@ -527,8 +527,8 @@ end
 -- claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent of the attempt or ''):
 -- {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
 -- or {why not}. The job whose bell was `heard` tells the queue; which of its jobs is granted, their order tells.
--- Has that queue nothing, or was the bell of no job of this board, the board's other queue is looked at: else
--- a job would wait behind every bell that somebody rang for nothing.
+-- Has that queue nothing, or was the bell of no job of this board, the board's other queue is
+-- looked at: else a job would wait behind every bell that somebody rang for nothing.
 -- Idempotent: the same owner asking again is granted the same job and epoch.
 function commands.claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent)
   local held = redis.call('HGET', P .. 'holding', device)

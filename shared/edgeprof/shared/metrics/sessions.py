@@ -17,8 +17,8 @@ from edgeprof.shared.results import CaseResult, JobResult, MemoryUse
 _LATENCY_BUCKETS_S: Final = (*(x * 10.0**e for e in range(-4, 2) for x in (1, 3)), 100.0)
 _WAIT_BUCKETS_S: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 
-#: Why a worker dropped a message, or a key under the name of a queue: too large or malformed for a bell, not
-#: a list, a remote command that is not obeyed here, or too many of them.
+#: Why a worker dropped a message, or a key under the name of a queue: too large or malformed for a
+#: bell, not a list, a remote command that is not obeyed here, or too many of them.
 Refusal = Literal["large", "malformed", "key", "command", "too many"]
 
 
