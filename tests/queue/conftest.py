@@ -21,6 +21,7 @@ from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.workers.telemetry import FD_VARIABLE, Receiver
 
 NULL_WORKER = Path(__file__).with_name("null_worker.py")
 MODEL = ModelRef(
@@ -59,9 +60,13 @@ class Rig:
         query: str = "",
         before: Sequence[str] = (),
         output: Any = None,
+        receiver: Receiver | None = None,
         **settings: Any,
     ) -> subprocess.Popen[bytes]:
-        """`before`: what the command is to run under; `output`: a file for what it writes."""
+        """`before`: what the command is to run under; `output`: a file for what it writes;
+        `receiver`: gets its metrics."""
+        fds = [] if receiver is None else [receiver.worker_fd]
+        telemetry = {} if receiver is None else {FD_VARIABLE: str(receiver.worker_fd)}
         changed = self.settings.model_copy(update=settings)
         process = subprocess.Popen(
             [
@@ -70,7 +75,8 @@ class Rig:
                 str(NULL_WORKER),
                 json.dumps({"url": f"null://?uid={uid}{query}"}),
             ],
-            env={**os.environ, **changed.as_environment()},
+            env={**os.environ, **changed.as_environment(), **telemetry},
+            pass_fds=fds,
             stdout=output,
             stderr=output,
         )

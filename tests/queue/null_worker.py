@@ -23,6 +23,7 @@ from edgeprof.workers.board import BoardStats, Cancelled, Hello
 from edgeprof.workers.board_worker import serve
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.lease import Lease
+from edgeprof.workers.telemetry import Sender
 
 TOKEN_S = 0.02
 
@@ -155,4 +156,5 @@ def self_test(bench: Bench) -> None:
 if __name__ == "__main__":
     settings = load_settings()
     config = BoardConfig.model_validate_json(sys.argv[1])
-    sys.exit(serve(config, Bench(config, settings, open_board), profile, settings, self_test))
+    bench = Bench(config, settings, open_board, Sender.inherited())
+    sys.exit(serve(config, bench, profile, settings, self_test))

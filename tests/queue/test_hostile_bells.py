@@ -1,23 +1,173 @@
-"""Whatever stands on a queue, the next job is done: a bell is read by Celery, of which we want JSON only."""
+"""Whatever stands on a queue, the same worker process carries out the job behind it: bells are
+judged before kombu and Celery see them."""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import pickle
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from edgeprof.shared import queues
-from edgeprof.shared.jobs import JobState
+from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.shared.metrics.devices import DeviceMetrics
+from edgeprof.shared.metrics.sessions import SessionMetrics
 from edgeprof.shared.store.jobs import Bell
+from edgeprof.workers.telemetry import Connected, Receiver, Refused, Sender
+from tests.monitoring.test_metrics import make_board
+from tests.queue import hostile
 
-pytestmark = pytest.mark.e2e
+QUEUE = "platform.null"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+KINDS = ("string", "hash", "set", "zset", "stream")
 
-DEEP = "[" * 100_000 + "]" * 100_000
+
+def bell(job_id: str = "ghost", queue: str = QUEUE, step: int = 5) -> str:
+    return queues.write(Bell(job_id, queue, TRACEPARENT, "m F32 on null, 3+1 tokens x 1"), step)
+
+
+def is_bell(message: bytes) -> bool:
+    try:
+        return bool(queues.read(message, QUEUE))
+    except queues.NotABellError:
+        return False
+
+
+class Lab:
+    """One worker with a null board, and the metrics its agent would serve."""
+
+    def __init__(self, rig: Any, make_spec: Any) -> None:
+        self.rig = rig
+        self.make_spec = make_spec
+        self.redis = rig.store.script.redis
+        self.registry = CollectorRegistry()
+        self.metrics = Receiver(
+            SessionMetrics(self.registry, lambda _: 1.0), DeviceMetrics(CollectorRegistry())
+        )
+        self.start()
+
+    def start(self) -> None:
+        self.worker = self.rig.start_worker("01", receiver=self.metrics)
+        self.rig.until_board("null-01", BoardState.ONLINE)
+
+    def push(self, *messages: bytes | str, step: int = 5, queue: str = QUEUE) -> None:
+        self.redis.lpush(queues.list_key(queue, step), *messages)
+
+    def serve(self, timeout_s: float = 15, **spec: Any) -> None:
+        """Have a job carried out that is submitted now, by the process that was there."""
+        job = self.rig.submit(self.make_spec(**spec))
+        try:
+            self.rig.wait_until(
+                lambda: self.worker.poll() is not None or job.status.terminal,
+                "the job behind is carried out",
+                timeout_s=timeout_s,
+            )
+            assert self.worker.poll() is None, "the worker ended"
+        except BaseException:
+            self.start_afresh()  # for a smaller example
+            raise
+        assert job.status is JobState.SUCCEEDED
+        self.metrics.drain()
+
+    def start_afresh(self) -> None:
+        self.worker.kill()
+        self.worker.wait()
+        self.redis.delete(*[queues.list_key(QUEUE, step) for step in range(10)])
+        self.start()
+
+    def until_read(self, queue: str = QUEUE) -> None:
+        self.rig.wait_until(
+            lambda: self.rig.store.bells.waiting(queue) == 0, "all of it is read", timeout_s=60
+        )
+
+    def memory_mib(self, what: str = "VmRSS") -> float:
+        status = Path(f"/proc/{self.worker.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith(what))
+        return int(line.split()[1]) / 1024
+
+    def dropped(self, reason: str) -> float:
+        self.metrics.drain()
+        labels = {"platform": "null", "device_id": "null-01", "reason": reason}
+        return self.registry.get_sample_value("worker_messages_dropped_total", labels) or 0.0
+
+
+@pytest.fixture
+def lab(rig: Any, make_spec: Any) -> Iterator[Lab]:
+    made = Lab(rig, make_spec)
+    yield made
+    made.metrics.close()
+
+
+def test_a_bell_is_read_as_it_was_written() -> None:
+    """With every id, label and priority that a job of ours may have."""
+    for step in range(10):
+        for label, trace in (
+            ("", ""),
+            ("m Q8_0 on board-1, 3+1 tokens x 2 and 4 more", TRACEPARENT),
+        ):
+            written = queues.write(Bell("a" * 64, "board." + "b" * 64, trace, label), step)
+            assert queues.read(written.encode(), "board." + "b" * 64) == written
+            assert len(written) < queues.LARGEST_BYTES
+
+
+@settings(max_examples=500)
+@given(hostile.damaged(bell()))
+def test_what_is_read_is_what_we_write(message: bytes) -> None:
+    """Of anything on a queue, what is passed on is a bell of that queue in our writing, or
+    nothing."""
+    try:
+        read = queues.read(message, QUEUE)
+    except queues.NotABellError:
+        return
+    told = json.loads(read)
+    headers, properties = told["headers"], told["properties"]
+    rung = Bell(headers["id"], QUEUE, headers["traceparent"], headers["argsrepr"])
+    assert read == queues.write(rung, properties["priority"], properties["delivery_tag"])
+
+
+@pytest.mark.e2e
+def test_every_field_and_type(lab: Lab) -> None:
+    """Each place of a bell with each value, removed, or with a field more: dropped, counted, and no
+    restart."""
+    wrong = 0
+    for what, batch in hostile.each(bell()):
+        before = lab.worker.pid
+        lab.push(*batch)
+        lab.serve()
+        lab.until_read()
+        assert lab.worker.pid == before, what
+        wrong += sum(not is_bell(message) for message in batch)
+    assert wrong > 1000
+    lab.rig.wait_until(
+        lambda: lab.dropped("malformed") + lab.dropped("large") == wrong, "they are counted"
+    )
+    assert lab.redis.keys("edgeprof:bell:*") == []
+
+
+@pytest.mark.e2e
+def test_anything_made_from_a_bell(lab: Lab) -> None:
+    """Batches of generated messages, an honest job behind each; on failure the smallest batch is
+    shown."""
+
+    @settings(max_examples=60)
+    @given(st.lists(hostile.damaged(bell()), min_size=1, max_size=30), st.integers(0, 9))
+    def behind(messages: list[bytes], step: int) -> None:
+        lab.push(*messages, step=step)
+        lab.serve()
+
+    behind()
 
 
 class Touch:
@@ -30,44 +180,235 @@ class Touch:
         return Path.touch, (self.path,)
 
 
-def bell(body: bytes, **changes: Any) -> str:
-    message = json.loads(queues.write(Bell("j", "platform.null", "", ""), 5))
-    return json.dumps(message | {"body": base64.b64encode(body).decode()} | changes)
-
-
-def arguments(*values: Any) -> bytes:
-    return json.dumps([values, {}, {}]).encode()
-
-
-HOSTILE: dict[str, Callable[[Path], str]] = {
-    "no JSON": lambda _: "\x00",
-    "deep": lambda _: DEEP,
-    "deep body": lambda _: bell(DEEP.encode()),
-    "pickle": lambda path: bell(
-        pickle.dumps(((Touch(path),), {}, {})), **{"content-type": "application/x-python-serialize"}
-    ),
-    "no such job": lambda _: bell(arguments("../../x\n\x1b[2J" + "x" * 10**6)),
-    "no arguments": lambda _: bell(arguments()),
-    "an object": lambda _: bell(arguments({"a": 1})),
-    "another task": lambda _: queues.write(Bell("j", "platform.null", "", ""), 5).replace(
-        "edgeprof.profile", "os.system"
-    ),
-}
-
-
-@pytest.mark.parametrize("what", HOSTILE)
-def test_the_next_job_is_done(rig: Any, make_spec: Any, tmp_path: Path, what: str) -> None:
-    """By this worker or, where Celery gave up over it, by the one that is started in its place."""
+@pytest.mark.e2e
+def test_nothing_is_unpickled(lab: Lab, tmp_path: Path) -> None:
+    """Nor is another task run, or a job whose name climbs out of a folder."""
     owned = tmp_path / "owned"
-    rig.start_scheduler()
-    worker = rig.start_worker("01")
-    job = rig.submit(make_spec(), ring=False)
-    rig.store.script.redis.lpush(queues.list_key("platform.null", 0), HOSTILE[what](owned))
-    rig.wait_until(
-        lambda: job.status.terminal or worker.poll() is not None, "it was read", timeout_s=30
+    pickled = base64.b64encode(pickle.dumps(((Touch(owned),), {}, {}))).decode()
+    whole = json.loads(bell())
+    lab.push(
+        json.dumps(whole | {"body": pickled, "content-type": "application/x-python-serialize"}),
+        bell().replace("edgeprof.profile", "celery.backend_cleanup"),
+        bell("../../x"),
     )
-    if worker.poll() is not None:
-        rig.start_worker("01")  # as its agent would
+    lab.serve()
+    lab.until_read()
 
-    assert job.wait(timeout=30).state is JobState.SUCCEEDED
+    lab.rig.wait_until(lambda: lab.dropped("malformed") == 3, "they are counted")
     assert not owned.exists()
+
+
+@pytest.mark.e2e
+def test_a_flood_with_times_fills_no_memory(lab: Lab) -> None:
+    """10,000 messages to be remembered until 2099, large and small: the worker grows by less than
+    30 MiB."""
+    lab.serve()
+    before = lab.memory_mib()
+    whole = json.loads(bell())
+    for size, count in ((20_000, 2_000), (1_000, 8_000)):
+        headers = whole["headers"] | {"eta": "2099-01-01T00:00:00+00:00", "argsrepr": "x" * size}
+        late = json.dumps(whole | {"headers": headers})
+        for _ in range(count // 1000):
+            lab.push(*[late] * 1000)
+    lab.serve(timeout_s=30)
+    lab.until_read()
+
+    assert lab.memory_mib() < before + 30
+    lab.rig.wait_until(
+        lambda: (lab.dropped("large"), lab.dropped("malformed")) == (2_000, 8_000), "all counted"
+    )
+
+
+@pytest.mark.e2e
+def test_a_huge_message_is_never_held(lab: Lab) -> None:
+    """100 MB pass through the worker a piece at a time: its peak stays where it was."""
+    lab.serve()
+    peak = lab.memory_mib("VmHWM")
+    lab.push(b"x" * 100_000_000, bell("after"))
+    lab.serve()
+
+    assert lab.memory_mib("VmHWM") < peak + 20
+    assert lab.dropped("large") == 1
+
+
+@pytest.mark.e2e
+def test_a_burst_of_bells_for_nothing(lab: Lab) -> None:
+    """100,000 well-formed bells of no job, before all others: jobs of both queues are served at
+    once."""
+    before = lab.memory_mib()
+    for _ in range(100):
+        lab.push(*[bell("ghost", step=0)] * 1000, step=0)
+    for board in (None, "null-01") * 5:
+        lab.serve(timeout_s=10, board=board)
+
+    assert lab.rig.store.bells.waiting(QUEUE) > 50_000
+    assert lab.memory_mib() < before + 30
+
+
+@pytest.mark.e2e
+def test_a_doubled_bell_does_no_job_twice(lab: Lab) -> None:
+    """Nor does one that is heard late."""
+    job = lab.rig.submit(lab.make_spec(), ring=False)
+    lab.push(*[bell(job.id)] * 200)
+    lab.serve()
+    lab.until_read()
+
+    assert len(job.view().attempts) == 1
+
+
+@pytest.mark.e2e
+def test_a_bell_of_another_queue_moves_no_job(lab: Lab) -> None:
+    """Neither one written for another queue, nor one of ours that names a job of another board."""
+    other = lab.rig.submit(lab.make_spec(board="other-1"), ring=False)
+    lab.push(bell(other.id, queue="board.other-1"), bell(other.id))
+    lab.serve()
+    lab.until_read()
+
+    assert other.status is JobState.QUEUED
+    assert lab.rig.store.bells.waiting("board.other-1") == 0
+    lab.rig.wait_until(lambda: lab.dropped("malformed") == 1, "one is counted")
+
+
+def spoil(redis: Any, key: str, kind: str) -> None:
+    """Make a key of that type."""
+    redis.delete(key)
+    {
+        "string": lambda: redis.set(key, "x"),
+        "hash": lambda: redis.hset(key, "x", "x"),
+        "set": lambda: redis.sadd(key, "x"),
+        "zset": lambda: redis.zadd(key, {"x": 0}),
+        "stream": lambda: redis.xadd(key, {"x": "x"}),
+        "list": lambda: redis.rpush(key, "x"),
+    }[kind]()
+
+
+def kombu_keys() -> list[str]:
+    names = [
+        f"_kombu.{table}.{exchange}"
+        for table in ("binding", "binding_permanent")
+        for exchange in ("celery.pidbox", "reply.celery.pidbox", "celeryev", "celery", QUEUE)
+    ]
+    names += ["_kombu.binding_deadlines", "unacked", "unacked_index", "unacked_mutex"]
+    names += ["celery", "w@null-01.testhost.celery.pidbox", "w@null-01.testhost"]
+    return [f"edgeprof:bell:{name}" for name in names]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("kind", ["string", "list", "zset"])
+def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kind: str) -> None:
+    """Of whatever type they are when it starts, and while it runs; it neither reads nor changes
+    one."""
+    redis = rig.store.script.redis
+    for key in kombu_keys():
+        spoil(redis, key, kind)
+    lab = Lab(rig, make_spec)
+    lab.serve()
+    for key in kombu_keys():
+        spoil(redis, key, "set")
+    lab.serve()
+
+    assert {redis.type(key) for key in kombu_keys()} == {b"set"}
+    lab.worker.terminate()
+    assert lab.worker.wait(20) == 0
+    lab.metrics.close()
+
+
+@pytest.mark.e2e
+def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
+    """Each list of its two queues, of each type, before its start and while it runs: removed, and
+    said once."""
+    redis = rig.store.script.redis
+    lists = [queues.list_key(q, step) for q in (QUEUE, "board.null-01") for step in range(10)]
+
+    def spoil_all() -> None:
+        for index, key in enumerate(lists):
+            spoil(redis, key, KINDS[index % len(KINDS)])
+        rig.wait_until(lambda: redis.exists(*lists) == 0, "they are gone")
+
+    for index, key in enumerate(lists):
+        spoil(redis, key, KINDS[index % len(KINDS)])
+    lab = Lab(rig, make_spec)
+    rig.wait_until(lambda: redis.exists(*lists) == 0, "they are gone")
+    lab.serve()
+    spoil_all()
+    lab.serve(board="null-01")
+
+    rig.wait_until(lambda: lab.dropped("key") == 2 * len(lists), "they are counted")
+    lab.metrics.close()
+
+
+@pytest.mark.e2e
+def test_a_worker_that_cannot_hear_ends(
+    rig: Any, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Any
+) -> None:
+    """It names the key and the command to mend it, and its board is shown with the reason; never
+    live but deaf."""
+    acl = tmp_path / "users.acl"
+    acl.write_text("user default on nopass ~* &* +@all\nuser w on >w ~* &* +@all -unlink -del\n")
+    server = make_redis("--aclfile", str(acl))
+    server.start()
+    key = queues.list_key(QUEUE, 5)
+    log_dir = tmp_path / "deaf"
+    with server.connect() as redis:
+        redis.set(key, "x")
+        url = server.url.replace("//", "//w:w@")
+        worker = rig.start_worker("01", redis_url=url, log_dir=log_dir, board_ttl_s=1.0)
+        assert worker.wait(30) == 77
+        told = json.loads(redis.hget("edgeprof:boards", "null-01") or b"{}")
+
+    said = "".join(path.read_text() for path in log_dir.iterdir())
+    assert "hears no bells" in said
+    assert "redis-cli DEL" in said
+    assert "platform.null" in said
+    assert "hears no bells" in told["reason"]
+
+
+SCHEMES = """
+import sys
+from kombu import Connection
+from edgeprof.shared.celery_app import make_app
+from edgeprof.workers import doorbell_transport
+from edgeprof.workers.telemetry import Sender
+
+doorbell_transport.install("w@b.h", Sender(None))
+for url in sys.argv[1:]:
+    with make_app(url).connection_for_read() as connection:
+        print(connection.get_transport_cls().__module__)
+        for other in connection.alt:
+            connection.switch(other)
+            print(connection.get_transport_cls().__module__)
+"""
+
+
+def test_every_kind_of_broker_is_judged() -> None:
+    """One server, TLS, a socket and Sentinels, and after a failover to another of these."""
+    urls = ["redis://h/0", "rediss://h/0", "unix:///run/redis.sock"]
+    urls.append("redis+sentinel://a,b:5/0?master=m")
+    done = subprocess.run(
+        [sys.executable, "-c", SCHEMES, *urls], check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.split() == ["edgeprof.workers.doorbell_transport"] * 6
+
+
+def test_reasons_are_few() -> None:
+    """A worker that tells of another reason makes no series of it."""
+    registry = CollectorRegistry()
+    receiver = Receiver(SessionMetrics(registry, lambda _: 1.0), DeviceMetrics(CollectorRegistry()))
+    with closing(receiver), closing(socket.socket(fileno=os.dup(receiver.worker_fd))) as worker:
+        sender = Sender(worker)
+        sender.send(Connected(board=make_board()))
+        worker.send(b'{"kind": "refused", "counts": {"because": 1}}')
+        sender.send(Refused(counts={"large": 2}))
+        receiver.drain()
+
+    (family,) = (f for f in registry.collect() if f.name == "worker_messages_dropped")
+    totals = {s.labels["reason"]: s.value for s in family.samples if s.name.endswith("_total")}
+    assert totals == {"large": 2, "malformed": 0, "key": 0, "command": 0, "too many": 0}
+
+
+def test_a_record_in_anothers_words_still_gets_a_bell() -> None:
+    """Its label or traceparent is left out of the bell, which is heard."""
+    for label, trace in (('"', "x"), ("\n", "\udcff"), ("x" * 5000, "0" * 5000)):
+        written = queues.write(Bell("a", QUEUE, trace, label), 0)
+        assert queues.read(written.encode(), QUEUE) == written

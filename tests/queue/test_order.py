@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault
-from edgeprof.shared.jobs import JobSpec, JobState
+from edgeprof.shared.jobs import BoardState, JobSpec, JobState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, JobStore, NewJob
 from edgeprof.shared.store.lab import LabStore
@@ -185,3 +186,36 @@ def test_nobody_is_taken_for_dead_after_redis_was_away(
 
     redis.set(key("heard:grace"), 0)
     assert [job for job, *_ in store.jobs.expire_leases("custodian", 15, 8)] == [job_id]
+
+
+def test_a_bell_of_nothing_does_for_what_waits(
+    store: LabStore, make_spec: MakeSpec, result: Any
+) -> None:
+    """Of no job, of a job that was served, or of another board's: the queues of the board that
+    heard it are looked at, so that no number of such bells holds up a job."""
+    (others,) = submit(store, make_spec(board="other"))
+    (served,) = submit(store, make_spec())
+    serve(store, served, result)
+    for heard in ("ghost", served, others):
+        for board in (None, "b"):
+            (waiting,) = submit(store, make_spec(board=board))
+            assert serve(store, heard, result).job_id == waiting
+
+    assert claim(store, "ghost") == "gone"
+    assert claim(store, others) == "not for this board"
+    assert store.jobs.state(others) is JobState.QUEUED
+
+
+def test_a_bell_of_nothing_gives_a_held_board_its_own_jobs_only(
+    store: LabStore, make_spec: MakeSpec, result: Any
+) -> None:
+    """A quarantined board takes no job that others could take, whatever it hears."""
+    (shared,) = submit(store, make_spec())
+    held = {"state": BoardState.QUARANTINED, "reason": "faults", "actor": "test", "s": 0}
+    store.script.redis.hset("edgeprof:boards:held", "b", json.dumps(held))
+
+    assert claim(store, shared) == "quarantined"
+    assert claim(store, "ghost") == "gone"
+    (own,) = submit(store, make_spec(board="b"))
+    assert serve(store, "ghost", result).job_id == own
+    assert store.jobs.state(shared) is JobState.QUEUED

@@ -127,18 +127,18 @@ class StoreMachine(RuleBasedStateMachine):
     def claim(self, heard: str, board: str) -> None:
         self.owners += 1
         owner = f"w{self.owners}"
-        queue = self.all[heard].target
         ready = {
-            job
-            for job, spec in self.all.items()
-            if spec.target == queue and self.store.jobs.state(job) is JobState.QUEUED
+            job for job in self.all if self.store.jobs.state(job) is JobState.QUEUED
         } - self.resting
         answer = self._claim(heard, board, owner)
         if isinstance(answer, str):
             return
         job = answer.job_id
         assert job in ready
-        assert self.all[job].priority == max(self.all[other].priority for other in ready)
+        beside = [
+            self.all[other] for other in ready if self.all[other].target == self.all[job].target
+        ]
+        assert self.all[job].priority == max(spec.priority for spec in beside)
         assert answer.epoch > self.last_epoch
         assert self.all[job].target in (Target(device_id=board), Target(platform="p"))
         for held in [held for held in self.holder if held != job and self._board(held) == board]:

@@ -16,6 +16,7 @@ from edgeprof.shared.vital import EXIT_THREAD_DIED
 ROOT = Path(__file__).parents[2]
 #: Threads whose end is not the process's, each with the reason.
 HARMLESS = {
+    "workers/edgeprof/workers/link/port.py": "what it raises is raised where it is waited for",
     "workers/edgeprof/workers/meter.py": "a meter that dies leaves its energy absent",
     "workers/edgeprof/workers/serial_urls/child.py": "it catches whatever a start raises",
 }

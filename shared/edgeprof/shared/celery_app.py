@@ -25,8 +25,10 @@ def transport_options() -> dict[str, Any]:
     return {
         "global_keyprefix": KEY_PREFIX,
         "priority_steps": list(PRIORITY_STEPS),
-        # Never reached with early acknowledgement; long, because kombu's redelivery doubles work.
-        "visibility_timeout": 3600,
+        # No copy of each message that is being handled: bells are acknowledged early, and a lost
+        # one is rung again. And nobody puts such copies back on a queue, where another login could
+        # have written them.
+        "ack_emulation": False,
         "socket_keepalive": True,
         # The default is none: a publish on a dead connection would wait for ever.
         "socket_timeout": 10,

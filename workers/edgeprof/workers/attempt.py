@@ -63,7 +63,7 @@ class Attempts:
     def claim(self, heard: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
         """Claim a job after the bell of job `heard`; None when there is nothing (left) to do."""
         if not is_name(heard):
-            log.info("a bell of no job dropped")
+            log.debug("a bell of no job dropped")
             return None
         claimed_at_s = time.monotonic()
         try:
@@ -82,7 +82,7 @@ class Attempts:
             log.warning("no job was claimed at the bell of job %s: %s", heard, error)
             return None
         if isinstance(answer, str):
-            log.info("bell of job %s dropped: %s", heard, answer)
+            log.debug("bell of job %s dropped: %s", heard, answer)  # thousands may ring for nothing
             return None
         return answer, Lease(
             self._jobs,

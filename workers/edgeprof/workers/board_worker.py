@@ -32,9 +32,11 @@ from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.boards import BoardClash, Held
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.vital import end_within, vital_thread
+from edgeprof.workers import doorbell_transport
 from edgeprof.workers.attempt import Attempts
 from edgeprof.workers.bench import Bench, Verdict
 from edgeprof.workers.config import BoardConfig
+from edgeprof.workers.door import Door
 from edgeprof.workers.lease import Lease
 from edgeprof.workers.outbox import Outbox
 from edgeprof.workers.selftest_schedule import SelfTestSchedule
@@ -52,6 +54,12 @@ log = logging.getLogger(__name__)
 _GONE: Final = "the board does not answer"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
+
+#: How a worker ends that no bell reaches (EX_UNAVAILABLE of sysexits is EXIT_NOT_OURS; this is
+#: EX_NOPERM).
+EXIT_DEAF: Final = 77
+#: Longer than Celery waits before it connects again; the wait for a bell is answered each second.
+_LONGEST_SILENCE_S: Final = 60.0
 
 #: How often a watched port is opened in vain before it is left alone longer: it may be a modem's.
 _SILENT_TRIES: Final = 3
@@ -88,8 +96,10 @@ class BoardWorker:
         #: Set when nothing more is to be announced.
         self._ended = threading.Event()
         self._exit_code = 0
+        self._farewell = "its worker stopped"
         self._outbox = Outbox(settings.data_dir / "undelivered")
         self._celery: Any = None
+        self._door: Door | None = None
 
     def run(self) -> int:
         """Drive the board until told to stop; returns the exit code."""
@@ -107,8 +117,7 @@ class BoardWorker:
         finally:
             self._ended.set()
             heart.join()
-            gone = self._exit_code == EXIT_BOARD_GONE
-            self._bench.release(_GONE if gone else "its worker stopped")
+            self._bench.release(self._farewell)
         return self._exit_code
 
     def _wait_for_board(self) -> bool:
@@ -171,6 +180,7 @@ class BoardWorker:
         self._models = ModelCache(settings.cache_dir, bench.store.blobs)
         # It warns of pickle under root; the app takes JSON only, and containers do run as root.
         warnings.simplefilter("ignore", SecurityWarning)
+        self._door = doorbell_transport.install(bench.node, bench.telemetry)
         app = make_app(bench.store.url)
         signals.worker_init.connect(_instrument, weak=False)
         signals.setup_logging.connect(_keep_logging, weak=False)
@@ -188,7 +198,7 @@ class BoardWorker:
         if not self._leaving.is_set():
             worker.start()
         if not self._leaving.is_set():
-            # Celery gave up by itself (somebody put garbage on a queue, say): start afresh.
+            # Celery gave up by itself: start afresh.
             self._exit_code = worker.exitcode or 1
 
     def _heard(self, job_id: Any) -> None:
@@ -227,6 +237,8 @@ class BoardWorker:
                 if not (self._bench.probe() and self._mind_holds()):
                     self._board_gone()
                     return
+                if self._deaf():
+                    return
                 self._identify_when_asked()
                 self._bench.store.watch.look_when_due()
                 self._bench.announce()
@@ -251,8 +263,12 @@ class BoardWorker:
         try:
             held = self._bench.store.boards.held(info.device_id, info.host)
         except InfrastructureError:
+            self._excuse()
             return True
-        self._listen(self._queues(held))
+        wanted = self._queues(held)
+        self._listen(wanted)
+        if not wanted:
+            self._excuse()
         if not self._schedule.due(quarantined=held.suspect):
             return True
         verdict = self._bench.self_test(self._self_test)
@@ -291,11 +307,34 @@ class BoardWorker:
             elif queue not in wanted and consumer.task_consumer.consuming_from(queue):
                 consumer.call_soon(consumer.cancel_task_queue, queue)
 
+    def _excuse(self) -> None:
+        if self._door is not None:
+            self._door.excused()
+
+    def _deaf(self) -> bool:
+        """End when Redis is there and no bell is heard: a board that looks alive would keep its
+        jobs waiting."""
+        if self._bench.info.job_id is not None or celery_state.reserved_requests:
+            self._excuse()  # a bell was heard, and is being answered
+            return False
+        ttl_s = self._settings.board_ttl_s
+        why = self._door and self._door.deaf(ttl_s, _LONGEST_SILENCE_S + ttl_s)
+        if not why:
+            return False
+        log.error("board %s hears no bells: %s", self._config, why)
+        self._exit_code = EXIT_DEAF
+        self._end(f"it hears no bells: {why}")
+        return True
+
     def _board_gone(self) -> None:
-        """End, and say so at once: Celery takes seconds to leave."""
         self._exit_code = EXIT_BOARD_GONE
+        self._end(_GONE)
+
+    def _end(self, why: str) -> None:
+        """End, and say so at once: Celery takes seconds to leave."""
+        self._farewell = why
         self._ended.set()
-        self._bench.withdraw(_GONE)
+        self._bench.withdraw(why)
         self._leaving.set()
         # Celery's loop looks here at each turn, and leaves.
         celery_state.should_stop = 0  # type: ignore[assignment]

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.jobs import BoardInfo, ModelRef, Wire
 from edgeprof.shared.metrics.devices import DeviceMetrics
-from edgeprof.shared.metrics.sessions import SessionMetrics
+from edgeprof.shared.metrics.sessions import Refusal, SessionMetrics
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import CaseResult, MemoryUse, RegionUse
 
@@ -100,7 +100,15 @@ class Measured(Wire):
     trace_id: TraceId
 
 
-Event = Connected | Disconnected | Reading | Started | Ended | Loaded | Measured
+class Refused(Wire):
+    """Messages came that no part of edgeprof writes, and were dropped: how many since the last such
+    event."""
+
+    kind: Literal["refused"] = "refused"
+    counts: dict[Refusal, Annotated[int, Field(gt=0)]]
+
+
+Event = Connected | Disconnected | Reading | Started | Ended | Loaded | Measured | Refused
 _EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 
@@ -116,14 +124,16 @@ class Sender:
         number = os.environ.pop(FD_VARIABLE, None)
         return cls(None if number is None else socket.socket(fileno=int(number)))
 
-    def send(self, event: Event) -> None:
-        """Tell the agent."""
+    def send(self, event: Event) -> bool:
+        """Tell the agent; False when the event is lost."""
         if self._socket is None:
-            return
+            return False
         try:
             self._socket.send(event.model_dump_json().encode(), socket.MSG_DONTWAIT)
         except OSError as error:  # full, too large, or nobody there
             log.debug("metrics of one event are lost: %s", error)
+            return False
+        return True
 
 
 class Receiver:
@@ -218,3 +228,5 @@ class Receiver:
                 self._sessions.measured(
                     platform, event.model, event.case, event.energy_per_token_mj, event.trace_id
                 )
+            case Refused():
+                self._sessions.refused(device_id, platform, event.counts)

@@ -527,20 +527,35 @@ end
 -- claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent of the attempt or ''):
 -- {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
 -- or {why not}. The job whose bell was `heard` tells the queue; which of its jobs is granted, their order tells.
+-- Has that queue nothing, or was the bell of no job of this board, the board's other queue is
+-- looked at: else a job would wait behind every bell that somebody rang for nothing.
 -- Idempotent: the same owner asking again is granted the same job and epoch.
 function commands.claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent)
   local held = redis.call('HGET', P .. 'holding', device)
   if held and get(held, 'owner') == owner and holds(held, get(held, 'epoch')) then return granted(held) end
-  local queue = get(heard, 'queue')
-  if not queue then return {'gone'} end
-  if queue ~= 'board.' .. device and queue ~= 'platform.' .. platform then return {'not for this board'} end
+  local own, shared = 'board.' .. device, 'platform.' .. platform
+  local queue, kept = get(heard, 'queue'), held_state(device)
   if cordoned(host) then return {'its host is cordoned'} end
-  local kept = held_state(device)
-  if kept == 'draining' or kept and (queue ~= 'board.' .. device or held_for_host(device)) then return {kept} end
+  if kept == 'draining' or kept and held_for_host(device) then return {kept} end
   if held and score('leases', held) > now then return {'busy'} end
-  fetch_newer(queue, tonumber(schema))
-  local id, job = next_job(queue, device, host, platform, tonumber(schema))
-  if not id then return {number(get(heard, 'schema'), 0) > tonumber(schema) and 'needs a newer agent' or job} end
+  local id, job, why
+  for _, mine in ipairs(queue == own and {own, shared} or {shared, own}) do
+    if kept and mine == shared then
+      job = kept
+    else
+      fetch_newer(mine, tonumber(schema))
+      id, job = next_job(mine, device, host, platform, tonumber(schema))
+    end
+    if mine == queue then why = job end
+    if id then
+      queue = mine
+      break
+    end
+  end
+  if not id then
+    local newer = number(get(heard, 'schema'), 0) > tonumber(schema) and 'needs a newer agent'
+    return {newer or why or queue and 'not for this board' or 'gone'}
+  end
   local epoch = next_epoch()
   redis.call('HSET', P .. 'turns:' .. queue, job.priority, string.format('%.0f', leave_queue(id, queue)))
   redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import Final
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -16,6 +16,10 @@ from edgeprof.shared.results import CaseResult, JobResult, MemoryUse
 #: From 0.1 ms (a token on a fast core) to a minute and a half, a factor of about 3 apart.
 _LATENCY_BUCKETS_S: Final = (*(x * 10.0**e for e in range(-4, 2) for x in (1, 3)), 100.0)
 _WAIT_BUCKETS_S: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+
+#: Why a worker dropped a message, or a key under the name of a queue: too large or malformed for a
+#: bell, not a list, a remote command that is not obeyed here, or too many of them.
+Refusal = Literal["large", "malformed", "key", "command", "too many"]
 
 
 class SessionMetrics:
@@ -67,6 +71,12 @@ class SessionMetrics:
             "profiling_low_throughput_tokens_per_second",
             "Decode speed below which LowThroughput fires (EDGEPROF_LOW_THROUGHPUT)",
             ["platform"],
+            registry=registry,
+        )
+        self.worker_messages_dropped_total = Counter(
+            "worker_messages_dropped_total",
+            "Messages on a board's queues, and remote commands, that no part of edgeprof writes",
+            ["platform", "device_id", "reason"],
             registry=registry,
         )
         by_model = ["model_name", "platform", "quantization"]
@@ -163,6 +173,8 @@ class SessionMetrics:
         """Create what must exist before the first event: a counter born at 1 shows no increase."""
         for reason in FaultClass:
             self.profiling_errors_total.labels(platform, device_id, reason)
+        for why in get_args(Refusal):
+            self.worker_messages_dropped_total.labels(platform, device_id, why)
         for kind in TEST_TYPES:
             self.profiling_duration_seconds.labels(platform, kind)
         self.profiling_queue_wait_seconds.labels(platform)
@@ -178,6 +190,11 @@ class SessionMetrics:
         ).inc()
         self.profiling_sessions_active.labels(platform, device_id).set(1)
         self.profiling_queue_wait_seconds.labels(platform).observe(wait_s, _exemplar(trace_id))
+
+    def refused(self, device_id: str, platform: str, counts: Mapping[Refusal, int]) -> None:
+        """Count messages that were dropped."""
+        for why, count in counts.items():
+            self.worker_messages_dropped_total.labels(platform, device_id, why).inc(count)
 
     def idle(self, device_id: str, platform: str) -> None:
         """Note that no session runs, however the last one ended (a killed worker says nothing)."""

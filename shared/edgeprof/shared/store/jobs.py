@@ -265,9 +265,11 @@ class JobStore:
         """Take the job whose turn it is for a board, or return in a word why there is none.
 
         `heard` is the job whose bell was heard. It tells the queue; which job of that queue is granted, their
-        priorities and the users' turns decide. `owner` is one attempt's own token: asking again with it returns the same claim. `traceparent`
-        is where the attempt is in its trace, for the next one to link to. A record that does not validate, or
-        has an id that none of ours has, is failed at once, as a JobError, and answered as "malformed".
+        priorities and the users' turns decide. A bell of nothing does for the board's other jobs.
+        `owner` is one attempt's own token: asking again with it returns the same claim.
+        `traceparent` is where the attempt is in its trace, for the next one to link to. A record
+        that does not validate, or has an id that none of ours has, is failed at once, as a
+        JobError, and answered as "malformed".
         """
         reply = self._script.call(
             "claim",

@@ -1,0 +1,52 @@
+"""Reading replies of Redis without keeping what is too large to be a bell.
+
+BRPOP takes a message off its list and hands it over whole, and no command of Redis asks how large
+the next one is. So the bound is here: the bytes of a larger one are read and thrown away, a piece
+at a time, and the worker never holds them. Rejected: closing the connection instead, which restarts
+Celery's consumer each time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from redis._parsers.resp2 import _RESP2Parser
+from redis._parsers.socket import SocketBuffer
+from redis.utils import SENTINEL
+
+#: Largest reply that is kept: room for a remote-control message that names 500 boards.
+LARGEST_BYTES: Final = 65536
+
+#: What a larger one becomes: itself too large for every reader.
+TOO_LARGE: Final = bytes(LARGEST_BYTES + 1)
+
+
+class _Buffer(SocketBuffer):
+    """redis-py's buffer between socket and parser."""
+
+    def read(self, length: int, timeout: float | object = SENTINEL) -> bytes:
+        if length <= LARGEST_BYTES:
+            return super().read(length, timeout=timeout)
+        missing = length + 2  # the line's end
+        while missing := missing - len(self._buffer.read(missing)):
+            self._buffer.seek(0)
+            self._buffer.truncate()
+            self._read_from_socket(timeout=timeout)
+        return TOO_LARGE
+
+
+class BellParser(_RESP2Parser):
+    """redis-py's parser of RESP2, which keeps no value over LARGEST_BYTES."""
+
+    def on_connect(self, connection: Any) -> None:
+        super().on_connect(connection)  # type: ignore[no-untyped-call]
+        self._buffer = _Buffer(
+            connection._sock,  # noqa: SLF001 - as redis-py's own parsers
+            self.socket_read_size,
+            connection.socket_timeout,
+        )
+
+
+def options() -> dict[str, Any]:
+    """Return what a connection needs to be read so; RESP3 would replace the parser."""
+    return {"parser_class": BellParser, "protocol": 2}
