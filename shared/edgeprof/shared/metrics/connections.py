@@ -32,6 +32,8 @@ class Server(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
     block_on_close = False
+    #: Of connections not taken yet; with the usual five, a burst of others makes an honest one wait for seconds.
+    request_queue_size = 128
 
     def __init__(self, *args: Any, **more: Any) -> None:
         self._guard = threading.Lock()
