@@ -23,9 +23,9 @@ from edgeprof.scheduler.job import Job
 from edgeprof.scheduler.preparation import Preparer
 from edgeprof.shared import queues, tracing
 from edgeprof.shared.errors import InfrastructureError, UsageError
+from edgeprof.shared.identity import user_name
 from edgeprof.shared.jobs import BoardInfo, JobSpec, JobState, KvType, Quantization, TestCase
 from edgeprof.shared.models import ModelFile, catalogue
-from edgeprof.shared.person import user_name
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.jobs import Bell, NewJob

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -22,21 +24,23 @@ _RESTS: Final = {FaultClass.HOST: 1, FaultClass.LINK: 2, FaultClass.BOARD: 5}
 
 
 def _data_dir() -> Path:
-    return _in_home(platformdirs.user_data_dir("edgeprof", appauthor=False))
+    return _in_home(platformdirs.user_data_dir)
 
 
 def _cache_dir() -> Path:
-    return _in_home(platformdirs.user_cache_dir("edgeprof", appauthor=False))
+    return _in_home(platformdirs.user_cache_dir)
 
 
-def _in_home(folder: str) -> Path:
-    """Without a home the name begins with ~, and would be made as a folder of that name, right here."""
-    if not Path(folder).is_absolute():
-        raise UsageError(
-            f"no home folder: HOME is not set, and user {os.getuid()} has none in the passwd file",
-            hint="set HOME, or EDGEPROF_DATA_DIR and EDGEPROF_CACHE_DIR",
-        )
-    return Path(folder)
+def _in_home(named: Callable[..., str]) -> Path:
+    """Without a home it fails; of older platformdirs the name begins with ~, to be made right here."""
+    with suppress(RuntimeError):
+        folder = Path(named("edgeprof", appauthor=False))
+        if folder.is_absolute():
+            return folder
+    raise UsageError(
+        f"no home folder: HOME is no absolute path, and user {os.getuid()} has none in the passwd file",
+        hint="set HOME, or EDGEPROF_DATA_DIR and EDGEPROF_CACHE_DIR",
+    )
 
 
 Seconds = Annotated[float, Field(gt=0)]

@@ -15,8 +15,8 @@ from edgeprof.scheduler.lab import Lab
 from edgeprof.scheduler.render.tables import boards_table, new_table, styled
 from edgeprof.scheduler.render.words import when
 from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.identity import user_name
 from edgeprof.shared.jobs import BoardInfo, BoardState
-from edgeprof.shared.person import user_name
 from edgeprof.shared.store.boards import SELF_TEST, BoardChange, BoardStore
 from edgeprof.shared.tracing import DISTRIBUTION
 
