@@ -113,6 +113,18 @@ def test_our_own_names_are_answered(serve: Serve, host: str) -> None:
     assert served.status("GET", "/metrics", Host=host) == 200
 
 
+def test_a_refused_name_is_told_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """Who set up Prometheus finds the reason in the log; who asks for a thousand names does not fill it."""
+    served = serve(http_names="told.example")
+    for index in range(50):
+        for _ in range(2):
+            served.status("GET", "/metrics", Host=f"n{index}.example")
+
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("n0.example" in line for line in told) == 1
+    assert len(told) == 10
+
+
 @pytest.mark.parametrize(
     "headers",
     [

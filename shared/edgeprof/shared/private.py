@@ -46,6 +46,9 @@ def opener(path: str, flags: int) -> int:
     user's file.
     """
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would be waited for
+    if flags & os.O_CREAT:
+        with suppress(FileExistsError):
+            return os.open(path, flags | os.O_EXCL, _FILE_MODE)
     descriptor = os.open(path, flags & ~os.O_TRUNC, _FILE_MODE)
     try:
         found = os.fstat(descriptor)

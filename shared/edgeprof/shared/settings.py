@@ -46,7 +46,7 @@ def _in_home(named: Callable[..., str]) -> Path:
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 #: Names of machines, separated by commas.
-Names = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*(,[A-Za-z0-9._-]+)*$")]
+Names = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*(, ?[A-Za-z0-9._-]+)*$")]
 #: A number, then platform=number, separated by commas.
 Floors = Annotated[
     str,

@@ -15,6 +15,7 @@ What is no browser (Prometheus, Alertmanager, curl) sends neither, and is judged
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from collections.abc import Callable, Iterable
 from typing import Final, Self
@@ -23,10 +24,14 @@ from urllib.parse import urlsplit
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.settings import Settings
 
+log = logging.getLogger(__name__)
+
 #: Returns a header of the request by its name, or None.
 Header = Callable[[str], str | None]
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Za-z:.%]+\]|[0-9A-Za-z._-]+)(:[0-9]{1,5})?")
+#: Names that are told in the log, each once.
+_MOST_SAID: Final = 10
 #: Forbids a page of another site to show or load ours.
 HEADERS: Final = (
     ("X-Content-Type-Options", "nosniff"),
@@ -41,6 +46,8 @@ class Gate:
     def __init__(self, names: Iterable[str] = ()) -> None:
         """Beside these names: localhost, and every IP address."""
         self._names = {_plain(name) for name in ("localhost", *names) if name}
+        #: For whoever wonders why a Prometheus gets nothing; but a stranger must not fill the log.
+        self._said: set[str] = set()
 
     @classmethod
     def of(cls, settings: Settings, *more: str) -> Self:
@@ -53,10 +60,14 @@ class Gate:
         """Return in one line why this request gets no answer; None: it does."""
         host = header("Host") or ""
         if not self._is_ours(host):
-            return (
+            line = (
                 f"not asked for under a name of this machine: {one_line(host, 100) or 'no Host'}."
                 " EDGEPROF_HTTP_NAMES adds names"
             )
+            if len(self._said) < _MOST_SAID and line not in self._said:
+                self._said.add(line)
+                log.warning("HTTP: refused what was %s", line)
+            return line
         origin = header("Origin")
         if origin is not None and _place(origin) != host.lower():
             return f"a request from another site ({one_line(origin, 100)})"
