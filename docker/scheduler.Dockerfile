@@ -13,8 +13,8 @@ RUN --mount=type=cache,target=/pip-cache \
 
 FROM python:3.13-slim-bookworm
 # The worker's image has the same number: both write into the volume of the logs.
-RUN useradd --uid 10001 --user-group --home-dir /var/lib/edgeprof --create-home edgeprof \
-    && install --directory --owner edgeprof --group edgeprof /logs
+RUN useradd --key HOME_MODE=0700 --uid 10001 --user-group --home-dir /var/lib/edgeprof --create-home edgeprof \
+    && install --directory --mode=0700 --owner edgeprof --group edgeprof /logs
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

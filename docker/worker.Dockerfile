@@ -36,8 +36,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 # dialout: serial ports of the host, when they are passed in. The same number as in the scheduler's image:
 # both write into the volume of the logs.
-RUN useradd --uid 10001 --user-group --groups dialout --home-dir /var/lib/edgeprof --create-home edgeprof \
-    && install --directory --owner edgeprof --group edgeprof /logs
+RUN useradd --key HOME_MODE=0700 --uid 10001 --user-group --groups dialout --home-dir /var/lib/edgeprof --create-home edgeprof \
+    && install --directory --mode=0700 --owner edgeprof --group edgeprof /logs
 COPY --from=build /venv /venv
 COPY --from=firmware /out /usr/local/share/edgeprof/firmware
 ENV PATH=/venv/bin:$PATH \

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeprof.scheduler.demo.children import Terminated, sigterm_unwinds
+from edgeprof.shared import private
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
 from edgeprof.shared.settings import load_settings
 from monitoring.lab.config import ROOT
@@ -64,7 +65,7 @@ def main() -> int:
 @contextmanager
 def _only_one() -> Iterator[None]:
     """Two labs in one folder would share Redis, and take each other's boards for their own."""
-    _FOLDER.mkdir(parents=True, exist_ok=True)
+    private.make_folder(_FOLDER)
     with (_FOLDER / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

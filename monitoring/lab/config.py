@@ -10,6 +10,8 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 
+#: Of the shipped Alertmanager.
+TOKEN_FILE: Final = "/run/secrets/alerts-token"  # noqa: S105 - where it is, not what it is
 #: Scraped by the compose stack only.
 _NOT_HERE: Final = {"grafana", "jaeger"}
 

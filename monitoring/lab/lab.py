@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -16,7 +17,7 @@ from typing import Final, Self
 
 from edgeprof.scheduler.demo.children import Children, ignore_signals
 from edgeprof.scheduler.lab import Lab
-from edgeprof.shared import redis_server
+from edgeprof.shared import private, redis_server
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.settings import Settings
@@ -70,6 +71,7 @@ class MonitoredLab:
                 "metrics_port": ports.sessions,
                 "device_metrics_port": ports.devices,
                 "scheduler_port": ports.scheduler,
+                "alerts_token": secrets.token_hex(24),
                 "stop_grace_s": 1.0,
             }
         )
@@ -77,7 +79,7 @@ class MonitoredLab:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self._folder)
             stack.callback(redis_server.stop, self.settings)
             self.redis_url = redis_server.locate(self.settings).url
             self.lab = stack.enter_context(Lab(settings=self.settings))
@@ -143,6 +145,7 @@ class MonitoredLab:
             "redis-exporter:9121": f"127.0.0.1:{ports.redis_exporter}",
             "localhost:9090": f"127.0.0.1:{ports.prometheus}",
             "alertmanager:9093": f"127.0.0.1:{ports.alertmanager}",
+            config.TOKEN_FILE: str(self._token_file()),
         }
         start(
             "alertmanager",
@@ -169,6 +172,13 @@ class MonitoredLab:
     def _write(self, name: str, text: str) -> Path:
         path = self._folder / name
         path.write_text(text, encoding="utf-8")
+        return path
+
+    def _token_file(self) -> Path:
+        """What Alertmanager shows to the scheduler, as Compose would lay it down."""
+        path = self._folder / "alerts-token"
+        with open(path, "w", encoding="utf-8", opener=private.opener) as file:
+            file.write(str(self.settings.alerts_token))
         return path
 
     def _wait(self) -> None:

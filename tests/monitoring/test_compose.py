@@ -15,7 +15,7 @@ import yaml
 
 from edgeprof.shared.celery_app import KEY_PREFIX
 from edgeprof.workers.config import load_boards
-from monitoring.lab.config import ROOT
+from monitoring.lab.config import ROOT, TOKEN_FILE
 
 LAB = "docker-compose.yml"
 MONITORING = "docker-compose.monitoring.yml"
@@ -192,8 +192,9 @@ def test_dependencies_are_waited_for_until_they_are_well():
 
 
 def test_no_container_may_gain_privileges():
-    """Every service drops its capabilities and cannot get new ones."""
+    """Every service drops its capabilities and cannot get new ones; Filebeat reads logs of any user."""
     for name, service in services().items():
+        assert service.get("cap_add", []) == (["DAC_READ_SEARCH"] if name == "filebeat" else [])
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert not service.get("privileged"), name
@@ -238,6 +239,24 @@ def test_the_worker_of_the_image_takes_its_boards():
         port = re.match(r"(native)://|qemu://(\w+)", board.port)
         assert port is not None
         assert f"/out/{port[1] or port[2]}/" in built
+
+
+def test_who_asks_over_http_uses_a_name_that_is_answered():
+    """Prometheus and Alertmanager ask by the names of services: each is the host's or advertised name there."""
+    for name in ("scheduler", "worker", "flower"):
+        environment = services()[name]["environment"]
+        assert name in {environment["EDGEPROF_HOST"], environment.get("EDGEPROF_METRICS_ADVERTISE")}
+
+
+def test_alertmanager_is_given_the_token_that_the_scheduler_asks_for():
+    """One variable for both; to Alertmanager as the file that its configuration names, for its user alone."""
+    model = json.loads(run_compose(FILES, filled_in()).stdout)
+    (secret,) = model["services"]["alertmanager"]["secrets"]
+    assert model["secrets"][secret["source"]]["environment"] == "EDGEPROF_ALERTS_TOKEN"
+    assert (secret["target"], secret["mode"]) == (TOKEN_FILE, "0400")
+    # Compose lays such a secret into the container's file system, which must not be read-only then.
+    assert not model["services"]["alertmanager"].get("read_only")
+    assert model["services"]["scheduler"]["environment"]["EDGEPROF_ALERTS_TOKEN"]
 
 
 def test_celery_exporter_looks_at_our_queues():

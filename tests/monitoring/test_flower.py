@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -88,6 +89,66 @@ def test_loopback_needs_none(start: Callable[..., Any], settings: Settings) -> N
 
     assert status(f"{url}/workers") == 200
     assert (settings.data_dir / "flower").is_dir()
+
+
+#: Pages, the API, its health, metrics, static files, what is not there.
+PATHS = [
+    "/",
+    "/workers",
+    "/api/workers",
+    "/healthcheck",
+    "/metrics",
+    "/static/css/flower.css",
+    "/x",
+]
+
+
+def asked(url: str, **headers: str) -> tuple[int, str, str | None]:
+    """Return status, text and who may read the answer; they are the same for each method."""
+    answers, said = set(), ""
+    for method in ("GET", "POST", "OPTIONS", "HEAD"):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(url, method=method, headers=named)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=5)
+        with refused.value as reply:
+            said = said or reply.read().decode()
+            answers.add((reply.code, reply.headers["Access-Control-Allow-Origin"]))
+    ((code, readers),) = answers
+    return code, said, readers
+
+
+@pytest.mark.parametrize("login", ["", "ann:secret"])
+def test_no_other_name_and_no_other_site_gets_in(start: Callable[..., Any], login: str) -> None:
+    """Whatever is asked for, with a login or without: a page elsewhere can neither read nor post."""
+    url = start(EDGEPROF_FLOWER_BASIC_AUTH=login)
+    for path in PATHS:
+        code, said, readers = asked(f"{url}{path}", Host="evil.example:5555")
+        assert (code, readers) == (403, None)
+        assert "EDGEPROF_HTTP_NAMES" in said
+        for foreign in (
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Sec_Fetch_Site": "cross-site"},
+        ):
+            code, said, readers = asked(f"{url}{path}", **foreign)
+            assert (code, readers) == (403, None)
+            assert "another site" in said
+
+
+def test_names_of_ours_get_in(start: Callable[..., Any]) -> None:
+    """Prometheus asks by the host's name, people by localhost or a name that is added."""
+    url = start(EDGEPROF_HTTP_NAMES="lab.example", EDGEPROF_HOST="flower")
+    for name in ("localhost", "flower:5555", "lab.example", "127.0.0.1"):
+        request = urllib.request.Request(f"{url}/workers", headers={"Host": name})
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            assert reply.status == 200
+
+
+def test_its_files_are_its_users(start: Callable[..., Any], settings: Settings) -> None:
+    """What it saw is in a folder of nobody else."""
+    start()
+    assert stat.S_IMODE((settings.data_dir / "flower").stat().st_mode) == 0o700
 
 
 def test_it_only_looks(start: Callable[..., Any]) -> None:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from edgeprof.scheduler.pages import Pulse, pages
 from edgeprof.shared.metrics.endpoint import Endpoint
+from edgeprof.shared.metrics.posts import Post
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostClash, HostInfo
 from edgeprof.shared.store.lab import LabStore
@@ -33,7 +34,9 @@ def fetch(store: LabStore, settings: Settings, pulse: Pulse) -> Iterator[Fetch]:
     endpoint = Endpoint(CollectorRegistry(), "127.0.0.1", 0, pages(store, settings, pulse))
 
     def get(path: str, body: bytes | None = None) -> tuple[int, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{endpoint.port}{path}", data=body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        url = f"http://127.0.0.1:{endpoint.port}{path}"
+        request = urllib.request.Request(url, data=body, headers=headers)
         try:
             with urllib.request.urlopen(request) as reply:
                 return reply.status, reply.read().decode()
@@ -103,6 +106,7 @@ def test_no_list_is_better_than_an_empty_one(settings: Settings, pulse: Pulse) -
         hosts = Gone()
 
     page = pages(Store(), settings, pulse)["/targets/tiny-llm-profiler"]  # type: ignore[arg-type]
+    assert not isinstance(page, Post)
     assert page(b"")[0].startswith("503")
 
 

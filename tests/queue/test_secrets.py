@@ -116,7 +116,7 @@ def test_a_working_and_a_failing_lab_tell_no_password(
     watched, redis, collector, password, url = lab
     archive = f"postgresql+psycopg://edgeprof:{password}@{NOBODY}/db?password={password}"
     port = free_port()
-    watched.start("scheduler", EDGEPROF_SCHEDULER_PORT=str(port))
+    watched.start("scheduler", EDGEPROF_SCHEDULER_PORT=str(port), EDGEPROF_ALERTS_TOKEN=password)
     watched.start("worker", "--board", "native://?uid=01", "--board", "native://?uid=02")
     login = f"flower:{password}"
     watched.start("flower", "--port", str(free_port()), EDGEPROF_FLOWER_BASIC_AUTH=login)
@@ -145,6 +145,7 @@ def test_a_working_and_a_failing_lab_tell_no_password(
     assert watched.run("jobs", EDGEPROF_REDIS_URL=f"redis://:{password}@{NOBODY}/0") == 3
     assert watched.run("jobs", EDGEPROF_REDIS_URL=f"redis://:{password}#@{NOBODY}/0") == 2
     assert watched.run("jobs", EDGEPROF_REDIS_URL=f"redis:{password}@{NOBODY}") == 2
+    assert watched.run("jobs", EDGEPROF_ALERTS_TOKEN=f"{password} and more") == 2
     assert watched.run("results", EDGEPROF_ARCHIVE_URL=archive) in {2, 3}
     assert watched.run("results", EDGEPROF_ARCHIVE_URL=archive.replace(":1/", ":x/")) == 2
     assert watched.run("results", EDGEPROF_ARCHIVE_URL=f"postgresql//{password}@h") == 2

@@ -235,7 +235,8 @@ def test_a_malformed_url_shows_no_password(url: str) -> None:
 def test_objects_show_no_password(settings: Settings) -> None:
     """Whoever logs one."""
     url = "redis://:s3cret@h/0"
-    changed = settings.model_copy(update={"redis_url": url, "archive_url": url})
+    secrets = {"redis_url": url, "archive_url": url, "alerts_token": "s3cret"}
+    changed = settings.model_copy(update=secrets)
 
     shown = [changed, redis_server.Endpoint(url, embedded=False), SentinelUrl((), "m", 0, "u", url)]
     assert "s3cret" not in repr(shown) + str(shown)

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from edgeprof.scheduler.runbooks import runbook_pages
 from edgeprof.shared.errors import EdgeprofError
-from edgeprof.shared.metrics.endpoint import Answer, Page
+from edgeprof.shared.metrics.endpoint import Page
+from edgeprof.shared.metrics.posts import Answer, Post
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.lab import LabStore
@@ -49,7 +50,7 @@ class Pulse:
         return self.silent_s < self._limit_s
 
 
-def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page]:
+def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page | Post]:
     """Return the scheduler's pages by path."""
 
     def health(_body: bytes) -> Answer:
@@ -78,7 +79,7 @@ def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page]:
         "/health": health,
         "/targets/tiny-llm-profiler": targets(of_sessions=True),
         "/targets/device-metrics": targets(of_sessions=False),
-        "/alerts": _log_alerts,
+        "/alerts": Post(_log_alerts, "EDGEPROF_ALERTS_TOKEN", settings.alerts_token),
         **runbook_pages(),
     }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeprof.shared.metrics.endpoint import Answer, Page
+from edgeprof.shared.metrics.endpoint import Page
+from edgeprof.shared.metrics.posts import Answer
 
 
 def runbook_pages() -> dict[str, Page]:

@@ -16,6 +16,7 @@ from edgeprof.shared.metrics.endpoint import Endpoint
 from edgeprof.shared.metrics.lab import CustodianMetrics, LabCollector
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.web_gate import Gate, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,17 @@ def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.E
         custodian = Custodian(store, settings, archive, metrics)
         custodian.start()
         endpoint = Endpoint(
-            registry, settings.metrics_bind, settings.scheduler_port, pages(store, settings, pulse)
+            registry,
+            settings.metrics_bind,
+            settings.scheduler_port,
+            pages(store, settings, pulse),
+            Gate.of(settings),
         )
+        if settings.alerts_token is None and not is_loopback(settings.metrics_bind):
+            log.warning(
+                "/alerts on %s refuses alerts until EDGEPROF_ALERTS_TOKEN is set here and in Alertmanager",
+                settings.metrics_bind,
+            )
         stack.callback(endpoint.close)
         log.info(
             "metrics, /targets and /health on http://%s:%d",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from redis import Redis
 
+from edgeprof.shared import private
 from edgeprof.shared.errors import HostFault, JobError, UsageError
 from edgeprof.shared.jobs import ModelRef
 from edgeprof.shared.store.script import Script
@@ -122,7 +123,7 @@ class ModelCache:
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write whole or not at all; two workers fetching the same file do not meet."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self._folder)
         descriptor, part = tempfile.mkstemp(dir=self._folder, suffix=".part")
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -13,11 +13,12 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final
 
-from edgeprof.shared import tracing
+from edgeprof.shared import private, tracing
 from edgeprof.shared.plain import harmless, one_line
 from edgeprof.shared.settings import Settings
 
@@ -103,6 +104,10 @@ class _File(RotatingFileHandler):
         super().__init__(path, maxBytes=_ROTATE_BYTES, backupCount=_ROTATED_KEPT, encoding="utf-8")
         self._told = False
 
+    def _open(self) -> TextIOWrapper:
+        # Messages name models, prompts and people.
+        return open(self.baseFilename, "a", encoding="utf-8", opener=private.opener)
+
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         """Say once on stderr that lines are lost, and go on."""
         if not self._told:
@@ -126,7 +131,7 @@ def configure(settings: Settings, service: str) -> None:
     console.addFilter(_Once("opentelemetry"))
     path = settings.log_dir / f"profiler-{settings.host}-{os.getpid()}.jsonl"
     try:
-        settings.log_dir.mkdir(parents=True, exist_ok=True)
+        private.make_folder(settings.log_dir)
         _forget_old(settings.log_dir, settings.host)
         file = _File(path)
     except OSError as error:

@@ -29,7 +29,7 @@ from redis import Redis, exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from edgeprof.shared import redis_client
+from edgeprof.shared import private, redis_client
 from edgeprof.shared.errors import StoreUnavailable
 from edgeprof.shared.settings import Settings
 
@@ -115,7 +115,7 @@ def stop(settings: Settings) -> bool:
 def _folder(settings: Settings) -> Path:
     folder = settings.data_dir / "redis"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.tighten_all(private.make_folder(folder))
     except OSError as error:
         raise StoreUnavailable(
             f"the embedded Redis needs {folder}: {error.strerror}",
@@ -126,7 +126,7 @@ def _folder(settings: Settings) -> Path:
 
 @contextmanager
 def _start_lock(folder: Path) -> Iterator[None]:
-    with (folder / "start.lock").open("w") as lock:
+    with open(folder / "start.lock", "w", opener=private.opener) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -165,13 +165,14 @@ def _start(folder: Path, before: _Server | None) -> _Server:
     _write_private(folder / "server.json", json.dumps(asdict(server)))
     config = folder / "redis.conf"
     _write_private(config, CONFIG.format(folder=folder, **asdict(server)))
-    with (folder / "redis.out").open("wb") as out:
+    with open(folder / "redis.out", "wb", opener=private.opener) as out:
         process = subprocess.Popen(
             [_binary(), str(config)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
             cwd=folder,
+            umask=0o077,  # its append-only file holds every prompt
             start_new_session=True,  # Ctrl-C in the terminal that started it is not meant for it
         )
     deadline = time.monotonic() + START_LIMIT_S

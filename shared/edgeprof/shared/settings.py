@@ -5,7 +5,10 @@ The table in the documentation is made from the descriptions below, so they are 
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -21,15 +24,29 @@ _RESTS: Final = {FaultClass.HOST: 1, FaultClass.LINK: 2, FaultClass.BOARD: 5}
 
 
 def _data_dir() -> Path:
-    return Path(platformdirs.user_data_dir("edgeprof", appauthor=False))
+    return _in_home(platformdirs.user_data_dir)
 
 
 def _cache_dir() -> Path:
-    return Path(platformdirs.user_cache_dir("edgeprof", appauthor=False))
+    return _in_home(platformdirs.user_cache_dir)
+
+
+def _in_home(named: Callable[..., str]) -> Path:
+    """Without a home it fails; of older platformdirs the name begins with ~, to be made right here."""
+    with suppress(RuntimeError):
+        folder = Path(named("edgeprof", appauthor=False))
+        if folder.is_absolute():
+            return folder
+    raise UsageError(
+        f"no home folder: HOME is no absolute path, and user {os.getuid()} has none in the passwd file",
+        hint="set HOME, or EDGEPROF_DATA_DIR and EDGEPROF_CACHE_DIR",
+    )
 
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+#: Names of machines, separated by commas.
+Names = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*(, ?[A-Za-z0-9._-]+)*$")]
 #: A number, then platform=number, separated by commas.
 Floors = Annotated[
     str,
@@ -132,6 +149,21 @@ class Settings(BaseSettings):
         None,
         description="Name or address under which Prometheus reaches this host."
         " Unset: the bind address, or the machine's full name when that is 0.0.0.0.",
+    )
+    http_names: Names = Field(
+        "",
+        description="More names, separated by commas, under which the pages of this machine (agents, scheduler,"
+        " Flower) may be asked for. Without a setting: localhost, EDGEPROF_HOST, the two addresses above, and any"
+        " IP address. Other names are refused: a web page elsewhere could have its own name lead here.",
+    )
+    alerts_token: str | None = Field(
+        None,
+        repr=False,
+        pattern=r"^[!-~]+$",
+        max_length=1000,
+        description="What Alertmanager has to send to the scheduler's /alerts as a bearer token; e.g. of"
+        " `openssl rand -hex 24`. Unset: alerts are taken from this machine only, as long as EDGEPROF_METRICS_BIND"
+        " is a loopback address.",
     )
     metrics_port: Port = Field(
         8000,

@@ -23,6 +23,7 @@ from edgeprof.shared.metrics.sessions import SessionMetrics
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.vital import end_within
+from edgeprof.shared.web_gate import Gate
 from edgeprof.workers.announcer import Announcer
 from edgeprof.workers.config import BoardConfig, Boards
 from edgeprof.workers.discovery import SeenPorts, Watcher
@@ -141,9 +142,10 @@ class Agent:
     def _serve(self, stack: ExitStack) -> None:
         settings = self._settings
         address = settings.advertised_address
-        sessions = Endpoint(self._sessions, settings.metrics_bind, settings.metrics_port)
+        bind, gate = settings.metrics_bind, Gate.of(settings)
+        sessions = Endpoint(self._sessions, bind, settings.metrics_port, gate=gate)
         stack.callback(sessions.close)
-        devices = Endpoint(self._devices, settings.metrics_bind, settings.device_metrics_port)
+        devices = Endpoint(self._devices, bind, settings.device_metrics_port, gate=gate)
         stack.callback(devices.close)
         info = HostInfo(
             host=settings.host,

@@ -74,7 +74,6 @@ class Bench:
         self._has_job = False
         self._leaving: Callable[[], bool] = lambda: False
         self._leaving_since_s: float | None = None
-        self.claim = BoardClaim(settings.lock_dir)
 
     @property
     def node(self) -> str:
@@ -88,22 +87,25 @@ class Bench:
         """
         self._leaving = leaving
         store = LabStore.open(self._settings)
+        claim = None
         try:
+            claim = BoardClaim(self._settings.lock_dir)
             board = self._open()
             try:
                 info = describe(board, self.config, self._settings)
-                self.claim.take("board", info.device_id)
-                self.claim.take("uid", info.uid)
-                self._owner = Owner(host=info.host, domain=self.claim.domain, uid=info.uid)
+                claim.take("board", info.device_id)
+                claim.take("uid", info.uid)
+                self._owner = Owner(host=info.host, domain=claim.domain, uid=info.uid)
                 store.boards.announce(self._owner, info, self._settings.board_ttl_s)
             except BaseException:
                 board.close()
                 raise
         except BaseException:
             store.close()
-            self.claim.close()
+            if claim is not None:
+                claim.close()
             raise
-        self.store, self.board, self.info = store, board, info
+        self.claim, self.store, self.board, self.info = claim, store, board, info
         self.telemetry.send(Connected(board=info))
         logs.operations.info("Device connected", extra=self.context())
 

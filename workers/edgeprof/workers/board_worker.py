@@ -22,7 +22,7 @@ from celery import concurrency, signals
 from celery.exceptions import SecurityWarning
 from celery.worker import state as celery_state
 
-from edgeprof.shared import logs, queues, tracing
+from edgeprof.shared import logs, private, queues, tracing
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.celery_app import TASK_NAME, make_app
 from edgeprof.shared.errors import BoardFault, EdgeprofError, Fault, InfrastructureError, LinkFault
@@ -370,6 +370,7 @@ def serve(
 ) -> int:
     """Be the worker of one board in this process; returns the exit code."""
     die_with_parent()
+    private.umask_of_a_service()
     logs.configure(settings, "edgeprof-worker")
     tracing.configure("edgeprof-worker", f"w@{config}.{settings.host}", settings.host)
     return BoardWorker(config, settings, bench, profile, self_test).run()

@@ -7,16 +7,17 @@ it dies, so whoever gets the lock knows that the process before is gone. Three n
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from edgeprof.shared.errors import HostFault
+from edgeprof.workers import lock_files
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class BoardClaim:
@@ -25,16 +26,8 @@ class BoardClaim:
     def __init__(self, lock_dir: Path) -> None:
         self._dir = lock_dir
         self._held: dict[str, int] = {}
-        try:
-            lock_dir.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(PermissionError):  # another user made it, and did this
-                lock_dir.chmod(0o1777)
-        except OSError as error:
-            raise HostFault(
-                f"no folder for board locks at {lock_dir}: {error.strerror}",
-                code="lock_dir",
-                hint="set EDGEPROF_LOCK_DIR to a folder all agents of this host can write",
-            ) from None
+        with lock_files.lock_folder(lock_dir):
+            pass  # it can be used, or HostFault says why not
 
     def __enter__(self) -> Self:
         return self
@@ -50,29 +43,31 @@ class BoardClaim:
     @property
     def domain(self) -> str:
         """A name for all processes that share these locks: this folder, on this kernel."""
-        stat = self._dir.stat()
-        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot_id}:{stat.st_dev:x}:{stat.st_ino:x}"
+        with lock_files.lock_folder(self._dir) as descriptor:
+            found = os.fstat(descriptor)
+        try:
+            boot_id = _BOOT_ID.read_text().strip()
+        except OSError as error:
+            raise HostFault(
+                f"cannot read {_BOOT_ID}: {error.strerror}",
+                code="boot_id",
+                hint="an agent needs /proc: it tells which locks are of this start of the machine",
+            ) from None
+        return f"{boot_id}:{found.st_dev:x}:{found.st_ino:x}"
 
     def take(self, kind: str, name: str) -> None:
         """Lock one name, or raise HostFault that says which process has it. Again is harmless."""
-        path = self._dir / f"{kind}-{_file_name(name)}.lock"
-        if str(path) in self._held:
+        file_name = f"{kind}-{_file_name(name)}.lock"
+        if file_name in self._held:
             return
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
+            self._held[file_name] = lock_files.take(self._dir, file_name)
+        except lock_files.Taken as taken:
             raise HostFault(
-                f"{kind} {name} is already driven by process {holder} on this host",
+                f"{kind} {name} is already driven by process {taken.holder} on this host",
                 code="board_claimed",
                 hint="stop that agent, or take the board out of one of the two",
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        self._held[str(path)] = descriptor
 
     def close(self) -> None:
         """Let go. The files stay: removing them would let two processes lock two files."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import edgeprof.workers.production  # noqa: F401 - a missing extra is told here, once, not by every worker
-from edgeprof.shared import logs, redis_server
+from edgeprof.shared import logs, own_folders, redis_server
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import load_settings
@@ -48,6 +48,7 @@ def worker(
         settings = settings.model_copy(update={"redis_url": redis_url})
     wanted = load_boards(boards, board or [])
     check_ports(wanted, boards, board or [])
+    own_folders.start_service(settings)
     logs.configure(settings, "edgeprof-agent")
     redis_server.connect(settings).close()  # a wrong URL is told here, once, not by every worker
     typer.echo(f"lab: {masked(redis_server.locate(settings).url)}", err=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from edgeprof.shared import private
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.plain import one_line
 from edgeprof.workers import strangers
@@ -32,8 +33,8 @@ def write_slot(model: Path, sha256: str, folder: Path) -> Path:
     image = header.ljust(HEADER_BYTES, b"\xff") + data
     if path.is_file() and path.read_bytes() == image:
         return path
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        private.make_folder(folder)
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(image)
         Path(file.name).replace(path)  # whole or not at all: other boards of this host share it

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from edgeprof.shared import private
 from edgeprof.shared.jobs import JobState, Name, Wire
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.store.jobs import JobStore
@@ -38,8 +39,8 @@ class Outbox:
         path = self._path(job_id, epoch)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with part.open("w") as file:
+            private.make_folder(self._folder)
+            with open(part, "w", opener=private.opener) as file:
                 kept = Undelivered(job_id=job_id, epoch=epoch, result=result)
                 file.write(kept.model_dump_json())
                 file.flush()

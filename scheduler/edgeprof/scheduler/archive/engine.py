@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
+from edgeprof.shared import private
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 
@@ -19,7 +22,7 @@ def url_of(settings: Settings) -> str:
     if settings.archive_url:
         return settings.archive_url
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        private.make_folder(settings.data_dir)
     except OSError as error:
         raise InfrastructureError(
             f"the results archive needs {settings.data_dir}: {error.strerror}",
@@ -32,10 +35,21 @@ def create(url: str) -> Engine:
     """Make an engine; nothing is opened yet."""
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
+    _private(make_url(url).database)
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _private(database: str | None) -> None:
+    """Make the file for its owner alone, or take it from others; SQLite makes those beside it the same."""
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return
+    with suppress(OSError):  # whoever opens it says what is wrong
+        private.make_file(Path(database))
+    for ending in ("", "-wal", "-shm", "-journal"):
+        private.tighten(Path(database + ending))
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:

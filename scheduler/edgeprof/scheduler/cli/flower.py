@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import Annotated, Any, Final
 
 import typer
 
-from edgeprof.shared import redis_server
+from edgeprof.shared import own_folders, private, redis_server
 from edgeprof.shared.celery_app import make_app
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.settings import load_settings
+from edgeprof.shared.web_gate import Gate, is_loopback
 
 #: user:password, several separated by commas. Not an option: a command line can be read by everyone.
 AUTH_VARIABLE: Final = "EDGEPROF_FLOWER_BASIC_AUTH"
@@ -33,20 +33,27 @@ def flower(
     """
     settings = load_settings()
     auth = os.environ.get(AUTH_VARIABLE, "")
-    if not auth and not _is_loopback(address):
+    if not auth and not is_loopback(address):
         raise UsageError(
             f"Flower on {address} would be open to the network",
             hint=f"set {AUTH_VARIABLE}=user:password, or listen on 127.0.0.1",
         )
     try:
-        from flower.command import flower as command  # noqa: PLC0415 - an extra
+        from edgeprof.scheduler import flower_gate  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise InfrastructureError(
             f"`edgeprof flower` needs more than the base install: {error}",
             hint="pip install 'tiny-llm-edge-profiler[monitor]'",
         ) from None
     folder = settings.data_dir / "flower"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own_folders.start_service(settings)  # its database is made by a library
+    try:
+        private.make_folder(folder)
+    except OSError as error:
+        raise InfrastructureError(
+            f"Flower keeps what it saw in {folder}: {error.strerror}",
+            hint="set EDGEPROF_DATA_DIR to a folder you may write",
+        ) from None
     if auth:
         os.environ["FLOWER_BASIC_AUTH"] = auth
     else:  # on loopback, who can connect can also read Redis
@@ -63,12 +70,5 @@ def flower(
         "tasks_columns": _COLUMNS,
     }
     app = make_app(redis_server.locate(settings).url)
-    assert command is not None  # imported: it registers itself with Celery
+    flower_gate.install(Gate.of(settings, address))
     app.start(["flower", *(f"--{name}={value}" for name, value in options.items())])
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"

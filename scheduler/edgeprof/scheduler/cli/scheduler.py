@@ -9,7 +9,7 @@ from typing import Final
 
 from edgeprof.scheduler.archive import Archive
 from edgeprof.scheduler.service import run_scheduler
-from edgeprof.shared import logs, redis_server
+from edgeprof.shared import logs, own_folders, redis_server
 from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.vital import end_within
@@ -26,6 +26,7 @@ def scheduler() -> None:
     Example: EDGEPROF_REDIS_URL=redis://lab:6379/0 edgeprof scheduler
     """
     settings = load_settings()
+    own_folders.start_service(settings)
     logs.configure(settings, "edgeprof-scheduler")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

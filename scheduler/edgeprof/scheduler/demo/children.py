@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
+from edgeprof.shared import private
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 
@@ -54,7 +55,7 @@ class Children:
         command = list(command)
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, "--pdeathsig", "TERM", "--", *command]
-        with self.log_of(name).open("ab") as output:
+        with open(self.log_of(name), "ab", opener=private.opener) as output:
             process = subprocess.Popen(
                 command,
                 env=environment,

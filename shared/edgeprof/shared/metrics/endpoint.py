@@ -1,43 +1,33 @@
-"""Serving metrics over HTTP."""
+"""Serving metrics and a few pages over HTTP."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from edgeprof.shared import web_gate
+from edgeprof.shared.metrics.connections import Handler, Server
+from edgeprof.shared.metrics.posts import Answer, Post, plain
 from edgeprof.shared.vital import vital_thread
+from edgeprof.shared.web_gate import Gate
 
 log = logging.getLogger(__name__)
 
-#: Status line, content type, body.
-Answer = tuple[str, str, bytes]
-#: Answers requests for one path; the argument is what was posted.
+#: Answers GET and HEAD for one path. The argument is empty: nothing can be sent with them.
 Page = Callable[[bytes], Answer]
-#: Far beyond what Alertmanager posts; who sends more is not heard out.
-_LARGEST_POST_BYTES: Final = 1 << 20
+
+_METRICS: Final = "/metrics"
+_Headers = list[tuple[str, str]]
 
 
 class StartResponse(Protocol):
     """WSGI's."""
 
-    def __call__(self, status: str, headers: list[tuple[str, str]], /) -> Any: ...
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Quiet(WSGIRequestHandler):
-    #: For a line of the request, or its body: who is slower holds a thread no longer.
-    timeout = 30
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        log.debug(format, *args)
+    def __call__(self, status: str, headers: _Headers, /) -> Any: ...
 
 
 class Endpoint:
@@ -48,10 +38,13 @@ class Endpoint:
         registry: CollectorRegistry,
         bind: str,
         port: int,
-        pages: dict[str, Page] | None = None,
+        pages: Mapping[str, Page | Post] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """Serve at once. A port that is taken costs a warning and another port."""
         self._pages = pages or {}
+        self._gate = gate or Gate([bind])
+        self._open_to_others = not web_gate.is_loopback(bind)
         self._metrics = make_wsgi_app(registry)
         try:
             self._server = self._listen(bind, port)
@@ -68,7 +61,7 @@ class Endpoint:
         self._thread.start()
 
     def _listen(self, bind: str, port: int) -> WSGIServer:
-        return make_server(bind, port, self._answer, _Server, _Quiet)
+        return make_server(bind, port, self._answer, Server, Handler)
 
     @property
     def port(self) -> int:
@@ -82,22 +75,48 @@ class Endpoint:
         self._server.server_close()
 
     def _answer(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == "/metrics":
-            answer: Iterable[bytes] = self._metrics(environ, start)
-            return answer
+        status, headers, body = self._reply(environ)
+        headers = [*headers, *web_gate.HEADERS, ("Content-Length", str(len(body)))]
+        start(status, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _reply(self, environ: dict[str, Any]) -> tuple[str, _Headers, bytes]:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+
+        def header(name: str) -> str | None:
+            value: str | None = environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+            return value
+
+        if refused := self._gate.refusal(method, header):
+            return _typed(plain("403 Forbidden", refused))
         page = self._pages.get(path)
+        if page is None and path != _METRICS:
+            known = "\n".join([_METRICS, *self._pages])
+            return _typed(plain("404 Not Found", f"try\n{known}"))
+        allowed = ("POST",) if isinstance(page, Post) else ("GET", "HEAD")
+        if method not in allowed:
+            status, headers, body = _typed(plain("405 Method Not Allowed", " or ".join(allowed)))
+            return status, [*headers, ("Allow", ", ".join(allowed))], body
         if page is None:
-            known = "\n".join(["/metrics", *self._pages])
-            status, kind, body = "404 Not Found", "text/plain", f"try\n{known}\n".encode()
-        else:
-            status, kind, body = page(_posted(environ))
-        start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
-        return [body]
+            return self._scraped(environ)
+        if not isinstance(page, Post):
+            return _typed(page(b""))
+        status, headers, body = _typed(page.answer(environ, open_to_others=self._open_to_others))
+        if status.startswith("401"):
+            headers.append(("WWW-Authenticate", "Bearer"))
+        return status, headers, body
+
+    def _scraped(self, environ: dict[str, Any]) -> tuple[str, _Headers, bytes]:
+        replies: list[tuple[str, _Headers]] = []
+
+        def note(status: str, headers: _Headers) -> None:
+            replies.append((status, headers))
+
+        body = b"".join(self._metrics({**environ, "REQUEST_METHOD": "GET"}, note))
+        ((status, headers),) = replies
+        return status, headers, body
 
 
-def _posted(environ: dict[str, Any]) -> bytes:
-    length = environ.get("CONTENT_LENGTH") or "0"
-    wanted = int(length) if length.isdecimal() else 0
-    body: bytes = environ["wsgi.input"].read(wanted) if wanted <= _LARGEST_POST_BYTES else b""
-    return body
+def _typed(answer: Answer) -> tuple[str, _Headers, bytes]:
+    status, kind, body = answer
+    return status, [("Content-Type", kind)], body

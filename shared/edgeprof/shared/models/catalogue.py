@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from edgeprof.shared.errors import UsageError
@@ -27,7 +28,7 @@ def resolve(name_or_path: str | Path) -> ModelFile:
     known = bundled()
     if text in known:
         return ModelFile.open(known[text])
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - that of Path fails for a user without a home
     if path.is_file():
         return ModelFile.open(path)
     raise UsageError(

@@ -7,7 +7,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from edgeprof.shared.errors import ModelError
+from edgeprof.shared import private
+from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models.file import ModelFile, is_linear
 from edgeprof.shared.models.gguf_header import TENSOR_TYPES, Scalar, TensorInfo
@@ -29,7 +30,16 @@ def quantized(model: ModelFile, to: Quantization, cache_dir: Path) -> ModelFile:
         return model
     path = cache_dir / f"{model.sha256[:16]}-{to}.gguf"
     if not path.is_file():
+        try:
+            private.make_folder(cache_dir)
+        except OSError as error:
+            raise HostFault(
+                f"cannot keep models in {cache_dir}: {error.strerror}",
+                code="unwritable",
+                hint="set EDGEPROF_CACHE_DIR to a folder you may write",
+            ) from None
         quantize(model, to, path)
+        private.tighten(path)
     return ModelFile.open(path)
 
 

@@ -1,0 +1,75 @@
+"""What is posted to a page: who may, what it must be, how much of it is read."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+#: Status line, content type, body.
+Answer = tuple[str, str, bytes]
+
+#: Far beyond what Alertmanager posts; who sends more is not heard out.
+_LARGEST_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A page that takes JSON by POST, and answers nothing else.
+
+    token: what the poster has to show. None: everybody on this machine may post, and nobody else. setting: the
+    variable of the token, for the message.
+    """
+
+    take: Callable[[bytes], Answer]
+    setting: str
+    token: str | None = field(repr=False)
+
+    def answer(self, environ: Mapping[str, Any], *, open_to_others: bool) -> Answer:
+        """Return what the page says to a posted body, or why it was not read."""
+        refused = self._stranger(environ, open_to_others=open_to_others) or _unfit(environ)
+        if refused is not None:
+            return refused
+        wanted = int(environ["CONTENT_LENGTH"])
+        body: bytes = environ["wsgi.input"].read(wanted)
+        if len(body) < wanted:
+            return plain("400 Bad Request", f"{len(body)} of {wanted} bytes came")
+        return self.take(body)
+
+    def _stranger(self, environ: Mapping[str, Any], *, open_to_others: bool) -> Answer | None:
+        if self.token is None:
+            if not open_to_others:
+                return None
+            return plain(
+                "403 Forbidden",
+                f"this page can be reached from other machines: set {self.setting} here,"
+                " and have it sent as a bearer token",
+            )
+        scheme, _, shown = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+        right = hmac.compare_digest(shown.strip().encode(), self.token.encode())
+        if scheme.lower() == "bearer" and right:
+            return None
+        return plain("401 Unauthorized", f"the token of {self.setting} is asked for")
+
+
+def plain(status: str, line: str) -> Answer:
+    """An answer of one line."""
+    return status, "text/plain; charset=utf-8", f"{line}\n".encode()
+
+
+def _unfit(environ: Mapping[str, Any]) -> Answer | None:
+    """Say why the body is not even read, or None."""
+    kind = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # Of the types that a form of another site can send, none is this one.
+        return plain("415 Unsupported Media Type", "send application/json")
+    length = str(environ.get("CONTENT_LENGTH", ""))
+    if "HTTP_TRANSFER_ENCODING" in environ or not length:
+        return plain("411 Length Required", "send Content-Length, and the body whole")
+    if not re.fullmatch("[0-9]{1,18}", length):
+        return plain("400 Bad Request", "Content-Length is no number")
+    if int(length) > _LARGEST_BYTES:
+        return plain("413 Content Too Large", f"send {_LARGEST_BYTES} bytes at most")
+    return None

@@ -1,0 +1,120 @@
+"""Results, logs, prompts and logins on disk are their owner's alone: files 0600, folders 0700, whatever the umask.
+
+Each file is made so where it is made, because the Lab also runs inside other people's programs, whose umask is
+not ours to change, and because a report that a user asked for is the user's. The processes that only serve
+(scheduler, agent, board workers, Flower) set their umask as well: libraries make files that we do not see.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+_FOLDER_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
+_OTHERS: Final = 0o077
+
+
+def umask_of_a_service() -> None:
+    """Let nobody else read what this process makes from now on."""
+    os.umask(_OTHERS)
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those above that are missing, for their owner alone; returns it.
+
+    One that is there stays as it is: it may be shared with somebody on purpose. Raises OSError.
+    """
+    missing = [part for part in (path, *path.parents) if not part.exists()]
+    for part in reversed(missing):
+        with suppress(FileExistsError):  # another process made it
+            part.mkdir(mode=_FOLDER_MODE)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is no folder", str(path))
+    return path
+
+
+def opener(path: str, flags: int) -> int:
+    """For open(): makes the file for its owner alone, and closes one that others could read.
+
+    In a folder that others can write, what is planted under the name is refused: a link, a pipe, another
+    user's file.
+    """
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would be waited for
+    if flags & os.O_CREAT:
+        with suppress(FileExistsError):
+            return os.open(path, flags | os.O_EXCL, _FILE_MODE)
+    descriptor = os.open(path, flags & ~os.O_TRUNC, _FILE_MODE)
+    try:
+        found = os.fstat(descriptor)
+        _refuse_planted(path, found)
+        if found.st_mode & _OTHERS:
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~_OTHERS)
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _refuse_planted(path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise PermissionError(errno.EPERM, "it is no file of its own", path)
+    if found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "it belongs to another user", path)
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file for its owner alone unless it is there, for a library that opens it by name."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
+
+
+def tighten(path: Path) -> None:
+    """Take a file or folder that is there from everybody else, if it is ours to do so. Follows no link."""
+    with suppress(OSError), _looked_at(path) as (descriptor, found):
+        ours = found.st_uid == os.geteuid() and found.st_mode & _OTHERS
+        single = stat.S_ISDIR(found.st_mode) or (
+            stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+        )
+        if ours and single:
+            mode = stat.S_IMODE(found.st_mode) & ~_OTHERS
+            Path(f"/proc/self/fd/{descriptor}").chmod(mode)
+
+
+def tighten_all(path: Path) -> None:
+    """Tighten a folder that is ours by its name, and everything below."""
+    if path.is_symlink() or not path.is_dir():
+        return
+    tighten(path)
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            tighten(Path(folder, name))
+
+
+def tighten_if_only(path: Path, *ours: str) -> None:
+    """Tighten a folder that holds nothing but names matching `ours`.
+
+    One that holds more is somebody's working folder, /var/log or the like: closing it would break others.
+    """
+    with suppress(OSError):
+        if path.is_symlink() or path.stat().st_mode & stat.S_ISVTX:
+            return
+        if all(any(entry.match(pattern) for pattern in ours) for entry in path.iterdir()):
+            tighten(path)
+
+
+@contextmanager
+def _looked_at(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """Hold a file without opening it: closing a database for real would drop SQLite's locks on it."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor, os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
