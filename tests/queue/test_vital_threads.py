@@ -31,7 +31,7 @@ Announcer(settings, info).__enter__()
     "http": """
 from prometheus_client import CollectorRegistry
 from edgeprof.shared.metrics import endpoint
-endpoint._Server.serve_forever = broken
+endpoint.Server.serve_forever = broken
 endpoint.Endpoint(CollectorRegistry(), "127.0.0.1", 0)
 """,
     "lease": """
