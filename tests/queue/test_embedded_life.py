@@ -147,7 +147,7 @@ def test_killed_servers_child_blocks_nothing(embedded: Embedded) -> None:
 
 @pytest.mark.parametrize("harm", ["deleted", "damaged", "stale"])
 def test_living_server_is_found_without_server_json(embedded: Embedded, harm: str) -> None:
-    """The lock file says the same as server.json, which is then mended."""
+    """Its configuration says the same as server.json, which is then mended."""
     pid = embedded.start()
     told = embedded.folder / "server.json"
     whole = told.read_text()
@@ -166,7 +166,7 @@ def test_living_server_of_which_nothing_is_known_is_told(embedded: Embedded) -> 
     """Both files damaged: no second server, but its pid and what to do."""
     pid = embedded.start()
     (embedded.folder / "server.json").write_text("[]")
-    (embedded.folder / owner.LOCK).write_bytes(b"\xff")
+    (embedded.folder / "redis.conf").write_bytes(b"\xff")
 
     error = refusal(embedded)
 

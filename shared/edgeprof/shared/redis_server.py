@@ -154,7 +154,7 @@ def _trouble(folder: Path, living: Owner, found: Answer | None) -> Infrastructur
     who = f"the embedded Redis ({living})"
     if found is None:
         return StoreUnavailable(
-            f"{who} lives, but server.json and server.lock in {folder}, which say how to reach it,"
+            f"{who} lives, but server.json and redis.conf in {folder}, which say how to reach it,"
             " are damaged or deleted",
             hint=_restart(living),
         )

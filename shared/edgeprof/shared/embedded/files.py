@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from edgeprof.shared.embedded.owner import LOCK
 from edgeprof.shared.errors import StoreUnavailable
 
+CONFIG_NAME: Final = "redis.conf"
 #: Longer than a stop may take: a command that meets one waits for its end.
 START_LOCK_LIMIT_S: Final = 20.0
 
@@ -53,6 +53,15 @@ class Server:
             return None
         whole = type(port) is int and isinstance(password, str) and isinstance(folder, str)
         return cls(port, password, folder) if whole and 0 < port < 65536 and password else None
+
+    @classmethod
+    def configured(cls, text: str) -> Self | None:
+        """Return what a redis.conf of ours says, or None when it was damaged."""
+        said = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+        port, password = said.get("port", ""), said.get("requirepass", "")
+        if not (port.isdecimal() and 0 < int(port) < 65536 and password):
+            return None
+        return cls(int(port), password, said.get("dir", "").strip('"'))
 
 
 def open_folder(data_dir: Path) -> Path:
@@ -146,11 +155,11 @@ def _locked(file: int, path: Path) -> bool:
 
 
 def remembered(folder: Path) -> list[Server]:
-    """Return how the server may be reached: server.json first, then its copy in the lock file."""
+    """Return how the server may be reached: by server.json first, then by its configuration."""
     found = []
-    for name in ("server.json", LOCK):
+    for name, parse in (("server.json", Server.parse), (CONFIG_NAME, Server.configured)):
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            if (server := Server.parse((folder / name).read_text())) and server not in found:
+            if (server := parse((folder / name).read_text())) and server not in found:
                 found.append(server)
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import secrets
@@ -11,8 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
@@ -52,12 +49,16 @@ def start(folder: Path) -> None:
     The caller holds the start lock, and has seen that nobody owns the files.
     """
     server = _place(folder, next(iter(files.remembered(folder)), None))
-    files.write_private(folder / "redis.conf", CONFIG.format(**asdict(server)))
+    files.write_private(folder / files.CONFIG_NAME, CONFIG.format(**asdict(server)))
     files.remember(folder, server)
     with contextlib.suppress(OSError):  # so that a log is that of one life
         (folder / "redis.log").replace(folder / "redis.log.1")
-    with _lock_file(folder, server) as lock:
+    with files.explained(folder / LOCK):
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         _launch(folder, lock)
+    finally:
+        os.close(lock)
 
 
 def _place(folder: Path, before: files.Server | None) -> files.Server:
@@ -77,25 +78,8 @@ def _place(folder: Path, before: files.Server | None) -> files.Server:
     return moved
 
 
-@contextmanager
-def _lock_file(folder: Path, server: files.Server) -> Iterator[int]:
-    """Open the file of the lock, which also says how the server that holds it is reached."""
-    path, told = folder / LOCK, json.dumps(asdict(server)).encode()
-    with files.explained(path):
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        with files.explained(path):
-            os.fchmod(lock, 0o600)
-            if os.pread(lock, len(told) + 1, 0) != told:
-                os.ftruncate(lock, 0)
-                os.pwrite(lock, told, 0)  # in place: another file would be another lock
-        yield lock
-    finally:
-        os.close(lock)
-
-
 def _launch(folder: Path, lock: int) -> None:
-    command = [_binary(), str(folder / "redis.conf")]
+    command = [_binary(), str(folder / files.CONFIG_NAME)]
     read, write = os.pipe()
     try:
         launcher = [sys.executable, "-I", "-S", launch.__file__]
