@@ -30,14 +30,15 @@ _WRAPPER = """\
 #!/bin/sh
 . {orders}
 sleep $DELAY_S
-exec {real} "$@" --key-load-delay $KEY_LOAD_DELAY_US
+exec {real} "$@" --key-load-delay $KEY_LOAD_DELAY
 """
 
 
 class EmbeddedLab:
     """Use as a context manager; nothing of it is left at its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: float = 1.0) -> None:
+        self.pace = pace
         self.root = Path(tempfile.mkdtemp(prefix="edgeprof-embedded-"))
         self.settings: Settings = make_settings(self.root, None).model_copy(
             update={"store_patience_s": 20.0}
@@ -85,6 +86,10 @@ class EmbeddedLab:
         found = owner(self.folder)
         return found.pid if found else 0
 
+    def commands(self) -> int:
+        """Return how many commands the append-only file holds, more or less."""
+        return sum(file.read_bytes().count(b"\n*") for file in self._files())
+
     def signal(self, number: signal.Signals) -> int:
         """Send the server a signal; returns its pid, 0 when there was none."""
         pid = self.pid
@@ -102,8 +107,7 @@ class EmbeddedLab:
     def fill(self) -> None:
         """Leave no room on the disk, not a byte."""
         if not self.real_disk:
-            written = sum(f.stat().st_size for f in self.folder.glob("appendonlydir/*.incr.aof"))
-            self._limit(written)
+            self._limit(sum(file.stat().st_size for file in self._files()))
             return
         with (self.settings.data_dir / "ballast").open("ab", buffering=0) as ballast:
             for size in (1 << 20, 4096, 1):
@@ -118,10 +122,11 @@ class EmbeddedLab:
         else:
             self._limit(resource.RLIM_INFINITY)
 
-    def slow_down(self, *, delay_s: float = 0, key_load_us: int = 0) -> None:
-        """Have the next servers start so late, and load so slowly."""
+    def slow_down(self, *, delay_s: float = 0, commands_a_nap: int = 0) -> None:
+        """Have the next servers start so late, and sleep a moment after so many loaded commands."""
         orders = self.root / "orders.part"
-        orders.write_text(f"DELAY_S={delay_s}\nKEY_LOAD_DELAY_US={key_load_us}\n")
+        # Below zero it is one over the probability of a sleep.
+        orders.write_text(f"DELAY_S={delay_s}\nKEY_LOAD_DELAY={-commands_a_nap}\n")
         orders.replace(self.root / "orders")
 
     def heal(self) -> None:
@@ -134,6 +139,9 @@ class EmbeddedLab:
         """Return what a command of this lab is to see."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")}
         return kept | self.settings.as_environment()
+
+    def _files(self) -> list[Path]:
+        return list(self.folder.glob("appendonlydir/*.incr.aof"))
 
     def _limit(self, size: int) -> None:
         pid = self.pid
@@ -161,11 +169,10 @@ def _servers(folder: Path) -> Iterator[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                title = (entry / "cmdline").read_bytes()
-                if b"redis-server" in title.split(b" ")[0] and works_in(int(entry.name), folder):
-                    state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                    if state not in "ZX" and not title.startswith(b"/bin/sh"):
-                        yield int(entry.name)
+                program = (entry / "cmdline").read_bytes().replace(b"\0", b" ").split(b" ")[0]
+                # Not what comes before it: the launcher, and the wrapper's shell.
+                if program.endswith(b"redis-server") and works_in(int(entry.name), folder):
+                    yield int(entry.name)
 
 
 def _mounted(folder: Path) -> bool:
