@@ -67,7 +67,8 @@ def locate(settings: Settings) -> Endpoint:
     while True:
         living = _owner(folder)
         if living is None:
-            if starts and not (start.port_was_taken(folder) and starts < _STARTS):
+            again = start.port_was_taken(folder) or start.has_been_ready(folder)
+            if starts and not (again and starts < _STARTS):
                 raise start.failure(folder)
             starts += _start(folder)
             continue
@@ -164,8 +165,8 @@ def _trouble(folder: Path, living: Owner, found: Answer | None) -> Infrastructur
         return StoreUnavailable(
             f"{who} {living.condition}: no word in {answer.SILENCE_LIMIT_S:g} s", hint=living.hint
         )
-    if found.condition is Condition.BUSY:
-        return StoreUnavailable(f"{who} is busy with a script that does not end", hint=living.hint)
+    if found.condition is Condition.UNHAPPY:
+        return StoreRefused(f"{who} refuses: {found.said}", hint=living.hint)
     if found.condition is Condition.LOCKED:
         return StoreRefused(
             f"{who} refuses the password that {folder / 'server.json'} says",

@@ -15,6 +15,7 @@ from redis.retry import Retry
 from edgeprof.shared.embedded import files
 from edgeprof.shared.embedded.owner import Owner, works_in
 from edgeprof.shared.errors import StoreUnavailable
+from edgeprof.shared.plain import one_line
 
 #: Silence for so long is told to the user: with the start of Python, within five seconds.
 SILENCE_LIMIT_S: Final = 3.0
@@ -28,8 +29,8 @@ class Condition(StrEnum):
     #: Nobody listens (yet, or any more).
     DEAF = "deaf"
     SILENT = "silent"
-    #: A script has run for so long that Redis answers nothing else.
-    BUSY = "busy"
+    #: It answers with an error: a script does not end, there are too many clients.
+    UNHAPPY = "unhappy"
     #: It is there, and refuses the password that we remember.
     LOCKED = "locked"
     #: Another program answers on the port, or the Redis of another folder.
@@ -47,6 +48,8 @@ class Answer:
     #: Its disk takes nothing, and so much of what it acknowledged is in its memory only.
     cannot_write: bool = False
     unwritten_bytes: int = 0
+    #: Its error, in its own words.
+    said: str = ""
 
 
 def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
@@ -65,15 +68,17 @@ def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
         return Answer(server, Condition.LOCKED)
     except exceptions.TimeoutError:
         return Answer(server, Condition.SILENT)
-    except (exceptions.ConnectionError, OSError) as error:
-        refused = isinstance(error.__context__, ConnectionRefusedError)
-        lost = "closed by server" in str(error) or isinstance(error.__context__, ConnectionError)
-        return Answer(server, Condition.DEAF if refused or lost else Condition.FOREIGN)
     except exceptions.NoPermissionError:
         return Answer(server, Condition.LOCKED)
+    except exceptions.InvalidResponse:
+        return Answer(server, Condition.FOREIGN)
+    except (exceptions.ConnectionError, OSError) as error:
+        if "max number of clients" in str(error):
+            return Answer(server, Condition.UNHAPPY, said=str(error))
+        lost = "closed by server" in str(error) or isinstance(error.__context__, ConnectionError)
+        return Answer(server, Condition.DEAF if lost else Condition.FOREIGN)
     except exceptions.RedisError as error:
-        busy = str(error).startswith("BUSY")
-        return Answer(server, Condition.BUSY if busy else Condition.FOREIGN)
+        return Answer(server, Condition.UNHAPPY, said=one_line(str(error)))
     finally:
         redis.close()
     pid = int(info.get("process_id", 0))
