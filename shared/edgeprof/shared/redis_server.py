@@ -15,7 +15,6 @@ asleep, and workers would lose their store because somebody closed another termi
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import time
@@ -27,20 +26,17 @@ from redis import Redis
 
 from edgeprof.shared import redis_client
 from edgeprof.shared.embedded import answer, files, start
-from edgeprof.shared.embedded.answer import Answer, Condition
+from edgeprof.shared.embedded.answer import Condition
 from edgeprof.shared.embedded.owner import Owner, owner
-from edgeprof.shared.errors import InfrastructureError, StoreRefused, StoreUnavailable
+from edgeprof.shared.embedded.trouble import LOOK_S, Patience, trouble
+from edgeprof.shared.errors import StoreRefused, StoreUnavailable
 from edgeprof.shared.settings import Settings
-
-log = logging.getLogger(__name__)
 
 #: A server that was told to stop writes its file out; a stopped process does nothing at all.
 STOP_LIMIT_S: Final = 10.0
 STOPPED_LIMIT_S: Final = 2.0
 
-_NOTICE_AFTER_S: Final = 2.0
 _STARTS: Final = 3
-_LOOK_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ def locate(settings: Settings) -> Endpoint:
     if settings.redis_url:
         return Endpoint(settings.redis_url, embedded=False)
     folder = files.open_folder(settings.data_dir)
-    patience = _Patience(settings.store_patience_s)
+    patience = Patience(settings.store_patience_s)
     starts = 0
     while True:
         living = _owner(folder)
@@ -77,8 +73,8 @@ def locate(settings: Settings) -> Endpoint:
             return Endpoint(found.server.url, embedded=True, started=starts > 0)
         if _owner(folder) != living:
             continue  # it ended while it was asked
-        if trouble := _trouble(folder, living, found):
-            raise trouble
+        if why := trouble(folder, living, found):
+            raise why
         patience.wait(living, found)
 
 
@@ -133,7 +129,7 @@ def _end(folder: Path, living: Owner, number: signal.Signals) -> None:
                 f" it {now.condition}; it ends as soon as it can, and nothing starts before that",
                 hint=now.hint,
             )
-        time.sleep(_LOOK_S)
+        time.sleep(LOOK_S)
 
 
 def _owner(folder: Path) -> Owner | None:
@@ -148,70 +144,3 @@ def _start(folder: Path) -> bool:
             return False
         start.start(folder)
         return True
-
-
-def _trouble(folder: Path, living: Owner, found: Answer | None) -> InfrastructureError | None:
-    """Return why a server that lives cannot be used; None when it only needs time."""
-    who = f"the embedded Redis ({living})"
-    if found is None:
-        return StoreUnavailable(
-            f"{who} lives, but server.json and redis.conf in {folder}, which say how to reach it,"
-            " are damaged or deleted",
-            hint=_restart(living),
-        )
-    if living.stopped:
-        return StoreUnavailable(f"{who} {living.condition}", hint=living.hint)
-    if found.condition is Condition.SILENT and start.has_been_ready(folder):
-        return StoreUnavailable(
-            f"{who} {living.condition}: no word in {answer.SILENCE_LIMIT_S:g} s", hint=living.hint
-        )
-    if found.condition is Condition.UNHAPPY:
-        return StoreRefused(f"{who} refuses: {found.said}", hint=living.hint)
-    if found.condition is Condition.LOCKED:
-        return StoreRefused(
-            f"{who} refuses the password that {folder / 'server.json'} says",
-            hint=_restart(living),
-        )
-    if found.condition is Condition.FOREIGN and start.has_been_ready(folder):
-        return StoreUnavailable(
-            f"{who} is not on port {found.server.port}, which {folder / 'server.json'} says:"
-            " another program answers there",
-            hint=_restart(living),
-        )
-    return None
-
-
-def _restart(living: Owner) -> str:
-    if not living.seen:
-        return living.hint
-    return f"kill {living.pid} stops it; the next command starts it again with its jobs"
-
-
-class _Patience:
-    """Waits for a server that lives and needs time; says so, and not for ever."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._since_s = time.monotonic()
-        self._said = False
-
-    def wait(self, living: Owner, found: Answer | None) -> None:
-        """Pause before the next look. Raises StoreUnavailable when it has been long enough."""
-        waited_s = time.monotonic() - self._since_s
-        loaded = found.loaded if found else ""
-        does = f"loading its jobs: {loaded}" if loaded else "starting or stopping"
-        if waited_s > self._limit_s:
-            raise StoreUnavailable(
-                f"the embedded Redis ({living}) is still {does} after {self._limit_s:g} s",
-                hint="try again later, or set EDGEPROF_STORE_PATIENCE_S to wait longer;"
-                f" ps -o pid,stat,args -p {living.pid} shows it",
-            )
-        if waited_s > _NOTICE_AFTER_S and not self._said:
-            log.warning(
-                "waiting for the embedded Redis (%s), which is %s; up to %g s",
-                living,
-                does,
-                self._limit_s,
-            )
-            self._said = True
-        time.sleep(_LOOK_S)
