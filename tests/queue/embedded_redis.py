@@ -62,11 +62,14 @@ class Embedded:
         server = files.remembered(self.folder)[0]
         return Redis(port=server.port, password=server.password)
 
-    def edgeprof(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")}
+        return kept | self.settings.as_environment()
+
+    def edgeprof(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "edgeprof.scheduler.cli", *arguments],
-            env=kept | self.settings.as_environment(),
+            env=self.environment(),
             capture_output=True,
             text=True,
             timeout=60,

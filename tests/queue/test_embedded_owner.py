@@ -216,3 +216,24 @@ def test_folder_of_another_user(shown: Settings) -> None:
         assert said.returncode == 3, said.stderr
         assert "belongs to root" in said.stderr
         redis_server.stop(shown)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root")
+@pytest.mark.parametrize("first", ["host", "container"])
+def test_host_and_container_share_one_server(embedded: Embedded, first: str) -> None:
+    """Over a shared folder and network: each knows the server by another pid, and starts no second one."""
+    inside = [*["unshare", "--pid", "--fork", "--mount-proc"], "sh", "-c", '"$@"; read _', "sh"]
+    if first == "host":
+        embedded.start()
+    with subprocess.Popen(
+        [*inside, sys.executable, "-m", "edgeprof.scheduler.cli", "jobs", "--json"],
+        env=embedded.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as container:
+        assert container.stdout is not None
+        assert container.stdout.readline() == "[]\n"
+        assert not redis_server.locate(embedded.settings).started
+        assert redis_server.stop(embedded.settings)
+        container.communicate("\n")

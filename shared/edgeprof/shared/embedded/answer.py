@@ -82,7 +82,7 @@ def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
     finally:
         redis.close()
     pid = int(info.get("process_id", 0))
-    if owner.seen and pid != owner.pid and not works_in(pid, folder):
+    if owner.seen and not owner.calls_itself(pid) and not works_in(pid, folder):
         return Answer(server, Condition.FOREIGN)
     loading = bool(info.get("loading", 0))
     return Answer(

@@ -47,6 +47,15 @@ class Owner:
     def __str__(self) -> str:
         return f"pid {self.pid}" if self.seen else "in another container or on another machine"
 
+    def calls_itself(self, pid: int) -> bool:
+        """Whether it takes itself for this pid: in a container it has another one than for us."""
+        try:
+            status = (_PROC / str(self.pid) / "status").read_text()
+        except OSError:
+            return False
+        names = [line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")]
+        return any(str(pid) in pids for pids in [[str(self.pid)], *names])
+
     @property
     def stopped(self) -> bool:
         """Whether it cannot answer, because somebody has stopped it."""
