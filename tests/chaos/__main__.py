@@ -21,6 +21,7 @@ CAMPAIGNS = {
     "noise": 5,
     "boards": 12,
     "sick_hosts": 4,
+    "embedded": 5,
     "stalls": 3,
     "partitions": 7,
     "storm": 12,

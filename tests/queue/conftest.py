@@ -15,13 +15,14 @@ import pytest
 
 from edgeprof.scheduler.job import Job
 from edgeprof.scheduler.service import run_scheduler
-from edgeprof.shared import queues
+from edgeprof.shared import queues, redis_server
 from edgeprof.shared.jobs import BoardState, JobSpec, JobState, ModelRef, Target, TestCase
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.workers.telemetry import FD_VARIABLE, Receiver
+from tests.queue.embedded_redis import Embedded
 
 NULL_WORKER = Path(__file__).with_name("null_worker.py")
 MODEL = ModelRef(
@@ -143,6 +144,15 @@ def rig(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Rig]:
     made = Rig(settings, wait_until)
     yield made
     made.close()
+
+
+@pytest.fixture
+def embedded(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Embedded]:
+    """Settings without a URL; whatever they start is killed."""
+    made = Embedded(settings.model_copy(update={"redis_url": None}), wait_until)
+    yield made
+    if made.folder.exists():
+        redis_server.stop(made.settings, force=True)
 
 
 @pytest.fixture(name="make_spec", scope="session")

@@ -11,22 +11,44 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from edgeprof.shared import redis_url
-from edgeprof.shared.errors import StoreRefused, StoreUnavailable, UsageError
+from edgeprof.shared import redis_url, redis_words
+from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis_url import masked
 
-#: Few, short retries: every script may be repeated.
+#: Few, short retries: every script may be repeated. Silence is not asked again: three times the timeout
+#: would be the price of a server that is stopped.
 _OPTIONS: Final[dict[str, Any]] = {
     "socket_timeout": 10,
-    "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+    "retry": Retry(
+        ExponentialBackoff(cap=0.5, base=0.05), 2, supported_errors=(exceptions.ConnectionError,)
+    ),
 }
 _TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 5, "socket_keepalive": True}
+
+#: The first question of a command: whoever types it hears within some five seconds that nobody answers.
+_FIRST: Final[dict[str, Any]] = {"socket_timeout": 4}
+_FIRST_TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 4}
 
 
 def client(url: str) -> Redis:
     """Make a client; nothing is sent yet."""
+    return _client(url, _OPTIONS, _TCP)
+
+
+def check(url: str) -> None:
+    """See that Redis answers a PING. Raises StoreUnavailable or StoreRefused, within some seconds."""
+    redis = _client(url, _OPTIONS | _FIRST, _TCP | _FIRST_TCP)
+    try:
+        with store_errors(url):
+            redis.ping()
+    finally:
+        redis.close()
+
+
+def _client(url: str, options: dict[str, Any], tcp: dict[str, Any]) -> Redis:
     scheme = redis_url.scheme(url)
-    options = _OPTIONS if scheme == "unix" else _OPTIONS | _TCP
+    if scheme != "unix":
+        options = options | tcp
     if scheme == redis_url.SENTINEL:
         return _master(redis_url.SentinelUrl.parse(url), options)
     try:
@@ -44,48 +66,10 @@ def _master(place: redis_url.SentinelUrl, options: dict[str, Any]) -> Redis:
     return master
 
 
-#: Answers of a Redis that is there and cannot write, for us or for anybody.
-_CANNOT_WRITE = (
-    exceptions.BusyLoadingError,
-    exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError,
-)
-
-
 @contextmanager
 def store_errors(url: str) -> Iterator[None]:
     """Turn redis-py's exceptions into ours: one line that names the URL, password masked."""
     try:
         yield
     except (exceptions.RedisError, OSError) as error:
-        ours = _translated(error, masked(url))
-        ours.grants_nobody = _grants_nobody(error)
-        raise ours from error
-
-
-def _grants_nobody(error: Exception) -> bool:
-    """Whether no server was there, or one that cannot write. A partition shows as neither."""
-    refused = isinstance(error.__context__, ConnectionRefusedError)
-    return refused or isinstance(error, _CANNOT_WRITE) or str(error).startswith("MISCONF")
-
-
-def _translated(error: Exception, where: str) -> StoreRefused | StoreUnavailable:
-    if isinstance(error, exceptions.AuthenticationError):
-        return StoreRefused(
-            f"Redis at {where} refused the login: {error}",
-            hint="check user and password in EDGEPROF_REDIS_URL",
-        )
-    # In a script it is another error, known by its words only.
-    if isinstance(error, exceptions.NoPermissionError) or "user executing the script" in str(error):
-        return StoreRefused(
-            f"Redis at {where} does not let this user do that: {error}",
-            hint="client, worker and scheduler have users of their own: deploy/redis/users.acl",
-        )
-    if isinstance(error, exceptions.InvalidResponse):
-        return StoreRefused(f"what answers at {where} is not a Redis: {error}")
-    if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError)):
-        return StoreUnavailable(
-            f"Redis at {where} cannot be reached: {error}",
-            hint="is it running, and is EDGEPROF_REDIS_URL right?",
-        )
-    return StoreRefused(f"Redis at {where} refused: {error}")
+        raise redis_words.translated(error, masked(url)) from error

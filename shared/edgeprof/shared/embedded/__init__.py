@@ -1,0 +1,1 @@
+"""The embedded redis-server: who owns its files, how it is started, what it answers."""
