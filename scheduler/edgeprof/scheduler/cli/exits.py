@@ -22,7 +22,7 @@ MEANING: Final = {
     JOB_FAILED: "a job that was waited for failed, expired or was cancelled",
     USAGE: "the call is wrong: an option, a name, a model or a prompt; nothing was submitted",
     INFRASTRUCTURE: "something the lab runs on is missing: Redis, the archive, a tool, a file",
-    INTERRUPTED: "Ctrl-C; submitted jobs go on",
+    INTERRUPTED: "Ctrl-C, or a question answered with no; submitted jobs go on",
 }
 
 _stderr = PlainConsole(stderr=True, soft_wrap=True)
