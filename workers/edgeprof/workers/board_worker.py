@@ -29,7 +29,7 @@ from edgeprof.shared.errors import BoardFault, EdgeprofError, Fault, Infrastruct
 from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings, load_settings
-from edgeprof.shared.store.boards import BoardClash
+from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.workers.attempt import Attempts
 from edgeprof.workers.bench import Bench, Verdict
@@ -43,6 +43,7 @@ from edgeprof.workers.telemetry import Sender
 log = logging.getLogger(__name__)
 
 _GONE: Final = "the board does not answer"
+_RESUMED: Final = "its port was taken back, and it is opened anew"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
 
@@ -81,6 +82,7 @@ class BoardWorker:
         #: Set when nothing more is to be announced.
         self._ended = threading.Event()
         self._exit_code = 0
+        self._gone_because = _GONE
         self._outbox = Outbox(settings.data_dir / "undelivered")
         self._celery: Any = None
 
@@ -101,7 +103,7 @@ class BoardWorker:
             self._ended.set()
             heart.join()
             gone = self._exit_code == EXIT_BOARD_GONE
-            self._bench.release(_GONE if gone else "its worker stopped")
+            self._bench.release(self._gone_because if gone else "its worker stopped")
         return self._exit_code
 
     def _wait_for_board(self) -> bool:
@@ -214,7 +216,11 @@ class BoardWorker:
                 if self._leaving.is_set():
                     self._bench.announce(BoardState.DRAINING, self._bench.info.job_id)
                     continue
-                if not (self._bench.probe() and self._mind_holds()):
+                if not self._mind_port():
+                    # Another program has had the board: what is known of it is asked anew, by a new process.
+                    self._board_gone(_RESUMED)
+                    return
+                if not (self._bench.released or (self._bench.probe() and self._mind_holds())):
                     self._board_gone()
                     return
                 self._identify_when_asked()
@@ -248,11 +254,25 @@ class BoardWorker:
         self._schedule.note(verdict, quarantined=quarantined)
         return verdict is not Verdict.GONE
 
+    def _mind_port(self) -> bool:
+        """Close the port when somebody wants it; False: it is closed and wanted by nobody any more."""
+        try:
+            wanted = self._bench.store.boards.port_wanted(self._bench.info.device_id)
+        except InfrastructureError:
+            return True
+        if wanted and not self._bench.released:
+            self._listen([])
+            self._bench.release_port()  # not while a job has the board: the next beat comes
+        return wanted or not self._bench.released
+
     def _identify_when_asked(self) -> None:
         boards, name = self._bench.store.boards, self._bench.info.device_id
         with contextlib.suppress(InfrastructureError):
             actor = boards.take_identify(name)
             if not actor:
+                return
+            if self._bench.released:
+                boards.identified(name, actor, f"cannot blink: {PORT_RELEASED}")
                 return
             try:
                 blinks = self._bench.identify()
@@ -279,11 +299,12 @@ class BoardWorker:
             elif queue not in wanted and consumer.task_consumer.consuming_from(queue):
                 consumer.call_soon(consumer.cancel_task_queue, queue)
 
-    def _board_gone(self) -> None:
+    def _board_gone(self, because: str = _GONE) -> None:
         """End, and say so at once: Celery takes seconds to leave."""
         self._exit_code = EXIT_BOARD_GONE
+        self._gone_because = because
         self._ended.set()
-        self._bench.withdraw(_GONE)
+        self._bench.withdraw(because)
         self._leaving.set()
         # Celery's loop looks here at each turn, and leaves.
         celery_state.should_stop = 0  # type: ignore[assignment]

@@ -32,7 +32,8 @@
 -- $p boards:uid         hash    uid of the silicon -> board
 -- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
--- $p boards:held       hash    board -> {state, reason, actor, s} (JSON): draining or quarantined
+-- $p boards:held       hash    board -> {state, reason, actor, s, release_port} (JSON): draining or
+--                              quarantined; release_port (true or absent): its worker is to close the port
 -- $p boards:identify   hash    board -> who wants it to make itself known
 -- $p boards:faults     hash    board -> how many attempts in a row failed for board or link reasons
 -- $p board:$b:history  list    JSON, one a change of `held`: {s, state, actor, reason}; the last 100
@@ -148,15 +149,16 @@ local function release(id)
 end
 
 -- A board is held (no jobs, or only its own) or let go; said in its history.
-local function note(device, state, actor, reason)
-  local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason})
+local function note(device, state, actor, reason, release_port)
+  local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason,
+    release_port = release_port})
   redis.call('RPUSH', P .. 'board:' .. device .. ':history', entry)
   redis.call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
   return entry
 end
 
-local function hold(device, state, actor, reason)
-  local entry = note(device, state, actor, reason)
+local function hold(device, state, actor, reason, release_port)
+  local entry = note(device, state, actor, reason, release_port)
   if state == 'online' then
     redis.call('HDEL', P .. 'boards:held', device)
     redis.call('HDEL', P .. 'boards:faults', device)
@@ -511,12 +513,12 @@ function commands.boards()
   return reply
 end
 
--- hold_board(device, state, actor, reason, only): 'draining', 'quarantined', or 'online' to let it go again;
--- only when it is held as `only` now, unless that is ''.
-function commands.hold_board(device, state, actor, reason, only)
+-- hold_board(device, state, actor, reason, only, release_port): 'draining', 'quarantined', or 'online' to let
+-- it go again; only when it is held as `only` now, unless that is ''. release_port: '1' to free the port too.
+function commands.hold_board(device, state, actor, reason, only, release_port)
   if redis.call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
   if only ~= '' and held_state(device) ~= only then return 'other' end
-  hold(device, state, actor, reason)
+  hold(device, state, actor, reason, release_port == '1' or nil)
   return 'ok'
 end
 

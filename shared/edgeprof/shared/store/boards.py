@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 #: Who brings a board back from quarantine, in its history.
 SELF_TEST = "self-test"
 
+#: What a worker announces once it has closed the port of a board that was drained for that.
+PORT_RELEASED = "its port is released"
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -96,15 +99,29 @@ class BoardStore:
                 changes["job_id"] = None
             elif held and info.state is not BoardState.OFFLINE:
                 keeping = pydantic_core.from_json(held)
-                changes |= {"state": BoardState(keeping["state"]), "reason": keeping["reason"]}
+                reason = keeping["reason"]
+                if info.reason == PORT_RELEASED:
+                    reason += f"; {PORT_RELEASED}"
+                changes |= {"state": BoardState(keeping["state"]), "reason": reason}
             boards.append(info.model_copy(update=changes))
         return sorted(boards, key=lambda board: board.device_id)
 
-    def hold(self, device_id: str, state: BoardState, actor: str, reason: str) -> None:
-        """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED). What it runs goes
-        on. Raises BoardNotFound."""
-        said = one_line(reason)
-        if self._script.call("hold_board", device_id, state, actor, said, "") == "unknown":
+    def hold(
+        self,
+        device_id: str,
+        state: BoardState,
+        actor: str,
+        reason: str,
+        *,
+        release_port: bool = False,
+    ) -> None:
+        """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED). What it runs goes on.
+
+        With release_port its worker also closes the port, until the board is resumed. Raises BoardNotFound.
+        """
+        said, release = one_line(reason), int(release_port)
+        reply = self._script.call("hold_board", device_id, state, actor, said, "", release)
+        if reply == "unknown":
             raise _unknown(device_id)
 
     def resume(self, device_id: str, actor: str, reason: str) -> None:
@@ -128,6 +145,12 @@ class BoardStore:
         """Return DRAINING or QUARANTINED for a board that is held, else None."""
         state = self._script.call("held", device_id)
         return BoardState(state) if state else None
+
+    def port_wanted(self, device_id: str) -> bool:
+        """Whether somebody wants a board's port for another program."""
+        key = self._script.key("boards:held")
+        held = self._script.guarded(lambda redis: text(redis.hget(key, device_id)))
+        return bool(held and pydantic_core.from_json(held).get("release_port"))
 
     def ask_identify(self, device_id: str, actor: str) -> None:
         """Have a board make itself known to a person; its history tells the answer. Raises BoardNotFound."""
