@@ -15,10 +15,35 @@ UNITS = sorted((Path(__file__).parents[2] / "deploy").glob("*.service"))
 PROGRAM = "/opt/edgeprof/bin/edgeprof"
 
 #: Names under which the kernel's drivers of serial ports stand in /proc/devices.
-SERIAL = (
-    "ttyS ttyAMA ttyACM ttyUSB ttyXRUSB ttyCH343USB ttyMXUSB ttyGS ttymxc ttySAC ttyMSM ttyHS ttyTHS ttyO"
-    " ttyPS ttyUL ttySTM ttySIF ttySC ttyMAX ttyLP ttyAT ttyAPP ttyAML ttyMV ttyn rfcomm"
-).split()
+SERIAL = [
+    "ttyS",
+    "ttyAMA",
+    "ttyACM",
+    "ttyUSB",
+    "ttyXRUSB",
+    "ttyCH343USB",
+    "ttyMXUSB",
+    "ttyGS",
+    "ttymxc",
+    "ttySAC",
+    "ttyMSM",
+    "ttyHS",
+    "ttyTHS",
+    "ttyO",
+    "ttyPS",
+    "ttyUL",
+    "ttySTM",
+    "ttySIF",
+    "ttySC",
+    "ttyMAX",
+    "ttyLP",
+    "ttyAT",
+    "ttyAPP",
+    "ttyAML",
+    "ttyMV",
+    "ttyn",
+    "rfcomm",
+]
 
 
 def test_both_services_have_a_unit() -> None:
