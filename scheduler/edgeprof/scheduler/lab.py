@@ -9,7 +9,6 @@ print(job.wait(progress=True).result)
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from edgeprof.scheduler.job import Job
 from edgeprof.scheduler.preparation import Preparer
 from edgeprof.shared import queues, tracing
 from edgeprof.shared.errors import InfrastructureError, UsageError
+from edgeprof.shared.identity import user_name
 from edgeprof.shared.jobs import BoardInfo, JobSpec, JobState, KvType, Quantization, TestCase
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.results import JobView
@@ -65,7 +65,7 @@ class Request:
     timeout_s: float = 600.0
     queue_timeout_s: float = 86400.0
     max_attempts: int = 3
-    user: str = field(default_factory=getpass.getuser)
+    user: str = field(default_factory=user_name)
     sweep_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
 

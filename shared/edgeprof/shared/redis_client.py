@@ -30,9 +30,25 @@ def client(url: str) -> Redis:
     if scheme == redis_url.SENTINEL:
         return _master(redis_url.SentinelUrl.parse(url), options)
     try:
-        return Redis.from_url(url, **options)
-    except ValueError:  # its words may be a part of the password
+        redis = Redis.from_url(url, **options)
+        redis.connection_pool.make_connection()  # sends nothing, and finds options that it does not have
+    except (ValueError, TypeError):  # their words may be a part of the password
         raise UsageError(f"{masked(url)!r} is not a Redis URL") from None
+    return redis
+
+
+def greet(redis: Redis, url: str) -> None:
+    """See that Redis answers. Raises UsageError when it has no database of the URL's number."""
+    try:
+        with store_errors(url):
+            redis.ping()
+    except StoreRefused as error:
+        if "DB index" not in str(error):
+            raise
+        raise UsageError(
+            f"Redis at {masked(url)} has no database of that number",
+            hint="EDGEPROF_REDIS_URL ends in /0, or in a number below the setting `databases` of that Redis",
+        ) from None
 
 
 def _master(place: redis_url.SentinelUrl, options: dict[str, Any]) -> Redis:

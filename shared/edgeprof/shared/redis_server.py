@@ -90,8 +90,7 @@ def connect(settings: Settings) -> Redis:
     """Return a client whose server has answered a PING."""
     endpoint = locate(settings)
     redis = redis_client.client(endpoint.url)
-    with redis_client.store_errors(endpoint.url):
-        redis.ping()
+    redis_client.greet(redis, endpoint.url)
     return redis
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from edgeprof.shared.errors import Fault, FaultClass, UsageError
+from edgeprof.shared.identity import host_name
 from edgeprof.shared.jobs import Name
 
 #: A board that rebooted or hung needs longer than a line that hiccuped.
@@ -68,8 +69,9 @@ class Settings(BaseSettings):
         " Unset: SQLite file results.db in the data folder.",
     )
     host: Name = Field(
-        default_factory=lambda: socket.gethostname().split(".")[0] or "localhost",
-        description="Name of this machine in board lists, results and metrics.",
+        default_factory=host_name,
+        description="Name of this machine in board lists, results and metrics. Unset: its host name,"
+        " spelled in letters, digits, dots, dashes and underscores.",
     )
     lock_dir: Path = Field(
         Path("/tmp/edgeprof-locks"),  # noqa: S108 - host-wide by design: all users share the boards

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from edgeprof.scheduler.lab import Lab
 from edgeprof.scheduler.render.tables import boards_table, new_table, styled
 from edgeprof.scheduler.render.words import when
 from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.identity import user_name
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, BoardStore
 from edgeprof.shared.tracing import DISTRIBUTION
@@ -209,7 +209,7 @@ def history(
 
 
 def _actor() -> str:
-    return f"user:{getpass.getuser()}"
+    return f"user:{user_name()}"
 
 
 def _running(store: BoardStore, name: str) -> str:

@@ -33,7 +33,7 @@ class LabStore:
         """Find Redis (or start the embedded one), and see that it answers."""
         endpoint = redis_server.locate(settings)
         script = Script(redis_client.client(endpoint.url), endpoint.url)
-        script.guarded(lambda redis: redis.ping())
+        redis_client.greet(script.redis, endpoint.url)
         return cls(
             url=endpoint.url,
             embedded=endpoint.embedded,
