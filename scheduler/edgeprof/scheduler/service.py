@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
@@ -19,10 +20,15 @@ from edgeprof.shared.store.lab import LabStore
 log = logging.getLogger(__name__)
 
 
-def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.Event) -> None:
+def run_scheduler(
+    settings: Settings,
+    archive: Archive | None,
+    stop: threading.Event,
+    retention: Callable[[], None] = lambda: None,
+) -> None:
     """Tick and serve until `stop` is set. Redis or the archive being away is waited out, and said once.
 
-    Raises InfrastructureError or UsageError when Redis is not there at the start.
+    `retention` is called after each tick, to delete a little of what is old. Raises InfrastructureError or UsageError when Redis is not there at the start.
     """
     registry = CollectorRegistry()
     metrics = CustodianMetrics(registry)
@@ -43,14 +49,15 @@ def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.E
         )
         stack.callback(_resign, custodian)
         while not stop.is_set():
-            pulse.beat(_tick(custodian, pulse.trouble))
+            pulse.beat(_tick(custodian, retention, pulse.trouble))
             stop.wait(settings.custodian_interval_s)
 
 
-def _tick(custodian: Custodian, said: str) -> str:
+def _tick(custodian: Custodian, retention: Callable[[], None], said: str) -> str:
     """Let the custodian do what is due; returns what is wrong, which is logged when it is new."""
     try:
         custodian.tick()
+        retention()
     except Exception as error:
         # Whatever it is (a bug in an archive, say), jobs must still be taken from the dead.
         trouble = str(error) or type(error).__name__

@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL of the results archive."
         " Unset: SQLite file results.db in the data folder.",
     )
+    archive_keep_days: float | None = Field(
+        None,
+        gt=0,
+        description="How long the results archive keeps a finished job, in days; the scheduler deletes older"
+        " ones. Unset: for ever.",
+    )
     host: Name = Field(
         default_factory=host_name,
         description="Name of this machine in board lists, results and metrics. Unset: its host name,"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Engine, Select, delete, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -90,6 +90,15 @@ class Archive:
         with self._guarded(), Session(self._engine) as session:
             job = session.get(Job, job_id)
             return None if job is None else JobView.model_validate(job.document)
+
+    def forget(self, before_s: float, limit: int) -> int:
+        """Delete at most so many of the jobs that finished before that, oldest first; returns how many."""
+        old = select(Job.id).where(Job.finished_s < before_s).order_by(Job.finished_s).limit(limit)
+        with self._guarded(), Session(self._engine) as session, session.begin():
+            ids = session.scalars(old).all()
+            # Their tests go with them: the foreign key cascades.
+            session.execute(delete(Job).where(Job.id.in_(ids)))
+        return len(ids)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import signal
 import threading
 
 from edgeprof.scheduler.archive import Archive
+from edgeprof.scheduler.archive.retention import Retention
 from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared import logs, redis_server
 from edgeprof.shared.redis_url import masked
@@ -27,4 +28,5 @@ def scheduler() -> None:
         signal.signal(number, lambda *_: stop.set())
     with Archive.open(settings) as archive:
         log.info("custodian of %s", masked(redis_server.locate(settings).url))
-        run_scheduler(settings, archive.save, stop)
+        retention = Retention(archive, settings.archive_keep_days)
+        run_scheduler(settings, archive.save, stop, retention)
