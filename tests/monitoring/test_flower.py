@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -39,10 +40,10 @@ def status(url: str, login: str | None = None) -> int:
 
 @pytest.fixture
 def start(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Callable[..., str]]:
-    """`start(**environment)` runs Flower on loopback, and returns its URL."""
+    """`start(prefix="", **environment)` runs Flower on loopback, and returns its URL."""
     processes = []
 
-    def run(**environment: str) -> str:
+    def run(prefix: str = "", **environment: str) -> str:
         port = Ports.free().flower
         process = subprocess.Popen(
             [*COMMAND, "--port", str(port)],
@@ -50,7 +51,7 @@ def start(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Calla
             stderr=subprocess.DEVNULL,
         )
         processes.append(process)
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}{prefix}"
         wait_until(lambda: status(f"{url}/healthcheck") == 200, "Flower answers")
         return url
 
@@ -149,6 +150,20 @@ def test_its_files_are_its_users(start: Callable[..., Any], settings: Settings) 
     """What it saw is in a folder of nobody else."""
     start()
     assert stat.S_IMODE((settings.data_dir / "flower").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("spelled", ["/lab/flower", "lab/flower", "lab/flower/"])
+def test_behind_a_proxy(start: Callable[..., Any], spelled: str) -> None:
+    """FLOWER_URL_PREFIX puts all of Flower below a path, and its links lead there, too."""
+    url = start(prefix="/lab/flower", FLOWER_URL_PREFIX=spelled)
+
+    with urllib.request.urlopen(f"{url}/workers", timeout=5) as reply:
+        page = reply.read().decode()
+    links = re.findall(r'(?:href|src)="(/[^"]*)"', page)
+    assert links
+    assert [link for link in links if not link.startswith("/lab/flower/")] == []
+    script = next(link for link in links if link.split("?")[0].endswith(".js"))
+    assert status(url.removesuffix("/lab/flower") + script) == 200
 
 
 def test_it_only_looks(start: Callable[..., Any]) -> None:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
@@ -30,8 +30,11 @@ from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 
 log = logging.getLogger(__name__)
+
+_ANY: Final = JobFilter()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,16 +196,37 @@ class Lab:
         )
         return self._enqueue([again])[0]
 
-    def dead_letters(self, limit: int = 50) -> list[JobView]:
-        """Return jobs that were given up after their last attempt, newest first."""
-        return self.store.jobs.views(self.store.jobs.dead_letters(limit))
+    def dead_letters(self, limit: int = 50, where: JobFilter = _ANY) -> list[JobView]:
+        """Return the newest jobs that were given up after their last attempt and match, newest first."""
+        return self._views("dead", limit, where)
 
     def jobs(
-        self, state: JobState | str | None = None, limit: int = 50, offset: int = 0
+        self,
+        state: JobState | str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        where: JobFilter = _ANY,
     ) -> list[JobView]:
-        """Return jobs, newest first."""
-        ids = self.store.jobs.ids(None if state is None else JobState(state), limit, offset)
-        return self.store.jobs.views(ids)
+        """Return the newest `limit` jobs that match, newest first, after leaving out `offset`."""
+        index = "jobs" if state is None else f"jobs:{JobState(state)}"
+        return self._views(index, limit + offset, where)[offset:]
+
+    def count_open(self, where: JobFilter = _ANY) -> int:
+        """Return how many jobs that match are queued or running."""
+        return JobSearch(self.store.script).count_open(where)
+
+    def cancel_open(
+        self,
+        where: JobFilter = _ANY,
+        reason: str = "cancelled by the user",
+        *,
+        actor: str = "client",
+    ) -> Cancelled:
+        """Cancel all jobs that match and have not ended. Those that run stop within about a second."""
+        return JobSearch(self.store.script).cancel_open(where, actor, reason)
+
+    def _views(self, index: str, limit: int, where: JobFilter) -> list[JobView]:
+        return self.store.jobs.views(JobSearch(self.store.script).newest(index, where, limit))
 
     def boards(self) -> list[BoardInfo]:
         """Return every board the lab has heard of, the offline ones too."""

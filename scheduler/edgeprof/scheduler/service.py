@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
@@ -21,10 +22,15 @@ from edgeprof.shared.web_gate import Gate, is_loopback
 log = logging.getLogger(__name__)
 
 
-def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.Event) -> None:
+def run_scheduler(
+    settings: Settings,
+    archive: Archive | None,
+    stop: threading.Event,
+    retention: Callable[[], None] = lambda: None,
+) -> None:
     """Tick and serve until `stop` is set. Redis or the archive being away is waited out, and said once.
 
-    Raises InfrastructureError or UsageError when Redis is not there at the start.
+    `retention` is called after each tick, to delete a little of what is old. Raises InfrastructureError or UsageError when Redis is not there at the start.
     """
     registry = CollectorRegistry()
     metrics = CustodianMetrics(registry)
@@ -57,7 +63,7 @@ def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.E
         )
         stack.callback(_resign, custodian)
         while not stop.is_set():
-            trouble = _tick(custodian, pulse.trouble)
+            trouble = _tick(custodian, retention, pulse.trouble)
             dangers = store.watch.look_when_due()
             memory.keep(store.url, store.watch.known_id)
             metrics.store_looked_at({danger.kind for danger in dangers})
@@ -65,10 +71,11 @@ def run_scheduler(settings: Settings, archive: Archive | None, stop: threading.E
             stop.wait(settings.custodian_interval_s)
 
 
-def _tick(custodian: Custodian, said: str) -> str:
+def _tick(custodian: Custodian, retention: Callable[[], None], said: str) -> str:
     """Let the custodian do what is due; returns what is wrong, which is logged when it is new."""
     try:
         custodian.tick()
+        retention()
     except Exception as error:
         # Whatever it is (a bug in an archive, say), jobs must still be taken from the dead.
         trouble = str(error) or type(error).__name__

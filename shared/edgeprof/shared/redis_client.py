@@ -12,7 +12,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from edgeprof.shared import redis_url, redis_words
-from edgeprof.shared.errors import UsageError
+from edgeprof.shared.errors import StoreRefused, UsageError
 from edgeprof.shared.redis_url import masked
 
 #: Few, short retries: every script may be repeated. Silence is not asked again: three times the timeout
@@ -35,12 +35,21 @@ def client(url: str) -> Redis:
     return _client(url, _OPTIONS, _TCP)
 
 
-def check(url: str) -> None:
-    """See that Redis answers a PING. Raises StoreUnavailable or StoreRefused, within some seconds."""
+def greet(url: str) -> None:
+    """See that Redis answers a PING. Raises StoreUnavailable or StoreRefused, within some seconds, and
+    UsageError when it has no database of the URL's number."""
     redis = _client(url, _OPTIONS | _FIRST, _TCP | _FIRST_TCP)
     try:
         with store_errors(url):
             redis.ping()
+    except StoreRefused as error:
+        if "DB index" not in str(error):
+            raise
+        raise UsageError(
+            f"Redis at {masked(url)} has no database of that number",
+            hint="EDGEPROF_REDIS_URL ends in /0, or in a number below the setting `databases` of"
+            " that Redis",
+        ) from None
     finally:
         redis.close()
 
@@ -52,9 +61,11 @@ def _client(url: str, options: dict[str, Any], tcp: dict[str, Any]) -> Redis:
     if scheme == redis_url.SENTINEL:
         return _master(redis_url.SentinelUrl.parse(url), options)
     try:
-        return Redis.from_url(url, **options)
-    except ValueError:  # its words may be a part of the password
+        redis = Redis.from_url(url, **options)
+        redis.connection_pool.make_connection()  # sends nothing, and finds options that it does not have
+    except (ValueError, TypeError):  # their words may be a part of the password
         raise UsageError(f"{masked(url)!r} is not a Redis URL") from None
+    return redis
 
 
 def _master(place: redis_url.SentinelUrl, options: dict[str, Any]) -> Redis:

@@ -81,7 +81,7 @@ def locate(settings: Settings) -> Endpoint:
 def connect(settings: Settings) -> Redis:
     """Return a client whose server has answered a PING."""
     endpoint = locate(settings)
-    redis_client.check(endpoint.url)
+    redis_client.greet(endpoint.url)
     return redis_client.client(endpoint.url)
 
 

@@ -3,7 +3,7 @@
 redis://user:password@host:6379/0                        one server
 rediss://host:6379/0?ssl_ca_certs=/etc/lab/ca.crt        the same over TLS
 redis+sentinel://user:password@h1:26379,h2:26379/0?master=lab   the master that these Sentinels name
-unix:///run/redis.sock
+unix:///run/redis.sock?db=0
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 from edgeprof.shared.errors import UsageError
 
@@ -23,28 +23,128 @@ _HINT: Final = (
     " : as %3A, / as %2F, # as %23"
 )
 _SENTINEL_PORT: Final = 26379
+#: Redis counts databases in an int; how many there are is the server's setting `databases`.
+_MOST_DATABASES: Final = 2**31
+
+_SCHEME: Final = rf"(?P<scheme>{'|'.join(map(re.escape, SCHEMES))})://"
+#: One or more hosts with ports, and a path: nothing in it can be a login.
+_PLACE: Final = r"(?P<hosts>[A-Za-z0-9._,:\[\]-]*)(?P<path>/[^?#@\s]*)?"
+#: What we understand. It is stricter than urlsplit: a part of a password is never taken for anything else.
+_URL: Final = re.compile(
+    _SCHEME
+    + r"(?:(?P<user>[^:@/?#\s]*)(?P<colon>:[^@/?#\s]*)?@)?"
+    + _PLACE
+    + r"(?:\?(?P<query>[^#@\s]*))?",
+    re.ASCII,
+)
+_HOST: Final = re.compile(
+    r"|(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII
+)
+
+#: Behind the host: a database, and nothing else.
+_NUMBER: Final = re.compile(r"(/[0-9]{0,10})?", re.ASCII)
+
+#: Options of a URL that hold no secret, and are worth showing.
+_SHOWN: Final = {
+    "master",
+    "db",
+    "ssl_cert_reqs",
+    "ssl_ca_certs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+}
 
 
 def masked(url: str) -> str:
-    """Return the URL with its passwords hidden, for messages and logs."""
-    # No URL at all: whatever stands before the host may be secret.
-    if not re.match(r"[^/?@]+://", url):
-        return re.sub(r"^.*@", "***@", url)
-    login_hidden = re.sub(r"^([^/?]+://[^:@/?]*):.*@", r"\1:***@", url)
-    return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", login_hidden)
+    """Return the URL for messages and logs, with all hidden that may be secret.
+
+    A user name without a password is hidden, too: people paste the password there.
+    """
+    parts = _URL.fullmatch(url)
+    if parts is None or not _hosts_are_valid(parts):
+        return _masked_wreck(url)
+    user, after = parts["user"], parts["colon"]
+    login = ""
+    if user is not None:
+        login = f"{user}:***@" if after and after != ":" else "***@"
+    path = parts["path"] or ""
+    if parts["scheme"] != "unix" and not _NUMBER.fullmatch(path):
+        path = "/***"
+    query = "" if parts["query"] is None else "?" + _masked_query(parts["query"])
+    return f"{parts['scheme']}://{login}{parts['hosts']}{path}{query}"
+
+
+def _masked_query(query: str) -> str:
+    """Return the options of a URL, showing only those that are known to hold no secret."""
+    pairs = [part.partition("=") for part in query.split("&")]
+    return "&".join(
+        f"{name}={value}"
+        if name in _SHOWN
+        else f"{name}=***"
+        if re.fullmatch(r"\w*password", name)
+        else "***"
+        for name, _, value in pairs
+    )
+
+
+def _masked_wreck(url: str) -> str:
+    """Mask what is no URL of ours: only what stands behind a login, and is plainly a place, is shown."""
+    scheme = re.match(_SCHEME, url)
+    shown = scheme[0] if scheme else ""
+    before, login, place = url[len(shown) :].rpartition("@")
+    found = re.fullmatch(_PLACE, place, re.ASCII)
+    is_place = found is not None and _NUMBER.fullmatch(found["path"] or "") is not None
+    # Behind a host, a path or an option the @ is a part of something else. A login without a user is none of these.
+    maybe_behind = re.search(r"[/?#]", before) and (before[0] != ":" or "@" in before)
+    if not login or not is_place or maybe_behind:
+        return shown + "***"
+    colon = ":" if scheme and before.startswith(":") else ""
+    return f"{shown}{colon}***@{place}"
+
+
+def _hosts_are_valid(parts: re.Match[str]) -> bool:
+    if parts["scheme"] == "unix":
+        return not parts["hosts"]
+    hosts = parts["hosts"].split(",") if parts["scheme"] == SENTINEL else [parts["hosts"]]
+    found = [_HOST.fullmatch(host) for host in hosts]
+    return all(host is not None and int(host["port"] or 1) in range(1, 65536) for host in found)
 
 
 def scheme(url: str) -> str:
-    """Return the scheme, or raise UsageError when it is not one of ours."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    # A # or / of the password would make host and port of what stands before it, to be shown in errors.
-    torn = parts.scheme != "unix" and "@" in parts.path + parts.query
-    if parts.scheme not in SCHEMES or parts.fragment or torn:
+    """Return the scheme, or raise UsageError when the URL is not one that store and bells both understand."""
+    parts = _URL.fullmatch(url)
+    if parts is None or not _hosts_are_valid(parts):
         raise UsageError(f"{masked(url)!r} is not a Redis URL", hint=_HINT)
-    return parts.scheme
+    _check_options(url, parts)
+    _database(parts)
+    return parts["scheme"]
+
+
+def _check_options(url: str, parts: re.Match[str]) -> None:
+    """What only one of redis-py and kombu understands would part the store from its bells, or crash one."""
+    known = {"unix": r"db", SENTINEL: r"master", "rediss": r"ssl_\w+"}.get(parts["scheme"], r"(?!)")
+    names = [name for name, _ in parse_qsl(parts["query"] or "", keep_blank_values=True)]
+    if not all(re.fullmatch(known, name) for name in names):
+        raise UsageError(
+            f"{masked(url)!r} has an option after the ? that is none of ours",
+            hint="user and password stand before the host, the number of the database behind it:"
+            " redis://user:password@host:6379/0; options are ssl_… for rediss://, master for"
+            " redis+sentinel://, db for unix://",
+        )
+
+
+def _database(parts: re.Match[str]) -> int:
+    if parts["scheme"] == "unix":
+        numbers = [value for _, value in parse_qsl(parts["query"] or "", keep_blank_values=True)]
+    else:
+        numbers = [(parts["path"] or "/").removeprefix("/") or "0"]
+    number = numbers[-1] if numbers else "0"
+    if re.fullmatch(r"[0-9]{1,10}", number, re.ASCII) and int(number) < _MOST_DATABASES:
+        return int(number)
+    raise UsageError(
+        "EDGEPROF_REDIS_URL names no database of Redis: what stands behind the host is no such number",
+        hint="EDGEPROF_REDIS_URL ends in /0, or the number of another database of that Redis",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +160,25 @@ class SentinelUrl:
     @classmethod
     def parse(cls, url: str) -> Self:
         """Raise UsageError that says what is missing."""
-        parts = urlsplit(url)
-        userinfo, _, hosts = parts.netloc.rpartition("@")
-        user, _, password = userinfo.partition(":")
-        master = parse_qs(parts.query).get("master", [""])[0]
-        try:
-            addresses = tuple(_address(host) for host in hosts.split(",") if host)
-            db = int(parts.path.strip("/") or 0)
-        except ValueError:
-            addresses, db = (), 0
+        scheme(url)
+        parts = _URL.fullmatch(url)
+        assert parts is not None
+        master = dict(parse_qsl(parts["query"] or "")).get("master", "")
+        addresses = tuple(_address(host) for host in parts["hosts"].split(",") if host)
         if not addresses or not master:
             raise UsageError(
                 f"{masked(url)!r} names no Sentinels or no master",
                 hint="redis+sentinel://user:password@host1:26379,host2:26379/0?master=NAME",
             )
+        user, password = parts["user"] or "", (parts["colon"] or "").removeprefix(":")
+        db = _database(parts)
         return cls(addresses, master, db, unquote(user) or None, unquote(password) or None)
 
 
 def _address(host: str) -> tuple[str, int]:
-    name, _, port = host.partition(":")
-    return name, int(port or _SENTINEL_PORT)
+    found = _HOST.fullmatch(host)
+    assert found is not None
+    return found["name"].strip("[]"), int(found["port"] or _SENTINEL_PORT)
 
 
 def broker(url: str) -> tuple[str, dict[str, Any]]:
@@ -95,5 +194,5 @@ def broker(url: str) -> tuple[str, dict[str, Any]]:
         # kombu takes a bare rediss:// for "verify nothing", redis-py for "verify".
         return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required", {}
     if url.startswith("unix:"):
-        return "redis+socket:" + url.removeprefix("unix:"), {}
+        return "redis+socket:" + url.removeprefix("unix:").replace("?db=", "?virtual_host="), {}
     return url, {}

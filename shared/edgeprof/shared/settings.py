@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from edgeprof.shared.errors import Fault, FaultClass, UsageError
+from edgeprof.shared.identity import host_name
 from edgeprof.shared.jobs import Name
 
 #: A board that rebooted or hung needs longer than a line that hiccuped.
@@ -84,9 +85,16 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL of the results archive."
         " Unset: SQLite file results.db in the data folder.",
     )
+    archive_keep_days: float | None = Field(
+        None,
+        gt=0,
+        description="How long the results archive keeps a finished job, in days; the scheduler deletes older"
+        " ones. Unset: for ever.",
+    )
     host: Name = Field(
-        default_factory=lambda: socket.gethostname().split(".")[0] or "localhost",
-        description="Name of this machine in board lists, results and metrics.",
+        default_factory=host_name,
+        description="Name of this machine in board lists, results and metrics. Unset: its host name,"
+        " spelled in letters, digits, dots, dashes and underscores.",
     )
     lock_dir: Path = Field(
         Path("/tmp/edgeprof-locks"),  # noqa: S108 - host-wide by design: all users share the boards

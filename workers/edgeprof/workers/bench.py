@@ -14,7 +14,7 @@ from edgeprof.shared import logs
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, LinkFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.boards import SELF_TEST, Owner
+from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, Owner
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.tracing import DISTRIBUTION
 from edgeprof.workers.board import Board, BoardStats
@@ -66,6 +66,8 @@ class Bench:
         #: For a watched port, what holds for the board that answers there, once it has.
         self.config = config
         self.telemetry = telemetry or Sender(None)
+        #: Whether the port is closed, for another program to use it.
+        self.released = False
         self._stats: BoardStats | None = None
         self._too_hot: set[str] = set()
         self._settings = settings
@@ -89,6 +91,7 @@ class Bench:
         store = LabStore.open(self._settings)
         claim = None
         try:
+            self._leave_to_others(store)
             claim = BoardClaim(self._settings.lock_dir)
             board = self._open()
             try:
@@ -121,6 +124,31 @@ class Bench:
     def _check_stop(self) -> None:
         if self._unwanted():
             raise HostFault("the board worker was stopped", code="worker_stopped")
+
+    def _leave_to_others(self, store: LabStore) -> None:
+        """Raise HostFault when the board that was last on this port had it released: a debugger may have it."""
+        for known in store.boards.all():
+            mine = (known.host, known.url) == (self._settings.host, self.config.port)
+            if mine and store.boards.port_wanted(known.device_id):
+                raise HostFault(
+                    f"the port of board {known.device_id} is released to another program",
+                    code="port_released",
+                    hint=f"edgeprof boards resume {known.device_id}",
+                )
+
+    def release_port(self) -> bool:
+        """Close the port for another program, and say so; False while a job has the board."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            with suppress(Fault):
+                self.board.close()
+            self.released = True
+            self.info = self.info.model_copy(update={"reason": PORT_RELEASED})
+            logs.operations.info("Port released", extra=self.context())
+            return True
+        finally:
+            self._lock.release()
 
     def _open(self) -> Board:
         """Open what is on the port, as it is told for the board that answers there."""
@@ -157,7 +185,7 @@ class Bench:
 
     def unplugged(self) -> bool:
         """Whether the board's port is gone. Cheap: no byte is sent, so a busy board can be looked at too."""
-        return not self.board.plugged_in()
+        return not self.released and not self.board.plugged_in()
 
     def announce_unplugged(self) -> None:
         """Show a busy board whose port is gone as offline, until its job has noticed and ended."""
@@ -283,7 +311,8 @@ class Bench:
         """Say goodbye with the reason and let go of everything."""
         self.withdraw(reason)
         with self._lock, suppress(Fault):
-            self.board.close()
+            if not self.released:
+                self.board.close()
         self.telemetry.send(Disconnected())
         logs.operations.info("Device disconnected: %s", reason, extra=self.context())
         self.store.close()

@@ -29,7 +29,7 @@ from edgeprof.shared.errors import BoardFault, EdgeprofError, Fault, Infrastruct
 from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings, load_settings
-from edgeprof.shared.store.boards import BoardClash, Held
+from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash, Held
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.vital import end_within, vital_thread
 from edgeprof.workers import doorbell_transport
@@ -52,6 +52,7 @@ from edgeprof.workers.telemetry import Sender
 log = logging.getLogger(__name__)
 
 _GONE: Final = "the board does not answer"
+_RESUMED: Final = "its port was taken back, and it is opened anew"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
 
@@ -234,7 +235,11 @@ class BoardWorker:
                 if self._leaving.is_set():
                     self._bench.announce(BoardState.DRAINING, self._bench.info.job_id)
                     continue
-                if not (self._bench.probe() and self._mind_holds()):
+                if not self._mind_port():
+                    # Another program has had the board: what is known of it is asked anew, by a new process.
+                    self._board_gone(_RESUMED)
+                    return
+                if not (self._bench.released or (self._bench.probe() and self._mind_holds())):
                     self._board_gone()
                     return
                 if self._deaf():
@@ -275,11 +280,27 @@ class BoardWorker:
         self._schedule.note(verdict, quarantined=held.suspect)
         return verdict is not Verdict.GONE
 
+    def _mind_port(self) -> bool:
+        """Close the port when somebody wants it; False: it is closed and wanted by nobody any more."""
+        try:
+            wanted = self._bench.store.boards.port_wanted(self._bench.info.device_id)
+        except InfrastructureError:
+            return True
+        if wanted:
+            self._excuse()
+        if wanted and not self._bench.released:
+            self._listen([])
+            self._bench.release_port()  # not while a job has the board: the next beat comes
+        return wanted or not self._bench.released
+
     def _identify_when_asked(self) -> None:
         boards, name = self._bench.store.boards, self._bench.info.device_id
         with contextlib.suppress(InfrastructureError):
             actor = boards.take_identify(name)
             if not actor:
+                return
+            if self._bench.released:
+                boards.identified(name, actor, f"cannot blink: {PORT_RELEASED}")
                 return
             try:
                 blinks = self._bench.identify()
@@ -326,9 +347,9 @@ class BoardWorker:
         self._end(f"it hears no bells: {why}")
         return True
 
-    def _board_gone(self) -> None:
+    def _board_gone(self, because: str = _GONE) -> None:
         self._exit_code = EXIT_BOARD_GONE
-        self._end(_GONE)
+        self._end(because)
 
     def _end(self, why: str) -> None:
         """End, and say so at once: Celery takes seconds to leave."""

@@ -9,6 +9,7 @@ import typer
 
 import edgeprof.workers.production  # noqa: F401 - a missing extra is told here, once, not by every worker
 from edgeprof.shared import logs, own_folders, redis_server
+from edgeprof.shared import redis_url as redis_url_is
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis_url import masked
 from edgeprof.shared.settings import load_settings
@@ -40,6 +41,7 @@ def worker(
     """
     settings = load_settings()
     if redis_url is not None:
+        redis_url_is.scheme(redis_url)
         if masked(redis_url) != redis_url:
             raise UsageError(
                 "everybody on this machine can read the password of --redis-url",

@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sqlalchemy import Engine, Select, make_url, select
+from sqlalchemy import Engine, Select, delete, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from edgeprof.scheduler.archive import engine, schema
+from edgeprof.scheduler.archive import archive_url, engine, schema
 from edgeprof.scheduler.archive.tables import Job, Test
 from edgeprof.scheduler.render.rows import bench_rows
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.jobs import JobState, Quantization
-from edgeprof.shared.redis_url import masked
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
 
@@ -40,16 +39,22 @@ class Archive:
     """An open archive. Raises InfrastructureError when the database cannot be used."""
 
     def __init__(self, url: str) -> None:
+        self.url = archive_url.masked(url)
+        self._secrets = archive_url.secrets(url)
         try:
-            self.url = masked(make_url(url).render_as_string(hide_password=True))
             self._engine: Engine = engine.create(url)
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        except NoSuchModuleError:
             raise UsageError(
-                f"EDGEPROF_ARCHIVE_URL is not usable: {error}",
+                f"EDGEPROF_ARCHIVE_URL is for a kind of database that SQLAlchemy does not know: {self.url}",
                 hint=_HINT,
             ) from None
-        except ValueError:  # of the port; its words may be a part of the password
-            raise UsageError("EDGEPROF_ARCHIVE_URL has no valid port", hint=_HINT) from None
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"EDGEPROF_ARCHIVE_URL needs a package that is not installed: {error.name}",
+                hint=_HINT,
+            ) from None
+        except (ArgumentError, TypeError, ValueError):  # their words may be a part of the password
+            raise UsageError("EDGEPROF_ARCHIVE_URL is not usable", hint=_HINT) from None
         with self._guarded():
             schema.migrate(self._engine)
 
@@ -86,13 +91,22 @@ class Archive:
             job = session.get(Job, job_id)
             return None if job is None else JobView.model_validate(job.document)
 
+    def forget(self, before_s: float, limit: int) -> int:
+        """Delete at most so many of the jobs that finished before that, oldest first; returns how many."""
+        old = select(Job.id).where(Job.finished_s < before_s).order_by(Job.finished_s).limit(limit)
+        with self._guarded(), Session(self._engine) as session, session.begin():
+            ids = session.scalars(old).all()
+            # Their tests go with them: the foreign key cascades.
+            session.execute(delete(Job).where(Job.id.in_(ids)))
+        return len(ids)
+
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """Turn SQLAlchemy's exceptions into one line that names the database."""
         try:
             yield
         except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
+            cause = archive_url.without(str(getattr(error, "orig", None) or error), self._secrets)
             raise InfrastructureError(
                 f"the results archive {self.url} cannot be used: {cause}",
                 hint="check EDGEPROF_ARCHIVE_URL and EDGEPROF_DATA_DIR; jobs stay in Redis until"

@@ -1,27 +1,40 @@
-"""The command line: `edgeprof`. One module a command; this one only decides how it ends."""
+"""The command line: `edgeprof`. One module a command; this one only decides how it starts and ends.
+
+Nothing is imported here but what every Python has loaded already: Ctrl-C is to be heard before that, and the rest
+takes most of a second.
+"""
 
 from __future__ import annotations
 
-import logging
+import os
+import signal
 import sys
-from collections.abc import Sequence
 
-from edgeprof.scheduler.cli import exits
-from edgeprof.shared.errors import EdgeprofError
+TYPE_CHECKING = False  # as typing's, whose import takes longer than all that is here
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
-log = logging.getLogger(__name__)
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit. The only place where an error becomes text and an exit code."""
-    from edgeprof.scheduler.cli.app import app  # noqa: PLC0415 - `import main` stays cheap
+    heard = signal.getsignal(signal.SIGINT)
+    if heard is signal.default_int_handler:  # else somebody wants it otherwise: nohup, say
+        signal.signal(signal.SIGINT, _quit)
+    from edgeprof.scheduler.cli import run  # noqa: PLC0415 - see above
 
-    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGINT, heard)
     try:
-        app(args=arguments, prog_name="edgeprof")
-    except EdgeprofError as error:
-        sys.exit(exits.report(error))
+        code = run.run(arguments)
     except KeyboardInterrupt:
-        sys.exit(exits.INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - a user gets a line, never a traceback
-        sys.exit(exits.report_bug(error))
+        code = _INTERRUPTED
+    if heard is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _quit)
+    sys.exit(code)
+
+
+def _quit(*_: Any) -> None:
+    """End at once: while modules are imported, or thrown away, there is nothing to tidy up or to tell."""
+    os._exit(_INTERRUPTED)

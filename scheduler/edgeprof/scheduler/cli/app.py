@@ -9,6 +9,7 @@ import typer
 
 from edgeprof.scheduler.cli import (
     boards,
+    cancel,
     demo,
     flower,
     jobs,
@@ -37,7 +38,7 @@ app.command()(submit.submit)
 app.command()(jobs.jobs)
 app.command()(jobs.job)
 app.command()(watch.watch)
-app.command()(jobs.cancel)
+app.command()(cancel.cancel)
 app.command()(jobs.retry)
 app.add_typer(boards.app, name="boards")
 app.command()(results.results)

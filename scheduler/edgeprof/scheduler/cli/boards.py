@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,7 +17,7 @@ from edgeprof.scheduler.render.words import when
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.identity import user_name
 from edgeprof.shared.jobs import BoardInfo, BoardState
-from edgeprof.shared.store.boards import SELF_TEST, BoardChange, BoardStore
+from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, BoardStore
 from edgeprof.shared.tracing import DISTRIBUTION
 
 app = typer.Typer(
@@ -26,6 +26,9 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+
+#: A worker looks for the wish every few seconds (EDGEPROF_PROBE_INTERVAL_S).
+_RELEASE_WAIT_S: Final = 30.0
 
 Names = Annotated[list[str], typer.Argument(metavar="BOARD…", help="Names of boards.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
@@ -70,15 +73,46 @@ def _tell_skew(known: Sequence[BoardInfo]) -> None:
 
 
 @app.command()
-def drain(names: Names, reason: Reason = "drained by hand") -> None:
+def drain(
+    names: Names,
+    reason: Reason = "drained by hand",
+    release_port: Annotated[
+        bool,
+        typer.Option(
+            "--release-port", help="Also free the port, for a debugger or serial monitor."
+        ),
+    ] = False,
+) -> None:
     """Give boards no more jobs; what they run goes on. They stay drained until resumed.
+
+    With --release-port the board's worker closes the port after its running job, and opens it again when the
+    board is resumed. The command waits for that, up to half a minute.
 
     Example: edgeprof boards drain bench-3 --reason "new firmware"
     """
     with Lab() as lab:
+        boards = lab.store.boards
         for name in names:
-            lab.store.boards.hold(name, BoardState.DRAINING, _actor(), reason)
-            output.note(f"{name} gets no more jobs" + _running(lab.store.boards, name))
+            boards.hold(name, BoardState.DRAINING, _actor(), reason, release_port=release_port)
+            output.note(f"{name} gets no more jobs" + _running(boards, name))
+        for name in names if release_port else ():
+            output.note(_until_released(boards, name))
+
+
+def _until_released(boards: BoardStore, name: str) -> str:
+    """Wait until a board's port is free; returns what is so then."""
+    deadline_s = time.monotonic() + _RELEASE_WAIT_S
+    while True:
+        (board,) = (board for board in boards.all() if board.device_id == name)
+        if PORT_RELEASED in (board.reason or ""):
+            return f"{name}: {PORT_RELEASED}: {board.url} on {board.host}"
+        if board.state is BoardState.OFFLINE:
+            return f"{name} is offline ({board.reason}); when its worker is back it leaves the port alone"
+        if board.job_id is not None or time.monotonic() > deadline_s:
+            return (
+                f"{name}: {board.url} is still in use; `edgeprof boards` tells when it is released"
+            )
+        time.sleep(0.2)
 
 
 @app.command()

@@ -19,16 +19,20 @@ JOB_FAILED: Final = 1
 USAGE: Final = 2
 INFRASTRUCTURE: Final = 3
 INTERRUPTED: Final = 130
+OUTPUT_NOT_READ: Final = 141
 
 MEANING: Final = {
     OK: "what was asked for was done",
     JOB_FAILED: "a job that was waited for failed, expired or was cancelled",
     USAGE: "the call is wrong: an option, a name, a model or a prompt; nothing was submitted",
     INFRASTRUCTURE: "something the lab runs on is missing: Redis, the archive, a tool, a file",
-    INTERRUPTED: "Ctrl-C; submitted jobs go on",
+    INTERRUPTED: "Ctrl-C, or a question answered with no; submitted jobs go on",
+    OUTPUT_NOT_READ: "who read the output has left (`| head`), as a program ended by SIGPIPE; nothing is said",
 }
 
-_stderr = PlainConsole(stderr=True, soft_wrap=True)
+
+def _stderr() -> PlainConsole:
+    return PlainConsole(stderr=True, soft_wrap=True)
 
 
 def code_of(error: EdgeprofError) -> int:
@@ -52,20 +56,27 @@ def of_jobs(views: Iterable[JobView]) -> int:
 
 def report(error: EdgeprofError) -> int:
     """Print the error and its hint on stderr; returns the exit code."""
-    _stderr.print(Text.assemble(("error:", "bold red"), f" {error}"))
+    _stderr().print(Text.assemble(("error:", "bold red"), f" {error}"))
     if error.hint:
-        _stderr.print(Text.assemble(("hint:", "cyan"), f" {error.hint}"))
+        _stderr().print(Text.assemble(("hint:", "cyan"), f" {error.hint}"))
     return code_of(error)
 
 
 def report_bug(error: Exception) -> int:
     """Keep the traceback of an error nobody foresaw in a file, and print where."""
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="edgeprof-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as file:
-        traceback.print_exception(error, file=file)
+    wanted = "please report it"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="edgeprof-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            traceback.print_exception(error, file=file)
+        wanted += f" with {file.name}"
+    except OSError:  # the disk is full, say: then the place in the code must do
+        if error.__traceback__ is not None:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            wanted += f"; it is in {frame.name}, line {frame.lineno}"
     wrapped = EdgeprofError(
         f"unexpected {type(error).__name__}: {error}",
-        hint=f"this is a bug of edgeprof; please report it with {file.name}",
+        hint=f"this is a bug of edgeprof; {wanted}",
     )
     return report(wrapped)

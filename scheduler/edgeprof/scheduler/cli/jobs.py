@@ -1,4 +1,4 @@
-"""`edgeprof jobs`, `edgeprof job ID`, `edgeprof cancel ID…`, `edgeprof retry ID…`."""
+"""`edgeprof jobs`, `edgeprof job ID`, `edgeprof retry ID…`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from edgeprof.shared.errors import JobNotFound, UsageError
 from edgeprof.shared.jobs import JobState
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import load_settings
+from edgeprof.shared.store.search import JobFilter
 
 
 def jobs(
@@ -24,25 +25,32 @@ def jobs(
     dead: Annotated[
         bool, typer.Option("--dead", help="Only jobs given up after their last attempt.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    user: Annotated[str | None, typer.Option(help="Only jobs of this user.")] = None,
+    board: Annotated[
+        str | None, typer.Option(help="Only jobs for this board, or that were tried on it.")
+    ] = None,
+    sweep: Annotated[str | None, typer.Option(help="Only jobs of this sweep.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many: the newest.")] = 50,
     json: output.Json = False,
 ) -> None:
-    """List jobs, newest first. Those that were given up: --dead.
+    """List the newest jobs to which all of these options apply. Those that were given up: --dead.
 
-    Example: edgeprof jobs --state running
+    Example: edgeprof jobs --state running --user anna
     """
     if dead and state is not None:
         raise UsageError(
             "--dead and --state exclude each other", hint="dead letters are all failed"
         )
     with Lab() as lab:
-        views = lab.dead_letters(limit) if dead else lab.jobs(state, limit)
+        where = JobFilter(user=user, board=board, sweep_id=sweep)
+        views = lab.dead_letters(limit, where) if dead else lab.jobs(state, limit, where=where)
     if json:
         output.print_models(views)
     elif views:
         output.show(jobs_table(views, time.time()))
     else:
-        output.note("no dead letters" if dead else f"no jobs are {state}" if state else "no jobs")
+        none = "no dead letters" if dead else f"no jobs are {state}" if state else "no jobs"
+        output.note(f"{none}, of those asked for" if where else none)
 
 
 def job(
@@ -60,20 +68,6 @@ def job(
     output.show(job_report(view, load_settings().trace_ui))
     if rows := bench.rows_of([view]):
         bench.print_table(rows, output.stdout())
-
-
-def cancel(
-    job_ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Jobs to cancel.")],
-) -> None:
-    """Cancel jobs. A running one stops between two tokens; one that has ended stays as it is.
-
-    Example: edgeprof cancel 7h2kq9c4m0xz
-    """
-    with Lab() as lab:
-        for job_id in job_ids:
-            state = lab.job(job_id).cancel()
-            said = "asked to stop" if state is JobState.RUNNING else str(state)
-            output.note(f"job {job_id}: {said}")
 
 
 def retry(

@@ -8,6 +8,7 @@ import threading
 from typing import Final
 
 from edgeprof.scheduler.archive import Archive
+from edgeprof.scheduler.archive.retention import Retention
 from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared import logs, own_folders, redis_server
 from edgeprof.shared.redis_url import masked
@@ -33,7 +34,8 @@ def scheduler() -> None:
         signal.signal(number, lambda *_: _stop(stop))
     with Archive.open(settings) as archive:
         log.info("custodian of %s", masked(redis_server.locate(settings).url))
-        run_scheduler(settings, archive.save, stop)
+        retention = Retention(archive, settings.archive_keep_days)
+        run_scheduler(settings, archive.save, stop, retention)
 
 
 def _stop(stop: threading.Event) -> None:

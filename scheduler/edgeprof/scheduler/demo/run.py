@@ -15,6 +15,7 @@ from edgeprof.scheduler.render import bench
 from edgeprof.scheduler.render.follow import Follower
 from edgeprof.scheduler.render.live import live
 from edgeprof.scheduler.sweep import Refused
+from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.jobs import BoardInfo, Quantization
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
@@ -55,7 +56,10 @@ def run_demo(
         console.print("stopping what was started …")
     if json_file is not None:
         text = json.dumps(report.as_json(views, refusals), indent=2)
-        json_file.write_text(text + "\n", encoding="utf-8")
+        try:
+            json_file.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:  # a full disk names no file
+            raise InfrastructureError(f"cannot write {json_file}: {error.strerror}") from error
     bench.print_table(bench.rows_of(views), data)
     _tell(console, views, refusals, json_file)
     return views

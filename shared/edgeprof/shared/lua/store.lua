@@ -34,7 +34,8 @@
 -- $p boards:uid         hash    uid of the silicon -> board
 -- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
--- $p boards:held       hash    board -> {state, reason, actor, s, of_host} (JSON): draining or quarantined
+-- $p boards:held       hash    board -> {state, reason, actor, s, of_host, release_port} (JSON): draining or
+--                              quarantined; of_host: for what its host lacks; release_port: its port is to be free
 -- $p boards:identify   hash    board -> who wants it to make itself known
 -- $p boards:faults     hash    board -> how many attempts in a row failed for board or link reasons
 -- $p board:$b:history  list    JSON, one a change of `held`: {s, state, actor, reason}; the last 100
@@ -308,15 +309,16 @@ local function release(id)
 end
 
 -- A board is held (no jobs, or only its own) or let go; said in its history.
-local function note(device, state, actor, reason, of_host)
-  local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason, of_host = of_host})
+local function note(device, state, actor, reason, flags)
+  local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason,
+    of_host = flags.of_host, release_port = flags.release_port})
   redis.call('RPUSH', P .. 'board:' .. device .. ':history', entry)
   redis.call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
   return entry
 end
 
-local function hold(device, state, actor, reason, of_host)
-  local entry = note(device, state, actor, reason, of_host)
+local function hold(device, state, actor, reason, flags)
+  local entry = note(device, state, actor, reason, flags)
   if state == 'online' then
     redis.call('HDEL', P .. 'boards:held', device)
     redis.call('HDEL', P .. 'boards:faults', device)
@@ -330,10 +332,10 @@ local function held_state(device)
   return held and (held.state == 'draining' or held.state == 'quarantined') and held.state or nil
 end
 
--- Whether a board is quarantined for what its host lacks: then it cannot do its own jobs either.
-local function held_for_host(device)
+-- Whether a hold has a flag: of_host, and the board cannot do its own jobs either; release_port.
+local function held_with(device, flag)
   local held = entry_of('boards:held', device)
-  return held and held.of_host == true or false
+  return held and held[flag] == true or false
 end
 
 local function cordoned(host) return redis.call('HEXISTS', P .. 'hosts:cordoned', host) == 1 end
@@ -374,7 +376,7 @@ local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, 
     return 'failed'
   end
   local tries, most = redis.call('LLEN', attempts_key(id)), job.max_attempts
-  if cordoned(host) or held_for_host(device) then most = 2 * most end
+  if cordoned(host) or held_with(device, 'of_host') then most = 2 * most end
   if not retryable or tries >= most then
     if retryable then
       redis.call('ZADD', P .. 'dead', now_s, id)
@@ -536,7 +538,7 @@ function commands.claim(heard, owner, device, platform, host, domain, lease_s, s
   local own, shared = 'board.' .. device, 'platform.' .. platform
   local queue, kept = get(heard, 'queue'), held_state(device)
   if cordoned(host) then return {'its host is cordoned'} end
-  if kept == 'draining' or kept and held_for_host(device) then return {kept} end
+  if kept == 'draining' or kept and held_with(device, 'of_host') then return {kept} end
   if held and score('leases', held) > now then return {'busy'} end
   local id, job, why
   for _, mine in ipairs(queue == own and {own, shared} or {shared, own}) do
@@ -625,7 +627,7 @@ function commands.fail(id, epoch, fault_class, code, reason, retryable, rest_s, 
     if blame == 'board' then
       local faults = one_more('boards:faults', device)
       if faults >= tonumber(most) and not held_state(device) then
-        hold(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason)
+        hold(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason, {})
       end
     elseif blame == 'host' then
       local faults = one_more('hosts:faults', host)
@@ -904,19 +906,20 @@ function commands.boards()
   return reply
 end
 
--- hold_board(device, state, actor, reason, only, of_host): 'draining', 'quarantined', or 'online' to let it go again;
--- only when it is held as `only` now, unless that is ''. of_host '1': for what its host lacks.
-function commands.hold_board(device, state, actor, reason, only, of_host)
+-- hold_board(device, state, actor, reason, only, flag): 'draining', 'quarantined', or 'online' to let it go again;
+-- only when it is held as `only` now, unless that is ''. flag: 'of_host' (for what its host lacks), 'release_port'
+-- (to free the port too), or ''.
+function commands.hold_board(device, state, actor, reason, only, flag)
   if redis.call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
   if only ~= '' and held_state(device) ~= only then return 'other' end
-  hold(device, state, actor, reason, of_host == '1')
+  hold(device, state, actor, reason, {[flag] = true})
   return 'ok'
 end
 
--- held(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, cordon of the host as
--- JSON or ''}.
+-- held(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1' when its port is wanted,
+-- cordon of the host as JSON or ''}.
 function commands.held(device, host)
-  return {held_state(device) or '', held_for_host(device) and '1' or '',
+  return {held_state(device) or '', held_with(device, 'of_host') and '1' or '', held_with(device, 'release_port') and '1' or '',
     redis.call('HGET', P .. 'hosts:cordoned', host) or ''}
 end
 
@@ -947,7 +950,7 @@ end
 
 -- identified(device, actor, answer): what became of it, in the board's history.
 function commands.identified(device, actor, answer)
-  note(device, held_state(device) or 'online', actor, answer)
+  note(device, held_state(device) or 'online', actor, answer, {})
 end
 
 -- next_epoch(): a fencing token for what is no job: a board's self-test.

@@ -18,6 +18,8 @@ def write_gguf(out: Path, fill: Callable[[gguf.GGUFWriter], None]) -> ModelFile:
     Raises HostFault when it cannot be written, ModelError when what was written is not a usable model
     (then `out` is left as it was).
     """
+    if out.exists() and not out.is_file():  # a device would be replaced by a file
+        raise HostFault(f"cannot write {out}: it is not a regular file", code="unwritable")
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -33,5 +35,7 @@ def write_gguf(out: Path, fill: Callable[[gguf.GGUFWriter], None]) -> ModelFile:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise HostFault(f"cannot write {out}: {error.strerror}", code="unwritable") from error
+        # numpy has no reason when the space ends in the middle of an array.
+        reason = error.strerror or f"no space for all of it ({error})"
+        raise HostFault(f"cannot write {out}: {reason}", code="unwritable") from error
     return ModelFile.open(out)

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 #: Who brings a board back from quarantine, in its history.
 SELF_TEST = "self-test"
 
+#: What a worker announces once it has closed the port of a board that was drained for that.
+PORT_RELEASED = "its port is released"
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -53,6 +56,8 @@ class Held:
     board: BoardState | None = None
     #: Whether it is quarantined for what its host lacks, so that it cannot do its own jobs either.
     for_host: bool = False
+    #: Whether somebody wants its port for another program.
+    release_port: bool = False
     cordon: str = ""
 
     @property
@@ -125,7 +130,8 @@ class BoardStore:
                 reason = f"host {info.host} is cordoned: {reason_of(cordon)}"
                 changes |= {"state": BoardState.QUARANTINED, "reason": reason}
             elif hold and info.state is not BoardState.OFFLINE:
-                changes |= {"state": hold[0], "reason": hold[1]}
+                released = f"; {PORT_RELEASED}" if info.reason == PORT_RELEASED else ""
+                changes |= {"state": hold[0], "reason": hold[1] + released}
             boards.append(info.model_copy(update=changes))
         return sorted(boards, key=lambda board: board.device_id)
 
@@ -137,12 +143,16 @@ class BoardStore:
         reason: str,
         *,
         for_host: bool = False,
+        release_port: bool = False,
     ) -> None:
         """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED); not even those
-        when it is quarantined for what its host lacks. What it runs goes on. Raises BoardNotFound."""
-        said = one_line(reason)
+        when it is quarantined for what its host lacks. What it runs goes on.
+
+        With release_port its worker also closes the port, until the board is resumed. Raises BoardNotFound.
+        """
+        flag = "of_host" if for_host else "release_port" if release_port else ""
         answer = self._script.call(
-            "hold_board", device_id, state, actor, said, "", "1" if for_host else ""
+            "hold_board", device_id, state, actor, one_line(reason), "", flag
         )
         if answer == "unknown":
             raise _unknown(device_id)
@@ -166,12 +176,17 @@ class BoardStore:
 
     def held(self, device_id: str, host: str = "") -> Held:
         """Return what keeps a board of this host from jobs."""
-        state, for_host, cordon = self._script.call("held", device_id, host)
+        state, for_host, release, cordon = self._script.call("held", device_id, host)
         return Held(
             BoardState(state) if state else None,
             for_host=bool(for_host),
+            release_port=bool(release),
             cordon=reason_of(cordon) if cordon else "",
         )
+
+    def port_wanted(self, device_id: str) -> bool:
+        """Whether somebody wants a board's port for another program."""
+        return self.held(device_id).release_port
 
     def ask_identify(self, device_id: str, actor: str) -> None:
         """Have a board make itself known to a person; its history tells the answer. Raises BoardNotFound."""

@@ -35,7 +35,7 @@ class LabStore:
     def open(cls, settings: Settings) -> Self:
         """Find Redis (or start the embedded one), and see that it answers."""
         endpoint = redis_server.locate(settings)
-        redis_client.check(endpoint.url)
+        redis_client.greet(endpoint.url)
         script = Script(redis_client.client(endpoint.url), endpoint.url)
         return cls(
             url=endpoint.url,

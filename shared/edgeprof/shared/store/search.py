@@ -1,0 +1,179 @@
+"""Jobs looked for by what they are: whose, of which sweep, for which board.
+
+The store keeps no index for these: jobs are read newest first, a page at a time, so memory stays bounded
+however many there are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pydantic_core
+from redis.client import Pipeline
+from redis.exceptions import ResponseError
+
+from edgeprof.shared.jobs import JobState
+from edgeprof.shared.plain import one_line
+from edgeprof.shared.queues import board_queue
+from edgeprof.shared.store.script import Script
+
+log = logging.getLogger(__name__)
+
+#: Ids read at once; their records are a few megabytes at most.
+PAGE: Final = 500
+
+#: States of jobs that can still be cancelled.
+OPEN: Final = (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs are meant; what is None does not matter.
+
+    `board` means every job for this board, and every job that was tried on it.
+    """
+
+    user: str | None = None
+    board: str | None = None
+    sweep_id: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked of a job."""
+        return (self.user, self.board, self.sweep_id) != (None, None, None)
+
+
+@dataclass(slots=True)
+class Cancelled:
+    """How many jobs were cancelled at once, and how many running ones were asked to stop."""
+
+    cancelled: int = 0
+    asked_to_stop: int = 0
+
+
+class JobSearch:
+    """Searches over the whole store. Raises StoreUnavailable or StoreRefused."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def newest(self, name: str, where: JobFilter, limit: int) -> list[str]:
+        """Return the newest `limit` ids of the index `name` that match, newest first."""
+        found: list[str] = []
+        for page in self._pages(name):
+            found += self._matching([job_id for job_id, _ in page], where)
+            if len(found) >= limit:
+                return found[:limit]
+        return found
+
+    def count_open(self, where: JobFilter) -> int:
+        """Return how many jobs that match are queued or running."""
+        return sum(
+            len(self._matching([job_id for job_id, _ in page], where))
+            for state in OPEN
+            for page in self._pages(f"jobs:{state}")
+        )
+
+    def cancel_open(self, where: JobFilter, actor: str, reason: str) -> Cancelled:
+        """Cancel every match that is queued, and ask the workers of those that run.
+
+        Jobs submitted after the call began are left alone.
+        """
+        done = Cancelled()
+        asked: set[str] = set()
+        newest = self._newest_s()
+        # A job may start, or return to its queue, behind the back of one look: look until nothing is new.
+        while True:
+            before = (done.cancelled, len(asked))
+            for state in OPEN:
+                for page in self._pages(f"jobs:{state}"):
+                    ids = [job_id for job_id, created_s in page if created_s <= newest]
+                    self._cancel(self._matching(ids, where), actor, one_line(reason), done, asked)
+            if (done.cancelled, len(asked)) == before:
+                done.asked_to_stop = len(asked)
+                return done
+
+    def _cancel(
+        self, ids: Sequence[str], actor: str, reason: str, done: Cancelled, asked: set[str]
+    ) -> None:
+        calls = [("cancel", job_id, actor, reason) for job_id in ids]
+        for job_id, state in zip(ids, self._script.call_each(calls), strict=True):
+            if isinstance(state, ResponseError):  # its record is damaged: the others go on
+                log.warning("job %s cannot be cancelled: %s", job_id, one_line(str(state), 200))
+            elif state == JobState.CANCELLED:
+                done.cancelled += 1
+            elif state == JobState.RUNNING:
+                asked.add(job_id)
+
+    def _newest_s(self) -> float:
+        newest = self._entries(self._script.key("jobs"), 0, 0)
+        return newest[0][1] if newest else 0.0
+
+    def _entries(self, key: str, first: int, last: int) -> list[tuple[str, float]]:
+        """Return the entries of these ranks, the highest score first."""
+        entries: Any = self._script.guarded(
+            lambda redis: redis.zrange(key, first, last, desc=True, withscores=True)
+        )
+        return [(entry[0].decode(errors="replace"), float(entry[1])) for entry in entries]
+
+    def _pages(self, name: str) -> Iterator[list[tuple[str, float]]]:
+        """Yield (id, score) of an index, newest first. What comes and goes meanwhile hides nothing else."""
+        key = self._script.key(name)
+        last: tuple[float, str] | None = None
+        while True:
+            start = 0 if last is None else self._rank_after(key, *last)
+            page = self._entries(key, start, start + PAGE - 1)
+            if not page:
+                return
+            fresh = [entry for entry in page if last is None or (entry[1], entry[0]) < last]
+            last = min((score, job_id) for job_id, score in page)
+            if fresh:
+                yield fresh
+
+    def _rank_after(self, key: str, score: float, job_id: str) -> int:
+        """Return the place behind the last one seen, or, when that one has left, where its score begins."""
+
+        def ask(pipe: Pipeline) -> None:
+            pipe.zrevrank(key, job_id)
+            pipe.zcount(key, f"({score!r}", "+inf")
+
+        rank, newer = self._script.pipelined(ask)
+        return int(newer) if rank is None else int(rank) + 1
+
+    def _matching(self, ids: Sequence[str], where: JobFilter) -> list[str]:
+        """Return those ids whose jobs match, in their order."""
+        if not where or not ids:
+            return list(ids)
+
+        def ask(pipe: Pipeline) -> None:
+            for job_id in ids:
+                pipe.hmget(self._script.key(f"job:{job_id}"), "user", "queue", "spec")
+                pipe.lrange(self._script.key(f"work:{job_id}:attempts"), 0, -1)
+
+        replies = self._script.pipelined(ask, raise_on_error=False)
+        rows = zip(ids, replies[::2], replies[1::2], strict=True)
+        return [job_id for job_id, record, tries in rows if _matches(record, tries, where)]
+
+
+def _matches(record: Any, attempts: Any, where: JobFilter) -> bool:
+    if isinstance(record, Exception) or isinstance(attempts, Exception):
+        return False  # a key of another type: no job of ours
+    user, queue, spec = record
+    if where.user is not None and where.user != user:
+        return False
+    if where.sweep_id is not None and where.sweep_id != _field(spec, "sweep_id"):
+        return False
+    if where.board is None or queue == board_queue(where.board):
+        return True
+    return any(where.board == _field(attempt, "device_id") for attempt in attempts)
+
+
+def _field(text: str | None, name: str) -> Any:
+    """Return a field of a JSON object; None when the text is none."""
+    try:
+        read = pydantic_core.from_json(text or "")
+    except ValueError:
+        return None
+    return read.get(name) if isinstance(read, dict) else None
