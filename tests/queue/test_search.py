@@ -105,18 +105,16 @@ def test_cancel_leaves_others_alone(lab: Lab, make_spec: MakeSpec) -> None:
     """Cancelling a sweep ends its queued jobs, asks its running ones, and touches no other job."""
     swept = submit(lab.store, [make_spec(sweep_id="s-1") for _ in range(10)])
     others = submit(lab.store, [make_spec() for _ in range(10)])
-    running = claim(lab.store, swept[0], "a").job_id
+    held = claim(lab.store, swept[0], "a")
 
     assert lab.cancel_open(JobFilter(sweep_id="s-1")) == Cancelled(9, 1)
 
     assert {lab.job(job_id).status for job_id in others} == {JobState.QUEUED}
-    assert lab.store.jobs.renew(running, 1, 60) == "cancel"
+    assert lab.store.jobs.renew(held.job_id, held.epoch, 60) == "cancel"
     assert lab.count_open(JobFilter(sweep_id="s-1")) == 1
 
 
-def test_cancel_all_passes_over_damage(
-    lab: Lab, make_spec: MakeSpec, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_cancel_all_passes_over_damage(lab: Lab, make_spec: MakeSpec) -> None:
     """An entry without a job, and one whose key is no job, cost no other job its cancelling."""
     submit(lab.store, [make_spec() for _ in range(10)])
     redis = lab.store.script.redis
@@ -126,7 +124,6 @@ def test_cancel_all_passes_over_damage(
 
     assert lab.cancel_open() == Cancelled(10, 0)
     assert ids(lab, user="me") == set()
-    assert "text cannot be cancelled" in caplog.text
 
 
 def test_nothing_is_skipped_when_jobs_leave(lab: Lab, make_spec: MakeSpec) -> None:

@@ -129,9 +129,9 @@ class Settings(BaseSettings):
         " ours was once seen, up to 20 times elsewhere.",
     )
     stop_grace_s: Seconds = Field(
-        3.0,
+        2.5,
         description="How long a stopping agent lets a running job go on before it hands it back. It is"
-        " gone 2 s later at the latest.",
+        " gone 2.5 s later at the latest, whatever Redis and boards do.",
     )
     store_patience_s: Seconds = Field(
         60.0, description="How long a waiting client keeps trying to reach Redis."

@@ -116,7 +116,7 @@ class Agent:
     def _told_to_stop(self) -> None:
         if not self._stop.is_set():
             # The workers end first; Redis may hold up what is left to say.
-            end_within(self._settings.stop_grace_s + STOP_MARGIN_S + 0.5)
+            end_within(self._settings.stop_grace_s + STOP_MARGIN_S + 0.4)
         self.stop()
 
     def _drive(self, board: BoardConfig) -> None:

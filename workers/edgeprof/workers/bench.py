@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 Open = Callable[[BoardConfig, Settings, Callable[[], bool]], Board]
 
 #: How long after its grace a job that was told to stop may still take to leave its board clean.
-_TIDY_S = 3.0
+_TIDY_S = 0.7
 
 _REOPEN_TRIES = 2
 

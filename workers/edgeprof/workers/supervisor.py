@@ -22,7 +22,7 @@ EXIT_NOT_OURS: Final = 69
 LAST_END_VARIABLE: Final = "EDGEPROF_LAST_END"
 
 #: How long a worker may take to leave beyond the grace of its running job: handing it back, saying goodbye.
-STOP_MARGIN_S: Final = 1.5
+STOP_MARGIN_S: Final = 2.0
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0

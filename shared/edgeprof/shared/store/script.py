@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import pydantic_core
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import RedisError
 
 from edgeprof.shared import redis_client
 
@@ -38,21 +37,13 @@ class Script:
         return self.guarded(lambda _: text(self._lua(keys=[self.prefix], args=[command, *args])))
 
     def call_each(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
-        """Run many commands in one round trip.
-
-        One that met a damaged record is answered by its ResponseError, and the others are carried out.
-        """
+        """Run many commands in one round trip."""
 
         def fill(pipe: Pipeline) -> None:
             for call in calls:
                 self._lua(keys=[self.prefix], args=call, client=pipe)
 
-        replies = self.pipelined(fill, raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, RedisError) and not _met_damage(reply):
-                with redis_client.store_errors(self.url):
-                    raise reply
-        return replies
+        return self.pipelined(fill)
 
     def guarded(self, operation: Callable[[Redis], T]) -> T:
         """Run an operation on the client with our errors for redis-py's."""
@@ -62,7 +53,7 @@ class Script:
     def pipelined(
         self, fill: Callable[[Pipeline], object], *, raise_on_error: bool = True
     ) -> list[Any]:
-        """Fill a pipeline (no transaction: reads that need no snapshot) and run it.
+        """Fill a pipeline (no transaction: nothing in it needs a snapshot) and run it.
 
         Without raise_on_error, what Redis refused of it stands in its place among the replies.
         """
@@ -73,11 +64,6 @@ class Script:
                 return [text(reply) for reply in pipe.execute(raise_on_error)]
 
         return self.guarded(run)
-
-
-def _met_damage(error: RedisError) -> bool:
-    """Whether a script stumbled over what stands in a key: the wrong type, or nothing where a value should."""
-    return any(words in str(error) for words in ("WRONGTYPE", "attempt to", "bad argument"))
 
 
 def text(reply: Any) -> Any:

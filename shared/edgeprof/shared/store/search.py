@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import pydantic_core
 from redis.client import Pipeline
-from redis.exceptions import ResponseError
 
 from edgeprof.shared.jobs import JobState
 from edgeprof.shared.plain import one_line
@@ -100,9 +99,7 @@ class JobSearch:
     ) -> None:
         calls = [("cancel", job_id, actor, reason) for job_id in ids]
         for job_id, state in zip(ids, self._script.call_each(calls), strict=True):
-            if isinstance(state, ResponseError):  # its record is damaged: the others go on
-                log.warning("job %s cannot be cancelled: %s", job_id, one_line(str(state), 200))
-            elif state == JobState.CANCELLED:
+            if state == JobState.CANCELLED:
                 done.cancelled += 1
             elif state == JobState.RUNNING:
                 asked.add(job_id)
