@@ -31,6 +31,11 @@ logs.configure(settings, "edgeprof-agent")
 Agent(load_boards(None, sys.argv[2:]), settings, [sys.executable, sys.argv[1]]).run()
 """
 
+AGENT_OF_FILE = AGENT.replace(
+    "load_boards(None, sys.argv[2:])", "load_boards(Path(sys.argv[2]), [])"
+)
+AGENT_OF_FILE = "from pathlib import Path" + AGENT_OF_FILE
+
 
 @pytest.fixture
 def start_agent(rig: Any) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
@@ -89,7 +94,8 @@ def test_workers_do_not_outlive_a_killed_agent(rig: Any, start_agent: Any) -> No
 
 
 def test_dead_worker_is_started_again(rig: Any, start_agent: Any, make_spec: Any) -> None:
-    """kill -9 of a worker: the agent starts another, which finishes the job."""
+    """kill -9 of a worker: the agent starts another, which gives the job back before its lease is out."""
+    rig.settings = rig.settings.model_copy(update={"lease_s": 20})
     rig.start_scheduler()
     agent = start_agent("01")
     job = rig.submit(make_spec(n_gen=50))
@@ -117,3 +123,42 @@ def test_garbage_on_a_queue_costs_a_restart_and_no_job(
     rig.store.script.redis.lpush(queues.list_key("platform.null", 0), b"not JSON at all")
 
     assert rig.submit(make_spec()).wait(timeout=30).state is JobState.SUCCEEDED
+
+
+def test_board_that_never_answered_is_told(rig: Any, tmp_path: Path) -> None:
+    """`edgeprof boards` names each configured board and port without one, and why; until it answers."""
+    present = tmp_path / "present"
+    boards = tmp_path / "boards.toml"
+    boards.write_text(
+        f'watch = ["{tmp_path}/usb-*"]\n'
+        f'[[board]]\nurl = "null://?uid=07&present={present}"\n'
+        '[[board]]\nuid = "08"\nid = "on-the-shelf"\n'
+    )
+    agent = subprocess.Popen(
+        [sys.executable, "-c", AGENT_OF_FILE, str(NULL_WORKER), str(boards)],
+        env={**os.environ, **rig.settings.as_environment()},
+    )
+    rig.adopt(agent)
+
+    def waiting() -> list[tuple[str, str]]:
+        return [(w.port, w.reason) for host in rig.store.hosts.all() for w in host.waiting]
+
+    rig.wait_until(lambda: len(waiting()) == 2, "both are told")
+    (port, reason), shelf = waiting()
+    assert port == f"null://?uid=07&present={present}"
+    assert "nobody answers" in reason
+    assert shelf == ("on-the-shelf", "not seen on any watched port")
+    said = subprocess.run(
+        [sys.executable, "-m", "edgeprof.scheduler.cli", "boards"],
+        env={**os.environ, **rig.settings.as_environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "no board yet on testhost, on-the-shelf: not seen" in said.stderr.replace("\n", " ")
+
+    present.touch()
+    rig.until_board("null-07", BoardState.ONLINE)
+    rig.wait_until(lambda: waiting() == [shelf], "the one that answers is not told any more")
+    agent.terminate()
+    assert agent.wait(20) == 0

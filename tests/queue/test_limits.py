@@ -212,7 +212,7 @@ def test_announcements_of_anything_are_left_out(store: LabStore) -> None:
         redis.hset("edgeprof:boards:seen", f"b{index}", "1")
         redis.zadd("edgeprof:boards:until", {f"b{index}": 0})
 
-    assert store.hosts.all() == [good]
+    assert store.hosts.all() == [good.model_copy(update={"fresh": True})]
     assert store.boards.all() == []
 
 

@@ -26,7 +26,7 @@ from edgeprof.shared.store.hosts import HostInfo, HostStore
 from edgeprof.workers.announcer import Announcer
 HostStore.announce = broken
 info = HostInfo(host="h", pid=1, sessions_address="a:1", devices_address="a:2")
-Announcer(settings, info).__enter__()
+Announcer(settings, lambda: info).__enter__()
 """,
     "http": """
 from prometheus_client import CollectorRegistry

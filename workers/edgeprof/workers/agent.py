@@ -20,8 +20,9 @@ from prometheus_client import CollectorRegistry
 from edgeprof.shared.metrics.devices import DeviceMetrics
 from edgeprof.shared.metrics.endpoint import Endpoint
 from edgeprof.shared.metrics.sessions import SessionMetrics
+from edgeprof.shared.plain import one_line
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.hosts import HostInfo
+from edgeprof.shared.store.hosts import MAX_WAITING, HostInfo, WaitingPort
 from edgeprof.shared.vital import end_within
 from edgeprof.shared.web_gate import Gate
 from edgeprof.workers.announcer import Announcer
@@ -159,7 +160,25 @@ class Agent:
             info.sessions_address,
             info.devices_address,
         )
-        stack.enter_context(Announcer(settings, info))
+        stack.enter_context(
+            Announcer(settings, lambda: info.model_copy(update={"waiting": self._waiting()}))
+        )
+
+    def _waiting(self) -> tuple[WaitingPort, ...]:
+        """Return where no board has answered yet. The announcer's thread asks."""
+        driven = list(self._driven.items())
+        found = [
+            WaitingPort(port=one_line(port, 1024), reason=each.receiver.waiting)
+            for port, each in driven
+            if each.receiver.waiting
+        ]
+        seen = {each.receiver.uid for _, each in driven}
+        found += [
+            WaitingPort(port=board.id or f"uid {board.uid}", reason="not seen on any watched port")
+            for board in self._boards.board
+            if board.url is None and board.uid not in seen
+        ]
+        return tuple(found[:MAX_WAITING])
 
     def _listen(self) -> None:
         """Take in what workers tell, for the length of a tick at most."""

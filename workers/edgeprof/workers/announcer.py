@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +22,8 @@ _INTERVAL_S = 5.0
 class Announcer:
     """A thread of the agent's. Redis being away is waited out; Prometheus keeps what it knows."""
 
-    def __init__(self, settings: Settings, info: HostInfo) -> None:
+    def __init__(self, settings: Settings, info: Callable[[], HostInfo]) -> None:
+        """info: what is to be announced now."""
         self._settings = settings
         self._info = info
         self._done = threading.Event()
@@ -46,10 +48,10 @@ class Announcer:
             try:
                 if store is None:
                     store = LabStore.open(self._settings)
-                    store.hosts.sweep_dead(self._info.host)
-                store.hosts.announce(self._info)
+                    store.hosts.sweep_dead(self._info().host)
+                store.hosts.announce(self._info())
                 if self._done.wait(_INTERVAL_S):
-                    store.hosts.withdraw(self._info)
+                    store.hosts.withdraw(self._info())
                     break
             except HostClash as clash:
                 log.error("%s; %s", clash, clash.hint)  # noqa: TRY400 - a user's trouble, not a bug of ours

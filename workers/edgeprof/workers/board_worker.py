@@ -47,7 +47,7 @@ from edgeprof.workers.supervisor import (
     LAST_END_VARIABLE,
     STOP_MARGIN_S,
 )
-from edgeprof.workers.telemetry import Sender
+from edgeprof.workers.telemetry import Sender, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +138,7 @@ class BoardWorker:
                     said = trouble
                     hint = f" ({error.hint})" if error.hint else ""
                     log.warning("board %s: waiting: %s%s", self._config, error, hint)
+                    self._bench.telemetry.send(Waiting(reason=f"{error}{hint}"))
                 silent += isinstance(error, LinkFault)
                 if self._config.watched and silent >= _SILENT_TRIES:
                     self._exit_code = EXIT_NOT_OURS  # the agent looks again later

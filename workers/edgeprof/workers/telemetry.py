@@ -39,6 +39,13 @@ class Connected(Wire):
     board: BoardInfo
 
 
+class Waiting(Wire):
+    """No board has answered yet, for this reason."""
+
+    kind: Literal["waiting"] = "waiting"
+    reason: str
+
+
 class Disconnected(Wire):
     """The board does not answer any more, or its worker stops."""
 
@@ -108,7 +115,7 @@ class Refused(Wire):
     counts: dict[Refusal, Annotated[int, Field(gt=0)]]
 
 
-Event = Connected | Disconnected | Reading | Started | Ended | Loaded | Measured | Refused
+Event = Connected | Waiting | Disconnected | Reading | Started | Ended | Loaded | Measured | Refused
 _EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 
@@ -145,6 +152,8 @@ class Receiver:
         self._sessions = sessions
         self._devices = devices
         self._board: BoardInfo | None = None
+        #: Why no board has answered yet; "" once one has, or while the first look goes on.
+        self.waiting = ""
 
     @property
     def worker_fd(self) -> int:
@@ -155,6 +164,11 @@ class Receiver:
     def board_seen(self) -> bool:
         """Whether a board of ours has answered to this worker, or to one before it."""
         return self._board is not None
+
+    @property
+    def uid(self) -> str:
+        """The uid of the board that has answered; "" for none."""
+        return self._board.uid if self._board else ""
 
     def drain(self) -> None:
         """Apply all that has come."""
@@ -180,11 +194,13 @@ class Receiver:
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, Connected):
-            self._board = event.board
+            self._board, self.waiting = event.board, ""
             self._sessions.board_known(event.board.device_id, event.board.platform)
             self._devices.connected(event.board)
             return
         if self._board is None:
+            if isinstance(event, Waiting):
+                self.waiting = one_line(event.reason, 300)
             return
         device_id, platform = self._board.device_id, self._board.platform
         match event:

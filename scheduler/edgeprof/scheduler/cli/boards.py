@@ -18,6 +18,7 @@ from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.identity import user_name
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, BoardStore
+from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.tracing import DISTRIBUTION
 
 app = typer.Typer(
@@ -45,16 +46,26 @@ def boards(context: typer.Context, json: output.Json = False) -> None:
     with Lab() as lab:
         known = lab.boards()
         dangers = lab.store.watch.look()
+        hosts = lab.store.hosts.all()
     for danger in dangers:
         output.note(f"warning: {danger.text}")
         output.note(f"hint: {danger.hint}")
     if json:
         output.print_models(known)
-    elif known:
+        return
+    if known:
         output.show(boards_table(known))
         _tell_skew(known)
     else:
         output.note("no board yet; start some with: edgeprof worker --board native://")
+    _tell_waiting(hosts)
+
+
+def _tell_waiting(hosts: Sequence[HostInfo]) -> None:
+    """Name the ports and configured boards on which nothing of ours has answered."""
+    for info in hosts:
+        for each in info.waiting if info.fresh else ():
+            output.note(f"no board yet on {info.host}, {each.port}: {each.reason}")
 
 
 def _tell_skew(known: Sequence[BoardInfo]) -> None:

@@ -973,9 +973,18 @@ function commands.forget_board(device)
   return redis.call('ZREM', P .. 'boards:until', device)
 end
 
+-- withdraw_host(address)
+function commands.withdraw_host(address)
+  redis.call('HDEL', P .. 'hosts', address)
+  redis.call('ZREM', P .. 'hosts:until', address)
+end
+
 -- announce_host(address, info JSON, kept_s, fresh_s): '', or the address of another machine of the same name that was
--- announced within fresh_s; then this one is not listed.
+-- announced within fresh_s; then this one is not listed. Those silent for too long are forgotten.
 function commands.announce_host(address, info, kept_s, fresh_s)
+  for _, silent in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:until', '-inf', now_s)) do
+    commands.withdraw_host(silent)
+  end
   local mine, listed = cjson.decode(info), redis.call('HGETALL', P .. 'hosts')
   for i = 1, #listed, 2 do
     local other, till = decoded(listed[i + 1]) or {}, score('hosts:until', listed[i])
@@ -989,18 +998,17 @@ function commands.announce_host(address, info, kept_s, fresh_s)
   return ''
 end
 
--- withdraw_host(address)
-function commands.withdraw_host(address)
-  redis.call('HDEL', P .. 'hosts', address)
-  redis.call('ZREM', P .. 'hosts:until', address)
-end
-
--- hosts(): {info JSON, ...}; those silent for too long are forgotten.
+-- hosts(): {now, info JSON, until when it is listed, ...}
 function commands.hosts()
-  for _, address in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:until', '-inf', now_s)) do
-    commands.withdraw_host(address)
+  local reply, listed = {now_s}, redis.call('HGETALL', P .. 'hosts')
+  for i = 1, #listed, 2 do
+    local till = score('hosts:until', listed[i])
+    if till > now then
+      table.insert(reply, listed[i + 1])
+      table.insert(reply, at(till))
+    end
   end
-  return redis.call('HVALS', P .. 'hosts')
+  return reply
 end
 
 -- identify(known, fresh): {now, the store's id, when it was found emptied or ''}. An empty store is called `fresh`; one

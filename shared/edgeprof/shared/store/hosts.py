@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Annotated
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from edgeprof.shared.errors import EdgeprofError
-from edgeprof.shared.jobs import Name, Told
+from edgeprof.shared.jobs import Name, NoControl, Told
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.store.boards import reason_of
 from edgeprof.shared.store.script import Script, text
@@ -24,6 +24,9 @@ Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:\[\]-]{1,255}:[0-9]{1,5}$
 KEPT_S = 86400.0
 
 
+#: Ports that an agent tells of; a host has some dozens.
+MAX_WAITING: Final = 100
+
 #: An agent announces every 5 s; one that did not for so long has gone.
 FRESH_S = 15.0
 
@@ -32,8 +35,17 @@ class HostClash(EdgeprofError):  # noqa: N818 - as BoardClash
     """Raised when two machines have one name: their metrics could not be told apart."""
 
 
+class WaitingPort(Told):
+    """A port, or a configured board, on which no board of ours has answered yet."""
+
+    port: Annotated[NoControl, Field(max_length=1024)]
+    reason: Annotated[NoControl, Field(max_length=300)]
+
+
 class HostInfo(Told):
     """One host agent; addresses are host:port."""
+
+    largest_bytes: ClassVar[int] = 256 * 1024
 
     host: Name
     pid: Annotated[int, Field(gt=0, lt=2**31)]
@@ -41,6 +53,10 @@ class HostInfo(Told):
     devices_address: Address
     #: Tells two machines of one name apart.
     machine: Annotated[str, Field(max_length=64)] = ""
+    #: Where no board has answered yet, and why.
+    waiting: Annotated[tuple[WaitingPort, ...], Field(max_length=MAX_WAITING)] = ()
+    #: Whether it was announced lately. Set by the store.
+    fresh: bool = False
 
 
 class HostStore:
@@ -91,9 +107,11 @@ class HostStore:
     def all(self) -> list[HostInfo]:
         """Return the agents that serve, or should."""
         found = []
-        for announced in self._script.call("hosts"):
+        now, *flat = self._script.call("hosts")
+        for announced, until in zip(flat[::2], flat[1::2], strict=True):
+            fresh = float(until) > float(now) + KEPT_S - FRESH_S
             try:
-                found.append(HostInfo.read(announced))
+                found.append(HostInfo.read(announced).model_copy(update={"fresh": fresh}))
             except ValueError as error:
                 said = one_line(str(error), 200)
                 self._left_out.say(said, f"a host's announcement is left out: {said}")
