@@ -143,7 +143,12 @@ def test_boards_and_a_waiting_client_say_so(
         [*CLI, "watch", job.id], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     redis = rig.store.script.redis
-    wait_until(lambda: len(redis.client_list()) > 1, "it is connected")
+
+    def looks() -> int:
+        return int(redis.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+    before = looks()
+    wait_until(lambda: looks() > before + 20, "it follows the job")
     redis.flushall()
 
     said, _ = waiting.communicate(timeout=60)

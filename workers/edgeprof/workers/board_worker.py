@@ -367,7 +367,8 @@ class BoardWorker:
     def _leave(self) -> None:
         if not self._leaving.is_set():
             self._leaving.set()
-            end_within(self._settings.stop_grace_s + STOP_MARGIN_S)
+            # A little before the agent would kill it: the locks, the port and the log are left in order.
+            end_within(self._settings.stop_grace_s + STOP_MARGIN_S - 0.4)
             grace = threading.Timer(self._settings.stop_grace_s, self._stopping.set)
             grace.daemon = True
             grace.start()
