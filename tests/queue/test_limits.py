@@ -182,6 +182,7 @@ def test_a_huge_result_in_redis_is_not_parsed(store: LabStore) -> None:
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")
     store.script.redis.set(f"edgeprof:work:{job.id}:result", b" " * (JobResult.largest_bytes + 1))
+    store.script.redis.hset(f"edgeprof:job:{job.id}", "state", "succeeded")
 
     assert store.jobs.views([job.id]) == []
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -162,9 +163,13 @@ class JobStore:
     def views(self, job_ids: Sequence[str]) -> list[JobView]:
         """Return several jobs, in order; left out are ids nobody knows, and records this version cannot read."""
         found = []
-        for start in range(0, len(job_ids), _READ_CHUNK):
-            chunk = job_ids[start : start + _READ_CHUNK]
-            for job_id, reply in zip(chunk, self._script.call("read", *chunk), strict=True):
+        done = 0
+        while done < len(job_ids):
+            replies = self._script.call("read", *job_ids[done : done + _READ_CHUNK])
+            # As many as fit into one reply.
+            chunk = job_ids[done : done + len(replies)]
+            done += len(replies)
+            for job_id, reply in zip(chunk, replies, strict=True):
                 try:
                     view = _view(job_id, reply)
                 except (ValueError, KeyError) as error:
@@ -469,10 +474,17 @@ def _view(job_id: str, reply: Sequence[Any]) -> JobView | None:
         created_s=float(record["created_s"]),
         started_s=float(record["started_s"]) if "started_s" in record else None,
         finished_s=float(record["finished_s"]) if "finished_s" in record else None,
-        attempts=tuple(Attempt.read(attempt) for attempt in attempts),
+        attempts=tuple(_attempts(attempts)),
         trace_id=trace_id_of(record["traceparent"]) or None,
         result=JobResult.read(result) if result else None,
     )
+
+
+def _attempts(lines: Sequence[str]) -> Iterator[Attempt]:
+    """Yield the attempts that can be read: one that cannot must not hide how the job ended."""
+    for line in lines:
+        with suppress(ValueError):
+            yield Attempt.read(line)
 
 
 def _claimed(job_id: str, spec: str) -> JobSpec:
