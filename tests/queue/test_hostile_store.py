@@ -424,3 +424,20 @@ def test_attempts_and_results_that_nobody_can_read_hide_no_end(
     redis.set(f"edgeprof:work:{lab.victim}:result", "x" * 10**7)
 
     lab.finish()
+
+
+def test_flood_of_unreadable_announcements_is_one_line_of_the_log(
+    store: LabStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often somebody looks: else it would wash all other lines away."""
+    redis = store.script.redis
+    for name in ("boards", "hosts"):
+        for number in range(1200):
+            redis.hset(f"edgeprof:{name}", f"x{number}", f'{{"x": {number}}}')
+            redis.zadd(f"edgeprof:{name}:until", {f"x{number}": time.time() + 60})
+
+    for _ in range(3):
+        assert store.boards.all() == []
+        assert store.hosts.all() == []
+
+    assert len(caplog.records) == 2

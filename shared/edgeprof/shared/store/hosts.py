@@ -12,7 +12,7 @@ from edgeprof.shared.errors import EdgeprofError
 from edgeprof.shared.jobs import Name, Told
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.store.boards import reason_of
-from edgeprof.shared.store.script import Script, text
+from edgeprof.shared.store.script import LeftOut, Script, text
 from edgeprof.shared.trouble import Troubles
 
 log = logging.getLogger(__name__)
@@ -90,13 +90,13 @@ class HostStore:
 
     def all(self) -> list[HostInfo]:
         """Return the agents that serve, or should."""
-        found = []
+        found, left_out = [], LeftOut()
         for announced in self._script.call("hosts"):
             try:
                 found.append(HostInfo.read(announced))
             except ValueError as error:
-                said = one_line(str(error), 200)
-                self._left_out.say(said, f"a host's announcement is left out: {said}")
+                left_out.add(error)
+        left_out.tell(self._left_out, "announcement(s) of hosts")
         return found
 
 
