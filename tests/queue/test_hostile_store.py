@@ -229,7 +229,7 @@ def test_no_series_of_writes_holds_up_the_lab(
 
 @pytest.mark.parametrize(
     ("where", "count"),
-    [("order:platform.null", 5000), ("ready:platform.null", 5000), ("deadlines", 5000)],
+    [("order:platform.null", 90_000), ("ready:platform.null", 5000), ("deadlines", 5000)],
 )
 def test_many_ghosts_hide_no_job(
     store: LabStore, settings: Settings, where: str, count: int
@@ -402,7 +402,7 @@ def test_flood_of_announcements_is_listed_in_part(
     redis = store.script.redis
     until = time.time() + 60
     with redis.pipeline(transaction=False) as pipe:
-        for number in range(5000):
+        for number in range(7000):
             pipe.hset(f"edgeprof:{name}", f"x{number}", "x" * 100)
             pipe.zadd(f"edgeprof:{name}:until", {f"x{number}": until})
         pipe.hset(f"edgeprof:{name}", "x0", "x" * 10**6)
@@ -410,7 +410,7 @@ def test_flood_of_announcements_is_listed_in_part(
 
     listed = store.script.call(name)
 
-    assert 500 < len(listed) < 12_000
+    assert 500 < len(listed) <= 25_001  # five values a board
     assert max(map(len, listed)) < 1000
 
 
@@ -441,3 +441,69 @@ def test_flood_of_unreadable_announcements_is_one_line_of_the_log(
         assert store.hosts.all() == []
 
     assert len(caplog.records) == 2
+
+
+def test_flood_of_boards_that_stay_long_hides_no_board_that_announces_itself(
+    store: LabStore,
+) -> None:
+    """One login may announce thousands: what works is listed all the same."""
+    store.boards.announce(Owner("h", "d", BOARD.uid), BOARD, 15)
+    with store.script.redis.pipeline(transaction=False) as pipe:
+        for number in range(6000):
+            pipe.hset("edgeprof:boards", f"x{number}", "x")
+            pipe.zadd("edgeprof:boards:until", {f"x{number}": time.time() + 600})
+        pipe.execute()
+
+    assert [each.device_id for each in store.boards.all()] == ["b"]
+
+
+def test_ids_that_are_no_names_hold_up_no_archive(store: LabStore, settings: Settings) -> None:
+    """Nobody finds those again that are no text: they are taken out where they are met."""
+    lab = Bystander(store, settings)
+    redis = store.script.redis
+    for number in range(300):
+        odd = b"\xff\n%d" % number
+        redis.hset(b"edgeprof:job:" + odd, "state", "failed")
+        redis.zadd("edgeprof:unarchived", {odd: number})
+
+    lab.finish()
+
+    assert store.jobs.unarchived_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("clock_hz", 10**400), ("n_ctx_max", 2**63), ("timer_resolution_ns", -(2**70))],
+)
+def test_number_that_nothing_can_count_with_costs_its_record(
+    store: LabStore, field: str, value: int
+) -> None:
+    """It would end a table, a page or a database's transaction further on."""
+    told = BOARD.model_copy(update={"device_id": "x", field: value})
+    store.boards.announce(Owner("h", "d", "01"), told, 60)
+    store.boards.announce(Owner("h", "d", BOARD.uid), BOARD, 60)
+
+    assert [each.device_id for each in store.boards.all()] == ["b"]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e300", "-1"])
+def test_job_of_a_time_that_no_calendar_has_is_not_listed(
+    store: LabStore, settings: Settings, value: str
+) -> None:
+    """Whatever shows times would stumble over it."""
+    lab = Bystander(store, settings)
+    spoiled = lab.submit()
+    store.script.redis.hset(f"edgeprof:job:{spoiled}", "created_s", value)
+
+    assert [view.id for view in store.jobs.views([spoiled, lab.victim])] == [lab.victim]
+
+
+def test_platforms_that_come_and_go_are_a_bounded_number_of_series() -> None:
+    """A counter's series stays for as long as the scheduler does."""
+    registry = CollectorRegistry()
+    metrics = CustodianMetrics(registry)
+    for number in range(1000):
+        metrics.platform_known(f"p{number}")
+
+    (jobs,) = (each for each in registry.collect() if each.name == "edgeprof_jobs_finished")
+    assert len({sample.labels["platform"] for sample in jobs.samples}) == 65

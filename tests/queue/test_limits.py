@@ -130,7 +130,7 @@ def test_an_id_is_never_a_path(store: LabStore) -> None:
     job = NewJob(make_spec(), id="../../escaped")
     store.jobs.submit([job], "test")
 
-    assert store.jobs.claim(job.id, "w", **BOARD) == "malformed"
+    assert store.jobs.claim(job.id, "w", **BOARD) == "gone"
     assert store.jobs.state(job.id) is JobState.FAILED
 
 

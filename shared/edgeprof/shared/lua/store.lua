@@ -81,7 +81,7 @@ local QUEUES = 1000
 local ATTEMPTS_READ, HISTORY_KEPT = 100, 1000
 local MOST_ATTEMPTS = 20 -- as JobSpec.max_attempts
 -- How many boards and hosts one call looks at: a lab has some hundreds, and anyone with a worker's login may add.
-local BOARDS, HOSTS = 2000, 1000
+local BOARDS, HOSTS = 5000, 1000
 -- Longest record of a board, a host or an attempt, as Told.largest_bytes of BoardInfo; of a label or a traceparent.
 local ENTRY_LIMIT, LABEL_LIMIT = 64 * 1024, 512
 -- No lease and no announcement of ours runs for longer: what says so was written by somebody else.
@@ -165,6 +165,9 @@ local function encoded(value)
   return ok and text or nil
 end
 
+-- Whether a job's id is one that we give. Another may be no text, so that its readers do not find it again.
+local function is_id(id) return #id <= 64 and string.find(id, '^%w[%w._-]*$') ~= nil end
+
 -- Whether a queue's name is one that we give. Others are not walked: their keys may be long, or anybody's.
 local function is_queue(name)
   return #name <= 128 and (string.find(name, '^board%.[%w._-]+$') or string.find(name, '^platform%.[%w._-]+$')) ~= nil
@@ -213,6 +216,7 @@ local function sound(id)
     'max_attempts', 'queued_s', 'deadline_s', 'schema', 'avoid', 'avoid_until_s', 'avoid_host')
   if not values then return nil, 'its record is a key of another type' end
   if not values[1] then return nil, 'it has no record' end
+  if not is_id(id) then return nil, 'its id is none' end
   local job = {state = values[1], queue = values[2] or '', platform = values[3] or '', user = values[5] or '',
     priority = number(values[4]), queue_timeout_s = number(values[6]), max_attempts = number(values[7]),
     queued_s = number(values[8], now), deadline_s = number(values[9]), schema = number(values[10]),
@@ -545,11 +549,12 @@ local function fetch_newer(queue, schema)
   end
 end
 
--- The job of a queue whose turn it is on a board, or nil and why none is. What cannot be granted to anyone is taken
+-- The job of a queue whose turn it is on a board, or nil and why none is; 'again' when some were taken out of its way
+-- and there are more to look at, which is another call's work. What cannot be granted to anyone is taken
 -- out of the queue: the ghosts of one caller, or the late jobs of a time without custodian, would hide all others.
 local function next_job(queue, device, host, platform, schema)
   local why, order, skipped, looked = 'gone', 'order:' .. queue, 0, 0
-  local other_board, other_host
+  local other_board, other_host, more
   repeat
     local ids = call('ZRANGE', P .. order, skipped, skipped + CANDIDATES - 1)
     for _, id in ipairs(ids) do
@@ -582,15 +587,15 @@ local function next_job(queue, device, host, platform, schema)
         why, skipped = 'better elsewhere', skipped + 1
       end
     end
-    looked = looked + #ids
-  until #ids < CANDIDATES or looked >= MOST_CANDIDATES
-  return nil, why
+    looked, more = looked + #ids, #ids == CANDIDATES
+  until not more or looked >= MOST_CANDIDATES
+  return nil, more and skipped < looked and 'again' or why
 end
 
 -- claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent of the attempt or ''):
 -- {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
 -- or {why not}. The job whose bell was `heard` tells the queue; which of its jobs is granted, their order tells.
--- Has that queue nothing, or was the bell of no job of this board, the board's other queue is
+-- {'again'}: ask again, for so far there was nothing but what stood in the way. Has that queue nothing, or was the bell of no job of this board, the board's other queue is
 -- looked at: else a job would wait behind every bell that somebody rang for nothing.
 -- Idempotent: the same owner asking again is granted the same job and epoch.
 function commands.claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent)
@@ -611,13 +616,14 @@ function commands.claim(heard, owner, device, platform, host, domain, lease_s, s
       fetch_newer(mine, tonumber(schema))
       id, job = next_job(mine, device, host, platform, tonumber(schema))
     end
-    if mine == queue then why = job end
+    if mine == queue or job == 'again' and not id then why = job end
     if id then
       queue = mine
       break
     end
   end
   if not id then
+    if why == 'again' then return {why} end
     local newer = number(get(heard, 'schema'), 0) > tonumber(schema) and 'needs a newer agent'
     return {newer or why or queue and 'not for this board' or 'gone'}
   end
@@ -865,10 +871,10 @@ function commands.unarchived(limit)
     looked = looked + #page
     for _, id in ipairs(page) do
       local state = get(id, 'state')
-      if state and IS_TERMINAL[state] then table.insert(sure, id)
+      if state and IS_TERMINAL[state] and is_id(id) then table.insert(sure, id)
       else
         call('ZREM', P .. 'unarchived', id)
-        note_aside('unarchived', id, state and 'it is ' .. tostring(state) or 'it has no record')
+        note_aside('unarchived', id, state and 'it is ' .. string.sub(state, 1, 64) or 'it has no record')
       end
     end
     for _, id in ipairs(sure) do table.insert(ids, id) end
@@ -976,10 +982,15 @@ end
 
 -- boards(): {now, info, seen, until, held or '', cordon of its host or '', ...}
 function commands.boards()
-  local reply = {now_s}
-  local all = call('ZREVRANGE', P .. 'boards:until', 0, BOARDS - 1, 'WITHSCORES')
+  local reply, room = {now_s}, REPLY_LIMIT
+  -- Those that have to announce themselves again soonest: what is to stand for long hides none of them.
+  local all = call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'WITHSCORES', 'LIMIT', 0, BOARDS)
+  local silent = call('ZREVRANGEBYSCORE', P .. 'boards:until', '(' .. now_s, '-inf', 'WITHSCORES', 'LIMIT', 0, BOARDS)
+  for _, v in ipairs(silent) do table.insert(all, v) end
   for i = 1, #all, 2 do
     local info = short(P .. 'boards', all[i], ENTRY_LIMIT)
+    room = room - #(info or '')
+    if room < 0 then break end
     if info then
       local host = (decoded(info) or {}).host
       table.insert(reply, info)

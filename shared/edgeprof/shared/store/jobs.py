@@ -29,8 +29,14 @@ SUBMIT_CHUNK: Final = 10_000
 #: Jobs read in one call. Redis does nothing else meanwhile.
 _READ_CHUNK: Final = 500
 
+#: Calls of one claim: each takes thousands of entries out of the way that are no jobs, and lets others to Redis.
+_CLAIM_CALLS: Final = 50
+
 #: Lines of a job's history that are read; the store keeps no more.
 HISTORY_READ: Final = 1000
+
+#: Times beyond this, in the year 9000, were not written by us.
+_LATEST_S: Final = 2.2e11
 
 _TRANSITION: Final = ("from", "to", "actor", "reason")
 
@@ -282,18 +288,11 @@ class JobStore:
         that does not validate, or has an id that none of ours has, is failed at once, as a
         JobError, and answered as "malformed".
         """
-        reply = self._script.call(
-            "claim",
-            heard,
-            owner,
-            device_id,
-            platform,
-            host,
-            domain,
-            lease_s,
-            SCHEMA_VERSION,
-            traceparent,
-        )
+        asked = (heard, owner, device_id, platform, host, domain, lease_s, SCHEMA_VERSION)
+        for _ in range(_CLAIM_CALLS):
+            reply = self._script.call("claim", *asked, traceparent)
+            if reply[0] != "again":
+                break
         if reply[0] != "granted":
             return str(reply[0])
         _, job_id, epoch, attempt, spec, submitted, wait_s, previous = reply
@@ -471,13 +470,21 @@ def _view(job_id: str, reply: Sequence[Any]) -> JobView | None:
         priority=spec.priority,
         user=spec.user,
         sweep_id=spec.sweep_id,
-        created_s=float(record["created_s"]),
-        started_s=float(record["started_s"]) if "started_s" in record else None,
-        finished_s=float(record["finished_s"]) if "finished_s" in record else None,
+        created_s=_time(record["created_s"]),
+        started_s=_time(record["started_s"]) if "started_s" in record else None,
+        finished_s=_time(record["finished_s"]) if "finished_s" in record else None,
         attempts=tuple(_attempts(attempts)),
         trace_id=trace_id_of(record["traceparent"]) or None,
         result=JobResult.read(result) if result else None,
     )
+
+
+def _time(text: str) -> float:
+    """Parse seconds since the epoch; raises ValueError for what no calendar has."""
+    time_s = float(text)
+    if not 0 <= time_s < _LATEST_S:
+        raise ValueError("a time is none")
+    return time_s
 
 
 def _attempts(lines: Sequence[str]) -> Iterator[Attempt]:
