@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -12,10 +13,12 @@ from prometheus_client import CollectorRegistry
 
 from edgeprof.scheduler.custodian import Custodian
 from edgeprof.shared.errors import JobError
-from edgeprof.shared.jobs import JobSpec, JobState
+from edgeprof.shared.jobs import BoardInfo, BoardState, JobSpec, JobState
 from edgeprof.shared.metrics.lab import CustodianMetrics, LabCollector
 from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.boards import Owner
+from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from tests.queue.conftest import make_spec
@@ -43,6 +46,32 @@ KEYS = (
     "bell:platform.null",
     "bell:platform.null\x06\x165",
 )
+#: Keys that only a worker may write besides; "b" is the honest worker's board.
+WORKER_KEYS = (
+    "work:{victim}:attempts",
+    "work:{victim}:result",
+    "leases",
+    "holding",
+    "heard",
+    "heard:grace",
+    "epoch",
+    "dead",
+    "newer:1:platform.null",
+    "newer:2:platform.null",
+    "boards",
+    "boards:owner",
+    "boards:uid",
+    "boards:seen",
+    "boards:until",
+    "boards:held",
+    "boards:identify",
+    "boards:faults",
+    "board:b:history",
+    "hosts",
+    "hosts:until",
+    "hosts:cordoned",
+    "hosts:faults",
+)
 #: Values that no program of ours would write.
 VALUES = ("", "x", "-1", "1e308", "nan", "ghost", "\xff", "[[[", "{}", "0" * 300)
 #: What makes one key another type, or another content.
@@ -61,6 +90,29 @@ WRITES = (
     ("", "HSET", "{key}", "5:ann", "{value}"),
     ("", "SADD", "{key}", "{value}"),
     ("", "RPUSH", "{key}", "{value}"),
+)
+
+
+BOARD = BoardInfo(
+    device_id="b",
+    platform="null",
+    host="h",
+    url="null://b",
+    uid="null-b",
+    state=BoardState.ONLINE,
+    emulated=True,
+    firmware_version="0",
+    firmware_git_hash="",
+    toolchain="",
+    protocol=(1, 0),
+    clock_hz=None,
+    timer_name="",
+    timer_resolution_ns=1,
+    regions=(),
+    kernels=(),
+    n_ctx_max=1,
+    can_flash=False,
+    can_upload=False,
 )
 
 
@@ -108,10 +160,26 @@ class Bystander:
         assert [view.reason for view in self.store.jobs.views(sorted(wanted))] == [
             "carried out"
         ] * 2
+        self._boards()
         list(self._scrape.collect())
         self.store.jobs.history(self.victim)
         self.store.jobs.events(self.victim)
         assert wanted <= {view.id for view in self.archived}
+
+    def _boards(self) -> None:
+        """See a board and its host listed, held and let go, as if nobody had written anything."""
+        boards, hosts = self.store.boards, self.store.hosts
+        boards.announce(Owner("h", "d", BOARD.uid), BOARD, 60)
+        boards.hold("b", BoardState.DRAINING, "ann", "wanted")
+        boards.resume("b", "ann", "done")
+        boards.identified("b", "ann", "it blinked")
+        assert [each.state for each in boards.all() if each.device_id == "b"] == [BoardState.ONLINE]
+        assert boards.history("b")
+        agent = HostInfo(host="h", pid=1, sessions_address="h:1", devices_address="h:2")
+        hosts.announce(agent)
+        assert agent in hosts.all()
+        hosts.cordoned()
+        assert boards.next_epoch() >= time.time() * 1000 - 60e3
 
     def _claim(self) -> Claim | str:
         heard = next(iter(self.store.jobs.ids(JobState.QUEUED)), self.victim)
@@ -121,11 +189,11 @@ class Bystander:
 
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: " ".join(write[:2]).strip())
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", KEYS + WORKER_KEYS)
 def test_no_single_write_holds_up_the_lab(
     store: LabStore, settings: Settings, key: str, write: tuple[str, ...]
 ) -> None:
-    """Of any type, in any key a client may write."""
+    """Of any type, in any key a client or a worker may write."""
     lab = Bystander(store, settings)
     lab.attack(key, write, "ghost")
 
@@ -139,7 +207,9 @@ def test_no_single_write_holds_up_the_lab(
 )
 @given(
     st.lists(
-        st.tuples(st.sampled_from(KEYS), st.sampled_from(WRITES), st.sampled_from(VALUES)),
+        st.tuples(
+            st.sampled_from(KEYS + WORKER_KEYS), st.sampled_from(WRITES), st.sampled_from(VALUES)
+        ),
         min_size=2,
         max_size=8,
     )
@@ -159,7 +229,7 @@ def test_no_series_of_writes_holds_up_the_lab(
 
 @pytest.mark.parametrize(
     ("where", "count"),
-    [("order:platform.null", 5000), ("ready:platform.null", 5000), ("deadlines", 5000)],
+    [("order:platform.null", 90_000), ("ready:platform.null", 5000), ("deadlines", 5000)],
 )
 def test_many_ghosts_hide_no_job(
     store: LabStore, settings: Settings, where: str, count: int
@@ -271,3 +341,169 @@ def test_lost_records_are_forgotten_everywhere(store: LabStore, settings: Settin
 
     for name in ("leases", "prunable", "resting", "deadlines", "unarchived", "jobs:running"):
         assert redis.zscore(f"edgeprof:{name}", "ghost") is None, name
+
+
+def test_token_is_never_lower_than_the_time_nor_far_ahead_of_it(store: LabStore) -> None:
+    """Boards refuse one that is lower than the last: a small or huge one that somebody wrote is not counted on."""
+    redis, seen = store.script.redis, store.boards.next_epoch()
+    for written in ("5", "-1", "x", str(2**53), str(2**63 - 1)):
+        redis.set("edgeprof:epoch", written)
+
+        assert seen <= store.boards.next_epoch() < 2 * seen, written
+
+
+def test_board_is_not_busy_with_a_job_that_it_does_not_run(
+    store: LabStore, settings: Settings
+) -> None:
+    """However long the lease of a ghost that somebody gave it."""
+    lab = Bystander(store, settings)
+    store.script.redis.hset("edgeprof:holding", "b", "ghost")
+    store.script.redis.zadd("edgeprof:leases", {"ghost": 1e14})
+
+    assert isinstance(lab._claim(), Claim)
+
+
+def test_lease_and_announcement_without_end_are_ended(store: LabStore, settings: Settings) -> None:
+    """Else a job would never be tried again, and a dead board be shown as live for ever."""
+    lab = Bystander(store, settings)
+    held = lab._claim()
+    assert isinstance(held, Claim)
+    store.boards.announce(Owner("h", "d", BOARD.uid), BOARD, 60)
+    redis = store.script.redis
+    redis.zadd("edgeprof:leases", {held.job_id: 1e14})
+    redis.zadd("edgeprof:boards:until", {"b": float("inf")})
+
+    lab._custodian.tick()
+
+    assert store.jobs.state(held.job_id) is JobState.QUEUED
+    assert [each.state for each in store.boards.all()] == [BoardState.OFFLINE]
+
+
+def test_names_that_are_no_queues_lead_the_custodian_to_no_other_key(
+    store: LabStore, settings: Settings
+) -> None:
+    """It deletes the bells of empty queues, with a login that may delete what a client may not."""
+    lab = Bystander(store, settings)
+    redis = store.script.redis
+    redis.sadd("edgeprof:bell:_kombu.binding.celery.pidbox", "x")
+    redis.sadd("edgeprof:queues", "_kombu.binding.celery.pidbox", "x" * 10**6)
+
+    lab.finish()
+
+    assert redis.exists("edgeprof:bell:_kombu.binding.celery.pidbox")
+    assert redis.smembers("edgeprof:queues") == set()
+
+
+@pytest.mark.parametrize("name", ["boards", "hosts"])
+def test_flood_of_announcements_is_listed_in_part(
+    store: LabStore, settings: Settings, name: str
+) -> None:
+    """Nobody's memory holds more than some thousand records of a bounded length."""
+    redis = store.script.redis
+    until = time.time() + 60
+    with redis.pipeline(transaction=False) as pipe:
+        for number in range(7000):
+            pipe.hset(f"edgeprof:{name}", f"x{number}", "x" * 100)
+            pipe.zadd(f"edgeprof:{name}:until", {f"x{number}": until})
+        pipe.hset(f"edgeprof:{name}", "x0", "x" * 10**6)
+        pipe.execute()
+
+    listed = store.script.call(name)
+
+    assert 500 < len(listed) <= 25_001  # five values a board
+    assert max(map(len, listed)) < 1000
+
+
+def test_attempts_and_results_that_nobody_can_read_hide_no_end(
+    store: LabStore, settings: Settings
+) -> None:
+    """Whoever waits for the job learns how it ended."""
+    lab = Bystander(store, settings)
+    redis = store.script.redis
+    redis.rpush(f"edgeprof:work:{lab.victim}:attempts", "x", '{"number": NaN}', "[1]", "x" * 10**6)
+    redis.set(f"edgeprof:work:{lab.victim}:result", "x" * 10**7)
+
+    lab.finish()
+
+
+def test_flood_of_unreadable_announcements_is_one_line_of_the_log(
+    store: LabStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often somebody looks: else it would wash all other lines away."""
+    redis = store.script.redis
+    for name in ("boards", "hosts"):
+        for number in range(1200):
+            redis.hset(f"edgeprof:{name}", f"x{number}", f'{{"x": {number}}}')
+            redis.zadd(f"edgeprof:{name}:until", {f"x{number}": time.time() + 60})
+
+    for _ in range(3):
+        assert store.boards.all() == []
+        assert store.hosts.all() == []
+
+    assert len(caplog.records) == 2
+
+
+def test_flood_of_boards_that_stay_long_hides_no_board_that_announces_itself(
+    store: LabStore,
+) -> None:
+    """One login may announce thousands: what works is listed all the same."""
+    store.boards.announce(Owner("h", "d", BOARD.uid), BOARD, 15)
+    with store.script.redis.pipeline(transaction=False) as pipe:
+        for number in range(6000):
+            pipe.hset("edgeprof:boards", f"x{number}", "x")
+            pipe.zadd("edgeprof:boards:until", {f"x{number}": time.time() + 600})
+        pipe.execute()
+
+    assert [each.device_id for each in store.boards.all()] == ["b"]
+
+
+def test_ids_that_are_no_names_hold_up_no_archive(store: LabStore, settings: Settings) -> None:
+    """Nobody finds those again that are no text: they are taken out where they are met."""
+    lab = Bystander(store, settings)
+    redis = store.script.redis
+    for number in range(300):
+        odd = b"\xff\n%d" % number
+        redis.hset(b"edgeprof:job:" + odd, "state", "failed")
+        redis.zadd("edgeprof:unarchived", {odd: number})
+
+    lab.finish()
+
+    assert store.jobs.unarchived_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("clock_hz", 10**400), ("n_ctx_max", 2**63), ("timer_resolution_ns", -(2**70))],
+)
+def test_number_that_nothing_can_count_with_costs_its_record(
+    store: LabStore, field: str, value: int
+) -> None:
+    """It would end a table, a page or a database's transaction further on."""
+    told = BOARD.model_copy(update={"device_id": "x", field: value})
+    store.boards.announce(Owner("h", "d", "01"), told, 60)
+    store.boards.announce(Owner("h", "d", BOARD.uid), BOARD, 60)
+
+    assert [each.device_id for each in store.boards.all()] == ["b"]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e300", "-1"])
+def test_job_of_a_time_that_no_calendar_has_is_not_listed(
+    store: LabStore, settings: Settings, value: str
+) -> None:
+    """Whatever shows times would stumble over it."""
+    lab = Bystander(store, settings)
+    spoiled = lab.submit()
+    store.script.redis.hset(f"edgeprof:job:{spoiled}", "created_s", value)
+
+    assert [view.id for view in store.jobs.views([spoiled, lab.victim])] == [lab.victim]
+
+
+def test_platforms_that_come_and_go_are_a_bounded_number_of_series() -> None:
+    """A counter's series stays for as long as the scheduler does."""
+    registry = CollectorRegistry()
+    metrics = CustodianMetrics(registry)
+    for number in range(1000):
+        metrics.platform_known(f"p{number}")
+
+    (jobs,) = (each for each in registry.collect() if each.name == "edgeprof_jobs_finished")
+    assert len({sample.labels["platform"] for sample in jobs.samples}) == 65

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from redis.exceptions import ResponseError
 
 from edgeprof.shared import jobs
-from edgeprof.shared.blobs import ModelCache
+from edgeprof.shared.blobs import ModelCache, sha256_of
 from edgeprof.shared.errors import BoardFault, HostFault, JobError, UsageError
 from edgeprof.shared.jobs import BoardInfo, JobSpec, JobState, ModelRef, TestCase
 from edgeprof.shared.results import JobResult
@@ -130,7 +130,7 @@ def test_an_id_is_never_a_path(store: LabStore) -> None:
     job = NewJob(make_spec(), id="../../escaped")
     store.jobs.submit([job], "test")
 
-    assert store.jobs.claim(job.id, "w", **BOARD) == "malformed"
+    assert store.jobs.claim(job.id, "w", **BOARD) == "gone"
     assert store.jobs.state(job.id) is JobState.FAILED
 
 
@@ -182,6 +182,7 @@ def test_a_huge_result_in_redis_is_not_parsed(store: LabStore) -> None:
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")
     store.script.redis.set(f"edgeprof:work:{job.id}:result", b" " * (JobResult.largest_bytes + 1))
+    store.script.redis.hset(f"edgeprof:job:{job.id}", "state", "succeeded")
 
     assert store.jobs.views([job.id]) == []
 
@@ -270,3 +271,26 @@ def test_history_takes_no_deep_json(store: LabStore) -> None:
     assert [line.reason for line in store.jobs.history(job.id)] == ["submitted"]
     with pytest.raises(RecursionError):
         json.loads(nested(100_000))  # why json is not used there
+
+
+@pytest.mark.parametrize("command", ["SET", "RPUSH", "SADD"])
+def test_a_blob_that_was_written_over_is_uploaded_again(
+    store: LabStore, tmp_path: Path, command: str
+) -> None:
+    """A worker says that it is damaged and to submit again: then that has to mend it."""
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"weights")
+    model = make_spec().model.model_copy(
+        update={"sha256": sha256_of(path), "size_bytes": len(b"weights")}
+    )
+    assert store.blobs.put(path, model.sha256, 60)
+    assert not store.blobs.put(path, model.sha256, 60)
+    key = f"edgeprof:blob:{model.sha256}"
+    store.script.redis.delete(key)
+    store.script.redis.execute_command(command, key, b"garbage")
+
+    with pytest.raises(JobError) as caught:
+        ModelCache(tmp_path, store.blobs).fetch(model)
+    assert caught.value.code == "blob_damaged"
+    assert store.blobs.put(path, model.sha256, 60)
+    assert ModelCache(tmp_path, store.blobs).fetch(model).read_bytes() == b"weights"

@@ -23,6 +23,7 @@ from edgeprof.shared.jobs import BoardState, JobState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.store.search import JobFilter, JobSearch
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("client", "worker", "scheduler")
@@ -279,3 +280,16 @@ def test_nobody_comes_in_without_a_name(users: Users) -> None:
     """The default user is off."""
     with pytest.raises(StoreRefused, match="login"):
         LabStore.open(Settings(redis_url=users.url("").replace(":@", "")))
+
+
+def test_every_role_may_look_for_jobs_and_cancel_them(
+    stores: dict[str, LabStore], make_spec: Any
+) -> None:
+    """Pages of a list that changes meanwhile take more commands than one look does."""
+    for store in stores.values():
+        job = NewJob(make_spec(user="ann"))
+        stores["client"].jobs.submit([job], "test")
+        search = JobSearch(store.script)
+
+        assert search.newest("jobs", JobFilter(user="ann"), 1000)[0] == job.id
+        assert search.cancel_open(JobFilter(user="ann"), "ann", "enough").cancelled == 1

@@ -7,11 +7,12 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from redis import Redis
 
 from edgeprof.shared import private
-from edgeprof.shared.errors import HostFault, JobError, UsageError
+from edgeprof.shared.errors import HostFault, JobError, StoreRefused, UsageError
 from edgeprof.shared.jobs import ModelRef
 from edgeprof.shared.store.script import Script
 
@@ -22,6 +23,14 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+#: Whether a key holds so many bytes, with that SHA-1.
+_HOLDS: Final = """
+local found = redis.pcall('STRLEN', KEYS[1])
+if found ~= tonumber(ARGV[1]) then return 0 end
+return redis.sha1hex(redis.call('GET', KEYS[1])) == ARGV[2] and 1 or 0
+"""
+
+
 class BlobStore:
     """Content-addressed files in Redis, with a time to live that every use refreshes."""
 
@@ -30,7 +39,10 @@ class BlobStore:
         self._limit_bytes = limit_bytes
 
     def put(self, path: Path, sha256: str, keep_s: float) -> bool:
-        """Upload unless it is there, and keep it at least keep_s from now. True: bytes moved."""
+        """Upload unless it is there, and keep it at least keep_s from now. True: bytes moved.
+
+        What stands there may have been written over by anybody: it is compared, in Redis.
+        """
         size = path.stat().st_size
         if size > self._limit_bytes:
             raise UsageError(
@@ -43,12 +55,13 @@ class BlobStore:
             raise UsageError(f"{path.name} has changed since it was read", hint="submit again")
         key = self._key(sha256)
 
+        sha1 = hashlib.sha1(content).hexdigest()  # noqa: S324 - Redis has no other
+
         def upload(redis: Redis) -> bool:
-            left_s = redis.ttl(key)  # -2: not there
-            if left_s == -2:
+            if redis.eval(_HOLDS, 1, key, size, sha1) != 1:
                 redis.set(key, content, ex=int(keep_s))
                 return True
-            if left_s < keep_s:
+            if redis.ttl(key) < keep_s:
                 redis.expire(key, int(keep_s))
             return False
 
@@ -97,8 +110,11 @@ class ModelCache:
             if sha256_of(path) == model.sha256:
                 return path
         # A megabyte more than was said is not even read.
-        there = self._blobs.size(model.sha256)
-        content = self._blobs.get(model.sha256) if there in {0, model.size_bytes} else b""
+        try:
+            there = self._blobs.size(model.sha256)
+            content = self._blobs.get(model.sha256) if there in {0, model.size_bytes} else b""
+        except StoreRefused:  # a key of another type
+            content = b""
         if content is None:
             raise JobError(
                 f"the file of model {model.name} ({model.sha256[:12]}) is not in the store",

@@ -7,6 +7,7 @@ docs/security.md.
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal, Self
@@ -54,7 +55,26 @@ class Wire(BaseModel):
         """Parse what Redis holds. Raises ValueError; what nests deeper than 200 levels is one, too."""
         if len(text) > cls.largest_bytes:
             raise ValueError(f"{len(text)} characters are more than a {cls.__name__} may have")
-        return cls.model_validate_json(text)
+        found = cls.model_validate_json(text)
+        if not _storable(found):
+            raise ValueError("a number is not finite, or has more than 64 bits")
+        return found
+
+
+def _storable(value: object) -> bool:
+    """Whether every number within can be counted with, shown as a time and kept in a database."""
+    match value:
+        case int():
+            return abs(value) < 2**63
+        case float():
+            return math.isfinite(value)
+        case BaseModel():
+            return all(map(_storable, value.__dict__.values()))
+        case dict():
+            return all(map(_storable, value.values()))
+        case tuple() | list():
+            return all(map(_storable, value))
+    return True
 
 
 class Told(Wire):

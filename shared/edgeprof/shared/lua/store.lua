@@ -68,15 +68,26 @@ local AVOID_S = 20
 local SPEC_LIMIT = 512 * 1024
 -- As JobResult.largest_bytes.
 local RESULT_LIMIT = 8 * 1024 * 1024
+-- After so much of several jobs a reply ends: whoever asked has to hold it.
+local REPLY_LIMIT = 32 * 1024 * 1024
 local LONGEST_REST_S = 60
 -- Priorities are ranks apart by more turns than a queue will ever hand out.
 local RANKS = 1e12
 -- How many jobs a claim reads at once, and looks at in all, for one that suits the board.
-local CANDIDATES, MOST_CANDIDATES = 200, 20000
+local CANDIDATES, MOST_CANDIDATES = 200, 10000
 -- How many queues one call walks through: a lab has some hundreds, and anyone may add names.
 local QUEUES = 1000
 -- How many attempts and lines of history of a job are read; ours have at most 20 and a few each.
 local ATTEMPTS_READ, HISTORY_KEPT = 100, 1000
+local MOST_ATTEMPTS = 20 -- as JobSpec.max_attempts
+-- How many boards and hosts one call looks at: a lab has some hundreds, and anyone with a worker's login may add.
+local BOARDS, HOSTS = 5000, 1000
+-- Longest record of a board, a host or an attempt, as Told.largest_bytes of BoardInfo; of a label or a traceparent.
+local ENTRY_LIMIT, LABEL_LIMIT = 64 * 1024, 512
+-- No lease and no announcement of ours runs for longer: what says so was written by somebody else.
+local LONGEST_UNTIL_S = 2 * 86400
+-- How far a fencing token may be ahead of the time in ms: Redis' clock may be set back, but not by more.
+local EPOCH_AHEAD_MS = 86400e3
 -- How many of a queue's longest unrung jobs are looked at for the oldest: a bound on the work of a scrape.
 local AGED = 200
 
@@ -95,6 +106,20 @@ local function failed_with(reply, text)
   return type(reply) == 'table' and reply.err and string.find(reply.err, text, 1, true) ~= nil
 end
 
+local note_aside
+
+-- The reply of a command. A key of another type than the command's holds nothing of ours, and would stop every call
+-- that comes upon it: it gives way, and its removal is noted.
+local function call(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if not failed_with(reply, '') then return reply end
+  if not failed_with(reply, 'WRONGTYPE') then return redis.call(command, key, ...) end
+  local found = redis.call('TYPE', key).ok
+  redis.call('DEL', key)
+  note_aside(string.sub(key, #P + 1), '', 'a key of type ' .. found .. ' stood there')
+  return redis.call(command, key, ...)
+end
+
 -- The reply of a command, or nil where the key is of another type. Any other error is raised.
 local function try(...)
   local reply = redis.pcall(...)
@@ -103,14 +128,11 @@ local function try(...)
   return reply
 end
 
--- Write to a list or stream that nothing but reading depends on. One that somebody else made of another type, or
--- filled up to the last possible id, gives way.
-local function append(command, key, ...)
-  local reply = redis.pcall(command, key, ...)
-  if failed_with(reply, 'WRONGTYPE') or failed_with(reply, 'XADD') or failed_with(reply, 'exhausted') then
-    redis.call('DEL', key)
-  end
-  if failed_with(reply, '') then redis.call(command, key, ...) end
+-- Write to a stream that nothing but reading depends on. One that was filled up to the last possible id gives way.
+local function append(key, ...)
+  local reply = redis.pcall('XADD', key, ...)
+  if failed_with(reply, 'XADD') or failed_with(reply, 'exhausted') then redis.call('DEL', key) end
+  if failed_with(reply, '') then call('XADD', key, ...) end
 end
 
 local function get(id, field) return try('HGET', job_key(id), field) or nil end
@@ -128,10 +150,39 @@ local function decoded(text)
   return ok and type(value) == 'table' and value or nil
 end
 
--- A table from JSON in a field of a hash, or nil.
-local function entry_of(name, field) return decoded(redis.call('HGET', P .. name, field)) end
+-- A field of a hash, or nil where there is none or it is longer than ours are.
+local function short(key, field, most)
+  if call('HSTRLEN', key, field) > most then return nil end
+  return call('HGET', key, field) or nil
+end
 
-local function score(name, member) return number(redis.call('ZSCORE', P .. name, member), 0) end
+-- A table from JSON in a field of a hash, or nil.
+local function entry_of(name, field) return decoded(short(P .. name, field, ENTRY_LIMIT)) end
+
+-- JSON of a table that somebody else may have put a NaN into, or nil.
+local function encoded(value)
+  local ok, text = pcall(cjson.encode, value)
+  return ok and text or nil
+end
+
+-- Whether a job's id is one that we give. Another may be no text, so that its readers do not find it again.
+local function is_id(id) return #id <= 64 and string.find(id, '^%w[%w._-]*$') ~= nil end
+
+-- Whether a queue's name is one that we give. Others are not walked: their keys may be long, or anybody's.
+local function is_queue(name)
+  return #name <= 128 and (string.find(name, '^board%.[%w._-]+$') or string.find(name, '^platform%.[%w._-]+$')) ~= nil
+end
+
+-- Some of the queues in use.
+local function some_queues()
+  local found = {}
+  for _, queue in ipairs(call('SRANDMEMBER', P .. 'queues', QUEUES)) do
+    if is_queue(queue) then table.insert(found, queue) end
+  end
+  return found
+end
+
+local function score(name, member) return number(call('ZSCORE', P .. name, member), 0) end
 
 local function line(from, to, actor, reason)
   return cjson.encode({s = now, from = from, to = to, actor = actor, reason = reason})
@@ -139,23 +190,23 @@ end
 
 local function remember(id, from, to, actor, reason)
   local key = job_key(id) .. ':history'
-  append('RPUSH', key, line(from, to, actor, reason))
-  redis.call('LTRIM', key, -HISTORY_KEPT, -1)
+  call('RPUSH', key, line(from, to, actor, reason))
+  call('LTRIM', key, -HISTORY_KEPT, -1)
 end
 
 local function transition(id, from, to, actor, reason)
-  local created = redis.call('ZSCORE', P .. 'jobs', id) or now_s
-  redis.call('HSET', job_key(id), 'state', to, 'reason', reason)
-  redis.call('ZREM', P .. 'jobs:' .. from, id)
-  redis.call('ZADD', P .. 'jobs:' .. to, created, id)
+  local created = call('ZSCORE', P .. 'jobs', id) or now_s
+  call('HSET', job_key(id), 'state', to, 'reason', reason)
+  call('ZREM', P .. 'jobs:' .. from, id)
+  call('ZADD', P .. 'jobs:' .. to, created, id)
   remember(id, from, to, actor, reason)
-  append('XADD', job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*',
+  append(job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*',
     'kind', 'state', 'state', to, 'reason', reason)
 end
 
 local function terminate(id, from, to, actor, reason)
-  redis.call('HSET', job_key(id), 'finished_s', now_s)
-  redis.call('ZADD', P .. 'unarchived', now_s, id)
+  call('HSET', job_key(id), 'finished_s', now_s)
+  call('ZADD', P .. 'unarchived', now_s, id)
   transition(id, from, to, actor, reason)
 end
 
@@ -165,34 +216,35 @@ local function sound(id)
     'max_attempts', 'queued_s', 'deadline_s', 'schema', 'avoid', 'avoid_until_s', 'avoid_host')
   if not values then return nil, 'its record is a key of another type' end
   if not values[1] then return nil, 'it has no record' end
+  if not is_id(id) then return nil, 'its id is none' end
   local job = {state = values[1], queue = values[2] or '', platform = values[3] or '', user = values[5] or '',
     priority = number(values[4]), queue_timeout_s = number(values[6]), max_attempts = number(values[7]),
     queued_s = number(values[8], now), deadline_s = number(values[9]), schema = number(values[10]),
     avoid = values[11], avoid_until_s = number(values[12], 0), avoid_host = values[13]}
   if not IS_STATE[job.state] then return nil, 'its state is none' end
-  local spec_bytes = redis.call('HSTRLEN', job_key(id), 'spec')
+  local spec_bytes = call('HSTRLEN', job_key(id), 'spec')
   if spec_bytes > SPEC_LIMIT then return nil, 'its record is larger than a job can be' end
   if spec_bytes == 0 or not (job.priority and job.queue_timeout_s and job.max_attempts and job.deadline_s and job.schema)
-      or job.schema < 1 or job.priority < 0 or job.priority > 9 or job.priority % 1 ~= 0 or #job.queue > 128
-      or not (string.find(job.queue, '^board%.[%w._-]+$') or string.find(job.queue, '^platform%.[%w._-]+$')) then
+      or job.schema < 1 or job.priority < 0 or job.priority > 9 or job.priority % 1 ~= 0
+      or job.max_attempts > MOST_ATTEMPTS or not is_queue(job.queue) then
     return nil, 'its record is malformed'
   end
   return job
 end
 
-local function note_aside(where, id, why)
-  redis.call('LPUSH', P .. 'aside', cjson.encode({s = now, where = where, id = string.sub(id, 1, 64), why = why}))
-  redis.call('LTRIM', P .. 'aside', 0, 999)
+function note_aside(where, id, why)
+  call('LPUSH', P .. 'aside', cjson.encode({s = now, where = string.sub(where, 1, 200), id = string.sub(id, 1, 64), why = why}))
+  call('LTRIM', P .. 'aside', 0, 999)
 end
 
 -- Take an entry that no sound record stands behind out of a zset, and say so. Where there is a record all the same,
 -- its job has failed: whoever waits for it must learn that.
 local function set_aside(where, id, why)
-  redis.call('ZREM', P .. where, id)
+  call('ZREM', P .. where, id)
   note_aside(where, id, why)
   local state = get(id, 'state')
   if state == 'queued' or state == 'running' then
-    for _, name in ipairs({'deadlines', 'resting', 'leases'}) do redis.call('ZREM', P .. name, id) end
+    for _, name in ipairs({'deadlines', 'resting', 'leases'}) do call('ZREM', P .. name, id) end
     terminate(id, state, 'failed', 'store', why)
   end
 end
@@ -206,7 +258,7 @@ local function sound_jobs(where, ids, fits)
     if not job then set_aside(where, id, why)
     elseif fits(job) then table.insert(found, {id, job})
     else
-      redis.call('ZREM', P .. where, id)
+      call('ZREM', P .. where, id)
       note_aside(where, id, 'it is ' .. job.state)
     end
   end
@@ -227,9 +279,9 @@ for _, state in ipairs(STATES) do TYPES['jobs:' .. state] = 'zset' end
 
 -- A shared key of another type than ours stops everybody; there is nothing of ours in it.
 local function heal(name, kind)
-  local found = redis.call('TYPE', P .. name).ok
+  local found = call('TYPE', P .. name).ok
   if found == 'none' or found == kind then return end
-  redis.call('DEL', P .. name)
+  call('DEL', P .. name)
   note_aside(name, '', 'a key of type ' .. found .. ' stood there')
 end
 
@@ -241,17 +293,17 @@ end
 
 -- Take a job out of its queue; returns its turn there, or nil when it rested.
 local function leave_queue(id, queue)
-  local rank = redis.call('ZSCORE', P .. 'order:' .. queue, id)
-  redis.call('ZREM', P .. 'ready:' .. queue, id)
-  redis.call('ZREM', P .. 'order:' .. queue, id)
-  redis.call('ZREM', P .. 'deadlines', id)
-  redis.call('ZREM', P .. 'resting', id)
+  local rank = call('ZSCORE', P .. 'order:' .. queue, id)
+  call('ZREM', P .. 'ready:' .. queue, id)
+  call('ZREM', P .. 'order:' .. queue, id)
+  call('ZREM', P .. 'deadlines', id)
+  call('ZREM', P .. 'resting', id)
   return rank and number(rank, 0) % RANKS
 end
 
 -- A user's or a priority's turn; what nobody of ours wrote counts as none.
 local function turn_of(queue, field)
-  local turn = number(redis.call('HGET', P .. 'turns:' .. queue, field), 0)
+  local turn = number(call('HGET', P .. 'turns:' .. queue, field), 0)
   return turn >= 0 and turn < RANKS - 1 and math.floor(turn) or 0
 end
 
@@ -263,12 +315,12 @@ local function enter_queue(id, queue, priority, user, rung)
   if user then
     local field = priority .. ':' .. user
     turn = math.max(turn, turn_of(queue, field)) + 1
-    redis.call('HSET', P .. 'turns:' .. queue, field, string.format('%.0f', turn))
+    call('HSET', P .. 'turns:' .. queue, field, string.format('%.0f', turn))
   end
-  redis.call('HSET', job_key(id), 'queued_s', now_s)
-  redis.call('SADD', P .. 'queues', queue)
-  redis.call('ZADD', P .. 'ready:' .. queue, rung, id)
-  redis.call('ZADD', P .. 'order:' .. queue, string.format('%.0f', (9 - priority) * RANKS + turn), id)
+  call('HSET', job_key(id), 'queued_s', now_s)
+  call('SADD', P .. 'queues', queue)
+  call('ZADD', P .. 'ready:' .. queue, rung, id)
+  call('ZADD', P .. 'order:' .. queue, string.format('%.0f', (9 - priority) * RANKS + turn), id)
 end
 
 -- Take a job out of its queue that nobody claimed; its user's later jobs move up.
@@ -276,7 +328,7 @@ local function withdraw(id, job)
   if leave_queue(id, job.queue) then
     local field = job.priority .. ':' .. job.user
     local turn = turn_of(job.queue, field)
-    if turn > 0 then redis.call('HSET', P .. 'turns:' .. job.queue, field, string.format('%.0f', turn - 1)) end
+    if turn > 0 then call('HSET', P .. 'turns:' .. job.queue, field, string.format('%.0f', turn - 1)) end
   end
 end
 
@@ -290,40 +342,40 @@ local function attempts_key(id) return P .. 'work:' .. id .. ':attempts' end
 
 local function close_attempt(id, fault_class, code, reason)
   local key = attempts_key(id)
-  local attempt = decoded(redis.call('LINDEX', key, -1))
-  if not attempt then return end
+  local attempt = decoded(call('LINDEX', key, -1))
+  if not attempt then return end -- nobody reads what is none
   attempt.ended_s = now
   if fault_class ~= '' then
     attempt.fault_class, attempt.code, attempt.reason = fault_class, code, reason
   end
-  redis.call('LSET', key, -1, cjson.encode(attempt))
+  call('LSET', key, -1, encoded(attempt) or '')
 end
 
 local function release(id)
   local device = get(id, 'device')
-  if device and redis.call('HGET', P .. 'holding', device) == id then
-    redis.call('HDEL', P .. 'holding', device)
+  if device and call('HGET', P .. 'holding', device) == id then
+    call('HDEL', P .. 'holding', device)
   end
-  redis.call('ZREM', P .. 'leases', id)
-  redis.call('HDEL', job_key(id), 'owner')
+  call('ZREM', P .. 'leases', id)
+  call('HDEL', job_key(id), 'owner')
 end
 
 -- A board is held (no jobs, or only its own) or let go; said in its history.
 local function note(device, state, actor, reason, flags)
   local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason,
     of_host = flags.of_host, release_port = flags.release_port})
-  redis.call('RPUSH', P .. 'board:' .. device .. ':history', entry)
-  redis.call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
+  call('RPUSH', P .. 'board:' .. device .. ':history', entry)
+  call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
   return entry
 end
 
 local function hold(device, state, actor, reason, flags)
   local entry = note(device, state, actor, reason, flags)
   if state == 'online' then
-    redis.call('HDEL', P .. 'boards:held', device)
-    redis.call('HDEL', P .. 'boards:faults', device)
+    call('HDEL', P .. 'boards:held', device)
+    call('HDEL', P .. 'boards:faults', device)
   else
-    redis.call('HSET', P .. 'boards:held', device, entry)
+    call('HSET', P .. 'boards:held', device, entry)
   end
 end
 
@@ -338,13 +390,25 @@ local function held_with(device, flag)
   return held and held[flag] == true or false
 end
 
-local function cordoned(host) return redis.call('HEXISTS', P .. 'hosts:cordoned', host) == 1 end
+local function cordoned(host) return call('HEXISTS', P .. 'hosts:cordoned', host) == 1 end
+
+-- {board, what it announced} of the live ones, read once a call.
+local live
+local function live_boards()
+  if live then return live end
+  live = {}
+  for _, other in ipairs(call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'LIMIT', 0, BOARDS)) do
+    local info = entry_of('boards', other)
+    if info then table.insert(live, {other, info}) end
+  end
+  return live
+end
 
 -- Whether a live board of the platform that `differs` could take the job instead.
 local function another_board(platform, differs)
-  for _, other in ipairs(redis.call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf')) do
-    local info = entry_of('boards', other)
-    if info and info.platform == platform and differs(other, info.host) and not held_state(other)
+  for _, found in ipairs(live_boards()) do
+    local other, info = found[1], found[2]
+    if info.platform == platform and differs(other, info.host) and not held_state(other)
         and not cordoned(tostring(info.host)) and (info.state == 'online' or info.state == 'busy') then
       return true
     end
@@ -375,11 +439,11 @@ local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, 
     terminate(id, 'running', 'failed', 'store', unsound)
     return 'failed'
   end
-  local tries, most = redis.call('LLEN', attempts_key(id)), job.max_attempts
+  local tries, most = call('LLEN', attempts_key(id)), job.max_attempts
   if cordoned(host) or held_with(device, 'of_host') then most = 2 * most end
   if not retryable or tries >= most then
     if retryable then
-      redis.call('ZADD', P .. 'dead', now_s, id)
+      call('ZADD', P .. 'dead', now_s, id)
       reason = 'gave up after ' .. tries .. ' attempts: ' .. reason
     end
     terminate(id, 'running', 'failed', actor, reason)
@@ -390,12 +454,12 @@ local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, 
     and another_board(job.platform, of_host and host_but(host) or board_but(device))
   -- Its time in the queue starts again: a job is not late because its board died.
   local deadline_s = at(now + job.queue_timeout_s)
-  redis.call('HSET', job_key(id), 'avoid', device, 'avoid_until_s', at(now + AVOID_S),
+  call('HSET', job_key(id), 'avoid', device, 'avoid_until_s', at(now + AVOID_S),
     'avoid_host', of_host and host or '', 'deadline_s', deadline_s)
-  redis.call('ZADD', P .. 'deadlines', deadline_s, id)
+  call('ZADD', P .. 'deadlines', deadline_s, id)
   local said = 'attempt ' .. tries .. ' of ' .. most .. ': ' .. reason
   if rest > 0 and not elsewhere then
-    redis.call('ZADD', P .. 'resting', at(now + rest), id)
+    call('ZADD', P .. 'resting', at(now + rest), id)
     said = said .. string.format(' (again in %.1f s)', rest)
   else
     enter_queue(id, job.queue, job.priority, nil, 0)
@@ -408,21 +472,22 @@ end
 -- another job's when the lease ran out, that job was claimed, and no custodian has come by yet.)
 local function holds(id, epoch)
   return get(id, 'state') == 'running' and get(id, 'epoch') == epoch
-    and redis.call('HGET', P .. 'holding', get(id, 'device') or '') == id
+    and call('HGET', P .. 'holding', get(id, 'device') or '') == id
 end
 
--- A fencing token. In an empty store the first is the time in ms: boards remember the highest they saw, and would
--- refuse to begin anew at 1. The same where somebody wrote what cannot be counted on.
+-- A fencing token: at least the time in ms, for boards remember the highest they saw, and would refuse to begin anew
+-- at 1, in an empty store or after somebody wrote a small one. One that is far ahead of the time is nobody's either.
 local function next_epoch()
-  local epoch = redis.pcall('INCR', P .. 'epoch')
-  if type(epoch) == 'table' or epoch <= 1 then
-    redis.call('SET', P .. 'epoch', string.format('%.0f', now * 1000))
-    epoch = redis.call('INCR', P .. 'epoch')
+  local reply, least = redis.pcall('INCR', P .. 'epoch'), math.floor(now * 1000)
+  local epoch = type(reply) == 'number' and reply or 0
+  if epoch < least or epoch > least + EPOCH_AHEAD_MS then
+    epoch = least
+    call('SET', P .. 'epoch', string.format('%.0f', epoch))
   end
   return string.format('%.0f', epoch)
 end
 
-local function beat() redis.call('SET', P .. 'heard', now_s) end
+local function beat() call('SET', P .. 'heard', now_s) end
 
 local commands = {}
 
@@ -439,15 +504,15 @@ function commands.submit(actor)
     local key, deadline_s = job_key(id), at(now + tonumber(wait))
     if not checked[queue] then heal_queue(queue) end
     checked[queue] = true
-    if redis.call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
-      redis.call('HSET', key, 'spec', spec, 'schema', schema, 'state', 'queued', 'reason', 'submitted',
+    if call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
+      call('HSET', key, 'spec', spec, 'schema', schema, 'state', 'queued', 'reason', 'submitted',
         'queue', queue, 'platform', platform, 'priority', priority, 'user', user, 'queue_timeout_s', wait,
         'max_attempts', most, 'created_s', now_s, 'deadline_s', deadline_s, 'epoch', '0',
         'traceparent', traceparent, 'label', label)
-      redis.call('ZADD', P .. 'jobs', now_s, id)
-      redis.call('ZADD', P .. 'jobs:queued', now_s, id)
-      redis.call('RPUSH', key .. ':history', first)
-      redis.call('ZADD', P .. 'deadlines', deadline_s, id)
+      call('ZADD', P .. 'jobs', now_s, id)
+      call('ZADD', P .. 'jobs:queued', now_s, id)
+      call('RPUSH', key .. ':history', first)
+      call('ZADD', P .. 'deadlines', deadline_s, id)
       enter_queue(id, queue, priority, user, now_s)
     end
   end
@@ -456,49 +521,50 @@ end
 
 local function granted(id)
   local key = attempts_key(id)
-  local before, current = decoded(redis.call('LINDEX', key, -2)), decoded(redis.call('LINDEX', key, -1)) or {}
+  local before, current = decoded(call('LINDEX', key, -2)), decoded(call('LINDEX', key, -1)) or {}
   local started_s, traceparent = number(current.started_s, now), before and before.traceparent
-  return {'granted', id, get(id, 'epoch'), redis.call('LLEN', key), get(id, 'spec') or '',
-    get(id, 'traceparent') or '', at(started_s - number(get(id, 'queued_s'), started_s)),
+  return {'granted', id, get(id, 'epoch'), call('LLEN', key), get(id, 'spec') or '',
+    short(job_key(id), 'traceparent', LABEL_LIMIT) or '', at(started_s - number(get(id, 'queued_s'), started_s)),
     type(traceparent) == 'string' and traceparent or ''}
 end
 
 -- Jobs of a newer schema wait apart, where they are in nobody's way; the first agent that knows it fetches them.
 local function set_newer_apart(id, job)
   local order, apart = P .. 'order:' .. job.queue, 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue
-  redis.call('ZADD', P .. apart, redis.call('ZSCORE', order, id), id)
-  redis.call('ZREM', order, id)
-  redis.call('ZREM', P .. 'ready:' .. job.queue, id)
+  call('ZADD', P .. apart, call('ZSCORE', order, id), id)
+  call('ZREM', order, id)
+  call('ZREM', P .. 'ready:' .. job.queue, id)
   note_aside('order:' .. job.queue, id, 'it needs a newer agent')
 end
 
 local function fetch_newer(queue, schema)
   for version = 2, math.min(schema, 100) do
     local apart = P .. 'newer:' .. version .. ':' .. queue
-    local jobs = redis.call('ZRANGE', apart, 0, -1, 'WITHSCORES')
+    local jobs = call('ZRANGE', apart, 0, -1, 'WITHSCORES')
     for i = 1, #jobs, 2 do
-      redis.call('ZADD', P .. 'order:' .. queue, jobs[i + 1], jobs[i])
-      redis.call('ZADD', P .. 'ready:' .. queue, now_s, jobs[i])
+      call('ZADD', P .. 'order:' .. queue, jobs[i + 1], jobs[i])
+      call('ZADD', P .. 'ready:' .. queue, now_s, jobs[i])
     end
-    redis.call('DEL', apart)
+    call('DEL', apart)
   end
 end
 
--- The job of a queue whose turn it is on a board, or nil and why none is. What cannot be granted to anyone is taken
+-- The job of a queue whose turn it is on a board, or nil and why none is; 'again' when some were taken out of its way
+-- and there are more to look at, which is another call's work. What cannot be granted to anyone is taken
 -- out of the queue: the ghosts of one caller, or the late jobs of a time without custodian, would hide all others.
 local function next_job(queue, device, host, platform, schema)
   local why, order, skipped, looked = 'gone', 'order:' .. queue, 0, 0
-  local other_board, other_host
+  local other_board, other_host, more
   repeat
-    local ids = redis.call('ZRANGE', P .. order, skipped, skipped + CANDIDATES - 1)
+    local ids = call('ZRANGE', P .. order, skipped, skipped + CANDIDATES - 1)
     for _, id in ipairs(ids) do
       local job, unsound = sound(id)
       if not job then
-        redis.call('ZREM', P .. 'ready:' .. queue, id)
+        call('ZREM', P .. 'ready:' .. queue, id)
         set_aside(order, id, unsound)
       elseif job.state ~= 'queued' or job.queue ~= queue then
-        redis.call('ZREM', P .. 'ready:' .. queue, id)
-        redis.call('ZREM', P .. order, id)
+        call('ZREM', P .. 'ready:' .. queue, id)
+        call('ZREM', P .. order, id)
         note_aside(order, id, 'it is ' .. job.state .. ', of ' .. job.queue)
       elseif job.schema > schema then
         why = 'needs a newer agent'
@@ -521,25 +587,27 @@ local function next_job(queue, device, host, platform, schema)
         why, skipped = 'better elsewhere', skipped + 1
       end
     end
-    looked = looked + #ids
-  until #ids < CANDIDATES or looked >= MOST_CANDIDATES
-  return nil, why
+    looked, more = looked + #ids, #ids == CANDIDATES
+  until not more or looked >= MOST_CANDIDATES
+  return nil, more and skipped < looked and 'again' or why
 end
 
 -- claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent of the attempt or ''):
 -- {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
 -- or {why not}. The job whose bell was `heard` tells the queue; which of its jobs is granted, their order tells.
--- Has that queue nothing, or was the bell of no job of this board, the board's other queue is
+-- {'again'}: ask again, for so far there was nothing but what stood in the way. Has that queue nothing, or was the bell of no job of this board, the board's other queue is
 -- looked at: else a job would wait behind every bell that somebody rang for nothing.
 -- Idempotent: the same owner asking again is granted the same job and epoch.
 function commands.claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent)
-  local held = redis.call('HGET', P .. 'holding', device)
+  local held = call('HGET', P .. 'holding', device)
   if held and get(held, 'owner') == owner and holds(held, get(held, 'epoch')) then return granted(held) end
   local own, shared = 'board.' .. device, 'platform.' .. platform
   local queue, kept = get(heard, 'queue'), held_state(device)
   if cordoned(host) then return {'its host is cordoned'} end
   if kept == 'draining' or kept and held_with(device, 'of_host') then return {kept} end
-  if held and score('leases', held) > now then return {'busy'} end
+  if held and get(held, 'state') == 'running' and get(held, 'device') == device and score('leases', held) > now then
+    return {'busy'}
+  end
   local id, job, why
   for _, mine in ipairs(queue == own and {own, shared} or {shared, own}) do
     if kept and mine == shared then
@@ -548,25 +616,26 @@ function commands.claim(heard, owner, device, platform, host, domain, lease_s, s
       fetch_newer(mine, tonumber(schema))
       id, job = next_job(mine, device, host, platform, tonumber(schema))
     end
-    if mine == queue then why = job end
+    if mine == queue or job == 'again' and not id then why = job end
     if id then
       queue = mine
       break
     end
   end
   if not id then
+    if why == 'again' then return {why} end
     local newer = number(get(heard, 'schema'), 0) > tonumber(schema) and 'needs a newer agent'
     return {newer or why or queue and 'not for this board' or 'gone'}
   end
   local epoch = next_epoch()
-  redis.call('HSET', P .. 'turns:' .. queue, job.priority, string.format('%.0f', leave_queue(id, queue)))
-  redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
-  redis.call('HSET', P .. 'holding', device, id)
-  redis.call('HSET', job_key(id), 'epoch', epoch, 'owner', owner, 'device', device, 'host', host,
+  call('HSET', P .. 'turns:' .. queue, job.priority, string.format('%.0f', leave_queue(id, queue)))
+  call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
+  call('HSET', P .. 'holding', device, id)
+  call('HSET', job_key(id), 'epoch', epoch, 'owner', owner, 'device', device, 'host', host,
     'domain', domain)
-  redis.call('HSETNX', job_key(id), 'started_s', now_s)
-  local attempt = redis.call('LLEN', attempts_key(id)) + 1
-  redis.call('RPUSH', attempts_key(id), cjson.encode({number = attempt, epoch = tonumber(epoch),
+  call('HSETNX', job_key(id), 'started_s', now_s)
+  local attempt = call('LLEN', attempts_key(id)) + 1
+  call('RPUSH', attempts_key(id), cjson.encode({number = attempt, epoch = tonumber(epoch),
     device_id = device, host = host, started_s = now, traceparent = traceparent}))
   transition(id, 'queued', 'running', owner, 'attempt ' .. attempt .. ' on ' .. device)
   return granted(id)
@@ -577,14 +646,14 @@ end
 function commands.renew(id, epoch, lease_s)
   if not holds(id, epoch) then return 'stale' end
   beat()
-  redis.call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
+  call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
   return get(id, 'cancel') and 'cancel' or 'ok'
 end
 
 -- progress(id, epoch, field, value, ...)
 function commands.progress(id, epoch, ...)
   if not holds(id, epoch) then return 'stale' end
-  append('XADD', job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'progress', ...)
+  append(job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'progress', ...)
   return 'ok'
 end
 
@@ -599,21 +668,21 @@ function commands.succeed(id, epoch, result)
   local owner, host = get(id, 'owner') or '', get(id, 'host') or ''
   close_attempt(id, '', '', '')
   release(id)
-  redis.call('SET', P .. 'work:' .. id .. ':result', result)
-  redis.call('HDEL', P .. 'boards:faults', get(id, 'device') or '')
-  redis.call('HDEL', P .. 'hosts:faults', host)
+  call('SET', P .. 'work:' .. id .. ':result', result)
+  call('HDEL', P .. 'boards:faults', get(id, 'device') or '')
+  call('HDEL', P .. 'hosts:faults', host)
   terminate(id, 'running', 'succeeded', owner, 'measured')
   return 'succeeded'
 end
 
 local function cordon_host(host, actor, reason)
-  redis.call('HSET', P .. 'hosts:cordoned', host, cjson.encode({actor = actor, reason = reason, s = now}))
+  call('HSET', P .. 'hosts:cordoned', host, cjson.encode({actor = actor, reason = reason, s = now}))
 end
 
 -- How many faults in a row a board or a host has had, with this one.
 local function one_more(name, field)
-  local faults = number(redis.call('HGET', P .. name, field), 0) + 1
-  redis.call('HSET', P .. name, field, faults)
+  local faults = number(call('HGET', P .. name, field), 0) + 1
+  call('HSET', P .. name, field, faults)
   return faults
 end
 
@@ -650,7 +719,7 @@ function commands.cancel(id, actor, reason)
     return 'cancelled'
   end
   if state == 'running' then
-    if redis.call('HSETNX', job_key(id), 'cancel', actor .. '\n' .. reason) == 1 then
+    if call('HSETNX', job_key(id), 'cancel', actor .. '\n' .. reason) == 1 then
       remember(id, 'running', 'running', actor, 'cancel asked: ' .. reason)
     end
   end
@@ -661,14 +730,14 @@ end
 -- Called about once a second. When nobody at all was heard for away_s, Redis was away: nobody is taken
 -- for dead for the length of a lease, because live workers could not renew, and still measure.
 function commands.expire_leases(actor, limit, lease_s, away_s)
-  local reply, heard = {}, number(redis.call('GET', P .. 'heard'), now)
+  local reply, heard = {}, number(call('GET', P .. 'heard'), now)
   beat()
   if now - heard > tonumber(away_s) then
-    redis.call('SET', P .. 'heard:grace', at(now + tonumber(lease_s)))
+    call('SET', P .. 'heard:grace', at(now + tonumber(lease_s)))
   end
   -- No grace of ours is longer than a lease.
-  if math.min(number(redis.call('GET', P .. 'heard:grace'), 0), now + tonumber(lease_s)) > now then return reply end
-  local due = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)
+  if math.min(number(call('GET', P .. 'heard:grace'), 0), now + tonumber(lease_s)) > now then return reply end
+  local due = call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)
   for _, found in ipairs(sound_jobs('leases', due, is_running)) do
     local id = found[1]
     local device, host = get(id, 'device') or 'a board', get(id, 'host') or 'a host'
@@ -682,7 +751,7 @@ end
 -- abandon(actor, device, domain): the new worker of a board, which holds the board's lock, tells that the
 -- one before is dead; its job need not wait for the lease. Only within one lock domain is that certain.
 function commands.abandon(actor, device, domain)
-  local id = redis.call('HGET', P .. 'holding', device)
+  local id = call('HGET', P .. 'holding', device)
   if not id or get(id, 'state') ~= 'running' or get(id, 'domain') ~= domain then return '' end
   attempt_failed(id, 'host', 'worker_died', 'the worker of ' .. device .. ' died', true, 0, actor)
   return id
@@ -690,7 +759,7 @@ end
 
 -- expire_queued(actor, limit): ids of jobs that waited past their deadline.
 function commands.expire_queued(actor, limit)
-  local due, expired = redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now_s, 'LIMIT', 0, limit), {}
+  local due, expired = call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now_s, 'LIMIT', 0, limit), {}
   for _, found in ipairs(sound_jobs('deadlines', due, is_queued)) do
     expire(found[1], found[2], actor)
     table.insert(expired, found[1])
@@ -705,35 +774,37 @@ end
 -- cancelled or expired, and where no board ever comes nobody else would take them away.
 function commands.unheard(grace_s, limit, prefix, separator, last)
   local reply, room = {}, tonumber(limit)
-  local rested = redis.call('ZRANGEBYSCORE', P .. 'resting', '-inf', now_s, 'LIMIT', 0, room)
+  local rested = call('ZRANGEBYSCORE', P .. 'resting', '-inf', now_s, 'LIMIT', 0, room)
   for _, found in ipairs(sound_jobs('resting', rested, is_queued)) do
-    redis.call('ZREM', P .. 'resting', found[1])
+    call('ZREM', P .. 'resting', found[1])
     enter_queue(found[1], found[2].queue, found[2].priority, nil, 0)
   end
-  for _, queue in ipairs(redis.call('SRANDMEMBER', P .. 'queues', QUEUES)) do
+  for _, queue in ipairs(some_queues()) do
     local ready, bells = P .. 'ready:' .. queue, {prefix .. queue}
     for step = 1, tonumber(last) do table.insert(bells, prefix .. queue .. separator .. step) end
-    local missing = redis.call('ZCARD', ready)
+    local missing = call('ZCARD', ready)
     if missing == 0 then
-      redis.call('SREM', P .. 'queues', queue)
-      redis.call('DEL', P .. 'turns:' .. queue, unpack(bells))
+      call('SREM', P .. 'queues', queue)
+      call('DEL', P .. 'turns:' .. queue, unpack(bells))
     else
       for _, list in ipairs(bells) do
         local waiting = try('LLEN', list)
-        if not waiting then redis.call('DEL', list) end -- no worker could pop from it
+        if not waiting then call('DEL', list) end -- no worker could pop from it
         missing = missing - (waiting or 0)
       end
       missing = math.min(missing, room)
     end
     if missing > 0 then
       local old = at(now - tonumber(grace_s))
-      local ids = redis.call('ZRANGEBYSCORE', ready, '-inf', old, 'LIMIT', 0, missing)
+      local ids = call('ZRANGEBYSCORE', ready, '-inf', old, 'LIMIT', 0, missing)
       local function belongs(job) return job.state == 'queued' and job.queue == queue end
       for _, found in ipairs(sound_jobs('ready:' .. queue, ids, belongs)) do
         local id = found[1]
-        redis.call('ZADD', ready, now_s, id)
+        call('ZADD', ready, now_s, id)
         room = room - 1
-        for _, v in ipairs({id, queue, get(id, 'traceparent') or '', get(id, 'label') or ''}) do
+        local key = job_key(id)
+        local traceparent, label = short(key, 'traceparent', LABEL_LIMIT), short(key, 'label', LABEL_LIMIT)
+        for _, v in ipairs({id, queue, traceparent or '', label or ''}) do
           table.insert(reply, v)
         end
       end
@@ -747,21 +818,33 @@ end
 function commands.heal(page)
   heal('aside', 'list')
   for name, kind in pairs(TYPES) do heal(name, kind) end
-  for _, queue in ipairs(redis.call('SRANDMEMBER', P .. 'queues', QUEUES)) do
-    heal_queue(queue)
+  for _, queue in ipairs(call('SRANDMEMBER', P .. 'queues', QUEUES)) do
+    if is_queue(queue) then heal_queue(queue)
+    else
+      call('SREM', P .. 'queues', queue)
+      note_aside('queues', queue, 'it is the name of no queue')
+    end
+  end
+  -- A lease without end would keep a job from ever being tried again, an announcement without end a dead board live.
+  for _, name in ipairs({'leases', 'boards:until', 'hosts:until'}) do
+    local last = at(now + LONGEST_UNTIL_S)
+    for _, id in ipairs(call('ZRANGEBYSCORE', P .. name, '(' .. last, '+inf', 'LIMIT', 0, page)) do
+      call('ZADD', P .. name, now_s, id)
+      note_aside(name, id, 'it was to last for longer than any of ours')
+    end
   end
   local function next_page(where)
-    local from = number(redis.call('HGET', P .. 'scrub', where), 0)
-    local ids = redis.call('ZRANGE', P .. where, from, from + page - 1)
-    redis.call('HSET', P .. 'scrub', where, #ids < tonumber(page) and 0 or from + #ids)
+    local from = number(call('HGET', P .. 'scrub', where), 0)
+    local ids = call('ZRANGE', P .. where, from, from + page - 1)
+    call('HSET', P .. 'scrub', where, #ids < tonumber(page) and 0 or from + #ids)
     return ids
   end
   for _, found in ipairs(sound_jobs('jobs:queued', next_page('jobs:queued'), is_queued)) do
     local id, job = found[1], found[2]
-    redis.call('ZADD', P .. 'deadlines', 'NX', at(job.deadline_s), id)
-    local queued = redis.call('ZSCORE', P .. 'ready:' .. job.queue, id) and redis.call('ZSCORE', P .. 'order:' .. job.queue, id)
-      or redis.call('ZSCORE', P .. 'resting', id)
-      or redis.call('ZSCORE', P .. 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue, id)
+    call('ZADD', P .. 'deadlines', 'NX', at(job.deadline_s), id)
+    local queued = call('ZSCORE', P .. 'ready:' .. job.queue, id) and call('ZSCORE', P .. 'order:' .. job.queue, id)
+      or call('ZSCORE', P .. 'resting', id)
+      or call('ZSCORE', P .. 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue, id)
     if not queued then
       heal_queue(job.queue)
       enter_queue(id, job.queue, job.priority, nil, 0)
@@ -769,42 +852,43 @@ function commands.heal(page)
     end
   end
   for _, found in ipairs(sound_jobs('jobs:running', next_page('jobs:running'), is_running)) do
-    redis.call('ZADD', P .. 'leases', 'NX', now_s, found[1])
+    call('ZADD', P .. 'leases', 'NX', now_s, found[1])
   end
 end
 
 -- take_aside(limit): {JSON, ...} of what was set aside, oldest first, and how many more there are.
 function commands.take_aside(limit)
-  local taken = redis.call('RPOP', P .. 'aside', limit)
-  return {redis.call('LLEN', P .. 'aside'), unpack(taken or {})}
+  local taken = call('RPOP', P .. 'aside', limit)
+  return {call('LLEN', P .. 'aside'), unpack(taken or {})}
 end
 
 -- unarchived(limit): ids of finished jobs no archive holds yet, oldest first.
 function commands.unarchived(limit)
-  local most, ids = tonumber(limit), {}
+  local most, ids, looked = tonumber(limit), {}, 0
   repeat
-    local page = redis.call('ZRANGE', P .. 'unarchived', #ids, most - 1)
+    local page = call('ZRANGE', P .. 'unarchived', #ids, most - 1)
     local sure = {}
+    looked = looked + #page
     for _, id in ipairs(page) do
       local state = get(id, 'state')
-      if state and IS_TERMINAL[state] then table.insert(sure, id)
+      if state and IS_TERMINAL[state] and is_id(id) then table.insert(sure, id)
       else
-        redis.call('ZREM', P .. 'unarchived', id)
-        note_aside('unarchived', id, state and 'it is ' .. tostring(state) or 'it has no record')
+        call('ZREM', P .. 'unarchived', id)
+        note_aside('unarchived', id, state and 'it is ' .. string.sub(state, 1, 64) or 'it has no record')
       end
     end
     for _, id in ipairs(sure) do table.insert(ids, id) end
-  until #page == #sure
+  until #page == #sure or looked >= MOST_CANDIDATES
   return ids
 end
 
 -- unreadable(id...): the archive can do nothing with these; they wait apart until a newer one starts.
 function commands.unreadable(...)
   for _, id in ipairs({...}) do
-    local finished_s = redis.call('ZSCORE', P .. 'unarchived', id)
+    local finished_s = call('ZSCORE', P .. 'unarchived', id)
     if finished_s then
-      redis.call('ZREM', P .. 'unarchived', id)
-      redis.call('ZADD', P .. 'unreadable', finished_s, id)
+      call('ZREM', P .. 'unarchived', id)
+      call('ZADD', P .. 'unreadable', finished_s, id)
       note_aside('unarchived', id, 'the archive cannot keep it')
     end
   end
@@ -812,35 +896,43 @@ end
 
 -- retry_unreadable(): an archive that has just started looks at them once more; returns how many.
 function commands.retry_unreadable()
-  local ids = redis.call('ZRANGE', P .. 'unreadable', 0, -1, 'WITHSCORES')
-  for i = 1, #ids, 2 do redis.call('ZADD', P .. 'unarchived', ids[i + 1], ids[i]) end
-  redis.call('DEL', P .. 'unreadable')
+  local ids = call('ZRANGE', P .. 'unreadable', 0, -1, 'WITHSCORES')
+  for i = 1, #ids, 2 do call('ZADD', P .. 'unarchived', ids[i + 1], ids[i]) end
+  call('DEL', P .. 'unreadable')
   return #ids / 2
 end
 
 -- read(id...): for each job {record as in HGETALL, {attempt JSON, ...}, result}, {} where there is none, or {why it
--- is not handed out}. Sizes are looked at here, before anything travels.
+-- is not handed out}; of as many as fit into one reply. Sizes are looked at here, before anything travels. Only a job
+-- that succeeded has a result.
 function commands.read(...)
-  local reply = {}
+  local reply, room = {}, REPLY_LIMIT
   for _, id in ipairs({...}) do
     local key, job = job_key(id), {}
     local names = {'spec', 'state', 'reason', 'created_s', 'started_s', 'finished_s', 'traceparent'}
     local values = try('HMGET', key, unpack(names))
     if values and values[2] then
-      local bytes = redis.call('HSTRLEN', key, 'spec')
-      if bytes > SPEC_LIMIT or (try('STRLEN', P .. 'work:' .. id .. ':result') or 0) > RESULT_LIMIT
-          or #(values[3] or '') > SPEC_LIMIT then
+      local result, bytes = P .. 'work:' .. id .. ':result', call('HSTRLEN', key, 'spec')
+      for i = 2, #names do bytes = math.max(bytes, #(values[i] or '')) end
+      local has_result = values[2] == 'succeeded'
+      local result_bytes = has_result and try('STRLEN', result) or 0
+      if bytes > SPEC_LIMIT or result_bytes > RESULT_LIMIT then
         job = {'it is larger than a job can be'}
       else
-        local record = {}
+        local record, attempts = {}, {}
         for i, name in ipairs(names) do
           if values[i] then for _, v in ipairs({name, values[i]}) do table.insert(record, v) end end
         end
-        job = {record, try('LRANGE', attempts_key(id), 0, ATTEMPTS_READ - 1) or {},
-          try('GET', P .. 'work:' .. id .. ':result') or ''}
+        for _, attempt in ipairs(try('LRANGE', attempts_key(id), 0, ATTEMPTS_READ - 1) or {}) do
+          if #attempt <= ENTRY_LIMIT then table.insert(attempts, attempt) end
+        end
+        for i = 1, #names do room = room - #(values[i] or '') end
+        room = room - result_bytes
+        job = {record, attempts, has_result and try('GET', result) or ''}
       end
     end
     table.insert(reply, job)
+    if room <= 0 then break end
   end
   return reply
 end
@@ -848,8 +940,8 @@ end
 -- archived(ttl_s, id...): an archive holds these for good; Redis may forget them later.
 function commands.archived(ttl_s, ...)
   for _, id in ipairs({...}) do
-    if redis.call('ZREM', P .. 'unarchived', id) == 1 then
-      redis.call('ZADD', P .. 'prunable', at(now + tonumber(ttl_s)), id)
+    if call('ZREM', P .. 'unarchived', id) == 1 then
+      call('ZADD', P .. 'prunable', at(now + tonumber(ttl_s)), id)
     end
   end
   return 'ok'
@@ -857,14 +949,14 @@ end
 
 -- prune(limit): forget archived jobs whose time has come; returns how many.
 function commands.prune(limit)
-  local ids = redis.call('ZRANGEBYSCORE', P .. 'prunable', '-inf', now_s, 'LIMIT', 0, limit)
+  local ids = call('ZRANGEBYSCORE', P .. 'prunable', '-inf', now_s, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
     local key = job_key(id)
-    for _, state in ipairs(STATES) do redis.call('ZREM', P .. 'jobs:' .. state, id) end
-    redis.call('ZREM', P .. 'jobs', id)
-    redis.call('ZREM', P .. 'dead', id)
-    redis.call('ZREM', P .. 'prunable', id)
-    redis.call('DEL', key, key .. ':history', key .. ':events', attempts_key(id), P .. 'work:' .. id .. ':result')
+    for _, state in ipairs(STATES) do call('ZREM', P .. 'jobs:' .. state, id) end
+    call('ZREM', P .. 'jobs', id)
+    call('ZREM', P .. 'dead', id)
+    call('ZREM', P .. 'prunable', id)
+    call('DEL', key, key .. ':history', key .. ':events', attempts_key(id), P .. 'work:' .. id .. ':result')
   end
   return #ids
 end
@@ -874,33 +966,38 @@ end
 -- An owner of the same lock domain replaces the one before: it holds the board's lock, so that one is dead.
 function commands.announce(device, owner, info, ttl_s)
   local mine = cjson.decode(owner)
-  for _, other in ipairs({device, redis.call('HGET', P .. 'boards:uid', mine.uid) or device}) do
+  for _, other in ipairs({device, call('HGET', P .. 'boards:uid', mine.uid) or device}) do
     local theirs = score('boards:until', other) > now and entry_of('boards:owner', other)
     if theirs and theirs.owner ~= mine.owner and theirs.domain ~= mine.domain then
-      return {'clash', other, cjson.encode(theirs)}
+      return {'clash', other, encoded({pid = theirs.pid, host = theirs.host}) or '{}'}
     end
   end
-  redis.call('HSET', P .. 'boards', device, info)
-  redis.call('HSET', P .. 'boards:owner', device, owner)
-  redis.call('HSET', P .. 'boards:uid', mine.uid, device)
-  redis.call('HSET', P .. 'boards:seen', device, now_s)
-  redis.call('ZADD', P .. 'boards:until', tonumber(ttl_s) > 0 and at(now + tonumber(ttl_s)) or 0, device)
+  call('HSET', P .. 'boards', device, info)
+  call('HSET', P .. 'boards:owner', device, owner)
+  call('HSET', P .. 'boards:uid', mine.uid, device)
+  call('HSET', P .. 'boards:seen', device, now_s)
+  call('ZADD', P .. 'boards:until', tonumber(ttl_s) > 0 and at(now + tonumber(ttl_s)) or 0, device)
   return {'ok'}
 end
 
 -- boards(): {now, info, seen, until, held or '', cordon of its host or '', ...}
 function commands.boards()
-  local reply = {now_s}
-  local all = redis.call('ZRANGE', P .. 'boards:until', 0, -1, 'WITHSCORES')
+  local reply, room = {now_s}, REPLY_LIMIT
+  -- Those that have to announce themselves again soonest: what is to stand for long hides none of them.
+  local all = call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'WITHSCORES', 'LIMIT', 0, BOARDS)
+  local silent = call('ZREVRANGEBYSCORE', P .. 'boards:until', '(' .. now_s, '-inf', 'WITHSCORES', 'LIMIT', 0, BOARDS)
+  for _, v in ipairs(silent) do table.insert(all, v) end
   for i = 1, #all, 2 do
-    local info = redis.call('HGET', P .. 'boards', all[i])
+    local info = short(P .. 'boards', all[i], ENTRY_LIMIT)
+    room = room - #(info or '')
+    if room < 0 then break end
     if info then
       local host = (decoded(info) or {}).host
       table.insert(reply, info)
-      table.insert(reply, at(number(redis.call('HGET', P .. 'boards:seen', all[i]), 0)))
+      table.insert(reply, at(number(call('HGET', P .. 'boards:seen', all[i]), 0)))
       table.insert(reply, at(number(all[i + 1], 0)))
-      table.insert(reply, redis.call('HGET', P .. 'boards:held', all[i]) or '')
-      table.insert(reply, type(host) == 'string' and redis.call('HGET', P .. 'hosts:cordoned', host) or '')
+      table.insert(reply, short(P .. 'boards:held', all[i], ENTRY_LIMIT) or '')
+      table.insert(reply, type(host) == 'string' and short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or '')
     end
   end
   return reply
@@ -910,7 +1007,7 @@ end
 -- only when it is held as `only` now, unless that is ''. flag: 'of_host' (for what its host lacks), 'release_port'
 -- (to free the port too), or ''.
 function commands.hold_board(device, state, actor, reason, only, flag)
-  if redis.call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
+  if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
   if only ~= '' and held_state(device) ~= only then return 'other' end
   hold(device, state, actor, reason, {[flag] = true})
   return 'ok'
@@ -920,7 +1017,7 @@ end
 -- cordon of the host as JSON or ''}.
 function commands.held(device, host)
   return {held_state(device) or '', held_with(device, 'of_host') and '1' or '', held_with(device, 'release_port') and '1' or '',
-    redis.call('HGET', P .. 'hosts:cordoned', host) or ''}
+    short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or ''}
 end
 
 -- cordon(host, actor, reason): none of its boards gets a job any more.
@@ -930,21 +1027,21 @@ end
 
 -- uncordon(host): its boards take jobs again; 1 when it was cordoned.
 function commands.uncordon(host)
-  redis.call('HDEL', P .. 'hosts:faults', host)
-  return redis.call('HDEL', P .. 'hosts:cordoned', host)
+  call('HDEL', P .. 'hosts:faults', host)
+  return call('HDEL', P .. 'hosts:cordoned', host)
 end
 
 -- ask_identify(device, actor): have the board make itself known to a person; its worker takes the wish.
 function commands.ask_identify(device, actor)
-  if redis.call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
-  redis.call('HSET', P .. 'boards:identify', device, actor)
+  if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
+  call('HSET', P .. 'boards:identify', device, actor)
   return 'ok'
 end
 
 -- take_identify(device): who asked, or ''.
 function commands.take_identify(device)
-  local actor = redis.call('HGET', P .. 'boards:identify', device)
-  redis.call('HDEL', P .. 'boards:identify', device)
+  local actor = short(P .. 'boards:identify', device, LABEL_LIMIT)
+  call('HDEL', P .. 'boards:identify', device)
   return actor or ''
 end
 
@@ -962,50 +1059,49 @@ end
 function commands.forget_board(device)
   if score('boards:until', device) > now then return 0 end
   local owner = entry_of('boards:owner', device)
-  if owner then redis.call('HDEL', P .. 'boards:uid', tostring(owner.uid)) end
-  redis.call('HDEL', P .. 'boards', device)
-  redis.call('HDEL', P .. 'boards:owner', device)
-  redis.call('HDEL', P .. 'boards:seen', device)
-  redis.call('HDEL', P .. 'boards:held', device)
-  redis.call('HDEL', P .. 'boards:faults', device)
-  redis.call('HDEL', P .. 'boards:identify', device)
-  redis.call('DEL', P .. 'board:' .. device .. ':history')
-  return redis.call('ZREM', P .. 'boards:until', device)
+  if owner then call('HDEL', P .. 'boards:uid', tostring(owner.uid)) end
+  call('HDEL', P .. 'boards', device)
+  call('HDEL', P .. 'boards:owner', device)
+  call('HDEL', P .. 'boards:seen', device)
+  call('HDEL', P .. 'boards:held', device)
+  call('HDEL', P .. 'boards:faults', device)
+  call('HDEL', P .. 'boards:identify', device)
+  call('DEL', P .. 'board:' .. device .. ':history')
+  return call('ZREM', P .. 'boards:until', device)
 end
 
 -- withdraw_host(address)
 function commands.withdraw_host(address)
-  redis.call('HDEL', P .. 'hosts', address)
-  redis.call('ZREM', P .. 'hosts:until', address)
+  call('HDEL', P .. 'hosts', address)
+  call('ZREM', P .. 'hosts:until', address)
 end
 
 -- announce_host(address, info JSON, kept_s, fresh_s): '', or the address of another machine of the same name that was
 -- announced within fresh_s; then this one is not listed. Those silent for too long are forgotten.
 function commands.announce_host(address, info, kept_s, fresh_s)
-  for _, silent in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:until', '-inf', now_s)) do
-    commands.withdraw_host(silent)
+  local forgotten = call('ZRANGEBYSCORE', P .. 'hosts:until', '-inf', now_s, 'LIMIT', 0, HOSTS)
+  for _, silent in ipairs(forgotten) do commands.withdraw_host(silent) end
+  local mine = cjson.decode(info)
+  -- Those announced of late, and no later than now.
+  local from, to = at(now + tonumber(kept_s) - tonumber(fresh_s)), at(now + tonumber(kept_s))
+  for _, each in ipairs(call('ZRANGEBYSCORE', P .. 'hosts:until', '(' .. from, to, 'LIMIT', 0, HOSTS)) do
+    local other = entry_of('hosts', each) or {}
+    if other.host == mine.host and (other.machine or '') ~= mine.machine then return each end
   end
-  local mine, listed = cjson.decode(info), redis.call('HGETALL', P .. 'hosts')
-  for i = 1, #listed, 2 do
-    local other, till = decoded(listed[i + 1]) or {}, score('hosts:until', listed[i])
-    if other.host == mine.host and (other.machine or '') ~= mine.machine
-        and till > now + tonumber(kept_s) - tonumber(fresh_s) then
-      return listed[i]
-    end
-  end
-  redis.call('HSET', P .. 'hosts', address, info)
-  redis.call('ZADD', P .. 'hosts:until', at(now + tonumber(kept_s)), address)
+  call('HSET', P .. 'hosts', address, info)
+  call('ZADD', P .. 'hosts:until', at(now + tonumber(kept_s)), address)
   return ''
 end
 
 -- hosts(): {now, info JSON, until when it is listed, ...}
 function commands.hosts()
-  local reply, listed = {now_s}, redis.call('HGETALL', P .. 'hosts')
+  local reply, latest = {now_s}, at(now + LONGEST_UNTIL_S)
+  local listed = call('ZREVRANGEBYSCORE', P .. 'hosts:until', latest, now_s, 'WITHSCORES', 'LIMIT', 0, HOSTS)
   for i = 1, #listed, 2 do
-    local till = score('hosts:until', listed[i])
-    if till > now then
-      table.insert(reply, listed[i + 1])
-      table.insert(reply, at(till))
+    local info = short(P .. 'hosts', listed[i], ENTRY_LIMIT)
+    if info then
+      table.insert(reply, info)
+      table.insert(reply, at(number(listed[i + 1], 0)))
     end
   end
   return reply
@@ -1015,17 +1111,17 @@ end
 -- that is not the `known` one (unless that is '') was emptied, or is another.
 function commands.identify(known, fresh)
   heal('store', 'hash')
-  redis.call('HSETNX', P .. 'store', 'id', fresh)
-  local id = redis.call('HGET', P .. 'store', 'id')
-  if known ~= '' and id ~= known then redis.call('HSETNX', P .. 'store', 'emptied_s', now_s) end
-  local emptied_s = number(redis.call('HGET', P .. 'store', 'emptied_s'))
+  call('HSETNX', P .. 'store', 'id', fresh)
+  local id = call('HGET', P .. 'store', 'id')
+  if known ~= '' and id ~= known then call('HSETNX', P .. 'store', 'emptied_s', now_s) end
+  local emptied_s = number(call('HGET', P .. 'store', 'emptied_s'))
   return {now_s, id, emptied_s and at(emptied_s) or ''}
 end
 
 -- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had jobs.
 function commands.queue_depths()
   local reply = {}
-  for _, queue in ipairs(redis.call('SRANDMEMBER', P .. 'queues', QUEUES)) do
+  for _, queue in ipairs(some_queues()) do
     local oldest, ready = 0, P .. 'ready:' .. queue
     for _, id in ipairs(try('ZRANGE', ready, 0, AGED - 1) or {}) do
       oldest = math.max(oldest, now - number(get(id, 'queued_s'), now))

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 #: What a custodian does on its own account.
 ACTIONS: Final = ("requeued", "expired", "rung_again", "archived", "pruned", "set_aside")
 
+#: Platforms that have series of finished jobs; whoever announces boards may name more, and a series stays.
+_MOST_PLATFORMS: Final = 64
+
 #: The platform of jobs for boards that the lab does not know.
 _UNKNOWN: Final = "unknown"
 
@@ -66,6 +69,7 @@ class CustodianMetrics:
             ["kind"],
             registry=registry,
         )
+        self._platforms: set[str] = set()
         self.store_looked_at(set())
         build_info(registry, "scheduler")
 
@@ -85,9 +89,16 @@ class CustodianMetrics:
 
     def platform_known(self, platform: str) -> None:
         """Create what must exist before the first event: a counter born at 1 shows no increase."""
+        platform = self._label_of(platform)
         self.edgeprof_jobs_finished_total.labels(platform, JobState.SUCCEEDED, "none")
         for fault_class in FaultClass:
             self.edgeprof_jobs_finished_total.labels(platform, JobState.FAILED, fault_class)
+
+    def _label_of(self, platform: str) -> str:
+        """Return the platform, or the one label of all those that came too late."""
+        if len(self._platforms) < _MOST_PLATFORMS:
+            self._platforms.add(platform)
+        return platform if platform in self._platforms else _UNKNOWN
 
     def finished(self, views: Sequence[JobView], platforms: dict[str, str]) -> None:
         """Count jobs that ended; platforms maps boards to theirs.
@@ -98,8 +109,9 @@ class CustodianMetrics:
         for view in views:
             last = view.attempts[-1] if view.attempts else None
             failed = view.state is JobState.FAILED and last is not None and last.fault_class
+            platform = (last and platforms.get(last.device_id)) or known.get(view.target)
             self.edgeprof_jobs_finished_total.labels(
-                (last and platforms.get(last.device_id)) or known.get(view.target, _UNKNOWN),
+                self._label_of(platform) if platform else _UNKNOWN,
                 view.state,
                 str(failed) if failed else "none",
             ).inc()

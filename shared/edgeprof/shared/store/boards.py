@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.plain import one_line
-from edgeprof.shared.store.script import Script, records, text
+from edgeprof.shared.store.script import LeftOut, Script, records, text
 from edgeprof.shared.trouble import Troubles
 
 log = logging.getLogger(__name__)
@@ -108,15 +108,14 @@ class BoardStore:
     def all(self) -> list[BoardInfo]:
         """Return all boards the lab has heard of, by name; the silent ones as offline."""
         now, *flat = self._script.call("boards")
-        boards = []
+        boards, left_out = [], LeftOut()
         rows = zip(*(flat[column::5] for column in range(5)), strict=True)
         for announced, seen, until, held, cordon in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
             try:
                 info = BoardInfo.read(announced)
             except ValueError as error:
-                said = one_line(str(error), 200)
-                self._left_out.say(said, f"a board's announcement is left out: {said}")
+                left_out.add(error)
                 continue
             hold = _hold_of(held)
             if 0 < float(until) < float(now):
@@ -133,6 +132,7 @@ class BoardStore:
                 released = f"; {PORT_RELEASED}" if info.reason == PORT_RELEASED else ""
                 changes |= {"state": hold[0], "reason": hold[1] + released}
             boards.append(info.model_copy(update=changes))
+        left_out.tell(self._left_out, "announcement(s) of boards")
         return sorted(boards, key=lambda board: board.device_id)
 
     def hold(

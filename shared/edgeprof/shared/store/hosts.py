@@ -12,7 +12,7 @@ from edgeprof.shared.errors import EdgeprofError
 from edgeprof.shared.jobs import Name, NoControl, Told
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.store.boards import reason_of
-from edgeprof.shared.store.script import Script, text
+from edgeprof.shared.store.script import LeftOut, Script, text
 from edgeprof.shared.trouble import Troubles
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ KEPT_S = 86400.0
 
 
 #: Ports that an agent tells of; a host has some dozens.
-MAX_WAITING: Final = 100
+MAX_WAITING: Final = 40
 
 #: An agent announces every 5 s; one that did not for so long has gone.
 FRESH_S = 15.0
@@ -45,7 +45,7 @@ class WaitingPort(Told):
 class HostInfo(Told):
     """One host agent; addresses are host:port."""
 
-    largest_bytes: ClassVar[int] = 256 * 1024
+    largest_bytes: ClassVar[int] = 64 * 1024
 
     host: Name
     pid: Annotated[int, Field(gt=0, lt=2**31)]
@@ -106,15 +106,15 @@ class HostStore:
 
     def all(self) -> list[HostInfo]:
         """Return the agents that serve, or should."""
-        found = []
+        found, left_out = [], LeftOut()
         now, *flat = self._script.call("hosts")
         for announced, until in zip(flat[::2], flat[1::2], strict=True):
             fresh = float(until) > float(now) + KEPT_S - FRESH_S
             try:
                 found.append(HostInfo.read(announced).model_copy(update={"fresh": fresh}))
             except ValueError as error:
-                said = one_line(str(error), 200)
-                self._left_out.say(said, f"a host's announcement is left out: {said}")
+                left_out.add(error)
+        left_out.tell(self._left_out, "announcement(s) of hosts")
         return found
 
 

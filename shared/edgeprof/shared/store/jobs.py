@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,8 +29,14 @@ SUBMIT_CHUNK: Final = 10_000
 #: Jobs read in one call. Redis does nothing else meanwhile.
 _READ_CHUNK: Final = 500
 
+#: Calls of one claim: each takes thousands of entries out of the way that are no jobs, and lets others to Redis.
+_CLAIM_CALLS: Final = 50
+
 #: Lines of a job's history that are read; the store keeps no more.
 HISTORY_READ: Final = 1000
+
+#: Times beyond this, in the year 9000, were not written by us.
+_LATEST_S: Final = 2.2e11
 
 _TRANSITION: Final = ("from", "to", "actor", "reason")
 
@@ -162,9 +169,13 @@ class JobStore:
     def views(self, job_ids: Sequence[str]) -> list[JobView]:
         """Return several jobs, in order; left out are ids nobody knows, and records this version cannot read."""
         found = []
-        for start in range(0, len(job_ids), _READ_CHUNK):
-            chunk = job_ids[start : start + _READ_CHUNK]
-            for job_id, reply in zip(chunk, self._script.call("read", *chunk), strict=True):
+        done = 0
+        while done < len(job_ids):
+            replies = self._script.call("read", *job_ids[done : done + _READ_CHUNK])
+            # As many as fit into one reply.
+            chunk = job_ids[done : done + len(replies)]
+            done += len(replies)
+            for job_id, reply in zip(chunk, replies, strict=True):
                 try:
                     view = _view(job_id, reply)
                 except (ValueError, KeyError) as error:
@@ -277,18 +288,11 @@ class JobStore:
         that does not validate, or has an id that none of ours has, is failed at once, as a
         JobError, and answered as "malformed".
         """
-        reply = self._script.call(
-            "claim",
-            heard,
-            owner,
-            device_id,
-            platform,
-            host,
-            domain,
-            lease_s,
-            SCHEMA_VERSION,
-            traceparent,
-        )
+        asked = (heard, owner, device_id, platform, host, domain, lease_s, SCHEMA_VERSION)
+        for _ in range(_CLAIM_CALLS):
+            reply = self._script.call("claim", *asked, traceparent)
+            if reply[0] != "again":
+                break
         if reply[0] != "granted":
             return str(reply[0])
         _, job_id, epoch, attempt, spec, submitted, wait_s, previous = reply
@@ -466,13 +470,28 @@ def _view(job_id: str, reply: Sequence[Any]) -> JobView | None:
         priority=spec.priority,
         user=spec.user,
         sweep_id=spec.sweep_id,
-        created_s=float(record["created_s"]),
-        started_s=float(record["started_s"]) if "started_s" in record else None,
-        finished_s=float(record["finished_s"]) if "finished_s" in record else None,
-        attempts=tuple(Attempt.read(attempt) for attempt in attempts),
+        created_s=_time(record["created_s"]),
+        started_s=_time(record["started_s"]) if "started_s" in record else None,
+        finished_s=_time(record["finished_s"]) if "finished_s" in record else None,
+        attempts=tuple(_attempts(attempts)),
         trace_id=trace_id_of(record["traceparent"]) or None,
         result=JobResult.read(result) if result else None,
     )
+
+
+def _time(text: str) -> float:
+    """Parse seconds since the epoch; raises ValueError for what no calendar has."""
+    time_s = float(text)
+    if not 0 <= time_s < _LATEST_S:
+        raise ValueError("a time is none")
+    return time_s
+
+
+def _attempts(lines: Sequence[str]) -> Iterator[Attempt]:
+    """Yield the attempts that can be read: one that cannot must not hide how the job ended."""
+    for line in lines:
+        with suppress(ValueError):
+            yield Attempt.read(line)
 
 
 def _claimed(job_id: str, spec: str) -> JobSpec:

@@ -11,6 +11,8 @@ from redis import Redis
 from redis.client import Pipeline
 
 from edgeprof.shared import redis_client
+from edgeprof.shared.plain import one_line
+from edgeprof.shared.trouble import Troubles
 
 PREFIX = "edgeprof:"
 
@@ -97,3 +99,23 @@ def records(lines: Iterable[str], **fields: type) -> list[dict[str, Any]]:
         ):
             found.append(record)
     return found
+
+
+class LeftOut:
+    """Records of one look that cannot be read: somebody may write thousands, and one line tells of all."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = ""
+
+    def add(self, error: ValueError) -> None:
+        """Count one."""
+        self._count += 1
+        self._first = self._first or one_line(str(error), 200)
+
+    def tell(self, told: Troubles, what: str) -> None:
+        """Say how many there were and what is wrong with the first; again when that changes."""
+        if self._count:
+            told.say(what, f"{self._count} {what} cannot be read, and are left out: {self._first}")
+        else:
+            told.well(what)
