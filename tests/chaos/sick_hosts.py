@@ -47,7 +47,12 @@ class Host:
     @property
     def board(self) -> str:
         """The name of its board."""
-        return f"native-{self.name.encode().hex()[:8]}"
+        return f"native-{_uid(self.name)}"
+
+
+def _uid(name: str) -> str:
+    """Return a chip id of a host's own: the ends of their names differ."""
+    return name.encode().hex()[-8:]
 
 
 def lose_cache(host: Host) -> Callable[[], None]:
@@ -197,8 +202,9 @@ def _start(name: str, folder: Path, redis_url: str, stack: ExitStack) -> Host:
     tool = root / "flash-tool"
     _install(tool)
     boards = root / "boards.toml"
-    uid = name.encode().hex()[:8]
-    boards.write_text(f'[[board]]\nurl = "native://?uid={uid}"\nflash = ["{tool}", "{{slot}}"]\n')
+    boards.write_text(
+        f'[[board]]\nurl = "native://?uid={_uid(name)}"\nflash = ["{tool}", "{{slot}}"]\n'
+    )
     with (root / "agent.out").open("wb") as out:
         agent = subprocess.Popen(
             [sys.executable, "-c", AGENT, "--boards", str(boards)],

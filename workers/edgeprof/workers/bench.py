@@ -21,6 +21,7 @@ from edgeprof.workers.board import Board, BoardStats
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.host_check import check_host, check_tools
+from edgeprof.workers.host_faults import host_faults
 from edgeprof.workers.reset import reset
 from edgeprof.workers.telemetry import Connected, Disconnected, Reading, Sender
 
@@ -222,9 +223,10 @@ class Bench:
             return Verdict.NOT_TESTED
         try:
             try:
-                check_host(self._settings)
-                check_tools(self.config)
-                test(self)
+                with host_faults():
+                    check_host(self._settings)
+                    check_tools(self.config)
+                    test(self)
             except InfrastructureError as error:
                 log.warning("board %s: not tested: %s", self.info.device_id, error)
                 return Verdict.NOT_TESTED
@@ -250,8 +252,9 @@ class Bench:
     def blame_host(self) -> None:
         """Find out, after a host fault, whether this machine or this board can take another job now."""
         try:
-            check_host(self._settings)
-            check_tools(self.config)
+            with host_faults():
+                check_host(self._settings)
+                check_tools(self.config)
         except HostFault as fault:
             with suppress(InfrastructureError):
                 self._hold_for(fault)
