@@ -17,6 +17,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, Owner
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.tracing import DISTRIBUTION
+from edgeprof.shared.trouble import Troubles
 from edgeprof.workers.board import Board, BoardStats
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.config import BoardConfig
@@ -69,6 +70,9 @@ class Bench:
         self.telemetry = telemetry or Sender(None)
         #: Whether the port is closed, for another program to use it.
         self.released = False
+        #: Why the board could not be opened again; "" when nobody knows more than that it is silent.
+        self.gone_because = ""
+        self._told = Troubles(log)
         self._stats: BoardStats | None = None
         self._too_hot: set[str] = set()
         self._settings = settings
@@ -181,8 +185,12 @@ class Bench:
         """Tell the lab; without a state, just that we live. Raises BoardClash."""
         if state is not None:
             self.info = self.info.model_copy(update={"state": state, "job_id": job_id})
-        with suppress(InfrastructureError):  # the next beat says it again
+        try:
             self.store.boards.announce(self._owner, self.info, self._settings.board_ttl_s)
+        except InfrastructureError as error:  # the next beat announces it again
+            self._told.say("store", f"board {self.info.device_id}: {error}; trying on")
+        else:
+            self._told.well("store", f"board {self.info.device_id}: Redis is back")
 
     def unplugged(self) -> bool:
         """Whether the board's port is gone. Cheap: no byte is sent, so a busy board can be looked at too."""
@@ -292,6 +300,7 @@ class Bench:
         """Close the board and open it afresh, for whoever has it in use; False: it is gone."""
         with suppress(Fault):
             self.board.close()
+        self.gone_because = ""
         for number in range(_REOPEN_TRIES):
             try:
                 if number > 0:
@@ -300,7 +309,9 @@ class Bench:
             except Fault as fault:
                 if fault.handed_back:
                     return False
-                log.warning("board %s: %s", self.info.device_id, fault)
+                if str(fault) != self.gone_because:
+                    self.gone_because = str(fault)
+                    log.warning("board %s: %s", self.info.device_id, fault)
                 continue
             if board.hello.uid == self.info.uid:
                 self.board = board
