@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from edgeprof.shared.settings import Settings
 from monitoring.lab.lab import Ports
+from tests.conftest import RedisProcess
 
 pytestmark = pytest.mark.e2e
 
@@ -73,6 +75,31 @@ def test_open_to_the_network_needs_a_login(settings: Settings) -> None:
 
     assert done.returncode == 2
     assert "EDGEPROF_FLOWER_BASIC_AUTH=user:password" in done.stderr
+
+
+def test_stopping_waits_for_no_stalled_redis(
+    settings: Settings, redis_process: RedisProcess, wait_until: Callable[..., None]
+) -> None:
+    """Flower's own threads wait for an answer; whoever stops it does not wait for them."""
+    redis_process.start()
+    port = Ports.free().flower
+    own = settings.model_copy(update={"redis_url": redis_process.url})
+    process = subprocess.Popen(
+        [*COMMAND, "--port", str(port)],
+        env={**os.environ, **own.as_environment()},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: status(f"http://127.0.0.1:{port}/healthcheck") == 200, "Flower answers")
+        with redis_process.connect() as redis:
+            pid = int(redis.info("server")["process_id"])
+        os.kill(pid, signal.SIGSTOP)
+        status(f"http://127.0.0.1:{port}/workers?refresh=1")
+        process.terminate()
+        assert process.wait(5) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_login_is_asked_for(start: Callable[..., Any]) -> None:

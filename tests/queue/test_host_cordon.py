@@ -135,6 +135,16 @@ def test_sound_host_passes(settings: Settings) -> None:
     check_tools(BoardConfig(url="x://", flash=("true", "{slot}")))
 
 
+@pytest.mark.parametrize("folder", ["models", "slots"])
+def test_every_folder_of_the_cache_is_looked_at(settings: Settings, folder: str) -> None:
+    """Models in flash need the one, models in RAM the other."""
+    settings.cache_dir.mkdir()
+    (settings.cache_dir / folder).touch()
+
+    with pytest.raises(HostFault, match=folder):
+        check_host(settings)
+
+
 @pytest.mark.parametrize("folder", ["cache_dir", "data_dir", "lock_dir"])
 def test_folder_that_cannot_be_written_is_a_host_fault(settings: Settings, folder: str) -> None:
     """It names the folder and the setting that would put it elsewhere."""

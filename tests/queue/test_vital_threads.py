@@ -65,11 +65,28 @@ def broken(*_args, **_more):
 """
 
 
+RETURN = """
+from edgeprof.workers.announcer import Announcer
+from edgeprof.workers.lease import Lease
+from edgeprof.workers.board_worker import BoardWorker
+Announcer._keep = Lease._keep = BoardWorker._beat = lambda _self: None
+broken = lambda *_args, **_more: None
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [("", "AttributeError: a bug"), (RETURN, "it returned, and nobody had told it to")],
+    ids=["raises", "returns"],
+)
 @pytest.mark.parametrize("name", START)
-def test_process_ends_with_its_thread(settings: Settings, name: str) -> None:
+def test_process_ends_with_its_thread(
+    settings: Settings, name: str, before: str, words: str
+) -> None:
     """At once, with a code of its own, and the log says which thread it was and why."""
+    script = f"{BEFORE}{before}{START[name]}\nthreading.Event().wait(60)"
     done = subprocess.run(
-        [sys.executable, "-c", f"{BEFORE}{START[name]}\nthreading.Event().wait(60)"],
+        [sys.executable, "-c", script],
         env={**os.environ, **settings.as_environment(), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -79,7 +96,7 @@ def test_process_ends_with_its_thread(settings: Settings, name: str) -> None:
 
     assert done.returncode == EXIT_THREAD_DIED, done.stderr
     assert f"thread {name}" in done.stderr
-    assert "AttributeError: a bug" in done.stderr
+    assert words in done.stderr
 
 
 def test_every_thread_is_vital_or_harmless() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from edgeprof.shared import private
 from edgeprof.shared.trouble import Troubles
 
 log = logging.getLogger(__name__)
@@ -40,10 +40,7 @@ class StoreMemory:
         known[_name(url)] = store_id
         newest = dict(list(known.items())[-_MOST:])
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
-                json.dump(newest, file)
-            Path(file.name).replace(self._path)
+            private.write_whole(self._path, json.dumps(newest).encode())
         except OSError as error:
             self._told.say("write", f"{self._path} cannot be written: {error.strerror}")
             return

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -105,10 +104,12 @@ class ModelCache:
 
         The hash is taken again at every use: a cache that rots would make wrong measurements.
         """
-        path = self._folder / f"{model.sha256}.gguf"
-        with contextlib.suppress(FileNotFoundError):
-            if sha256_of(path) == model.sha256:
-                return path
+        # The second is for a first that rots, and can be neither read nor replaced.
+        paths = [self._folder / f"{model.sha256}{end}" for end in (".gguf", ".again.gguf")]
+        for path in paths:
+            with contextlib.suppress(OSError):
+                if sha256_of(path) == model.sha256:
+                    return path
         # A megabyte more than was said is not even read.
         try:
             there = self._blobs.size(model.sha256)
@@ -127,24 +128,19 @@ class ModelCache:
                 code="blob_damaged",
                 hint="submit the job again; the file travels with it",
             )
-        try:
-            self._write(path, content)
-        except OSError as error:
-            raise HostFault(
-                f"cannot keep model {model.name} in {self._folder}: {error.strerror}",
-                code="cache_write",
-                hint="free space there, or set EDGEPROF_CACHE_DIR",
-            ) from error
-        return path
+        return self._kept(model, paths, content)
 
-    def _write(self, path: Path, content: bytes) -> None:
-        """Write whole or not at all; two workers fetching the same file do not meet."""
-        private.make_folder(self._folder)
-        descriptor, part = tempfile.mkstemp(dir=self._folder, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(part).replace(path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+    def _kept(self, model: ModelRef, paths: Sequence[Path], content: bytes) -> Path:
+        refused = OSError()
+        for path in paths:
+            try:
+                private.write_whole(path, content)  # two workers fetching the same file do not meet
+            except OSError as error:
+                refused = error
+            else:
+                return path
+        raise HostFault(
+            f"cannot keep model {model.name} in {self._folder}: {refused.strerror}",
+            code="cache_write",
+            hint="free space there, or set EDGEPROF_CACHE_DIR",
+        ) from refused

@@ -75,10 +75,12 @@ class BoardNotFound(InfrastructureError):  # noqa: N818
     """Raised when no worker has ever announced a board of this name."""
 
 
-#: Host faults that are about one board's port, flash tool or reset; the others of the host may be well.
+#: Host faults that are about one board's port, flash tool, reset or emulator; the others of the host may
+#: be well.
 _OF_ONE_BOARD: Final = frozenset(
     {"flash_failed", "flash_timeout", "no_flash_tool", "reset_failed", "hello"}
     | {"port_absent", "port_busy", "port_denied", "port_failed"}
+    | {"no_qemu", "no_firmware", "no_slot"}
 )
 #: Host faults that say nothing about board or machine: the worker stopped, or a bug of ours.
 _OF_NOBODY: Final = frozenset(

@@ -29,6 +29,12 @@ _ROTATE_BYTES: Final = 16 * 1024 * 1024
 _ROTATED_KEPT: Final = 4
 _KEPT_S: Final = 14 * 86400.0
 
+_NO_NEWS: Final = (
+    "consumer: Cannot connect to",
+    "consumer: Connection to broker lost",
+    "CPendingDeprecationWarning",
+)
+
 #: What a LogRecord has by itself; whatever else is on one came by `extra` and is our context.
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -128,6 +134,8 @@ def configure(settings: Settings, service: str) -> None:
     root.handlers[:] = [console]
     for chatty in ("alembic", "celery", "kombu", "gguf", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    for repeats_itself in ("celery.worker.consumer.consumer", "py.warnings"):
+        logging.getLogger(repeats_itself).addFilter(_tells_news)
     console.addFilter(_Once("opentelemetry"))
     path = settings.log_dir / f"profiler-{settings.host}-{os.getpid()}.jsonl"
     try:
@@ -140,6 +148,15 @@ def configure(settings: Settings, service: str) -> None:
     file.setFormatter(StructuredFormatter(service, settings.host))
     file.addFilter(_Once("opentelemetry"))
     root.addHandler(file)
+
+
+def _tells_news(record: logging.LogRecord) -> bool:
+    """Whether a line is none of those by which Celery says, at every try, that Redis is away: we say it once.
+
+    The last warns at each loss of a default that concerns tasks acknowledged late; ours are not.
+    """
+    said = record.getMessage()
+    return not any(words in said for words in _NO_NEWS)
 
 
 class _Once(logging.Filter):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +69,22 @@ def _refuse_planted(path: str, found: os.stat_result) -> None:
         raise PermissionError(errno.EPERM, "it is no file of its own", path)
     if found.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "it belongs to another user", path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, for its owner alone, and make its folder where it is missing.
+
+    What a full disk did not take is removed: else it would keep the disk full. Raises OSError.
+    """
+    make_folder(path.parent)
+    descriptor, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def make_file(path: Path) -> None:

@@ -25,7 +25,7 @@ from typing import Final
 from redis import Redis
 
 from edgeprof.shared import redis_client
-from edgeprof.shared.embedded import answer, files, start
+from edgeprof.shared.embedded import answer, files, lost_files, start
 from edgeprof.shared.embedded.answer import Condition
 from edgeprof.shared.embedded.owner import Owner, owner
 from edgeprof.shared.embedded.trouble import LOOK_S, Patience, trouble
@@ -70,6 +70,7 @@ def locate(settings: Settings) -> Endpoint:
             continue
         found = answer.find(folder, living)
         if found and found.condition is Condition.READY:
+            _mend(folder, living, found.server)
             return Endpoint(found.server.url, embedded=True, started=starts > 0)
         if _owner(folder) != living:
             continue  # it ended while it was asked
@@ -88,8 +89,8 @@ def connect(settings: Settings) -> Redis:
 def stop(settings: Settings, *, force: bool = False) -> bool:
     """Stop the embedded server of this data folder; its jobs stay on disk. False: none ran.
 
-    Raises StoreRefused when its disk is full: it would forget what it could not write. Raises
-    StoreUnavailable when it does not end in time. force: kill it, whatever becomes of its jobs.
+    Raises StoreRefused when its disk is full, or its file is gone: it would forget what it could not
+    write. Raises StoreUnavailable when it does not end in time. force: kill it, whatever becomes of its jobs.
     """
     folder = files.open_folder(settings.data_dir)
     if _owner(folder) is None:
@@ -102,7 +103,10 @@ def stop(settings: Settings, *, force: bool = False) -> bool:
             raise StoreUnavailable(
                 f"the embedded Redis of {folder} runs {living}", hint=living.hint
             )
-        if not force and (found := answer.find(folder, living)) and found.cannot_write:
+        found = None if force else answer.find(folder, living)
+        if found and found.condition is Condition.READY:
+            _mend(folder, living, found.server)
+        if found and found.cannot_write:
             raise StoreRefused(
                 f"the embedded Redis ({living}) was not stopped: its disk is full, and"
                 f" {found.unwritten_bytes} bytes that it was told are only in its memory",
@@ -130,6 +134,12 @@ def _end(folder: Path, living: Owner, number: signal.Signals) -> None:
                 hint=now.hint,
             )
         time.sleep(LOOK_S)
+
+
+def _mend(folder: Path, living: Owner, server: files.Server) -> None:
+    if lost_files.lost(living, folder):
+        with redis_client.store_errors(server.url), redis_client.client(server.url) as redis:
+            lost_files.mend(redis, living, folder)
 
 
 def _owner(folder: Path) -> Owner | None:

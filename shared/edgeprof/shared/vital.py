@@ -19,12 +19,19 @@ log = logging.getLogger(__name__)
 EXIT_THREAD_DIED: Final = 70
 
 
-def vital_thread(target: Callable[[], object], name: str) -> threading.Thread:
-    """Make a daemon thread, not started, whose death by an exception is the process's end."""
+def vital_thread(
+    target: Callable[[], object], name: str, may_end: Callable[[], bool]
+) -> threading.Thread:
+    """Make a daemon thread, not started, whose end is the process's, by an exception or without one.
+
+    may_end says whether the thread was to end; that is asked when it has.
+    """
 
     def run() -> None:
         try:
             target()
+            if not may_end():
+                raise RuntimeError("it returned, and nobody had told it to")  # noqa: TRY301
         except BaseException:
             log.critical("thread %s died; so does this process", name, exc_info=True)
             _end(EXIT_THREAD_DIED)

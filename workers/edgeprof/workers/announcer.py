@@ -27,7 +27,7 @@ class Announcer:
         self._settings = settings
         self._info = info
         self._done = threading.Event()
-        self._thread = vital_thread(self._keep, "announcer")
+        self._thread = vital_thread(self._keep, "announcer", self._done.is_set)
 
     def __enter__(self) -> Self:
         self._thread.start()

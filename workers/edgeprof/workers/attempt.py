@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Event
 
 from edgeprof.shared import tracing
@@ -23,6 +24,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, JobStore
 from edgeprof.shared.traceparent import trace_id_of
 from edgeprof.workers.board import Cancelled
+from edgeprof.workers.host_faults import host_faults
 from edgeprof.workers.lease import Lease, Stop
 from edgeprof.workers.outbox import Outbox, report
 from edgeprof.workers.telemetry import Ended, Loaded, Measured, Reading, Sender, Started
@@ -110,8 +112,8 @@ class Attempts:
             Started(model=claim.spec.model, wait_s=claim.wait_s, trace_id=trace_id)
         )
         started_s = time.monotonic()
-        with lease, tracing.attempt_span(claim) as span:
-            outcome = self._guarded(claim, lease, work)
+        with ExitStack() as held, tracing.attempt_span(claim) as span:
+            outcome = self._guarded(claim, lease, work, held)
             if isinstance(outcome, HostFault) and not outcome.handed_back:
                 self._on_host_fault()
             state = self._finish(claim, outcome)
@@ -189,20 +191,18 @@ class Attempts:
             )
         )
 
-    def _guarded(self, claim: Claim, lease: Lease, work: Work) -> JobResult | Fault:
+    def _guarded(
+        self, claim: Claim, lease: Lease, work: Work, held: ExitStack
+    ) -> JobResult | Fault:
+        """Keep the lease until its end was written, and carry the job out."""
         try:
-            return _kept(work(claim, lease))
+            with host_faults():
+                held.enter_context(lease)
+                return _kept(work(claim, lease))
         except Fault as fault:
             return fault
         except Cancelled:
             return _why_stopped(lease.stop(), claim)
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            return HostFault(
-                f"{error.strerror or type(error).__name__}{where}",
-                code="os_error",
-                hint="is a disk full, or a folder gone? The self-test of this host looks too",
-            )
         except Exception as error:
             log.exception("job %s: unexpected error", claim.job_id)
             return HostFault(

@@ -17,10 +17,12 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, Owner
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.tracing import DISTRIBUTION
+from edgeprof.shared.trouble import Troubles
 from edgeprof.workers.board import Board, BoardStats
 from edgeprof.workers.claims import BoardClaim
 from edgeprof.workers.config import BoardConfig
 from edgeprof.workers.host_check import check_host, check_tools
+from edgeprof.workers.host_faults import host_faults
 from edgeprof.workers.reset import reset
 from edgeprof.workers.telemetry import Connected, Disconnected, Reading, Sender
 
@@ -68,6 +70,9 @@ class Bench:
         self.telemetry = telemetry or Sender(None)
         #: Whether the port is closed, for another program to use it.
         self.released = False
+        #: Why the board could not be opened again; "" when nobody knows more than that it is silent.
+        self.gone_because = ""
+        self._told = Troubles(log)
         self._stats: BoardStats | None = None
         self._too_hot: set[str] = set()
         self._settings = settings
@@ -180,8 +185,12 @@ class Bench:
         """Tell the lab; without a state, just that we live. Raises BoardClash."""
         if state is not None:
             self.info = self.info.model_copy(update={"state": state, "job_id": job_id})
-        with suppress(InfrastructureError):  # the next beat says it again
+        try:
             self.store.boards.announce(self._owner, self.info, self._settings.board_ttl_s)
+        except InfrastructureError as error:  # the next beat announces it again
+            self._told.say("store", f"board {self.info.device_id}: {error}; trying on")
+        else:
+            self._told.well("store", f"board {self.info.device_id}: Redis is back")
 
     def unplugged(self) -> bool:
         """Whether the board's port is gone. Cheap: no byte is sent, so a busy board can be looked at too."""
@@ -222,9 +231,10 @@ class Bench:
             return Verdict.NOT_TESTED
         try:
             try:
-                check_host(self._settings)
-                check_tools(self.config)
-                test(self)
+                with host_faults():
+                    check_host(self._settings)
+                    check_tools(self.config)
+                    test(self)
             except InfrastructureError as error:
                 log.warning("board %s: not tested: %s", self.info.device_id, error)
                 return Verdict.NOT_TESTED
@@ -250,8 +260,9 @@ class Bench:
     def blame_host(self) -> None:
         """Find out, after a host fault, whether this machine or this board can take another job now."""
         try:
-            check_host(self._settings)
-            check_tools(self.config)
+            with host_faults():
+                check_host(self._settings)
+                check_tools(self.config)
         except HostFault as fault:
             with suppress(InfrastructureError):
                 self._hold_for(fault)
@@ -289,6 +300,7 @@ class Bench:
         """Close the board and open it afresh, for whoever has it in use; False: it is gone."""
         with suppress(Fault):
             self.board.close()
+        self.gone_because = ""
         for number in range(_REOPEN_TRIES):
             try:
                 if number > 0:
@@ -297,7 +309,9 @@ class Bench:
             except Fault as fault:
                 if fault.handed_back:
                     return False
-                log.warning("board %s: %s", self.info.device_id, fault)
+                if str(fault) != self.gone_because:
+                    self.gone_because = str(fault)
+                    log.warning("board %s: %s", self.info.device_id, fault)
                 continue
             if board.hello.uid == self.info.uid:
                 self.board = board

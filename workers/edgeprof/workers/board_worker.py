@@ -108,7 +108,7 @@ class BoardWorker:
             signal.signal(number, lambda *_: self._leave())
         if not self._wait_for_board():
             return self._exit_code
-        heart = vital_thread(self._beat, "heartbeat")
+        heart = vital_thread(self._beat, "heartbeat", self._ended.is_set)
         heart.start()
         try:
             if self._first_sight():
@@ -348,9 +348,9 @@ class BoardWorker:
         self._end(f"it hears no bells: {why}")
         return True
 
-    def _board_gone(self, because: str = _GONE) -> None:
+    def _board_gone(self, because: str = "") -> None:
         self._exit_code = EXIT_BOARD_GONE
-        self._end(because)
+        self._end(because or ": ".join(filter(None, [_GONE, self._bench.gone_because])))
 
     def _end(self, why: str) -> None:
         """End, and say so at once: Celery takes seconds to leave."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -26,7 +25,12 @@ FLASH_TIMEOUT_S = 300.0
 def write_slot(model: Path, sha256: str, folder: Path) -> Path:
     """Write the slot image of `model` (hash in hex) into `folder`, unless it is there whole; returns its path."""
     path = folder / f"{sha256}.slot"
-    data = model.read_bytes()
+    try:
+        data = model.read_bytes()
+    except OSError as error:
+        raise HostFault(
+            f"cannot read the cached model {model}: {error.strerror}", code="cache_read"
+        ) from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise HostFault(f"{model} is not the model it is named after", code="cache_damaged")
     header = MAGIC + len(data).to_bytes(4, "little") + bytes(4) + bytes.fromhex(sha256)
@@ -34,10 +38,7 @@ def write_slot(model: Path, sha256: str, folder: Path) -> Path:
     if path.is_file() and path.read_bytes() == image:
         return path
     try:
-        private.make_folder(folder)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(image)
-        Path(file.name).replace(path)  # whole or not at all: other boards of this host share it
+        private.write_whole(path, image)  # other boards of this host share it
     except OSError as error:
         raise HostFault(f"cannot write the slot image {path}: {error}", code="disk") from error
     return path

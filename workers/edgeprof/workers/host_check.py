@@ -24,7 +24,8 @@ _PROBE: Final = bytes(64 * 1024)
 
 def check_host(settings: Settings) -> None:
     """Raise HostFault for what no board of this machine can do without."""
-    _check_folder(settings.cache_dir / "models", "EDGEPROF_CACHE_DIR")
+    for name in ("models", "slots"):
+        _check_folder(settings.cache_dir / name, "EDGEPROF_CACHE_DIR")
     _check_folder(settings.data_dir / "undelivered", "EDGEPROF_DATA_DIR")
     with BoardClaim(settings.lock_dir) as claim:
         claim.take("probe", str(os.getpid()))

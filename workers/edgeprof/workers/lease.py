@@ -61,7 +61,7 @@ class Lease:
         self._latest: dict[str, str | float] | None = None
         self._done = threading.Event()
         self._trouble = Troubles(log)
-        self._thread = vital_thread(self._keep, "lease")
+        self._thread = vital_thread(self._keep, "lease", self._done.is_set)
 
     def __enter__(self) -> Self:
         self._thread.start()

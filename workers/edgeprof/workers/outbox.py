@@ -48,12 +48,13 @@ class Outbox:
             part.replace(path)
         except OSError as error:
             log.warning("job %s: result not kept at %s: %s", job_id, path, error.strerror)
+            _remove(part)  # what a full disk took of it
         else:
             log.warning("job %s: result kept at %s until Redis is back", job_id, path)
 
     def drop(self, job_id: str, epoch: int) -> None:
-        """Forget a result: it was delivered, or refused."""
-        self._path(job_id, epoch).unlink(missing_ok=True)
+        """Forget a result: it was delivered, or refused. What stays is offered again, and refused then."""
+        _remove(self._path(job_id, epoch))
 
     def deliver(self, jobs: JobStore) -> None:
         """Write what workers before us could not. Raises InfrastructureError; the rest stays."""
@@ -68,10 +69,17 @@ class Outbox:
                 )
                 continue
             report(kept.job_id, kept.epoch, jobs.succeed(kept.job_id, kept.epoch, kept.result))
-            path.unlink(missing_ok=True)
+            _remove(path)
 
     def _path(self, job_id: str, epoch: int) -> Path:
         return self._folder / f"{job_id}-{epoch}.json"
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # the disk is read-only now, say
+        log.warning("%s cannot be removed: %s", path, error.strerror)
 
 
 def report(job_id: str, epoch: int, state: JobState | None) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from edgeprof.shared.trouble import Troubles
+
 log = logging.getLogger(__name__)
 
 #: Tells a child who its agent is, so that it can notice that it is an orphan already.
@@ -22,7 +24,8 @@ EXIT_NOT_OURS: Final = 69
 LAST_END_VARIABLE: Final = "EDGEPROF_LAST_END"
 
 #: How long a worker may take to leave beyond the grace of its running job: handing it back, saying goodbye.
-STOP_MARGIN_S: Final = 2.0
+#: With the end of Python, all are gone 2.5 s after it on a busy machine too.
+STOP_MARGIN_S: Final = 1.7
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -64,6 +67,7 @@ class Supervised:
         self._started_s = 0.0
         self._start_at_s = 0.0
         self._pause_s = _FIRST_PAUSE_S
+        self._told = Troubles(log)
 
     @property
     def pid(self) -> int | None:
@@ -150,10 +154,17 @@ class Supervised:
     def _start(self, now: float) -> None:
         self._started_s = now
         last = {} if self._last_code is None else {LAST_END_VARIABLE: str(self._last_code)}
-        self._process = subprocess.Popen(
-            self._command,
-            env={**self._environment, **last},
-            stdin=subprocess.DEVNULL,
-            pass_fds=self._pass_fds,
-            start_new_session=True,  # Ctrl-C is for the agent; it tells the workers in its own way
-        )
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                env={**self._environment, **last},
+                stdin=subprocess.DEVNULL,
+                pass_fds=self._pass_fds,
+                start_new_session=True,  # Ctrl-C is for the agent; it tells the workers in its own way
+            )
+        except OSError as error:  # no memory, process or file to be had now; other workers go on
+            self._told.say("start", f"worker of board {self.name} not started: {error.strerror}")
+            self._start_at_s = now + self._pause_s
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        else:
+            self._told.well("start", f"worker of board {self.name} started")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _INTERRUPTED = 130
+_INFRASTRUCTURE = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,7 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     heard = signal.getsignal(signal.SIGINT)
     if heard is signal.default_int_handler:  # else somebody wants it otherwise: nohup, say
         signal.signal(signal.SIGINT, _quit)
-    from edgeprof.scheduler.cli import run  # noqa: PLC0415 - see above
+    try:
+        from edgeprof.scheduler.cli import run  # noqa: PLC0415 - see above
+    except MemoryError:
+        os.write(2, b"error: this machine has not enough memory to start edgeprof\n")
+        os._exit(_INFRASTRUCTURE)
 
     signal.signal(signal.SIGINT, heard)
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Final
+import signal
+import sys
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -11,10 +13,14 @@ from edgeprof.shared import own_folders, private, redis_server
 from edgeprof.shared.celery_app import make_app
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.settings import load_settings
+from edgeprof.shared.vital import end_within
 from edgeprof.shared.web_gate import Gate, is_loopback
 
 #: user:password, several separated by commas. Not an option: a command line can be read by everyone.
 AUTH_VARIABLE: Final = "EDGEPROF_FLOWER_BASIC_AUTH"
+
+#: Its threads ask Redis, which may be stalled, and would be waited for.
+_STOP_LIMIT_S: Final = 4.0
 
 _COLUMNS: Final = "uuid,args,state,worker,received,runtime"
 
@@ -39,7 +45,9 @@ def flower(
             hint=f"set {AUTH_VARIABLE}=user:password, or listen on 127.0.0.1",
         )
     try:
-        from edgeprof.scheduler import flower_gate  # noqa: PLC0415 - an extra
+        from flower import command  # noqa: PLC0415 - an extra
+
+        from edgeprof.scheduler import flower_gate  # noqa: PLC0415
     except ImportError as error:
         raise InfrastructureError(
             f"`edgeprof flower` needs more than the base install: {error}",
@@ -71,4 +79,11 @@ def flower(
     }
     app = make_app(redis_server.locate(settings).url)
     flower_gate.install(Gate.of(settings, address))
+    command.sigterm_handler = _stop
+    signal.signal(signal.SIGINT, _stop)
     app.start(["flower", *(f"--{name}={value}" for name, value in options.items())])
+
+
+def _stop(*_: Any) -> NoReturn:
+    end_within(_STOP_LIMIT_S)
+    sys.exit(0)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from edgeprof.scheduler.cli import exits, streams
 from edgeprof.scheduler.cli.app import app
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError, UsageError
+from edgeprof.shared.exhausted import exhausted
 from edgeprof.shared.plain import one_line
 
 
@@ -40,9 +41,17 @@ def _invoke(arguments: Sequence[str] | None) -> int:
     except UnicodeEncodeError as error:
         wrong = [word for word in arguments or sys.argv[1:] if not _is_text(word)]
         return exits.report(_no_text(wrong[0])) if wrong else exits.report_bug(error)
+    except (MemoryError, RuntimeError) as error:
+        return exits.report(_NO_MORE) if exhausted(error) else exits.report_bug(error)
     except Exception as error:  # noqa: BLE001 - a user gets a line, never a traceback
         return exits.report_bug(error)
     return exits.OK
+
+
+_NO_MORE = InfrastructureError(
+    "this machine has no more memory or threads for edgeprof",
+    hint="what uses them up, or limits them? free -m; ulimit -a",
+)
 
 
 def _is_text(word: str) -> bool:

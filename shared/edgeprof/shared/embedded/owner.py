@@ -47,6 +47,10 @@ class Owner:
     def __str__(self) -> str:
         return f"pid {self.pid}" if self.seen else "in another container or on another machine"
 
+    def lost_folder(self, folder: Path) -> bool:
+        """Whether the folder was deleted under it: it works in none that has a name."""
+        return _worked_in(self.pid, folder)
+
     def calls_itself(self, pid: int) -> bool:
         """Whether it takes itself for this pid: in a container it has another one than for us."""
         try:
@@ -92,6 +96,14 @@ def works_in(pid: int, folder: Path) -> bool:
         return False
 
 
+def _worked_in(pid: int, folder: Path) -> bool:
+    """Whether the folder that a process has for its own was deleted, and was called so."""
+    try:
+        return str((_PROC / str(pid) / "cwd").readlink()) == f"{folder} (deleted)"
+    except OSError:
+        return False
+
+
 def _holder(path: Path) -> Owner | None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -106,9 +118,14 @@ def _holder(path: Path) -> Owner | None:
 
 
 def _unlocked(folder: Path) -> Owner | None:
-    """Find a server without our lock: of an older edgeprof, started by hand, or its lock file deleted."""
+    """Find a server without our lock: of an older edgeprof, started by hand, or its lock file deleted.
+
+    Also when its whole folder was deleted under it, whether or not there is a new one of that name.
+    """
     for entry in _PROC.iterdir():
-        if entry.name.isdigit() and works_in(int(entry.name), folder):
+        if entry.name.isdigit() and (
+            works_in(int(entry.name), folder) or _worked_in(int(entry.name), folder)
+        ):
             try:
                 title = (entry / "cmdline").read_bytes().decode(errors="replace")
             except OSError:

@@ -21,6 +21,12 @@ _NOTICE_AFTER_S: Final = 2.0
 def trouble(folder: Path, living: Owner, found: Answer | None) -> InfrastructureError | None:
     """Return why a server that lives cannot be used; None when it only needs time."""
     who = f"the embedded Redis ({living})"
+    if living.seen and living.lost_folder(folder):
+        return StoreUnavailable(
+            f"{who} lives, but {folder} was deleted under it: its jobs are only in its memory",
+            hint="agents and schedulers that knew it still work on them; let them end, then"
+            " `edgeprof stop`: the next command starts an empty one",
+        )
     if found is None:
         return StoreUnavailable(
             f"{who} lives, but server.json and redis.conf in {folder}, which say how to reach it,"

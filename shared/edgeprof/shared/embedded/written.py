@@ -10,22 +10,29 @@ Rejected: `appendfsync always`. Redis then ends at the first full disk, and nobo
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from redis import Redis
 
+from edgeprof.shared.embedded import lost_files
+from edgeprof.shared.embedded.owner import owner
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable
 
 #: A fsync holds writes back for two seconds at most; what lasts longer is a disk in trouble.
 LIMIT_S: Final = 5.0
 
 
-def until_written(redis: Redis) -> None:
-    """Return when the append-only file holds all that was acknowledged to this client.
+def until_written(redis: Redis, folder: Path) -> None:
+    """Return when the append-only file in this folder holds all that was acknowledged to this client.
 
     Raises StoreRefused when it cannot be written, StoreUnavailable when that takes too long.
     """
     deadline_s = time.monotonic() + LIMIT_S
+    with suppress(OSError):  # a file system without locks, which was told at the start
+        if living := owner(folder):
+            lost_files.mend(redis, living, folder)
     while True:
         info = redis.info("persistence")
         if info.get("aof_last_write_status", "ok") != "ok":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 from wsgiref.simple_server import WSGIServer, make_server
@@ -57,7 +58,10 @@ class Endpoint:
                 error.strerror,
                 self.port,
             )
-        self._thread = vital_thread(self._server.serve_forever, f"http:{self.port}")
+        self._closed = threading.Event()
+        self._thread = vital_thread(
+            self._server.serve_forever, f"http:{self.port}", self._closed.is_set
+        )
         self._thread.start()
 
     def _listen(self, bind: str, port: int) -> WSGIServer:
@@ -70,6 +74,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Stop serving."""
+        self._closed.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

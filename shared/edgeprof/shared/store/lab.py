@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 from edgeprof.shared import redis_client, redis_server
@@ -36,13 +37,14 @@ class LabStore:
         """Find Redis (or start the embedded one), and see that it answers."""
         endpoint = redis_server.locate(settings)
         redis_client.greet(endpoint.url)
+        written = partial(until_written, folder=(settings.data_dir / "redis").resolve())
         script = Script(redis_client.client(endpoint.url), endpoint.url)
         return cls(
             url=endpoint.url,
             embedded=endpoint.embedded,
             script=script,
             # What other servers write down, and when, their owners have decided.
-            jobs=JobStore(script, until_written if endpoint.embedded else None),
+            jobs=JobStore(script, written if endpoint.embedded else None),
             boards=BoardStore(script),
             hosts=HostStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edgeprof.shared.errors import InfrastructureError, StoreRefused
+from edgeprof.shared.plain import one_line
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.trouble import Troubles
 
@@ -116,7 +117,16 @@ def dangers_of(info: Mapping[str, Any]) -> list[Danger]:
                 "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf",
             )
         )
-    if not int(info.get("aof_enabled", 1)):
+    if str(info.get("role", "master")) == "slave":
+        found.append(
+            Danger(
+                "not_persistent",
+                f"Redis is a replica of {one_line(str(info.get('master_host', '')), 64)}: jobs that it"
+                " takes are gone when it next copies that one",
+                "EDGEPROF_REDIS_URL must name the master; redis+sentinel:// follows it",
+            )
+        )
+    elif not int(info.get("aof_enabled", 1)):
         found.append(
             Danger(
                 "not_persistent",

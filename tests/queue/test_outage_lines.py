@@ -1,0 +1,49 @@
+"""One trouble is one line: of a Redis that is away, a board worker says so once, and once that it is back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgeprof.shared.jobs import BoardState
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.lab import LabStore
+
+
+def test_idle_worker_tells_an_outage_once(
+    settings: Settings, redis_process: Any, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    """However often Celery and the heartbeat try meanwhile."""
+    redis_process.start()
+    own = settings.model_copy(update={"redis_url": redis_process.url, "log_level": "INFO"})
+    out = tmp_path / "worker.out"
+    with out.open("wb") as file:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "tests.queue.null_worker", '{"url": "null://?uid=01"}'],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, **own.as_environment()},
+            stderr=file,
+        )
+    try:
+        with LabStore.open(own) as store:
+
+            def online() -> bool:
+                return any(b.state is BoardState.ONLINE for b in store.boards.all())
+
+            wait_until(online, "the board is online")
+        before = out.stat().st_size
+        redis_process.stop()
+        wait_until(lambda: "trying on" in out.read_text(), "the outage is told")
+        time.sleep(5)  # Celery tries again after 2 s and after 4 s
+        redis_process.start()
+        wait_until(lambda: "Redis is back" in out.read_text(), "its end is told")
+        lines = out.read_bytes()[before:].decode().splitlines()
+        assert len(lines) == 2, lines
+    finally:
+        worker.kill()
+        worker.wait()
