@@ -177,7 +177,7 @@ class Bystander:
         assert boards.history("b")
         agent = HostInfo(host="h", pid=1, sessions_address="h:1", devices_address="h:2")
         hosts.announce(agent)
-        assert agent in hosts.all()
+        assert agent.model_copy(update={"fresh": True}) in hosts.all()
         hosts.cordoned()
         assert boards.next_epoch() >= time.time() * 1000 - 60e3
 
