@@ -55,6 +55,14 @@ class BigLab:
         self.store: LabStore
 
     def __enter__(self) -> Self:
+        try:
+            self._start_all()
+        except BaseException:
+            self._end_all()  # nobody calls __exit__ then
+            raise
+        return self
+
+    def _start_all(self) -> None:
         (self.folder / "redis").mkdir()
         self.tend()
         self.store = LabStore.open(self.settings("client"))
@@ -64,7 +72,6 @@ class BigLab:
             "all boards are online",
             timeout_s=120,
         )
-        return self
 
     def __exit__(
         self,
@@ -73,8 +80,12 @@ class BigLab:
         _trace: TracebackType | None,
     ) -> None:
         self.store.close()
+        self._end_all()
+
+    def _end_all(self) -> None:
+        """End what runs, Redis last: the others say goodbye to it."""
         redis = self._running.pop("redis")
-        for group in (list(self._running.values()), [redis]):  # they say goodbye to Redis
+        for group in (list(self._running.values()), [redis]):
             for process in group:
                 process.terminate()
             for process in group:
