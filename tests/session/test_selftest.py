@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -167,3 +168,13 @@ def test_emulated_clock_may_lag(monkeypatch):
 
     with pytest.raises(BoardFault):
         selftest.check_clock(ticking(-0.1, 0))
+
+
+def test_known_answer_outlives_an_emptied_cache(bench, monkeypatch, tmp_path):
+    """The model it needs is made again: a cache that is cleared must not keep a host from work for good."""
+    monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
+    board = bench()
+    check_answer(board, 1)
+    shutil.rmtree(tmp_path / "cache")
+
+    check_answer(board, 2)

@@ -78,6 +78,8 @@ class Bench:
         self._settings = settings
         self._open_board = open_board
         self._lock = threading.Lock()
+        #: What the last self-test found.
+        self._ailment = ""
         self._has_job = False
         self._leaving: Callable[[], bool] = lambda: False
         self._leaving_since_s: float | None = None
@@ -241,13 +243,16 @@ class Bench:
             except Fault as fault:
                 if fault.handed_back:  # the worker stops: nothing was found out
                     return Verdict.NOT_TESTED
-                extra = self.context() | {"code": fault.code}
-                logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
+                if str(fault) != self._ailment:  # told once, and again when it changes
+                    self._ailment = str(fault)
+                    extra = self.context() | {"code": fault.code}
+                    logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
                 with suppress(InfrastructureError):
                     self._hold_for(fault)
                 if fault.blame == "host":
                     return Verdict.FAILED  # nothing was asked of the board
                 return Verdict.FAILED if self.reopen() else Verdict.GONE
+            self._ailment = ""
             with suppress(InfrastructureError):  # the next one says it again
                 self.store.boards.passed_self_test(self.info.device_id)
                 if self.store.hosts.uncordon(self.info.host):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -77,7 +76,7 @@ def _would_cost_flash(bench: Bench, model: ModelFile) -> bool:
     )
 
 
-@cache
 def _known(cache_dir: Path) -> tuple[ModelFile, Reference]:
+    # Looked for anew each time: the file may have gone with a cache that was emptied.
     model = quantized(catalogue.resolve(_MODEL), _QUANTIZATION, cache_dir / "models")
     return model, Reference(model)
