@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from edgeprof.scheduler.cli import exits
+from edgeprof.shared.jobs import BoardState
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.boards import Owner
+from edgeprof.shared.store.lab import LabStore
+from tests.cli.conftest import COMMAND
+from tests.queue.test_holding import make_board
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -126,3 +136,32 @@ def test_drain_and_resume_by_name(edgeprof: Edgeprof) -> None:
     assert edgeprof("boards", "resume", "nobody").returncode == exits.INFRASTRUCTURE
     assert "never drained" in edgeprof("boards", "history", "nobody").stderr
     assert json.loads(edgeprof("boards", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 160])
+def test_reason_is_seen_however_narrow_the_terminal(
+    environment: dict[str, str], columns: int
+) -> None:
+    """A board that gets no jobs says why, in full: in the table, or below it where that is too wide."""
+    board = make_board("native-0badc0de")
+    reason = "flash tool /opt/tools/bin/st-flash is not installed"
+    with LabStore.open(Settings(redis_url=environment["EDGEPROF_REDIS_URL"])) as store:
+        store.boards.announce(Owner(host="h", domain="d", uid="b"), board, 60)
+        store.boards.hold(board.device_id, BoardState.QUARANTINED, "test", reason)
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    narrow = {name: value for name, value in environment.items() if name != "COLUMNS"}
+    subprocess.run(
+        [*COMMAND, "boards"],
+        env={**narrow, "NO_COLOR": "1"},
+        stdout=theirs,
+        stderr=theirs,
+        timeout=60,
+        check=True,
+    )
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    os.close(theirs)
+
+    assert all(word in said for word in reason.split())
+    assert "native-0badc0de" in said

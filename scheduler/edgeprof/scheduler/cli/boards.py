@@ -31,6 +31,9 @@ app = typer.Typer(
 #: A worker looks for the wish every few seconds (EDGEPROF_PROBE_INTERVAL_S).
 _RELEASE_WAIT_S: Final = 30.0
 
+#: On a narrower terminal a reason is a line of its own below the table, or nothing of it would be seen.
+_NOTES_FIT: Final = 120
+
 Names = Annotated[list[str], typer.Argument(metavar="BOARD…", help="Names of boards.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
 
@@ -54,7 +57,11 @@ def boards(context: typer.Context, json: output.Json = False) -> None:
         output.print_models(known)
         return
     if known:
-        output.show(boards_table(known))
+        roomy = output.stdout().width >= _NOTES_FIT
+        output.show(boards_table(known, with_notes=roomy))
+        for board in known if not roomy else ():
+            if board.reason:
+                output.note(f"{board.device_id}, {board.state}: {board.reason}")
         _tell_skew(known)
     else:
         output.note("no board yet; start some with: edgeprof worker --board native://")

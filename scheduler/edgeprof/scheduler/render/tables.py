@@ -64,18 +64,19 @@ def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
     return table
 
 
-def boards_table(boards: Sequence[BoardInfo]) -> Table:
-    """Return boards, one a line."""
-    table = new_table(
-        "board", "platform", "state", "host", "clock", "memory", "job", "note", text="note"
-    )
+def boards_table(boards: Sequence[BoardInfo], *, with_notes: bool = True) -> Table:
+    """Return boards, one a line; without notes where the terminal has no room for them."""
+    headings = ["board", "platform", "state", "host", "clock", "memory", "job"]
+    if with_notes:
+        headings.append("note")
+    table = new_table(*headings, text="note")
     for board in boards:
         memory = ", ".join(
             f"{region.name} {human_bytes(region.available_bytes)}"
             for region in board.regions
             if region.kind != "stack"
         )
-        table.add_row(
+        cells: list[str | Text] = [
             board.device_id,
             board.platform + (" (emu)" if board.emulated else ""),
             styled(board.state),
@@ -83,6 +84,6 @@ def boards_table(boards: Sequence[BoardInfo]) -> Table:
             f"{board.clock_hz / 1e6:g} MHz" if board.clock_hz else "",
             memory,
             board.job_id or "",
-            board.reason,
-        )
+        ]
+        table.add_row(*cells, *([board.reason] if with_notes else []))
     return table
