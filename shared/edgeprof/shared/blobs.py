@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from edgeprof.shared import private
 from edgeprof.shared.errors import HostFault, JobError, StoreRefused, UsageError
@@ -21,6 +23,8 @@ def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
+
+_COMPARE_EVERY_S: Final = 60.0
 
 #: Whether a key holds so many bytes, with that SHA-1.
 _HOLDS: Final = """
@@ -36,11 +40,13 @@ class BlobStore:
     def __init__(self, script: Script, limit_bytes: int) -> None:
         self._script = script
         self._limit_bytes = limit_bytes
+        self._compared_s: dict[str, float] = {}
 
     def put(self, path: Path, sha256: str, keep_s: float) -> bool:
         """Upload unless it is there, and keep it at least keep_s from now. True: bytes moved.
 
-        What stands there may have been written over by anybody: it is compared, in Redis.
+        What stands there may have been written over by anybody: its length is looked at each time, and
+        all of it once a minute, in Redis, which does nothing else meanwhile.
         """
         size = path.stat().st_size
         if size > self._limit_bytes:
@@ -54,10 +60,8 @@ class BlobStore:
             raise UsageError(f"{path.name} has changed since it was read", hint="submit again")
         key = self._key(sha256)
 
-        sha1 = hashlib.sha1(content).hexdigest()  # noqa: S324 - Redis has no other
-
         def upload(redis: Redis) -> bool:
-            if redis.eval(_HOLDS, 1, key, size, sha1) != 1:
+            if not self._is_there(redis, key, content):
                 redis.set(key, content, ex=int(keep_s))
                 return True
             if redis.ttl(key) < keep_s:
@@ -65,6 +69,15 @@ class BlobStore:
             return False
 
         return self._script.guarded(upload)
+
+    def _is_there(self, redis: Redis, key: str, content: bytes) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._compared_s.get(key, -_COMPARE_EVERY_S) + _COMPARE_EVERY_S:
+            with contextlib.suppress(ResponseError):  # a key of another type
+                return bool(redis.strlen(key) == len(content))
+        sha1 = hashlib.sha1(content).hexdigest()  # noqa: S324 - Redis has no other
+        self._compared_s[key] = now_s
+        return bool(redis.eval(_HOLDS, 1, key, len(content), sha1) == 1)
 
     def size(self, sha256: str) -> int:
         """Return how many bytes are there; 0: nobody uploaded them, or their time ran out."""
