@@ -45,7 +45,7 @@ lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STA
 test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 
-chaos: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Break things on purpose: kill, stall, cut off, pull, add noise; about 45 min. CAMPAIGNS='storm boards' for some.
+chaos: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Break things on purpose: kill, stall, cut off, pull, add noise; about 55 min. CAMPAIGNS='storm boards' for some.
 	$(BIN)/python -m tests.chaos $(CAMPAIGNS)
 
 soak: $(STAMPS)/apt-test $(STAMPS)/install-dev ## Two hours' small jobs and more in a quarter of an hour: nothing may grow. SOAK='--jobs 5000' for fewer.
