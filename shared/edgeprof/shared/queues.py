@@ -99,7 +99,8 @@ def read(message: bytes, queue: str) -> str:
     parsed.
     """
     try:
-        told = pydantic_core.from_json(message)
+        # Ids are never seen again: remembered, they would cost each worker some megabytes.
+        told = pydantic_core.from_json(message, cache_strings="keys")
         headers, properties = told["headers"], told["properties"]
         bell = Bell(headers["id"], queue, headers["traceparent"], headers["argsrepr"])
         step, tag = properties["priority"], properties["delivery_tag"]
