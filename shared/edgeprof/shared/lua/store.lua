@@ -495,15 +495,12 @@ local commands = {}
 -- max_attempts, traceparent, label). The caller rings right after; `ready` says "rung now", and a bell that
 -- never came is found by its age.
 function commands.submit(actor)
-  local first, checked = line('', 'queued', actor, 'submitted'), {}
-  for _, name in ipairs({'jobs', 'jobs:queued', 'queues', 'deadlines'}) do heal(name, TYPES[name]) end
+  local first = line('', 'queued', actor, 'submitted')
   for i = 3, #ARGV, 11 do -- read in place: Lua's stack does not hold a large sweep's arguments
     local id, spec, schema, queue, platform = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
     local priority, user, wait, most = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
     local traceparent, label = ARGV[i + 9], ARGV[i + 10]
     local key, deadline_s = job_key(id), at(now + tonumber(wait))
-    if not checked[queue] then heal_queue(queue) end
-    checked[queue] = true
     if call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
       call('HSET', key, 'spec', spec, 'schema', schema, 'state', 'queued', 'reason', 'submitted',
         'queue', queue, 'platform', platform, 'priority', priority, 'user', user, 'queue_timeout_s', wait,
@@ -816,7 +813,6 @@ end
 -- heal(page): shared keys of another type than ours go, and a page of the queued and of the running jobs is held
 -- against the sets that move them on: a job that fell out of one is put back. Called by the custodian.
 function commands.heal(page)
-  heal('aside', 'list')
   for name, kind in pairs(TYPES) do heal(name, kind) end
   for _, queue in ipairs(call('SRANDMEMBER', P .. 'queues', QUEUES)) do
     if is_queue(queue) then heal_queue(queue)
@@ -846,7 +842,6 @@ function commands.heal(page)
       or call('ZSCORE', P .. 'resting', id)
       or call('ZSCORE', P .. 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue, id)
     if not queued then
-      heal_queue(job.queue)
       enter_queue(id, job.queue, job.priority, nil, 0)
       note_aside('order:' .. job.queue, id, 'it was not in its queue, and is there again')
     end
@@ -1110,7 +1105,6 @@ end
 -- identify(known, fresh): {now, the store's id, when it was found emptied or ''}. An empty store is called `fresh`; one
 -- that is not the `known` one (unless that is '') was emptied, or is another.
 function commands.identify(known, fresh)
-  heal('store', 'hash')
   call('HSETNX', P .. 'store', 'id', fresh)
   local id = call('HGET', P .. 'store', 'id')
   if known ~= '' and id ~= known then call('HSETNX', P .. 'store', 'emptied_s', now_s) end
