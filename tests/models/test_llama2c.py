@@ -57,7 +57,7 @@ def test_padding_is_said_and_changes_nothing(files: Files, tmp_path: Path) -> No
     model = imported.model
 
     assert imported.notes == ("hidden width 44 padded with zeros to 64",)
-    assert (model.shape.hidden, model.shape.tied_output, model.name) == (64, True, "tiny")
+    assert (model.shape.hidden, model.shape.tied_output, model.name) == (64, True, "m")
     down = dequantized(model, model.header.tensors["blk.1.ffn_down.weight"])
     assert down[:, :HIDDEN].any()
     assert not down[:, HIDDEN:].any()

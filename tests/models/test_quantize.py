@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from edgeprof.shared.errors import HostFault, ModelError
-from edgeprof.shared.jobs import Quantization
+from edgeprof.shared.jobs import ModelSource, Quantization, is_name
 from edgeprof.shared.models import ModelFile, quantized
-from edgeprof.shared.models.gguf_header import TENSOR_TYPES
+from edgeprof.shared.models.gguf_header import TENSOR_TYPES, Value
 from edgeprof.shared.models.quantize import dequantized, quantize
+from edgeprof.shared.models.source import name_of, source_of
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 
 #: Largest error as a share of the block's largest weight: half a step (Q4_0 clips its positive end: a whole one),
@@ -102,7 +104,6 @@ def test_metadata_survives(small: ModelFile, tmp_path: Path) -> None:
         if key != "general.file_type":
             assert made.header.metadata[key] == value
     assert made.shape == small.shape
-    assert made.name == small.name
 
 
 def test_tokens_that_are_not_utf8_survive(tmp_path: Path) -> None:
@@ -140,6 +141,107 @@ def test_cache_makes_a_type_once(small: ModelFile, tmp_path: Path) -> None:
 
     assert quantized(small, Quantization.Q8_0, tmp_path).path.stat().st_mtime_ns == stamp
     assert quantized(small, Quantization.F32, tmp_path) is small
+    assert [path.name for path in tmp_path.iterdir()] == [made.path.name]
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _one_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # in the weights: the file is still a model
+    path.write_bytes(content)
+
+
+def _of_another(path: Path) -> None:
+    other = SyntheticLlama(n_layers=1, seed=5).write(path.with_name("other"))
+    other.replace(path)
+
+
+def _a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_empty, _cut_off, _one_bit, _of_another, _a_folder])
+def test_a_damaged_entry_of_the_cache_is_made_anew(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """What is kept is called by its own content: other content is neither used nor in the way."""
+    model = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf"))
+    cache = tmp_path / "cache"
+    made = quantized(model, Quantization.Q8_0, cache)
+    damage(made.path)
+
+    again = quantized(model, Quantization.Q8_0, cache)
+
+    assert again.sha256 == made.sha256
+    assert ModelFile.open(again.path).sha256 == made.sha256
+
+
+def test_the_source_and_each_conversion_are_in_the_file(tmp_path: Path) -> None:
+    """Q8_0 made of Q4_0 has the errors of Q4_0, and says so; the source is the first file."""
+    first = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "tiny-story.gguf"))
+    middle = quantize(first, Quantization.Q4_0, tmp_path / "other-name.gguf")
+    last = quantize(ModelFile.open(middle.path), Quantization.Q8_0, tmp_path / "last.gguf")
+
+    source = ModelFile.open(last.path).ref.source
+    assert source == ModelSource(
+        file="tiny-story.gguf", sha256=first.sha256, chain=("F32", "Q4_0", "Q8_0")
+    )
+    assert (middle.ref.made_as, last.ref.made_as) == ("Q4_0", "Q4_0>Q8_0")
+
+
+def test_a_model_is_called_by_its_file_in_every_type(tmp_path: Path) -> None:
+    """Not by general.name, which converters set to "llama", nor by a file of the cache."""
+    path = SyntheticLlama(n_layers=1).write(tmp_path / "tiny-story.F32.gguf")
+    model = ModelFile.open(path)
+
+    assert model.name == "tiny-story"
+    assert quantized(model, Quantization.Q8_0, tmp_path / "cache").name == "tiny-story"
+    assert quantized(model, Quantization.Q8_0, tmp_path / "cache").name == "tiny-story"  # kept
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("stories260K-Q8_0.gguf", "stories260K"),
+        ("a.b.q4_k_m.gguf", "a.b"),
+        ("Q8_0.gguf", "Q8_0"),
+        ("-F16.gguf", "F16"),
+        ("\u00fcber gro\u00df.gguf", "ber-gro"),
+        ("x" * 200 + ".gguf", "x" * 64),
+        ("\u2603.gguf", "model"),
+    ],
+)
+def test_names_of_files_become_names(file: str, name: str) -> None:
+    """Of the alphabet that labels and queues take; the type is no part of it."""
+    assert name_of(Path(file)) == name
+    assert is_name(name)
+
+
+def test_a_file_that_another_program_converted_says_so(tmp_path: Path) -> None:
+    """Such programs keep our keys; the chain goes on with the type that the file has."""
+    first = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf"))
+    made = quantize(first, Quantization.Q8_0, tmp_path / "q.gguf")
+
+    source = source_of(made.header.metadata, made.path, made.sha256, "Q4_0")
+
+    assert source.chain == ("F32", "Q8_0", "Q4_0")
+
+
+def test_false_words_about_the_source_are_passed_over(tmp_path: Path) -> None:
+    """Anybody can write the keys: what is no source is as if absent."""
+    metadata = {"edgeprof.source.file": Value(8, "x" * 300), "edgeprof.source.sha256": Value(4, 7)}
+
+    source = source_of(metadata, tmp_path / "a\udcffb.gguf", "0" * 64, "F16")
+
+    assert source == ModelSource(file="a\ufffdb.gguf", sha256="0" * 64, chain=("F16",))
 
 
 @pytest.mark.parametrize("kind", TENSOR_TYPES)

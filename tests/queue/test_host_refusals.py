@@ -115,9 +115,8 @@ def test_memory_of_stores_leaves_nothing_behind(settings: Settings) -> None:
 def test_rotten_file_that_cannot_be_replaced_fails_no_job(store: LabStore, tmp_path: Path) -> None:
     """One file of the cache is no reason while the rest of the disk takes what is written."""
     content = b"model"
-    model, source = ref_of(content), tmp_path / "source"
-    source.write_bytes(content)
-    store.blobs.put(source, model.sha256, 60)
+    model = ref_of(content)
+    store.blobs.put("m", content, model.sha256, 60)
     (tmp_path / "models" / f"{model.sha256}.gguf").mkdir(parents=True)
     cache = ModelCache(tmp_path, store.blobs)
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.models.file import _name
-from edgeprof.shared.models.gguf_header import Header, Value
+from edgeprof.shared.models.source import name_of
 from edgeprof.workers import flash
 from edgeprof.workers.config import BoardConfig, ResetCommand
 from edgeprof.workers.outbox import Outbox
@@ -89,12 +88,10 @@ def test_a_slot_is_what_its_name_says(here: Path, model: Path) -> None:
     "name", ["../../etc/passwd", "a/b", EVIL, "\x1b[2J", "-rf", "..", "", "\udcff", "x" * 1000]
 )
 def test_a_models_name_is_a_name(name: str) -> None:
-    """Its file says one, and it becomes a label of metrics and a word of tables."""
-    header = Header({"general.name": Value(8, name)}, {}, 32)
-
+    """It is that of its file, and becomes a label of metrics and a word of tables."""
     from edgeprof.shared.jobs import is_name
 
-    assert is_name(_name(header, Path("fallback.gguf")))
+    assert is_name(name_of(Path(name)))
 
 
 @pytest.mark.parametrize("name", ["a/../../x", "../x", "/x", "x\n", "", "a" * 65, "a\0"])

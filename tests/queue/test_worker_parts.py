@@ -102,12 +102,11 @@ def ref_of(content: bytes) -> ModelRef:
 def test_model_travels_once_and_is_checked_at_each_use(store: LabStore, tmp_path: Path) -> None:
     """Fetched from the store, kept on the host, fetched again when the copy has rotted."""
     content = os.urandom(5000)
-    model, source = ref_of(content), tmp_path / "source"
-    source.write_bytes(content)
+    model = ref_of(content)
     cache = ModelCache(tmp_path / "cache", store.blobs)
 
-    assert store.blobs.put(source, model.sha256, 60)
-    assert not store.blobs.put(source, model.sha256, 60)
+    assert store.blobs.put("m", content, model.sha256, 60)
+    assert not store.blobs.put("m", content, model.sha256, 60)
     path = cache.fetch(model)
     assert path.read_bytes() == content
     path.write_bytes(b"rotten")
@@ -128,13 +127,10 @@ def test_missing_and_damaged_models_are_job_faults(store: LabStore, tmp_path: Pa
     assert (missing.value.code, damaged.value.code) == ("blob_missing", "blob_damaged")
 
 
-def test_model_over_the_limit_is_refused_at_submit(store: LabStore, tmp_path: Path) -> None:
+def test_model_over_the_limit_is_refused_at_submit(store: LabStore) -> None:
     """The limit, the size and the setting are in the message."""
-    big = tmp_path / "big.gguf"
-    with big.open("wb") as file:
-        file.truncate(65 * 1024 * 1024)
     with pytest.raises(UsageError, match="68,157,440") as caught:
-        store.blobs.put(big, "0" * 64, 60)
+        store.blobs.put("big", bytes(65 * 1024 * 1024), "0" * 64, 60)
 
     assert "EDGEPROF_BLOB_LIMIT_BYTES" in str(caught.value.hint)
 

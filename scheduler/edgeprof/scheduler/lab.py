@@ -120,13 +120,14 @@ class Lab:
             request.platform, request.board, known, wait_for_board=request.wait_for_board
         )
         _check_counts(request)
-        model = self._preparer.model(request.model, request.quantization)
+        source = self._preparer.source(request.model)
+        model = self._preparer.typed(source, request.quantization)
         tokens = self._preparer.prompt(
             model, request.prompt, request.prompt_tokens, request.n_prompt
         )
         truth = None
         if request.score and len(tokens) > 1:
-            truth = self._preparer.unquantized_top1(request.model, model, tokens)
+            truth = self._preparer.unquantized_top1(source, model, tokens)
         needed = len(tokens) + request.n_gen - 1  # the last token is never fed back
         n_ctx = needed if request.n_ctx is None else request.n_ctx
         try:
@@ -242,13 +243,13 @@ class Lab:
     def _upload(self, planned: Sequence[Planned]) -> None:
         """Put each model's file into the store once, to stay until its last job can have ended."""
         keep_s: dict[str, float] = {}
-        paths: dict[str, Path] = {}
+        models: dict[str, ModelFile] = {}
         for plan in planned:
             spec, sha256 = plan.spec, plan.model.sha256
-            paths[sha256] = plan.model.path
+            models[sha256] = plan.model
             keep_s[sha256] = max(keep_s.get(sha256, 0.0), self._keep_s(spec))
-        for sha256, path in paths.items():
-            self.store.blobs.put(path, sha256, keep_s[sha256])
+        for sha256, model in models.items():
+            self.store.blobs.put(model.name, model.data, sha256, keep_s[sha256])
 
     def _keep_s(self, spec: JobSpec) -> float:
         """How long a job may need its model: until its last attempt can have ended, and some."""

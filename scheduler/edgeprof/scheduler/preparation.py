@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 from edgeprof.shared.errors import JobError, UsageError
 from edgeprof.shared.jobs import MAX_PROMPT_TOKENS, KvType, Quantization
 from edgeprof.shared.models import ModelFile, catalogue, quantized
-from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
+from edgeprof.shared.models.reading import Stamp, stamp_of
+from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference import Reference
 
 #: Sonnet 18: public domain, and of the kind the bundled models know.
@@ -20,37 +21,47 @@ STANDARD_PROMPT = (
 
 
 class Preparer:
-    """Prepares each model once; a sweep names the same few again and again."""
+    """Prepares each model once; a sweep names the same few again and again.
+
+    A file is looked at for each job: what was written anew since is read anew.
+    """
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
-        self._opened: dict[str, ModelFile] = {}
+        self._read: dict[Path, tuple[Stamp, ModelFile]] = {}
         self._made: dict[tuple[str, Quantization], ModelFile] = {}
-        self._tokenizers: dict[str, Tokenizer] = {}
-        # A sweep's jobs share their prompts, and tokenising takes longer than queueing.
-        self._encoded = lru_cache(maxsize=256)(
-            lambda sha256, text: tuple(self._tokenizers[sha256].encode(text))
-        )
+        self._encoders: dict[str, Callable[[str], tuple[int, ...]]] = {}
 
-    def model(self, name: str | Path, quantization: Quantization | str | None) -> ModelFile:
-        """Return the model in the type asked for. Raises UsageError and ModelError."""
-        if str(name) not in self._opened:
-            self._opened[str(name)] = catalogue.resolve(name)
-        opened = self._opened[str(name)]
+    def source(self, name: str | Path) -> ModelFile:
+        """Return the model as its file is now. Raises UsageError and ModelError."""
+        path = catalogue.locate(name).absolute()
+        stamp = stamp_of(path)
+        before = self._read.get(path)
+        if before is not None and before[0].settled and before[0].same_as(stamp):
+            return before[1]
+        model = ModelFile.open(path)
+        if before is not None and before[1].sha256 != model.sha256:
+            # A notebook that trains writes many; what was made of the earlier ones is not needed.
+            self._made.clear()
+            self._encoders.clear()
+        self._read[path] = stamp, model
+        return model
+
+    def typed(self, source: ModelFile, quantization: Quantization | str | None) -> ModelFile:
+        """Return a model in the type asked for. Raises UsageError and ModelError."""
         if quantization is None:
-            return opened
-        wanted = parse_quantization(quantization)
-        key = (opened.sha256, wanted)
-        if key not in self._made:
-            self._made[key] = quantized(opened, wanted, self._cache_dir / "models")
-        return self._made[key]
+            return source
+        key = source.sha256, parse_quantization(quantization)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = quantized(source, key[1], self._cache_dir / "models")
+        return made
 
     def unquantized_top1(
-        self, name: str | Path, made: ModelFile, tokens: Sequence[int]
+        self, source: ModelFile, made: ModelFile, tokens: Sequence[int]
     ) -> tuple[int, ...] | None:
         """Return the top-1 tokens of the model that `made` was quantized from, entry i about token i+1;
         None when it is that model itself. Takes a forward pass over the prompt on this host."""
-        source = self.model(name, None)
         if source.sha256 == made.sha256:
             return None
         _, top1 = Reference(source).score(tokens, KvType.F32)
@@ -93,9 +104,13 @@ class Preparer:
         return (first, *islice(cycle(rest), n_prompt - 1))
 
     def _encode(self, model: ModelFile, text: str) -> tuple[int, ...]:
-        if model.sha256 not in self._tokenizers:
-            self._tokenizers[model.sha256] = tokenizer_of(model)
-        return self._encoded(model.sha256, text)
+        encode = self._encoders.get(model.sha256)
+        if encode is None:
+            tokenizer = tokenizer_of(model)
+            # A sweep's jobs share their prompts, and tokenising takes longer than queueing.
+            encode = lru_cache(maxsize=256)(lambda text: tuple(tokenizer.encode(text)))
+            self._encoders[model.sha256] = encode
+        return encode(text)
 
 
 def parse_quantization(name: Quantization | str) -> Quantization:

@@ -42,22 +42,18 @@ class BlobStore:
         self._limit_bytes = limit_bytes
         self._compared_s: dict[str, float] = {}
 
-    def put(self, path: Path, sha256: str, keep_s: float) -> bool:
+    def put(self, name: str, content: bytes, sha256: str, keep_s: float) -> bool:
         """Upload unless it is there, and keep it at least keep_s from now. True: bytes moved.
 
         What stands there may have been written over by anybody: its length is looked at each time, and
         all of it once a minute, in Redis, which does nothing else meanwhile.
         """
-        size = path.stat().st_size
-        if size > self._limit_bytes:
+        if len(content) > self._limit_bytes:
             raise UsageError(
-                f"{path.name} has {size:,} bytes, more than the {self._limit_bytes:,} that travel"
+                f"{name} has {len(content):,} bytes, more than the {self._limit_bytes:,} that travel"
                 " through Redis",
                 hint="raise EDGEPROF_BLOB_LIMIT_BYTES here and give Redis the memory",
             )
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise UsageError(f"{path.name} has changed since it was read", hint="submit again")
         key = self._key(sha256)
 
         def upload(redis: Redis) -> bool:

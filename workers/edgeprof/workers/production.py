@@ -62,8 +62,8 @@ def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> Job
 
 def _check_ref(said: ModelRef, model: ModelFile) -> None:
     """Raise JobError when a job says other things of its model than the file does: results would repeat them."""
-    # The name may be that of the file it was; in the cache it is called by its hash.
-    true = model.ref.model_copy(update={"name": said.name})
+    # Both are of the file that the user named; in the cache it is called by its hash.
+    true = model.ref.model_copy(update={"name": said.name, "source": said.source})
     for field, value in true:
         if getattr(said, field) != value:
             raise JobError(

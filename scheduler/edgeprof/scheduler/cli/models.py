@@ -118,7 +118,8 @@ def fits(
         boards = lab.boards()
         preparer = Preparer(lab.settings.cache_dir)
         types: Sequence[Quantization | None] = quantization or [None]
-        files = [preparer.model(model, kind) for kind in types]
+        source = preparer.source(model)
+        files = [preparer.typed(source, kind) for kind in types]
     if not boards:
         raise UsageError(
             "no board is known, so there is nothing to fit",

@@ -82,7 +82,7 @@ class Live:
             self._jobs_shown[device_id] = running.view.id
             self.progress.reset(bar)
         model = running.view.model
-        words = f"{model.name} {model.quantization} {running.phase}"
+        words = f"{model.name} {model.made_as} {running.phase}"
         percent = running.percent
         self.progress.update(
             bar, completed=percent or 0.0, total=None if percent is None else 100, note=words
@@ -100,7 +100,7 @@ class Live:
         count = f"[{self._n_ended}/{self._n_jobs}] " if self._n_jobs is not None else ""
         tries = f" after {len(view.attempts)} tries" if len(view.attempts) > 1 else ""
         where = view.attempts[-1].device_id if view.attempts else view.target
-        what = f"{view.model.name} {view.model.quantization} on {where}{tries}: "
+        what = f"{view.model.name} {view.model.made_as} on {where}{tries}: "
         decode = view.result.cases[0].decode_tokens_per_second if view.result else None
         if view.state is JobState.SUCCEEDED:
             what += f"{decode.mean:.2f} t/s" if decode else "done"
@@ -122,7 +122,7 @@ def _named(board: BoardInfo) -> str:
 
 def _where(running: Iterable[Running]) -> str:
     places = [
-        f"{one.device_id}: {one.view.model.quantization} {one.phase}"
+        f"{one.device_id}: {one.view.model.made_as} {one.phase}"
         + ("" if one.percent is None else f" {one.percent:.0f}%")
         for one in running
     ]

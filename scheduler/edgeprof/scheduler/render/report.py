@@ -19,6 +19,10 @@ def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
     facts.add_row("job", view.id)
     facts.add_row("state", Text.assemble(styled(view.state), f"  {view.reason}"))
     facts.add_row("model", f"{view.model.name} {view.model.quantization}  {view.model.sha256[:12]}")
+    source = view.model.source
+    if source is not None:
+        chain = f"  {' > '.join(source.chain)}" if len(source.chain) > 1 else ""
+        facts.add_row("source", f"{source.file}  {source.sha256[:12]}{chain}")
     facts.add_row("target", view.target)
     facts.add_row("priority", str(view.priority))
     facts.add_row("submitted", when(view.created_s) + (f" by {view.user}" if view.user else ""))

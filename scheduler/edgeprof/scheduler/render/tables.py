@@ -55,7 +55,7 @@ def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
             view.id,
             styled(view.state),
             view.model.name,
-            view.model.quantization,
+            view.model.made_as,
             view.target,
             str(len(view.attempts)),
             ago(now_s - view.created_s),

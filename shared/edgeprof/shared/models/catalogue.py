@@ -24,13 +24,18 @@ def bundled() -> dict[str, Path]:
 
 def resolve(name_or_path: str | Path) -> ModelFile:
     """Open a bundled model by name, or any file; raises UsageError listing what there is, or ModelError."""
+    return ModelFile.open(locate(name_or_path))
+
+
+def locate(name_or_path: str | Path) -> Path:
+    """Return the file of a bundled model's name, or of a path; raises UsageError listing what there is."""
     text = str(name_or_path)
     known = bundled()
     if text in known:
-        return ModelFile.open(known[text])
+        return known[text]
     path = Path(os.path.expanduser(text))  # noqa: PTH111 - that of Path fails for a user without a home
     if path.is_file():
-        return ModelFile.open(path)
+        return path
     raise UsageError(
         f"no model {text!r}: neither a bundled model nor a file",
         hint=f"bundled: {', '.join(known) or 'none'}; or give the path of a GGUF file",

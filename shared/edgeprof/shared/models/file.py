@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import MAX_FILE_BYTES, ModelRef, Quantization
+from edgeprof.shared.jobs import ModelRef, ModelSource, Quantization
 from edgeprof.shared.models.gguf_header import Header, Scalar, TensorInfo, parse
+from edgeprof.shared.models.reading import read_settled
+from edgeprof.shared.models.source import name_of, source_of
 
 ARCHITECTURE = "llama"
 
@@ -54,6 +55,7 @@ class ModelFile:
     path: Path
     sha256: str
     name: str
+    source: ModelSource
     shape: LlamaShape
     quantization: Quantization
     header: Header
@@ -63,31 +65,21 @@ class ModelFile:
     def open(cls, path: Path | str) -> Self:
         """Read and check a file; raises ModelError naming the file and what is wrong with it."""
         path = Path(path)
-        try:
-            size = path.stat().st_size
-            if size > MAX_FILE_BYTES:
-                raise ModelError(
-                    f"{path}: {size} bytes is more than any board holds", code="too_big"
-                )
-            data = path.read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"{path}: cannot read: {error.strerror}",
-                code="unreadable",
-                hint="edgeprof models lists the models that come with the project",
-            ) from error
+        data = read_settled(path)
         try:
             header = parse(memoryview(data))
             shape = _shape(header)
             _check_tensors(header, shape)
         except ModelError as error:
             raise ModelError(f"{path}: {error}", code=error.code, hint=error.hint) from None
+        sha256, quantization = hashlib.sha256(data).hexdigest(), _label(header)
         return cls(
             path=path,
-            sha256=hashlib.sha256(data).hexdigest(),
-            name=_name(header, path),
+            sha256=sha256,
+            name=name_of(path),
+            source=source_of(header.metadata, path, sha256, quantization),
             shape=shape,
-            quantization=_label(header),
+            quantization=quantization,
             header=header,
             data=data,
         )
@@ -113,6 +105,7 @@ class ModelFile:
             n_params=self.n_params,
             n_ctx_train=self.shape.n_ctx,
             n_vocab=self.shape.n_vocab,
+            source=self.source,
         )
 
     def raw_tensor(self, name: str) -> tuple[int, npt.NDArray[np.uint8]] | None:
@@ -141,13 +134,6 @@ def _label(header: Header) -> Quantization:
         if is_linear(info):
             counts[info.quantization] += info.n_elements
     return counts.most_common(1)[0][0]
-
-
-def _name(header: Header, path: Path) -> str:
-    value = header.metadata.get("general.name")
-    text = value.value if value is not None and isinstance(value.value, str) else path.stem
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64]
-    return name or "model"
 
 
 def _int(header: Header, key: str, low: int, high: int, default: int | None = None) -> int:

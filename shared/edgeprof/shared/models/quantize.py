@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import gguf
 import numpy as np
@@ -12,6 +16,8 @@ from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models.file import ModelFile, is_linear
 from edgeprof.shared.models.gguf_header import TENSOR_TYPES, Scalar, TensorInfo
+from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
+from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.writing import write_gguf
 
 _FILE_TYPES = {
@@ -21,26 +27,50 @@ _FILE_TYPES = {
     Quantization.Q4_0: gguf.LlamaFileType.MOSTLY_Q4_0,
     Quantization.TQ2_0: gguf.LlamaFileType.MOSTLY_TQ2_0,
 }
+#: What decides, beside the model and the type, which bytes come out.
+_MAKER = f"gguf{version('gguf')}-{version('tiny-llm-edge-profiler')}"
 _BLOCK = {quantization: block for quantization, block, _ in TENSOR_TYPES.values()}
 
 
 def quantized(model: ModelFile, to: Quantization, cache_dir: Path) -> ModelFile:
-    """Return `model` with weights of type `to`, made once and kept under its own content's name."""
+    """Return `model` with weights of type `to`, made once and kept.
+
+    What is kept is called by the content it was made of, by its maker and by its own content: an entry that
+    is damaged, cut off or of another version is made anew.
+    """
     if model.quantization is to:
         return model
-    path = cache_dir / f"{model.sha256[:16]}-{to}.gguf"
-    if not path.is_file():
-        try:
-            private.make_folder(cache_dir)
-        except OSError as error:
-            raise HostFault(
-                f"cannot keep models in {cache_dir}: {error.strerror}",
-                code="unwritable",
-                hint="set EDGEPROF_CACHE_DIR to a folder you may write",
-            ) from None
-        quantize(model, to, path)
-        private.tighten(path)
-    return ModelFile.open(path)
+    made_of = f"{model.sha256[:32]}-{to}-{_MAKER}"
+    return _kept(cache_dir, made_of, model.name) or _keep(model, to, cache_dir, made_of)
+
+
+def _kept(cache_dir: Path, made_of: str, name: str) -> ModelFile | None:
+    for path in sorted(cache_dir.glob(f"{made_of}-*.gguf")):
+        with contextlib.suppress(ModelError):
+            found = ModelFile.open(path)
+            if path.stem.endswith(f"-{found.sha256}"):
+                return replace(found, name=name)
+    return None
+
+
+def _keep(model: ModelFile, to: Quantization, cache_dir: Path, made_of: str) -> ModelFile:
+    try:
+        private.make_folder(cache_dir)
+        # Under a name of its own until its content is known; other processes may make the same.
+        with TemporaryDirectory(prefix=".making-", dir=cache_dir) as folder:
+            made = quantize(model, to, Path(folder) / "made.gguf")
+            private.tighten(made.path)
+            path = cache_dir / f"{made_of}-{made.sha256}.gguf"
+            if path.is_dir():  # nothing replaces a folder
+                path = cache_dir / f"{made_of}-again-{made.sha256}.gguf"
+            made.path.replace(path)
+    except OSError as error:
+        raise HostFault(
+            f"cannot keep models in {cache_dir}: {error.strerror}",
+            code="unwritable",
+            hint="set EDGEPROF_CACHE_DIR to a folder you may write",
+        ) from None
+    return replace(made, path=path, name=model.name)
 
 
 def quantize(model: ModelFile, to: Quantization, out: Path) -> ModelFile:
@@ -83,7 +113,7 @@ def _fill(
     writer: gguf.GGUFWriter, model: ModelFile, plan: dict[str, Quantization], to: Quantization
 ) -> None:
     for key, item in model.header.metadata.items():
-        if key in {"general.architecture", "general.file_type", "general.alignment"}:
+        if key in {"general.architecture", "general.file_type", "general.alignment", *SOURCE_KEYS}:
             continue
         if item.value == []:
             continue  # the writer refuses an empty array, which says nothing anyway
@@ -91,6 +121,7 @@ def _fill(
         sub = None if item.element_type is None else gguf.GGUFValueType(item.element_type)
         writer.add_key_value(key, _packable(item.value), kind, sub)
     writer.add_file_type(_FILE_TYPES[to])
+    write_source(writer, model.source.converted(to))
     for info in model.header.tensors.values():
         target = gguf.GGMLQuantizationType[plan[info.name]]
         data = gguf.quants.quantize(dequantized(model, info), target)

@@ -1,0 +1,61 @@
+"""Where a model's weights come from: the first file, and the types they went through since.
+
+A name and a type do not say it: Q8_0 made of Q4_0 has the errors of Q4_0. Files that we write carry it in
+three metadata keys, which other programs pass over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import gguf
+from pydantic import ValidationError
+
+from edgeprof.shared.jobs import ModelSource
+from edgeprof.shared.models.gguf_header import Value
+
+_FILE, _SHA256, _CHAIN = (f"edgeprof.source.{key}" for key in ("file", "sha256", "chain"))
+KEYS = frozenset({_FILE, _SHA256, _CHAIN})
+
+#: What file names end with by GGUF's naming convention: "stories260K-Q8_0", "tiny.f16".
+_TYPE_SUFFIX = re.compile(r"[-._](?:b?f16|f32|f64|t?q\d_\w+|iq\d_\w+|mxfp4\w*)$", re.IGNORECASE)
+
+
+def name_of(path: Path) -> str:
+    """Return what a model in this file is called: the file's name, without its type.
+
+    Not the file's own general.name: converters call every model "llama" there.
+    """
+    stem = _TYPE_SUFFIX.sub("", path.stem) or path.stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64].strip("-._") or "model"
+
+
+def source_of(
+    metadata: Mapping[str, Value], path: Path, sha256: str, weight_type: str
+) -> ModelSource:
+    """Return what the file says of its source; one that says nothing is its own."""
+    said = {key.rpartition(".")[2]: metadata[key].value for key in KEYS & set(metadata)}
+    try:
+        source = ModelSource.model_validate(said)
+    except ValidationError:  # not ours, or written over by somebody
+        return ModelSource(file=_readable(path.name), sha256=sha256, chain=(weight_type,))
+    if source.chain[-1] == weight_type:
+        return source
+    # Another program converted it since, and kept the keys.
+    return source.converted(weight_type)
+
+
+def write_source(writer: gguf.GGUFWriter, source: ModelSource) -> None:
+    """Write the keys that source_of() reads."""
+    writer.add_string(_FILE, source.file)
+    writer.add_string(_SHA256, source.sha256)
+    writer.add_array(_CHAIN, list(source.chain))
+
+
+def _readable(name: str) -> str:
+    """Return a file's name as text that JSON can hold: names need not be UTF-8."""
+    text = os.fsencode(name).decode("utf-8", errors="replace")
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

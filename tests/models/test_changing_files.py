@@ -1,0 +1,119 @@
+"""A name never stands for content that it no longer has: files are looked at for each job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgeprof.scheduler.preparation import Preparer
+from edgeprof.shared.errors import ModelError, UsageError
+from edgeprof.shared.jobs import Quantization
+from edgeprof.shared.models import ModelFile, reading
+from edgeprof.shared.reference.synthetic import SyntheticLlama
+
+
+def write(path: Path, seed: int) -> str:
+    """Write a model whose weights follow from the seed; returns its hash."""
+    return ModelFile.open(SyntheticLlama(n_layers=1, seed=seed).write(path)).sha256
+
+
+def in_place(path: Path, other: Path) -> None:
+    """As a training loop that opens the same file again."""
+    path.write_bytes(other.read_bytes())
+
+
+def renamed_over(path: Path, other: Path) -> None:
+    """As a careful writer, and as git checkout."""
+    other.replace(path)
+
+
+def with_the_old_time(path: Path, other: Path) -> None:
+    """As `cp -p` and `rsync -t`: size and modification time are those of before."""
+    before = path.stat()
+    path.write_bytes(other.read_bytes())
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def by_a_link(path: Path, other: Path) -> None:
+    """As a link "latest.gguf" that is set to the next file."""
+    path.unlink()
+    path.symlink_to(other)
+
+
+@pytest.fixture(params=[False, True], ids=["just written", "has rested"])
+def rested(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was written long ago is trusted by its times; ours were written just now."""
+    if request.param:
+        monkeypatch.setattr(reading, "_CLOCK_S", -1.0)
+
+
+@pytest.mark.usefixtures("rested")
+@pytest.mark.parametrize("change", [in_place, renamed_over, with_the_old_time, by_a_link])
+@pytest.mark.parametrize("to", [None, Quantization.Q8_0])
+def test_a_file_that_was_written_anew_is_read_anew(
+    tmp_path: Path, change: Callable[[Path, Path], None], to: Quantization | None
+) -> None:
+    """In one notebook, with and without another type; both versions have one size."""
+    path, other = tmp_path / "m.gguf", tmp_path / "other.gguf"
+    write(path, seed=1)
+    second = write(other, seed=2)
+    preparer = Preparer(tmp_path / "cache")
+    before = preparer.typed(preparer.source(path), to)
+    same = preparer.typed(preparer.source(path), to)
+
+    change(path, other)
+    source = preparer.source(path)
+    after = preparer.typed(source, to)
+
+    assert same.sha256 == before.sha256
+    assert source.sha256 == second
+    assert after.sha256 != before.sha256
+    assert after.source.sha256 == second
+
+
+def test_a_file_is_read_once_while_it_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep of a thousand jobs reads a model once."""
+    monkeypatch.setattr(reading, "_CLOCK_S", -1.0)
+    path = tmp_path / "m.gguf"
+    write(path, seed=1)
+    preparer = Preparer(tmp_path / "cache")
+
+    assert preparer.source(path) is preparer.source(path)
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    """Not a bare FileNotFoundError, and not its old content."""
+    path = tmp_path / "m.gguf"
+    write(path, seed=1)
+    preparer = Preparer(tmp_path / "cache")
+    preparer.source(path)
+    path.unlink()
+
+    with pytest.raises(UsageError, match=r"m\.gguf.*neither a bundled model nor a file"):
+        preparer.source(path)
+
+
+def test_a_file_that_is_being_written_is_not_half_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the old weights and half of the new are no model; after some tries it says so."""
+    path = tmp_path / "m.gguf"
+    write(path, seed=1)
+    whole = Path.read_bytes
+
+    def read_while_written(self: Path) -> bytes:
+        content = whole(self)
+        with self.open("r+b") as file:
+            file.write(b"GGUF")
+        os.utime(self)
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_while_written)
+
+    with pytest.raises(ModelError, match="is being written"):
+        ModelFile.open(path)
