@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from edgeprof.shared import private
 from edgeprof.shared.errors import HostFault, JobError, StoreRefused, UsageError
@@ -57,23 +56,29 @@ class BlobStore:
         key = self._key(sha256)
 
         def upload(redis: Redis) -> bool:
-            if not self._is_there(redis, key, content):
-                redis.set(key, content, ex=int(keep_s))
-                return True
-            if redis.ttl(key) < keep_s:
-                redis.expire(key, int(keep_s))
-            return False
+            if self._is_there(redis, key, content, keep_s):
+                return False
+            redis.set(key, content, ex=int(keep_s))
+            return True
 
         return self._script.guarded(upload)
 
-    def _is_there(self, redis: Redis, key: str, content: bytes) -> bool:
+    def _is_there(self, redis: Redis, key: str, content: bytes, keep_s: float) -> bool:
+        """Whether the bytes are in Redis, to stay at least keep_s from now."""
         now_s = time.monotonic()
+        pipe = redis.pipeline(transaction=False)
+        # GT: a job that needs it longer has said so already.
+        pipe.expire(key, int(keep_s), gt=True)
         if now_s < self._compared_s.get(key, -_COMPARE_EVERY_S) + _COMPARE_EVERY_S:
-            with contextlib.suppress(ResponseError):  # a key of another type
-                return bool(redis.strlen(key) == len(content))
-        sha1 = hashlib.sha1(content).hexdigest()  # noqa: S324 - Redis has no other
-        self._compared_s[key] = now_s
-        return bool(redis.eval(_HOLDS, 1, key, len(content), sha1) == 1)
+            pipe.strlen(key)
+            there: object = len(content)
+        else:
+            sha1 = hashlib.sha1(content).hexdigest()  # noqa: S324 - Redis has no other
+            pipe.eval(_HOLDS, 1, key, len(content), sha1)
+            self._compared_s[key] = now_s
+            there = 1
+        _, found = pipe.execute(raise_on_error=False)  # a key of another type has no length
+        return bool(found == there)
 
     def size(self, sha256: str) -> int:
         """Return how many bytes are there; 0: nobody uploaded them, or their time ran out."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from edgeprof.shared.errors import UsageError
@@ -17,7 +19,8 @@ def bundled_dir() -> Path:
     return here.parents[3] / "models"
 
 
-def bundled() -> dict[str, Path]:
+@cache  # of the folder's names, which a thousand jobs ask for; what the files hold is looked at each time
+def bundled() -> Mapping[str, Path]:
     """Bundled models by name: the file's name without its type."""
     return {path.stem.rsplit("-", 1)[0]: path for path in sorted(bundled_dir().glob("*.gguf"))}
 
