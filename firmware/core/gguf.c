@@ -142,8 +142,8 @@ typedef struct {
     float high;
 } key_rule;
 
-#define RANGE(id, key, low, high) {key, sizeof key - 1, low, high},
-#define NO_RANGE(id, key) {key, sizeof key - 1, 0.0f, 0.0f},
+#define RANGE(id, key, low, high) {(key), sizeof(key) - 1, low, high},
+#define NO_RANGE(id, key) {(key), sizeof(key) - 1, 0.0f, 0.0f},
 static const key_rule RULES[TLEP_N_KEYS] = {TLEP_GGUF_KEYS(RANGE, RANGE, RANGE, NO_RANGE)};
 
 #define NOT_LISTED(...)

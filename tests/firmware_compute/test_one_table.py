@@ -14,6 +14,7 @@ import pytest
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, rules
+from edgeprof.shared.models.gguf_header import SCALARS
 from tests.firmware_compute import header_files as h
 from tests.firmware_compute.header_files import HeaderFile, Tensor
 
@@ -124,18 +125,19 @@ def _combinations() -> Iterator[bytes]:
         for factor in (None, 0.0, 1.0, 2.0):
             for old in (None, 1.0, 4.0):
                 file = HeaderFile().with_key(rules.SCALING_TYPE_KEY, h.string(kind))
-                for key, number in zip(rules.SCALING_FACTORS, (factor, old), strict=True):
-                    value = None if number is None else struct.pack("<If", h.F32, number)
-                    file = file.with_key(key.key, value)
+                for rule, number in zip(rules.SCALING_FACTORS, (factor, old), strict=True):
+                    if number is not None:
+                        file = file.with_key(rule.key, struct.pack("<If", h.F32, number))
                 yield file.write()
     for width, heads in ((15, 3), (480, 15), (18, 3), (20, 4)):
         file = HeaderFile().with_key("llama.embedding_length", u32.pack(h.U32, width))
         file = file.with_key("llama.attention.head_count", u32.pack(h.U32, heads))
         file = file.with_key("llama.attention.head_count_kv", u32.pack(h.U32, heads))
         file = file.with_key("llama.rope.dimension_count", u32.pack(h.U32, 2))
-        for name, tensor in file.tensors:
-            ne = tuple(width if n == 64 or (n == 32 and b"attn" in name) else n for n in tensor.ne)
-            file = file.with_tensor(name.decode(), Tensor(ne))
+        for label, tensor in file.tensors:
+            wide = {64, 32} if b"attn" in label else {64}
+            ne = tuple(width if n in wide else n for n in tensor.ne)
+            file = file.with_tensor(label.decode(), Tensor(ne))
         yield file.write()
 
 
@@ -162,8 +164,8 @@ def _structures() -> Iterator[bytes]:
         for count in (0, 1, 2):
             items = h.text(b"x") * count if element == h.STRING else bytes(8 * count)
             size = {1: 1, 2: 2, 4: 4, 8: 8}
-            if element in h.SCALARS:
-                items = bytes(size[struct.calcsize(h.SCALARS[element])] * count)
+            if element in SCALARS:
+                items = bytes(size[struct.calcsize(SCALARS[element])] * count)
             yield sound.with_key("an.array", h.array(element, count, items)).write()
     yield sound.with_key("a.string", h.string(bytes(rules.MAX_STRING_BYTES))).write()
     yield sound.with_key("a.string", h.string(bytes(rules.MAX_STRING_BYTES + 1))).write()
@@ -186,8 +188,8 @@ def _structures() -> Iterator[bytes]:
 
 def _tensors(sound: HeaderFile) -> Iterator[bytes]:
     ones, twos = (np.full(8, x, np.float32).tobytes() for x in (1, 2))
-    for name, tensor in sound.tensors:
-        label = name.decode()
+    for key, tensor in sound.tensors:
+        label = key.decode()
         yield sound.with_tensor(label, None).write()
         yield sound.with_tensor(label, replace(tensor, kind=7)).write()
         yield sound.with_tensor(label, replace(tensor, kind=1, data=None)).write()
@@ -238,7 +240,9 @@ def test_mutations(judge: Judge) -> None:
     for _ in range(3000):
         mutant = bytearray(whole)
         for at in rng.integers(4, end, rng.integers(1, 3)):
-            mutant[at] = rng.choice([0, 1, 4, 6, 7, 10, 12, 0x7F, 0x80, 0xFF, rng.integers(256)])
+            mutant[at] = rng.choice(
+                [0, 1, 4, 6, 7, 10, 12, 0x7F, 0x80, 0xFF, int(rng.integers(256))]
+            )
         mutants.append(bytes(mutant))
 
     verdicts = judge(mutants)
