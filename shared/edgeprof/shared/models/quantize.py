@@ -10,11 +10,13 @@ from tempfile import TemporaryDirectory
 
 import gguf
 import numpy as np
+import numpy.typing as npt
 
 from edgeprof.shared import private
 from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models.file import ModelFile, is_linear
+from edgeprof.shared.models.finite import check_values, first_bad
 from edgeprof.shared.models.gguf_header import TENSOR_TYPES, Scalar, TensorInfo
 from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
@@ -29,6 +31,13 @@ _FILE_TYPES = {
 }
 #: What decides, beside the model and the type, which bytes come out.
 _MAKER = f"gguf{version('gguf')}-{version('tiny-llm-edge-profiler')}"
+#: Weights from here on are infinite: as an F16 number themselves, or as the scale of their block.
+_LARGEST = {
+    Quantization.F16: 65520.0,
+    Quantization.Q8_0: 127 * 65520.0,
+    Quantization.Q4_0: 8 * 65520.0,
+    Quantization.TQ2_0: 65520.0,
+}
 _BLOCK = {quantization: block for quantization, block, _ in TENSOR_TYPES.values()}
 
 
@@ -124,10 +133,52 @@ def _fill(
     write_source(writer, model.source.converted(to))
     for info in model.header.tensors.values():
         target = gguf.GGMLQuantizationType[plan[info.name]]
-        data = gguf.quants.quantize(dequantized(model, info), target)
+        values = dequantized(model, info)
+        check_values(info.name, values)
+        with np.errstate(over="ignore", invalid="ignore"):  # found by its result
+            data = gguf.quants.quantize(values, target)
+        _check_held(model, info, values, data, plan[info.name])
         if len(info.ne) == 1:
             data = data.reshape(info.ne[0])
         writer.add_tensor(info.name, data, raw_dtype=target)
+
+
+def _check_held(
+    model: ModelFile,
+    info: TensorInfo,
+    values: npt.NDArray[np.float32],
+    made: npt.NDArray[np.generic],
+    target: Quantization,
+) -> None:
+    """Raise ModelError when a finite weight, or the scale of its block, became infinite."""
+    bad = first_bad(np.ascontiguousarray(made).view(np.uint8).reshape(-1), target)
+    if bad is None:
+        return
+    size = _BLOCK[target]
+    block = values.reshape(-1)[bad * size : (bad + 1) * size]
+    index = bad * size + int(np.abs(block).argmax())
+    raise ModelError(
+        f"{target} cannot hold tensor {info.name!r}: weight {index} is {values.reshape(-1)[index]:g},"
+        f" and becomes infinite above {_LARGEST[target]:g}",
+        code="overflow",
+        hint=f"types that hold this model: {', '.join(_holding(model))}",
+    )
+
+
+def _holding(model: ModelFile) -> list[Quantization]:
+    """Return the types that hold every weight of a model, and whose blocks its rows divide into."""
+    types = []
+    for to in Quantization:
+        try:
+            plan = [(info, _target(info, to)) for info in model.header.tensors.values()]
+        except ModelError:
+            continue
+        if all(
+            target is Quantization.F32 or np.abs(dequantized(model, info)).max() < _LARGEST[target]
+            for info, target in plan
+        ):
+            types.append(to)
+    return types
 
 
 def _packable(value: Scalar | list[Scalar]) -> object:

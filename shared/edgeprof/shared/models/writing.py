@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gguf
 
-from edgeprof.shared.errors import HostFault
+from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.models.file import ModelFile
 
 
@@ -30,7 +30,7 @@ def write_gguf(out: Path, fill: Callable[[gguf.GGUFWriter], None]) -> ModelFile:
             writer.write_kv_data_to_file()
             writer.write_tensors_to_file()
             writer.close()
-            ModelFile.open(part)
+            _check(part, out)
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
@@ -39,3 +39,12 @@ def write_gguf(out: Path, fill: Callable[[gguf.GGUFWriter], None]) -> ModelFile:
         reason = error.strerror or f"no space for all of it ({error})"
         raise HostFault(f"cannot write {out}: {reason}", code="unwritable") from error
     return ModelFile.open(out)
+
+
+def _check(part: Path, out: Path) -> None:
+    """Raise ModelError, under the final name, unless what was written is a usable model."""
+    try:
+        ModelFile.open(part)
+    except ModelError as error:
+        said = str(error).replace(str(part), str(out), 1)
+        raise ModelError(said, code=error.code, hint=error.hint) from None
