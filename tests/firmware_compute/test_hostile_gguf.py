@@ -134,7 +134,9 @@ def _u64(value: int) -> bytes:
 Q = b"blk.0.attn_q.weight"
 LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "magic": (lambda g: b"GGML" + g[4:], "NOT_GGUF"),
-    "version 2": (lambda g: g[:4] + _u32(2) + g[8:], "NOT_GGUF"),
+    "version 1": (lambda g: g[:4] + _u32(1) + g[8:], "NOT_GGUF"),
+    "version 4": (lambda g: g[:4] + _u32(4) + g[8:], "NOT_GGUF"),
+    "big-endian": (lambda g: g[:4] + _u32(3)[::-1] + g[8:], "NOT_GGUF"),
     "empty": (lambda _: b"", "NOT_GGUF"),
     "too many tensors": (lambda g: g[:8] + _u64(2**63) + g[16:], "MALFORMED"),
     "too many keys": (lambda g: g[:16] + _u64(2**32) + g[24:], "MALFORMED"),
