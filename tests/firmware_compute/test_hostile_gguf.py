@@ -73,6 +73,11 @@ def test_a_sound_file_opens(codes_of: Codes, good: bytes) -> None:
     assert codes_of([good]) == [CODES["OK"]]
 
 
+def test_version_2_opens(codes_of: Codes, good: bytes) -> None:
+    """It differs from version 3 in nothing that boards read."""
+    assert codes_of([good[:4] + _u32(2) + good[8:]]) == [CODES["OK"]]
+
+
 def test_every_truncation_of_the_metadata_is_refused(codes_of: Codes, good: bytes) -> None:
     """A file cut anywhere in its header is never accepted, and never read past its end."""
     codes = codes_of([good[:n] for n in range(_metadata_bytes(good))])

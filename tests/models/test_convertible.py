@@ -20,6 +20,17 @@ READABLE = [kind for kind in Type if layout(kind)]
 DIM = 256
 
 
+def _is_written(kind: Type) -> bool:
+    try:
+        gguf.quants.quantize(np.zeros((1, DIM), np.float32), kind)
+    except NotImplementedError:
+        return False
+    return True
+
+
+WRITABLE = [kind for kind in READABLE if _is_written(kind)]
+
+
 def write(
     path: Path, matrix: Type, *, embedding: Type | None = None, norm: Type = Type.F32
 ) -> Path:
@@ -81,14 +92,11 @@ def test_weights_are_those_that_the_gguf_package_reads(tmp_path: Path, kind: Typ
         assert dequantized(made, info).any()
 
 
-@pytest.mark.parametrize("kind", READABLE, ids=lambda kind: str(kind.name))
+@pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: str(kind.name))
 def test_what_the_gguf_package_quantizes_round_trips(tmp_path: Path, kind: Type) -> None:
     """Weights -> type -> F32 -> type gives the first blocks' weights again, whatever the type's error was."""
     weights = np.random.default_rng(1).normal(0, 0.1, (4, DIM)).astype(np.float32)
-    try:
-        blocks = gguf.quants.quantize(weights, kind)
-    except NotImplementedError:
-        pytest.skip("the gguf package reads this type and does not write it")
+    blocks = gguf.quants.quantize(weights, kind)
     path = write(tmp_path / "m.gguf", kind)
     data = bytearray(path.read_bytes())
     info = ConvertibleModel.open(path).header.tensors["blk.0.attn_q.weight"]

@@ -101,10 +101,11 @@ def _facts(model: ConvertibleModel) -> dict[str, Any]:
         model.runnable()
     except ModelError as error:
         boards = f"cannot run it as it is:{str(error).removeprefix(f'{model.path}:')}"
-        convert = error.hint
+        convert = (error.hint or "").removeprefix("convert it: ")
     return model_facts(model) | {
         "gguf_version": model.header.version,
         "tokenizer": _tokenizer(model),
+        "made_of": f"{model.source.file} ({' > '.join(model.source.chain)})",
         "source": _source(model),
         "padding": padding_note(model),
         "boards": boards,

@@ -120,7 +120,7 @@ def padding_note(model: ConvertibleModel) -> str | None:
         return None
     return (
         f"{model.name} {model.label}: feed-forward width {true} is padded with zeros to {hidden},"
-        " whole blocks; it computes the same, and parameters are counted without"
+        " whole blocks; it computes the same, and the zeros are not counted as parameters"
     )
 
 
