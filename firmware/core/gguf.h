@@ -1,6 +1,6 @@
 /* Reading a GGUF file in place, treating it as hostile.
  *
- *   "GGUF"  version:u32 = 3  n_tensors:u64  n_kv:u64
+ *   "GGUF"  version:u32 = 2 or 3  n_tensors:u64  n_kv:u64
  *   n_kv ×      key:string  type:u32  value
  *   n_tensors × name:string  n_dims:u32  ne:u64[n_dims]  type:u32  offset:u64
  *   padding to general.alignment (default 32)

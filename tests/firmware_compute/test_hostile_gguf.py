@@ -73,6 +73,11 @@ def test_a_sound_file_opens(codes_of: Codes, good: bytes) -> None:
     assert codes_of([good]) == [CODES["OK"]]
 
 
+def test_version_2_opens(codes_of: Codes, good: bytes) -> None:
+    """It differs from version 3 in nothing that boards read."""
+    assert codes_of([good[:4] + _u32(2) + good[8:]]) == [CODES["OK"]]
+
+
 def test_every_truncation_of_the_metadata_is_refused(codes_of: Codes, good: bytes) -> None:
     """A file cut anywhere in its header is never accepted, and never read past its end."""
     codes = codes_of([good[:n] for n in range(_metadata_bytes(good))])
@@ -134,7 +139,9 @@ def _u64(value: int) -> bytes:
 Q = b"blk.0.attn_q.weight"
 LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "magic": (lambda g: b"GGML" + g[4:], "NOT_GGUF"),
-    "version 2": (lambda g: g[:4] + _u32(2) + g[8:], "NOT_GGUF"),
+    "version 1": (lambda g: g[:4] + _u32(1) + g[8:], "NOT_GGUF"),
+    "version 4": (lambda g: g[:4] + _u32(4) + g[8:], "NOT_GGUF"),
+    "big-endian": (lambda g: g[:4] + _u32(3)[::-1] + g[8:], "NOT_GGUF"),
     "empty": (lambda _: b"", "NOT_GGUF"),
     "too many tensors": (lambda g: g[:8] + _u64(2**63) + g[16:], "MALFORMED"),
     "too many keys": (lambda g: g[:16] + _u64(2**32) + g[24:], "MALFORMED"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeprof.shared.errors import JobError, UsageError
 from edgeprof.shared.jobs import MAX_PROMPT_TOKENS, KvType, Quantization
-from edgeprof.shared.models import ModelFile, catalogue, quantized
+from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized
 from edgeprof.shared.models.reading import Stamp, stamp_of
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference import Reference
@@ -28,18 +28,18 @@ class Preparer:
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
-        self._read: dict[Path, tuple[Stamp, ModelFile]] = {}
+        self._read: dict[Path, tuple[Stamp, ConvertibleModel]] = {}
         self._made: dict[tuple[str, Quantization], ModelFile] = {}
         self._encoders: dict[str, Callable[[str], tuple[int, ...]]] = {}
 
-    def source(self, name: str | Path) -> ModelFile:
-        """Return the model as its file is now. Raises UsageError and ModelError."""
+    def source(self, name: str | Path) -> ConvertibleModel:
+        """Return the model as its file is now, which boards need not be able to run. Raises UsageError and ModelError."""
         path = catalogue.locate(name).absolute()
         stamp = stamp_of(path)
         before = self._read.get(path)
         if before is not None and before[0].settled and before[0].same_as(stamp):
             return before[1]
-        model = ModelFile.open(path)
+        model = ConvertibleModel.open(path)
         if before is not None and before[1].sha256 != model.sha256:
             # A notebook that trains writes many; what was made of the earlier ones is not needed.
             self._made.clear()
@@ -47,10 +47,10 @@ class Preparer:
         self._read[path] = stamp, model
         return model
 
-    def typed(self, source: ModelFile, quantization: Quantization | str | None) -> ModelFile:
+    def typed(self, source: ConvertibleModel, quantization: Quantization | str | None) -> ModelFile:
         """Return a model in the type asked for. Raises UsageError and ModelError."""
         if quantization is None:
-            return source
+            return source.runnable()
         key = source.sha256, parse_quantization(quantization)
         made = self._made.get(key)
         if made is None:
@@ -58,13 +58,15 @@ class Preparer:
         return made
 
     def unquantized_top1(
-        self, source: ModelFile, made: ModelFile, tokens: Sequence[int]
+        self, source: ConvertibleModel, made: ModelFile, tokens: Sequence[int]
     ) -> tuple[int, ...] | None:
         """Return the top-1 tokens of the model that `made` was quantized from, entry i about token i+1;
         None when it is that model itself. Takes a forward pass over the prompt on this host."""
         if source.sha256 == made.sha256:
             return None
-        _, top1 = Reference(source).score(tokens, KvType.F32)
+        # The reference computes what boards compute; every other type is exact in F32.
+        runs = source if isinstance(source, ModelFile) else self.typed(source, Quantization.F32)
+        _, top1 = Reference(runs).score(tokens, KvType.F32)
         return tuple(int(token) for token in top1)
 
     def prompt(

@@ -13,6 +13,7 @@ from edgeprof.scheduler.lab import Lab, Request
 from edgeprof.shared import tracing
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.jobs import Quantization
+from edgeprof.shared.models.quantize import padding_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class SweepResult:
     requests: tuple[Request, ...]
     jobs: tuple[Job, ...]
     refused: tuple[Refused, ...]
+    #: What was changed to make a model's type, each once.
+    notes: tuple[str, ...] = ()
 
 
 def requests(
@@ -66,4 +69,6 @@ def submit(lab: Lab, combinations: Sequence[Request], *, name: str = "sweep") ->
             taken.append(request)
     with tracing.sweep_span(sweep_id):
         jobs = lab.submit_planned(planned)
-    return SweepResult(sweep_id, tuple(taken), tuple(jobs), tuple(refused))
+    # A dict, because it keeps their order.
+    notes = dict.fromkeys(filter(None, (padding_note(plan.model) for plan in planned)))
+    return SweepResult(sweep_id, tuple(taken), tuple(jobs), tuple(refused), tuple(notes))

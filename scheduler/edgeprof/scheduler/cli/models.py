@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -12,6 +12,8 @@ from rich.text import Text
 from edgeprof.scheduler.cli import output
 from edgeprof.scheduler.lab import Lab
 from edgeprof.scheduler.preparation import Preparer
+from edgeprof.scheduler.render.bar import bar
+from edgeprof.scheduler.render.model import model_facts, model_json, model_tables
 from edgeprof.scheduler.render.tables import new_table
 from edgeprof.scheduler.render.words import human_bytes, human_count
 from edgeprof.shared.errors import UsageError
@@ -19,6 +21,7 @@ from edgeprof.shared.jobs import BoardInfo, KvType, Quantization
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.models.fit import FitReport, fit
 from edgeprof.shared.models.llama2c import import_checkpoint
+from edgeprof.shared.models.quantize import padding_note
 from edgeprof.shared.models.quantize import quantize as write_quantized
 
 app = typer.Typer(
@@ -40,7 +43,7 @@ def list_models(json: output.Json = False) -> None:
     """
     found = catalogue.list_models()
     if json:
-        output.print_json([_facts(model) for model in found])
+        output.print_json([model_facts(model) for model in found])
         return
     table = new_table("model", "type", "size", "params", "context", "vocabulary", "file")
     for model in found:
@@ -58,29 +61,16 @@ def list_models(json: output.Json = False) -> None:
 
 @app.command()
 def inspect(model: Model, json: output.Json = False) -> None:
-    """Show what is in a GGUF: shape, types, tensors.
+    """Show what is in a GGUF: shape, types, metadata, tensors.
 
     Example: edgeprof models inspect shakespeare-240k
     """
-    file = catalogue.resolve(model)
-    tensors = file.header.tensors.values()
+    file = catalogue.resolve_source(model)
     if json:
-        listed = [
-            {"name": t.name, "type": str(t.quantization), "shape": t.ne, "size_bytes": t.n_bytes}
-            for t in tensors
-        ]
-        output.print_json(_facts(file) | {"tensors": listed})
+        output.print_json(model_json(file))
         return
-    facts = new_table("", "")
-    facts.show_header = False
-    for name, value in _facts(file).items():
-        facts.add_row(name, str(value))
-    output.show(facts)
-    table = new_table("tensor", "type", "shape", "bytes", right={"bytes"})
-    for tensor in tensors:
-        shape = " x ".join(map(str, tensor.ne))
-        table.add_row(tensor.name, tensor.quantization, shape, f"{tensor.n_bytes:,}")
-    output.show(table)
+    for table in model_tables(file):
+        output.show(table)
 
 
 @app.command()
@@ -88,12 +78,23 @@ def quantize(
     model: Model,
     to: Annotated[Quantization, typer.Argument(metavar="TYPE", case_sensitive=False)],
     out: Out,
+    json: output.Json = False,
 ) -> None:
     """Write a model with weights of another type: F32, F16, Q8_0, Q4_0 or TQ2_0.
 
+    Reads any type that llama.cpp's Python package can, e.g. Q6_K or BF16.
+
     Example: edgeprof models quantize shakespeare-240k Q8_0 -o shakespeare-240k-Q8_0.gguf
     """
-    made = write_quantized(catalogue.resolve(model), to, out)
+    source = catalogue.resolve_source(model)
+    with bar(output.stderr(), f"{source.name} to {to}") as progress:
+        made = write_quantized(source, to, out, progress)
+    note = padding_note(made)
+    if json:
+        output.print_json(model_facts(made) | {"note": note})
+        return
+    if note:
+        output.note(note)
     output.note(f"{out}: {made.name} {made.quantization}, {human_bytes(made.size_bytes)}")
 
 
@@ -176,22 +177,3 @@ def _fit(model: ModelFile, board: BoardInfo, n_ctx: int, kv_type: KvType) -> Fit
         can_flash=board.can_flash,
         can_upload=board.can_upload,
     )
-
-
-def _facts(model: ModelFile) -> dict[str, Any]:
-    shape = model.shape
-    return {
-        "name": model.name,
-        "quantization": str(model.quantization),
-        "size_bytes": model.size_bytes,
-        "n_params": model.n_params,
-        "sha256": model.sha256,
-        "n_ctx_train": shape.n_ctx,
-        "n_vocab": shape.n_vocab,
-        "dim": shape.dim,
-        "hidden": shape.hidden,
-        "n_layers": shape.n_layers,
-        "n_heads": shape.n_heads,
-        "n_heads_kv": shape.n_heads_kv,
-        "path": str(model.path),
-    }

@@ -97,6 +97,8 @@ def submit(
             raise swept.refused[0].error  # nothing is left to submit: that is the answer
         for refused in swept.refused:
             output.note(f"refused: {refused.error}")
+        for note in swept.notes:
+            output.note(note)
         jobs = swept.jobs
         job_ids = [job.id for job in jobs]
         if not wait:

@@ -1,6 +1,6 @@
 """Models on the host: read and check a GGUF, make other types of it, tokenise, and know what fits where."""
 
-from edgeprof.shared.models.file import ModelFile
+from edgeprof.shared.models.file import ConvertibleModel, ModelFile
 from edgeprof.shared.models.quantize import quantized
 
-__all__ = ["ModelFile", "quantized"]
+__all__ = ["ConvertibleModel", "ModelFile", "quantized"]

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.models.file import ModelFile
+from edgeprof.shared.models.file import ConvertibleModel, ModelFile
 
 
 def bundled_dir() -> Path:
@@ -26,8 +26,16 @@ def bundled() -> Mapping[str, Path]:
 
 
 def resolve(name_or_path: str | Path) -> ModelFile:
-    """Open a bundled model by name, or any file; raises UsageError listing what there is, or ModelError."""
-    return ModelFile.open(locate(name_or_path))
+    """Open a bundled model by name, or any file that boards can run.
+
+    Raises UsageError listing what there is, or ModelError.
+    """
+    return resolve_source(name_or_path).runnable()
+
+
+def resolve_source(name_or_path: str | Path) -> ConvertibleModel:
+    """Open a bundled model by name, or any file that can be converted. Raises as resolve() does."""
+    return ConvertibleModel.open(locate(name_or_path))
 
 
 def locate(name_or_path: str | Path) -> Path:
@@ -39,10 +47,27 @@ def locate(name_or_path: str | Path) -> Path:
     path = Path(os.path.expanduser(text))  # noqa: PTH111 - that of Path fails for a user without a home
     if path.is_file():
         return path
+    if path.is_dir():
+        raise UsageError(f"{text} is a folder, not a model", hint=_in_folder(path))
     raise UsageError(
         f"no model {text!r}: neither a bundled model nor a file",
         hint=f"bundled: {', '.join(known) or 'none'}; or give the path of a GGUF file",
     )
+
+
+def _in_folder(folder: Path) -> str:
+    """What to do with a folder that was given as a model."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        names = []
+    files = [name for name in names if name.endswith(".gguf")]
+    if files:
+        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+        return f"give one of the files in it: {', '.join(files[:3])}{more}"
+    if "config.json" in names:
+        return f"a Hugging Face folder: edgeprof models import {folder} -o MODEL.gguf"
+    return "give the path of a GGUF file"
 
 
 def list_models() -> list[ModelFile]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.jobs import ModelRef, ModelSource, Quantization
+from edgeprof.shared.models import not_a_model, padding
 from edgeprof.shared.models.finite import check_weights
 from edgeprof.shared.models.gguf_header import Header, Scalar, TensorInfo, parse
 from edgeprof.shared.models.reading import read_settled
@@ -24,47 +25,54 @@ from edgeprof.shared.models.shape import (
     read_shape,
 )
 from edgeprof.shared.models.source import name_of, source_of
+from edgeprof.shared.models.tensor_types import BLOCK
 
 _LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 
 
 @dataclass(frozen=True)
-class ModelFile:
-    """A checked llama GGUF. Made by open(); holds the file's bytes."""
+class ConvertibleModel:
+    """A checked llama GGUF of any types that we can read, to convert from. Holds the file's bytes."""
 
     path: Path
     sha256: str
     name: str
     source: ModelSource
     shape: LlamaShape
-    quantization: Quantization
+    #: None when no board can run it as it is.
+    quantization: Quantization | None
     header: Header
     data: bytes
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Read and check a file; raises ModelError naming the file and what is wrong with it."""
+    def open(cls, path: Path | str) -> ConvertibleModel:
+        """Read and check a file: a ModelFile when boards can run it as it is.
+
+        Raises ModelError naming the file and what is wrong with it.
+        """
         path = Path(path)
         data = read_settled(path)
         try:
             header = parse(memoryview(data))
+            not_a_model.check(header, path)
             shape = read_shape(header)
             check_tensors(header, shape)
             check_frequency_factors(header, data)
             check_weights(header, data)
         except ModelError as error:
             raise ModelError(f"{path}: {error}", code=error.code, hint=error.hint) from None
-        sha256, quantization = hashlib.sha256(data).hexdigest(), _label(header)
-        return cls(
-            path=path,
-            sha256=sha256,
-            name=name_of(path),
-            source=source_of(header.metadata, path, sha256, quantization),
-            shape=shape,
-            quantization=quantization,
-            header=header,
-            data=data,
+        sha256, label = hashlib.sha256(data).hexdigest(), _label(header)
+        source = source_of(header.metadata, path, sha256, label)
+        if _obstacle(header):
+            return ConvertibleModel(path, sha256, name_of(path), source, shape, None, header, data)
+        return ModelFile(
+            path, sha256, name_of(path), source, shape, Quantization(label), header, data
         )
+
+    @property
+    def label(self) -> str:
+        """ggml's name of the type of most linear weights, as llama-bench labels a model."""
+        return _label(self.header)
 
     @property
     def size_bytes(self) -> int:
@@ -72,22 +80,28 @@ class ModelFile:
         return len(self.data)
 
     @cached_property
-    def n_params(self) -> int:
-        """Number of weights in all tensors."""
-        return sum(tensor.n_elements for tensor in self.header.tensors.values())
+    def true_hidden(self) -> int:
+        """Width of the feed-forward layers without the zeros that quantize() padded them with."""
+        return padding.true_hidden(self.header, self.data, self.shape.hidden)
 
-    @property
-    def ref(self) -> ModelRef:
-        """How a job names this model."""
-        return ModelRef(
-            name=self.name,
-            sha256=self.sha256,
-            size_bytes=self.size_bytes,
-            quantization=self.quantization,
-            n_params=self.n_params,
-            n_ctx_train=self.shape.n_ctx,
-            n_vocab=self.shape.n_vocab,
-            source=self.source,
+    @cached_property
+    def n_params(self) -> int:
+        """Number of weights in all tensors, without padding."""
+        padded = 3 * self.shape.dim * (self.shape.hidden - self.true_hidden) * self.shape.n_layers
+        return sum(tensor.n_elements for tensor in self.header.tensors.values()) - padded
+
+    def runnable(self) -> ModelFile:
+        """Return this model if boards can run it as it is; else raise ModelError that says what can be."""
+        if isinstance(self, ModelFile):
+            return self
+        to = "q8_0" if self.shape.dim % BLOCK[Quantization.Q8_0] == 0 else "f16"
+        out = shlex.quote(f"{self.path.stem}-{to}.gguf")
+        raise ModelError(
+            f"{self.path}: {_obstacle(self.header)}",
+            code="tensor_type",
+            hint=f"convert it: submit -q {to}, or"
+            f" edgeprof models quantize {shlex.quote(str(self.path))} {to} -o {out}"
+            f" (boards run {', '.join(BLOCK)})",
         )
 
     def raw_tensor(self, name: str) -> tuple[int, npt.NDArray[np.uint8]] | None:
@@ -104,15 +118,51 @@ class ModelFile:
         return None if value is None else value.value
 
 
+@dataclass(frozen=True)
+class ModelFile(ConvertibleModel):
+    """A checked llama GGUF whose every tensor is of a type that boards have a kernel for."""
+
+    quantization: Quantization
+
+    @classmethod
+    def open(cls, path: Path | str) -> ModelFile:
+        """Read and check a file; raises ModelError naming the file and what is wrong with it."""
+        return ConvertibleModel.open(path).runnable()
+
+    @property
+    def ref(self) -> ModelRef:
+        """How a job names this model."""
+        return ModelRef(
+            name=self.name,
+            sha256=self.sha256,
+            size_bytes=self.size_bytes,
+            quantization=self.quantization,
+            n_params=self.n_params,
+            n_ctx_train=self.shape.n_ctx,
+            n_vocab=self.shape.n_vocab,
+            source=self.source,
+        )
+
+
 def is_linear(info: TensorInfo) -> bool:
     """Whether a tensor is a weight matrix inside a layer (not the embedding, not a norm)."""
     return any(info.name.endswith(f".{part}.weight") for part in _LAYER_MATRICES)
 
 
-def _label(header: Header) -> Quantization:
+def _label(header: Header) -> str:
     """llama-bench's label: the type of most linear weights."""
-    counts: Counter[Quantization] = Counter()
+    counts: Counter[str] = Counter()
     for info in header.tensors.values():
         if is_linear(info):
-            counts[info.quantization] += info.n_elements
+            counts[info.type_name] += info.n_elements
     return counts.most_common(1)[0][0]
+
+
+def _obstacle(header: Header) -> str | None:
+    """Why no board can run the file as it is, or None."""
+    for info in header.tensors.values():
+        if len(info.ne) == 1 and info.quantization is not Quantization.F32:
+            return f"norm {info.name!r} is {info.type_name}, and boards read norms as F32 only"
+        if info.quantization is None:
+            return f"tensor {info.name!r} is {info.type_name}, which no board has a kernel for"
+    return None

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.jobs import Quantization
-from edgeprof.shared.models.gguf_header import TENSOR_TYPES, Header
+from edgeprof.shared.models.gguf_header import Header, TensorInfo
+from edgeprof.shared.models.tensor_types import BLOCK, TENSOR_TYPES, to_float32
 
 #: Where a block has its F16 scale.
 _SCALE_AT = {Quantization.Q8_0: 0, Quantization.Q4_0: 0, Quantization.TQ2_0: 64}
@@ -26,10 +27,13 @@ def check_weights(header: Header, data: bytes) -> None:
     """Raise ModelError naming the first tensor in the file with a weight that is no finite number."""
     for info in sorted(header.tensors.values(), key=lambda tensor: tensor.offset):
         raw = np.frombuffer(data, np.uint8, info.n_bytes, info.offset)
+        if info.quantization is None:
+            _check_readable(info, raw)
+            continue
         bad = first_bad(raw, info.quantization)
         if bad is None:
             continue
-        block = _block(info.quantization)
+        block = BLOCK[info.quantization]
         value, index = _value_at(raw, info.quantization, bad), bad * block
         what = (
             f"weight {index} is {value}"
@@ -37,6 +41,18 @@ def check_weights(header: Header, data: bytes) -> None:
             else (f"the scale of weights {index} to {index + block - 1} is {value}")
         )
         raise _not_finite(info.name, what)
+
+
+def _check_readable(info: TensorInfo, raw: npt.NDArray[np.uint8]) -> None:
+    """Check a tensor that no board has a kernel for: by its weights, some rows at a time."""
+    rows = raw.reshape(info.rows, -1)
+    step = max(1, _CHUNK // info.ne[0])
+    for start in range(0, info.rows, step):
+        values = to_float32(rows[start : start + step], info.ggml_type)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            index = start * info.ne[0] + int(bad[0])
+            raise _not_finite(info.name, f"weight {index} is {values.reshape(-1)[bad[0]]}")
 
 
 def check_values(name: str, values: npt.NDArray[np.float32]) -> None:
@@ -70,10 +86,6 @@ def _first(bits: npt.NDArray[np.unsignedinteger[Any]], exponent: int) -> int | N
         if bad.any():
             return start + int(bad.argmax())
     return None
-
-
-def _block(quantization: Quantization) -> int:
-    return next(n for kind, n, _ in TENSOR_TYPES.values() if kind is quantization)
 
 
 def _value_at(raw: npt.NDArray[np.uint8], quantization: Quantization, at: int) -> float:

@@ -12,11 +12,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from reprlib import repr as short_repr
-
-import gguf
+from typing import Final
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.jobs import Quantization
+from edgeprof.shared.models import mangled, wrong_file
 from edgeprof.shared.models.rules import (
     ALIGNMENT,
     MAX_ARRAY,
@@ -27,9 +27,11 @@ from edgeprof.shared.models.rules import (
     MAX_STRING_BYTES,
     MAX_TENSORS,
 )
+from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout, type_name
 
 MAGIC = b"GGUF"
-VERSION = 3
+#: 2 differs from 3 in nothing but that 3 may be big-endian, too.
+VERSIONS: Final = (2, 3)
 
 STRING, ARRAY, BOOL = 8, 9, 7
 #: GGUF value type -> struct format.
@@ -45,15 +47,6 @@ SCALARS = {
     10: "<Q",
     11: "<q",
     12: "<d",
-}
-
-#: ggml type id -> (type, elements in a block, bytes of a block).
-TENSOR_TYPES = {
-    0: (Quantization.F32, 1, 4),
-    1: (Quantization.F16, 1, 2),
-    2: (Quantization.Q4_0, 32, 18),
-    8: (Quantization.Q8_0, 32, 34),
-    35: (Quantization.TQ2_0, 256, 66),
 }
 
 Scalar = int | float | bool | str
@@ -74,10 +67,16 @@ class TensorInfo:
 
     name: str
     ggml_type: int
-    quantization: Quantization
+    #: None where no board has a kernel for it.
+    quantization: Quantization | None
     ne: tuple[int, ...]
     offset: int  # from the start of the file
     n_bytes: int
+
+    @property
+    def type_name(self) -> str:
+        """ggml's name of the type."""
+        return type_name(self.ggml_type)
 
     @property
     def n_elements(self) -> int:
@@ -97,6 +96,7 @@ class Header:
     metadata: Mapping[str, Value]
     tensors: Mapping[str, TensorInfo]
     alignment: int
+    version: int = 3
 
 
 class _Cursor:
@@ -112,7 +112,7 @@ class _Cursor:
             raise ModelError(
                 f"truncated: the file ends inside {what} (byte {self.at} of {len(self.data)})",
                 code="truncated",
-                hint="fetch or copy the file again",
+                hint=_AGAIN,
             )
         self.at += n
         return self.data[self.at - n : self.at]
@@ -140,25 +140,45 @@ class _Cursor:
         return text
 
 
+_AGAIN = "fetch or copy the file again, as a binary file"
+
+
 def _malformed(problem: str) -> ModelError:
     return ModelError(f"malformed GGUF: {problem}", code="malformed")
 
 
 def parse(data: memoryview) -> Header:
     """Parse and check a whole file; raises ModelError and nothing else."""
+    try:
+        header, end = _parse(data)
+    except ModelError as error:
+        if error.code != "not_gguf":
+            _check_mangled(data)
+        raise
+    if len(data) > end + header.alignment:
+        _check_mangled(data)  # bytes that were added among the weights shift all that follow
+    return header
+
+
+def _check_mangled(data: memoryview) -> None:
+    how = mangled.how(bytes(data))
+    if how:
+        raise ModelError(
+            f"damaged by a transfer or an editor that took it for text: {how}",
+            code="mangled",
+            hint=f"{_AGAIN} (Git: mark *.gguf as binary in .gitattributes)",
+        )
+
+
+def _parse(data: memoryview) -> tuple[Header, int]:
+    """Return the header, and where the last tensor ends."""
     cursor = _Cursor(data)
     if bytes(data[:4]) != MAGIC:
-        raise ModelError(
-            f"not a GGUF file: it begins with {bytes(data[:4])!r}",
-            code="not_gguf",
-            hint="convert it first; llama2.c checkpoints: edgeprof models import",
-        )
+        raise wrong_file.explain(bytes(data[: wrong_file.HEAD_BYTES]), len(data))
     cursor.take(4, "the magic")
     version = cursor.uint("<I", "version", 2**32 - 1)
-    if version != VERSION:
-        raise ModelError(
-            f"GGUF version {version} is not supported, only {VERSION}", code="malformed"
-        )
+    if version not in VERSIONS:
+        raise _other_version(version)
     n_tensors = cursor.uint("<Q", "number of tensors", MAX_TENSORS)
     n_kv = cursor.uint("<Q", "number of metadata keys", MAX_KV)
     metadata: dict[str, Value] = {}
@@ -176,9 +196,30 @@ def parse(data: memoryview) -> Header:
     for name, ggml_type, ne, offset in infos:
         if name in tensors:
             raise _malformed(f"tensor {name!r} occurs twice")
-        tensors[name] = _placed(name, ggml_type, ne, offset, data_start, alignment, len(data))
-    _check_overlap(tensors)
-    return Header(metadata, tensors, alignment)
+        tensors[name] = _placed(name, ggml_type, ne, offset, data_start, alignment)
+    end = _check_places(tensors, len(data))
+    return Header(metadata, tensors, alignment, version), end
+
+
+def _other_version(version: int) -> ModelError:
+    if version & 0xFFFF == 0 and version >> 24 in VERSIONS:
+        return ModelError(
+            "a big-endian GGUF (as for IBM Z); boards and this host are little-endian",
+            code="big_endian",
+            hint="gguf-convert-endian FILE little (of the Python package gguf) rewrites the file",
+        )
+    if version == 1:
+        return ModelError(
+            "GGUF version 1, of August 2023, which llama.cpp does not read either",
+            code="version",
+            hint="convert the original model with llama.cpp's convert_hf_to_gguf.py",
+        )
+    known = " and ".join(map(str, VERSIONS))
+    return ModelError(
+        f"GGUF version {version} is not known, only {known}",
+        code="version",
+        hint="is the file damaged? Else this edgeprof is older than the file: update it",
+    )
 
 
 def _value(cursor: _Cursor, what: str) -> Value:
@@ -237,41 +278,35 @@ def _placed(
     offset: int,
     data_start: int,
     alignment: int,
-    size: int,
 ) -> TensorInfo:
-    if ggml_type not in TENSOR_TYPES:
-        supported = ", ".join(str(quantization) for quantization, _, _ in TENSOR_TYPES.values())
+    known = layout(ggml_type)
+    if known is None:
         raise ModelError(
-            f"tensor {name!r} is of ggml type {_type_name(ggml_type)}, which no board has a kernel for",
+            f"tensor {name!r} is of ggml type {type_name(ggml_type)}, whose weights nobody here can read",
             code="tensor_type",
-            hint=f"supported: {supported}; edgeprof models quantize makes them",
+            hint="make a file of a common type of the original model, e.g. F16 or Q8_0",
         )
-    quantization, block, block_bytes = TENSOR_TYPES[ggml_type]
+    block, block_bytes = known
     if ne[0] % block:
         raise _malformed(f"rows of {name!r} have {ne[0]} elements, not a multiple of {block}")
     n_bytes = math.prod(ne) // block * block_bytes
     if offset % alignment:
         raise _malformed(f"tensor {name!r} is at offset {offset}, not a multiple of {alignment}")
-    if data_start + offset + n_bytes > size:
-        raise ModelError(
-            f"truncated: tensor {name!r} ends at byte {data_start + offset + n_bytes},"
-            f" the file at {size}",
-            code="truncated",
-            hint="fetch or copy the file again",
-        )
+    quantization = TENSOR_TYPES[ggml_type][0] if ggml_type in TENSOR_TYPES else None
     return TensorInfo(name, ggml_type, quantization, ne, data_start + offset, n_bytes)
 
 
-def _type_name(ggml_type: int) -> str:
-    try:
-        return f"{gguf.GGMLQuantizationType(ggml_type).name} ({ggml_type})"
-    except ValueError:
-        return str(ggml_type)
-
-
-def _check_overlap(tensors: Mapping[str, TensorInfo]) -> None:
+def _check_places(tensors: Mapping[str, TensorInfo], size: int) -> int:
+    """Check that tensors lie inside the file and apart; return where the last one ends."""
     end, before = 0, ""
     for info in sorted(tensors.values(), key=lambda t: t.offset):
         if info.offset < end:
             raise _malformed(f"tensors {before!r} and {info.name!r} overlap")
         end, before = info.offset + info.n_bytes, info.name
+    if end > size:
+        raise ModelError(
+            f"truncated: {end - size:,} bytes of {end:,} are missing; the file has {size:,}",
+            code="truncated",
+            hint=_AGAIN,
+        )
+    return end

@@ -1,7 +1,6 @@
 """Import of llama2.c checkpoints (version 0 .bin plus tokenizer .bin) as GGUF.
 
-Their weights are in ggml's NORM rope order already, so nothing is permuted. A hidden width that is no multiple of 32 is
-padded with zeros, which changes no output and lets Q8_0 and Q4_0 apply.
+Their weights are in ggml's NORM rope order already, so nothing is permuted.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from edgeprof.shared.models.tokenizer import SPACE
 from edgeprof.shared.models.writing import write_gguf
 
 _HEADER = struct.Struct("<7i")
-_BLOCK = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +65,6 @@ def import_checkpoint(checkpoint: Path, tokenizer: Path, out: Path, name: str) -
     take(n_ctx, head_dim // 2)
     output = None if tied else take(vocab, dim)
 
-    pad = -hidden % _BLOCK
-    notes = [f"hidden width {hidden} padded with zeros to {hidden + pad}"] if pad else []
-    gate, up = (np.pad(w, ((0, 0), (0, pad), (0, 0))) for w in (gate, up))
-    down = np.pad(down, ((0, 0), (0, 0), (0, pad)))
-
     def fill(writer: gguf.GGUFWriter) -> None:
         writer.add_name(name)
         writer.add_file_type(gguf.LlamaFileType.ALL_F32)
@@ -79,7 +72,7 @@ def import_checkpoint(checkpoint: Path, tokenizer: Path, out: Path, name: str) -
         writer.add_context_length(n_ctx)
         writer.add_embedding_length(dim)
         writer.add_block_count(layers)
-        writer.add_feed_forward_length(hidden + pad)
+        writer.add_feed_forward_length(hidden)
         writer.add_head_count(heads)
         writer.add_head_count_kv(kv_heads)
         writer.add_rope_dimension_count(head_dim)
@@ -97,7 +90,7 @@ def import_checkpoint(checkpoint: Path, tokenizer: Path, out: Path, name: str) -
             for part, tensor in parts.items():
                 writer.add_tensor(f"blk.{i}.{part}.weight", np.ascontiguousarray(tensor[i]))
 
-    return Imported(write_gguf(out, fill), tuple(notes))
+    return Imported(write_gguf(out, fill, sources=(checkpoint, tokenizer)), ())
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, data: bytes, vocab: int, path: Path) -> None:

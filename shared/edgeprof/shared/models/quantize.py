@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +16,13 @@ import numpy.typing as npt
 from edgeprof.shared import private
 from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.jobs import Quantization
-from edgeprof.shared.models.file import ModelFile, is_linear
+from edgeprof.shared.models import padding
+from edgeprof.shared.models.file import ConvertibleModel, ModelFile, is_linear
 from edgeprof.shared.models.finite import check_values, first_bad
-from edgeprof.shared.models.gguf_header import TENSOR_TYPES, Scalar, TensorInfo
+from edgeprof.shared.models.gguf_header import Scalar, TensorInfo
 from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
+from edgeprof.shared.models.tensor_types import BLOCK, F32, to_float32
 from edgeprof.shared.models.writing import write_gguf
 
 _FILE_TYPES = {
@@ -38,16 +41,31 @@ _LARGEST = {
     Quantization.Q4_0: 8 * 65520.0,
     Quantization.TQ2_0: 65520.0,
 }
-_BLOCK = {quantization: block for quantization, block, _ in TENSOR_TYPES.values()}
+_HIDDEN_KEY = "llama.feed_forward_length"
+
+#: Of blocks: to quantise what is quantised would round a second time.
+_QUANTIZED = frozenset(to for to, block in BLOCK.items() if block > 1)
+
+#: Told after each tensor: weights done, weights in all.
+Progress = Callable[[int, int], None]
 
 
-def quantized(model: ModelFile, to: Quantization, cache_dir: Path) -> ModelFile:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What becomes of each tensor, and how wide the feed-forward layers will be."""
+
+    to: Quantization
+    types: dict[str, Quantization]
+    hidden: int
+
+
+def quantized(model: ConvertibleModel, to: Quantization, cache_dir: Path) -> ModelFile:
     """Return `model` with weights of type `to`, made once and kept.
 
     What is kept is called by the content it was made of, by its maker and by its own content: an entry that
     is damaged, cut off or of another version is made anew.
     """
-    if model.quantization is to:
+    if isinstance(model, ModelFile) and model.quantization is to:
         return model
     made_of = f"{model.sha256[:32]}-{to}-{_MAKER}"
     return _kept(cache_dir, made_of, model.name) or _keep(model, to, cache_dir, made_of)
@@ -62,7 +80,7 @@ def _kept(cache_dir: Path, made_of: str, name: str) -> ModelFile | None:
     return None
 
 
-def _keep(model: ModelFile, to: Quantization, cache_dir: Path, made_of: str) -> ModelFile:
+def _keep(model: ConvertibleModel, to: Quantization, cache_dir: Path, made_of: str) -> ModelFile:
     try:
         private.make_folder(cache_dir)
         # Under a name of its own until its content is known; other processes may make the same.
@@ -82,69 +100,141 @@ def _keep(model: ModelFile, to: Quantization, cache_dir: Path, made_of: str) -> 
     return replace(made, path=path, name=model.name)
 
 
-def quantize(model: ModelFile, to: Quantization, out: Path) -> ModelFile:
+def quantize(
+    model: ConvertibleModel, to: Quantization, out: Path, progress: Progress | None = None
+) -> ModelFile:
     """Write `model` with weights of type `to`; the same input gives the same bytes.
 
     All matrices become `to`, except that TQ2_0 keeps the embedding and the output head in F16: two bits there
-    cost more than they save. Norms stay F32. Raises ModelError when a row does not divide into blocks.
+    cost more than they save. Norms become F32. Feed-forward layers are padded where blocks need it
+    (padding.py), and only there. Raises ModelError when the width of the embedding does not divide into
+    blocks, UsageError when `out` is the model's own file.
     """
-    plan = {info.name: _target(info, to) for info in model.header.tensors.values()}
-    return write_gguf(out, lambda writer: _fill(writer, model, plan, to))
+    plan = _plan(model, to)
+    return write_gguf(
+        out, lambda writer: _fill(writer, model, plan, progress), sources=(model.path,)
+    )
 
 
-def dequantized(
-    model: ModelFile, info: TensorInfo
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def padding_note(model: ConvertibleModel) -> str | None:
+    """Return what to tell a person of a padded model, or None for one that is as it was trained."""
+    true, hidden = model.true_hidden, model.shape.hidden
+    if true == hidden:
+        return None
+    return (
+        f"{model.name} {model.label}: feed-forward width {true} is padded with zeros to {hidden},"
+        " whole blocks; it computes the same, and the zeros are not counted as parameters"
+    )
+
+
+def dequantized(model: ConvertibleModel, info: TensorInfo) -> F32:
     """Return a tensor's weights as float32, shape (rows, ne[0])."""
+    return to_float32(_raw_rows(model, info), info.ggml_type).reshape(info.rows, info.ne[0])
+
+
+def _raw_rows(model: ConvertibleModel, info: TensorInfo) -> npt.NDArray[np.uint8]:
     tensor = model.raw_tensor(info.name)
     assert tensor is not None
-    ggml_type, raw = tensor
-    rows = raw.reshape(info.rows, -1)
-    values = gguf.quants.dequantize(rows, gguf.GGMLQuantizationType(ggml_type))
-    return np.asarray(values, np.float32).reshape(info.rows, info.ne[0])
+    return tensor[1].reshape(info.rows, -1)
 
 
-def _target(info: TensorInfo, to: Quantization) -> Quantization:
+def _plan(model: ConvertibleModel, to: Quantization) -> _Plan:
+    hidden = -(-model.true_hidden // BLOCK[to]) * BLOCK[to]
+    types = {
+        info.name: _target(info, to, hidden if _is_down(info) else info.ne[0])
+        for info in model.header.tensors.values()
+    }
+    return _Plan(to, types, hidden)
+
+
+def _target(info: TensorInfo, to: Quantization, row: int) -> Quantization:
+    """Return the type of a tensor whose rows will have `row` weights."""
     if len(info.ne) == 1:
         return Quantization.F32
     target = Quantization.F16 if to is Quantization.TQ2_0 and not is_linear(info) else to
-    if info.ne[0] % _BLOCK[target]:
+    if row % BLOCK[target]:
         raise ModelError(
-            f"{to} does not apply: rows of {info.name!r} have {info.ne[0]} weights,"
-            f" not a multiple of {_BLOCK[target]}",
+            f"{to} does not apply: rows of {info.name!r} have {row} weights,"
+            f" not a multiple of {BLOCK[target]}, and the embedding's width cannot be padded",
             code="block_size",
-            hint="types without blocks always apply: F32, F16",
+            hint=_that_apply(row),
         )
     return target
 
 
+def _that_apply(row: int) -> str:
+    names = [str(to) for to, block in BLOCK.items() if row % block == 0]
+    return f"types that apply: {', '.join(names)}"
+
+
+def _is_down(info: TensorInfo) -> bool:
+    """Whether the feed-forward width is the length of the tensor's rows."""
+    return info.name.endswith(".ffn_down.weight")
+
+
+def _is_gate_or_up(info: TensorInfo) -> bool:
+    """Whether the feed-forward width is the number of the tensor's rows."""
+    return info.name.endswith((".ffn_gate.weight", ".ffn_up.weight"))
+
+
 def _fill(
-    writer: gguf.GGUFWriter, model: ModelFile, plan: dict[str, Quantization], to: Quantization
+    writer: gguf.GGUFWriter, model: ConvertibleModel, plan: _Plan, progress: Progress | None
 ) -> None:
+    replaced = {"general.architecture", "general.file_type", "general.alignment", padding.KEY}
+    replaced |= SOURCE_KEYS
+    if plan.hidden != model.shape.hidden:
+        replaced.add(_HIDDEN_KEY)
+        writer.add_uint32(_HIDDEN_KEY, plan.hidden)
+    if plan.hidden != model.true_hidden:
+        writer.add_uint32(padding.KEY, model.true_hidden)
     for key, item in model.header.metadata.items():
-        if key in {"general.architecture", "general.file_type", "general.alignment", *SOURCE_KEYS}:
+        if key in replaced:
             continue
         if item.value == []:
             continue  # the writer refuses an empty array, which says nothing anyway
         kind = gguf.GGUFValueType(item.type)
         sub = None if item.element_type is None else gguf.GGUFValueType(item.element_type)
         writer.add_key_value(key, _packable(item.value), kind, sub)
-    writer.add_file_type(_FILE_TYPES[to])
-    write_source(writer, model.source.converted(to))
+    writer.add_file_type(_FILE_TYPES[plan.to])
+    write_source(writer, model.source.converted(plan.to))
+    done, total = 0, sum(info.n_elements for info in model.header.tensors.values())
     for info in model.header.tensors.values():
-        target = gguf.GGMLQuantizationType[plan[info.name]]
-        values = dequantized(model, info)
-        check_values(info.name, values)
-        with np.errstate(over="ignore", invalid="ignore"):  # found by its result
-            data = gguf.quants.quantize(values, target)
-        _check_held(model, info, values, data, plan[info.name])
+        target = plan.types[info.name]
+        data = _converted(model, info, target, plan.hidden)
         if len(info.ne) == 1:
             data = data.reshape(info.ne[0])
-        writer.add_tensor(info.name, data, raw_dtype=target)
+        writer.add_tensor(info.name, data, raw_dtype=gguf.GGMLQuantizationType[target])
+        done += info.n_elements
+        if progress:
+            progress(done, total)
+
+
+def _converted(
+    model: ConvertibleModel, info: TensorInfo, target: Quantization, hidden: int
+) -> npt.NDArray[np.generic]:
+    """Return a tensor's rows in another type, and wider or narrower by rows or columns of zeros."""
+    more = hidden - model.shape.hidden
+    kept = hidden if more < 0 else model.shape.hidden
+    columns = more if _is_down(info) else 0
+    to = gguf.GGMLQuantizationType[target]
+    if info.ggml_type == to and not columns and info.quantization in _QUANTIZED:
+        data = _raw_rows(model, info)
+    else:
+        weights = dequantized(model, info)
+        check_values(info.name, weights)
+        if columns:
+            weights = np.pad(weights[:, :kept], ((0, 0), (0, max(more, 0))))
+        with np.errstate(over="ignore", invalid="ignore"):  # found by its result
+            data = gguf.quants.quantize(weights, to)
+        _check_held(model, info, weights, data, target)
+    if not more or not _is_gate_or_up(info):
+        return data
+    zeros = gguf.quants.quantize(np.zeros((max(more, 0), info.ne[0]), np.float32), to)
+    return np.concatenate([data[:kept], zeros])
 
 
 def _check_held(
-    model: ModelFile,
+    model: ConvertibleModel,
     info: TensorInfo,
     values: npt.NDArray[np.float32],
     made: npt.NDArray[np.generic],
@@ -154,7 +244,7 @@ def _check_held(
     bad = first_bad(np.ascontiguousarray(made).view(np.uint8).reshape(-1), target)
     if bad is None:
         return
-    size = _BLOCK[target]
+    size = BLOCK[target]
     block = values.reshape(-1)[bad * size : (bad + 1) * size]
     index = bad * size + int(np.abs(block).argmax())
     raise ModelError(
@@ -165,17 +255,18 @@ def _check_held(
     )
 
 
-def _holding(model: ModelFile) -> list[Quantization]:
+def _holding(model: ConvertibleModel) -> list[Quantization]:
     """Return the types that hold every weight of a model, and whose blocks its rows divide into."""
     types = []
     for to in Quantization:
         try:
-            plan = [(info, _target(info, to)) for info in model.header.tensors.values()]
+            targets = _plan(model, to).types
         except ModelError:
             continue
         if all(
-            target is Quantization.F32 or np.abs(dequantized(model, info)).max() < _LARGEST[target]
-            for info, target in plan
+            targets[info.name] is Quantization.F32
+            or np.abs(dequantized(model, info)).max() < _LARGEST[targets[info.name]]
+            for info in model.header.tensors.values()
         ):
             types.append(to)
     return types

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from reprlib import repr as short_repr
-from typing import Final
 
 import numpy as np
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import rules
 from edgeprof.shared.models.gguf_header import BOOL, Header, TensorInfo, Value
 from edgeprof.shared.models.rules import Real, Whole
-
-ARCHITECTURE: Final = "llama"
+from edgeprof.shared.models.tensor_types import to_float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +43,6 @@ class LlamaShape:
 
 def read_shape(header: Header) -> LlamaShape:
     """Return the hyperparameters; raises ModelError that names the key, its value, and what is wrong with it."""
-    item = header.metadata.get(rules.ARCHITECTURE_KEY)
-    architecture = None if item is None else item.value
-    if architecture != ARCHITECTURE:
-        raise ModelError(
-            f"architecture {short_repr(architecture)} is not supported",
-            code="architecture",
-            hint=f"supported: {ARCHITECTURE}",
-        )
     _check_neutrals(header)
     embedding = header.tensors.get("token_embd.weight")
     if embedding is None:
@@ -110,15 +99,9 @@ def check_tensors(header: Header, s: LlamaShape) -> None:
         if info is None:
             raise ModelError(f"tensor {name!r} is missing", code="missing")
         _check_shape(info, want)
-        if len(want) == 1 and info.quantization is not Quantization.F32:
-            raise ModelError(f"norm {name!r} is {info.quantization}, not F32", code="tensor_type")
     factors = header.tensors.get(rules.FREQUENCY_FACTORS)
     if factors is not None:
         _check_shape(factors, (s.rope_dim // 2,))
-        if factors.quantization is not Quantization.F32:
-            raise ModelError(
-                f"tensor {factors.name!r} is {factors.quantization}, not F32", code="tensor_type"
-            )
     extra = sorted(set(header.tensors) - set(expected) - {rules.FREQUENCY_FACTORS})
     if extra:
         raise ModelError(
@@ -132,7 +115,8 @@ def check_frequency_factors(header: Header, data: bytes) -> None:
     info = header.tensors.get(rules.FREQUENCY_FACTORS)
     if info is None:
         return
-    factors = np.frombuffer(data, "<f4", info.n_elements, info.offset)
+    raw = np.frombuffer(data, np.uint8, info.n_bytes, info.offset)
+    factors = to_float32(raw.reshape(info.rows, -1), info.ggml_type).reshape(-1)
     other = np.flatnonzero(factors != 1)
     if len(other):
         raise ModelError(

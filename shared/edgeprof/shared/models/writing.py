@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gguf
 
-from edgeprof.shared.errors import HostFault, ModelError
+from edgeprof.shared.errors import HostFault, ModelError, UsageError
 from edgeprof.shared.models.file import ModelFile
 
 
-def write_gguf(out: Path, fill: Callable[[gguf.GGUFWriter], None]) -> ModelFile:
+def write_gguf(
+    out: Path, fill: Callable[[gguf.GGUFWriter], None], *, sources: Sequence[Path]
+) -> ModelFile:
     """Write `out` by way of a file beside it that is checked first; returns it opened.
 
-    Raises HostFault when it cannot be written, ModelError when what was written is not a usable model
-    (then `out` is left as it was).
+    Raises UsageError when `out` is one of the `sources` it is made from, by whatever name; HostFault when it
+    cannot be written; ModelError when what was written is not a usable model (then `out` is left as it was).
     """
+    for source in sources:
+        if out.exists() and out.samefile(source):
+            raise UsageError(
+                f"{out} is the file to convert from, which is never replaced",
+                hint="give another name with --out",
+            )
     if out.exists() and not out.is_file():  # a device would be replaced by a file
         raise HostFault(f"cannot write {out}: it is not a regular file", code="unwritable")
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
