@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
 
-from edgeprof.shared.errors import JobError, UsageError
-from edgeprof.shared.jobs import MAX_PROMPT_TOKENS, KvType, Quantization
+from edgeprof.scheduler import scoring
+from edgeprof.shared.errors import JobError, ModelError, UsageError
+from edgeprof.shared.jobs import (
+    MAX_PROMPT_CHARACTERS,
+    MAX_PROMPT_TOKENS,
+    MAX_SCORED_TOKENS,
+    KvType,
+    PromptSource,
+    Quantization,
+    Scoring,
+)
 from edgeprof.shared.models import ModelFile, catalogue, quantized
+from edgeprof.shared.models.special import bos_token
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
 
@@ -17,6 +28,29 @@ from edgeprof.shared.reference import Reference
 STANDARD_PROMPT = (
     "Shall I compare thee to a summer's day?\nThou art more lovely and more temperate:\n"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt's token ids, and what they were made of."""
+
+    tokens: tuple[int, ...]
+    source: PromptSource
+    #: None when ids were given; what of it a record keeps is `kept`.
+    text: str | None
+
+    @property
+    def kept(self) -> str | None:
+        """The text as a record holds it: its beginning, and valid Unicode whatever a terminal sent."""
+        if self.text is None:
+            return None
+        raw = self.text[:MAX_PROMPT_CHARACTERS].encode("utf-8", "surrogateescape")
+        return raw.decode("utf-8", "replace")
+
+    @property
+    def characters(self) -> int | None:
+        """How long the text was."""
+        return None if self.text is None else len(self.text)
 
 
 class Preparer:
@@ -27,6 +61,7 @@ class Preparer:
         self._opened: dict[str, ModelFile] = {}
         self._made: dict[tuple[str, Quantization], ModelFile] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
+        self._scorings: dict[tuple[str, bool, str, int, int], Scoring] = {}
         # A sweep's jobs share their prompts, and tokenising takes longer than queueing.
         self._encoded = lru_cache(maxsize=256)(
             lambda sha256, text: tuple(self._tokenizers[sha256].encode(text))
@@ -45,31 +80,69 @@ class Preparer:
             self._made[key] = quantized(opened, wanted, self._cache_dir / "models")
         return self._made[key]
 
-    def unquantized_top1(
-        self, name: str | Path, made: ModelFile, tokens: Sequence[int]
-    ) -> tuple[int, ...] | None:
-        """Return the top-1 tokens of the model that `made` was quantized from, entry i about token i+1;
-        None when it is that model itself. Takes a forward pass over the prompt on this host."""
+    def scoring(
+        self,
+        name: str | Path,
+        made: ModelFile,
+        text: scoring.Corpus,
+        n_tokens: int,
+        n_ctx: int | None,
+    ) -> Scoring:
+        """Return the windows of a text to score `made` over, with the top-1 tokens of the model that it
+        was quantized from, unless it is that model itself: a forward pass over the text on this host.
+
+        Raises UsageError, JobError, and ModelError for a model without a tokenizer.
+        """
+        if not 1 <= n_tokens <= MAX_SCORED_TOKENS:
+            raise UsageError(f"score_tokens must be 1 to {MAX_SCORED_TOKENS}, not {n_tokens}")
         source = self.model(name, None)
-        if source.sha256 == made.sha256:
-            return None
-        _, top1 = Reference(source).score(tokens, KvType.F32)
-        return tuple(int(token) for token in top1)
+        size = scoring.window_size(made.shape.n_ctx, n_ctx)
+        key = (source.sha256, source.sha256 == made.sha256, text.sha256, n_tokens, size)
+        if key not in self._scorings:
+            try:
+                # A tokenizer that begins a text with BOS says so of the empty one.
+                head = self._encode(source, "")
+                windows = scoring.windows(
+                    text,
+                    lambda part: self._encode(source, part)[len(head) :],
+                    head,
+                    n_tokens,
+                    size,
+                )
+            except ModelError as error:
+                raise ModelError(
+                    f"{error}, and a text to score over must be tokenised",
+                    code=error.code,
+                    hint="submit it without --score",
+                ) from None
+            top1 = None
+            if source.sha256 != made.sha256:
+                reference = Reference(source)
+                top1 = tuple(tuple(reference.score(each, KvType.F32)[1]) for each in windows)
+            self._scorings[key] = Scoring(
+                text=text.name, text_sha256=text.sha256, windows=windows, unquantized_top1=top1
+            )
+        return self._scorings[key]
 
     def prompt(
         self, model: ModelFile, text: str | None, tokens: Sequence[int] | None, n_prompt: int
-    ) -> tuple[int, ...]:
-        """Return the prompt's token ids: given, from a text, or n_prompt of the standard text.
+    ) -> Prompt:
+        """Return the prompt: ids as given, of a text, or n_prompt of the standard text.
 
-        Raises UsageError for an empty prompt or two prompts, JobError for tokens outside the
-        vocabulary or more of them than the context holds.
+        The empty text is the token that begins one, where the model has it. Raises UsageError for an
+        empty prompt or two prompts, JobError for tokens outside the vocabulary or more of them than
+        the context holds.
         """
         if text is not None and tokens is not None:
             raise UsageError("give a prompt or prompt_tokens, not both")
+        source: PromptSource = "tokens"
         if tokens is None:
-            if text is not None and not text:
-                raise UsageError("the prompt is empty: at least one token is needed")
-            tokens = self._standard(model, n_prompt) if text is None else self._encode(model, text)
+            source = "standard" if text is None else "text"
+            if text is None:
+                tokens = self._standard(model, n_prompt)
+                text = self._tokenizers[model.sha256].decode(tokens)
+            else:
+                tokens = self._encode(model, text) if text else _beginning(model)
         if not tokens:
             raise UsageError("the prompt is empty: at least one token is needed")
         for token in tokens:
@@ -86,7 +159,7 @@ class Preparer:
                 code="context",
                 hint="shorten the prompt, or take a model with a longer context",
             )
-        return tuple(tokens)
+        return Prompt(tuple(tokens), source, text)
 
     def _standard(self, model: ModelFile, n_prompt: int) -> tuple[int, ...]:
         first, *rest = self._encode(model, STANDARD_PROMPT)
@@ -96,6 +169,17 @@ class Preparer:
         if model.sha256 not in self._tokenizers:
             self._tokenizers[model.sha256] = tokenizer_of(model)
         return self._encoded(model.sha256, text)
+
+
+def _beginning(model: ModelFile) -> tuple[int, ...]:
+    """Return the prompt of no text: the token that begins one."""
+    token = bos_token(model)
+    if token is None:
+        raise UsageError(
+            f"the prompt is empty, and {model.name} has no token that begins a text (BOS)",
+            hint="give it at least one character, or token ids: --prompt-tokens",
+        )
+    return (token,)
 
 
 def parse_quantization(name: Quantization | str) -> Quantization:

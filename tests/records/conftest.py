@@ -1,0 +1,62 @@
+"""A whole session on the real firmware, of a job with whatever a test asks."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeprof.shared.jobs import JobSpec, Target, TestCase
+from edgeprof.shared.models import ModelFile, catalogue
+from edgeprof.shared.reference import Reference
+from edgeprof.workers.link.device import OpenOptions, open_board
+from edgeprof.workers.session import profile
+
+NATIVE = Path(__file__).parents[2] / "firmware" / "build" / "native" / "tlep-native"
+PROMPT = (300, 400, 401, 402)
+
+
+@pytest.fixture(scope="session")
+def model() -> ModelFile:
+    return catalogue.resolve("shakespeare-240k")
+
+
+def with_token(model: ModelFile, key: str, token: int, path: Path) -> ModelFile:
+    """Write a model whose metadata names another token: the four bytes behind the key and its type."""
+    name = f"tokenizer.ggml.{key}".encode()
+    data = model.path.read_bytes()
+    at = data.index(name) + len(name)
+    assert data[at : at + 4] == struct.pack("<I", 4)  # u32
+    path.write_bytes(data[: at + 4] + struct.pack("<I", token) + data[at + 8 :])
+    return ModelFile.open(path)
+
+
+@pytest.fixture
+def session(model: ModelFile, tmp_path: Path) -> Callable[..., Any]:
+    """`session(case, query="", model=..., **fields of JobSpec)`: the result, and progress seen."""
+    if not NATIVE.exists():
+        pytest.skip("the native firmware is not built: make firmware")
+
+    def start(
+        case: TestCase, query: str = "", *, of: ModelFile = model, meter: Any = None, **fields: Any
+    ):
+        spec = JobSpec(
+            model=of.ref, target=Target(platform="native"), cases=(case,), **{"n_ctx": 128} | fields
+        )
+        options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
+        board = open_board(f"native://?uid=01&{query}".rstrip("&"), options)
+        seen: list[dict[str, Any]] = []
+        try:
+            result = profile(
+                board, spec, of.path, of, Reference(of),
+                epoch=3, progress=lambda **fields: seen.append(fields),
+                should_stop=lambda: False, host="here", device_id="native-01", meter=meter,
+            )  # fmt: skip
+        finally:
+            board.close()
+        return result, seen
+
+    return start
