@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.jobs import JobSpec, Target, TestCase
+from edgeprof.shared.jobs import JobSpec, JobState, Target, TestCase
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.results import JobResult, JobView
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.session import profile
 
@@ -60,3 +61,19 @@ def session(model: ModelFile, tmp_path: Path) -> Callable[..., Any]:
         return result, seen
 
     return start
+
+
+@pytest.fixture
+def make_view(model: ModelFile) -> Callable[..., JobView]:
+    """`make_view(result=...)`: a job that succeeded."""
+
+    def make(result: JobResult, **fields: Any) -> JobView:
+        base: dict[str, Any] = {
+            "schema_version": 2, "id": "job1", "state": JobState.SUCCEEDED, "reason": "measured",
+            "model": model.ref, "target": "native", "priority": 5, "user": "ada", "sweep_id": None,
+            "created_s": 1.8e9, "started_s": 1.8e9, "finished_s": 1.8e9, "attempts": (),
+            "trace_id": None, "result": result,
+        }  # fmt: skip
+        return JobView(**base | fields)
+
+    return make

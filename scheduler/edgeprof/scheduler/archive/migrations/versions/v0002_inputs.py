@@ -52,7 +52,11 @@ def upgrade() -> None:
             return
         last = page[-1].id
         for job_id, document in page:
-            known = {name: value for name, value in _known(document).items() if value is not None}
+            try:
+                told = _known(document)
+            except (AttributeError, IndexError, TypeError):  # no document of ours
+                continue
+            known = {name: value for name, value in told.items() if value is not None}
             if known:
                 connection.execute(sa.update(table).where(table.c.id == job_id).values(known))
 
