@@ -90,7 +90,8 @@ def test_rows_of_before_there_were_inputs(make_view: MakeView) -> None:
     (row, _) = bench.rows_of([make_view(schema_version=1, inputs=None)])
 
     assert (row.schema_version, row.model_size, row.model_file_size) == (1, None, 264_000)
-    assert row.prompt_text is row.prompt_tokens is row.repetitions is row.tags is None
+    absent = (row.prompt_text, row.prompt_tokens, row.repetitions, row.warmup, row.tags, row.source)
+    assert absent == (None,) * 6
     assert bench.markdown([row])
 
 
@@ -162,7 +163,7 @@ def scored(view: JobView, **fields: object) -> JobView:
     score = ScoreResult(
         n_tokens=512, nll_nats=3.0, perplexity=20.0861, nll_stderr_nats=0.05,
         perplexity_stderr=1.0043, text="the-tempest", text_sha256="a" * 64, n_windows=5,
-        window_tokens=128, accuracy=0.3, **fields,  # type: ignore[arg-type]
+        window_tokens=128, accuracy=0.3, **fields,
     )  # fmt: skip
     case = view.result.cases[0].model_copy(update={"score": score})
     return view.model_copy(update={"result": view.result.model_copy(update={"cases": (case,)})})

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof.scheduler import Lab, scoring
+from edgeprof.scheduler import Lab, Request, scoring
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.jobs import MAX_SCORED_TOKENS, KvType, Scoring, TestCase
 from edgeprof.shared.metrics.sessions import DATASETS
@@ -40,10 +40,9 @@ def plan(lab: Lab) -> Callable[..., Any]:
     """`plan(**wishes)`: the record of a job that is to be scored."""
 
     def make(model: Any = MODEL, **wishes: Any) -> Any:
-        request = {"platform": "someday", "wait_for_board": True, "score": True} | wishes
-        from edgeprof.scheduler import Request
+        request: dict[str, Any] = {"platform": "someday", "wait_for_board": True, "score": True}
 
-        return lab.plan(Request(model=model, **request)).spec
+        return lab.plan(Request(model=model, **request | wishes)).spec
 
     return make
 

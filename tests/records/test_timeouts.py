@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edgeprof.scheduler import Lab
@@ -81,7 +83,7 @@ def test_a_board_that_is_flashed_needs_no_more_than_usual() -> None:
 def test_a_timeout_that_is_given_is_taken(settings: Settings) -> None:
     """As it is; without one, the record holds what was foreseen."""
     with Lab(settings=settings) as lab:
-        wishes = {"platform": "someday", "wait_for_board": True}
+        wishes: dict[str, Any] = {"platform": "someday", "wait_for_board": True}
         given = lab.submit("shakespeare-240k", timeout_s=5.0, **wishes).view().inputs
         foreseen = lab.submit("shakespeare-240k", **wishes).view().inputs
 
