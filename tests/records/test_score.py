@@ -186,8 +186,9 @@ def test_a_text_of_ones_own_is_named_by_its_content(
     path = tmp_path / "mine.txt"
     path.write_text("O, what a rogue and peasant slave am I!")
 
-    spec = plan(corpus=path)
+    spec = plan(corpus=str(path), score=False)
 
+    assert spec.score
     scored = spec.cases[0].scoring
     assert (scored.text, scored.text_sha256) == (
         "mine.txt",

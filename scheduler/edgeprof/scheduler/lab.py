@@ -45,7 +45,8 @@ class Request:
     model: a name of the catalogue or the path of a GGUF file. quantization: None for the file as it
     is. Prompt: a text, or token ids, or neither for n_prompt tokens of a standard text.
     n_gen: 0 for prefill only. n_ctx: None for as much as prompt, generated tokens and windows to score
-    need. score: perplexity over score_tokens of a text: corpus, or None for one that ships.
+    need. score: perplexity over score_tokens of a text: corpus, whose name alone says to score, or one
+    that ships.
     timeout_s: of one attempt; None for 600 s and what the upload of the model can be foreseen to take.
     """
 
@@ -65,7 +66,7 @@ class Request:
     wait_for_board: bool = False
     check_output: bool = True
     score: bool = False
-    corpus: Path | None = None
+    corpus: str | Path | None = None
     score_tokens: int = scoring.DEFAULT_SCORED_TOKENS
     timeout_s: float | None = None
     queue_timeout_s: float = 86400.0
@@ -131,7 +132,8 @@ class Lab:
             model, request.prompt, request.prompt_tokens, request.n_prompt
         )
         text_to_score = None
-        if request.score:
+        scored = request.score or request.corpus is not None
+        if scored:
             text_to_score = self._preparer.scoring(
                 request.model,
                 model,
@@ -159,7 +161,7 @@ class Lab:
                 n_ctx=case.n_ctx_needed if request.n_ctx is None else request.n_ctx,
                 kv_type=request.kv_type,
                 check_output=request.check_output,
-                score=request.score,
+                score=scored,
                 priority=request.priority,
                 timeout_s=timeouts.foreseen_s(model, on) if timeout_s is None else timeout_s,
                 queue_timeout_s=request.queue_timeout_s,

@@ -36,11 +36,12 @@ class Corpus:
     text: str
 
 
-def corpus(path: Path | None) -> Corpus:
+def corpus(path: str | Path | None) -> Corpus:
     """Read a text, or ours for None. Raises UsageError for what is no text."""
     if path is None:
         data = files("edgeprof.scheduler").joinpath("texts", f"{OUR_TEXT}.txt").read_bytes()
         return Corpus(OUR_TEXT, hashlib.sha256(data).hexdigest(), data.decode())
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_CORPUS_BYTES:
             raise UsageError(

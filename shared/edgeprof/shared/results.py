@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -15,7 +15,9 @@ from edgeprof.shared.jobs import (
     KvType,
     ModelRef,
     PromptSource,
+    TestCase,
     Told,
+    Wire,
 )
 
 
@@ -200,6 +202,18 @@ class InputCase(Told):
     n_gen: int
     scoring: InputScoring | None = None
 
+    @classmethod
+    def of(cls, case: TestCase) -> InputCase:
+        """Return what a record says of a case."""
+        scoring = None
+        if case.scoring is not None:
+            scoring = InputScoring.model_construct(**_fields(InputScoring, case.scoring))
+        return InputCase.model_construct(**_fields(InputCase, case, "scoring"), scoring=scoring)
+
+
+def _fields(kind: type[Told], record: Wire, but: str = "") -> dict[str, Any]:
+    return {name: getattr(record, name) for name in kind.model_fields if name != but}
+
 
 class Inputs(Told):
     """All that a job was asked to do: with the model's file, what is needed to run it again."""
@@ -223,9 +237,10 @@ class Inputs(Told):
     tensor_bytes: int | None
 
     @classmethod
-    def of(cls, spec: JobSpec) -> Self:
-        """Return what a job's record says of it."""
-        return cls.model_validate(spec.model_dump())
+    def of(cls, spec: JobSpec) -> Inputs:
+        """Return what a job's record says of it. The record was validated, and views are made often."""
+        cases = tuple(map(InputCase.of, spec.cases))
+        return Inputs.model_construct(**_fields(Inputs, spec, "cases"), cases=cases)
 
 
 class JobView(Told):

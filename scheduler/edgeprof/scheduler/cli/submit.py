@@ -109,7 +109,7 @@ def submit(
             repetitions=repetitions,
             n_ctx=n_ctx,
             kv_type=kv_type,
-            score=score or corpus is not None or score_tokens is not None,
+            score=score or score_tokens is not None,
             corpus=corpus,
             score_tokens=DEFAULT_SCORED_TOKENS if score_tokens is None else score_tokens,
             priority=priority,
