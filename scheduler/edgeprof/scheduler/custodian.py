@@ -16,8 +16,10 @@ from redis.lock import Lock
 
 from edgeprof.scheduler.backlog import Backlog
 from edgeprof.shared import queues
+from edgeprof.shared.about import about_job
 from edgeprof.shared.celery_app import KEY_PREFIX, PRIORITY_STEPS
 from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.jobs import is_name
 from edgeprof.shared.metrics.lab import CustodianMetrics
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import JobView
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 Archive = Callable[[Sequence[JobView]], None]
 
 _BATCH = 100
+#: Lines of one tick about jobs whose bells are rung again: after an outage they may be thousands.
+_LINES = 5
 _LEADER_TTL_S = 5.0
 #: A backlog that has not shrunk for so long does not, for a reason somebody must look at.
 _BACKLOG_PATIENCE_S = 60.0
@@ -93,14 +97,25 @@ class Custodian:
         # Longer than our own ticks are apart on a busy machine, or we would take ourselves for an outage.
         away_s = max(lease_s / 2, 3 * self._settings.custodian_interval_s)
         expired = self._store.jobs.expire_leases(self._actor, lease_s, away_s, _BATCH)
+        traces = self._store.jobs.traceparents([job_id for job_id, _, _ in expired])
         for job_id, device_id, state in expired:
-            log.warning("job %s: the worker of %s went silent; now %s", job_id, device_id, state)
+            with about_job(job_id, traces[job_id]):
+                log.warning(
+                    "job %s: the worker of %s went silent; now %s",
+                    job_id,
+                    device_id,
+                    state,
+                    extra={"device_id": device_id},
+                )
             self._metrics.acted("requeued", 1)
 
     def expire_queued(self) -> None:
         """End jobs no board took in time."""
-        for job_id in self._store.jobs.expire_queued(self._actor, _BATCH):
-            log.warning("job %s: no board took it in time", job_id)
+        expired = self._store.jobs.expire_queued(self._actor, _BATCH)
+        traces = self._store.jobs.traceparents(expired)
+        for job_id in expired:
+            with about_job(job_id, traces[job_id]):
+                log.warning("job %s: no board took it in time", job_id)
             self._metrics.acted("expired", 1)
 
     def ring_unheard(self) -> None:
@@ -113,7 +128,11 @@ class Custodian:
         )
         if bells:
             self._store.bells.ring(bells, step=queues.FIRST)
-            log.info("rang again for %d job(s)", len(bells))
+            for bell in bells[:_LINES]:
+                with about_job(bell.job_id, bell.traceparent):
+                    log.info("job %s: its bell is rung again", bell.job_id)
+            if len(bells) > _LINES:
+                log.info("rang again for %d more job(s)", len(bells) - _LINES)
             self._metrics.acted("rung_again", len(bells))
 
     def archive_finished(self) -> None:
@@ -146,7 +165,9 @@ class Custodian:
         except Exception as error:  # noqa: BLE001 - whatever a value of one job makes a database raise
             if len(views) == 1:
                 said = one_line(str(error), 200)
-                log.warning("job %s cannot be archived, and is put aside: %s", views[0].id, said)
+                job_id = views[0].id
+                with about_job(job_id, self._store.jobs.traceparents([job_id])[job_id]):
+                    log.warning("job %s cannot be archived, and is put aside: %s", job_id, said)
                 return []
             return [view for each in views for view in self._keep([each])]
         return views
@@ -154,8 +175,15 @@ class Custodian:
     def tell_aside(self) -> None:
         """Log what the store set aside, a few lines a tick: somebody may make many."""
         taken, more = self._store.jobs.take_aside()
+        jobs = [entry.id for entry in taken if is_name(entry.id)]
+        traces = self._store.jobs.traceparents(jobs)
         for entry in taken:
-            log.warning("set aside from %s: %r: %s", entry.where, entry.id, entry.why)
+            line = ("set aside from %s: %r: %s", entry.where, entry.id, entry.why)
+            if trace := traces.get(entry.id):
+                with about_job(entry.id, trace):
+                    log.warning(*line)
+            else:
+                log.warning(*line)
         if more:
             log.warning("set aside: %d more", more)
         self._metrics.acted("set_aside", len(taken))

@@ -13,7 +13,13 @@ import pydantic_core
 from redis import Redis
 from redis.client import Pipeline
 
-from edgeprof.shared.errors import Fault, JobError, JobNotFound, StoreRefused
+from edgeprof.shared.errors import (
+    Fault,
+    InfrastructureError,
+    JobError,
+    JobNotFound,
+    StoreRefused,
+)
 from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState, is_name
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import JobResult, JobView
@@ -223,6 +229,23 @@ class JobStore:
             return JobSpec.read(found)
         except ValueError:
             raise _unreadable(job_id) from None
+
+    def traceparents(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return where each job's trace began, for log lines: "" where that cannot be found out."""
+
+        def ask(pipe: Pipeline) -> None:
+            for job_id in job_ids:
+                pipe.hget(self._key(job_id), "traceparent")
+
+        found: list[Any] = []
+        with suppress(InfrastructureError):
+            found = self._script.pipelined(ask, raise_on_error=False) if job_ids else []
+        told = dict.fromkeys(job_ids, "")
+        return told | {
+            job_id: said
+            for job_id, said in zip(job_ids, found, strict=False)
+            if isinstance(said, str)
+        }
 
     def history(self, job_id: str) -> list[Transition]:
         """Return every transition of a job: when, from, to, who, why."""
