@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 
 from prometheus_client import CollectorRegistry
 from redis.exceptions import LockError
@@ -31,7 +32,13 @@ log = logging.getLogger(__name__)
 #: Keeps finished jobs for good: returns once they are safe, or raises.
 Archive = Callable[[Sequence[JobView]], None]
 
+#: Whether the archive holds all of these jobs. Raises InfrastructureError.
+Holds = Callable[[Collection[str]], bool]
+
 _BATCH = 100
+#: Clocks may differ by so much: a job that retention is about to delete is not missed.
+_CLOCKS_S = 3600.0
+_DAY_S = 86400.0
 #: Lines of one tick about jobs whose bells are rung again: after an outage they may be thousands.
 _LINES = 5
 _LEADER_TTL_S = 5.0
@@ -48,10 +55,14 @@ class Custodian:
         settings: Settings,
         archive: Archive | None = None,
         metrics: CustodianMetrics | None = None,
+        holds: Holds | None = None,
     ) -> None:
+        """holds: for an archive that can be asked whether it is still the one that it was."""
         self._store = store
         self._settings = settings
         self._archive = archive
+        self._holds = holds
+        self._lost = False
         self._metrics = metrics or CustodianMetrics(CollectorRegistry())
         self._actor = f"custodian:{settings.host}:{os.getpid()}"
         ttl_s = max(_LEADER_TTL_S, 5 * settings.custodian_interval_s)
@@ -81,7 +92,7 @@ class Custodian:
         self.expire_queued()
         self.ring_unheard()
         self.tell_aside()
-        self.archive_finished()
+        self.archive()
         self._metrics.acted("pruned", self._store.jobs.prune())
         return True
 
@@ -134,6 +145,51 @@ class Custodian:
             if len(bells) > _LINES:
                 log.info("rang again for %d more job(s)", len(bells) - _LINES)
             self._metrics.acted("rung_again", len(bells))
+
+    def archive(self) -> None:
+        """Hand finished jobs to the archive. Raises what it raises when it is ill, after that was noted."""
+        try:
+            self.look_at_archive()
+            self.archive_finished()
+            self.archive_again()
+        except Exception:
+            self._metrics.archive_used(well=False)
+            raise
+        self._metrics.archive_used(well=True)
+
+    def look_at_archive(self) -> None:
+        """Notice an archive without the jobs that were given to it: deleted, emptied, replaced, an old copy."""
+        if self._holds is None:
+            return
+        ends = self._store.jobs.archived_ends()
+        if (keep_days := self._settings.archive_keep_days) is not None:
+            deleted_s = time.time() - keep_days * _DAY_S + _CLOCKS_S
+            ends = {job_id: at_s for job_id, at_s in ends.items() if at_s > deleted_s}
+        if not ends or self._holds(ends):
+            return
+        lost = self._store.jobs.archive_lost()
+        if lost and not self._lost:
+            log.warning(
+                "the results archive has lost jobs (it was deleted, emptied or replaced): the %d that are"
+                " still in Redis are archived again",
+                lost,
+            )
+        self._lost = True
+
+    def archive_again(self) -> None:
+        """Hand some of what an archive has lost to it again: a batch a tick, for there may be many."""
+        jobs = self._store.jobs
+        if self._archive is None or not (job_ids := jobs.rearchivable(_BATCH)):
+            if self._lost:
+                self._lost = False
+                log.info("the results archive holds all jobs again that are in Redis")
+            return
+        self._lost = True
+        views = jobs.views(job_ids)
+        kept = self._keep(views)
+        jobs.archived([view.id for view in kept], self._settings.result_ttl_s)
+        jobs.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
+        self._metrics.acted("archived_again", len(kept))
 
     def archive_finished(self) -> None:
         """Hand finished jobs to the archive; an archive in trouble gets them again next time.

@@ -400,12 +400,31 @@ class JobStore:
 
     def unarchived(self, limit: int = 100) -> Sequence[str]:
         """Return finished jobs no archive holds yet, oldest first."""
-        found: list[str] = self._script.call("unarchived", limit)
+        found: list[str] = self._script.call("unarchived", limit, "unarchived")
         return found
 
     def unarchived_count(self) -> int:
-        """Return how many finished jobs no archive holds yet."""
-        return int(self._script.guarded(lambda redis: redis.zcard(self._script.key("unarchived"))))
+        """Return how many finished jobs no archive holds, yet or any more."""
+
+        def ask(pipe: Pipeline) -> None:
+            for name in ("unarchived", "rearchive"):
+                pipe.zcard(self._script.key(name))
+
+        return sum(self._script.pipelined(ask))
+
+    def archived_ends(self) -> dict[str, float]:
+        """Return the jobs archived last and first of those that are still here -> when they finished."""
+        flat = self._script.call("archived_ends")
+        return {flat[i]: float(flat[i + 1]) for i in range(0, len(flat), 2)}
+
+    def archive_lost(self) -> int:
+        """Note that no archive holds any more what was archived; returns how many jobs are still here."""
+        return int(self._script.call("archive_lost"))
+
+    def rearchivable(self, limit: int = 100) -> Sequence[str]:
+        """Return jobs that an archive held which is gone."""
+        found: list[str] = self._script.call("unarchived", limit, "rearchive")
+        return found
 
     def unreadable(self, job_ids: Sequence[str]) -> None:
         """Put finished jobs aside that the archive cannot keep, so that they hold up no other."""
