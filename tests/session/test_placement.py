@@ -60,6 +60,7 @@ def test_run_is_placed_within_its_error(share, trip_s, length_s, rate):
     ):
         assert got_s == pytest.approx(true_s, abs=within_s)
     assert run.host_sent_s <= placed.start_s <= placed.end_s <= run.host_done_s
+    assert placed.error_s <= run.host_done_s - run.host_sent_s
 
 
 def test_a_good_clock_keeps_the_boards_duration():

@@ -98,6 +98,8 @@ def _inside(placed: Placed, shift_s: float, report: RunReport) -> Placed:
     def inside(at_s: float) -> float:
         return min(max(at_s + shift_s, report.host_sent_s), report.host_done_s)
 
+    # Where it was and where it is put are both within that wait.
+    error_s = min(placed.error_s, report.host_done_s - report.host_sent_s)
     return Placed(
-        inside(placed.start_s), inside(placed.prefill_end_s), inside(placed.end_s), placed.error_s
+        inside(placed.start_s), inside(placed.prefill_end_s), inside(placed.end_s), error_s
     )
