@@ -186,6 +186,26 @@ def test_spans_of_the_board_are_inside_those_of_the_host(lab, wait_until) -> Non
         assert span.end_time_unix_nano <= case.end_time_unix_nano + 5_000_000
 
 
+def test_self_test_is_one_trace(lab, wait_until) -> None:
+    """What it does on a board has one root, which is not a job's."""
+
+    def roots() -> set[str]:
+        return {s.name for s, _ in lab.collector.spans if not s.parent_span_id}
+
+    wait_until(lambda: "self_test" in roots(), "a self-test has arrived")
+    assert roots() <= {"self_test", "submit", "sweep"}
+    tests = {s.trace_id for s, _ in lab.collector.spans if s.name == "self_test"}
+    inside = {s.name for s, _ in lab.collector.spans if s.trace_id in tests}
+    assert {"device_connection", "model_loading", "board.load", "board.prefill"} <= inside
+
+
+def test_failed_job_is_a_failure_in_celerys_tools(lab, wait_until) -> None:
+    """celery-exporter counts it by the fault's class, on the board that it failed on."""
+    lab.profile("forgetful")
+    failed = 'celery_task_failed_total{exception="ModelError", hostname="forgetful.testhost"} > 0'
+    wait_until(lambda: lab.value(failed), "the failure is counted", timeout_s=60)
+
+
 def test_failed_job_is_an_error_in_its_trace(lab, wait_until) -> None:
     """The attempt's span has an error status, and the fault's class and code."""
     job = lab.profile("forgetful")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -97,6 +99,33 @@ def test_failed_start_is_told_in_the_servers_words(embedded: Embedded) -> None:
 
     assert "did not start: Bad file format" in str(error)
     assert "redis.log" in str(error.hint)
+
+
+@pytest.mark.parametrize("bundled", [False, True], ids=["redis-check-aof", "redis-server alone"])
+def test_the_hint_mends_a_damaged_file(
+    embedded: Embedded,
+    make_spec: Callable[..., JobSpec],
+    monkeypatch: pytest.MonkeyPatch,
+    bundled: bool,
+) -> None:
+    """Garbage at its tail: what the hint says, typed as it stands, brings the lab back with its jobs."""
+    job = NewJob(make_spec())
+    with LabStore.open(embedded.settings) as store:
+        store.jobs.submit([job], "test")
+    redis_server.stop(embedded.settings)
+    (log,) = embedded.folder.glob("appendonlydir/*.incr.aof")
+    with log.open("ab") as file:
+        file.write(b"garbage of a power cut")
+    if bundled:
+        which = shutil.which
+        monkeypatch.setattr(shutil, "which", lambda name: None if "check" in name else which(name))
+    hint = str(refusal(embedded).hint)
+    keep, mend = re.findall(r"(?:^|then )(cp -a .*?|.*?--fix \S+) (?:keeps|cuts)", hint)
+    for command in (keep, mend):
+        subprocess.run(command, shell=True, check=True, input=b"y\n", stdout=subprocess.DEVNULL)
+
+    with LabStore.open(embedded.settings) as store:
+        assert store.jobs.state(job.id)
 
 
 def test_program_that_is_no_program(

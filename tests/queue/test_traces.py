@@ -51,6 +51,63 @@ def test_retry_links_to_the_attempt_before(
     assert (first.status.code, second.status.code) == (2, 0)
 
 
+def test_spans_say_what_they_are_about(
+    rig: Any, make_spec: Any, open_collector: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All spans of an attempt have its board, platform and number; so has the worker's resource."""
+    rig.start_scheduler()
+    with open_collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        worker = rig.start_worker("01")
+        monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+        job = rig.submit(make_spec(tags={"fault": "link", "faults": "1"}))
+        job.wait(timeout=60)
+        worker.terminate()
+        worker.wait()
+
+    told: dict[str, list[dict[str, Any]]] = {}
+    for span, resource in collector.spans:
+        named = {a.key: a.value.string_value or a.value.int_value for a in span.attributes}
+        about = {key: named.get(key) for key in ("device_id", "platform", "attempt", "job_id")}
+        told.setdefault(span.name, []).append(about)
+        assert (resource["device_id"], resource["platform"]) == ("null-01", "null")
+    attempts = [
+        {"device_id": "null-01", "platform": "null", "attempt": n, "job_id": job.id} for n in (1, 2)
+    ]
+    for name in ("run/edgeprof.profile", "queue_wait", "profile_model"):
+        assert sorted(told[name], key=lambda about: about["attempt"]) == attempts
+    assert told["self_test"][0]["device_id"] == "null-01"
+
+
+def test_log_lines_about_a_job_are_in_its_trace(rig: Any, make_spec: Any) -> None:
+    """Whoever wrote them: a search for the trace id finds the scheduler's line that explains a retry."""
+    scheduler = subprocess.Popen(
+        [sys.executable, "-m", "edgeprof.scheduler.cli", "scheduler"],
+        env={**os.environ, **rig.settings.as_environment()},
+        stderr=subprocess.DEVNULL,
+    )
+    rig.adopt(scheduler)
+    worker = rig.start_worker("01")
+    job = rig.submit(make_spec(2000))
+    rig.until_running(job)
+    worker.kill()
+    worker.wait()
+    rig.wait_until(lambda: job.status is JobState.QUEUED, "the job is taken back")
+
+    def lines() -> list[dict[str, Any]]:
+        written = [path.read_text() for path in rig.settings.log_dir.glob("*.jsonl")]
+        found = [json.loads(line) for text in written for line in text.splitlines()]
+        return [line for line in found if line.get("trace.id") == job.view().trace_id]
+
+    rig.wait_until(lambda: [x for x in lines() if "went silent" in x["message"]], "it is logged")
+    assert {line["job_id"] for line in lines()} == {job.id}
+    (silent,) = [line for line in lines() if "went silent" in line["message"]]
+    assert silent["service.name"] == "edgeprof-scheduler"
+    assert silent["device_id"] == "null-01"
+    (started,) = [line for line in lines() if line["message"] == "Profiling session started"]
+    assert started["test_duration"] == make_spec().timeout_s
+
+
 def test_jobs_of_a_sweep_link_to_it(rig: Any, open_collector: Callable[[], Any]) -> None:
     """Each job has a trace of its own, or a sweep of 10 000 would be one; it links to the sweep's."""
     program = """

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeprof.shared import logs, redis_client, redis_server, tracing
+from edgeprof.shared.about import about_job
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.errors import HostFault, JobError, UsageError
 from edgeprof.shared.jobs import JobSpec, ModelRef
@@ -141,7 +142,7 @@ def test_log_lines_are_json_with_the_labs_fields(settings: Settings, tmp_path: P
     before, level = root.handlers[:], root.level
     try:
         logs.configure(settings.model_copy(update={"log_dir": tmp_path / "logs"}), "edgeprof-test")
-        with tracing.resumed("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
+        with about_job("job1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
             logs.operations.info("Device connected", extra={"device_id": "b1", "odd": {1, 2}})
         path = tmp_path / "logs" / f"profiler-testhost-{os.getpid()}.jsonl"
         line = json.loads(path.read_text())
@@ -153,6 +154,7 @@ def test_log_lines_are_json_with_the_labs_fields(settings: Settings, tmp_path: P
 
     assert line["message"] == "Device connected"
     assert line["device_id"] == "b1"
+    assert line["job_id"] == "job1"
     assert line["trace.id"] == "0af7651916cd43dd8448eb211c80319c"
     assert {"timestamp", "level", "module", "function", "line", "@timestamp"} <= line.keys()
 

@@ -136,7 +136,7 @@ def ticking(drift, trip_s, *, emulated=False):
         now = time.monotonic()
         error = chance.uniform(0, trip_s / 2)
         wrong = chance.uniform(-error, error)
-        return ClockOffset(offset_s=-now * drift + wrong, error_s=error)
+        return ClockOffset(offset_s=-now * drift + wrong, error_s=error, at_s=now)
 
     return SimpleNamespace(hello=SimpleNamespace(emulated=emulated), clock=clock)
 

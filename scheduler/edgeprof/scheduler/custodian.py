@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 
 from prometheus_client import CollectorRegistry
 from redis.exceptions import LockError
@@ -16,8 +17,10 @@ from redis.lock import Lock
 
 from edgeprof.scheduler.backlog import Backlog
 from edgeprof.shared import queues
+from edgeprof.shared.about import about_job
 from edgeprof.shared.celery_app import KEY_PREFIX, PRIORITY_STEPS
 from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.jobs import is_name
 from edgeprof.shared.metrics.lab import CustodianMetrics
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import JobView
@@ -29,7 +32,15 @@ log = logging.getLogger(__name__)
 #: Keeps finished jobs for good: returns once they are safe, or raises.
 Archive = Callable[[Sequence[JobView]], None]
 
+#: Whether the archive holds all of these jobs. Raises InfrastructureError.
+Holds = Callable[[Collection[str]], bool]
+
 _BATCH = 100
+#: Clocks may differ by so much: a job that retention is about to delete is not missed.
+_CLOCKS_S = 3600.0
+_DAY_S = 86400.0
+#: Lines of one tick about jobs whose bells are rung again: after an outage they may be thousands.
+_LINES = 5
 _LEADER_TTL_S = 5.0
 #: A backlog that has not shrunk for so long does not, for a reason somebody must look at.
 _BACKLOG_PATIENCE_S = 60.0
@@ -44,10 +55,14 @@ class Custodian:
         settings: Settings,
         archive: Archive | None = None,
         metrics: CustodianMetrics | None = None,
+        holds: Holds | None = None,
     ) -> None:
+        """holds: for an archive that can be asked whether it is still the one that it was."""
         self._store = store
         self._settings = settings
         self._archive = archive
+        self._holds = holds
+        self._lost = False
         self._metrics = metrics or CustodianMetrics(CollectorRegistry())
         self._actor = f"custodian:{settings.host}:{os.getpid()}"
         ttl_s = max(_LEADER_TTL_S, 5 * settings.custodian_interval_s)
@@ -77,7 +92,7 @@ class Custodian:
         self.expire_queued()
         self.ring_unheard()
         self.tell_aside()
-        self.archive_finished()
+        self.archive()
         self._metrics.acted("pruned", self._store.jobs.prune())
         return True
 
@@ -93,14 +108,25 @@ class Custodian:
         # Longer than our own ticks are apart on a busy machine, or we would take ourselves for an outage.
         away_s = max(lease_s / 2, 3 * self._settings.custodian_interval_s)
         expired = self._store.jobs.expire_leases(self._actor, lease_s, away_s, _BATCH)
+        traces = self._store.jobs.traceparents([job_id for job_id, _, _ in expired])
         for job_id, device_id, state in expired:
-            log.warning("job %s: the worker of %s went silent; now %s", job_id, device_id, state)
+            with about_job(job_id, traces[job_id]):
+                log.warning(
+                    "job %s: the worker of %s went silent; now %s",
+                    job_id,
+                    device_id,
+                    state,
+                    extra={"device_id": device_id},
+                )
             self._metrics.acted("requeued", 1)
 
     def expire_queued(self) -> None:
         """End jobs no board took in time."""
-        for job_id in self._store.jobs.expire_queued(self._actor, _BATCH):
-            log.warning("job %s: no board took it in time", job_id)
+        expired = self._store.jobs.expire_queued(self._actor, _BATCH)
+        traces = self._store.jobs.traceparents(expired)
+        for job_id in expired:
+            with about_job(job_id, traces[job_id]):
+                log.warning("job %s: no board took it in time", job_id)
             self._metrics.acted("expired", 1)
 
     def ring_unheard(self) -> None:
@@ -113,8 +139,57 @@ class Custodian:
         )
         if bells:
             self._store.bells.ring(bells, step=queues.FIRST)
-            log.info("rang again for %d job(s)", len(bells))
+            for bell in bells[:_LINES]:
+                with about_job(bell.job_id, bell.traceparent):
+                    log.info("job %s: its bell is rung again", bell.job_id)
+            if len(bells) > _LINES:
+                log.info("rang again for %d more job(s)", len(bells) - _LINES)
             self._metrics.acted("rung_again", len(bells))
+
+    def archive(self) -> None:
+        """Hand finished jobs to the archive. Raises what it raises when it is ill, after that was noted."""
+        try:
+            self.look_at_archive()
+            self.archive_finished()
+            self.archive_again()
+        except Exception:
+            self._metrics.archive_used(well=False)
+            raise
+        self._metrics.archive_used(well=True)
+
+    def look_at_archive(self) -> None:
+        """Notice an archive without the jobs that were given to it: deleted, emptied, replaced, an old copy."""
+        if self._holds is None:
+            return
+        ends = self._store.jobs.archived_ends()
+        if (keep_days := self._settings.archive_keep_days) is not None:
+            deleted_s = time.time() - keep_days * _DAY_S + _CLOCKS_S
+            ends = {job_id: at_s for job_id, at_s in ends.items() if at_s > deleted_s}
+        if not ends or self._holds(ends):
+            return
+        lost = self._store.jobs.archive_lost()
+        if lost and not self._lost:
+            log.warning(
+                "the results archive has lost jobs (it was deleted, emptied or replaced): the %d that are"
+                " still in Redis are archived again",
+                lost,
+            )
+        self._lost = True
+
+    def archive_again(self) -> None:
+        """Hand some of what an archive has lost to it again: a batch a tick, for there may be many."""
+        jobs = self._store.jobs
+        if self._archive is None or not (job_ids := jobs.rearchivable(_BATCH)):
+            if self._lost:
+                self._lost = False
+                log.info("the results archive holds all jobs again that are in Redis")
+            return
+        self._lost = True
+        views = jobs.views(job_ids)
+        kept = self._keep(views)
+        jobs.archived([view.id for view in kept], self._settings.result_ttl_s)
+        jobs.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
+        self._metrics.acted("archived_again", len(kept))
 
     def archive_finished(self) -> None:
         """Hand finished jobs to the archive; an archive in trouble gets them again next time.
@@ -146,7 +221,9 @@ class Custodian:
         except Exception as error:  # noqa: BLE001 - whatever a value of one job makes a database raise
             if len(views) == 1:
                 said = one_line(str(error), 200)
-                log.warning("job %s cannot be archived, and is put aside: %s", views[0].id, said)
+                job_id = views[0].id
+                with about_job(job_id, self._store.jobs.traceparents([job_id])[job_id]):
+                    log.warning("job %s cannot be archived, and is put aside: %s", job_id, said)
                 return []
             return [view for each in views for view in self._keep([each])]
         return views
@@ -154,8 +231,15 @@ class Custodian:
     def tell_aside(self) -> None:
         """Log what the store set aside, a few lines a tick: somebody may make many."""
         taken, more = self._store.jobs.take_aside()
+        jobs = [entry.id for entry in taken if is_name(entry.id)]
+        traces = self._store.jobs.traceparents(jobs)
         for entry in taken:
-            log.warning("set aside from %s: %r: %s", entry.where, entry.id, entry.why)
+            line = ("set aside from %s: %r: %s", entry.where, entry.id, entry.why)
+            if trace := traces.get(entry.id):
+                with about_job(entry.id, trace):
+                    log.warning(*line)
+            else:
+                log.warning(*line)
         if more:
             log.warning("set aside: %d more", more)
         self._metrics.acted("set_aside", len(taken))

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.custodian import Archive, Custodian
+from edgeprof.scheduler.custodian import Archive, Custodian, Holds
 from edgeprof.scheduler.pages import Pulse, pages
 from edgeprof.scheduler.store_memory import StoreMemory
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
@@ -27,10 +27,12 @@ def run_scheduler(
     archive: Archive | None,
     stop: threading.Event,
     retention: Callable[[], None] = lambda: None,
+    holds: Holds | None = None,
 ) -> None:
     """Tick and serve until `stop` is set. Redis or the archive being away is waited out, and said once.
 
-    `retention` is called after each tick, to delete a little of what is old. Raises InfrastructureError or UsageError when Redis is not there at the start.
+    `retention` is called after each tick, to delete a little of what is old; `holds` tells an archive
+    that has lost what was given to it. Raises InfrastructureError or UsageError when Redis is not there at the start.
     """
     registry = CollectorRegistry()
     metrics = CustodianMetrics(registry)
@@ -41,7 +43,7 @@ def run_scheduler(
         memory = StoreMemory(settings.data_dir)
         store.watch.known_id = memory.recall(store.url)
         registry.register(LabCollector(store, metrics))
-        custodian = Custodian(store, settings, archive, metrics)
+        custodian = Custodian(store, settings, archive, metrics, holds)
         custodian.start()
         endpoint = Endpoint(
             registry,

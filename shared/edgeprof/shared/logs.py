@@ -18,7 +18,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final
 
-from edgeprof.shared import private, tracing
+from edgeprof.shared import about, private, tracing
 from edgeprof.shared.plain import harmless, one_line
 from edgeprof.shared.settings import Settings
 
@@ -70,6 +70,7 @@ class StructuredFormatter(logging.Formatter):
         }
         if ids := tracing.current_ids():
             entry["trace.id"], entry["span.id"] = ids
+        entry.update(about.current())
         entry.update({key: value for key, value in vars(record).items() if key not in _OWN})
         if record.exc_info:
             kind, error, _ = record.exc_info

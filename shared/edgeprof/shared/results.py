@@ -179,6 +179,10 @@ class JobResult(Told):
     energy_per_token_mj: float | None = None
     #: What measured it; None without a meter.
     energy_meter: str | None = None
+    #: Why there is no energy although there is a meter.
+    energy_trouble: str | None = None
+    #: Why a run has no spans of the board's own: its clock did not tell where on the host's the run lay.
+    clock_trouble: str | None = None
 
 
 class InputScoring(Told):

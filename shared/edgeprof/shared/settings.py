@@ -212,7 +212,9 @@ class Settings(BaseSettings):
         " when its worker starts. One that fails is quarantined.",
     )
     temperature_limit_c: float = Field(
-        85.0, description="Above this a board is logged as too hot, degrees Celsius."
+        85.0,
+        description="Above this a board is too hot, degrees Celsius: in the log, in the alert"
+        " DeviceOverheating and on its dashboard.",
     )
     low_throughput: Floors = Field(
         "1",

@@ -19,6 +19,7 @@ from typing import Final
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 
+from edgeprof.shared import about
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.jobs import JobSpec
 from edgeprof.shared.store.jobs import Claim
@@ -42,11 +43,11 @@ def exporting() -> bool:
     )
 
 
-def configure(service: str, instance: str, host: str) -> None:
+def configure(service: str, instance: str, host: str, **about_it: str) -> None:
     """Export spans by OTLP/HTTP, if the environment says where to.
 
     `service` is "edgeprof-client", "-scheduler" or "-worker"; `instance` tells its processes apart
-    (a board's node name: Celery's own attribute holds the producer's).
+    (a board's node name: Celery's own attribute holds the producer's); `about_it` is on its resource too.
     Only OTLP over HTTP: gRPC threads do not survive what users do with processes.
     """
     if not exporting() or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -59,12 +60,15 @@ def configure(service: str, instance: str, host: str) -> None:
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
+    from edgeprof.shared.about_spans import AboutSpans  # noqa: PLC0415
+
     resource = Resource.create(
         {
             "service.name": os.environ.get("OTEL_SERVICE_NAME", service),
             "service.instance.id": instance,
             "host.name": host,
             "service.version": version(DISTRIBUTION),
+            **about_it,
         }
     )
     # A dead collector must not hold up the end of a command: the library's own default is 10 s a try.
@@ -73,6 +77,7 @@ def configure(service: str, instance: str, host: str) -> None:
     else:
         exporter = OTLPSpanExporter(timeout=_EXPORT_TIMEOUT_S)
     provider = TracerProvider(resource=resource)
+    provider.add_span_processor(AboutSpans())
     provider.add_span_processor(BatchSpanProcessor(exporter))  # flushed at exit by the provider
     trace.set_tracer_provider(provider)
 
@@ -133,8 +138,15 @@ def sweep_span(sweep_id: str) -> Iterator[Span]:
         yield span
 
 
+@contextmanager
+def self_test_span() -> Iterator[AttemptSpan]:
+    """Have one trace for all that a self-test does."""
+    with tracer().start_as_current_span("self_test") as span:
+        yield AttemptSpan(span)
+
+
 class AttemptSpan:
-    """The "profile_model" span of one attempt."""
+    """The "profile_model" span of one attempt, or the one of a self-test."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
@@ -169,8 +181,11 @@ def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
         propagate.extract({"traceparent": claim.previous_traceparent}, context=context.Context())
     ).get_span_context()
     links = [Link(before, {"edgeprof.link": "previous attempt"})] if before.is_valid else []
-    heard = trace.get_current_span().get_span_context()
+    bell = trace.get_current_span()
+    heard = bell.get_span_context()
     anothers = f"{heard.trace_id:032x}" != trace_id_of(claim.traceparent)
+    if not anothers:
+        bell.set_attributes(about.current())  # it began before anybody knew
     if heard.is_valid and anothers:
         links.append(Link(heard, {"edgeprof.link": "bell"}))
     with tracer().start_as_current_span(
@@ -186,16 +201,6 @@ def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
         },
     ) as span:
         yield AttemptSpan(span)
-
-
-@contextmanager
-def resumed(traceparent: str) -> Iterator[None]:
-    """Continue a trace from its traceparent."""
-    token = context.attach(propagate.extract({"traceparent": traceparent}))
-    try:
-        yield
-    finally:
-        context.detach(token)
 
 
 def current_traceparent() -> str:

@@ -85,7 +85,7 @@ class Agent:
         self._sessions, self._devices = CollectorRegistry(), CollectorRegistry()
         self._metrics = (
             SessionMetrics(self._sessions, settings.low_throughput_of),
-            DeviceMetrics(self._devices),
+            DeviceMetrics(self._devices, settings.temperature_limit_c),
         )
         self._watcher = Watcher(boards)
         self._seen = SeenPorts(settings.data_dir / "ports-seen")

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from threading import Event
 
 from edgeprof.shared import tracing
+from edgeprof.shared.about import about
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, JobError
 from edgeprof.shared.jobs import BoardInfo, JobState, is_name
 from edgeprof.shared.logs import hardware, operations
@@ -27,6 +28,7 @@ from edgeprof.workers.board import Cancelled
 from edgeprof.workers.host_faults import host_faults
 from edgeprof.workers.lease import Lease, Stop
 from edgeprof.workers.outbox import Outbox, report
+from edgeprof.workers.task_events import TaskEvents
 from edgeprof.workers.telemetry import Ended, Loaded, Measured, Reading, Sender, Started
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Attempts:
         stopping: Event,
         telemetry: Sender,
         outbox: Outbox,
+        events: TaskEvents | None = None,
         on_host_fault: Callable[[], None] = lambda: None,
     ) -> None:
         """on_host_fault is called before a fault of this machine is written, to cordon it if need be."""
@@ -60,6 +63,7 @@ class Attempts:
         self._stopping = stopping
         self._telemetry = telemetry
         self._outbox = outbox
+        self._events = events or TaskEvents(lambda: None)
         self._on_host_fault = on_host_fault
 
     def claim(self, heard: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
@@ -106,19 +110,33 @@ class Attempts:
             "attempt": claim.attempt,
             "epoch": claim.epoch,
         }
-        operations.info("Profiling session started", extra=context)
         trace_id = trace_id_of(claim.traceparent)
-        self._telemetry.send(
-            Started(model=claim.spec.model, wait_s=claim.wait_s, trace_id=trace_id)
-        )
         started_s = time.monotonic()
-        with ExitStack() as held, tracing.attempt_span(claim) as span:
+        with (
+            about(
+                job_id=claim.job_id,
+                device_id=board.device_id,
+                platform=board.platform,
+                attempt=claim.attempt,
+            ),
+            ExitStack() as held,
+            tracing.attempt_span(claim) as span,
+        ):
+            # How long it will take nobody knows: the longest that it may, in seconds.
+            duration = {"test_duration": claim.spec.timeout_s}
+            operations.info("Profiling session started", extra=context | duration)
+            self._events.started(claim)
+            self._telemetry.send(
+                Started(model=claim.spec.model, wait_s=claim.wait_s, trace_id=trace_id)
+            )
             outcome = self._guarded(claim, lease, work, held)
             if isinstance(outcome, HostFault) and not outcome.handed_back:
                 self._on_host_fault()
             state = self._finish(claim, outcome)
-            span.ended(str(state or "refused"), outcome if isinstance(outcome, Fault) else None)
+            ended_by = outcome if isinstance(outcome, Fault) else None
+            span.ended(str(state or "refused"), ended_by)
             duration_s = time.monotonic() - started_s
+            self._events.ended(claim, state, ended_by, duration_s)
             context |= {"duration_s": round(duration_s, 3), "outcome": str(state or "refused")}
             fault = self._tell(outcome, state, context)
         self._telemetry.send(

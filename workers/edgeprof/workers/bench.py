@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from importlib.metadata import version
 
-from edgeprof.shared import logs
+from edgeprof.shared import logs, tracing
+from edgeprof.shared.about import about
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, LinkFault
 from edgeprof.shared.jobs import BoardInfo, BoardState
 from edgeprof.shared.settings import Settings
@@ -237,35 +238,42 @@ class Bench:
         if not self._lock.acquire(blocking=False):
             return Verdict.NOT_TESTED
         try:
-            try:
-                with host_faults():
-                    check_host(self._settings)
-                    check_tools(self.config)
-                    test(self)
-            except InfrastructureError as error:
-                log.warning("board %s: not tested: %s", self.info.device_id, error)
-                return Verdict.NOT_TESTED
-            except Fault as fault:
-                if fault.handed_back:  # the worker stops: nothing was found out
-                    return Verdict.NOT_TESTED
-                if str(fault) != self._ailment:  # told once, and again when it changes
-                    self._ailment = str(fault)
-                    extra = self.context() | {"code": fault.code}
-                    logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
-                with suppress(InfrastructureError):
-                    self._hold_for(fault)
-                if fault.blame == "host":
-                    return Verdict.FAILED  # nothing was asked of the board
-                return Verdict.FAILED if self.reopen() else Verdict.GONE
-            self._ailment = ""
-            with suppress(InfrastructureError):  # the next one says it again
-                self.store.boards.passed_self_test(self.info.device_id)
-                if self.store.hosts.uncordon(self.info.host):
-                    log.warning("host %s is not cordoned any more", self.info.host)
-                logs.hardware.info("Self-test passed", extra=self.context())
-            return Verdict.PASSED
+            named = about(device_id=self.info.device_id, platform=self.info.platform)
+            with named, tracing.self_test_span() as span:
+                return self._self_test(test, span)
         finally:
             self._lock.release()
+
+    def _self_test(self, test: Callable[[Bench], None], span: tracing.AttemptSpan) -> Verdict:
+        try:
+            with host_faults():
+                check_host(self._settings)
+                check_tools(self.config)
+                test(self)
+        except InfrastructureError as error:
+            log.warning("board %s: not tested: %s", self.info.device_id, error)
+            return Verdict.NOT_TESTED
+        except Fault as fault:
+            if fault.handed_back:  # the worker stops: nothing was found out
+                return Verdict.NOT_TESTED
+            span.ended("failed", fault)
+            if str(fault) != self._ailment:  # told once, and again when it changes
+                self._ailment = str(fault)
+                extra = self.context() | {"code": fault.code}
+                logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
+            with suppress(InfrastructureError):
+                self._hold_for(fault)
+            if fault.blame == "host":
+                return Verdict.FAILED  # nothing was asked of the board
+            return Verdict.FAILED if self.reopen() else Verdict.GONE
+        span.ended("passed", None)
+        self._ailment = ""
+        with suppress(InfrastructureError):  # the next one says it again
+            self.store.boards.passed_self_test(self.info.device_id)
+            if self.store.hosts.uncordon(self.info.host):
+                log.warning("host %s is not cordoned any more", self.info.host)
+            logs.hardware.info("Self-test passed", extra=self.context())
+        return Verdict.PASSED
 
     def blame_host(self) -> None:
         """Find out, after a host fault, whether this machine or this board can take another job now."""

@@ -87,10 +87,17 @@ class BoardStats:
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
-    """host_monotonic_s = device_us / 1e6 + offset_s, within error_s."""
+    """host_monotonic_s = device_us / 1e6 + offset_s, within error_s, at the moment of one look."""
 
     offset_s: float
     error_s: float
+    #: That moment, host monotonic seconds.
+    at_s: float
+
+    @property
+    def device_s(self) -> float:
+        """What the board's clock said."""
+        return self.at_s - self.offset_s
 
 
 @dataclass(frozen=True, slots=True)

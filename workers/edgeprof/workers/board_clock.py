@@ -1,52 +1,122 @@
-"""Spans made of the board's own timestamps, placed on the host's clock by a measured offset."""
+"""Spans made of the board's own timestamps, placed on the host's clock.
+
+The board's clock is looked at before and after each run, because whatever happens between two runs
+(a model that is flashed, a restart, an hour of drift) may have moved it. placement.py does the rest.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Final
 
 from opentelemetry import trace
 
-from edgeprof.workers.board import ClockOffset, RunReport
+from edgeprof.workers.board import Board, ClockOffset, RunReport
+from edgeprof.workers.placement import (
+    DRIFT_LIMIT,
+    DRIFT_LIMIT_EMULATED,
+    NotPlacedError,
+    Placed,
+    place,
+)
 
-_TRACER: Final = trace.get_tracer("edgeprof")
+log = logging.getLogger(__name__)
+
+#: A look serves as the one before the next run for so long: repetitions follow each other at once.
+_FRESH_S: Final = 0.05
 
 
 class BoardClock:
-    """The offset was measured once at the start of the session; over its minutes a crystal drifts by
-    milliseconds at most, and the durations are the board's in any case."""
+    """The clock of one board during one session."""
 
-    def __init__(self, offset: ClockOffset) -> None:
-        self._offset = offset
-        self._epoch_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._drift_limit = DRIFT_LIMIT_EMULATED if board.hello.emulated else DRIFT_LIMIT
+        self._last: ClockOffset | None = None
+        #: Why a run could not be placed, the first that could not; "" when all were.
+        self.trouble = ""
 
-    def trace_load(self, load_device_s: float) -> None:
-        """LOAD tells only how long it took: its span ends now, when its reply has come."""
-        now_ns = time.time_ns()
-        self._span("board.load", now_ns - int(load_device_s * 1e9), now_ns)
+    def look(self) -> ClockOffset:
+        """Measure where the board's clock stands now. Raises Fault."""
+        self._last = self._board.clock()
+        return self._last
 
-    def trace_run(self, phase: str, report: RunReport) -> None:
-        """One span for prefill and one for decode of a run; phase is "warmup" or "decode"."""
-        prefill_end_us = report.start_us + report.prefill_us
+    def before_run(self) -> None:
+        """Look, unless that has just been done. Raises Fault."""
+        if self._last is None or time.monotonic() - self._last.at_s > _FRESH_S:
+            self.look()
+
+    def loaded(self, load_device_s: float, began_s: float) -> None:
+        """Trace LOAD, which tells only how long it took: it ended now, when its reply has come.
+
+        began_s: monotonic time before the call. An emulated clock may have gone faster than the host's, and a
+        span that began before its cause would be wrong. Raises Fault: the clock is looked at anew, because
+        the load may have restarted the board.
+        """
+        now_s = time.monotonic()
+        error_s = self.look().error_s
+        start_s = max(now_s - load_device_s, began_s)
+        self._span("board.load", start_s, now_s, error_s, board_s=load_device_s)
+
+    def ran(self, phase: str, report: RunReport) -> Placed | None:
+        """Trace prefill and decode of a run, and return where it lay; None when nobody can say.
+
+        phase is "warmup" or "decode". Raises Fault when the board does not say its time.
+        """
+        before, after = self._last, self.look()
+        assert before is not None, "before_run() comes first"
+        try:
+            placed = place(report, before, after, self._drift_limit)
+        except NotPlacedError as error:
+            self._missing(str(error))
+            return None
         warmup = phase == "warmup"
-        self._span("board.prefill", self._at(report.start_us), self._at(prefill_end_us), warmup)
+        self._span(
+            "board.prefill",
+            placed.start_s,
+            placed.prefill_end_s,
+            placed.error_s,
+            board_s=report.prefill_us / 1e6,
+            warmup=warmup,
+        )
         if report.step_us:
-            end_us = prefill_end_us + sum(report.step_us)
-            self._span("board.decode", self._at(prefill_end_us), self._at(end_us), warmup)
+            self._span(
+                "board.decode",
+                placed.prefill_end_s,
+                placed.end_s,
+                placed.error_s,
+                board_s=sum(report.step_us) / 1e6,
+                warmup=warmup,
+            )
+        return placed
 
-    def window_s(self, report: RunReport) -> tuple[float, float]:
-        """Return start and end of a run on the host's monotonic clock."""
-        offset_s = self._offset.offset_s
-        return report.start_us / 1e6 + offset_s, report.end_us / 1e6 + offset_s
+    def _missing(self, why: str) -> None:
+        """Say why there are no spans: in the trace at each run, in the log once."""
+        trace.get_current_span().set_attribute("edgeprof.board_spans_absent", why)
+        if not self.trouble:
+            self.trouble = why
+            log.warning("a run has no spans of the board's own, and no energy: %s", why)
 
-    def _at(self, device_us: int) -> int:
-        monotonic_ns = int((device_us / 1e6 + self._offset.offset_s) * 1e9)
-        return monotonic_ns + self._epoch_minus_monotonic_ns
-
-    def _span(self, name: str, start_ns: int, end_ns: int, warmup: bool | None = None) -> None:
-        span = _TRACER.start_span(name, start_time=start_ns)
+    def _span(
+        self,
+        name: str,
+        start_s: float,
+        end_s: float,
+        error_s: float,
+        *,
+        board_s: float,
+        warmup: bool | None = None,
+    ) -> None:
+        # Asked each time: the host's clock may have been set since the session began.
+        epoch_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
+        span = trace.get_tracer("edgeprof").start_span(
+            name, start_time=int(start_s * 1e9) + epoch_minus_monotonic_ns
+        )
         span.set_attribute("edgeprof.clock", "board")
-        span.set_attribute("edgeprof.clock_offset_error_s", self._offset.error_s)
+        span.set_attribute("edgeprof.clock_offset_error_s", error_s)
+        #: As the board measured it; the span may be longer or shorter where its clock drifts.
+        span.set_attribute("edgeprof.board_s", board_s)
         if warmup is not None:
             span.set_attribute("edgeprof.warmup", warmup)
-        span.end(end_ns)
+        span.end(int(end_s * 1e9) + epoch_minus_monotonic_ns)

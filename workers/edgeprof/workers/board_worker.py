@@ -18,11 +18,14 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
-from celery import concurrency, signals
+from celery import Celery, concurrency, signals
 from celery.exceptions import SecurityWarning
 from celery.worker import state as celery_state
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from edgeprof.shared import logs, private, queues, tracing
+from edgeprof.shared.about import about_job
 from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.celery_app import TASK_NAME, make_app
 from edgeprof.shared.errors import BoardFault, EdgeprofError, Fault, InfrastructureError, LinkFault
@@ -47,6 +50,7 @@ from edgeprof.workers.supervisor import (
     LAST_END_VARIABLE,
     STOP_MARGIN_S,
 )
+from edgeprof.workers.task_events import TaskEvents
 from edgeprof.workers.telemetry import Sender, Waiting
 
 log = logging.getLogger(__name__)
@@ -100,6 +104,7 @@ class BoardWorker:
         self._farewell = "its worker stopped"
         self._outbox = Outbox(settings.data_dir / "undelivered")
         self._celery: Any = None
+        self._events = TaskEvents(self._dispatcher)
         self._door: Door | None = None
 
     def run(self) -> int:
@@ -108,6 +113,14 @@ class BoardWorker:
             signal.signal(number, lambda *_: self._leave())
         if not self._wait_for_board():
             return self._exit_code
+        bench = self._bench
+        tracing.configure(
+            "edgeprof-worker",
+            bench.node,
+            bench.info.host,
+            device_id=bench.info.device_id,
+            platform=bench.info.platform,
+        )
         heart = vital_thread(self._beat, "heartbeat", self._ended.is_set)
         heart.start()
         try:
@@ -155,7 +168,8 @@ class BoardWorker:
         self._outbox.deliver(bench.store.jobs)  # first: the job of the worker before us may be done
         # The locks are ours, so the worker before us is dead: its job need wait neither for the lease nor the test.
         if job_id := bench.store.jobs.abandon(bench.info.device_id, bench.claim.domain, bench.node):
-            log.warning("job %s of the worker before us is back in the queue", job_id)
+            with about_job(job_id, bench.store.jobs.traceparents([job_id])[job_id]):
+                log.warning("job %s of the worker before us is back in the queue", job_id)
         if not self._mind_holds():
             return False
         try:
@@ -177,6 +191,7 @@ class BoardWorker:
             stopping=self._stopping,
             telemetry=bench.telemetry,
             outbox=self._outbox,
+            events=self._events,
             on_host_fault=bench.blame_host,
         )
         self._models = ModelCache(settings.cache_dir, bench.store.blobs)
@@ -187,7 +202,7 @@ class BoardWorker:
         signals.worker_init.connect(_instrument, weak=False)
         signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_shutdown, weak=False)
-        app.task(name=TASK_NAME)(self._heard)
+        app.task(name=TASK_NAME, send_events=False)(self._heard)
         worker = self._celery = app.Worker(
             hostname=bench.node,
             pool_cls=concurrency.get_implementation("threads"),
@@ -199,9 +214,24 @@ class BoardWorker:
         )
         if not self._leaving.is_set():
             worker.start()
+            self._last_events(app)
         if not self._leaving.is_set():
             # Celery gave up by itself: start afresh.
             self._exit_code = worker.exitcode or 1
+
+    def _dispatcher(self) -> Any:
+        """Return Celery's dispatcher of events; None while it has no connection, and once it stops."""
+        return getattr(getattr(self._celery, "consumer", None), "event_dispatcher", None)
+
+    def _last_events(self, app: Celery) -> None:
+        """Tell of a job that ended when Celery had closed its connections already."""
+        if not self._events.pending:
+            return
+        with (
+            contextlib.suppress(OperationalError, RedisError, OSError),
+            app.events.default_dispatcher(hostname=self._bench.node) as dispatcher,
+        ):
+            self._events.flush(dispatcher)
 
     def _heard(self, job_id: Any) -> None:
         """Carry out the job whose turn it is on the queue of a bell, if there is one. Celery calls this."""
@@ -245,6 +275,7 @@ class BoardWorker:
                     return
                 if self._deaf():
                     return
+                self._events.flush()
                 self._identify_when_asked()
                 self._bench.store.watch.look_when_due()
                 self._bench.announce()
@@ -395,7 +426,6 @@ def serve(
     die_with_parent()
     private.umask_of_a_service()
     logs.configure(settings, "edgeprof-worker")
-    tracing.configure("edgeprof-worker", f"w@{config}.{settings.host}", settings.host)
     return BoardWorker(config, settings, bench, profile, self_test).run()
 
 

@@ -9,6 +9,7 @@ time when it is back, and until then the outbox keeps the result. Nothing here s
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
@@ -61,9 +62,11 @@ class Lease:
         self._latest: dict[str, str | float] | None = None
         self._done = threading.Event()
         self._trouble = Troubles(log)
-        self._thread = vital_thread(self._keep, "lease", self._done.is_set)
+        self._context = contextvars.Context()
+        self._thread = vital_thread(self._work, "lease", self._done.is_set)
 
     def __enter__(self) -> Self:
+        self._context = contextvars.copy_context()
         self._thread.start()
         return self
 
@@ -96,6 +99,10 @@ class Lease:
     def progress(self, **fields: str | float) -> None:
         """Note how far the job is; the thread tells watchers the latest, some times a second."""
         self._latest = fields
+
+    def _work(self) -> None:
+        """Keep the lease; lines about that are about the job, and in its trace."""
+        self._context.run(self._keep)
 
     def _keep(self) -> None:
         renew_at_s = time.monotonic() + self._heartbeat_s

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgeprof.shared import private
+from edgeprof.shared.about import about_job
 from edgeprof.shared.jobs import JobState, Name, Wire
 from edgeprof.shared.results import JobResult
 from edgeprof.shared.store.jobs import JobStore
@@ -68,7 +69,9 @@ class Outbox:
                     "%s is no result of ours, and stays: %s", path, str(error).split("\n")[0]
                 )
                 continue
-            report(kept.job_id, kept.epoch, jobs.succeed(kept.job_id, kept.epoch, kept.result))
+            state = jobs.succeed(kept.job_id, kept.epoch, kept.result)
+            with about_job(kept.job_id, jobs.traceparents([kept.job_id])[kept.job_id]):
+                report(kept.job_id, kept.epoch, state)
             _remove(path)
 
     def _path(self, job_id: str, epoch: int) -> Path:

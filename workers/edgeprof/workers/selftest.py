@@ -13,6 +13,7 @@ from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.workers.bench import Bench
 from edgeprof.workers.board import Board
 from edgeprof.workers.known_answer import check_answer
+from edgeprof.workers.placement import DRIFT_LIMIT
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,6 @@ _PING_TIMEOUT_S: Final = 1.0
 
 _CLOCK_INTERVAL_S: Final = 0.5
 _CLOCK_TRIES: Final = 3
-#: A crystal is off by 0.01 %, an RC oscillator by 1 %; a wrong one, or a wrong divider, by far more.
-_DRIFT_LIMIT: Final = 0.02
 #: QEMU's instruction clock lags by up to 7 % when its host is busy (measured with six times as many busy
 #: processes as cores).
 _DRIFT_LIMIT_EMULATED: Final = 0.25
@@ -72,7 +71,7 @@ def check_clock(board: Board) -> None:
     Half of the shortest round trip bounds how wrong each look at the board's clock can be: that much is
     allowed on top, so no host is too slow for a healthy board. And a sick clock is sick each time.
     """
-    limit = _DRIFT_LIMIT_EMULATED if board.hello.emulated else _DRIFT_LIMIT
+    limit = _DRIFT_LIMIT_EMULATED if board.hello.emulated else DRIFT_LIMIT
     for _ in range(_CLOCK_TRIES):
         drift, error = _drift(board)
         if abs(drift) <= limit + error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -90,7 +91,7 @@ class Session:
         self._board = board
         self._clock = clock
         self._meter = meter
-        #: Of every repetition, None where the meter saw too little: millijoule, tokens generated.
+        #: Of every repetition, None where there is no energy: millijoule, tokens generated.
         self._energy: list[tuple[float | None, int]] = []
         self._spec = spec
         self._model = model
@@ -139,6 +140,7 @@ class Session:
 
     def _run(self, case: TestCase, phase: str, message: str) -> RunReport:
         self.bar.running("prefill" if phase == "decode" else phase, message, -1)
+        self._clock.before_run()
         report = self._board.run(
             case.prompt_tokens,
             case.n_run,
@@ -147,9 +149,9 @@ class Session:
             should_stop=self._should_stop,
         )
         self.bar.run_done(case.n_run)
-        self._clock.trace_run(phase, report)
+        placed = self._clock.ran(phase, report)
         if self._meter is not None and phase == "decode":
-            energy_mj = self._meter.energy_mj(*self._clock.window_s(report))
+            energy_mj = self._meter.energy_mj(placed.start_s, placed.end_s) if placed else None
             self._energy.append((energy_mj, case.n_gen))
         return report
 
@@ -161,6 +163,14 @@ class Session:
         if not metered or len(metered) < len(self._energy) or generated == 0:
             return None
         return sum(metered) / generated
+
+    def energy_trouble(self) -> str | None:
+        """Return why there is no energy; None where there is, or no meter."""
+        if self._meter is None or self.energy_per_token_mj() is not None:
+            return None
+        if not any(tokens for _, tokens in self._energy):
+            return "no token was generated"
+        return self._clock.trouble or f"{self._meter.kind} told too little during a repetition"
 
     def _check(self, case: TestCase, tokens: tuple[int, ...]) -> OutputCheck:
         """Hold greedy tokens to the host reference: a wrong answer is not a fast answer (invariant 5)."""
@@ -246,12 +256,12 @@ def profile(
 ) -> JobResult:
     """Carry out a job on an open board. Raises a Fault, or Cancelled when `should_stop` said so."""
     tracer = trace.get_tracer("edgeprof")
+    clock = BoardClock(board)
     with tracer.start_as_current_span("device_connection") as span:
-        offset = board.clock()
-        span.set_attribute("edgeprof.clock_offset_error_s", offset.error_s)
-    clock = BoardClock(offset)
+        span.set_attribute("edgeprof.clock_offset_error_s", clock.look().error_s)
     session = Session(board, spec, model, reference, epoch, progress, should_stop, clock, meter)
     with tracer.start_as_current_span("model_loading"):
+        began_s = time.monotonic()
         load, memory = board.load(
             model_path,
             spec.model.sha256,
@@ -261,7 +271,7 @@ def profile(
             on_progress=session.bar.loading,
             should_stop=should_stop,
         )
-        clock.trace_load(load.load_device_s)
+        clock.loaded(load.load_device_s, began_s)
     with tracer.start_as_current_span("inference_profiling"):
         cases = tuple(session.case(case) for case in spec.cases)
     stats = board.stats()
@@ -277,6 +287,8 @@ def profile(
         temperature_emulated=stats.temperature_emulated,
         energy_per_token_mj=(energy_mj := session.energy_per_token_mj()),
         energy_meter=meter.kind if meter is not None and energy_mj is not None else None,
+        energy_trouble=session.energy_trouble(),
+        clock_trouble=clock.trouble or None,
     )
 
 

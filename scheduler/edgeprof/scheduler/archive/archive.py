@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from edgeprof.scheduler.archive import archive_url, engine, schema
+from edgeprof.scheduler.archive.database_file import DatabaseFile
 from edgeprof.scheduler.archive.tables import Job, Test
 from edgeprof.scheduler.render.rows import bench_rows
 from edgeprof.shared.errors import InfrastructureError, UsageError
@@ -55,8 +56,10 @@ class Archive:
             ) from None
         except (ArgumentError, TypeError, ValueError):  # their words may be a part of the password
             raise UsageError("EDGEPROF_ARCHIVE_URL is not usable", hint=_HINT) from None
+        self._reading = self._engine.execution_options(**{engine.READS: True})
+        self._file = DatabaseFile.of(url)
         with self._guarded():
-            schema.migrate(self._engine)
+            self._prepare()
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -74,31 +77,74 @@ class Archive:
         self._engine.dispose()
 
     def save(self, views: Sequence[JobView]) -> None:
-        """Write finished jobs, all or none. Writing one again replaces it, so a repeat is harmless."""
-        with self._guarded(), Session(self._engine) as session, session.begin():
+        """Write finished jobs, all or none. Writing one again replaces it, so a repeat is harmless.
+
+        They are where the archive's URL says when this returns. Raises InfrastructureError when the file
+        went away meanwhile: the next call writes into the one that is there then.
+        """
+        with self._writing() as session:
             for view in views:
                 session.merge(_row(view))
 
     def find(self, query: Query) -> list[JobView]:
         """Return matching jobs, newest first."""
-        with self._guarded(), Session(self._engine) as session:
+        with self._guarded(), Session(self._reading) as session:
             documents = session.scalars(_select(query)).all()
         return [JobView.model_validate(document) for document in documents]
 
     def view(self, job_id: str) -> JobView | None:
         """Return one job, or None when the archive has never heard of it."""
-        with self._guarded(), Session(self._engine) as session:
+        with self._guarded(), Session(self._reading) as session:
             job = session.get(Job, job_id)
             return None if job is None else JobView.model_validate(job.document)
+
+    def holds(self, job_ids: Collection[str]) -> bool:
+        """Whether all of these jobs are in the file or database that is there now."""
+        with self._guarded():
+            self._follow()
+            with Session(self._reading) as session:
+                found = session.scalars(select(Job.id).where(Job.id.in_(job_ids))).all()
+        return set(found) >= set(job_ids)
 
     def forget(self, before_s: float, limit: int) -> int:
         """Delete at most so many of the jobs that finished before that, oldest first; returns how many."""
         old = select(Job.id).where(Job.finished_s < before_s).order_by(Job.finished_s).limit(limit)
-        with self._guarded(), Session(self._engine) as session, session.begin():
+        with self._writing() as session:
             ids = session.scalars(old).all()
             # Their tests go with them: the foreign key cascades.
             session.execute(delete(Job).where(Job.id.in_(ids)))
         return len(ids)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """A transaction, committed into the file that is there."""
+        with self._guarded():
+            self._follow()
+            with Session(self._engine) as session, session.begin():
+                yield session
+            if self._file and (what := self._file.changed()):
+                raise self._gone(what)
+
+    def _follow(self) -> None:
+        """Open the file that is at the archive's path, if that is another than the one that is open."""
+        if self._file and self._file.changed():
+            self._engine.dispose()
+            self._file.clear()
+            self._prepare()
+
+    def _prepare(self) -> None:
+        if self._file is None:
+            schema.migrate(self._engine)
+            return
+        self._file.prepare()
+        schema.migrate(self._engine)
+        self._file.opened()
+
+    def _gone(self, what: str) -> InfrastructureError:
+        return InfrastructureError(
+            f"the results archive {self.url} {what} while it was in use",
+            hint="jobs stay in Redis until they are archived",
+        )
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

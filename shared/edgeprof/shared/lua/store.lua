@@ -29,6 +29,7 @@
 -- $p unarchived         zset    finished jobs no archive holds yet -> finished_s
 -- $p unreadable         zset    finished jobs that the archive's version cannot read or keep -> finished_s
 -- $p prunable           zset    archived jobs -> when they may be forgotten
+-- $p rearchive          zset    jobs that an archive held which is gone -> when they might have been forgotten
 -- $p boards             hash    board -> BoardInfo (JSON), as last announced
 -- $p boards:owner       hash    board -> {owner, host, pid, domain, uid} (JSON)
 -- $p boards:uid         hash    uid of the silicon -> board
@@ -270,7 +271,7 @@ local function is_running(job) return job.state == 'running' end
 
 -- Fixed keys and their types; $p queues' own are ready:, order: (zset) and turns: (hash).
 local TYPES = {jobs = 'zset', queues = 'set', resting = 'zset', deadlines = 'zset', leases = 'zset', holding = 'hash',
-  dead = 'zset', unarchived = 'zset', unreadable = 'zset', prunable = 'zset', boards = 'hash', hosts = 'hash',
+  dead = 'zset', unarchived = 'zset', unreadable = 'zset', prunable = 'zset', rearchive = 'zset', boards = 'hash', hosts = 'hash',
   scrub = 'hash', aside = 'list', store = 'hash', heard = 'string', ['heard:grace'] = 'string', epoch = 'string',
   ['boards:owner'] = 'hash', ['boards:uid'] = 'hash', ['boards:seen'] = 'hash', ['boards:until'] = 'zset',
   ['boards:held'] = 'hash', ['boards:identify'] = 'hash', ['boards:faults'] = 'hash', ['hosts:until'] = 'zset',
@@ -857,19 +858,20 @@ function commands.take_aside(limit)
   return {call('LLEN', P .. 'aside'), unpack(taken or {})}
 end
 
--- unarchived(limit): ids of finished jobs no archive holds yet, oldest first.
-function commands.unarchived(limit)
+-- unarchived(limit, where): ids of finished jobs no archive holds yet ('unarchived') or any more ('rearchive'), oldest
+-- first.
+function commands.unarchived(limit, where)
   local most, ids, looked = tonumber(limit), {}, 0
   repeat
-    local page = call('ZRANGE', P .. 'unarchived', #ids, most - 1)
+    local page = call('ZRANGE', P .. where, #ids, most - 1)
     local sure = {}
     looked = looked + #page
     for _, id in ipairs(page) do
       local state = get(id, 'state')
       if state and IS_TERMINAL[state] and is_id(id) then table.insert(sure, id)
       else
-        call('ZREM', P .. 'unarchived', id)
-        note_aside('unarchived', id, state and 'it is ' .. string.sub(state, 1, 64) or 'it has no record')
+        call('ZREM', P .. where, id)
+        note_aside(where, id, state and 'it is ' .. string.sub(state, 1, 64) or 'it has no record')
       end
     end
     for _, id in ipairs(sure) do table.insert(ids, id) end
@@ -880,11 +882,13 @@ end
 -- unreadable(id...): the archive can do nothing with these; they wait apart until a newer one starts.
 function commands.unreadable(...)
   for _, id in ipairs({...}) do
-    local finished_s = call('ZSCORE', P .. 'unarchived', id)
-    if finished_s then
-      call('ZREM', P .. 'unarchived', id)
-      call('ZADD', P .. 'unreadable', finished_s, id)
-      note_aside('unarchived', id, 'the archive cannot keep it')
+    for _, where in ipairs({'unarchived', 'rearchive'}) do
+      local since_s = call('ZSCORE', P .. where, id)
+      if since_s then
+        call('ZREM', P .. where, id)
+        call('ZADD', P .. 'unreadable', since_s, id)
+        note_aside(where, id, 'the archive cannot keep it')
+      end
     end
   end
 end
@@ -935,11 +939,34 @@ end
 -- archived(ttl_s, id...): an archive holds these for good; Redis may forget them later.
 function commands.archived(ttl_s, ...)
   for _, id in ipairs({...}) do
-    if call('ZREM', P .. 'unarchived', id) == 1 then
+    if call('ZREM', P .. 'unarchived', id) + call('ZREM', P .. 'rearchive', id) > 0 then
       call('ZADD', P .. 'prunable', at(now + tonumber(ttl_s)), id)
     end
   end
   return 'ok'
+end
+
+-- archived_ends(): {id, finished_s, ...} of the job that was archived last, and of the one that was first, of those
+-- that are still here: an archive that has both is the one that they were given to.
+function commands.archived_ends()
+  local reply = {}
+  for _, rank in ipairs({-1, 0}) do
+    local id = call('ZRANGE', P .. 'prunable', rank, rank)[1]
+    local finished_s = id and is_id(id) and number(get(id, 'finished_s'))
+    if finished_s then
+      for _, v in ipairs({id, at(finished_s)}) do table.insert(reply, v) end
+    end
+  end
+  return reply
+end
+
+-- archive_lost(): no archive holds what was archived any more; returns how many jobs there are to archive again. Those
+-- of a loss before this one come first: then this is to be called again.
+function commands.archive_lost()
+  if call('EXISTS', P .. 'rearchive') == 0 and call('EXISTS', P .. 'prunable') == 1 then
+    redis.call('RENAME', P .. 'prunable', P .. 'rearchive')
+  end
+  return call('ZCARD', P .. 'rearchive')
 end
 
 -- prune(limit): forget archived jobs whose time has come; returns how many.

@@ -30,8 +30,15 @@ _ERRORS = {
 class DeviceMetrics:
     """One set of series a board; what a board that left last said is taken away, its status stays."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, temperature_limit_c: float = 85.0) -> None:
         board = ["device_id", "platform"]
+        self.tlep_temperature_limit = Gauge(
+            "tlep_temperature_limit_celsius",
+            "Above this a board of this agent is too hot: in the log, the alert and the dashboard"
+            " (EDGEPROF_TEMPERATURE_LIMIT_C)",
+            registry=registry,
+        )
+        self.tlep_temperature_limit.set(temperature_limit_c)
         self.device_connection_status = Gauge(
             "device_connection_status",
             "Device connection status (1=connected, 0=disconnected)",

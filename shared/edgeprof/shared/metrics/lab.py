@@ -23,7 +23,15 @@ from edgeprof.shared.trouble import Troubles
 log = logging.getLogger(__name__)
 
 #: What a custodian does on its own account.
-ACTIONS: Final = ("requeued", "expired", "rung_again", "archived", "pruned", "set_aside")
+ACTIONS: Final = (
+    "requeued",
+    "expired",
+    "rung_again",
+    "archived",
+    "archived_again",
+    "pruned",
+    "set_aside",
+)
 
 #: Platforms that have series of finished jobs; whoever announces boards may name more, and a series stays.
 _MOST_PLATFORMS: Final = 64
@@ -38,8 +46,8 @@ class CustodianMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.edgeprof_custodian_actions_total = Counter(
             "edgeprof_custodian_actions_total",
-            "Jobs the custodian requeued, expired, rang again for, archived or pruned; entries of the"
-            " store that were none of ours, set aside",
+            "Jobs the custodian requeued, expired, rang again for, archived, archived again or pruned;"
+            " entries of the store that were none of ours, set aside",
             ["action"],
             registry=registry,
         )
@@ -69,6 +77,12 @@ class CustodianMetrics:
             ["kind"],
             registry=registry,
         )
+        self.edgeprof_archive_usable = Gauge(
+            "edgeprof_archive_usable",
+            "Whether the results archive could be used at the last try (1) or not (0)",
+            registry=registry,
+        )
+        self.archive_used(well=True)
         self._platforms: set[str] = set()
         self.store_looked_at(set())
         build_info(registry, "scheduler")
@@ -99,6 +113,10 @@ class CustodianMetrics:
         if len(self._platforms) < _MOST_PLATFORMS:
             self._platforms.add(platform)
         return platform if platform in self._platforms else _UNKNOWN
+
+    def archive_used(self, *, well: bool) -> None:
+        """Note whether the archive could be used just now."""
+        self.edgeprof_archive_usable.set(well)
 
     def finished(self, views: Sequence[JobView], platforms: dict[str, str]) -> None:
         """Count jobs that ended; platforms maps boards to theirs.
@@ -205,7 +223,9 @@ def _hosts(boards: Sequence[BoardInfo], cordoned: Mapping[str, str]) -> Iterator
 
 def _unarchived(waiting: int) -> Metric:
     return GaugeMetricFamily(
-        "edgeprof_unarchived_jobs", "Finished jobs that no archive holds yet", value=waiting
+        "edgeprof_unarchived_jobs",
+        "Finished jobs that no archive holds, yet or any more",
+        value=waiting,
     )
 
 

@@ -13,7 +13,13 @@ import pydantic_core
 from redis import Redis
 from redis.client import Pipeline
 
-from edgeprof.shared.errors import Fault, JobError, JobNotFound, StoreRefused
+from edgeprof.shared.errors import (
+    Fault,
+    InfrastructureError,
+    JobError,
+    JobNotFound,
+    StoreRefused,
+)
 from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState, is_name
 from edgeprof.shared.plain import one_line
 from edgeprof.shared.results import Inputs, JobResult, JobView
@@ -224,6 +230,23 @@ class JobStore:
         except ValueError:
             raise _unreadable(job_id) from None
 
+    def traceparents(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return where each job's trace began, for log lines: "" where that cannot be found out."""
+
+        def ask(pipe: Pipeline) -> None:
+            for job_id in job_ids:
+                pipe.hget(self._key(job_id), "traceparent")
+
+        found: list[Any] = []
+        with suppress(InfrastructureError):
+            found = self._script.pipelined(ask, raise_on_error=False) if job_ids else []
+        told = dict.fromkeys(job_ids, "")
+        return told | {
+            job_id: said
+            for job_id, said in zip(job_ids, found, strict=False)
+            if isinstance(said, str)
+        }
+
     def history(self, job_id: str) -> list[Transition]:
         """Return every transition of a job: when, from, to, who, why."""
         lines = self._script.guarded(
@@ -377,12 +400,31 @@ class JobStore:
 
     def unarchived(self, limit: int = 100) -> Sequence[str]:
         """Return finished jobs no archive holds yet, oldest first."""
-        found: list[str] = self._script.call("unarchived", limit)
+        found: list[str] = self._script.call("unarchived", limit, "unarchived")
         return found
 
     def unarchived_count(self) -> int:
-        """Return how many finished jobs no archive holds yet."""
-        return int(self._script.guarded(lambda redis: redis.zcard(self._script.key("unarchived"))))
+        """Return how many finished jobs no archive holds, yet or any more."""
+
+        def ask(pipe: Pipeline) -> None:
+            for name in ("unarchived", "rearchive"):
+                pipe.zcard(self._script.key(name))
+
+        return sum(self._script.pipelined(ask))
+
+    def archived_ends(self) -> dict[str, float]:
+        """Return the jobs archived last and first of those that are still here -> when they finished."""
+        flat = self._script.call("archived_ends")
+        return {flat[i]: float(flat[i + 1]) for i in range(0, len(flat), 2)}
+
+    def archive_lost(self) -> int:
+        """Note that no archive holds any more what was archived; returns how many jobs are still here."""
+        return int(self._script.call("archive_lost"))
+
+    def rearchivable(self, limit: int = 100) -> Sequence[str]:
+        """Return jobs that an archive held which is gone."""
+        found: list[str] = self._script.call("unarchived", limit, "rearchive")
+        return found
 
     def unreadable(self, job_ids: Sequence[str]) -> None:
         """Put finished jobs aside that the archive cannot keep, so that they hold up no other."""

@@ -342,7 +342,8 @@ class LinkBoard:
             error = (after - before) / 2
             if best is None or error < best.error_s:
                 device_s = get_uint(reply, 2, "board time") / 1e6
-                best = ClockOffset(offset_s=before + error - device_s, error_s=error)
+                at = before + error
+                best = ClockOffset(offset_s=at - device_s, error_s=error, at_s=at)
         assert best is not None
         return best
 

@@ -1,0 +1,83 @@
+"""Whether the file at an SQLite archive's path is still the one that is open.
+
+A file that is deleted or replaced stays open: SQLite goes on writing into what nobody will ever find
+again, and says nothing. So the path is compared with what was opened before each use, and after each
+commit: only then is a job in the archive.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+from sqlalchemy import make_url
+
+from edgeprof.shared import private
+
+#: SQLite's own files beside the database. Those of a file that is gone would be played into the next one.
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+
+
+class DatabaseFile:
+    """The file of one archive."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: dict[str, tuple[int, int] | None] = {}
+
+    @classmethod
+    def of(cls, url: str) -> Self | None:
+        """Return the file of an archive's URL; None where there is none: another database, or memory."""
+        place = make_url(url)
+        name = place.database
+        if place.get_backend_name() != "sqlite" or not name or name == ":memory:":
+            return None
+        return None if name.startswith("file:") else cls(Path(name).absolute())
+
+    def prepare(self) -> None:
+        """Make the file for its owner alone, or take it from others. Whoever opens it says what is wrong."""
+        with suppress(OSError):
+            private.make_folder(self._path.parent)
+            private.make_file(self._path)
+        for ending in ("", *_BESIDE):
+            private.tighten(self._beside(ending))
+
+    def opened(self) -> None:
+        """Remember what is at the path: it has just been opened."""
+        self._opened = self._found()
+
+    def changed(self) -> str:
+        """Return what became of the file that was opened; "" when it is where it was."""
+        found = self._found()
+        if found == self._opened:
+            return ""
+        if found[""] is None:
+            return "was deleted"
+        if found[""] != self._opened[""]:
+            return "was replaced by another file"
+        return "has lost its write-ahead log"
+
+    def clear(self) -> None:
+        """Remove what the file that was opened has left beside another, or beside none."""
+        found = self._found()
+        if found[""] == self._opened[""]:
+            return
+        if found["-wal"] in {None, self._opened["-wal"]} or found[""] is None:
+            for ending in _BESIDE:
+                self._beside(ending).unlink(missing_ok=True)
+
+    def _found(self) -> dict[str, tuple[int, int] | None]:
+        return {ending: _identity(self._beside(ending)) for ending in ("", "-wal")}
+
+    def _beside(self, ending: str) -> Path:
+        return self._path.with_name(self._path.name + ending)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - its two numbers
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,121 @@
+"""What the board timed lies where it happened, on every port and however the model got there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from edgeprof.shared.jobs import JobSpec, Quantization, Target, TestCase
+from edgeprof.shared.reference import Reference
+from edgeprof.workers.board import ClockOffset, RunReport
+from edgeprof.workers.meter import Meter
+from edgeprof.workers.session import profile
+
+pytestmark = pytest.mark.qemu
+
+#: By flash, wherever the port has flash for models, and by RAM.
+MODELS = [("stm32f405", Quantization.F32, "flash"), ("mps2-an500", Quantization.F32, "flash"),
+          ("mps2-an500", Quantization.Q4_0, "flash"), ("riscv32-virt", Quantization.F32, "ram")]  # fmt: skip
+
+
+class Watchman(Meter):
+    """Notes for which times it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(["watchman"])
+        self.windows: list[tuple[float, float]] = []
+
+    def energy_mj(self, start_s: float, end_s: float) -> float | None:
+        self.windows.append((start_s, end_s))
+        return 100 * (end_s - start_s)
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """All spans of this process."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    yield exporter
+    provider.shutdown()
+
+
+class Recorded:
+    """A board whose runs are noted, and whose clock can be tampered with."""
+
+    def __init__(self, board: Any) -> None:
+        self._board = board
+        self.runs: list[RunReport] = []
+        self.skew: Callable[[ClockOffset], ClockOffset] = lambda offset: offset
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._board, name)
+
+    def run(self, *args: Any, **more: Any) -> RunReport:
+        self.runs.append(self._board.run(*args, **more))
+        return self.runs[-1]
+
+    def clock(self) -> ClockOffset:
+        return self.skew(self._board.clock())
+
+
+def measure(board: Any, model: Any, meter: Meter) -> Any:
+    spec = JobSpec(
+        model=model.ref, target=Target(platform=board.hello.platform), n_ctx=64,
+        cases=(TestCase(prompt_tokens=(300, 400, 401), n_gen=8),), repetitions=2, warmup=1,
+    )  # fmt: skip
+    return profile(
+        board, spec, model.path, model, Reference(model), epoch=3, progress=lambda **_: None,
+        should_stop=lambda: False, host="here", device_id="b1", meter=meter,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("port", "quantization", "how"), MODELS)
+def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quantization, how):
+    """Flashing restarts the board, and its clock with it: what follows is placed by the new one."""
+    model = model_of("shakespeare-240k", quantization)
+    board, meter = Recorded(open_qemu(port)), Watchman()
+    result = measure(board, model, meter)
+
+    assert result.load.how == how
+    assert result.clock_trouble is None
+    finished = {span.context.span_id: span for span in spans.get_finished_spans()}
+    of_board = [span for span in finished.values() if span.name.startswith("board.")]
+    assert [span.name for span in of_board].count("board.decode") == 3
+    for span in of_board:
+        parent = finished[span.parent.span_id]
+        assert parent.start_time <= span.start_time <= span.end_time <= parent.end_time
+        assert 0 <= span.attributes["edgeprof.clock_offset_error_s"] < 5
+    # The meter is asked for each repetition, and for nothing else.
+    assert len(meter.windows) == 2
+    for run, (start_s, end_s) in zip(board.runs[1:], meter.windows, strict=True):
+        assert run.host_sent_s <= start_s < end_s <= run.host_done_s
+        assert end_s - start_s > 0.5 * (run.host_done_s - run.host_sent_s)
+    assert result.energy_per_token_mj > 0
+
+
+def test_clock_that_cannot_be_trusted_places_nothing(open_qemu, model_of, spans, caplog):
+    """Spans and energy are absent, with the reason in trace, log and result; the numbers stay."""
+    board, meter = Recorded(open_qemu("riscv32-virt")), Watchman()
+    looks = iter(range(1000))
+    board.skew = lambda offset: dataclasses.replace(
+        offset, offset_s=offset.offset_s + 4294.967296 * (next(looks) // 3)
+    )
+    result = measure(board, model_of("shakespeare-240k", Quantization.Q4_0), meter)
+
+    assert "wrapped" in result.clock_trouble
+    assert result.energy_per_token_mj is None
+    assert result.energy_trouble == result.clock_trouble
+    assert result.cases[0].decode_tokens_per_second.mean > 0
+    told = [line for line in caplog.messages if result.clock_trouble in line]
+    assert len(told) == 1
+    (case,) = [span for span in spans.get_finished_spans() if span.name == "test_case"]
+    assert case.attributes["edgeprof.board_spans_absent"]
