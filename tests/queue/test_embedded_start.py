@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import time
@@ -97,6 +98,25 @@ def test_failed_start_is_told_in_the_servers_words(embedded: Embedded) -> None:
 
     assert "did not start: Bad file format" in str(error)
     assert "redis.log" in str(error.hint)
+
+
+def test_append_only_file_with_garbage_at_its_end_is_mended_as_the_hint_says(
+    embedded: Embedded,
+) -> None:
+    """The hint names the command with its file; after it the server starts with all that was written."""
+    embedded.start()
+    embedded.client().set("kept", "yes")
+    redis_server.stop(embedded.settings)
+    (part,) = embedded.folder.glob("appendonlydir/*.incr.aof")
+    part.write_bytes(part.read_bytes() + b"garbage\0\0\0")
+
+    hint = str(refusal(embedded).hint)
+    command = re.search(r"redis-check-aof --fix [^ ,]+", hint)
+    assert command is not None
+    subprocess.run(command[0].split(), input=b"y\n", stdout=subprocess.DEVNULL, check=True)
+
+    embedded.start()
+    assert embedded.client().get("kept") == b"yes"
 
 
 def test_program_that_is_no_program(

@@ -40,7 +40,7 @@ DASHBOARD: Final = dashboard(
     [
         (
             "",
-            9,
+            7,
             [
                 (
                     table(

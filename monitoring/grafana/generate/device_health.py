@@ -87,8 +87,9 @@ DASHBOARD: Final = dashboard(
                         unit="percentunit",
                         steps=((None, GREEN), (0.9, RED)),
                         limit_line=True,
+                        wide=True,
                     ),
-                    8,
+                    12,
                 ),
                 (
                     timeseries(
@@ -103,17 +104,17 @@ DASHBOARD: Final = dashboard(
                         unit="percent",
                         no_value="no board tells its load",
                     ),
-                    8,
+                    6,
                 ),
                 (
                     timeseries(
                         "Power",
-                        "From a meter; boards without one are absent.",
+                        "Mean over the last job that a meter watched; boards without a meter are absent.",
                         [query(f"device_power_consumption_mw{{{_BOARD}}}", "{{device_id}}")],
                         unit="mwatt",
                         no_value="no board has a meter",
                     ),
-                    8,
+                    6,
                 ),
             ],
         ),
@@ -133,8 +134,9 @@ DASHBOARD: Final = dashboard(
                             )
                         ],
                         unit="Bps",
+                        wide=True,
                     ),
-                    8,
+                    12,
                 ),
                 (
                     timeseries(
@@ -153,7 +155,7 @@ DASHBOARD: Final = dashboard(
                         decimals=0,
                         no_value="no bad frames",
                     ),
-                    8,
+                    6,
                 ),
                 (
                     timeseries(
@@ -172,7 +174,7 @@ DASHBOARD: Final = dashboard(
                         decimals=0,
                         no_value="nothing was sent again",
                     ),
-                    8,
+                    6,
                 ),
             ],
         ),
@@ -195,6 +197,14 @@ DASHBOARD: Final = dashboard(
                         [
                             (f"device_info{{{_BOARD}}}", "", ""),
                             (
+                                (
+                                    "max by (device_id, platform, host)"
+                                    f" (device_connection_status{{{_BOARD}}})"
+                                ),
+                                "status",
+                                "short",
+                            ),
+                            (
                                 f"sum by (device_id, platform, host) (device_uptime_seconds{{{_BOARD}}})",
                                 "up for",
                                 "s",
@@ -209,8 +219,8 @@ DASHBOARD: Final = dashboard(
                             ),
                         ],
                         overrides=[
-                            # A label that is empty is 0 as a number.
-                            override("clock", unit="hertz", texts={"0": "not told"}),
+                            override("status", mapped=CONNECTED),
+                            override("clock", unit="hertz", no_value="not told"),
                             override("up for", missing="no readings"),
                             override(
                                 "silent for",

@@ -228,8 +228,12 @@ DASHBOARD: Final = dashboard(
                             "device_id": "device",
                         },
                         [('ALERTS{alertstate="firing"}', "", "")],
-                        no_value="none",
+                        no_value="No alert fires.",
                         overrides=[
+                            *(
+                                override(label, no_value="-")
+                                for label in ("host", "platform", "device")
+                            ),
                             override(
                                 "severity",
                                 width=110,
@@ -238,7 +242,7 @@ DASHBOARD: Final = dashboard(
                                     "warning": ("warning", YELLOW),
                                     "info": ("info", GREY),
                                 },
-                            )
+                            ),
                         ],
                     ),
                     24,

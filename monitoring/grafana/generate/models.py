@@ -35,7 +35,7 @@ DASHBOARD: Final = dashboard(
     [
         (
             "",
-            13,
+            14,
             [
                 (
                     table(
@@ -78,7 +78,7 @@ DASHBOARD: Final = dashboard(
         ),
         (
             "",
-            13,
+            14,
             [
                 (
                     bars(
@@ -102,6 +102,7 @@ DASHBOARD: Final = dashboard(
                             (_memory("activations"), "activations", "bytes"),
                             (_memory(".*"), "all", "bytes"),
                         ],
+                        overrides=[override("model", width=150), override("type", width=70)],
                         sort_by="all",
                     ),
                     14,
@@ -155,9 +156,9 @@ DASHBOARD: Final = dashboard(
                                 quantile(
                                     0.95,
                                     'model_time_to_first_token_seconds_bucket{platform=~"$platform"}',
-                                    "platform, quantization",
+                                    "platform",
                                 ),
-                                "{{platform}} {{quantization}}",
+                                "{{platform}}",
                                 exemplar=True,
                             )
                         ],
@@ -176,9 +177,9 @@ DASHBOARD: Final = dashboard(
                                 quantile(
                                     0.95,
                                     'model_inter_token_latency_seconds_bucket{platform=~"$platform"}',
-                                    "platform, quantization",
+                                    "platform",
                                 ),
-                                "{{platform}} {{quantization}}",
+                                "{{platform}}",
                                 exemplar=True,
                             )
                         ],
@@ -192,7 +193,7 @@ DASHBOARD: Final = dashboard(
         ),
         (
             "Quality and latency",
-            13,
+            14,
             [
                 (
                     table(

@@ -75,11 +75,11 @@ def stat(
     steps: Steps = _ONE_COLOUR,
     decimals: int | None = None,
 ) -> Json:
-    """One number, with its recent course behind it."""
+    """One number, as it is now."""
     return _panel("stat", title, description, [query(expr)], unit, steps, decimals=decimals) | {
         "options": {
             "colorMode": "value",
-            "graphMode": "area",
+            "graphMode": "none",
             "justifyMode": "auto",
             "orientation": "auto",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -134,7 +134,7 @@ def timeseries(
         "showPoints": "auto",
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
-        "thresholdsStyle": {"mode": "line+area" if limit_line else "off"},
+        "thresholdsStyle": {"mode": "line" if limit_line else "off"},
         "scaleDistribution": {"type": "log", "log": 10} if logarithmic else {"type": "linear"},
     }
     panel["options"] = {
@@ -142,7 +142,7 @@ def timeseries(
             "displayMode": "table" if wide else "list",
             "placement": "right" if wide else "bottom",
             "showLegend": True,
-            "calcs": ["lastNotNull", "max"] if wide else [],
+            "calcs": ["lastNotNull"] if wide else [],
         },
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
@@ -191,6 +191,7 @@ def bars(
             "orientation": "horizontal",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
             "showUnfilled": True,
+            "text": {"titleSize": 13, "valueSize": 15},
             "valueMode": "color",
             "namePlacement": "auto",
             "sizing": "auto",
@@ -286,31 +287,29 @@ def override(
     *,
     unit: str | None = None,
     mapped: dict[str, tuple[str, str]] | None = None,
-    texts: dict[str, str] | None = None,
     steps: Steps | None = None,
     link: tuple[str, str] | None = None,
     width: int | None = None,
     decimals: int | None = None,
     missing: str | None = None,
+    no_value: str | None = None,
 ) -> Json:
     """Return how one column of a table is shown.
 
-    mapped: value -> (text, colour of the cell). texts: value -> text. link: (title, URL). width in pixels.
-    missing: what a cell without a value says, in grey, whatever the colour of the others.
+    mapped: value -> (text, colour of the cell). link: (title, URL). width in pixels.
+    missing: what a cell without a value says, in grey, whatever the colour of the others. no_value: the
+    same, in the colour of the others.
     """
     properties: list[Json] = []
     if width is not None:
         properties.append({"id": "custom.width", "value": width})
     if unit is not None:
         properties.append({"id": "unit", "value": unit})
+    if no_value is not None:
+        properties.append({"id": "noValue", "value": no_value})
     if decimals is not None:
         properties.append({"id": "decimals", "value": decimals})
     mappings = [value_mapping(mapped)] if mapped is not None else []
-    if texts is not None:
-        options = {
-            value: {"index": i, "text": text} for i, (value, text) in enumerate(texts.items())
-        }
-        mappings.append({"type": "value", "options": options})
     if missing is not None:
         result = {"text": missing, "color": "#464c54", "index": len(mapped or ())}
         mappings.append({"type": "special", "options": {"match": "null", "result": result}})

@@ -11,7 +11,7 @@ export function place({ gridPos: { x, y, w, h } }: Panel, width: number) {
 }
 
 // Of a panel that is not drawn: its title and a line that says so.
-const STRIP = 2;
+const STRIP = 3;
 
 /**
  * All panels, those of collapsed rows too: what they hold is to be seen and checked. A panel as wide as the

@@ -127,7 +127,18 @@ def failure(folder: Path) -> StoreUnavailable:
     lines = (_log(folder) or _read(folder / "redis.out")).strip().splitlines()
     # 4711:M 25 Nov 2026 17:00:00.000 # Bad file format …
     last = lines[-1].split(" # ")[-1].split(" * ")[-1] if lines else "it said nothing"
+    if "redis-check-aof" in last:
+        hint = (
+            f"copy {folder}, then run redis-check-aof --fix {_append_only(folder)}, of this very version"
+            f" of Redis: what is after the first damaged byte is cut off; {hint}"
+        )
     return StoreUnavailable(f"the embedded redis-server did not start: {last}", hint=hint)
+
+
+def _append_only(folder: Path) -> Path:
+    """Return what redis-check-aof is to be given: since Redis 7 the list of the file's parts."""
+    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+    return manifest if manifest.is_file() else folder / "appendonly.aof"
 
 
 def _log(folder: Path) -> str:
