@@ -40,11 +40,11 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeprof-pictures-")))
         plugs = [
-            stack.enter_context(Plug(name, _NATIVE, ["--uid", uid, *options], replug_s=45))
-            for name, uid, options in (
-                ("native-1", "2ab1", ["--temperature", "41000"]),
-                ("native-2", "2ab2", ["--temperature", "88500"]),
-                ("forgetful", "2ab6", ["--fault", "6:0"]),
+            stack.enter_context(Plug(name, _NATIVE, ["--uid", uid, *options], replug_s))
+            for name, uid, options, replug_s in (
+                ("native-1", "2ab1", ["--temperature", "41000"], None),
+                ("native-2", "2ab2", ["--temperature", "88500"], 45),
+                ("forgetful", "2ab6", ["--fault", "6:0"], None),
             )
         ]
         boards = {plug.name: plug.url for plug in plugs} | _EMULATED

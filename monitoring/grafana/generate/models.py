@@ -88,7 +88,7 @@ DASHBOARD: Final = dashboard(
                         _LEGEND,
                         unit=TOKENS_PER_SECOND,
                     ),
-                    10,
+                    12,
                 ),
                 (
                     table(
@@ -105,7 +105,7 @@ DASHBOARD: Final = dashboard(
                         overrides=[override("model", width=150), override("type", width=70)],
                         sort_by="all",
                     ),
-                    14,
+                    12,
                 ),
             ],
         ),
@@ -122,7 +122,7 @@ DASHBOARD: Final = dashboard(
                         logarithmic=True,
                         wide=True,
                     ),
-                    12,
+                    13,
                 ),
                 (
                     timeseries(
@@ -138,7 +138,7 @@ DASHBOARD: Final = dashboard(
                         logarithmic=True,
                         wide=True,
                     ),
-                    12,
+                    11,
                 ),
             ],
         ),
