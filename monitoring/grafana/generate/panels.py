@@ -191,7 +191,7 @@ def bars(
             "orientation": "horizontal",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
             "showUnfilled": True,
-            "text": {"titleSize": 13, "valueSize": 15},
+            "text": {"titleSize": 11, "valueSize": 15},
             "valueMode": "color",
             "namePlacement": "auto",
             "sizing": "auto",
