@@ -20,6 +20,8 @@ def prometheus(addresses: Mapping[str, str]) -> str:
     """Return prometheus.yml. addresses: host:port in the shipped file -> host:port here."""
     shipped = ROOT / "monitoring" / "prometheus"
     config: dict[str, Any] = yaml.safe_load(_replaced(shipped / "prometheus.yml", addresses))
+    # No Grafana runs here: alerts say nothing of dashboards, rather than give a dead link.
+    del config["global"]["external_labels"]["grafana_url"]
     config["rule_files"] = [str(shipped / pattern) for pattern in config["rule_files"]]
     config["scrape_configs"] = [
         job for job in config["scrape_configs"] if job["job_name"] not in _NOT_HERE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -39,11 +40,11 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeprof-pictures-")))
         plugs = [
-            stack.enter_context(Plug(name, _NATIVE, ["--uid", uid, *options], replug_s=45))
-            for name, uid, options in (
-                ("native-1", "2ab1", ["--temperature", "41000"]),
-                ("native-2", "2ab2", ["--temperature", "88500"]),
-                ("forgetful", "2ab6", ["--fault", "6:0"]),
+            stack.enter_context(Plug(name, _NATIVE, ["--uid", uid, *options], replug_s))
+            for name, uid, options, replug_s in (
+                ("native-1", "2ab1", ["--temperature", "41000"], None),
+                ("native-2", "2ab2", ["--temperature", "88500"], 45),
+                ("forgetful", "2ab6", ["--fault", "6:0"], None),
             )
         ]
         boards = {plug.name: plug.url for plug in plugs} | _EMULATED
@@ -51,30 +52,39 @@ def main() -> int:
             update={"low_throughput": "1,riscv32-virt=0.1", "host": "lab-1"}
         )
         lab = stack.enter_context(MonitoredLab(folder, boards, settings, Ports.free()))
-        console.print(f"a lab with {len(boards)} emulated boards runs a sweep …")
+        console.print(f"a lab with {len(boards)} emulated boards runs jobs for some minutes …")
+        while not _scraped(lab):  # or the first failures would be before the first scrape
+            time.sleep(1)
+        began_s = time.monotonic()
         _run_jobs(lab, plugs)
         console.print("drawing …")
-        return _draw(lab)
+        return _draw(lab, (time.monotonic() - began_s) / 60)
 
 
 def _run_jobs(lab: MonitoredLab, plugs: list[Plug]) -> None:
-    while not _scraped(lab):  # or the first failures would be before the first scrape
-        time.sleep(1)
     base = Request(model="shakespeare-240k", n_prompt=32, n_gen=32, score=True)
     kinds = ["F32", "Q8_0", "Q4_0"]
-    swept = sweep.submit(lab.lab, sweep.requests([base.model], kinds, _PLATFORMS, base))
+    _wait(sweep.submit(lab.lab, sweep.requests([base.model], kinds, _PLATFORMS, base)))
     for _ in range(4):
         lab.lab.submit("shakespeare-240k", board="forgetful", n_gen=8).wait()
-    time.sleep(30)
+        time.sleep(5)
     plugs[1].unplug()
+    again = dataclasses.replace(base, score=False, repetitions=10)
+    for _ in range(2):
+        _wait(sweep.submit(lab.lab, sweep.requests([base.model], kinds, _PLATFORMS, again)))
+        time.sleep(15)
+    # Work that is still waiting when the pictures are taken, and a board that is away then.
+    waiting = Request(model="shakespeare-240k", n_prompt=32, n_gen=64, repetitions=20)
+    slow = ["riscv32-virt", "stm32f405"]
+    sweep.submit(lab.lab, sweep.requests([base.model], kinds * 3, slow, waiting))
+    time.sleep(25)
+    plugs[0].unplug()
+    time.sleep(15)
+
+
+def _wait(swept: sweep.SweepResult) -> None:
     for job in swept.jobs:
         job.wait()
-    # Work that is still waiting when the pictures are taken.
-    waiting = Request(model="shakespeare-240k", n_prompt=32, n_gen=64, repetitions=20)
-    sweep.submit(
-        lab.lab, sweep.requests([base.model], kinds * 3, ["riscv32-virt", "stm32f405"], waiting)
-    )
-    time.sleep(45)
 
 
 def _scraped(lab: MonitoredLab) -> bool:
@@ -85,12 +95,18 @@ def _scraped(lab: MonitoredLab) -> bool:
         return bool(json.load(reply)["data"]["result"])
 
 
-def _draw(lab: MonitoredLab) -> int:
-
+def _draw(lab: MonitoredLab, minutes: float) -> int:
     done = subprocess.run(
         [
             *("node", "draw.mjs", "--prometheus", lab.url("prometheus")),
-            *("--out", ROOT / "docs" / "images", "--from-minutes", "4", "--scrape-seconds", "5"),
+            *(
+                "--out",
+                ROOT / "docs" / "images",
+                "--from-minutes",
+                str(minutes),
+                "--scrape-seconds",
+                "5",
+            ),
             *("--skip", "traces", "--skip", "logs"),
             *sorted(_DASHBOARDS.glob("*.json")),
         ],

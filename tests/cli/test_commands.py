@@ -138,6 +138,24 @@ def test_drain_and_resume_by_name(edgeprof: Edgeprof) -> None:
     assert json.loads(edgeprof("boards", "--json").stdout) == []
 
 
+def test_boards_that_are_gone_for_good_are_forgotten(
+    edgeprof: Edgeprof, environment: dict[str, str]
+) -> None:
+    """Else they would be offline, and an alert, for ever. One that is announced is not."""
+    owner = Owner(host="h", domain="d", uid="b")
+    with LabStore.open(Settings(redis_url=environment["EDGEPROF_REDIS_URL"])) as store:
+        store.boards.announce(owner, make_board("gone"), 60)
+        refused = edgeprof("boards", "forget", "gone")
+        store.boards.withdraw(owner, make_board("gone"), "unplugged")
+
+        done = edgeprof("boards", "forget", "gone")
+
+        assert refused.returncode == exits.INFRASTRUCTURE
+        assert "announces it" in refused.stderr
+        assert done.returncode == exits.OK, done.stderr
+        assert store.boards.all() == []
+
+
 @pytest.mark.parametrize("columns", [80, 100, 120, 160])
 def test_reason_is_seen_however_narrow_the_terminal(
     environment: dict[str, str], columns: int

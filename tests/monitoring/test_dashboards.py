@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from edgeprof.shared.errors import FaultClass
+from edgeprof.shared.jobs import JobState
 from monitoring.grafana.generate.__main__ import DASHBOARDS, FOLDER, run
+from monitoring.grafana.generate.panels import FAULT_COLOURS, JOB_COLOURS, counted
 
 PANELS = [
     pytest.param(panel, id=f"{dashboard['uid']}-{panel['title'] or panel['id']}")
@@ -66,19 +69,21 @@ def test_panel_explains_itself(panel: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("panel", PANELS)
 def test_queries_follow_the_house_rules(panel: dict[str, Any]) -> None:
-    """Prometheus by variable; counters under rate() or increase(); rates over $__rate_interval."""
+    """Prometheus by variable; counters counted whole, or under rate(); rates over $__rate_interval."""
     for target in panel.get("targets", ()):
         expression = target.get("expr", "")
-        for counter in re.finditer(r"\w+_total\b", expression):
+        for counter in re.finditer(r"(\w+_total\b(?:{[^}]*})?)(\[[^]]*\])?", expression):
             before = expression[: counter.start()]
-            assert re.search(r"(rate|increase)\($", before), f"{counter[0]} without rate()"
+            window = (counter[2] or "").strip("[]")
+            exact = counted(counter[1], window, "").removeprefix("sum by () ")
+            assert before.endswith("rate(") or exact in expression, f"{counter[0]} without rate()"
         assert re.findall(r"rate\([^[]*\[(?!\$__rate_interval\])", expression) == []
         if expression:
             assert target["datasource"]["uid"] == "${datasource}"
 
 
 def test_the_customers_panels_are_there() -> None:
-    """Titles, and the 85 degrees, of monitoring-and-observability.md."""
+    """Titles of monitoring-and-observability.md; the limit of a board's temperature, as it is set."""
     by_title = {panel["title"]: panel for d in DASHBOARDS for panel in d["panels"]}
 
     assert {
@@ -87,5 +92,56 @@ def test_the_customers_panels_are_there() -> None:
         "Device Connection Status",
         "Device Temperature",
     } <= by_title.keys()
-    steps = by_title["Device Temperature"]["fieldConfig"]["defaults"]["thresholds"]["steps"]
-    assert steps[-1]["value"] == 85
+    queries = [target["expr"] for target in by_title["Device Temperature"]["targets"]]
+    assert any("tlep_temperature_limit_celsius" in query for query in queries)
+
+
+def _colours(panel: dict[str, Any]) -> dict[str, str]:
+    return {
+        re.sub(r"^/\(\^\| \)|\$/$", "", rule["matcher"]["options"]): made["value"]["fixedColor"]
+        for rule in panel["fieldConfig"]["overrides"]
+        for made in rule["properties"]
+        if made["id"] == "color"
+    }
+
+
+def test_every_state_and_class_has_its_colour() -> None:
+    """Success is green, failure red; no two are alike, and no fault is green."""
+    assert JOB_COLOURS.keys() == set(map(str, JobState))
+    assert FAULT_COLOURS.keys() == set(map(str, FaultClass))
+    assert (JOB_COLOURS["succeeded"], JOB_COLOURS["failed"]) == ("green", "red")
+    for colours in (JOB_COLOURS, FAULT_COLOURS):
+        assert len(set(colours.values())) == len(colours)
+    assert "green" not in FAULT_COLOURS.values()
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_states_are_drawn_in_their_colours(panel: dict[str, Any]) -> None:
+    """In every panel whose lines are states of jobs or classes of faults."""
+    legends = {target.get("legendFormat") for target in panel.get("targets", ())}
+    if panel["type"] != "timeseries":
+        return
+    if "{{state}}" in legends:
+        assert _colours(panel).items() >= JOB_COLOURS.items()
+    if "{{reason}}" in legends:
+        assert _colours(panel).items() >= FAULT_COLOURS.items()
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_models_are_told_apart_by_type(panel: dict[str, Any]) -> None:
+    """What a model's last run gave is shown by type too: of two types the last run would win.
+
+    Histograms hold all runs of a platform.
+    """
+    for target in panel.get("targets", ()):
+        if re.search(r"\bmodel_\w+(?<!_bucket){", expression := target.get("expr", "")):
+            assert re.search(r"\b(quantization|method)\b", expression) or "avg by" in expression
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_speeds_have_a_unit(panel: dict[str, Any]) -> None:
+    """Tokens per second say so, in cells as on axes."""
+    if panel["type"] in {"timeseries", "bargauge", "stat"}:
+        asked = " ".join(target.get("expr", "") for target in panel["targets"])
+        shown = panel["fieldConfig"]["defaults"]["unit"]
+        assert ("tokens_per_second" in asked) == (shown == "suffix:tokens/s")

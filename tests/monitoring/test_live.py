@@ -274,6 +274,7 @@ EMPTY = {
     "model_energy_per_token_joules": "no meter",
     "redis_memory_max_bytes > 0": "the lab's Redis has no limit",
     "device_link_errors_total": "a process on a socket loses no frames",
+    "device_link_retransmits_total": "so nothing is sent again",
     "ALERTS": "whether one fires at this moment is up to other tests",
     "profiling_errors_total": "whether a session has failed yet is up to other tests",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -189,6 +190,43 @@ def test_siblings_in_base_units_agree(host: Host) -> None:
     assert host.samples("model_memory_usage_bytes")[0].value == 2048
     assert host.samples("model_latency_p95_ms")[0].value == 250
     assert host.samples("model_latency_p95_seconds")[0].value == 0.25
+
+
+def test_types_of_a_model_are_told_apart(host: Host) -> None:
+    """Ours carry the type; those of the customer, whose labels lack it, say what the last run gave."""
+    for kind in (Quantization.Q8_0, Quantization.Q4_0):
+        host.profile(make_board(), make_model(1, kind), make_case())
+
+    for name in ("model_memory_usage_bytes", "model_latency_p95_seconds", "model_accuracy_ratio"):
+        assert {s.labels["quantization"] for s in host.samples(name)} == {"Q8_0", "Q4_0"}
+    for name in ("model_memory_usage_kb", "model_latency_p95_ms", "model_accuracy_score"):
+        assert len(host.samples(name)) == 1
+
+
+#: Longest and shortest that happens: a token on a fast core, a job that waits for a day.
+REACH = {
+    "model_inter_token_latency_seconds": (0.0001, 100),
+    "model_time_to_first_token_seconds": (0.001, 300),
+    "model_load_seconds": (0.05, 3600),
+    "profiling_duration_seconds": (0.05, 3600),
+    "profiling_queue_wait_seconds": (0.1, 86_400),
+}
+
+
+@pytest.mark.parametrize("name", REACH)
+def test_buckets_fit_what_happens(host: Host, name: str) -> None:
+    """They reach from the shortest to the longest, and no two edges are a factor of more than 2.5 apart."""
+    host.connect(make_board())
+    host.profile(make_board(), make_model(1), make_case())
+    buckets = host.samples(f"{name}_bucket")
+    edges = sorted({float(sample.labels["le"]) for sample in buckets})[:-1]
+    shortest, longest = REACH[name]
+
+    assert edges[0] <= shortest
+    assert edges[-1] >= longest
+    assert max(above / below for below, above in itertools.pairwise(edges)) <= 2.5
+    if name == "profiling_duration_seconds":  # the customer's own edges
+        assert {1, 5, 10, 30, 60, 300, 600} <= set(edges)
 
 
 def test_units_of_a_reading(host: Host) -> None:

@@ -95,6 +95,42 @@ def test_alerts_of_the_customer_keep_their_terms(name: str) -> None:
     assert (rule["for"], rule["labels"]["severity"]) == CUSTOMERS[name]
 
 
+@pytest.mark.parametrize("grafana", ["http://grafana.example", None])
+def test_alerts_link_to_a_dashboard_only_where_there_is_grafana(tmp_path, grafana) -> None:
+    """Without grafana_url among the external labels there is no link, rather than a dead one."""
+    labels = {"scheduler_url": "http://s"} | ({"grafana_url": grafana} if grafana else {})
+    (rule,) = [rule for rule in RULES if rule["alert"] == "TlepHostCordoned"]
+    notes = {
+        key: text.replace("{{ $labels.host }}", "h") for key, text in rule["annotations"].items()
+    }
+    notes["runbook_url"] = "http://s/runbooks/TlepHostCordoned"
+    notes["dashboard_url"] = f"{grafana}/d/tlep-main?var-host=h" if grafana else ""
+    fired = {"exp_labels": rule["labels"] | {"host": "h"}, "exp_annotations": notes}
+    case = {
+        "interval": "15s",
+        "external_labels": labels,
+        "input_series": [{"series": 'edgeprof_host_cordoned{host="h"}', "values": "1+0x20"}],
+        "alert_rule_test": [
+            {"eval_time": "2m", "alertname": "TlepHostCordoned", "exp_alerts": [fired]}
+        ],
+    }
+    path = tmp_path / "test.yml"
+    path.write_text(
+        yaml.safe_dump({"rule_files": [str(PROMETHEUS / "alerts/lab.yml")], "tests": [case]})
+    )
+
+    run("promtool", "test", "rules", path)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+def test_every_link_to_a_dashboard_asks_for_grafana(rule) -> None:
+    """As the test above tries for one."""
+    link = rule["annotations"]["dashboard_url"]
+
+    assert link.startswith("{{ with $externalLabels.grafana_url }}{{ . }}/d/")
+    assert link.endswith("{{ end }}")
+
+
 def test_new_alerts_have_the_prefix() -> None:
     """What the customer did not name starts with Tlep."""
     assert [n for n in NAMES if n not in CUSTOMERS and not n.startswith("Tlep")] == []

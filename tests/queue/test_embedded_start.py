@@ -106,6 +106,7 @@ def test_the_hint_mends_a_damaged_file(
     embedded: Embedded,
     make_spec: Callable[..., JobSpec],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     bundled: bool,
 ) -> None:
     """Garbage at its tail: what the hint says, typed as it stands, brings the lab back with its jobs."""
@@ -117,8 +118,10 @@ def test_the_hint_mends_a_damaged_file(
     with log.open("ab") as file:
         file.write(b"garbage of a power cut")
     if bundled:
-        which = shutil.which
-        monkeypatch.setattr(shutil, "which", lambda name: None if "check" in name else which(name))
+        alone = tmp_path / "bin" / "redis-server"
+        alone.parent.mkdir()
+        alone.symlink_to(str(shutil.which("redis-server")))
+        monkeypatch.setenv("PATH", f"{alone.parent}:{os.environ['PATH']}")
     hint = str(refusal(embedded).hint)
     keep, mend = re.findall(r"(?:^|then )(cp -a .*?|.*?--fix \S+) (?:keeps|cuts)", hint)
     for command in (keep, mend):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edgeprof.workers.meter import Meter
+from edgeprof.workers.meter import Meter, mean_power_mw
 
 
 def program(line: str, pause_s: float = 0.001) -> list[str]:
@@ -30,6 +30,15 @@ def test_energy_is_power_times_time(session):
     run_s = sum(result.cases[0].run_device_s.samples)
     assert result.energy_per_token_mj == pytest.approx(250 * run_s / 120, rel=1e-3)
     assert result.energy_meter == "bench-meter"
+
+
+def test_power_of_a_session_is_that_of_its_runs(session):
+    """It is what the board's power metric says; without a meter that says nothing."""
+    metered, _ = session(meter=Steady(["bench-meter"]), n_gen=60, repetitions=2, warmup=1)
+    bare, _ = session(n_gen=2)
+
+    assert mean_power_mw(metered) == pytest.approx(250, rel=1e-3)
+    assert mean_power_mw(bare) is None
 
 
 def test_power_is_averaged_over_the_window(wait_until):

@@ -100,7 +100,7 @@ async function drawOne(browser, dashboard, given) {
     const settings = {
       theme: given.theme,
       width,
-      from: to - Number(given['from-minutes']) * 60_000,
+      from,
       to,
       skip: given.skip,
       scrapeSeconds: Number(given['scrape-seconds']),
@@ -121,6 +121,8 @@ async function drawOne(browser, dashboard, given) {
 }
 
 const given = readArguments();
+// All pictures begin at the same moment, however long the ones before took.
+const from = Date.now() - Number(given['from-minutes']) * 60_000;
 await build();
 mkdirSync(given.out, { recursive: true });
 // Playwright gives the browser a new, empty user data directory, and removes it.

@@ -18,7 +18,7 @@ from monitoring.grafana.generate.panels import (
 
 _PLATFORM = 'platform=~"$platform"'
 _QUEUED = f"sum by (platform) (platform:edgeprof_queued_board_seconds:sum{{{_PLATFORM}}})"
-_AT_WORK = f"sum by (platform) (platform:edgeprof_boards_at_work:sum{{{_PLATFORM}}})"
+_IN_SERVICE = f"sum by (platform) (platform:edgeprof_boards_in_service:sum{{{_PLATFORM}}})"
 _DEADLINE = choice(
     "deadline",
     "Deadline",
@@ -40,16 +40,16 @@ DASHBOARD: Final = dashboard(
     [
         (
             "",
-            9,
+            7,
             [
                 (
                     table(
                         "Forecast by platform",
                         "The jobs that wait, times what a job cost a board on average in the last day, over the"
-                        " boards at work. A platform that ran nothing in a day has no forecast.",
+                        " boards in service (online or busy). A platform that ran nothing in a day has no forecast.",
                         {"platform": "platform"},
                         [
-                            (_AT_WORK, "boards at work", "none"),
+                            (_IN_SERVICE, "boards in service", "none"),
                             (
                                 f"sum by (platform) (edgeprof_queue_jobs{{{_PLATFORM}}})",
                                 "jobs waiting",
@@ -61,9 +61,9 @@ DASHBOARD: Final = dashboard(
                                 "s",
                             ),
                             (_QUEUED, "queued work, board-seconds", "none"),
-                            (f"{_QUEUED} / ({_AT_WORK} > 0)", "empty in", "s"),
+                            (f"{_QUEUED} / ({_IN_SERVICE} > 0)", "empty in", "s"),
                             (
-                                f"clamp_min(ceil({_QUEUED} / $deadline) - {_AT_WORK}, 0)",
+                                f"clamp_min(ceil({_QUEUED} / $deadline) - {_IN_SERVICE}, 0)",
                                 "more boards for the deadline",
                                 "none",
                             ),
@@ -86,7 +86,7 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Board utilization",
-                        "Share of the boards at work that run a job. Near 1 for long: add a board.",
+                        "Share of the boards in service that run a job. Near 1 for long: add a board.",
                         [
                             query(
                                 f"platform:edgeprof_board_utilization:ratio{{{_PLATFORM}}}",
@@ -111,8 +111,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Queue empty in",
-                        "With the boards at work now, if nothing is added.",
-                        [query(f"{_QUEUED} / ({_AT_WORK} > 0)", "{{platform}}")],
+                        "With the boards in service now, if nothing is added.",
+                        [query(f"{_QUEUED} / ({_IN_SERVICE} > 0)", "{{platform}}")],
                         unit="s",
                     ),
                     8,

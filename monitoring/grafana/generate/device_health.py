@@ -10,6 +10,8 @@ from monitoring.grafana.generate.panels import (
     GREEN,
     RED,
     YELLOW,
+    counted,
+    limit,
     override,
     query,
     states,
@@ -17,6 +19,9 @@ from monitoring.grafana.generate.panels import (
     timeseries,
 )
 
+_LIMIT, _LIMIT_DRAWN = limit(
+    'max by (host) (tlep_temperature_limit_celsius{host=~"$host"})', "limit {{host}}"
+)
 _BOARD = 'platform=~"$platform", device_id=~"$device", host=~"$host"'
 
 DASHBOARD: Final = dashboard(
@@ -32,18 +37,18 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Device Temperature",
-                        "By sensor; DeviceOverheating fires above 85 degrees. Boards without a sensor are"
-                        " absent; an emulated sensor says so in its name.",
+                        "By sensor; DeviceOverheating fires above the limit, EDGEPROF_TEMPERATURE_LIMIT_C of the"
+                        " host. Boards without a sensor are absent; an emulated sensor says so in its name.",
                         [
                             query(
                                 f"device_temperature_celsius{{{_BOARD}}}",
                                 "{{device_id}} {{sensor_location}}",
-                            )
+                            ),
+                            _LIMIT,
                         ],
                         unit="celsius",
-                        steps=((None, GREEN), (70, YELLOW), (85, RED)),
                         minimum=None,
-                        limit_line=True,
+                        overrides=[_LIMIT_DRAWN],
                     ),
                     12,
                 ),
@@ -82,8 +87,9 @@ DASHBOARD: Final = dashboard(
                         unit="percentunit",
                         steps=((None, GREEN), (0.9, RED)),
                         limit_line=True,
+                        wide=True,
                     ),
-                    8,
+                    12,
                 ),
                 (
                     timeseries(
@@ -96,17 +102,19 @@ DASHBOARD: Final = dashboard(
                             )
                         ],
                         unit="percent",
+                        no_value="no board tells its load",
                     ),
-                    8,
+                    6,
                 ),
                 (
                     timeseries(
                         "Power",
-                        "From a meter; boards without one are absent.",
+                        "Mean over the last job that a meter watched; boards without a meter are absent.",
                         [query(f"device_power_consumption_mw{{{_BOARD}}}", "{{device_id}}")],
                         unit="mwatt",
+                        no_value="no board has a meter",
                     ),
-                    8,
+                    6,
                 ),
             ],
         ),
@@ -126,8 +134,9 @@ DASHBOARD: Final = dashboard(
                             )
                         ],
                         unit="Bps",
+                        wide=True,
                     ),
-                    8,
+                    12,
                 ),
                 (
                     timeseries(
@@ -135,13 +144,18 @@ DASHBOARD: Final = dashboard(
                         "By kind. They are sent again: no number is wrong, but jobs take longer.",
                         [
                             query(
-                                "sum by (device_id, kind)"
-                                f" (increase(device_link_errors_total{{{_BOARD}}}[5m])) > 0",
+                                counted(
+                                    f"device_link_errors_total{{{_BOARD}}}", "5m", "device_id, kind"
+                                )
+                                + " > 0",
                                 "{{device_id}} {{kind}}",
                             )
                         ],
+                        unit="none",
+                        decimals=0,
+                        no_value="no bad frames",
                     ),
-                    8,
+                    6,
                 ),
                 (
                     timeseries(
@@ -149,13 +163,18 @@ DASHBOARD: Final = dashboard(
                         "Requests and data that the host had to repeat.",
                         [
                             query(
-                                "sum by (device_id)"
-                                f" (increase(device_link_retransmits_total{{{_BOARD}}}[5m]))",
+                                counted(
+                                    f"device_link_retransmits_total{{{_BOARD}}}", "5m", "device_id"
+                                )
+                                + " > 0",
                                 "{{device_id}}",
                             )
                         ],
+                        unit="none",
+                        decimals=0,
+                        no_value="nothing was sent again",
                     ),
-                    8,
+                    6,
                 ),
             ],
         ),
@@ -172,11 +191,19 @@ DASHBOARD: Final = dashboard(
                             "platform": "platform",
                             "host": "host",
                             "firmware_version": "firmware",
-                            "clock_hz": "clock, Hz",
+                            "clock_hz": "clock",
                             "emulated": "emulated",
                         },
                         [
                             (f"device_info{{{_BOARD}}}", "", ""),
+                            (
+                                (
+                                    "max by (device_id, platform, host)"
+                                    f" (device_connection_status{{{_BOARD}}})"
+                                ),
+                                "status",
+                                "short",
+                            ),
                             (
                                 f"sum by (device_id, platform, host) (device_uptime_seconds{{{_BOARD}}})",
                                 "up for",
@@ -192,9 +219,16 @@ DASHBOARD: Final = dashboard(
                             ),
                         ],
                         overrides=[
-                            override("clock, Hz", unit="string"),
-                            override("silent for", steps=((None, GREEN), (60, YELLOW), (300, RED))),
+                            override("status", mapped=CONNECTED),
+                            override("clock", unit="hertz", no_value="not told"),
+                            override("up for", missing="no readings"),
+                            override(
+                                "silent for",
+                                steps=((None, GREEN), (60, YELLOW), (300, RED)),
+                                missing="no readings",
+                            ),
                         ],
+                        numbers=["clock_hz"],
                     ),
                     24,
                 )

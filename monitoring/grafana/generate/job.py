@@ -5,19 +5,38 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import PLATFORM, dashboard, textbox
-from monitoring.grafana.generate.panels import Json, quantile, query, text, timeseries
+from monitoring.grafana.generate.panels import (
+    FAULT_COLOURS,
+    Json,
+    counted,
+    quantile,
+    query,
+    text,
+    timeseries,
+)
 
 _ELASTICSEARCH: Final = {"type": "elasticsearch", "uid": "elasticsearch"}
 _JAEGER: Final = {"type": "jaeger", "uid": "jaeger"}
 _PLATFORM = 'platform=~"$platform"'
 
 _HELP: Final = """\
-1. Find the job: a dot in the chart beside is one session; its *trace_id* opens the trace. Or take the id from
+1. Find the job: a dot in a chart here is one job; its *trace_id* opens the trace. Or take the id from
    `edgeprof jobs`, and the trace id from `edgeprof job ID`.
 2. Put the job id, or the trace id, into the fields above.
 3. The trace shows where the time went: queue wait, connection, loading, each test case, prefill and decode by
    the board's own clock. A retry links to the attempt before it.
 4. The log lines below carry the same ids."""
+
+
+def _slowest(title: str, description: str, histogram: str) -> Json:
+    """A dot for each job, and the line that 95 % of them are below."""
+    selected = f"{histogram}_bucket{{{_PLATFORM}}}"
+    return timeseries(
+        title,
+        f"{description} The line: 95th percentile. A dot is one job: it leads to its trace.",
+        [query(quantile(0.95, selected, "platform"), "{{platform}}", exemplar=True)],
+        unit="s",
+    )
 
 
 def _logs() -> Json:
@@ -72,23 +91,51 @@ DASHBOARD: Final = dashboard(
             [
                 (text("How to follow a job", _HELP), 8),
                 (
-                    timeseries(
+                    _slowest(
                         "Sessions",
-                        "95th percentile of session duration; each dot is a session, with its trace id.",
-                        [
-                            query(
-                                quantile(
-                                    0.95,
-                                    f"profiling_duration_seconds_bucket{{{_PLATFORM}}}",
-                                    "platform",
-                                ),
-                                "{{platform}}",
-                                exemplar=True,
-                            )
-                        ],
-                        unit="s",
+                        "From claiming a job to its result.",
+                        "profiling_duration_seconds",
                     ),
                     16,
+                ),
+            ],
+        ),
+        (
+            "",
+            8,
+            [
+                (
+                    _slowest(
+                        "Time in the queue",
+                        "Of each attempt.",
+                        "profiling_queue_wait_seconds",
+                    ),
+                    8,
+                ),
+                (
+                    _slowest(
+                        "Time to load the model",
+                        "Transfer, and the board's own check.",
+                        "model_load_seconds",
+                    ),
+                    8,
+                ),
+                (
+                    timeseries(
+                        "Failed attempts in 5 minutes, by class",
+                        "Each failed attempt is in its job's trace, and in its log lines.",
+                        [
+                            query(
+                                counted(f"profiling_errors_total{{{_PLATFORM}}}", "5m", "reason"),
+                                "{{reason}}",
+                            )
+                        ],
+                        unit="none",
+                        decimals=0,
+                        stacked=True,
+                        colours=FAULT_COLOURS,
+                    ),
+                    8,
                 ),
             ],
         ),

@@ -6,10 +6,15 @@ from typing import Final
 
 from monitoring.grafana.generate.dashboard import DEVICE, HOST, PLATFORM, dashboard
 from monitoring.grafana.generate.panels import (
+    BLUE,
+    FAULT_COLOURS,
     GREEN,
     GREY,
+    QUANTILE_COLOURS,
     RED,
+    TOKENS_PER_SECOND,
     YELLOW,
+    counted,
     override,
     quantile,
     query,
@@ -39,13 +44,23 @@ DASHBOARD: Final = dashboard(
                         "Active Profiling Sessions",
                         "Boards that run a job at this moment.",
                         f"sum(profiling_sessions_active{{{_BOARD}}})",
+                        steps=((None, BLUE),),
                     ),
                     4,
                 ),
                 (
                     stat(
                         "Boards at work",
-                        "Boards that are online or busy.",
+                        "Boards that are busy with a job.",
+                        f'sum(edgeprof_boards{{{_PLATFORM}, state="busy"}})',
+                        steps=((None, BLUE),),
+                    ),
+                    3,
+                ),
+                (
+                    stat(
+                        "Boards in service",
+                        "Boards that take jobs: online or busy.",
                         f'sum(edgeprof_boards{{{_PLATFORM}, state=~"online|busy"}})',
                         steps=((None, RED), (1, GREEN)),
                     ),
@@ -58,15 +73,16 @@ DASHBOARD: Final = dashboard(
                         f'sum(edgeprof_boards{{{_PLATFORM}, state=~"offline|quarantined"}})',
                         steps=((None, GREEN), (1, YELLOW)),
                     ),
-                    4,
+                    3,
                 ),
                 (
                     stat(
                         "Jobs waiting",
                         "Jobs in the queues, by our own count: Celery's exporters miss priorities.",
                         f"sum(edgeprof_queue_jobs{{{_PLATFORM}}}) or vector(0)",
+                        steps=((None, BLUE),),
                     ),
-                    4,
+                    3,
                 ),
                 (
                     stat(
@@ -75,7 +91,7 @@ DASHBOARD: Final = dashboard(
                         "max(edgeprof_dead_letter_jobs)",
                         steps=_ALARMING,
                     ),
-                    4,
+                    3,
                 ),
                 (
                     stat(
@@ -102,8 +118,9 @@ DASHBOARD: Final = dashboard(
                                 "{{platform}}",
                             )
                         ],
-                        unit="none",
+                        unit=TOKENS_PER_SECOND,
                         logarithmic=True,
+                        wide=True,
                     ),
                     12,
                 ),
@@ -119,9 +136,12 @@ DASHBOARD: Final = dashboard(
                         },
                         [(f"device_connection_status{{{_BOARD}}}", "status", "short")],
                         overrides=[
-                            override("status", mapped=CONNECTED),
+                            override("status", mapped=CONNECTED, width=120),
+                            override("platform", width=120),
+                            override("host", width=90),
                             override(
                                 "device",
+                                width=140,
                                 link=(
                                     "Device Health",
                                     "/d/tlep-device-health?var-device=${__value.raw}",
@@ -139,16 +159,18 @@ DASHBOARD: Final = dashboard(
             [
                 (
                     timeseries(
-                        "Sessions started per minute",
-                        "How many attempts at jobs begin, by platform.",
+                        "Sessions started in a minute",
+                        "How many attempts at jobs began in the minute before, by platform.",
                         [
                             query(
-                                "60 * sum by (platform)"
-                                f" (rate(profiling_sessions_total{{{_PLATFORM}}}[$__rate_interval]))",
+                                counted(
+                                    f"profiling_sessions_total{{{_PLATFORM}}}", "1m", "platform"
+                                ),
                                 "{{platform}}",
                             )
                         ],
                         unit="none",
+                        decimals=0,
                     ),
                     8,
                 ),
@@ -168,6 +190,7 @@ DASHBOARD: Final = dashboard(
                             ),
                         ],
                         unit="s",
+                        colours=QUANTILE_COLOURS,
                     ),
                     8,
                 ),
@@ -177,13 +200,13 @@ DASHBOARD: Final = dashboard(
                         "By whose fault it was; more than 3 of one class raise ProfilingSessionFailed.",
                         [
                             query(
-                                "sum by (reason)"
-                                f" (increase(profiling_errors_total{{{_PLATFORM}}}[5m]))",
+                                counted(f"profiling_errors_total{{{_PLATFORM}}}", "5m", "reason"),
                                 "{{reason}}",
                             )
                         ],
-                        steps=((None, GREEN), (3, RED)),
-                        limit_line=True,
+                        unit="none",
+                        decimals=0,
+                        colours=FAULT_COLOURS,
                     ),
                     8,
                 ),
@@ -205,15 +228,21 @@ DASHBOARD: Final = dashboard(
                             "device_id": "device",
                         },
                         [('ALERTS{alertstate="firing"}', "", "")],
+                        no_value="No alert fires.",
                         overrides=[
+                            *(
+                                override(label, no_value="-")
+                                for label in ("host", "platform", "device")
+                            ),
                             override(
                                 "severity",
+                                width=110,
                                 mapped={
                                     "critical": ("critical", RED),
                                     "warning": ("warning", YELLOW),
                                     "info": ("info", GREY),
                                 },
-                            )
+                            ),
                         ],
                     ),
                     24,

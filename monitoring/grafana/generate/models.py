@@ -5,11 +5,27 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import MODEL, PLATFORM, dashboard
-from monitoring.grafana.generate.panels import bars, override, quantile, query, table, timeseries
+from monitoring.grafana.generate.panels import (
+    TOKENS_PER_SECOND,
+    bars,
+    override,
+    quantile,
+    query,
+    table,
+    timeseries,
+)
 
 _MODEL = 'model_name=~"$model", platform=~"$platform"'
 _BY = "model_name, platform, quantization"
 _NAMES = {"model_name": "model", "quantization": "type", "platform": "platform"}
+#: What tells two runs apart comes first: a name that is too long loses its end.
+_LEGEND = "{{platform}} {{quantization}} {{model_name}}"
+
+
+def _memory(kind: str) -> str:
+    use = f'model_memory_usage_bytes{{{_MODEL}, memory_type=~"{kind}"}}'
+    return f"max by ({_BY}) (sum by ({_BY}, instance) ({use}))"
+
 
 DASHBOARD: Final = dashboard(
     "tlep-model-comparison",
@@ -19,7 +35,7 @@ DASHBOARD: Final = dashboard(
     [
         (
             "",
-            10,
+            14,
             [
                 (
                     table(
@@ -30,13 +46,13 @@ DASHBOARD: Final = dashboard(
                         [
                             (
                                 f"max by ({_BY}) (model_tokens_per_second{{{_MODEL}}})",
-                                "decode, tokens/s",
-                                "none",
+                                "decode",
+                                TOKENS_PER_SECOND,
                             ),
                             (
                                 f"max by ({_BY}) (model_prefill_tokens_per_second{{{_MODEL}}})",
-                                "prefill, tokens/s",
-                                "none",
+                                "prefill",
+                                TOKENS_PER_SECOND,
                             ),
                             (
                                 f"max by ({_BY}) (model_last_time_to_first_token_seconds{{{_MODEL}}})",
@@ -50,11 +66,11 @@ DASHBOARD: Final = dashboard(
                             ),
                             (
                                 f"time() - max by ({_BY}) (model_last_run_timestamp_seconds{{{_MODEL}}})",
-                                "measured",
+                                "measured before",
                                 "s",
                             ),
                         ],
-                        sort_by="decode, tokens/s",
+                        sort_by="decode",
                     ),
                     24,
                 )
@@ -62,65 +78,114 @@ DASHBOARD: Final = dashboard(
         ),
         (
             "",
-            12,
+            14,
             [
                 (
                     bars(
                         "Decode speed",
-                        "Tokens per second of the last run.",
+                        "Of the last run.",
                         f"sort_desc(max by ({_BY}) (model_tokens_per_second{{{_MODEL}}}))",
-                        "{{model_name}} {{quantization}} {{platform}}",
-                        unit="none",
+                        _LEGEND,
+                        unit=TOKENS_PER_SECOND,
                     ),
                     12,
                 ),
                 (
-                    bars(
+                    table(
                         "Memory",
-                        "What a model takes on a board, by use: weights, KV cache, activations.",
-                        f"max by (model_name, platform, memory_type) (model_memory_usage_bytes{{{_MODEL}}})",
-                        "{{model_name}} {{platform}} {{memory_type}}",
-                        unit="bytes",
+                        "What a model takes on a board: weights (few where they are read from flash in place),"
+                        " KV cache, activations and the rest.",
+                        _NAMES,
+                        [
+                            (_memory("weights"), "weights", "bytes"),
+                            (_memory("kv"), "KV cache", "bytes"),
+                            (_memory("activations"), "activations", "bytes"),
+                            (_memory(".*"), "all", "bytes"),
+                        ],
+                        overrides=[override("model", width=150), override("type", width=70)],
+                        sort_by="all",
                     ),
                     12,
                 ),
             ],
         ),
         (
-            "",
-            9,
+            "Over time",
+            10,
             [
                 (
                     timeseries(
                         "Decode speed over time",
                         "A step down may be a new firmware, a new clock setting, or a hot board.",
-                        [
-                            query(
-                                f"max by ({_BY}) (model_tokens_per_second{{{_MODEL}}})",
-                                "{{model_name}} {{quantization}} {{platform}}",
-                            )
-                        ],
-                        unit="none",
+                        [query(f"max by ({_BY}) (model_tokens_per_second{{{_MODEL}}})", _LEGEND)],
+                        unit=TOKENS_PER_SECOND,
                         logarithmic=True,
+                        wide=True,
                     ),
-                    12,
+                    13,
                 ),
                 (
                     timeseries(
-                        "Time to first token",
-                        "95 % of the repetitions were faster. A dot is one of them: it leads to its trace.",
+                        "Time to first token over time",
+                        "Of the last run, as it was measured.",
+                        [
+                            query(
+                                f"max by ({_BY}) (model_last_time_to_first_token_seconds{{{_MODEL}}})",
+                                _LEGEND,
+                            )
+                        ],
+                        unit="s",
+                        logarithmic=True,
+                        wide=True,
+                    ),
+                    11,
+                ),
+            ],
+        ),
+        (
+            "",
+            10,
+            [
+                (
+                    timeseries(
+                        "Time to first token, 95th percentile",
+                        "95 % of the repetitions of the last five minutes were faster, to within the next edge of the"
+                        " histogram. A dot is one of them: it leads to its trace.",
                         [
                             query(
                                 quantile(
                                     0.95,
                                     'model_time_to_first_token_seconds_bucket{platform=~"$platform"}',
-                                    "platform, quantization",
+                                    "platform",
                                 ),
-                                "{{platform}} {{quantization}}",
+                                "{{platform}}",
                                 exemplar=True,
                             )
                         ],
                         unit="s",
+                        logarithmic=True,
+                        wide=True,
+                    ),
+                    12,
+                ),
+                (
+                    timeseries(
+                        "Time between two tokens, 95th percentile",
+                        "As above: 95 % of the tokens of the last five minutes came sooner.",
+                        [
+                            query(
+                                quantile(
+                                    0.95,
+                                    'model_inter_token_latency_seconds_bucket{platform=~"$platform"}',
+                                    "platform",
+                                ),
+                                "{{platform}}",
+                                exemplar=True,
+                            )
+                        ],
+                        unit="s",
+                        logarithmic=True,
+                        wide=True,
                     ),
                     12,
                 ),
@@ -128,46 +193,44 @@ DASHBOARD: Final = dashboard(
         ),
         (
             "Quality and latency",
-            9,
+            14,
             [
                 (
                     table(
                         "Latency between tokens",
                         "95th percentile of the last run, by length of the prompt (rounded up to a power of two).",
-                        {
-                            "model_name": "model",
-                            "platform": "platform",
-                            "input_length": "prompt, tokens",
-                        },
+                        _NAMES | {"input_length": "prompt, tokens"},
                         [
                             (
-                                (
-                                    "max by (model_name, platform, input_length)"
-                                    f" (model_latency_p95_seconds{{{_MODEL}}})"
-                                ),
+                                f"max by ({_BY}, input_length) (model_latency_p95_seconds{{{_MODEL}}})",
                                 "p95",
                                 "s",
                             )
                         ],
-                        overrides=[override("model", width=140)],
+                        overrides=[
+                            override("model", width=150),
+                            override("type", width=70),
+                        ],
                     ),
-                    8,
+                    9,
                 ),
                 (
                     table(
                         "Accuracy",
                         "Share of positions whose most likely token is the one that follows; from scored runs.",
-                        {"model_name": "model", "platform": "platform"},
+                        _NAMES,
                         [
                             (
-                                (
-                                    "max by (model_name, platform, dataset)"
-                                    f" (model_accuracy_score{{{_MODEL}}})"
-                                ),
+                                f"max by ({_BY}, dataset) (model_accuracy_ratio{{{_MODEL}}})",
                                 "accuracy",
                                 "percentunit",
                             )
                         ],
+                        overrides=[
+                            override("model", width=150),
+                            override("type", width=70),
+                        ],
+                        no_value="no scored run",
                     ),
                     8,
                 ),
@@ -187,8 +250,13 @@ DASHBOARD: Final = dashboard(
                                 "percentunit",
                             )
                         ],
+                        overrides=[
+                            override("model", width=150),
+                            override("type", width=70),
+                        ],
+                        no_value="no scored run",
                     ),
-                    8,
+                    7,
                 ),
             ],
         ),

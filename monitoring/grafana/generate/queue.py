@@ -7,9 +7,14 @@ from typing import Final
 from monitoring.grafana.generate.dashboard import PLATFORM, dashboard
 from monitoring.grafana.generate.panels import (
     BLUE,
+    FAULT_COLOURS,
     GREEN,
+    JOB_COLOURS,
+    ORANGE,
+    PURPLE,
     RED,
     YELLOW,
+    counted,
     override,
     quantile,
     query,
@@ -42,7 +47,9 @@ DASHBOARD: Final = dashboard(
                         "Jobs by state",
                         "All jobs in the store; finished ones leave it after EDGEPROF_RESULT_TTL_S.",
                         [query("sum by (state) (edgeprof_jobs)", "{{state}}")],
+                        unit="none",
                         stacked=True,
+                        colours=JOB_COLOURS,
                     ),
                     8,
                 ),
@@ -51,6 +58,7 @@ DASHBOARD: Final = dashboard(
                         "Jobs waiting, by queue",
                         "Our own count, from the store: it sees every priority.",
                         [query(f"edgeprof_queue_jobs{{{_PLATFORM}}}", "{{queue}}")],
+                        unit="none",
                         stacked=True,
                     ),
                     8,
@@ -78,23 +86,16 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Time in the queue",
-                        "Half and 95 % of the attempts waited less. A dot is one job: it leads to its trace.",
+                        "95 % of the attempts of the last five minutes waited less, to within the next edge of"
+                        " the histogram. A dot is one job: it leads to its trace.",
                         [
-                            query(
-                                quantile(
-                                    0.5,
-                                    f"profiling_queue_wait_seconds_bucket{{{_PLATFORM}}}",
-                                    "platform",
-                                ),
-                                "{{platform}} p50",
-                            ),
                             query(
                                 quantile(
                                     0.95,
                                     f"profiling_queue_wait_seconds_bucket{{{_PLATFORM}}}",
                                     "platform",
                                 ),
-                                "{{platform}} p95",
+                                "{{platform}}",
                                 exemplar=True,
                             ),
                         ],
@@ -104,31 +105,37 @@ DASHBOARD: Final = dashboard(
                 ),
                 (
                     timeseries(
-                        "Jobs finished per minute",
-                        "By how they ended.",
+                        "Jobs finished in a minute",
+                        "How many ended in the minute before, and how.",
                         [
                             query(
-                                "60 * sum by (state) (rate("
-                                f"edgeprof_jobs_finished_total{{{_PLATFORM}}}[$__rate_interval]))",
+                                counted(
+                                    f"edgeprof_jobs_finished_total{{{_PLATFORM}}}", "1m", "state"
+                                ),
                                 "{{state}}",
                             )
                         ],
                         unit="none",
+                        decimals=0,
                         stacked=True,
+                        colours=JOB_COLOURS,
                     ),
                     8,
                 ),
                 (
                     timeseries(
-                        "Failed attempts by class",
-                        "Whose fault it was: board, link, host, model, job. In 5 minutes.",
+                        "Failed attempts in 5 minutes, by class",
+                        "Whose fault it was: board, link, host, model, job.",
                         [
                             query(
-                                "sum by (platform, reason)"
-                                f" (increase(profiling_errors_total{{{_PLATFORM}}}[5m])) > 0",
-                                "{{platform}} {{reason}}",
+                                counted(f"profiling_errors_total{{{_PLATFORM}}}", "5m", "reason"),
+                                "{{reason}}",
                             )
                         ],
+                        unit="none",
+                        decimals=0,
+                        stacked=True,
+                        colours=FAULT_COLOURS,
                     ),
                     8,
                 ),
@@ -168,16 +175,23 @@ DASHBOARD: Final = dashboard(
                                 "s",
                             ),
                             (
-                                (
-                                    "sum by (device_id, platform, host)"
-                                    f" (increase(profiling_errors_total{{{_PLATFORM}}}[$__range]))"
+                                counted(
+                                    f"profiling_errors_total{{{_PLATFORM}}}",
+                                    "$__range",
+                                    "device_id, platform, host",
                                 ),
                                 "failed attempts",
                                 "none",
                             ),
                         ],
                         overrides=[
-                            override("state", mapped=STATES),
+                            override("state", mapped=STATES, width=110),
+                            override("last job ended", missing="no job yet"),
+                            override(
+                                "failed attempts",
+                                decimals=0,
+                                steps=((None, "transparent"), (1, RED)),
+                            ),
                             override(
                                 "device",
                                 link=(
@@ -191,9 +205,11 @@ DASHBOARD: Final = dashboard(
                 ),
                 (
                     timeseries(
-                        "Boards at work, by queue",
-                        "Boards that could take a job of the queue; 0 with jobs raises TlepNoWorkerForQueue.",
+                        "Boards in service, by queue",
+                        "Boards that take jobs of the queue, busy or not; 0 with jobs raises TlepNoWorkerForQueue.",
                         [query(f"edgeprof_queue_workers{{{_PLATFORM}}}", "{{queue}}")],
+                        unit="none",
+                        decimals=0,
                     ),
                     8,
                 ),
@@ -206,33 +222,43 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Custodian",
-                        "What the scheduler put right, per minute: jobs taken back from dead workers, expired,"
+                        "What the scheduler did in the minute before: jobs taken back from dead workers, expired,"
                         " rung again; and archived.",
                         [
                             query(
-                                "60 * sum by (action)"
-                                " (rate(edgeprof_custodian_actions_total[$__rate_interval]))",
+                                counted("edgeprof_custodian_actions_total", "1m", "action"),
                                 "{{action}}",
                             )
                         ],
                         unit="none",
+                        decimals=0,
+                        colours={
+                            "archived": GREEN,
+                            "pruned": BLUE,
+                            "rung_again": YELLOW,
+                            "requeued": ORANGE,
+                            "expired": PURPLE,
+                            "set_aside": RED,
+                        },
                     ),
                     8,
                 ),
                 (
                     timeseries(
-                        "Celery tasks per minute, by board",
-                        "From celery-exporter: bells heard. A bell that comes too late is one too, so there may"
-                        " be more of them than jobs.",
+                        "Celery tasks in 5 minutes",
+                        "From celery-exporter: bells heard, by what became of them. A bell that comes too late is"
+                        " one too, so there may be more of them than jobs.",
                         [
                             query(
-                                "60 * sum by (hostname)"
-                                " (rate(celery_task_succeeded_total[$__rate_interval]))",
-                                "{{hostname}}",
+                                f"sum({counted(f'celery_task_{state}_total', '5m', 'hostname')})",
+                                state,
                             )
+                            for state in ("succeeded", "failed", "retried")
                         ],
                         unit="none",
+                        decimals=0,
                         scraped="30s",
+                        colours=JOB_COLOURS | {"retried": ORANGE},
                     ),
                     8,
                 ),

@@ -27,6 +27,7 @@ from edgeprof.shared.traceparent import trace_id_of
 from edgeprof.workers.board import Cancelled
 from edgeprof.workers.host_faults import host_faults
 from edgeprof.workers.lease import Lease, Stop
+from edgeprof.workers.meter import mean_power_mw
 from edgeprof.workers.outbox import Outbox, report
 from edgeprof.workers.task_events import TaskEvents
 from edgeprof.workers.telemetry import Ended, Loaded, Measured, Reading, Sender, Started
@@ -206,6 +207,7 @@ class Attempts:
                 temperature_celsius=result.temperature_celsius,
                 temperature_emulated=result.temperature_emulated,
                 cpu_utilization=None if last is None else last.mean,
+                power_mw=mean_power_mw(result),
             )
         )
 

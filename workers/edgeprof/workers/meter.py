@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edgeprof.shared.results import JobResult
 from edgeprof.workers import strangers
 
 log = logging.getLogger(__name__)
@@ -95,3 +96,12 @@ class Meter:
                 continue
             if math.isfinite(power_mw) and power_mw >= 0:
                 self._samples.append((time.monotonic(), power_mw))
+
+
+def mean_power_mw(result: JobResult) -> float | None:
+    """Return the mean power over all measured runs of a session; None where no meter saw them all."""
+    if result.energy_per_token_mj is None:
+        return None
+    runs = [(case.n_gen, case.run_device_s.samples) for case in result.cases]
+    tokens = sum(n_gen * len(samples) for n_gen, samples in runs)
+    return result.energy_per_token_mj * tokens / sum(sum(samples) for _, samples in runs)

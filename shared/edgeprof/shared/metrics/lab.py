@@ -240,7 +240,7 @@ def _queues(
         labels=labels,
     )
     workers = GaugeMetricFamily(
-        "edgeprof_queue_workers", "Boards at work on a queue: online or busy", labels=labels
+        "edgeprof_queue_workers", "Boards in service for a queue: online or busy", labels=labels
     )
     # A queue that has jobs, and one of each platform whether it has or not. Queues of single boards
     # come and go with their jobs: with 200 boards they would be most of what is served.

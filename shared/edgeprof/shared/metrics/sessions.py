@@ -13,9 +13,19 @@ from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.jobs import JobSpec, ModelRef
 from edgeprof.shared.results import CaseResult, JobResult, MemoryUse
 
-#: From 0.1 ms (a token on a fast core) to a minute and a half, a factor of about 3 apart.
-_LATENCY_BUCKETS_S: Final = (*(x * 10.0**e for e in range(-4, 2) for x in (1, 3)), 100.0)
-_WAIT_BUCKETS_S: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+#: From 0.1 ms (a token on a fast core) to five minutes (a long prompt on a slow chip). A quantile is drawn
+#: somewhere between two edges, so it is wrong by their distance at most: a factor of 1.6.
+_LATENCY_BUCKETS_S: Final = (
+    *(float(f"{digits}e{power}") for power in range(-4, 2) for digits in (1, 1.5, 2, 3, 4.5, 6.5)),
+    *(100.0, 150.0, 200.0, 300.0),
+)
+#: Of what takes a job as a whole; its edges hold those of the customer's document. An hour: a model of tens of
+#: megabytes, flashed over a slow link.
+_JOB_BUCKETS_S: Final = (
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 45),
+    *(60, 90, 120, 180, 240, 300, 450, 600, 900, 1200, 1800, 2700, 3600),
+)
+_WAIT_BUCKETS_S: Final = (*_JOB_BUCKETS_S[3:], 5400, 7200, 10800, 14400, 28800, 57600, 86400)
 
 #: Why a worker dropped a message, or a key under the name of a queue: too large or malformed for a
 #: bell, not a list, a remote command that is not obeyed here, or too many of them.
@@ -51,7 +61,7 @@ class SessionMetrics:
             "profiling_duration_seconds",
             "Time spent profiling models",
             ["platform", "test_type"],
-            buckets=[1, 5, 10, 30, 60, 300, 600],
+            buckets=_JOB_BUCKETS_S,
             registry=registry,
         )
         self.profiling_queue_wait_seconds = Histogram(
@@ -110,33 +120,44 @@ class SessionMetrics:
             by_model,
             registry=registry,
         )
+        # Of the customer's labels none is the type, so of two types the last run is shown; ours tell them apart.
         by_memory = ["model_name", "platform", "memory_type"]
         self.model_memory_usage_kb = Gauge(
-            "model_memory_usage_kb", "Model memory consumption", by_memory, registry=registry
+            "model_memory_usage_kb",
+            "Model memory consumption, last run of any type",
+            by_memory,
+            registry=registry,
         )
         self.model_memory_usage_bytes = Gauge(
             "model_memory_usage_bytes",
-            "Model memory consumption, in the base unit",
-            by_memory,
+            "Model memory consumption of the last run of each type",
+            [*by_memory, "quantization"],
             registry=registry,
         )
         by_length = ["model_name", "platform", "input_length"]
         self.model_latency_p95_ms = Gauge(
             "model_latency_p95_ms",
-            "95th percentile inference latency: between two tokens, last run",
+            "95th percentile inference latency: between two tokens, last run of any type",
             by_length,
             registry=registry,
         )
         self.model_latency_p95_seconds = Gauge(
             "model_latency_p95_seconds",
-            "95th percentile inference latency, in the base unit",
-            by_length,
+            "95th percentile inference latency: between two tokens, last run of each type",
+            [*by_length, "quantization"],
             registry=registry,
         )
         self.model_accuracy_score = Gauge(
             "model_accuracy_score",
-            "Model accuracy on test dataset: share of positions whose top-1 token is the right one",
+            "Model accuracy on test dataset: share of positions whose top-1 token is the right one; last"
+            " run of any type",
             ["model_name", "dataset", "platform"],
+            registry=registry,
+        )
+        self.model_accuracy_ratio = Gauge(
+            "model_accuracy_ratio",
+            "The same, of the last run of each type",
+            ["model_name", "dataset", "platform", "quantization"],
             registry=registry,
         )
         self.quantization_error_rate = Gauge(
@@ -164,7 +185,7 @@ class SessionMetrics:
             "model_load_seconds",
             "Time to get a model onto a board, transfer and check",
             ["platform", "how"],
-            buckets=_LATENCY_BUCKETS_S,
+            buckets=_JOB_BUCKETS_S,
             registry=registry,
         )
         build_info(registry, "agent")
@@ -237,7 +258,9 @@ class SessionMetrics:
             taken[category] = taken.get(category, 0) + use.used_bytes
         for category, used in taken.items():
             self.model_memory_usage_kb.labels(model.name, platform, category).set(used / 1024)
-            self.model_memory_usage_bytes.labels(model.name, platform, category).set(used)
+            self.model_memory_usage_bytes.labels(
+                model.name, platform, category, model.quantization
+            ).set(used)
 
     def measured(
         self,
@@ -262,7 +285,9 @@ class SessionMetrics:
         if case.inter_token_p95_s is not None:
             length = (model.name, platform, _length(case.n_prompt))
             self.model_latency_p95_ms.labels(*length).set(case.inter_token_p95_s * 1000)
-            self.model_latency_p95_seconds.labels(*length).set(case.inter_token_p95_s)
+            self.model_latency_p95_seconds.labels(*length, model.quantization).set(
+                case.inter_token_p95_s
+            )
         ttft = self.model_time_to_first_token_seconds.labels(platform, model.quantization)
         for sample in case.ttft_s.samples:
             ttft.observe(sample, exemplar)
@@ -272,7 +297,9 @@ class SessionMetrics:
         if case.score is not None:
             text = case.score.text
             dataset = text if text in DATASETS else "another"
-            self.model_accuracy_score.labels(model.name, dataset, platform).set(case.score.accuracy)
+            scored = (model.name, dataset, platform)
+            self.model_accuracy_score.labels(*scored).set(case.score.accuracy)
+            self.model_accuracy_ratio.labels(*scored, model.quantization).set(case.score.accuracy)
             if case.score.quantization_error_rate is not None:
                 self.quantization_error_rate.labels(
                     model.name, _BITS[model.quantization], model.quantization
