@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
 
-from edgeprof.shared.errors import JobError, UsageError
+from edgeprof.shared.errors import JobError, ModelError, UsageError
 from edgeprof.shared.jobs import MAX_PROMPT_TOKENS, KvType, Quantization
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
+
+log = logging.getLogger(__name__)
 
 #: Sonnet 18: public domain, and of the kind the bundled models know.
 STANDARD_PROMPT = (
@@ -89,12 +92,20 @@ class Preparer:
         return tuple(tokens)
 
     def _standard(self, model: ModelFile, n_prompt: int) -> tuple[int, ...]:
-        first, *rest = self._encode(model, STANDARD_PROMPT)
+        try:
+            first, *rest = self._encode(model, STANDARD_PROMPT)
+        except ModelError as error:
+            if error.code != "unspellable":
+                raise
+            # No token ids are better than others then; llama-bench takes any.
+            return tuple(islice(cycle(range(model.shape.n_vocab)), n_prompt))
         return (first, *islice(cycle(rest), n_prompt - 1))
 
     def _encode(self, model: ModelFile, text: str) -> tuple[int, ...]:
         if model.sha256 not in self._tokenizers:
-            self._tokenizers[model.sha256] = tokenizer_of(model)
+            tokenizer = self._tokenizers[model.sha256] = tokenizer_of(model)
+            if tokenizer.note:
+                log.warning("%s: %s", model.path.name, tokenizer.note)
         return self._encoded(model.sha256, text)
 
 
