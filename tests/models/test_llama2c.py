@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeprof.shared.errors import ModelError
+from edgeprof.scheduler.preparation import Preparer
+from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.models.importing import import_model
 from edgeprof.shared.models.llama2c import import_checkpoint
 from edgeprof.shared.models.quantize import dequantized
@@ -241,3 +242,38 @@ def test_other_files_are_refused_by_name(files: Files, tmp_path: Path) -> None:
         files.tokenizer.write_bytes(data)
         with pytest.raises(ModelError, match=r"tok\.bin: not a llama2\.c tokenizer"):
             import_model(files.checkpoint, files.tokenizer, out)
+
+
+def test_sources_are_not_written_over(files: Files, tmp_path: Path) -> None:
+    """A file that is read is never the one that is written, under whatever name."""
+    (tmp_path / "link.gguf").symlink_to(files.tokenizer)
+    for out in (files.checkpoint, files.tokenizer, tmp_path / "link.gguf"):
+        before = out.read_bytes()
+        with pytest.raises(UsageError, match="one of the files"):
+            import_model(files.checkpoint, files.tokenizer, out)
+        assert out.read_bytes() == before
+
+
+def test_what_never_ends_is_not_read(files: Files, tmp_path: Path) -> None:
+    """A device or a pipe is no model file."""
+    for path, tokenizer in (
+        (Path("/dev/zero"), files.tokenizer),
+        (files.checkpoint, Path("/dev/zero")),
+    ):
+        with pytest.raises(ModelError, match="/dev/zero: not a regular file"):
+            import_model(path, tokenizer, tmp_path / "m.gguf")
+
+
+def test_a_model_that_cannot_spell_the_standard_prompt_is_measured_all_the_same(
+    files: Files, tmp_path: Path
+) -> None:
+    """Without a prompt of the user's, ids serve that the vocabulary has; the user's own text must be spelled."""
+    letters = [chr(0x4E00 + i).encode() for i in range(VOCAB - 3)]
+    write_tokenizer(files.tokenizer, [b"<unk>", b"<s>", b"</s>", *letters])
+    model = import_model(files.checkpoint, files.tokenizer, tmp_path / "m.gguf").model
+    preparer = Preparer(tmp_path)
+
+    assert len(preparer.prompt(model, None, None, 9)) == 9
+    assert preparer.prompt(model, "\u4e00", None, 9) == (1, 3)
+    with pytest.raises(ModelError, match="cannot spell 'h'"):
+        preparer.prompt(model, "hi", None, 9)

@@ -299,6 +299,7 @@ def test_what_is_no_text_does_not_crash(small: ModelFile, gpt2: BytePair, code: 
         ("llama", [1, 1], {}),
         ("llama", [1, 1], {"token_scores": [0.0]}),
         ("llama", [1], {"token_scores": [0.0, 0.0]}),
+        ("llama", [1, 1], {"token_scores": [0.0, float("nan")]}),
         ("llama", [1, 6], {"token_scores": [0.0, 0.0]}),
         ("gpt2", None, {"token_merges": ["a b"], "tokenizer_pre": "deepseek-llm"}),
     ],

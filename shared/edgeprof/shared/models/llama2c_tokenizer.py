@@ -6,6 +6,7 @@ have no special tokens: run.c would still take ids 3 to 258 for bytes, and spell
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from pathlib import Path
@@ -61,7 +62,7 @@ def _entries(path: Path) -> tuple[int, list[tuple[float, bytes]]]:
     while at < len(data):
         score, n = struct.unpack_from("<fi", data, at) if at + 8 <= len(data) else (0.0, -1)
         piece = data[at + 8 : at + 8 + max(n, 0)]
-        if not 0 <= n <= _MAX_BYTES or len(piece) < n:
+        if not 0 <= n <= _MAX_BYTES or len(piece) < n or not math.isfinite(score):
             raise refused(
                 path, f"not a llama2.c tokenizer: entry {len(entries)} (byte {at} of {len(data)}) is broken",
                 hint="it is what tokenizer.py of llama2.c writes, often tokenizer.bin or tok512.bin",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
+from edgeprof.shared.jobs import MAX_FILE_BYTES
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.models.writing import write_gguf
 
@@ -133,6 +134,12 @@ def refused(
 def read_file(path: Path) -> bytes:
     """Read a file, or raise ModelError naming it; a Git LFS pointer is no file yet."""
     try:
+        if path.exists() and not path.is_file():  # a pipe or device may never end
+            raise refused(path, "not a regular file", code="unreadable")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise refused(
+                path, f"{path.stat().st_size} bytes is more than any board holds", code="too_big"
+            )
         data = path.read_bytes()
     except OSError as error:
         raise refused(path, f"cannot read: {error.strerror}", code="unreadable") from error

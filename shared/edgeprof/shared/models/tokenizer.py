@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from reprlib import repr as short_repr
 from typing import TypeVar
 
@@ -46,6 +47,8 @@ def tokenizer_of(model: ModelFile) -> Tokenizer:
         scores = _items(model, "tokenizer.ggml.scores", float)
         if len(scores) != len(pieces):
             raise _unknown(model, "SentencePiece tokenizer without scores")
+        if any(map(math.isnan, scores)):
+            raise _unknown(model, "SentencePiece tokenizer with a score that is no number")
         return SentencePiece(
             _vocabulary(model, "llama", pieces, types, add_bos=True),
             scores,

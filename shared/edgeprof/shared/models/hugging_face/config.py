@@ -36,7 +36,8 @@ class Config:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._values = read_json(path)
-        architectures = self._values.get("architectures") or [None]
+        plain = ["LlamaForCausalLM" if self._values.get("model_type") == "llama" else None]
+        architectures = self._values.get("architectures") or plain
         if not isinstance(architectures, list) or architectures[0] not in _ARCHITECTURES:
             raise self._unsupported("architectures", "only LlamaForCausalLM is imported")
         self._mistral = architectures[0] == "MistralForCausalLM"
@@ -122,9 +123,10 @@ class Config:
             )
 
     def _rope_base(self) -> float:
-        parameters = self._values.get("rope_parameters")
-        if isinstance(parameters, dict) and "rope_theta" in parameters:
-            return self._positive("rope_parameters.rope_theta", parameters["rope_theta"])
+        for key in ("rope_parameters", "rope_scaling"):
+            parameters = self._values.get(key)
+            if isinstance(parameters, dict) and "rope_theta" in parameters:
+                return self._positive(f"{key}.rope_theta", parameters["rope_theta"])
         return self._float("rope_theta", 10000.0)
 
     def _int(self, key: str, default: int | None = None) -> int:
