@@ -55,7 +55,7 @@ def test_help_lists_plugin_commands(edgeprof: Edgeprof) -> None:
 
 
 def test_import_finds_out_what_a_path_is(edgeprof: Edgeprof, tmp_path: Path) -> None:
-    """A folder from Hugging Face becomes a model that can be inspected; what is no model is told so."""
+    """A Hugging Face folder becomes a model that can be inspected; a GGUF is told it is one."""
     out = tmp_path / "tiny.gguf"
     made = edgeprof("models", "import", str(write_folder(tmp_path / "tiny-hf")), "-o", str(out))
     other = edgeprof("models", "import", str(out), "-o", str(tmp_path / "other.gguf"))

@@ -106,7 +106,7 @@ def write_folder(
 
 
 def logits(weights: Tensors, tokens: Sequence[int], theta: float = 5000.0) -> F64:
-    """Logits after each token by the formulas of transformers' Llama: rotate_half, repeated KV heads."""
+    """Logits by the formulas of transformers' Llama: rotate_half, repeated KV heads."""
     w = {name: values.astype(np.float64) for name, values in weights.items()}
     n, head_dim = len(tokens), DIM // HEADS
     angles = np.arange(n)[:, None] * theta ** (-np.arange(0, head_dim, 2) / head_dim)[None, :]

@@ -1,4 +1,4 @@
-"""Folders from Hugging Face become GGUFs of the same network, or are refused by what they would compute."""
+"""Folders from Hugging Face become GGUFs of the same network, or are refused by effect."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def imported(folder: Path, work: Path) -> Any:
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16", "F64"])
 def test_logits_are_those_of_rotate_half(tmp_path: Path, work: Path, dtype: str) -> None:
-    """The import computes what transformers' formulas compute with the same weights, in every float type."""
+    """The import computes what transformers' formulas compute, in every float type."""
     weights = {
         name: np.asarray(
             (values.view("<u4") >> 16 << 16).view(np.float32)
@@ -55,7 +55,7 @@ def test_logits_are_those_of_rotate_half(tmp_path: Path, work: Path, dtype: str)
 
 
 def test_tied_embeddings_have_no_head(tmp_path: Path, work: Path) -> None:
-    """tie_word_embeddings leaves the head out, whether the file repeats it or not; another head is refused."""
+    """tie_word_embeddings leaves the head out, also where it is repeated; another is refused."""
     weights = tensors()
     head = weights.pop("lm_head.weight")
     for extra in ({}, {"lm_head.weight": weights["model.embed_tokens.weight"]}):
@@ -74,7 +74,7 @@ def test_tied_embeddings_have_no_head(tmp_path: Path, work: Path) -> None:
 
 
 def test_shards_are_one_model(tmp_path: Path, work: Path) -> None:
-    """Weights in two files, found by the index, give the model of one file; a missing shard is named."""
+    """Weights in two files give the model of one file; a missing shard is named."""
     folder = write_folder(tmp_path / "hf")
     whole = imported(folder, work).model
     weights = tensors()
@@ -132,9 +132,10 @@ def test_keys_without_effect_are_no_reason(tmp_path: Path, work: Path) -> None:
     """The same keys set to what changes nothing give the same file."""
     plain = imported(write_folder(tmp_path / "hf"), work).model.sha256
     same: dict[str, Any] = {
-        "rope_scaling": {"type": "linear", "factor": 1.0}, "rope_parameters": {"rope_type": "default"},
+        "rope_scaling": {"type": "linear", "factor": 1.0},
+        "rope_parameters": {"rope_type": "default"}, "partial_rotary_factor": 1.0,
         "head_dim": 8, "sliding_window": 4096, "attention_bias": False, "mlp_bias": False,
-        "pretraining_tp": 2, "num_local_experts": 1, "hidden_act": "swish", "partial_rotary_factor": 1.0,
+        "pretraining_tp": 2, "num_local_experts": 1, "hidden_act": "swish",
     }  # fmt: skip
 
     assert imported(write_folder(tmp_path / "hf", **same), work).model.sha256 == plain
@@ -199,7 +200,7 @@ def test_what_a_folder_lacks_is_said(tmp_path: Path, work: Path) -> None:
 
 
 def test_other_files_are_told_what_they_are(tmp_path: Path, work: Path) -> None:
-    """A GGUF, a PyTorch checkpoint, bare safetensors, nothing at all: each is named, with what to do."""
+    """A GGUF, a PyTorch checkpoint, bare safetensors, nothing: each is named, with what to do."""
     folder = write_folder(tmp_path / "hf")
     imported(folder, work)
     pickle = tmp_path / "ckpt.pt"
@@ -214,7 +215,7 @@ def test_other_files_are_told_what_they_are(tmp_path: Path, work: Path) -> None:
 
 
 def test_byte_level_tokenizer_comes_along(tmp_path: Path, work: Path) -> None:
-    """Merges, special and added tokens of tokenizer.json work in the GGUF; BOS is put first where it says so."""
+    """Merges, special and added tokens of tokenizer.json work in the GGUF, BOS where it says so."""
     post = {
         "type": "TemplateProcessing",
         "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
@@ -262,7 +263,7 @@ LLAMA3 = (
 def test_pre_tokenizers_are_known_by_what_they_do(
     tmp_path: Path, work: Path, before: list[dict[str, Any]], use_regex: bool, name: str | None
 ) -> None:
-    """The split is recognised from its parts; one that we do not know is refused, with its parts."""
+    """The split is recognised from its parts; an unknown one is refused, with its parts."""
     last = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": use_regex}
     pre = {"type": "Sequence", "pretokenizers": [*before, last]}
     folder = write_folder(tmp_path / "hf", tokenizer=folders.TOKENIZER | {"pre_tokenizer": pre})
@@ -287,14 +288,14 @@ def test_pre_tokenizers_are_known_by_what_they_do(
     ],
 )
 def test_other_tokenizers_are_refused(tmp_path: Path, work: Path, change: dict[str, Any]) -> None:
-    """What would split text otherwise than the model was trained with is one ModelError naming the file."""
+    """What would split text otherwise than in training is one ModelError naming the file."""
     folder = write_folder(tmp_path / "hf", tokenizer=folders.TOKENIZER | change)
     with pytest.raises(ModelError, match=r"tokenizer\.json"):
         imported(folder, work)
 
 
 def test_tokenizer_is_held_to_the_vocabulary(tmp_path: Path, work: Path) -> None:
-    """More tokens than the model has are refused with both numbers; fewer leave ids that no text gives."""
+    """More tokens than the model has are refused with both numbers; fewer leave unused ids."""
     vocab = {p: i for i, p in enumerate(folders.PIECES)} | {"extra": VOCAB}
     more = folders.TOKENIZER | {"model": folders.TOKENIZER["model"] | {"vocab": vocab}}
     with pytest.raises(ModelError, match=f"{VOCAB + 1} tokens, the model only {VOCAB}"):
@@ -339,7 +340,7 @@ SPIECES += [("\u2581a", -1.0, 1), ("\u2581", -2.0, 1), ("a", -3.0, 1), ("b", -4.
 
 
 def test_sentencepiece_model_comes_along(tmp_path: Path, work: Path) -> None:
-    """Pieces, scores and types of tokenizer.model are taken before tokenizer.json; added tokens come after."""
+    """tokenizer.model is taken before tokenizer.json; tokens added later come after its own."""
     folder = write_folder(tmp_path / "hf")
     (folder / "tokenizer.model").write_bytes(sentencepiece(SPIECES))
     added = {"264": {"content": "<sep>", "special": False}}
@@ -388,7 +389,7 @@ def test_normalisation_that_is_not_done_is_said(tmp_path: Path, work: Path) -> N
 
 
 def test_merges_of_byte_fallback_become_scores(tmp_path: Path, work: Path) -> None:
-    """Where only tokenizer.json is there, the order of its merges is kept; where scores cannot, it is said."""
+    """The order of merges is kept in scores; where scores cannot keep it, that is said."""
     pieces = [piece for piece, _, _ in SPIECES]
     model = {
         "type": "BPE", "byte_fallback": True, "unk_token": "<unk>", "merges": [["\u2581", "a"]],

@@ -1,4 +1,4 @@
-"""llama2.c checkpoints of every version become GGUFs of the same network, with the tokenizer that is theirs."""
+"""llama2.c checkpoints of every version become GGUFs of the same network and tokenizer."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def write(folder: Path, *, version: int = 0, tied: bool = True, tables: bool = T
 
 
 def grouped(tensor: npt.NDArray[np.float32]) -> bytes:
-    """Quantise in place as version 2 does (int8, then the scales), so that the weights stay comparable."""
+    """Quantise in place as version 2 does (int8, then scales): the weights stay comparable."""
     groups = tensor.reshape(-1, GROUP)
     scales = (np.abs(groups).max(axis=1) / 127).astype("<f4")
     q = np.round(groups / scales[:, None]).astype(np.int8)
@@ -125,7 +125,7 @@ def test_every_version_keeps_every_weight(
 
 
 def test_version_0_behind_a_version_1_header_is_told_by_its_length(tmp_path: Path) -> None:
-    """Some exporters only put the new header before the old body; the two have different lengths."""
+    """Some exporters only put the new header before the old body; the lengths differ."""
     old = write(tmp_path)
     want = import_model(old.checkpoint, old.tokenizer, tmp_path / "old.gguf", "m").model
     body = old.checkpoint.read_bytes()[28:]
@@ -141,7 +141,7 @@ def test_version_0_behind_a_version_1_header_is_told_by_its_length(tmp_path: Pat
 @pytest.mark.parametrize("version", [0, 1, 2])
 @pytest.mark.parametrize("change", [-300, -1, 1, 4096])
 def test_another_length_is_refused_with_both(tmp_path: Path, version: int, change: int) -> None:
-    """Missing and trailing bytes are one ModelError with the length expected and found; nothing is written."""
+    """Missing and trailing bytes are one ModelError with both lengths; nothing is written."""
     files = write(tmp_path, version=version)
     data = files.checkpoint.read_bytes()
     files.checkpoint.write_bytes(data[:change] if change < 0 else data + bytes(change))
@@ -267,7 +267,7 @@ def test_what_never_ends_is_not_read(files: Files, tmp_path: Path) -> None:
 def test_a_model_that_cannot_spell_the_standard_prompt_is_measured_all_the_same(
     files: Files, tmp_path: Path
 ) -> None:
-    """Without a prompt of the user's, ids serve that the vocabulary has; the user's own text must be spelled."""
+    """Without a user's prompt any ids of the vocabulary serve; a user's text must be spelled."""
     letters = [chr(0x4E00 + i).encode() for i in range(VOCAB - 3)]
     write_tokenizer(files.tokenizer, [b"<unk>", b"<s>", b"</s>", *letters])
     model = import_model(files.checkpoint, files.tokenizer, tmp_path / "m.gguf").model

@@ -155,7 +155,7 @@ def test_gpt2_round_trips(gpt2: BytePair, text: str) -> None:
 @settings(max_examples=300)
 @given(st.text(alphabet="heloinrt a\n", max_size=60))
 def test_gpt2_merges_are_those_of_plain_search(gpt2: BytePair, text: str) -> None:
-    """The queue finds what looking at all pairs each time finds: lowest rank first, leftmost on a tie."""
+    """The queue finds what looking at all pairs finds: lowest rank first, leftmost on a tie."""
     ranks = {tuple(merge.split(" ")): rank for rank, merge in enumerate(MERGES)}
     index = {piece: i for i, piece in enumerate(gpt2._pieces)}
     want: list[int] = []
@@ -170,7 +170,7 @@ def test_gpt2_merges_are_those_of_plain_search(gpt2: BytePair, text: str) -> Non
 
 
 def test_a_long_word_takes_no_time(gpt2: BytePair) -> None:
-    """Eight times the letters take about eight times as long, where looking at all pairs took 64 times."""
+    """Eight times the letters take about eight times as long; looking at all pairs took 64."""
 
     def seconds(text: str) -> float:
         start = time.process_time()
@@ -225,7 +225,7 @@ def test_a_file_without_pre_splits_by_the_default_rule(tmp_path: Path, gpt2: Byt
 
 
 def test_llama3_keeps_words_that_are_tokens(tmp_path: Path, gpt2: BytePair) -> None:
-    """llama-bpe puts BOS first, and takes a word that is a token whole, though no merge makes it."""
+    """llama-bpe puts BOS first, and takes a word that is a token whole without any merge."""
     pieces = [*gpt2._pieces, "\u0120whole", "<bos>"]
     bos = len(pieces) - 1
     extra: dict[str, Any] = {"token_merges": MERGES, "bos_token_id": bos}
@@ -237,7 +237,7 @@ def test_llama3_keeps_words_that_are_tokens(tmp_path: Path, gpt2: BytePair) -> N
 
 
 def test_a_vocabulary_without_every_byte_says_what_it_cannot_spell(tmp_path: Path) -> None:
-    """A merge whose result is no token falls back to its parts; a byte without a token is an error."""
+    """A merge that makes no token falls back to its parts; a byte without a token is an error."""
     model = text_model(
         tmp_path / "m.gguf", "gpt2", ["a", "b"], token_merges=["a b"], tokenizer_pre="gpt-2"
     )
@@ -250,7 +250,7 @@ def test_a_vocabulary_without_every_byte_says_what_it_cannot_spell(tmp_path: Pat
 
 
 def test_user_defined_tokens_are_found_before_the_text_is_split(tmp_path: Path) -> None:
-    """They are whole wherever they stand, the longest first, as in llama.cpp; control tokens are text."""
+    """They are whole wherever they stand, the longest first; control tokens are text."""
     pieces = ["<unk>", "<s>", "</s>", SPACE + "a", SPACE, "a", "b", "<", ">", "/", "s"]
     pieces += ["<s", "<sep>", "<sep><sep>", "b b", "<|im_end|>"]
     model = text_model(
@@ -285,7 +285,7 @@ def test_flags_are_read_by_value(tmp_path: Path, kind: int) -> None:
 
 @pytest.mark.parametrize("code", [0, 0xD800, 0xDCE9, 0xDFFF, 0xFFFF, 0x10FFFF])
 def test_what_is_no_text_does_not_crash(small: ModelFile, gpt2: BytePair, code: int) -> None:
-    """Half characters become U+FFFD; bytes that are no UTF-8, as arguments hold them, stay bytes."""
+    """Half characters become U+FFFD; bytes that are no UTF-8 stay bytes."""
     text = f"a{chr(code)}b"
     for tokenizer in (tokenizer_of(small), gpt2):
         decoded = tokenizer.decode(tokenizer.encode(text))

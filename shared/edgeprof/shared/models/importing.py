@@ -19,8 +19,8 @@ def import_model(
 ) -> Imported:
     """Convert a llama2.c checkpoint or a Hugging Face folder.
 
-    Raises ModelError saying what `path` is, or what is missing or not supported in it, and UsageError
-    when `out` is one of the files that are read.
+    Raises ModelError saying what `path` is, or what is missing or not supported in it, and
+    UsageError when `out` is one of the files that are read.
     """
     _check_apart(out, path, tokenizer)
     name = name or (path.resolve().name if path.is_dir() else path.stem)

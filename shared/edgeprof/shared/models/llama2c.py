@@ -1,7 +1,8 @@
 """Import of llama2.c checkpoints (versions 0, 1 and 2) with their tokenizer.bin as GGUF.
 
-Their weights are in ggml's NORM rope order already, so nothing is permuted. Layouts: export.py and run.c of
-karpathy/llama2.c. Each version's length follows from its header, so a file of another length is refused.
+Their weights are in ggml's NORM rope order already, so nothing is permuted. Layouts: export.py and
+run.c of karpathy/llama2.c. Each version's length follows from its header, so a file of another
+length is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from edgeprof.shared.models.llama_writing import (
 
 _HEADER = struct.Struct("<7i")
 _MAGIC = struct.pack("<I", 0x616B3432)
-#: After the magic: version, the seven numbers, whether the head is the embedding, int8 weights in a group.
+#: After the magic: version, the seven numbers, whether the head is the embedding, and how many int8
+#: weights share a scale.
 _NEW_HEADER = struct.Struct("<i7iBi")
 _NEW_HEADER_BYTES = 256
 _MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_down", "ffn_up")
@@ -161,8 +163,8 @@ def _fitting(found: _Checkpoint, header_bytes: int) -> tuple[tuple[str, ...], tu
     have = len(found.data)
     if have == want:
         return order, ()
-    # Two habits of exporters, which the lengths tell apart: version 0 without its two RoPE tables, which
-    # nobody needs, and version 0's body behind the header of version 1.
+    # Two habits of exporters, which the lengths tell apart: version 0 without its two RoPE tables,
+    # which nobody needs, and version 0's body behind the header of version 1.
     legacy = found.order(0)
     bare = tuple(name for name in legacy if name != _ROPE_TABLES)
     if found.version == 0 and have == header_bytes + found.body_bytes(bare):

@@ -1,7 +1,7 @@
 """llama2.c's tokenizer.bin: what its pieces are is read from the file, not assumed.
 
-Karpathy's vocabularies have <unk>, <s>, </s> and then 256 bytes. Those of characters have no bytes, and some
-have no special tokens: run.c would still take ids 3 to 258 for bytes, and spell garbage.
+Karpathy's vocabularies have <unk>, <s>, </s> and then 256 bytes. Those of characters have no bytes,
+and some have no special tokens: run.c would still take ids 3 to 258 for bytes, and spell garbage.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def read_tokenizer(path: Path, vocab: int, checkpoint: Path) -> tuple[TokenTable
     longest, entries = _entries(path)
     if len(entries) != vocab:
         raise refused(
-            path, f"this tokenizer has {len(entries)} entries, the checkpoint {checkpoint.name} {vocab}",
+            path,
+            f"this tokenizer has {len(entries)} entries, the checkpoint {checkpoint.name} {vocab}",
             code="tokenizer", hint="give the tokenizer that the checkpoint was trained with",
         )  # fmt: skip
     actual = max(len(piece) for _, piece in entries)
@@ -64,8 +65,9 @@ def _entries(path: Path) -> tuple[int, list[tuple[float, bytes]]]:
         piece = data[at + 8 : at + 8 + max(n, 0)]
         if not 0 <= n <= _MAX_BYTES or len(piece) < n or not math.isfinite(score):
             raise refused(
-                path, f"not a llama2.c tokenizer: entry {len(entries)} (byte {at} of {len(data)}) is broken",
-                hint="it is what tokenizer.py of llama2.c writes, often tokenizer.bin or tok512.bin",
+                path,
+                f"not a llama2.c tokenizer: entry {len(entries)}, byte {at} of {len(data)}, is broken",
+                hint="it is what llama2.c's tokenizer.py writes: tokenizer.bin, tok512.bin",
             )  # fmt: skip
         entries.append((score, piece))
         at += 8 + n

@@ -9,7 +9,7 @@ SPACE = "\u2581"
 
 
 class SentencePiece(Tokenizer):
-    """Merge the adjacent pair whose piece scores best, until none is a piece; then fall back to bytes."""
+    """Merge the adjacent pair whose piece scores best, while there is one; else spell bytes."""
 
     def __init__(
         self, vocabulary: Vocabulary, scores: list[float], *, add_space_prefix: bool

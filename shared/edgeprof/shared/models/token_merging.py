@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 def merged(symbols: Iterable[str], rank: Callable[[str, str], float | None]) -> list[str]:
     """Merge the adjacent pair of the lowest rank, the leftmost on a tie, until no pair has a rank.
 
-    A queue finds it in n log n: looking at all pairs each time takes seconds for a word of 8000 letters.
+    A queue finds it in n log n; looking at all pairs each time takes seconds for 8000 letters.
     """
     parts = list(symbols)
     following = [*range(1, len(parts)), -1]

@@ -1,7 +1,7 @@
-"""How byte-level vocabularies split text into words before they merge, by the name in tokenizer.ggml.pre.
+"""How byte-level vocabularies split text into words, by the name in tokenizer.ggml.pre.
 
-The rules are llama.cpp's. A rule is a list of patterns, each applied to what the one before left: its
-matches become words, and so does what lies between them.
+The rules are llama.cpp's. A rule is a list of patterns, each applied to what the one before left:
+its matches become words, and so does what lies between them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import regex
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-# The letters are written out twice: (?i:) would also take U+017F for an s, which llama.cpp does not.
+# Letters are written out twice: (?i:) would take U+017F for an s, too, which llama.cpp does not.
 _LLAMA3 = (
     r"'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -63,8 +63,8 @@ def tokenizer_of(model: ModelFile) -> Tokenizer:
     tokenizer = BytePair(vocabulary, merges, split)
     if split is DEFAULT:
         tokenizer.note = (
-            "the file names no pre-tokenizer (tokenizer.ggml.pre): text is split by llama.cpp's default"
-            " rule, which may not be how the model was trained"
+            "the file names no pre-tokenizer (tokenizer.ggml.pre): text is split by llama.cpp's"
+            " default rule, which may not be how the model was trained"
         )
     return tokenizer
 

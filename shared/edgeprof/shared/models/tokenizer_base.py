@@ -1,4 +1,4 @@
-"""What the two kinds of tokenizer have in common: token types, whole tokens in the text, BOS and EOS."""
+"""What both kinds of tokenizer have in common: types, whole tokens in the text, BOS and EOS."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgeprof.shared.errors import ModelError
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
-#: Halves of UTF-16 pairs that no text holds; those of bytes that are no UTF-8 (0xDC80 to 0xDCFF) are kept.
+#: Halves of UTF-16 pairs, which no text holds; those that stand for bytes (0xDC80 to 0xDCFF) stay.
 _NO_TEXT = regex.compile("[\ud800-\udc7f\udd00-\udfff]")
-#: These end a generation. llama.cpp takes them for control tokens whatever type their file gives them.
+#: These end a generation: llama.cpp takes them for control tokens, whatever their file says.
 _ALWAYS_CONTROL = frozenset(
     {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>"}
     | {"<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>"}
@@ -34,8 +34,8 @@ class Vocabulary:
 class Tokenizer(ABC):
     """Encodes and decodes for one model.
 
-    User-defined tokens are found whole before anything else, the longest first, as in llama.cpp. Control
-    tokens are not: the text "</s>" in a prompt is text. Who wants them passes token ids.
+    User-defined tokens are found whole before anything else, the longest first, as in llama.cpp.
+    Control tokens are not: the text "</s>" in a prompt is text. Who wants them passes token ids.
     """
 
     #: What a user should know about how this model's text is split, or "".
@@ -97,7 +97,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _encode(self, text: str, *, after_token: bool) -> list[int]:
-        """Token ids of text without user-defined tokens; `after_token` also at the very beginning."""
+        """Token ids of text without user-defined tokens; `after_token` at the beginning, too."""
 
     @abstractmethod
     def _bytes_of(self, token: int) -> bytes: ...

@@ -1,1 +1,1 @@
-"""Import of a Hugging Face folder of llama architecture as GGUF, as llama.cpp's converter does it."""
+"""Import of Hugging Face folders of llama architecture, as llama.cpp's converter does it."""

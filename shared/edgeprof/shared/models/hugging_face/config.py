@@ -31,7 +31,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 class Config:
-    """The numbers in a folder's config.json; raises ModelError for what is missing or unsupported."""
+    """The numbers in a folder's config.json; ModelError for what is missing or unsupported."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -80,7 +80,7 @@ def merge_pairs(merges: list[Any]) -> list[tuple[str, str]]:
 
 
 def merge_scores(vocab: Vocab, pairs: list[tuple[str, str]]) -> tuple[list[float], bool]:
-    """Return SentencePiece scores that merge in the order of the merges, and whether they do so exactly.
+    """Return SentencePiece scores that merge in the order of the merges; whether exactly.
 
     SentencePiece merges any two pieces that make a third; a merge list may hold fewer pairs, or
     rank the pairs of one piece apart. A list that was made from a SentencePiece model does neither.

@@ -28,7 +28,7 @@ class SpecialTokens:
 def special_tokens(
     folder: Path, config: Mapping[str, Any], generation: Mapping[str, Any], n_vocab: int
 ) -> SpecialTokens:
-    """Read them as llama.cpp's converter does; `config` has the last word on what `folder` leaves open."""
+    """Read them as llama.cpp's converter does; `config` says what `folder` leaves open."""
     try:
         vocab = SpecialVocab(folder, n_vocab=n_vocab)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:

@@ -68,8 +68,8 @@ class Weights:
             if head in self._found and not self._same(head, embedding):
                 raise refused(
                     self._config.path,
-                    "tie_word_embeddings is true, but lm_head.weight is another tensor than the embedding",
-                    hint="set it to false in config.json where the model was trained with its own head",
+                    "tie_word_embeddings is true, but lm_head.weight is not the embedding",
+                    hint="set it to false where the model was trained with a head of its own",
                 )
         return shapes
 
@@ -85,7 +85,7 @@ class Weights:
             if tuple(tensor.shape) != want:
                 raise refused(
                     tensor.data_range.filename,
-                    f"tensor {name!r} has shape {list(tensor.shape)}, config.json says {list(want)}",
+                    f"tensor {name!r} is {list(tensor.shape)}, config.json says {list(want)}",
                 )
         size = 4 * sum(math.prod(shape) for shape in self._shapes.values())
         if size > MAX_FILE_BYTES:
@@ -196,6 +196,6 @@ def _check_place(path: Path, name: str, tensor: LocalTensor) -> None:
 def _of_type(path: Path, name: str, tensor: LocalTensor) -> ModelError:
     known = ", ".join(_ITEM_BYTES)
     return refused(
-        path, f"tensor {name!r} is of type {tensor.dtype}; imported are {known}", code="tensor_type",
-        hint="import the unquantised model",
+        path, f"tensor {name!r} is of type {tensor.dtype}; imported are {known}",
+        code="tensor_type", hint="import the unquantised model",
     )  # fmt: skip

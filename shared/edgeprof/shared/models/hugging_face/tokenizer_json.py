@@ -1,4 +1,4 @@
-"""tokenizer.json: byte-pair vocabularies, of bytes (GPT-2's kind) or with byte fallback (SentencePiece's)."""
+"""tokenizer.json: byte-pair vocabularies of bytes (GPT-2's), or with fallback to bytes (Llama's)."""
 
 from __future__ import annotations
 

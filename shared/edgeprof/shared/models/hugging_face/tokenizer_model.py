@@ -1,7 +1,7 @@
 """tokenizer.model: a SentencePiece model, read by its protocol buffer.
 
-The messages are declared here with the few fields that matter. The sentencepiece package would bring a C++
-library for the same numbers; protobuf is there already, OpenTelemetry needs it.
+The messages are declared here with the few fields that matter. The sentencepiece package would
+bring a C++ library for the same numbers; protobuf is there already, OpenTelemetry needs it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ _MESSAGES: dict[str, list[tuple[str, int, str, str]]] = {
         ("name", 1, "string", ""), ("precompiled_charsmap", 2, "bytes", ""),
         ("add_dummy_prefix", 3, "bool", "true"), ("remove_extra_whitespaces", 4, "bool", "true"),
     ],
-    "Model": [("pieces", 1, "Piece", ""), ("trainer", 2, "Trainer", ""), ("normalizer", 3, "Normalizer", "")],
+    "Model": [
+        ("pieces", 1, "Piece", ""), ("trainer", 2, "Trainer", ""),
+        ("normalizer", 3, "Normalizer", ""),
+    ],
 }  # fmt: skip
 _BPE = 2
 _TYPES = {t.value for t in TokenType}
@@ -79,7 +82,7 @@ def is_tokenizer_model(path: Path) -> bool:
 
 
 def with_added(table: TokenTable, folder: Path) -> TokenTable:
-    """Return the table with the tokens that were added after the SentencePiece model was trained."""
+    """Return the table with the tokens that were added to the SentencePiece model later."""
     config, extra = folder / "tokenizer_config.json", folder / "added_tokens.json"
     added: dict[int, tuple[str, bool]] = {}
     try:
