@@ -21,6 +21,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.lab import LabStore
 from tests.cli.conftest import COMMAND
+from tests.models.folders import write_folder
 from tests.queue.test_holding import make_board
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -51,6 +52,20 @@ def test_version(edgeprof: Edgeprof) -> None:
 def test_help_lists_plugin_commands(edgeprof: Edgeprof) -> None:
     """Commands of the workers are listed with the scheduler's own."""
     assert "worker " in edgeprof("--help").stdout
+
+
+def test_import_finds_out_what_a_path_is(edgeprof: Edgeprof, tmp_path: Path) -> None:
+    """A Hugging Face folder becomes a model that can be inspected; a GGUF is told it is one."""
+    out = tmp_path / "tiny.gguf"
+    made = edgeprof("models", "import", str(write_folder(tmp_path / "tiny-hf")), "-o", str(out))
+    other = edgeprof("models", "import", str(out), "-o", str(tmp_path / "other.gguf"))
+
+    assert made.returncode == exits.OK, made.stderr
+    assert "tiny F32" in made.stderr
+    facts = json.loads(edgeprof("models", "inspect", str(out), "--json").stdout)
+    assert (facts["dim"], facts["quantization"]) == (32, "F32")
+    assert other.returncode != exits.OK
+    assert "a GGUF already" in other.stderr
 
 
 def test_quantize_then_inspect(edgeprof: Edgeprof, tmp_path: Path) -> None:

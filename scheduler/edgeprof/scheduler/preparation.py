@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ from edgeprof.shared.models.reading import Stamp, stamp_of
 from edgeprof.shared.models.special import bos_token
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
+
+log = logging.getLogger(__name__)
 
 #: Sonnet 18: public domain, and of the kind the bundled models know.
 STANDARD_PROMPT = (
@@ -184,22 +187,34 @@ class Preparer:
     def _speller(self, model: ConvertibleModel) -> _Speller:
         speller = self._spellers.get(model.sha256)
         if speller is None:
-            speller = self._spellers[model.sha256] = _Speller(tokenizer_of(model))
+            tokenizer = tokenizer_of(model)
+            if tokenizer.note:
+                log.warning("%s: %s", model.path.name, tokenizer.note)
+            speller = _Speller(tokenizer, model.shape.n_vocab)
+            self._spellers[model.sha256] = speller
         return speller
 
 
 class _Speller:
     """A tokenizer that remembers: a sweep's jobs share their prompts, and tokenising takes longer than queueing."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, n_vocab: int) -> None:
+        self._n_vocab = n_vocab
         self.encode = lru_cache(maxsize=256)(lambda text: tuple(tokenizer.encode(text)))
         self.standard = lru_cache(maxsize=256)(self._standard)
         self._tokenizer = tokenizer
 
     def _standard(self, n_prompt: int) -> tuple[tuple[int, ...], str]:
         """Return so many tokens of the standard text, and what they say."""
-        first, *rest = self.encode(STANDARD_PROMPT)
-        tokens = (first, *islice(cycle(rest), n_prompt - 1))
+        try:
+            first, *rest = self.encode(STANDARD_PROMPT)
+        except ModelError as error:
+            if error.code != "unspellable":
+                raise
+            # No token ids are better than others then; llama-bench takes any.
+            tokens = tuple(islice(cycle(range(self._n_vocab)), n_prompt))
+        else:
+            tokens = (first, *islice(cycle(rest), n_prompt - 1))
         return tokens, self._tokenizer.decode(tokens)
 
 

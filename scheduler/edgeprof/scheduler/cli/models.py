@@ -18,9 +18,8 @@ from edgeprof.scheduler.render.tables import new_table
 from edgeprof.scheduler.render.words import human_bytes, human_count
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.jobs import BoardInfo, KvType, Quantization
-from edgeprof.shared.models import ModelFile, catalogue
+from edgeprof.shared.models import ModelFile, catalogue, importing
 from edgeprof.shared.models.fit import FitReport, fit
-from edgeprof.shared.models.llama2c import import_checkpoint
 from edgeprof.shared.models.quantize import padding_note
 from edgeprof.shared.models.quantize import quantize as write_quantized
 
@@ -151,16 +150,27 @@ def fits(
 
 @app.command("import")
 def import_model(
-    checkpoint: Annotated[Path, typer.Argument(help="llama2.c checkpoint (.bin, version 0).")],
-    tokenizer: Annotated[Path, typer.Option(help="Its tokenizer.bin.")],
+    path: Annotated[
+        Path, typer.Argument(help="llama2.c checkpoint (.bin), or folder from Hugging Face.")
+    ],
     out: Out,
-    name: Annotated[str | None, typer.Option(help="Name. Default: the checkpoint's.")] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="tokenizer.bin of a checkpoint. A folder brings its own."),
+    ] = None,
 ) -> None:
-    """Make a GGUF of a llama2.c checkpoint.
+    """Make a GGUF of a model that was trained elsewhere; what PATH is, is found out.
+
+    llama2.c: checkpoints of version 0, 1 and 2, with the tokenizer.bin that belongs to them.
+
+    Hugging Face: folders of llama architecture with config.json, safetensors, and tokenizer.json
+    or tokenizer.model. Weights become F32: edgeprof models quantize makes other types.
 
     Example: edgeprof models import stories260K.bin --tokenizer tok512.bin -o stories260K.gguf
+
+    Example: edgeprof models import ~/models/tiny-llama -o tiny-llama.gguf
     """
-    imported = import_checkpoint(checkpoint, tokenizer, out, name or checkpoint.stem)
+    imported = importing.import_model(path, tokenizer, out)
     for line in imported.notes:
         output.note(line)
     model = imported.model

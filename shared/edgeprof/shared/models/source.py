@@ -55,6 +55,12 @@ def write_source(writer: gguf.GGUFWriter, source: ModelSource) -> None:
     writer.add_array(_CHAIN, list(source.chain))
 
 
+def source_of_import(file: Path, sha256: str, weight_type: str) -> ModelSource:
+    """Return the source of a model whose weights were of a type elsewhere, and become F32."""
+    chain = (weight_type,) if weight_type == "F32" else (weight_type, "F32")
+    return ModelSource(file=_readable(file.resolve().name), sha256=sha256, chain=chain)
+
+
 def _readable(name: str) -> str:
     """Return a file's name as text that JSON can hold: names need not be UTF-8."""
     text = os.fsencode(name).decode("utf-8", errors="replace")

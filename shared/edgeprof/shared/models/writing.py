@@ -13,7 +13,7 @@ from edgeprof.shared.models.file import ModelFile
 
 
 def write_gguf(
-    out: Path, fill: Callable[[gguf.GGUFWriter], None], *, sources: Sequence[Path]
+    out: Path, fill: Callable[[gguf.GGUFWriter], None], *, sources: Sequence[Path] = ()
 ) -> ModelFile:
     """Write `out` by way of a file beside it that is checked first; returns it opened.
 
