@@ -1,4 +1,4 @@
-"""What can be converted from is more than what boards run: every type that the gguf package reads."""
+"""More can be converted from than boards run: every type that the gguf package reads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WRITABLE = [kind for kind in READABLE if _is_written(kind)]
 def write(
     path: Path, matrix: Type, *, embedding: Type | None = None, norm: Type = Type.F32
 ) -> Path:
-    """A llama of one layer with matrices of these types: blocks of random bytes, every scale finite."""
+    """A llama of one layer with blocks of these types: random bytes, every scale finite."""
     rng = np.random.default_rng(3)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(16)
@@ -75,7 +75,7 @@ def test_every_type_of_llama_cpp_files_is_readable() -> None:
 
 @pytest.mark.parametrize("kind", READABLE, ids=lambda kind: str(kind.name))
 def test_weights_are_those_that_the_gguf_package_reads(tmp_path: Path, kind: Type) -> None:
-    """A file of any readable type opens, and F32 made of it holds the very weights of ggml's blocks."""
+    """A file of any readable type opens; F32 made of it holds the weights of ggml's blocks."""
     source = ConvertibleModel.open(write(tmp_path / "m.gguf", kind))
     reader = {tensor.name: tensor for tensor in gguf.GGUFReader(source.path).tensors}
 
@@ -94,7 +94,7 @@ def test_weights_are_those_that_the_gguf_package_reads(tmp_path: Path, kind: Typ
 
 @pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: str(kind.name))
 def test_what_the_gguf_package_quantizes_round_trips(tmp_path: Path, kind: Type) -> None:
-    """Weights -> type -> F32 -> type gives the first blocks' weights again, whatever the type's error was."""
+    """Weights -> type -> F32 gives the blocks' weights, close to those that were quantised."""
     weights = np.random.default_rng(1).normal(0, 0.1, (4, DIM)).astype(np.float32)
     blocks = gguf.quants.quantize(weights, kind)
     path = write(tmp_path / "m.gguf", kind)
@@ -114,8 +114,8 @@ def test_what_the_gguf_package_quantizes_round_trips(tmp_path: Path, kind: Type)
 def test_default_of_llama_quantize_is_converted_without_rounding_twice(
     tmp_path: Path, kind: Type
 ) -> None:
-    """Q4_0 or TQ2_0 with a Q6_K embedding: boards do not run it; of its own type only the embedding is made
-    anew, and the other blocks stay as they are."""
+    """Q4_0 or TQ2_0 with a Q6_K embedding: boards do not run it. For its own type only the embedding
+    is made anew; the other blocks stay as they are."""
     source = ConvertibleModel.open(write(tmp_path / "m.gguf", kind, embedding=Type.Q6_K))
     assert not isinstance(source, ModelFile)
     assert source.quantization is None
@@ -133,7 +133,7 @@ def test_default_of_llama_quantize_is_converted_without_rounding_twice(
 
 @pytest.mark.parametrize("norm", [Type.F16, Type.BF16, Type.F64, Type.Q8_0])
 def test_norms_of_other_types_become_f32(tmp_path: Path, norm: Type) -> None:
-    """Boards read norms as F32; a file with others is converted, the weights of the norms unchanged."""
+    """Boards read norms as F32; others are converted, the weights of the norms unchanged."""
     source = ConvertibleModel.open(write(tmp_path / "m.gguf", Type.F16, norm=norm))
     with pytest.raises(ModelError, match=f"norm 'output_norm.weight' is {norm.name}"):
         source.runnable()
@@ -148,7 +148,7 @@ def test_norms_of_other_types_become_f32(tmp_path: Path, norm: Type) -> None:
 
 
 def test_refusal_names_a_command_that_works(tmp_path: Path) -> None:
-    """Opened to be run, a file of other types is refused by a hint whose every word can be taken."""
+    """Opened to be run, a file of other types is refused with a command that works."""
     path = write(tmp_path / "a model.gguf", Type.Q4_K)
 
     with pytest.raises(ModelError, match=r"'token_embd\.weight' is Q4_K, which no board") as caught:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeprof.shared.errors import ModelError
+from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models.llama2c import import_checkpoint
 from edgeprof.shared.models.quantize import dequantized, quantize
@@ -52,7 +52,7 @@ def write(folder: Path, *, tied: bool) -> Files:
 
 
 def test_import_keeps_the_true_shape(files: Files, tmp_path: Path) -> None:
-    """A hidden width that no block divides stays as it was trained; types with blocks pad it themselves."""
+    """A hidden width that no block divides stays as it was; types with blocks pad it themselves."""
     imported = import_checkpoint(files.checkpoint, files.tokenizer, tmp_path / "m.gguf", "tiny")
     model = imported.model
 
@@ -103,3 +103,15 @@ def test_other_file_and_short_tokenizer_are_refused(files: Files, tmp_path: Path
     files.tokenizer.write_bytes(files.tokenizer.read_bytes()[:500])
     with pytest.raises(ModelError, match=r"tok\.bin: not a llama2\.c tokenizer"):
         import_checkpoint(files.checkpoint, files.tokenizer, tmp_path / "m.gguf", "t")
+
+
+@pytest.mark.parametrize("name", ["m.bin", "tok.bin"])
+def test_import_never_replaces_what_it_reads(files: Files, name: str) -> None:
+    """Neither checkpoint nor tokenizer is taken as the file to write."""
+    source = files.checkpoint.with_name(name)
+    before = source.read_bytes()
+
+    with pytest.raises(UsageError, match="never replaced"):
+        import_checkpoint(files.checkpoint, files.tokenizer, source, "t")
+
+    assert source.read_bytes() == before

@@ -50,7 +50,7 @@ class LlamaShape:
 
 @dataclass(frozen=True)
 class ConvertibleModel:
-    """A checked llama GGUF of any types that we can read, to convert from. Holds the file's bytes."""
+    """A checked llama GGUF of any types that we can read. Holds the file's bytes."""
 
     path: Path
     sha256: str
@@ -107,7 +107,7 @@ class ConvertibleModel:
         return sum(tensor.n_elements for tensor in self.header.tensors.values()) - padded
 
     def runnable(self) -> ModelFile:
-        """Return this model if boards can run it as it is; else raise ModelError that says what can be."""
+        """Return this model if boards can run it; else raise ModelError that says what to do."""
         if isinstance(self, ModelFile):
             return self
         to = "q8_0" if self.shape.dim % BLOCK[Quantization.Q8_0] == 0 else "f16"

@@ -25,7 +25,7 @@ _KINDS: Final = {
 
 
 def check(header: Header, path: Path) -> None:
-    """Raise ModelError when this is no whole llama model, saying what it is. `path` names other parts."""
+    """Raise ModelError that says what it is when this is no whole llama. `path`: for its parts."""
     architecture = _text(header, "general.architecture")
     kind = _KINDS.get(_text(header, "general.type") or "") or _KINDS.get(architecture or "")
     if kind:
@@ -45,7 +45,7 @@ def check(header: Header, path: Path) -> None:
             if value is None
             else f"architecture {short_repr(value)} is not supported",
             code="missing" if value is None else "architecture",
-            hint=f"boards compute {ARCHITECTURE} models: give one whose architecture is {ARCHITECTURE}",
+            hint=f"boards compute one architecture: {ARCHITECTURE}",
         )
 
 

@@ -99,8 +99,8 @@ def quantize(
 
     All matrices become `to`, except that TQ2_0 keeps the embedding and the output head in F16: two bits there
     cost more than they save. Norms become F32. Feed-forward layers are padded where blocks need it
-    (padding.py), and only there. Raises ModelError when the width of the embedding does not divide into
-    blocks, UsageError when `out` is the model's own file.
+    (padding.py), and only there. Raises ModelError when blocks do not divide the embedding's width,
+    UsageError when `out` is the model's own file.
     """
     hidden = -(-model.true_hidden // BLOCK[to]) * BLOCK[to]
     types = {
