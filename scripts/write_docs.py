@@ -1,4 +1,5 @@
-"""Write the parts of docs/ that the code knows best: settings, commands, exit codes, metrics.
+"""Write the parts of docs/ that the code knows best: settings, commands, exit codes, metrics. And the table
+of rules that the firmware shares with the host.
 
 python scripts/write_docs.py           writes them
 python scripts/write_docs.py --check   exits 1 and names the files that are out of date
@@ -17,6 +18,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from rules_header import rules_header
 from typer.testing import CliRunner
 
 from edgeprof.scheduler.cli import exits
@@ -140,6 +142,7 @@ PAGES = {
     "cli.md": commands_page,
     "exit-codes.md": exits_page,
     "metrics.md": metrics_page,
+    "../firmware/core/gguf_rules.h": rules_header,
 }
 
 

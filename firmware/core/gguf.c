@@ -90,13 +90,18 @@ static uint32_t scalar_bytes(uint32_t type)
     return type < sizeof bytes ? bytes[type] : 0;
 }
 
-/* Step over a value. False if it is malformed; running off the end shows in c->ok. */
-static bool skip_value(cursor *c, uint32_t type)
+static bool skip_string(cursor *c)
 {
-    uint64_t n;
+    uint64_t bytes;
+    (void)take_string(c, &bytes);
+    return bytes <= TLEP_GGUF_MAX_STRING_BYTES;
+}
+
+/* Step over a value. False if it is malformed; running off the end shows in c->ok. */
+static bool skip_value(cursor *c, uint32_t type, uint32_t *items_left)
+{
     if (type == KV_STRING) {
-        (void)take_string(c, &n);
-        return true;
+        return skip_string(c);
     }
     if (type != KV_ARRAY) {
         (void)take(c, scalar_bytes(type));
@@ -107,15 +112,18 @@ static bool skip_value(cursor *c, uint32_t type)
     if (!c->ok) {
         return true;
     }
-    if (count > TLEP_GGUF_MAX_ARRAY || (element != KV_STRING && !scalar_bytes(element))) {
+    if (count > TLEP_GGUF_MAX_ARRAY || count > *items_left || (element != KV_STRING && !scalar_bytes(element))) {
         return false; /* arrays of arrays too: no llama has them, and they would need a stack */
     }
+    *items_left -= (uint32_t)count;
     if (element != KV_STRING) {
         (void)take(c, count * scalar_bytes(element));
         return true;
     }
     while (count-- && c->ok) {
-        (void)take_string(c, &n);
+        if (!skip_string(c)) {
+            return false;
+        }
     }
     return true;
 }
@@ -125,64 +133,138 @@ static bool same(const uint8_t *text, uint64_t bytes, const char *literal)
     return bytes == strlen(literal) && memcmp(text, literal, (size_t)bytes) == 0;
 }
 
-/* Position a cursor on the value of `key`. False if there is no such key. */
-static bool find_value(const tlep_gguf *g, const char *key, uint32_t *type, cursor *c)
+/* ---- Keys ----------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *name;
+    uint8_t bytes;
+    float low; /* of a number, and of a neutral key one of its two values */
+    float high;
+} key_rule;
+
+#define RANGE(id, key, low, high) {(key), sizeof(key) - 1, low, high},
+#define NO_RANGE(id, key) {(key), sizeof(key) - 1, 0.0f, 0.0f},
+static const key_rule RULES[TLEP_N_KEYS] = {TLEP_GGUF_KEYS(RANGE, RANGE, RANGE, NO_RANGE)};
+
+#define NOT_LISTED(...)
+#define LISTED(id, ...) TLEP_KEY_##id,
+static const uint8_t NEUTRALS[] = {TLEP_GGUF_KEYS(NOT_LISTED, NOT_LISTED, LISTED, NOT_LISTED)};
+
+/* The rule of a key; TLEP_N_KEYS for one that nothing here reads. */
+static uint32_t rule_of(const uint8_t *name, uint64_t bytes)
 {
-    for (uint32_t i = 0; i < g->n_kv; i++) {
-        *c = (cursor){g->data, g->size, g->kv_at[i], true};
-        uint64_t bytes;
-        const uint8_t *name = take_string(c, &bytes);
-        if (same(name, bytes, key)) {
-            *type = take_u32(c);
-            return true;
-        }
+    uint32_t key = 0;
+    while (key < TLEP_N_KEYS && !(RULES[key].bytes == bytes && memcmp(RULES[key].name, name, (size_t)bytes) == 0)) {
+        key++;
     }
-    return false;
+    return key;
 }
 
-/* Read an integer key of any width within [low, high]; `fallback` when absent (0: it is required). */
-static int get_uint(const tlep_gguf *g, const char *key, uint32_t fallback, uint32_t low, uint32_t high,
-                    uint32_t *value, tlep_error *err)
+/* Position a cursor on the value of `key`. False if there is no such key. */
+static bool find_value(const tlep_gguf *g, tlep_key key, uint32_t *type, cursor *c)
+{
+    *c = (cursor){g->data, g->size, g->value_at[key], true};
+    *type = g->value_at[key] ? take_u32(c) : 0;
+    return g->value_at[key] != 0;
+}
+
+/* A scalar, whatever its type. */
+typedef struct {
+    float real;     /* the nearest; a boolean is 0 or 1 */
+    uint64_t whole; /* of an integer that is not negative; UINT64_MAX for everything else */
+} number;
+
+static bool take_number(cursor *c, uint32_t type, number *n)
+{
+    uint32_t bytes = scalar_bytes(type);
+    uint64_t bits = take_uint(c, bytes);
+    n->whole = UINT64_MAX;
+    if (type == KV_F64) {
+        double wide;
+        memcpy(&wide, &bits, sizeof wide);
+        n->real = (float)wide;
+    } else if (type == KV_F32) {
+        uint32_t narrow = (uint32_t)bits;
+        memcpy(&n->real, &narrow, sizeof n->real);
+    } else if (type == KV_BOOL) {
+        n->real = bits ? 1.0f : 0.0f;
+    } else {
+        bool has_sign = type == KV_I8 || type == KV_I16 || type == KV_I32 || type == KV_I64;
+        uint64_t sign = (uint64_t)1 << (8 * bytes - 1) % 64;
+        if (has_sign && (bits & sign)) {
+            n->real = -(float)(sign - (bits & (sign - 1)));
+        } else {
+            n->real = (float)bits;
+            n->whole = bits;
+        }
+    }
+    return bytes != 0;
+}
+
+static uint32_t saturated(uint64_t n)
+{
+    return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+static int refuse_key(tlep_key key, tlep_code code, uint64_t value, uint32_t limit, tlep_error *err)
+{
+    return tlep_fail(err, code, RULES[key].name, saturated(value), limit);
+}
+
+/* Read an integer key; `fallback` when absent (0: it is required). */
+static int get_whole(const tlep_gguf *g, tlep_key key, uint32_t fallback, uint32_t *value, tlep_error *err)
 {
     uint32_t type;
     cursor c;
+    number n;
+    *value = fallback;
     if (!find_value(g, key, &type, &c)) {
-        *value = fallback;
-        return fallback ? TLEP_OK : tlep_fail(err, TLEP_E_MISSING, key, 0, 0);
+        return fallback ? TLEP_OK : refuse_key(key, TLEP_E_MISSING, 0, 0, err);
     }
-    if (type == KV_F32 || type == KV_F64 || !scalar_bytes(type)) {
-        return tlep_fail(err, TLEP_E_MALFORMED, key, type, 0);
+    uint32_t high = (uint32_t)RULES[key].high;
+    if (!take_number(&c, type, &n) || n.whole < (uint32_t)RULES[key].low || n.whole > high) {
+        return refuse_key(key, TLEP_E_MALFORMED, n.whole, high, err);
     }
-    uint64_t v = take_uint(&c, scalar_bytes(type)); /* a negative one is out of range either way */
-    if (v < low || v > high) {
-        return tlep_fail(err, TLEP_E_MALFORMED, key, v > UINT32_MAX ? UINT32_MAX : (uint32_t)v, high);
-    }
-    *value = (uint32_t)v;
+    *value = (uint32_t)n.whole;
     return TLEP_OK;
 }
 
-/* Read a float key strictly between `low` and `high` (NaN is not); `fallback` when absent (0: required). */
-static int get_float(const tlep_gguf *g, const char *key, float fallback, float low, float high, float *value,
-                     tlep_error *err)
+/* Read a number that need not be whole, strictly within its limits (NaN is not); `fallback` likewise. */
+static int get_real(const tlep_gguf *g, tlep_key key, float fallback, float *value, tlep_error *err)
 {
     uint32_t type;
     cursor c;
+    number n;
     *value = fallback;
     if (!find_value(g, key, &type, &c)) {
-        return fallback > 0.0f ? TLEP_OK : tlep_fail(err, TLEP_E_MISSING, key, 0, 0);
+        return fallback > 0.0f ? TLEP_OK : refuse_key(key, TLEP_E_MISSING, 0, 0, err);
     }
-    if (type != KV_F32) {
-        return tlep_fail(err, TLEP_E_MALFORMED, key, type, 0);
+    if (!take_number(&c, type, &n) || type == KV_BOOL || !(n.real > RULES[key].low && n.real < RULES[key].high)) {
+        return refuse_key(key, TLEP_E_MALFORMED, type, 0, err);
     }
-    uint32_t bits = take_u32(&c);
-    memcpy(value, &bits, sizeof *value);
-    if (!(*value > low && *value < high)) {
-        return tlep_fail(err, TLEP_E_MALFORMED, key, bits, 0);
-    }
+    *value = n.real;
     return TLEP_OK;
 }
 
 /* ---- Hyperparameters ------------------------------------------------------------------------------ */
+
+/* Whether positions are left as they are, whatever factors are there. */
+static int read_scaling_type(const tlep_gguf *g, bool *is_none, tlep_error *err)
+{
+    uint32_t type;
+    cursor c;
+    uint64_t bytes;
+    *is_none = false;
+    if (!find_value(g, TLEP_KEY_ROPE_SCALING_TYPE, &type, &c)) {
+        return TLEP_OK;
+    }
+    const uint8_t *text = type == KV_STRING ? take_string(&c, &bytes) : NULL;
+    *is_none = text && same(text, bytes, "none");
+    if (*is_none || (text && same(text, bytes, "linear"))) {
+        return TLEP_OK;
+    }
+    return refuse_key(TLEP_KEY_ROPE_SCALING_TYPE, TLEP_E_ARCHITECTURE, 0, 0, err);
+}
 
 /* Refuse what this forward pass does not compute: a wrong answer is not a fast answer. */
 static int check_plain_llama(const tlep_gguf *g, tlep_error *err)
@@ -190,24 +272,47 @@ static int check_plain_llama(const tlep_gguf *g, tlep_error *err)
     uint32_t type;
     cursor c;
     uint64_t bytes;
-    if (!find_value(g, "general.architecture", &type, &c)) {
-        return tlep_fail(err, TLEP_E_MISSING, "general.architecture", 0, 0);
+    if (!find_value(g, TLEP_KEY_ARCHITECTURE, &type, &c)) {
+        return refuse_key(TLEP_KEY_ARCHITECTURE, TLEP_E_MISSING, 0, 0, err);
     }
     const uint8_t *text = type == KV_STRING ? take_string(&c, &bytes) : NULL;
     if (!text || !same(text, bytes, "llama")) {
         return tlep_fail(err, TLEP_E_ARCHITECTURE, "general.architecture is not llama", 0, 0);
     }
-    if (find_value(g, "llama.rope.scaling.type", &type, &c)) {
-        text = type == KV_STRING ? take_string(&c, &bytes) : NULL;
-        if (!text || !same(text, bytes, "none")) {
-            return tlep_fail(err, TLEP_E_ARCHITECTURE, "llama.rope.scaling is not supported", 0, 0);
+    bool unscaled;
+    int e = read_scaling_type(g, &unscaled, err);
+    for (uint32_t i = 0; !e && i < sizeof NEUTRALS; i++) {
+        tlep_key key = NEUTRALS[i];
+        number n;
+        bool is_factor = key == TLEP_KEY_ROPE_SCALING_FACTOR || key == TLEP_KEY_ROPE_SCALE_LINEAR;
+        if ((unscaled && is_factor) || !find_value(g, key, &type, &c)) {
+            continue;
+        }
+        if (!take_number(&c, type, &n) || (n.real != RULES[key].low && n.real != RULES[key].high)) {
+            e = refuse_key(key, TLEP_E_ARCHITECTURE, n.whole, 0, err);
         }
     }
-    if (find_value(g, "llama.rope.scale_linear", &type, &c)) {
-        return tlep_fail(err, TLEP_E_ARCHITECTURE, "llama.rope.scale_linear is not supported", 0, 0);
+    return e;
+}
+
+/* Attention as this forward pass computes it: over all positions, scaled by the root of a head's width. */
+static int check_attention(const tlep_gguf *g, tlep_error *err)
+{
+    const tlep_hparams *h = &g->hparams;
+    uint32_t type;
+    cursor c;
+    number n;
+    if (find_value(g, TLEP_KEY_ATTENTION_SLIDING_WINDOW, &type, &c) &&
+        (!take_number(&c, type, &n) || (n.real != 0.0f && !(n.real >= (float)h->n_ctx)))) {
+        return refuse_key(TLEP_KEY_ATTENTION_SLIDING_WINDOW, TLEP_E_ARCHITECTURE, n.whole, h->n_ctx, err);
     }
-    if (find_value(g, "llama.expert_count", &type, &c) && take_uint(&c, scalar_bytes(type)) != 0) {
-        return tlep_fail(err, TLEP_E_ARCHITECTURE, "mixtures of experts are not supported", 0, 0);
+    if (find_value(g, TLEP_KEY_ATTENTION_SCALE, &type, &c)) {
+        bool is_number = take_number(&c, type, &n);
+        float off = n.real * n.real * (float)h->head_dim - 1.0f;
+        bool is_root = n.real > 0.0f && off <= TLEP_GGUF_SCALE_TOLERANCE && off >= -TLEP_GGUF_SCALE_TOLERANCE;
+        if (!is_number || (n.real != 0.0f && !is_root)) {
+            return refuse_key(TLEP_KEY_ATTENTION_SCALE, TLEP_E_ARCHITECTURE, n.whole, 0, err);
+        }
     }
     return TLEP_OK;
 }
@@ -216,32 +321,42 @@ static int read_hparams(tlep_gguf *g, tlep_error *err)
 {
     tlep_hparams *h = &g->hparams;
     tlep_tensor embd;
-    uint32_t n;
+    uint32_t key_length;
+    uint32_t value_length;
+    uint32_t n_vocab;
     int e;
-    if ((e = check_plain_llama(g, err)) ||
-        (e = get_uint(g, "llama.context_length", 0, 1, 1 << 20, &h->n_ctx, err)) ||
-        (e = get_uint(g, "llama.embedding_length", 0, 1, 1 << 14, &h->dim, err)) ||
-        (e = get_uint(g, "llama.feed_forward_length", 0, 1, 1 << 16, &h->hidden, err)) ||
-        (e = get_uint(g, "llama.block_count", 0, 1, 256, &h->n_layers, err)) ||
-        (e = get_uint(g, "llama.attention.head_count", 0, 1, 256, &h->n_heads, err)) ||
-        (e = get_uint(g, "llama.attention.head_count_kv", h->n_heads, 1, h->n_heads, &h->n_heads_kv, err)) ||
-        (e = get_float(g, "llama.attention.layer_norm_rms_epsilon", 0.0f, 0.0f, 1.0f, &h->rms_eps, err)) ||
-        (e = get_float(g, "llama.rope.freq_base", 10000.0f, 1.0f, 1e9f, &h->rope_base, err))) {
+    if ((e = check_plain_llama(g, err)) || (e = get_whole(g, TLEP_KEY_CONTEXT_LENGTH, 0, &h->n_ctx, err)) ||
+        (e = get_whole(g, TLEP_KEY_EMBEDDING_LENGTH, 0, &h->dim, err)) ||
+        (e = get_whole(g, TLEP_KEY_FEED_FORWARD_LENGTH, 0, &h->hidden, err)) ||
+        (e = get_whole(g, TLEP_KEY_BLOCK_COUNT, 0, &h->n_layers, err)) ||
+        (e = get_whole(g, TLEP_KEY_ATTENTION_HEAD_COUNT, 0, &h->n_heads, err)) ||
+        (e = get_whole(g, TLEP_KEY_ATTENTION_HEAD_COUNT_KV, h->n_heads, &h->n_heads_kv, err)) ||
+        (e = get_real(g, TLEP_KEY_ATTENTION_LAYER_NORM_RMS_EPSILON, 0.0f, &h->rms_eps, err)) ||
+        (e = get_real(g, TLEP_KEY_ROPE_FREQ_BASE, TLEP_GGUF_DEFAULT_FREQ_BASE, &h->rope_base, err))) {
         return e;
     }
-    h->head_dim = h->dim / h->n_heads;
-    /* Pairs are rotated, and rows of halves in the cache stay aligned: an even head. */
-    if (h->dim % h->n_heads || h->n_heads % h->n_heads_kv || h->head_dim == 0 || h->head_dim % 2) {
+    if (h->dim % h->n_heads || h->n_heads % h->n_heads_kv) {
         return tlep_fail(err, TLEP_E_MALFORMED, "embedding length and head counts do not divide", h->dim, h->n_heads);
     }
-    /* Optional keys that repeat what the dimensions say must say the same. */
-    if ((e = get_uint(g, "llama.attention.key_length", h->head_dim, h->head_dim, h->head_dim, &n, err)) ||
-        (e = get_uint(g, "llama.attention.value_length", h->head_dim, h->head_dim, h->head_dim, &n, err)) ||
-        (e = get_uint(g, "llama.rope.dimension_count", h->head_dim, 2, h->head_dim, &h->rope_dim, err))) {
+    h->head_dim = h->dim / h->n_heads;
+    /* Pairs are rotated, and rows of halves in the cache stay aligned. */
+    if (h->head_dim % 2) {
+        return tlep_fail(err, TLEP_E_MALFORMED, "the width of a head is odd", h->head_dim, 0);
+    }
+    if ((e = get_whole(g, TLEP_KEY_ATTENTION_KEY_LENGTH, h->head_dim, &key_length, err)) ||
+        (e = get_whole(g, TLEP_KEY_ATTENTION_VALUE_LENGTH, h->head_dim, &value_length, err)) ||
+        (e = get_whole(g, TLEP_KEY_ROPE_DIMENSION_COUNT, h->head_dim, &h->rope_dim, err)) ||
+        (e = check_attention(g, err))) {
         return e;
     }
-    if (h->rope_dim % 2) {
-        return tlep_fail(err, TLEP_E_MALFORMED, "llama.rope.dimension_count", h->rope_dim, h->head_dim);
+    if (key_length != h->head_dim) {
+        return refuse_key(TLEP_KEY_ATTENTION_KEY_LENGTH, TLEP_E_ARCHITECTURE, key_length, h->head_dim, err);
+    }
+    if (value_length != h->head_dim) {
+        return refuse_key(TLEP_KEY_ATTENTION_VALUE_LENGTH, TLEP_E_ARCHITECTURE, value_length, h->head_dim, err);
+    }
+    if (h->rope_dim % 2 || h->rope_dim > h->head_dim) {
+        return refuse_key(TLEP_KEY_ROPE_DIMENSION_COUNT, TLEP_E_MALFORMED, h->rope_dim, h->head_dim, err);
     }
     if (!tlep_gguf_tensor(g, "token_embd.weight", &embd)) {
         return tlep_fail(err, TLEP_E_MISSING, "token_embd.weight", 0, 0);
@@ -250,7 +365,11 @@ static int read_hparams(tlep_gguf *g, tlep_error *err)
     if (h->n_vocab > TLEP_GGUF_MAX_ARRAY) {
         return tlep_fail(err, TLEP_E_MALFORMED, "token_embd.weight", h->n_vocab, TLEP_GGUF_MAX_ARRAY);
     }
-    return get_uint(g, "llama.vocab_size", h->n_vocab, h->n_vocab, h->n_vocab, &n, err);
+    if ((e = get_whole(g, TLEP_KEY_VOCAB_SIZE, h->n_vocab, &n_vocab, err))) {
+        return e;
+    }
+    return n_vocab == h->n_vocab ? TLEP_OK
+                                 : refuse_key(TLEP_KEY_VOCAB_SIZE, TLEP_E_MALFORMED, n_vocab, h->n_vocab, err);
 }
 
 /* ---- Tensors -------------------------------------------------------------------------------------- */
@@ -331,43 +450,68 @@ static int truncated(tlep_error *err, uint32_t size)
     return tlep_fail(err, TLEP_E_TRUNCATED, "the file ends before what it announces", 0, size);
 }
 
-/* Walk the metadata once: every value well-formed, every key known by its offset and unique. */
+static bool is_ascii(const uint8_t *text, uint64_t bytes)
+{
+    while (bytes && text[bytes - 1] < 0x80) {
+        bytes--;
+    }
+    return bytes == 0;
+}
+
+/* Walk the metadata once: every value well-formed, and those that are read here known by their place. */
 static int walk_metadata(tlep_gguf *g, cursor *c, tlep_error *err)
 {
+    uint32_t items_left = TLEP_GGUF_MAX_ITEMS;
     for (uint32_t i = 0; i < g->n_kv; i++) {
         uint64_t bytes;
+        const uint8_t *name = take_string(c, &bytes);
         uint32_t at = c->at;
-        const uint8_t *key = take_string(c, &bytes);
         uint32_t type = take_u32(c);
         if (!c->ok) {
             return truncated(err, g->size);
         }
-        if (bytes == 0 || bytes > TLEP_GGUF_MAX_KEY_BYTES || !skip_value(c, type)) {
+        if (bytes == 0 || bytes > TLEP_GGUF_MAX_KEY_BYTES || !is_ascii(name, bytes) ||
+            !skip_value(c, type, &items_left)) {
             return tlep_fail(err, TLEP_E_MALFORMED, "metadata key or value", i, type);
         }
         if (!c->ok) {
             return truncated(err, g->size);
         }
-        for (uint32_t j = 0; j < i; j++) {
-            cursor other = {g->data, g->size, g->kv_at[j], true};
-            uint64_t other_bytes;
-            const uint8_t *other_key = take_string(&other, &other_bytes);
-            if (other_bytes == bytes && memcmp(other_key, key, (size_t)bytes) == 0) {
-                return tlep_fail(err, TLEP_E_MALFORMED, "metadata key appears twice", i, j);
+        uint32_t key = rule_of(name, bytes);
+        if (key < TLEP_N_KEYS) {
+            if (g->value_at[key]) {
+                return refuse_key(key, TLEP_E_MALFORMED, i, 0, err);
             }
+            g->value_at[key] = at;
         }
-        g->kv_at[i] = at;
     }
     return TLEP_OK;
 }
 
 static int read_alignment(const tlep_gguf *g, uint32_t *alignment, tlep_error *err)
 {
-    int e = get_uint(g, "general.alignment", 32, 8, TLEP_GGUF_MAX_ALIGNMENT, alignment, err);
+    int e = get_whole(g, TLEP_KEY_ALIGNMENT, 32, alignment, err);
     if (!e && (*alignment & (*alignment - 1))) {
-        return tlep_fail(err, TLEP_E_MALFORMED, "general.alignment", *alignment, TLEP_GGUF_MAX_ALIGNMENT);
+        return refuse_key(TLEP_KEY_ALIGNMENT, TLEP_E_MALFORMED, *alignment, 0, err);
     }
     return e;
+}
+
+/* Whether one of the first `n` tensors has bytes in [offset, offset + bytes). */
+static bool overlaps(const tlep_gguf *g, uint32_t n, uint64_t offset, uint32_t bytes)
+{
+    cursor c = {g->data, g->size, g->infos_at, true};
+    tlep_tensor t;
+    uint64_t at;
+    uint64_t elements;
+    tlep_error ignored;
+    while (n--) {
+        (void)take_info(&c, &t, &at, &elements, &ignored);
+        if (at < offset + bytes && offset < at + t.bytes) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Walk the tensor infos twice: where the data section starts is known only after the last of them. */
@@ -377,6 +521,7 @@ static int walk_tensors(tlep_gguf *g, cursor *c, uint32_t alignment, tlep_error 
     for (int pass = 0; pass < 2; pass++) {
         c->at = g->infos_at;
         g->parameters = 0;
+        uint64_t end = 0;
         for (uint32_t i = 0; i < g->n_tensors; i++) {
             tlep_tensor t;
             uint64_t offset;
@@ -392,6 +537,11 @@ static int walk_tensors(tlep_gguf *g, cursor *c, uint32_t alignment, tlep_error 
             if (pass == 1 && (offset > g->size - g->data_at || t.bytes > g->size - g->data_at - offset)) {
                 return truncated(err, g->size);
             }
+            /* Writers put tensors one behind the other: only others are compared with all that came before. */
+            if (pass == 1 && offset < end && overlaps(g, i, offset, t.bytes)) {
+                return tlep_fail(err, TLEP_E_MALFORMED, "tensors overlap", i, 0);
+            }
+            end = offset + t.bytes > end ? offset + t.bytes : end;
         }
         uint64_t data_at = ((uint64_t)c->at + alignment - 1) / alignment * alignment;
         if (data_at > g->size) {

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "gguf_rules.h"
 
 /* ggml's ids of the tensor types that have kernels here. */
 typedef enum {
@@ -31,15 +32,11 @@ typedef enum {
 enum { TLEP_N_TYPES = 5 };
 extern const uint8_t tlep_types[TLEP_N_TYPES]; /* those ids, for HELLO */
 
-/* Sanity limits: far above what fits a microcontroller, low enough that no product below overflows. */
-enum {
-    TLEP_GGUF_MAX_KV = 128,
-    TLEP_GGUF_MAX_TENSORS = 1024,
-    TLEP_GGUF_MAX_KEY_BYTES = 256,
-    TLEP_GGUF_MAX_NAME_BYTES = 64, /* the specification's own limit */
-    TLEP_GGUF_MAX_ARRAY = 1 << 20, /* elements of a metadata array */
-    TLEP_GGUF_MAX_ALIGNMENT = 4096
-};
+/* The keys of gguf_rules.h. */
+#define TLEP_GGUF_KEY_ID(id, ...) TLEP_KEY_##id,
+typedef enum {
+    TLEP_GGUF_KEYS(TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID) TLEP_N_KEYS
+} tlep_key;
 
 typedef struct {
     uint32_t n_vocab;   /* rows of token_embd */
@@ -74,7 +71,7 @@ typedef struct {
     uint32_t data_at;  /* offset of the data section */
     uint64_t parameters; /* elements of all tensors */
     tlep_hparams hparams;
-    uint32_t kv_at[TLEP_GGUF_MAX_KV]; /* offset of each key: values are walked over once, not per look-up */
+    uint32_t value_at[TLEP_N_KEYS]; /* offset of each key's value, from its type on; 0: the file has no such key */
 } tlep_gguf;
 
 /* Check `size` bytes at `data` (4-byte aligned) and fill *g. Returns TLEP_OK, or a 3xx code with *err

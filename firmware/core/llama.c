@@ -184,6 +184,25 @@ static int find_layer(const tlep_gguf *g, uint32_t i, tlep_layer *l, tlep_error 
     return TLEP_OK;
 }
 
+/* Factors of the rotation's frequencies: 1 for each of the pairs changes nothing, anything else is not computed. */
+static int check_frequency_factors(const tlep_gguf *g, const tlep_tensor *t, tlep_error *err)
+{
+    if (t->type != TLEP_TYPE_F32) {
+        return tlep_fail(err, TLEP_E_TENSOR_TYPE, TLEP_GGUF_FREQ_FACTORS, t->type, TLEP_TYPE_F32);
+    }
+    uint32_t pairs = g->hparams.rope_dim / 2;
+    if (t->ne[0] != pairs || t->ne[1] != 1 || t->ne[2] != 1 || t->ne[3] != 1) {
+        return tlep_fail(err, TLEP_E_MALFORMED, TLEP_GGUF_FREQ_FACTORS, t->ne[0], pairs);
+    }
+    const float *factors = (const float *)(const void *)(g->data + t->offset);
+    for (uint32_t i = 0; i < pairs; i++) {
+        if (factors[i] != 1.0f) {
+            return tlep_fail(err, TLEP_E_ARCHITECTURE, TLEP_GGUF_FREQ_FACTORS, i, 0);
+        }
+    }
+    return TLEP_OK;
+}
+
 /* Find every tensor; a tensor left over means parts that would be ignored: biases, rope factors, doubles. */
 static int find_tensors(tlep_llama *m, const tlep_gguf *g, tlep_layer *layers, tlep_error *err)
 {
@@ -201,6 +220,12 @@ static int find_tensors(tlep_llama *m, const tlep_gguf *g, tlep_layer *layers, t
     if (tlep_gguf_tensor(g, "output.weight", &t)) {
         found++;
         if ((e = find_weight(g, &output, 0, &m->output, err))) {
+            return e;
+        }
+    }
+    if (tlep_gguf_tensor(g, TLEP_GGUF_FREQ_FACTORS, &t)) {
+        found++;
+        if ((e = check_frequency_factors(g, &t, err))) {
             return e;
         }
     }

@@ -15,6 +15,7 @@ from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized
 from edgeprof.shared.models.quantize import dequantized, quantize
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout
+from edgeprof.shared.reference.synthetic import SyntheticLlama
 
 READABLE = [kind for kind in Type if layout(kind)]
 DIM = 256
@@ -135,7 +136,9 @@ def test_default_of_llama_quantize_is_converted_without_rounding_twice(
 def test_norms_of_other_types_become_f32(tmp_path: Path, norm: Type) -> None:
     """Boards read norms as F32; others are converted, the weights of the norms unchanged."""
     source = ConvertibleModel.open(write(tmp_path / "m.gguf", Type.F16, norm=norm))
-    with pytest.raises(ModelError, match=f"norm 'output_norm.weight' is {norm.name}"):
+    with pytest.raises(
+        ModelError, match=f"'output_norm.weight' is {norm.name}, and boards read it"
+    ):
         source.runnable()
 
     made = quantize(source, Quantization.F16, tmp_path / "f16.gguf")
@@ -176,3 +179,28 @@ def test_types_that_nobody_reads_are_refused_for_good(tmp_path: Path, kind: int)
         ConvertibleModel.open(path)
 
     assert "edgeprof" not in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("kind", [Type.BF16, Type.F64, Type.Q6_K])
+def test_broken_weights_of_types_that_no_board_runs_are_found(tmp_path: Path, kind: Type) -> None:
+    """A weight that is no finite number is named when the file is opened, whatever its type."""
+    path = write(tmp_path / "m.gguf", kind)
+    data = bytearray(path.read_bytes())
+    info = ConvertibleModel.open(path).header.tensors["blk.0.attn_v.weight"]
+    at = info.offset + info.n_bytes - 2  # the last two bytes: all of BF16, Q6_K's scale, F64's sign
+    data[at : at + 2] = b"\xff\x7f"
+    path.write_bytes(data)
+
+    with pytest.raises(ModelError, match=r"'blk\.0\.attn_v\.weight' is broken: weight \d+ is nan"):
+        ConvertibleModel.open(path)
+
+
+def test_a_matrix_of_one_row_is_no_norm(tmp_path: Path) -> None:
+    """A vocabulary of one token: readers drop the dimension of 1, and it is quantised all the same."""
+    source = ConvertibleModel.open(
+        SyntheticLlama(dim=64, hidden=64, n_layers=1, n_vocab=1).write(tmp_path / "m.gguf")
+    )
+
+    made = quantize(source, Quantization.Q8_0, tmp_path / "q.gguf")
+
+    assert made.header.tensors["token_embd.weight"].quantization is Quantization.Q8_0

@@ -147,8 +147,8 @@ def test_unsupported_tensor_type_is_named(tiny: bytes, work: Path) -> None:
         ("llama.vocab_size", "<I", 9, "'token_embd.weight' has shape"),
         ("llama.attention.head_count", "<I", 5, "do not divide"),
         ("llama.attention.head_count_kv", "<I", 3, "do not divide"),
-        ("llama.rope.dimension_count", "<I", 3, "odd"),
-        ("llama.attention.layer_norm_rms_epsilon", "<f", float("nan"), "not a positive number"),
+        ("llama.rope.dimension_count", "<I", 3, "not an even number"),
+        ("llama.attention.layer_norm_rms_epsilon", "<f", float("nan"), "not a number above 0"),
         ("llama.feed_forward_length", "<I", 96, "hyperparameters say"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from edgeprof.scheduler import Lab, Request
 from edgeprof.scheduler.sweep import requests, submit
 from edgeprof.shared.errors import EdgeprofError, JobError, JobNotFound, ModelError, UsageError
 from edgeprof.shared.jobs import BoardInfo, BoardState, JobState, MemoryRegion, Quantization
-from edgeprof.shared.models import catalogue
+from edgeprof.shared.models import ModelFile, catalogue
+from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import BoardClash, Owner
 
@@ -219,3 +221,56 @@ def test_retry_without_the_model_is_refused(lab: Lab) -> None:
     with pytest.raises(UsageError, match="not in the store any more"):
         lab.retry(job.id)
     assert len(lab.jobs()) == 1
+
+
+def damaged(path: Path, tensor: str, values: list[float]) -> Path:
+    """A small F32 model, the first weights of one of whose tensors are others."""
+    if not path.exists():
+        SyntheticLlama(n_layers=1).write(path)
+    info = ModelFile.open(path).header.tensors[tensor]
+    data = bytearray(path.read_bytes())
+    struct.pack_into(f"<{len(values)}f", data, info.offset, *values)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("score", [False, True])
+def test_broken_weights_are_refused_before_anything_is_queued(
+    lab: Lab, tmp_path: Path, score: bool
+) -> None:
+    """A model with NaN is refused by tensor, index and value; no job, no bell, no file in the store."""
+    path = damaged(tmp_path / "nan.gguf", "blk.0.ffn_up.weight", [0.5, 0.5, float("nan")])
+
+    with pytest.raises(ModelError, match=r"'blk.0.ffn_up.weight' is broken: weight 2 is nan"):
+        lab.submit(path, platform="big", prompt_tokens=[1, 2], n_gen=4, score=score)
+
+    assert lab.jobs() == []
+    assert lab.store.bells.waiting("platform.big") == 0
+
+
+def test_a_weight_that_the_type_cannot_hold_is_refused(lab: Lab, tmp_path: Path) -> None:
+    """The type asked for is refused with the weight's size; a type that holds it is queued."""
+    path = damaged(tmp_path / "large.gguf", "blk.0.ffn_up.weight", [1e5])
+
+    with pytest.raises(ModelError, match=r"F16 cannot hold tensor .* weight 0 is 100000"):
+        lab.submit(path, platform="big", prompt_tokens=[1, 2], n_gen=4, quantization="F16")
+
+    assert lab.jobs() == []
+    lab.submit(path, platform="big", prompt_tokens=[1, 2], n_gen=4, quantization="Q8_0")
+
+
+def test_numbers_that_overflow_on_the_way_are_refused_where_the_host_computes(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """--score of another type runs the unquantized model here: what overflows there is not queued."""
+    path = tmp_path / "large.gguf"
+    for part in ("gate", "up", "down"):
+        damaged(path, f"blk.0.ffn_{part}.weight", [1e6] * 64 * 96)
+
+    with pytest.raises(ModelError, match="numbers overflow") as refused:
+        lab.submit(
+            path, platform="big", prompt_tokens=[1, 2], n_gen=4, score=True, quantization="Q8_0"
+        )
+
+    assert refused.value.code == "not_finite"
+    assert lab.jobs() == []

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgeprof.scheduler import Lab
 from edgeprof.shared.jobs import BoardState, JobState
-from edgeprof.shared.models import catalogue
+from edgeprof.shared.models import ModelFile, catalogue
+from edgeprof.shared.reference.synthetic import SyntheticLlama
 
 pytestmark = pytest.mark.e2e
 
@@ -75,6 +77,31 @@ def test_killed_worker_is_replaced_by_the_other_board(rig: Any, lab: Lab) -> Non
     assert board == first.device_id
     job.cancel()
     assert job.wait(timeout=20).state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("score", [False, True])
+def test_a_model_whose_numbers_overflow_harms_no_board(
+    rig: Any, lab: Lab, tmp_path: Path, score: bool
+) -> None:
+    """It fails for good after one attempt, as the model's fault; the board takes the next job."""
+    path = SyntheticLlama(n_layers=1).write(tmp_path / "large.gguf")
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    for part in ("gate", "up", "down"):
+        info = ModelFile.open(path).header.tensors[f"blk.0.ffn_{part}.weight"]
+        data[info.offset : info.offset + info.n_bytes].view("<f4")[:] = 1e30
+    path.write_bytes(data.tobytes())
+
+    view = lab.submit(
+        path, board="native-0011", prompt_tokens=[1, 2, 3], n_gen=4, score=score
+    ).wait(timeout=60)
+
+    assert view.state is JobState.FAILED
+    assert "numbers overflow" in view.reason
+    (attempt,) = view.attempts
+    assert (attempt.fault_class, attempt.code) == ("model", "not_finite")
+    after = lab.submit(MODEL, board="native-0011", n_prompt=8, n_gen=4).wait(timeout=60)
+    assert after.state is JobState.SUCCEEDED
+    assert rig.store.boards.history("native-0011") == []
 
 
 def test_real_board_passes_its_self_test(rig: Any, lab: Lab) -> None:

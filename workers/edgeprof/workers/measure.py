@@ -15,6 +15,9 @@ from edgeprof.shared.errors import BoardFault
 from edgeprof.shared.results import CaseResult, OutputCheck, Samples, ScoreResult
 from edgeprof.workers.board import RunReport
 
+#: e to it is still a float of 64 bits.
+MAX_NATS = 700.0
+
 
 def check_output(got: Sequence[int], expected: Sequence[int]) -> OutputCheck:
     """Compare greedy tokens position by position; `matched` counts up to the first difference."""
@@ -83,6 +86,12 @@ def summarize(
         output_check=output_check,
         score=score,
     )
+
+
+def has_perplexity(log_likelihoods: Sequence[float]) -> bool:
+    """Whether e to their mean, negated, is a float."""
+    with np.errstate(over="ignore"):
+        return bool(-np.mean(log_likelihoods) <= MAX_NATS)
 
 
 def summarize_score(

@@ -17,7 +17,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.results import CaseResult, Identity, JobResult, OutputCheck, ScoreResult
 from edgeprof.workers.board import Board, RunReport
 from edgeprof.workers.board_clock import BoardClock
-from edgeprof.workers.measure import check_output, summarize, summarize_score
+from edgeprof.workers.measure import check_output, has_perplexity, summarize, summarize_score
 from edgeprof.workers.meter import Meter
 
 #: Share of the bar that loading takes; the rest is tokens.
@@ -146,10 +146,23 @@ class Session:
         return check
 
     def _score(self, case: TestCase) -> ScoreResult:
+        # First: a model whose numbers overflow would look like a board that sends nonsense.
+        expected, top1 = self._reference.score(case.prompt_tokens, self._spec.kv_type)
+        if not has_perplexity(expected):
+            raise ModelError(
+                "the model finds this text so unlikely that its perplexity is no number"
+                f" (least log-likelihood: {min(expected):g} nats)",
+                code="not_finite",
+            )
         report = self._board.score(
             case.prompt_tokens, epoch=self._epoch, should_stop=self._should_stop
         )
-        _, top1 = self._reference.score(case.prompt_tokens, self._spec.kv_type)
+        if not has_perplexity(report.log_likelihood_nats):
+            raise BoardFault(
+                f"the board's least log-likelihood is {min(report.log_likelihood_nats):g} nats, the"
+                f" host reference's {min(expected):g}",
+                code="inconsistent",
+            )
         return summarize_score(
             report.log_likelihood_nats,
             report.top1,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import shlex
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from reprlib import repr as short_repr
 
 import numpy as np
 import numpy.typing as npt
@@ -17,35 +15,20 @@ import numpy.typing as npt
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.jobs import ModelRef, ModelSource, Quantization
 from edgeprof.shared.models import not_a_model, padding
+from edgeprof.shared.models.finite import check_weights
 from edgeprof.shared.models.gguf_header import Header, Scalar, TensorInfo, parse
 from edgeprof.shared.models.reading import read_settled
+from edgeprof.shared.models.rules import FREQUENCY_FACTORS
+from edgeprof.shared.models.shape import (
+    LlamaShape,
+    check_frequency_factors,
+    check_tensors,
+    read_shape,
+)
 from edgeprof.shared.models.source import name_of, source_of
 from edgeprof.shared.models.tensor_types import BLOCK
 
 _LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
-
-
-@dataclass(frozen=True, slots=True)
-class LlamaShape:
-    """Hyperparameters (`tlep_hparams` of firmware/core/gguf.h)."""
-
-    n_vocab: int
-    n_ctx: int
-    dim: int
-    hidden: int
-    n_layers: int
-    n_heads: int
-    n_heads_kv: int
-    head_dim: int
-    rope_dim: int
-    rms_eps: float
-    rope_base: float
-    tied_output: bool
-
-    @property
-    def kv_dim(self) -> int:
-        """Width of one position's keys, and of its values."""
-        return self.n_heads_kv * self.head_dim
 
 
 @dataclass(frozen=True)
@@ -73,8 +56,10 @@ class ConvertibleModel:
         try:
             header = parse(memoryview(data))
             not_a_model.check(header, path)
-            shape = _shape(header)
-            _check_tensors(header, shape)
+            shape = read_shape(header)
+            check_tensors(header, shape)
+            check_frequency_factors(header, data)
+            check_weights(header, data)
         except ModelError as error:
             raise ModelError(f"{path}: {error}", code=error.code, hint=error.hint) from None
         sha256, label = hashlib.sha256(data).hexdigest(), _label(header)
@@ -174,107 +159,16 @@ def _label(header: Header) -> str:
     return counts.most_common(1)[0][0]
 
 
+def is_norm(info: TensorInfo) -> bool:
+    """Whether a tensor is one that boards read as F32 only: a norm, or frequency factors."""
+    return info.name.endswith("_norm.weight") or info.name == FREQUENCY_FACTORS
+
+
 def _obstacle(header: Header) -> str | None:
     """Why no board can run the file as it is, or None."""
     for info in header.tensors.values():
-        if len(info.ne) == 1 and info.quantization is not Quantization.F32:
-            return f"norm {info.name!r} is {info.type_name}, and boards read norms as F32 only"
+        if is_norm(info) and info.quantization is not Quantization.F32:
+            return f"tensor {info.name!r} is {info.type_name}, and boards read it as F32 only"
         if info.quantization is None:
             return f"tensor {info.name!r} is {info.type_name}, which no board has a kernel for"
     return None
-
-
-def _int(header: Header, key: str, low: int, high: int, default: int | None = None) -> int:
-    item = header.metadata.get(key)
-    value = default if item is None else item.value
-    if value is None:
-        raise ModelError(f"metadata key {key!r} is missing", code="missing")
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ModelError(
-            f"{key} is {short_repr(value)}, not between {low} and {high}", code="malformed"
-        )
-    return value
-
-
-def _float(header: Header, key: str, default: float | None) -> float:
-    item = header.metadata.get(key)
-    value = default if item is None else item.value
-    if value is None:
-        raise ModelError(f"metadata key {key!r} is missing", code="missing")
-    if not isinstance(value, float) or not math.isfinite(value) or value <= 0:
-        raise ModelError(f"{key} is {short_repr(value)}, not a positive number", code="malformed")
-    return value
-
-
-def _shape(header: Header) -> LlamaShape:
-    embedding = header.tensors.get("token_embd.weight")
-    if embedding is None or len(embedding.ne) != 2:
-        raise ModelError("tensor 'token_embd.weight' is missing", code="missing")
-    dim = _int(header, "llama.embedding_length", 1, 65536)
-    n_heads = _int(header, "llama.attention.head_count", 1, 1024)
-    n_heads_kv = _int(header, "llama.attention.head_count_kv", 1, n_heads, n_heads)
-    if dim % n_heads or n_heads % n_heads_kv:
-        raise ModelError(
-            f"{n_heads} heads, {n_heads_kv} for keys and values, do not divide width {dim}",
-            code="malformed",
-        )
-    head_dim = dim // n_heads
-    rope_dim = _int(header, "llama.rope.dimension_count", 2, head_dim, head_dim)
-    if rope_dim % 2:
-        raise ModelError(
-            f"llama.rope.dimension_count is {rope_dim}, which is odd", code="malformed"
-        )
-    for key in header.metadata:
-        if key.startswith(("llama.rope.scaling", "llama.expert")):
-            raise ModelError(
-                f"{key!r} is set: the boards' forward pass would ignore it", code="architecture"
-            )
-    return LlamaShape(
-        n_vocab=_int(header, "llama.vocab_size", 1, 1 << 20, embedding.rows),
-        n_ctx=_int(header, "llama.context_length", 1, 1 << 20),
-        dim=dim,
-        hidden=_int(header, "llama.feed_forward_length", 1, 1 << 20),
-        n_layers=_int(header, "llama.block_count", 1, 128),
-        n_heads=n_heads,
-        n_heads_kv=n_heads_kv,
-        head_dim=head_dim,
-        rope_dim=rope_dim,
-        rms_eps=_float(header, "llama.attention.layer_norm_rms_epsilon", None),
-        rope_base=_float(header, "llama.rope.freq_base", 10000.0),
-        tied_output="output.weight" not in header.tensors,
-    )
-
-
-def _check_tensors(header: Header, s: LlamaShape) -> None:
-    """Each tensor that the forward pass reads must be there with its shape, and no other may be."""
-    expected = {"token_embd.weight": (s.dim, s.n_vocab), "output_norm.weight": (s.dim,)}
-    if not s.tied_output:
-        expected["output.weight"] = (s.dim, s.n_vocab)
-    for layer in range(s.n_layers):
-        for name, ne in {
-            "attn_norm": (s.dim,),
-            "attn_q": (s.dim, s.dim),
-            "attn_k": (s.dim, s.kv_dim),
-            "attn_v": (s.dim, s.kv_dim),
-            "attn_output": (s.dim, s.dim),
-            "ffn_norm": (s.dim,),
-            "ffn_gate": (s.dim, s.hidden),
-            "ffn_up": (s.dim, s.hidden),
-            "ffn_down": (s.hidden, s.dim),
-        }.items():
-            expected[f"blk.{layer}.{name}.weight"] = ne
-    for name, want in expected.items():
-        info = header.tensors.get(name)
-        if info is None:
-            raise ModelError(f"tensor {name!r} is missing", code="missing")
-        if info.ne != want:
-            raise ModelError(
-                f"tensor {name!r} has shape {list(info.ne)}, its hyperparameters say {list(want)}",
-                code="malformed",
-            )
-    extra = sorted(set(header.tensors) - set(expected))
-    if extra:
-        raise ModelError(
-            f"tensor {extra[0]!r} is no part of a plain llama: the boards would ignore it",
-            code="architecture",
-        )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeprof.shared.jobs import KvType, MemoryRegion
-from edgeprof.shared.models.file import LlamaShape
+from edgeprof.shared.models.shape import LlamaShape
 
 _ALIGNMENT = 16
 _UPLOAD_ALIGNMENT = 32

@@ -17,20 +17,21 @@ from typing import Final
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import mangled, wrong_file
+from edgeprof.shared.models.rules import (
+    ALIGNMENT,
+    MAX_ARRAY,
+    MAX_ITEMS,
+    MAX_KEY_BYTES,
+    MAX_KV,
+    MAX_NAME_BYTES,
+    MAX_STRING_BYTES,
+    MAX_TENSORS,
+)
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout, type_name
 
 MAGIC = b"GGUF"
 #: 2 differs from 3 in nothing but that 3 may be big-endian, too.
 VERSIONS: Final = (2, 3)
-MAX_KV = 128
-MAX_TENSORS = 1024
-MAX_ARRAY = 1 << 20
-#: In all arrays together: vocabulary, scores, types and merges. Each item costs the host more than the file.
-MAX_ITEMS = 1 << 22
-MAX_KEY_BYTES = 256
-MAX_NAME_BYTES = 64
-MAX_STRING_BYTES = 1 << 20
-MAX_ALIGNMENT = 4096
 
 STRING, ARRAY, BOOL = 8, 9, 7
 #: GGUF value type -> struct format.
@@ -183,6 +184,8 @@ def _parse(data: memoryview) -> tuple[Header, int]:
     metadata: dict[str, Value] = {}
     for _ in range(n_kv):
         key = cursor.ascii("a metadata key", MAX_KEY_BYTES)
+        if not key:
+            raise _malformed("a metadata key has no name")
         if key in metadata:
             raise _malformed(f"key {key!r} occurs twice")
         metadata[key] = _value(cursor, f"value of {key!r}")
@@ -242,10 +245,15 @@ def _value(cursor: _Cursor, what: str) -> Value:
 
 
 def _alignment(metadata: Mapping[str, Value]) -> int:
-    value = metadata.get("general.alignment", Value(4, 32)).value
-    if type(value) is not int or not 0 < value <= MAX_ALIGNMENT or value & (value - 1):
+    value = metadata.get(ALIGNMENT.key, Value(4, 32)).value
+    if (
+        type(value) is not int
+        or not ALIGNMENT.low <= value <= ALIGNMENT.high
+        or value & (value - 1)
+    ):
         raise _malformed(
-            f"alignment {short_repr(value)} is not a power of two up to {MAX_ALIGNMENT}"
+            f"alignment {short_repr(value)} is not a power of two from {ALIGNMENT.low} to"
+            f" {ALIGNMENT.high}"
         )
     return value
 
@@ -258,6 +266,8 @@ def _tensor_info(cursor: _Cursor) -> tuple[str, int, tuple[int, ...], int]:
     offset = cursor.uint("<Q", f"offset of {name!r}", 2**63)
     if not ne or 0 in ne or math.prod(ne) > 2**40:
         raise _malformed(f"tensor {name!r} has dimensions {list(ne)}")
+    while len(ne) > 1 and ne[-1] == 1:
+        ne = ne[:-1]  # says nothing
     return name, ggml_type, ne, offset
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gguf
 
-from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.shared.errors import HostFault, ModelError, UsageError
 from edgeprof.shared.models.file import ModelFile
 
 
@@ -39,7 +39,7 @@ def write_gguf(
             writer.write_kv_data_to_file()
             writer.write_tensors_to_file()
             writer.close()
-            ModelFile.open(part)
+            _check(part, out)
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
@@ -48,3 +48,12 @@ def write_gguf(
         reason = error.strerror or f"no space for all of it ({error})"
         raise HostFault(f"cannot write {out}: {reason}", code="unwritable") from error
     return ModelFile.open(out)
+
+
+def _check(part: Path, out: Path) -> None:
+    """Raise ModelError, under the final name, unless what was written is a usable model."""
+    try:
+        ModelFile.open(part)
+    except ModelError as error:
+        said = str(error).replace(str(part), str(out), 1)
+        raise ModelError(said, code=error.code, hint=error.hint) from None

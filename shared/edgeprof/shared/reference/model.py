@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy.typing as npt
 
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.jobs import KvType
-from edgeprof.shared.models.file import LlamaShape, ModelFile
+from edgeprof.shared.models.file import ModelFile
+from edgeprof.shared.models.shape import LlamaShape
 from edgeprof.shared.reference import arithmetic
 from edgeprof.shared.reference.arithmetic import F32
 from edgeprof.shared.reference.weights import Matrix, load_matrix
@@ -56,8 +58,9 @@ class _Cache:
 class Reference:
     """A model loaded for computing what a board must answer.
 
-    Every method starts from an empty KV cache. Raises ModelError for a tensor type without a kernel and
-    JobError for tokens or positions the model does not have.
+    Every method starts from an empty KV cache. Raises ModelError for a tensor type without a kernel, and
+    "not_finite" for a model whose numbers overflow on the way; JobError for tokens or positions the model
+    does not have.
     """
 
     def __init__(self, model: ModelFile) -> None:
@@ -84,7 +87,7 @@ class Reference:
         hidden = self._run(list(prompt_tokens), 0, cache)[-1:]
         generated: list[int] = []
         for position in range(len(prompt_tokens), len(prompt_tokens) + n_gen):
-            generated.append(int(self._head(hidden)[0].argmax()))
+            generated.append(int(self._head(hidden, position - 1)[0].argmax()))
             if len(generated) < n_gen:
                 hidden = self._run(generated[-1:], position, cache)
         return generated
@@ -93,14 +96,16 @@ class Reference:
         """Return the logits after each of the tokens: (len(tokens), n_vocab)."""
         self._check(tokens, self._shape.n_ctx, len(tokens))
         cache = _Cache(self._shape, len(tokens), kv_type)
-        return self._head(self._run(list(tokens), 0, cache))
+        return self._head(self._run(list(tokens), 0, cache), 0)
 
     def score(
         self, tokens: Sequence[int], kv_type: KvType = KvType.F16
     ) -> tuple[list[float], list[int]]:
         """Teacher-forced scores of tokens 1..n-1: (log-likelihoods in nats, most likely ids)."""
         logits = self.logits(tokens, kv_type)[:-1]
-        likelihoods = arithmetic.log_softmax(logits, np.asarray(tokens[1:], np.int64))
+        with _quiet():
+            likelihoods = arithmetic.log_softmax(logits, np.asarray(tokens[1:], np.int64))
+        _check_finite(likelihoods, "log-likelihoods", 1)
         return [float(x) for x in likelihoods], [int(i) for i in logits.argmax(axis=1)]
 
     def _check(self, tokens: Sequence[int], n_ctx: int, positions: int) -> None:
@@ -128,28 +133,39 @@ class Reference:
         return np.concatenate(chunks)
 
     def _run_chunk(self, tokens: npt.NDArray[np.int64], first: int, cache: _Cache) -> F32:
+        with _quiet():
+            return self._run_layers(tokens, first, cache)
+
+    def _run_layers(self, tokens: npt.NDArray[np.int64], first: int, cache: _Cache) -> F32:
         x = self._embedding.rows(tokens)
         positions = np.arange(first, first + len(tokens)).astype(np.float32)
         sin, cos = arithmetic.sin_cos(positions[:, None] * self._inverse_frequencies[None, :])
         for index, layer in enumerate(self._layers):
-            h = self._rms_norm(x, layer.attn_norm)
+            h = self._rms_norm(x, layer.attn_norm, first)
             q = self._rotate(self._heads(layer.q.matvec(h)), sin, cos)
             k = self._rotate(self._heads(layer.k.matvec(h)), sin, cos)
             cache.store(index, first, k, self._heads(layer.v.matvec(h)))
             last = first + len(tokens)
+            for rows in (cache.keys[index, first:last], cache.values[index, first:last]):
+                _check_finite(rows, f"cached keys or values of layer {index}", first)
             attended = self._attend(q, cache.keys[index, :last], cache.values[index, :last], first)
             x = x + layer.attn_output.matvec(attended)
-            h = self._rms_norm(x, layer.ffn_norm)
+            h = self._rms_norm(x, layer.ffn_norm, first)
             gate = layer.gate.matvec(h)
             gated = (gate / (np.float32(1) + arithmetic.exp(-gate))) * layer.up.matvec(h)
             x = x + layer.down.matvec(gated)
         return x
 
-    def _head(self, x: F32) -> F32:
-        return self._output.matvec(self._rms_norm(x, self._output_norm))
+    def _head(self, x: F32, first: int) -> F32:
+        with _quiet():
+            logits = self._output.matvec(self._rms_norm(x, self._output_norm, first))
+        _check_finite(logits, "logits", first)
+        return logits
 
-    def _rms_norm(self, x: F32, weight: F32) -> F32:
+    def _rms_norm(self, x: F32, weight: F32, first: int) -> F32:
         mean = arithmetic.ordered_sum((x * x).T) / np.float32(x.shape[1])
+        # A square that overflows makes the output zero, which looks sound.
+        _check_finite(mean, "squares before a norm", first)
         scale = np.float32(1) / np.sqrt(mean + np.float32(self._shape.rms_eps))
         normed: F32 = (x * scale[:, None]) * weight
         return normed
@@ -176,6 +192,7 @@ class Reference:
         scores = arithmetic.ordered_sum(terms) * scale  # (position, head, past)
         past = np.arange(keys.shape[0])
         seen = (past[None, :] <= np.arange(first, first + len(q))[:, None])[:, None, :]
+        _check_finite(np.where(seen, scores, np.float32(0)), "attention scores", first)
         largest = np.where(seen, scores, -np.inf).max(axis=2, keepdims=True)
         # Positions not yet seen weigh exactly zero; adding zero changes no bit.
         weights = np.where(
@@ -186,6 +203,24 @@ class Reference:
         weighted = weights.transpose(2, 0, 1)[:, :, :, None] * shared_values[:, None, :, :]
         mixed = arithmetic.sequential_sum(weighted) * inverse[:, :, None]
         return mixed.reshape(len(q), -1)
+
+
+def _quiet() -> AbstractContextManager[None]:
+    """No warnings of numpy: what overflows is found, and raised by name."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+def _check_finite(values: F32, what: str, first: int) -> None:
+    """Raise ModelError unless all are finite; the first axis is the position, from `first` on."""
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not finite.all():
+        raise ModelError(
+            f"the model's numbers overflow: its {what} at position {first + int(finite.argmin())} are"
+            " not finite",
+            code="not_finite",
+            hint="every board computes the same: its weights are too large"
+            + (", or the KV cache too narrow (F32 is the widest)" if "cached" in what else ""),
+        )
 
 
 def _matrix(model: ModelFile, name: str, rows: int, n: int) -> Matrix:

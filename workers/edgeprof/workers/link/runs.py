@@ -15,13 +15,12 @@ from edgeprof.workers.board import Cancelled, RunReport, ScoreReport
 from edgeprof.workers.link.hello import U32
 from edgeprof.workers.link.messages import Event, Op, Payload, RunState, get_list, get_uint
 from edgeprof.workers.link.session import POLL_S, LinkSession, Message
+from edgeprof.workers.measure import MAX_NATS
 
 #: Silence after which RESULT is asked for, waiting 1, 2 and 4 times as long for it: the link is served between
 #: tokens, so this bounds how long one token may take (14 s), as much as how soon a hung board is found.
 SILENCE_S = 2.0
 SILENCE_TRIES = 3
-#: Beyond any log-likelihood that a softmax of float32 gives; e to it is still a float.
-MAX_NATS = 700.0
 RESULT_PAGE = 64
 PROMPT_PAGE = 128
 
@@ -91,7 +90,9 @@ class Runs:
         self._session.request(Op.SCORE, {1: run_id, 2: epoch})
         self._follow(run_id, lambda _: None, should_stop)
         head, entries = self._read_entries(run_id, len(tokens) - 1)
-        if not all(-MAX_NATS <= value <= MAX_NATS for _, value in entries):  # nor NaN
+        # The host, which computes the same, has refused models with a mean below -MAX_NATS.
+        least = -MAX_NATS * len(entries)
+        if not all(least <= value <= MAX_NATS for _, value in entries):  # nor NaN
             raise LinkFault(f"{self._name}: malformed log-likelihood", code="bad_reply")
         return ScoreReport(
             top1=tuple(token for token, _ in entries),

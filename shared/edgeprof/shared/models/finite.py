@@ -1,0 +1,91 @@
+"""Weights that are no finite numbers: found before anything computes with them.
+
+A board would run such a model without a word, and its output would look like a fault of the board.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprof.shared.errors import ModelError
+from edgeprof.shared.jobs import Quantization
+from edgeprof.shared.models.gguf_header import Header
+from edgeprof.shared.models.tensor_types import BLOCK, TENSOR_TYPES, to_float32
+
+#: Where a block has its F16 scale.
+_SCALE_AT = {Quantization.Q8_0: 0, Quantization.Q4_0: 0, Quantization.TQ2_0: 64}
+_F32_EXPONENT = 0x7F800000
+_F16_EXPONENT = 0x7C00
+#: Weights looked at together: what is made on the way stays in the processor's cache.
+_CHUNK = 1 << 18
+
+
+def check_weights(header: Header, data: bytes) -> None:
+    """Raise ModelError naming the first tensor in the file with a weight that is no finite number."""
+    for info in sorted(header.tensors.values(), key=lambda tensor: tensor.offset):
+        raw = np.frombuffer(data, np.uint8, info.n_bytes, info.offset)
+        if info.quantization is None:
+            # Of a type that is only converted from: its scales are wherever that type has them.
+            check_values(info.name, to_float32(raw.reshape(info.rows, -1), info.ggml_type))
+            continue
+        bad = first_bad(raw, info.quantization)
+        if bad is None:
+            continue
+        block = BLOCK[info.quantization]
+        value, index = _value_at(raw, info.quantization, bad), bad * block
+        what = (
+            f"weight {index} is {value}"
+            if block == 1
+            else (f"the scale of weights {index} to {index + block - 1} is {value}")
+        )
+        raise _not_finite(info.name, what)
+
+
+def check_values(name: str, values: npt.NDArray[np.float32]) -> None:
+    """Raise ModelError when the weights of a tensor that is to be written are not all finite."""
+    bad = first_bad(np.ascontiguousarray(values).view(np.uint8).reshape(-1), Quantization.F32)
+    if bad is not None:
+        raise _not_finite(name, f"weight {bad} is {values.reshape(-1)[bad]}")
+
+
+def first_bad(raw: npt.NDArray[np.uint8], quantization: Quantization) -> int | None:
+    """Return the first weight, or of a type with blocks the first block, that is no finite number."""
+    if quantization is Quantization.F32:
+        return _first(raw.view("<u4"), _F32_EXPONENT)
+    return _first(_halves(raw, quantization), _F16_EXPONENT)
+
+
+def _halves(raw: npt.NDArray[np.uint8], quantization: Quantization) -> npt.NDArray[np.uint16]:
+    """Return the F16 numbers of a tensor, as their bits."""
+    if quantization is Quantization.F16:
+        return raw.view("<u2")
+    at = _SCALE_AT[quantization]
+    block_bytes = next(n for kind, _, n in TENSOR_TYPES.values() if kind is quantization)
+    scales = raw.reshape(-1, block_bytes)[:, at : at + 2]
+    return np.ascontiguousarray(scales).view("<u2").reshape(-1)
+
+
+def _first(bits: npt.NDArray[np.unsignedinteger[Any]], exponent: int) -> int | None:
+    """Infinity and NaN are those with all bits of the exponent set."""
+    for start in range(0, len(bits), _CHUNK):
+        bad = bits[start : start + _CHUNK] & exponent == exponent
+        if bad.any():
+            return start + int(bad.argmax())
+    return None
+
+
+def _value_at(raw: npt.NDArray[np.uint8], quantization: Quantization, at: int) -> float:
+    if quantization is Quantization.F32:
+        return float(raw.view("<f4")[at])
+    return float(_halves(raw, quantization)[at : at + 1].view("<f2")[0])
+
+
+def _not_finite(name: str, what: str) -> ModelError:
+    return ModelError(
+        f"tensor {name!r} is broken: {what}, not a finite number",
+        code="not_finite",
+        hint="the training or the conversion of this model went wrong: make it again",
+    )

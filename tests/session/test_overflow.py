@@ -1,0 +1,107 @@
+"""What a model computes is never held against a board: on the real firmware, numbers that overflow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeprof.shared.errors import BoardFault, ModelError
+from edgeprof.shared.jobs import JobSpec, KvType, Target, TestCase
+from edgeprof.shared.models import ModelFile
+from edgeprof.shared.reference import Reference
+from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.workers import session
+from edgeprof.workers.link.device import OpenOptions, open_board
+
+PROMPT = (1, 5, 9, 2)
+
+
+@pytest.fixture
+def board(tmp_path):
+    options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
+    opened = open_board("native://?uid=01", options)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(board, tmp_path):
+    """`run({tensor: factor}, score=True)` measures a small model, some of whose tensors are multiplied."""
+
+    def start(factors, reference=None, **fields):
+        path = SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf")
+        data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+        for name, factor in factors.items():
+            info = ModelFile.open(path).header.tensors[name]
+            weights = data[info.offset : info.offset + info.n_bytes].view("<f4")
+            weights *= np.float32(factor)
+        path.write_bytes(data.tobytes())
+        model = ModelFile.open(path)
+        spec = JobSpec(
+            model=model.ref,
+            target=Target(platform="native"),
+            cases=(TestCase(prompt_tokens=PROMPT, n_gen=4),),
+            n_ctx=16,
+            kv_type=KvType.F32,
+            **fields,
+        )
+        return session.profile(
+            board, spec, path, model, reference or Reference(model),
+            epoch=1, progress=lambda **_: None, should_stop=lambda: False,
+            host="here", device_id="native-01",
+        )  # fmt: skip
+
+    return start
+
+
+NAN = {"output_norm.weight": 1e38, "token_embd.weight": 1e3}
+
+
+@pytest.mark.parametrize("score", [False, True])
+@pytest.mark.parametrize("check_output", [False, True])
+def test_logits_that_overflow_are_the_models_fault(run, board, score, check_output):
+    """With --score and without, and the board answers on as before."""
+    if not (score or check_output):
+        pytest.skip("nothing is compared with the host: the user said so")
+
+    with pytest.raises(ModelError, match="numbers overflow") as ended:
+        run(NAN, score=score, check_output=check_output)
+
+    assert ended.value.code == "not_finite"
+    assert ended.value.blame == ""
+    assert not ended.value.fault_class.retryable
+    assert board.answers(1.0)
+
+
+def test_a_perplexity_that_no_number_holds_is_the_models_fault(run):
+    """Finite log-likelihoods of thousands of nats are no malformed reply, and make no broken record."""
+    with pytest.raises(ModelError, match="perplexity is no number") as ended:
+        run({"token_embd.weight": 3e4}, score=True)
+
+    assert ended.value.code == "not_finite"
+
+
+def test_very_unlikely_tokens_are_measured(run):
+    """A single token of a hundred nats is what the model computes, and is recorded."""
+    result = run({"token_embd.weight": 30}, score=True)
+
+    assert result.cases[0].score.nll_nats > 50
+    assert result.cases[0].score.top1_agreement == 1.0
+
+
+class Sane(Reference):
+    """A reference that finds the text likely, whatever the board computes."""
+
+    def score(self, tokens, kv_type=KvType.F16):
+        """Say what a sound model would."""
+        return [-1.0] * (len(tokens) - 1), [0] * (len(tokens) - 1)
+
+
+def test_what_the_host_computes_otherwise_is_the_boards_fault(run, tmp_path):
+    """Where the host finds sound numbers, nonsense from a board is held against the board."""
+    sound = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "sound.gguf"))
+
+    with pytest.raises(BoardFault, match="host reference's -1") as ended:
+        run({"token_embd.weight": 150}, Sane(sound), score=True, check_output=False)
+
+    assert ended.value.blame == "board"
