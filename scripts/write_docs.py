@@ -7,10 +7,16 @@ python scripts/write_docs.py --check   exits 1 and names the files that are out 
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer.main
 from prometheus_client import CollectorRegistry
@@ -23,9 +29,26 @@ from typer.testing import CliRunner
 
 from edgeprof.scheduler.cli import exits
 from edgeprof.scheduler.cli.app import app
+from edgeprof.scheduler.render.rows import ALWAYS, BenchRow
+from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, ModelRef
 from edgeprof.shared.metrics.devices import DeviceMetrics
 from edgeprof.shared.metrics.lab import CustodianMetrics, lab_families
 from edgeprof.shared.metrics.sessions import SessionMetrics
+from edgeprof.shared.results import (
+    CaseResult,
+    Identity,
+    InputCase,
+    Inputs,
+    InputScoring,
+    JobResult,
+    JobView,
+    LoadResult,
+    MemoryUse,
+    OutputCheck,
+    RegionUse,
+    Samples,
+    ScoreResult,
+)
 from edgeprof.shared.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -137,7 +160,93 @@ How many series: a board costs at most 40, a model in one type on one platform a
 counts 200 boards of 4 platforms with 20 models in 3 types each, and holds the sum under 20 000 (it was
 10 600). Job ids, trace ids, users and error texts are never labels: they are in logs and traces."""
 
+
+def results_page() -> str:
+    """Return docs/results.md: its own words, and every field of every record below them."""
+    path = DOCS / "results.md"
+    words = path.read_text(encoding="utf-8").partition(_FIELDS_HEADING)[0]
+    parts = [words + _FIELDS_HEADING, "", _MADE]
+    parts += [
+        f"Schema version {SCHEMA_VERSION}. What an older version did not have is `null` or absent in its records.",
+        "",
+    ]
+    for title, kind in _RECORDS.items():
+        parts += [f"### {title}", "", "| field | type | meaning |", "|---|---|---|"]
+        meanings = _meanings(kind)
+        for name, annotation in _fields(kind):
+            parts.append(f"| `{name}` | {annotation} | {meanings.get(name, '')} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+_FIELDS_HEADING = "## All fields\n"
+_RECORDS: dict[str, type] = {
+    "Job: `job --json`, `jobs --json`, `submit --json`, `watch --json`, `document` of the archive": JobView,
+    "`model`": ModelRef,
+    "`attempts`": Attempt,
+    "`inputs`": Inputs,
+    "`inputs.cases`": InputCase,
+    "`inputs.cases.scoring`": InputScoring,
+    "`result`": JobResult,
+    "`result.identity`": Identity,
+    "`result.load`": LoadResult,
+    "`result.cases`": CaseResult,
+    "`result.cases.output_check`": OutputCheck,
+    "`result.cases.score`": ScoreResult,
+    "`result.memory`": MemoryUse,
+    "`result.regions`": RegionUse,
+    "Samples": Samples,
+    "Row: `results --format json|jsonl|csv`, `results --json`": BenchRow,
+}
+
+
+def _fields(kind: type) -> Iterator[tuple[str, str]]:
+    hints = get_type_hints(kind)
+    if dataclasses.is_dataclass(kind):
+        yield from (
+            (field.name, _type_name(hints[field.name])) for field in dataclasses.fields(kind)
+        )
+        yield from ((name, f"always `{json.dumps(value)}`") for name, value in ALWAYS.items())
+        return
+    yield from ((name, _type_name(hints[name])) for name in kind.model_fields)  # type: ignore[attr-defined]
+
+
+def _type_name(hint: Any) -> str:
+    """Return a type in the words of JSON."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in {Union, UnionType}:
+        return " or ".join(_type_name(each) for each in arguments)
+    if origin is Literal:
+        return " or ".join(f"`{json.dumps(each)}`" for each in arguments)
+    if origin is tuple:
+        return f"array of {_type_name(arguments[0])}"
+    if origin is dict:
+        return f"object of {_type_name(arguments[1])}"
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return " or ".join(f"`{json.dumps(str(each))}`" for each in hint)
+    return _JSON_NAMES.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+_JSON_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """Return the `#:` comments above a class's fields."""
+    found: dict[str, str] = {}
+    comment: list[str] = []
+    for line in inspect.getsource(kind).splitlines():
+        text = line.strip()
+        if text.startswith("#:"):
+            comment.append(text.removeprefix("#:").strip())
+            continue
+        if (name := re.match(r"(\w+): ", text)) and comment:
+            found[name[1]] = " ".join(comment).replace("|", "\\|")
+        comment = []
+    return found
+
+
 PAGES = {
+    "results.md": results_page,
     "settings.md": settings_page,
     "cli.md": commands_page,
     "exit-codes.md": exits_page,

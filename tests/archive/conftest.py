@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from edgeprof.scheduler.archive import Archive
-from edgeprof.shared.jobs import Attempt, JobState, ModelRef, Quantization
+from edgeprof.shared.jobs import Attempt, JobState, KvType, ModelRef, Quantization
 from edgeprof.shared.results import (
     CaseResult,
     Identity,
+    InputCase,
+    Inputs,
     JobResult,
     JobView,
     LoadResult,
@@ -21,6 +23,31 @@ from edgeprof.shared.results import (
 )
 
 MakeView = Callable[..., JobView]
+
+INPUTS = Inputs(
+    schema_version=2,
+    cases=(
+        InputCase(
+            prompt_source="text",
+            prompt_text="To be\n",
+            prompt_characters=6,
+            prompt_tokens=(1, 2, 3),
+            n_gen=32,
+        ),
+    ),
+    repetitions=3,
+    warmup=1,
+    n_ctx=128,
+    kv_type=KvType.F16,
+    check_output=True,
+    score=False,
+    timeout_s=600.0,
+    queue_timeout_s=86400.0,
+    max_attempts=3,
+    tags={"shelf": "2"},
+    source="python 0.1.0",
+    tensor_bytes=260_000,
+)
 
 
 def job_result(model: ModelRef, platform: str) -> JobResult:
@@ -102,6 +129,8 @@ def make_view() -> MakeView:
             number=1, epoch=7, device_id=f"{platform}-1", host="bench", started_s=1.0, ended_s=2.0
         )
         fields: dict[str, Any] = {
+            "schema_version": 2,
+            "inputs": INPUTS,
             "id": job_id,
             "state": state,
             "reason": "done",

@@ -21,7 +21,8 @@ from edgeprof.scheduler.render.words import ago, human_bytes, human_count, human
 from edgeprof.scheduler.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.jobs import JobState, Quantization
-from edgeprof.shared.results import JobView
+from edgeprof.shared.results import JobView, ScoreResult
+from tests.archive.conftest import INPUTS
 
 MakeView = Callable[..., JobView]
 
@@ -44,7 +45,7 @@ def test_markdown_is_llama_benchs(make_view: MakeView) -> None:
     """Columns, and speed as mean ± sd with two decimals; what is emulated says so."""
     text = bench.markdown(bench.rows_of([make_view()]))
 
-    assert "| tiny Q8_0 | 257.81 KiB | 238.14 K | stm32f405 (emu) |" in text
+    assert "| tiny Q8_0 | 253.91 KiB | 238.14 K | stm32f405 (emu) |" in text
     assert " 101.00 ± 1.00 |" in text
     assert "9.9 ms/10.5 ms" in text
     assert "32/32" in text
@@ -68,6 +69,147 @@ def test_formats_carry_the_same_rows(make_view: MakeView) -> None:
     assert [row["test"] for row in table] == [row["test"] for row in as_list] == ["pp64", "tg32"]
     assert list(table[0]) == list(as_list[0])
     assert table[1]["samples_ts"] == "100.0 101.0 102.0"
+    assert table[1]["prompt_tokens"] == "1 2 3"
+    assert json.loads(table[1]["tags"]) == as_list[1]["tags"] == {"shelf": "2"}
+
+
+def test_rows_hold_the_inputs(make_view: MakeView) -> None:
+    """Whoever exports a result exports what it takes to measure it again."""
+    row = bench.rows_of([make_view()])[1].as_dict()
+
+    asked = {
+        "schema_version": 2, "prompt_source": "text", "prompt_text": "To be\n",
+        "prompt_tokens": (1, 2, 3), "repetitions": 3, "warmup": 1, "n_ctx": 128,
+        "tags": {"shelf": "2"}, "user": "ada", "source": "python 0.1.0",
+    }  # fmt: skip
+    assert row.items() >= asked.items()
+
+
+def test_rows_of_before_there_were_inputs(make_view: MakeView) -> None:
+    """What a record of schema 1 did not hold is null in its rows, the size of its tensors too."""
+    (row, _) = bench.rows_of([make_view(schema_version=1, inputs=None)])
+
+    assert (row.schema_version, row.model_size, row.model_file_size) == (1, None, 264_000)
+    absent = (row.prompt_text, row.prompt_tokens, row.repetitions, row.warmup, row.tags, row.source)
+    assert absent == (None,) * 6
+    assert bench.markdown([row])
+
+
+#: What compare-llama-bench.py of llama.cpp asks of each row before it compares any.
+LLAMA_BENCH_KEYS = [
+    "build_commit",
+    "build_number",
+    "cpu_info",
+    "gpu_info",
+    "backends",
+    "model_filename",
+    "model_type",
+    "model_size",
+    "model_n_params",
+    "n_batch",
+    "n_ubatch",
+    "n_threads",
+    "cpu_mask",
+    "cpu_strict",
+    "poll",
+    "type_k",
+    "type_v",
+    "n_gpu_layers",
+    "split_mode",
+    "main_gpu",
+    "no_kv_offload",
+    "flash_attn",
+    "tensor_split",
+    "tensor_buft_overrides",
+    "use_mmap",
+    "embeddings",
+    "no_op_offload",
+    "n_prompt",
+    "n_gen",
+    "n_depth",
+    "test_time",
+    "avg_ns",
+    "stddev_ns",
+    "avg_ts",
+    "stddev_ts",
+    "n_cpu_moe",
+    "samples_ns",
+    "samples_ts",
+]
+
+
+@pytest.mark.parametrize("output", [bench.Format.JSON, bench.Format.CSV])
+def test_every_key_of_llama_bench_is_there(make_view: MakeView, output: bench.Format) -> None:
+    """And none is null: the comparer joins rows by them in SQL, where null equals nothing."""
+    text = bench.text_of(bench.rows_of([make_view()]), output)
+    rows = json.loads(text) if output is bench.Format.JSON else [*csv.DictReader(io.StringIO(text))]
+
+    for row in rows:
+        assert row.keys() >= set(LLAMA_BENCH_KEYS)
+        assert not [key for key in LLAMA_BENCH_KEYS if row[key] is None]
+
+
+def test_times_are_those_of_the_speeds(make_view: MakeView) -> None:
+    """avg_ns is the time of a prompt's tokens, and of the steps between generated ones."""
+    prefill, decode = bench.rows_of([make_view()])
+
+    assert prefill.samples_ns == (320_000_000, 304_761_905, 290_909_091)
+    assert decode.samples_ns[0] == 310_000_000  # 31 steps at 100 a second
+    assert decode.avg_ns == round(sum(decode.samples_ns) / 3)
+
+
+def scored(view: JobView, **fields: object) -> JobView:
+    assert view.result is not None
+    score = ScoreResult(
+        n_tokens=512, nll_nats=3.0, perplexity=20.0861, nll_stderr_nats=0.05,
+        perplexity_stderr=1.0043, text="the-tempest", text_sha256="a" * 64, n_windows=5,
+        window_tokens=128, accuracy=0.3, **fields,
+    )  # fmt: skip
+    case = view.result.cases[0].model_copy(update={"score": score})
+    return view.model_copy(update={"result": view.result.model_copy(update={"cases": (case,)})})
+
+
+def test_perplexity_stands_beside_speed(make_view: MakeView) -> None:
+    """With its standard error, once a job, and with a word about over what; in exports on each row."""
+    rows = bench.rows_of([scored(make_view()), make_view("job2")])
+
+    text = bench.markdown(rows)
+    assert text.count("20.09 ± 1.00") == 1
+    assert "over 512 tokens of the-tempest in windows of 128" in text
+    table = list(csv.DictReader(io.StringIO(bench.csv_text(rows))))
+    assert [row["perplexity"] for row in table] == ["20.0861", "20.0861", "", ""]
+    assert table[1]["perplexity_stderr"] == "1.0043"
+    assert json.loads(bench.text_of(rows, bench.Format.JSON))[0]["score_text"] == "the-tempest"
+
+
+def test_no_perplexity_no_column(make_view: MakeView) -> None:
+    """A table of jobs that were not scored is no wider for it."""
+    assert "perplexity" not in bench.markdown(bench.rows_of([make_view()]))
+
+
+def test_report_shows_what_was_asked_and_scored(make_view: MakeView) -> None:
+    """Prompt, counts, context, tags, perplexity with its error; the text's end is marked."""
+    view = scored(make_view(), reference_perplexity=20.0861)
+    assert view.result is not None
+    ended = view.result.cases[0].model_copy(update={"ended_at_token": 17})
+    console = PlainConsole(record=True, width=80, file=io.StringIO())
+
+    console.print(
+        job_report(
+            view.model_copy(update={"result": view.result.model_copy(update={"cases": (ended,)})})
+        )
+    )
+
+    text = " ".join(console.export_text().split())
+    for words in (
+        "3 tokens: 'To be\\n'",
+        "32 tokens x 3 after 1 warm-up(s)",
+        "128 positions, KV cache F16",
+        "shelf=2",
+        "20.086 ± 1.004 over 512 tokens of the-tempest in windows of 128 (host: 20.086)",
+        "[bold]To be⟨end of text after 17 tokens⟩",
+    ):
+        assert words in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
@@ -127,9 +269,12 @@ def test_demo_json_has_the_documented_shape(make_view: MakeView) -> None:
         "decode_tokens_per_second": {"mean": 101.0, "sd": 1.0, "samples": [100.0, 101.0, 102.0]},
         "ttft_s": pytest.approx(0.31),
         "output_check": {"matched": 32, "of": 32},
+        "ended_at_token": None,
         "attempts": 1,
         "trace_id": "f" * 32,
+        "inputs": INPUTS.model_dump(mode="json"),
     }
+    assert document["schema_version"] == 2
     assert failed.keys() == good.keys()
     assert failed["decode_tokens_per_second"] is None
 

@@ -181,7 +181,7 @@ def _structures() -> Iterator[bytes]:
             value = h.scalar(kind, alignment)
             assert value is not None
             yield file.with_key("general.alignment", value).write()
-    for version in (0, 1, 4):
+    for version in (0, 1, 2, 4):
         yield replace(sound, version=version).write()
     yield from _tensors(sound)
 

@@ -82,12 +82,14 @@ def test_submit_queues_one_job_with_everything_in_it(lab: Lab) -> None:
         ({"platform": "big", "quantization": "Q3_K"}, UsageError, "known: F32"),
         ({"platform": "big", "quantization": "Q4_0"}, ModelError, "no kernel for Q4_0"),
         ({"platform": "small"}, ModelError, "NO ROOM"),
-        ({"platform": "big", "prompt": ""}, UsageError, "prompt is empty"),
         ({"platform": "big", "prompt_tokens": []}, UsageError, "prompt is empty"),
         ({"platform": "big", "prompt_tokens": [99999]}, JobError, "not in the vocabulary"),
         ({"platform": "big", "n_prompt": 1000}, JobError, "context"),
         ({"platform": "big", "n_prompt": 0}, UsageError, "n_prompt must be at least 1"),
-        ({"platform": "big", "n_gen": -1}, UsageError, "n_gen must be at least 1"),
+        ({"platform": "big", "n_gen": -1}, UsageError, "n_gen must be at least 0"),
+        ({"platform": "big", "score": True, "score_tokens": 0}, UsageError, "1 to 4096"),
+        ({"platform": "big", "score": True, "n_ctx": 1, "n_prompt": 1}, JobError, "no room"),
+        ({"platform": "big", "timeout_s": 0.0}, UsageError, "timeout_s"),
         ({"platform": "big", "repetitions": 0}, UsageError, "repetitions must be at least 1"),
         ({"platform": "big", "n_prompt": 200, "n_gen": 200}, UsageError, "trained for"),
         ({"platform": "big", "n_ctx": 8}, UsageError, "fill 127 positions"),
@@ -264,6 +266,7 @@ def test_numbers_that_overflow_on_the_way_are_refused_where_the_host_computes(
 ) -> None:
     """--score of another type runs the unquantized model here: what overflows there is not queued."""
     path = tmp_path / "large.gguf"
+    path.write_bytes(catalogue.resolve("shakespeare-240k").data)  # it has a tokenizer
     for part in ("gate", "up", "down"):
         damaged(path, f"blk.0.ffn_{part}.weight", [1e6] * 64 * 96)
 

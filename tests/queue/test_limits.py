@@ -33,6 +33,12 @@ def case(n_prompt: int = 1, n_gen: int = 1, token: int = 1) -> TestCase:
     return TestCase(prompt_tokens=(token,) * n_prompt, n_gen=n_gen)
 
 
+def scoring(windows: list[list[int]], top1: Any = None) -> dict[str, Any]:
+    return {
+        "text": "t", "text_sha256": "0" * 64, "windows": windows, "unquantized_top1": top1,
+    }  # fmt: skip
+
+
 def largest() -> JobSpec:
     """The longest JSON that is a job: every number as wide, every text as long as it may be."""
     model = MODEL.model_copy(
@@ -44,7 +50,19 @@ def largest() -> JobSpec:
         "n_gen": 4096,
     }
     short = {"prompt_tokens": (WIDEST,) * 68, "unquantized_top1": (WIDEST,) * 67, "n_gen": 68}
-    cases = (full,) * 3 + (short,) * 60
+    windows = [(WIDEST,) * 9] * jobs.MAX_SCORE_WINDOWS
+    scored = {
+        "prompt_source": "standard",
+        "prompt_characters": 2**40,
+        "prompt_text": "\x00" * jobs.MAX_PROMPT_CHARACTERS,
+        "scoring": {
+            "text": "\U0001f600" * 128,
+            "text_sha256": "f" * 64,
+            "windows": windows,
+            "unquantized_top1": [window[1:] for window in windows],
+        },
+    }
+    cases = (full | scored,) + (full,) * 2 + (short,) * 60
     tags = {f"{index:064}": "\U0001f600" * 256 for index in range(jobs.MAX_TAGS)}
     return JobSpec.model_validate(
         make_spec().model_dump()
@@ -81,6 +99,18 @@ def test_the_largest_job_is_understood(store: LabStore) -> None:
         {"tags": {"t": "x" * 257}},
         {"tags": {"t": "\x1b[2J"}},
         {"tags": {"no name": ""}},
+        {"cases": [case().model_dump() | {"prompt_text": "x" * 16385}]},
+        {"cases": [case().model_dump() | {"prompt_text": "x" * 8193}] * 2},
+        {"cases": [case().model_dump() | {"scoring": scoring([[1] * 4097])}]},
+        {"cases": [case().model_dump() | {"scoring": scoring([[1]])}]},
+        {"cases": [case().model_dump() | {"scoring": scoring([[1] * 65] * 65)}]},
+        {"cases": [case().model_dump() | {"scoring": scoring([[1] * 2] * 513)}]},
+        {"cases": [case().model_dump() | {"scoring": scoring([[1, 2]], [[1, 2]])}]},
+        {"cases": [case().model_dump() | {"scoring": scoring([[1, 2]])}] * 2},
+        {"cases": [case().model_dump() | {"scoring": scoring([[1] * 99])}], "n_ctx": 98},
+        {"source": "x" * 65},
+        {"source": "two\nlines"},
+        {"schema_version": 3},
         {"sweep_id": "../x"},
         {"model": MODEL.model_dump() | {"url": "file:///etc/passwd"}},
         {"model": MODEL.model_dump() | {"name": "../../x"}},

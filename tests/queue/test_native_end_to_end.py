@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from edgeprof.scheduler import Lab
+from edgeprof.scheduler.archive import Archive
 from edgeprof.shared.jobs import BoardState, JobState
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference.synthetic import SyntheticLlama
@@ -111,3 +112,27 @@ def test_real_board_passes_its_self_test(rig: Any, lab: Lab) -> None:
     rig.until_board("native-0011", BoardState.ONLINE)
     (_, back) = rig.store.boards.history("native-0011")
     assert (back.actor, back.reason) == ("self-test", "passed")
+
+
+def test_inputs_and_perplexity_reach_the_archive(rig: Any, lab: Lab) -> None:
+    """What was asked for is in the archive beside what was measured; the link's speed is known then."""
+    view = lab.submit(
+        MODEL,
+        platform="native",
+        prompt="ROMEO:",
+        n_gen=0,
+        score=True,
+        score_tokens=40,
+        repetitions=2,
+    ).wait(timeout=60)
+
+    assert view.state is JobState.SUCCEEDED, view.reason
+    assert view.result is not None
+    score = view.result.cases[0].score
+    assert score is not None
+    assert (score.n_tokens, score.perplexity) == (40, score.reference_perplexity)
+    with Archive.open(rig.settings) as archive:
+        archive.save([view])
+        assert archive.view(view.id) == view
+    speeds = {board.device_id: board.upload_bytes_per_s for board in lab.boards()}
+    assert speeds[view.attempts[0].device_id] == view.result.load.transfer_bytes_per_second

@@ -71,7 +71,7 @@ def test_speeds_follow_llama_bench():
     """Decode leaves the first token out; the mean is of the repetitions' speeds; sd is the sample's."""
     runs = [report(2_000_000, (500_000, 500_000)), report(1_000_000, (250_000, 250_000))]
 
-    case = summarize(runs, 4, text=None, output_check=None, score=None)
+    case = summarize(runs, 4, n_gen=3, text=None, output_check=None, score=None)
 
     assert case.prefill_tokens_per_second.samples == (2.0, 4.0)
     decode = case.decode_tokens_per_second
@@ -87,7 +87,7 @@ def test_speeds_follow_llama_bench():
 def test_stuck_timer_is_a_fault_not_infinity():
     """A time of zero is refused."""
     with pytest.raises(BoardFault) as caught:
-        summarize([report(10, (5, 0))], 4, text=None, output_check=None, score=None)
+        summarize([report(10, (5, 0))], 4, n_gen=3, text=None, output_check=None, score=None)
     assert caught.value.code == "timer_stuck"
 
 

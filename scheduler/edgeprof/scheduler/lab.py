@@ -13,12 +13,13 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
-from edgeprof.scheduler import fitcheck, routing
+from edgeprof.scheduler import fitcheck, routing, scoring, timeouts
 from edgeprof.scheduler.job import Job
 from edgeprof.scheduler.preparation import Preparer
 from edgeprof.shared import queues, tracing
@@ -43,7 +44,10 @@ class Request:
 
     model: a name of the catalogue or the path of a GGUF file. quantization: None for the file as it
     is. Prompt: a text, or token ids, or neither for n_prompt tokens of a standard text.
-    n_ctx: None for as much as prompt and generated tokens need.
+    n_gen: 0 for prefill only. n_ctx: None for as much as prompt, generated tokens and windows to score
+    need. score: perplexity over score_tokens of a text: corpus, whose name alone says to score, or one
+    that ships.
+    timeout_s: of one attempt; None for 600 s and what the upload of the model can be foreseen to take.
     """
 
     model: str | Path
@@ -62,12 +66,15 @@ class Request:
     wait_for_board: bool = False
     check_output: bool = True
     score: bool = False
-    timeout_s: float = 600.0
+    corpus: str | Path | None = None
+    score_tokens: int = scoring.DEFAULT_SCORED_TOKENS
+    timeout_s: float | None = None
     queue_timeout_s: float = 86400.0
     max_attempts: int = 3
     user: str = field(default_factory=user_name)
     sweep_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    source: str = "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,38 +129,53 @@ class Lab:
         _check_counts(request)
         source = self._preparer.source(request.model)
         model = self._preparer.typed(source, request.quantization)
-        tokens = self._preparer.prompt(
+        prompt = self._preparer.prompt(
             model, request.prompt, request.prompt_tokens, request.n_prompt
         )
-        truth = None
-        if request.score and len(tokens) > 1:
-            truth = self._preparer.unquantized_top1(source, model, tokens)
-        needed = len(tokens) + request.n_gen - 1  # the last token is never fed back
-        n_ctx = needed if request.n_ctx is None else request.n_ctx
+        text_to_score = None
+        scored = request.score or request.corpus is not None
+        if scored:
+            text_to_score = self._preparer.scoring(
+                source,
+                model,
+                scoring.corpus(request.corpus),
+                request.score_tokens,
+                request.n_ctx,
+            )
+        on = routing.boards_of(target, known)
+        timeout_s = request.timeout_s
         try:
+            case = TestCase(
+                prompt_tokens=prompt.tokens,
+                n_gen=request.n_gen,
+                prompt_source=prompt.source,
+                prompt_text=prompt.kept,
+                prompt_characters=prompt.characters,
+                scoring=text_to_score,
+            )
             spec = JobSpec(
                 model=model.ref,
                 target=target,
-                cases=(
-                    TestCase(prompt_tokens=tokens, n_gen=request.n_gen, unquantized_top1=truth),
-                ),
+                cases=(case,),
                 repetitions=request.repetitions,
                 warmup=request.warmup,
-                n_ctx=n_ctx,
+                n_ctx=case.n_ctx_needed if request.n_ctx is None else request.n_ctx,
                 kv_type=request.kv_type,
                 check_output=request.check_output,
-                score=request.score,
+                score=scored,
                 priority=request.priority,
-                timeout_s=request.timeout_s,
+                timeout_s=timeouts.foreseen_s(model, on) if timeout_s is None else timeout_s,
                 queue_timeout_s=request.queue_timeout_s,
                 max_attempts=request.max_attempts,
                 user=request.user,
                 sweep_id=request.sweep_id,
                 tags=request.tags,
+                source=f"{request.source} {version(tracing.DISTRIBUTION)}"[:64],
+                tensor_bytes=sum(info.n_bytes for info in model.header.tensors.values()),
             )
         except ValidationError as error:
             raise _usage(error) from None
-        fitcheck.check(model, spec, routing.boards_of(target, known))
+        fitcheck.check(model, spec, on)
         return Planned(spec, model)
 
     def submit_planned(self, planned: Sequence[Planned]) -> list[Job]:
@@ -271,9 +293,10 @@ class Lab:
 
 def _check_counts(request: Request) -> None:
     """Say in the user's words what pydantic would say in the record's."""
-    for name in ("n_prompt", "n_gen", "repetitions", "max_attempts"):
-        if getattr(request, name) < 1:
-            raise UsageError(f"{name} must be at least 1, not {getattr(request, name)}")
+    least = {"n_prompt": 1, "n_gen": 0, "repetitions": 1, "max_attempts": 1}
+    for name, smallest in least.items():
+        if getattr(request, name) < smallest:
+            raise UsageError(f"{name} must be at least {smallest}, not {getattr(request, name)}")
     if request.n_ctx is not None and request.n_ctx < 1:
         raise UsageError(f"n_ctx must be at least 1, not {request.n_ctx}")
 

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeprof.shared.errors import FaultClass
 
-SCHEMA_VERSION: Final = 1
+#: 2: prompts as given, texts to score over, prefill only. Records of 1 are still read (JobSpec).
+SCHEMA_VERSION: Final = 2
 
 MAX_PROMPT_TOKENS = 4096
 MAX_GENERATED_TOKENS = 4096
@@ -25,6 +26,11 @@ MAX_JOB_TOKENS = 16384
 #: Cases times repetitions: each run leaves a sample of every quantity.
 MAX_RUNS = 4096
 MAX_TAGS = 32
+#: Of all prompts of a job together, as they were given; of longer ones the beginning is kept.
+MAX_PROMPT_CHARACTERS = 16384
+#: Tokens that a job scores, and the windows they lie in.
+MAX_SCORED_TOKENS = 4096
+MAX_SCORE_WINDOWS = 512
 MAX_FILE_BYTES = 1 << 30
 MAX_VOCABULARY = 1 << 20
 
@@ -171,6 +177,46 @@ class ModelRef(Wire):
         return ">".join([*lossy, self.quantization])
 
 
+#: Where a prompt came from: a text, token ids, or the standard text that ships with edgeprof.
+PromptSource = Literal["text", "tokens", "standard"]
+Window = Annotated[tuple[Token, ...], Field(min_length=2, max_length=MAX_PROMPT_TOKENS)]
+
+
+class Scoring(Wire):
+    """A text to score a model over, cut into windows that fit its context.
+
+    Each window is scored by itself: all of its tokens but the first, each given those before it.
+    """
+
+    #: The text's name, for people; its content is text_sha256.
+    text: Annotated[NoControl, Field(min_length=1, max_length=128)]
+    text_sha256: Sha256
+    windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=MAX_SCORE_WINDOWS)]
+    #: Top-1 tokens of the unquantized model, entry i of a window about its token i+1.
+    unquantized_top1: tuple[tuple[Token, ...], ...] | None = None
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens are scored."""
+        return sum(len(window) - 1 for window in self.windows)
+
+    @property
+    def window_tokens(self) -> int:
+        """Tokens of the longest window, which the context must hold."""
+        return max(map(len, self.windows))
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if self.n_tokens > MAX_SCORED_TOKENS:
+            raise ValueError(
+                f"{self.n_tokens} tokens are to be scored; a job may score {MAX_SCORED_TOKENS}"
+            )
+        top1 = self.unquantized_top1
+        if top1 is not None and [len(window) - 1 for window in self.windows] != [*map(len, top1)]:
+            raise ValueError("unquantized_top1 does not have one entry for each scored token")
+        return self
+
+
 class TestCase(Wire):
     """One prompt, prefilled and continued greedily by n_gen tokens (llama-bench: ppN and tgN)."""
 
@@ -180,8 +226,15 @@ class TestCase(Wire):
         tuple[Token, ...],
         Field(min_length=1, max_length=MAX_PROMPT_TOKENS),
     ]
-    n_gen: Annotated[int, Field(ge=1, le=MAX_GENERATED_TOKENS)] = 64
-    #: Top-1 tokens of the unquantized model over the prompt, entry i about token i+1: what a scored run is held to.
+    #: 0: prefill only. The board then names the first token, which ends the prefill, and no more.
+    n_gen: Annotated[int, Field(ge=0, le=MAX_GENERATED_TOKENS)] = 64
+    prompt_source: PromptSource | None = None
+    #: The prompt as it was given; its beginning, when it is longer than a record keeps. None: ids were given.
+    prompt_text: Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] | None = None
+    #: How long the text was that prompt_text is, or begins.
+    prompt_characters: Annotated[int, Field(ge=0, le=2**40)] | None = None
+    scoring: Scoring | None = None
+    #: Schema 1: top-1 tokens of the unquantized model over the prompt, which was then the text to score over.
     unquantized_top1: Annotated[tuple[Token, ...], Field(max_length=MAX_PROMPT_TOKENS)] | None = (
         None
     )
@@ -197,9 +250,26 @@ class TestCase(Wire):
         return self
 
     @property
+    def n_run(self) -> int:
+        """Tokens the board is asked for: a prefill always ends with the first one's id."""
+        return max(self.n_gen, 1)
+
+    @property
     def n_ctx_needed(self) -> int:
         """Positions of KV cache this case fills; the last token is never fed back."""
-        return len(self.prompt_tokens) + self.n_gen - 1
+        filled = len(self.prompt_tokens) + self.n_run - 1
+        return max(filled, self.scoring.window_tokens if self.scoring else 0)
+
+    @property
+    def needs_schema(self) -> int:
+        """The oldest schema that can say this."""
+        of_schema_2 = (
+            self.prompt_source,
+            self.prompt_text,
+            self.prompt_characters,
+            self.scoring,
+        )
+        return 2 if self.n_gen == 0 or any(item is not None for item in of_schema_2) else 1
 
 
 class Target(Wire):
@@ -226,12 +296,16 @@ class Target(Wire):
 
 
 class JobSpec(Wire):
-    """Everything a board worker needs to know; never changes after submit."""
+    """Everything a board worker needs to know; never changes after submit.
 
-    #: The largest that is valid has 0.3 MB (a test makes it).
+    A lab that is upgraded has jobs and workers of both schemas: a worker of schema 1 leaves jobs of
+    schema 2 queued (store.lua), so a job of schema 1 must not hold what only schema 2 knows.
+    """
+
+    #: The largest that is valid has 0.5 MB (a test makes it).
     largest_bytes: ClassVar[int] = 512 * 1024
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     model: ModelRef
     target: Target
     cases: Annotated[tuple[TestCase, ...], Field(min_length=1, max_length=64)]
@@ -241,7 +315,7 @@ class JobSpec(Wire):
     kv_type: KvType = KvType.F16
     #: Compare greedy tokens with the host reference (invariant 5). Off only for research on kernels.
     check_output: bool = True
-    #: Also measure log-likelihood and top-1 over the prompt (op SCORE).
+    #: Also measure log-likelihood and top-1 (op SCORE): over each case's scoring, or else over its prompt.
     score: bool = False
     #: 0 (whenever) to 9 (now), for people; Celery's order is the reverse and hidden in routing.
     priority: Annotated[int, Field(ge=0, le=9)] = 5
@@ -253,6 +327,10 @@ class JobSpec(Wire):
     tags: Annotated[
         dict[Name, Annotated[NoControl, Field(max_length=256)]], Field(max_length=MAX_TAGS)
     ] = Field(default_factory=dict)
+    #: What submitted the job: a command or "python", and the version of edgeprof.
+    source: Annotated[NoControl, Field(max_length=64)] = ""
+    #: Bytes of the model's tensors, without the header of its file.
+    tensor_bytes: Annotated[int, Field(gt=0, le=MAX_FILE_BYTES)] | None = None
 
     @property
     def label(self) -> str:
@@ -274,9 +352,28 @@ class JobSpec(Wire):
                 raise ValueError(
                     f"all cases together have {tokens} {what} tokens; a job may have {MAX_JOB_TOKENS}"
                 )
+        characters = sum(len(case.prompt_text or "") for case in self.cases)
+        if characters > MAX_PROMPT_CHARACTERS:
+            raise ValueError(
+                f"all prompts together have {characters} characters;"
+                f" a job keeps {MAX_PROMPT_CHARACTERS}"
+            )
+        if sum(case.scoring is not None for case in self.cases) > 1:
+            raise ValueError("more than one case is to be scored; one measures the model")
         if len(self.cases) * self.repetitions > MAX_RUNS:
             raise ValueError(
                 f"{len(self.cases)} cases of {self.repetitions} repetitions are more than {MAX_RUNS} runs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_of_its_schema(self) -> Self:
+        needed = max(case.needs_schema for case in self.cases)
+        if self.source or self.tensor_bytes is not None or self.model.source is not None:
+            needed = max(needed, 2)
+        if needed > self.schema_version:
+            raise ValueError(
+                f"schema_version is {self.schema_version}, but it has fields of {needed}"
             )
         return self
 
@@ -285,7 +382,8 @@ class JobSpec(Wire):
         needed = max(case.n_ctx_needed for case in self.cases)
         if needed > self.n_ctx:
             raise ValueError(
-                f"prompt and generated tokens fill {needed} positions, the context has {self.n_ctx}"
+                f"prompt, generated tokens and windows to score fill {needed} positions,"
+                f" the context has {self.n_ctx}"
             )
         if self.n_ctx > self.model.n_ctx_train:
             raise ValueError(
@@ -351,6 +449,8 @@ class BoardInfo(Told):
     agent_version: str = ""
     #: What boards.toml says of it: on which shelf it is, say.
     tags: dict[str, str] = Field(default_factory=dict)
+    #: How fast the last model went over its link; None until one has.
+    upload_bytes_per_s: float | None = None
     reason: str = ""
     job_id: str | None = None
     #: Seconds since the epoch by Redis' clock, of the last announcement.

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
-from edgeprof.shared.jobs import Attempt, JobState, ModelRef, Told
+from edgeprof.shared.jobs import (
+    Attempt,
+    JobSpec,
+    JobState,
+    KvType,
+    ModelRef,
+    PromptSource,
+    TestCase,
+    Told,
+    Wire,
+)
 
 
 class Samples(Told):
@@ -55,12 +65,25 @@ class RegionUse(Told):
 
 
 class ScoreResult(Told):
-    """Teacher-forced quality over the case's prompt."""
+    """Teacher-forced quality over a text."""
 
+    #: How many tokens were scored: all of each window but its first.
     n_tokens: int
     #: Mean negative log-likelihood per token, nats.
     nll_nats: float
     perplexity: float
+    #: Standard error of nll_nats: sample deviation over the square root of n_tokens; None for one token.
+    nll_stderr_nats: float | None = None
+    #: The same, propagated to the perplexity as llama.cpp does: perplexity times nll_stderr_nats.
+    perplexity_stderr: float | None = None
+    #: What the host's own arithmetic gives over the same windows.
+    reference_perplexity: float | None = None
+    #: The text's name ("prompt": that of the case, in records of schema 1), and its content.
+    text: str = "prompt"
+    text_sha256: str | None = None
+    n_windows: int = 1
+    #: Tokens of the longest window.
+    window_tokens: int | None = None
     #: Share of positions whose top-1 is the reference's top-1 (same file, host arithmetic).
     top1_agreement: float | None = None
     #: Share of positions whose top-1 is the token that really follows in the prompt.
@@ -73,9 +96,10 @@ class CaseResult(Told):
     """One test case. Device clock throughout, unless a name says host."""
 
     n_prompt: int
+    #: 0: prefill only.
     n_gen: int
     prefill_tokens_per_second: Samples
-    #: None when n_gen is 1: there is no step between tokens then.
+    #: None when n_gen is 0 or 1: there is no step between tokens then.
     decode_tokens_per_second: Samples | None
     #: Start of prefill to first token id known, by the board's clock.
     ttft_s: Samples
@@ -90,8 +114,13 @@ class CaseResult(Told):
     cpu_utilization: Samples | None
     run_device_s: Samples
     run_host_s: Samples
+    #: All n_gen of them: the benchmark goes on where the model ended its text.
     tokens: tuple[int, ...]
+    #: How many tokens came before the first that ends a text (EOS, EOT); None when none did.
+    ended_at_token: int | None = None
+    #: The text of the tokens, up to that one; None when nothing was generated, or without a tokenizer.
     text: str | None
+    #: With n_gen 0 of the one token whose id ends the prefill.
     output_check: OutputCheck | None
     score: ScoreResult | None = None
 
@@ -135,6 +164,8 @@ class JobResult(Told):
 
     largest_bytes: ClassVar[int] = 8 * 1024 * 1024
 
+    #: 1 for those of before there was a number.
+    schema_version: int = 1
     model: ModelRef
     identity: Identity
     load: LoadResult
@@ -150,9 +181,73 @@ class JobResult(Told):
     energy_meter: str | None = None
 
 
-class JobView(Told):
-    """A job as users see it: record, attempts and, once succeeded, the result."""
+class InputScoring(Told):
+    """The text that was scored over."""
 
+    text: str
+    text_sha256: str
+    windows: tuple[tuple[int, ...], ...]
+
+
+class InputCase(Told):
+    """One test case, as it was asked for."""
+
+    #: "text", "tokens" (ids were given) or "standard" (n_prompt tokens of a text that ships).
+    prompt_source: PromptSource | None = None
+    #: The prompt as it was given, or its beginning; None when ids were given, and in schema 1.
+    prompt_text: str | None = None
+    #: How long the text was that prompt_text is, or begins.
+    prompt_characters: int | None = None
+    prompt_tokens: tuple[int, ...]
+    n_gen: int
+    scoring: InputScoring | None = None
+
+    @classmethod
+    def of(cls, case: TestCase) -> InputCase:
+        """Return what a record says of a case."""
+        scoring = None
+        if case.scoring is not None:
+            scoring = InputScoring.model_construct(**_fields(InputScoring, case.scoring))
+        return InputCase.model_construct(**_fields(InputCase, case, "scoring"), scoring=scoring)
+
+
+def _fields(kind: type[Told], record: Wire, but: str = "") -> dict[str, Any]:
+    return {name: getattr(record, name) for name in kind.model_fields if name != but}
+
+
+class Inputs(Told):
+    """All that a job was asked to do: with the model's file, what is needed to run it again."""
+
+    #: Of the record in the store.
+    schema_version: int
+    cases: tuple[InputCase, ...]
+    repetitions: int
+    warmup: int
+    n_ctx: int
+    kv_type: KvType
+    check_output: bool
+    score: bool
+    timeout_s: float
+    queue_timeout_s: float
+    max_attempts: int
+    tags: dict[str, str]
+    #: What submitted the job, and its version; "" in schema 1.
+    source: str
+    #: Bytes of the model's tensors, as llama-bench counts model_size; None in schema 1.
+    tensor_bytes: int | None
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> Inputs:
+        """Return what a job's record says of it. The record was validated, and views are made often."""
+        cases = tuple(map(InputCase.of, spec.cases))
+        return Inputs.model_construct(**_fields(Inputs, spec, "cases"), cases=cases)
+
+
+class JobView(Told):
+    """A job as users see it: record, inputs, attempts and, once succeeded, the result."""
+
+    #: Of this document. Those of 1 have no inputs.
+    schema_version: int = 1
     id: str
     state: JobState
     #: Why it is in this state, in one line.
@@ -168,4 +263,5 @@ class JobView(Told):
     finished_s: float | None
     attempts: tuple[Attempt, ...]
     trace_id: str | None
+    inputs: Inputs | None = None
     result: JobResult | None

@@ -183,6 +183,11 @@ class Bench:
             finally:
                 self._has_job = False
 
+    def note_upload(self, bytes_per_s: float | None) -> None:
+        """Have the lab know how fast a model went over the link, if one did: timeouts are made of it."""
+        if bytes_per_s is not None:
+            self.info = self.info.model_copy(update={"upload_bytes_per_s": bytes_per_s})
+
     def announce(self, state: BoardState | None = None, job_id: str | None = None) -> None:
         """Tell the lab; without a state, just that we live. Raises BoardClash."""
         if state is not None:

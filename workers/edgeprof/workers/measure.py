@@ -7,16 +7,21 @@ so inter-token latency leaves it out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from edgeprof.shared.errors import BoardFault
+from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.results import CaseResult, OutputCheck, Samples, ScoreResult
 from edgeprof.workers.board import RunReport
 
 #: e to it is still a float of 64 bits.
 MAX_NATS = 700.0
+#: Boards and host agree bit for bit; this is room for who ports SCORE with a logarithm of their own.
+SCORE_TOLERANCE_NATS: Final = 1e-4
 
 
 def check_output(got: Sequence[int], expected: Sequence[int]) -> OutputCheck:
@@ -37,18 +42,20 @@ def summarize(
     runs: Sequence[RunReport],
     n_prompt: int,
     *,
+    n_gen: int,
     text: str | None,
+    ended_at_token: int | None = None,
     output_check: OutputCheck | None,
     score: ScoreResult | None,
 ) -> CaseResult:
     """Turn the repetitions of one case (at least one run) into its result.
 
+    With n_gen 0 a run names one token, which ends its prefill; nothing was generated then.
     Raises BoardFault "timer_stuck" for a time of zero: never an infinite speed.
     """
     for run in runs:
         if run.prefill_us <= 0 or any(step <= 0 for step in run.step_us):
             raise BoardFault("the board's timer stood still during a run", code="timer_stuck")
-    n_gen = len(runs[0].tokens)
     steps_s = np.array([run.step_us for run in runs], dtype=np.float64) / 1e6  # (runs, n_gen - 1)
     decode = [(n_gen - 1) / float(row.sum()) for row in steps_s] if n_gen > 1 else []
     p50, p95, p99 = (
@@ -81,7 +88,8 @@ def summarize(
         cpu_utilization=Samples.of(busy) if busy else None,
         run_device_s=Samples.of(device_s),
         run_host_s=Samples.of([run.host_done_s - run.host_sent_s for run in runs]),
-        tokens=runs[0].tokens,
+        tokens=runs[0].tokens[:n_gen],
+        ended_at_token=ended_at_token,
         text=text,
         output_check=output_check,
         score=score,
@@ -94,27 +102,54 @@ def has_perplexity(log_likelihoods: Sequence[float]) -> bool:
         return bool(-np.mean(log_likelihoods) <= MAX_NATS)
 
 
-def summarize_score(
-    log_likelihoods: Sequence[float],
-    top1: Sequence[int],
-    tokens: Sequence[int],
-    reference_top1: Sequence[int],
-    unquantized_top1: Sequence[int] | None,
-) -> ScoreResult:
-    """Perplexity and top-1 over a prompt: against the text, the host's arithmetic on the same file, and
-    the unquantized model. Entry i of the lists is about tokens[i + 1]."""
-    nll = -float(np.mean(log_likelihoods))
+@dataclass(frozen=True, slots=True)
+class ScoredWindow:
+    """One window as a board and the host scored it: entry i of each is about tokens[i + 1]."""
+
+    tokens: Sequence[int]
+    log_likelihoods: Sequence[float]
+    top1: Sequence[int]
+    reference_log_likelihoods: Sequence[float]
+    reference_top1: Sequence[int]
+    unquantized_top1: Sequence[int] | None = None
+
+
+def summarize_score(windows: Sequence[ScoredWindow]) -> ScoreResult:
+    """Perplexity and top-1 over a text: against the text, the host's arithmetic on the same file, and
+    the unquantized model."""
+    nll = [-value for window in windows for value in window.log_likelihoods]
+    mean = float(np.mean(nll))
+    perplexity = math.exp(mean)
+    error = float(np.std(nll, ddof=1)) / math.sqrt(len(nll)) if len(nll) > 1 else None
+    held = [value for window in windows for value in window.reference_log_likelihoods]
+    pairs = [(w.top1, w.unquantized_top1) for w in windows if w.unquantized_top1 is not None]
     return ScoreResult(
-        n_tokens=len(log_likelihoods),
-        nll_nats=nll,
-        perplexity=float(np.exp(nll)),
-        top1_agreement=_agreement(top1, reference_top1),
-        accuracy=_agreement(top1, tokens[1:]),
-        quantization_error_rate=None
-        if unquantized_top1 is None
-        else 1 - _agreement(top1, unquantized_top1),
+        n_tokens=len(nll),
+        nll_nats=mean,
+        perplexity=perplexity,
+        nll_stderr_nats=error,
+        perplexity_stderr=None if error is None else perplexity * error,
+        reference_perplexity=math.exp(-float(np.mean(held))),
+        n_windows=len(windows),
+        window_tokens=max(len(window.tokens) for window in windows),
+        top1_agreement=_agreement((window.top1, window.reference_top1) for window in windows),
+        accuracy=_agreement((window.top1, window.tokens[1:]) for window in windows),
+        quantization_error_rate=1 - _agreement(pairs) if pairs else None,
     )
 
 
-def _agreement(got: Sequence[int], expected: Sequence[int]) -> float:
-    return float(np.mean([a == b for a, b in zip(got, expected, strict=True)]))
+def check_score(window: ScoredWindow, number: int) -> None:
+    """Hold a board's log-likelihoods to the host's (invariant 5). Raises ModelError."""
+    both = zip(window.log_likelihoods, window.reference_log_likelihoods, strict=True)
+    for position, (got, expected) in enumerate(both, 1):
+        if not abs(got - expected) <= SCORE_TOLERANCE_NATS:
+            raise ModelError(
+                f"wrong score: token {position} of window {number} has log-likelihood {got:.6g} nats,"
+                f" the host reference says {expected:.6g}",
+                code="wrong_output",
+                hint="the firmware or its compiler computes something else: docs/arithmetic.md",
+            )
+
+
+def _agreement(pairs: Iterable[tuple[Sequence[int], Sequence[int]]]) -> float:
+    return float(np.mean([a == b for x, y in pairs for a, b in zip(x, y, strict=True)]))

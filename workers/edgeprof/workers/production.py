@@ -45,7 +45,7 @@ def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> Job
     _check_ref(claim.spec.model, model)
     command = bench.config.meter
     with Meter(command) if command else nullcontext() as meter:
-        return session.profile(
+        result = session.profile(
             bench.board,
             claim.spec,
             path,
@@ -58,6 +58,8 @@ def profile(bench: Bench, claim: Claim, lease: Lease, models: ModelCache) -> Job
             device_id=bench.info.device_id,
             meter=meter,
         )
+    bench.note_upload(result.load.transfer_bytes_per_second)
+    return result
 
 
 def _check_ref(said: ModelRef, model: ModelFile) -> None:

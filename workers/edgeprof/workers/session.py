@@ -10,14 +10,23 @@ from typing import Protocol
 from opentelemetry import trace
 
 from edgeprof.shared.errors import BoardFault, ModelError
-from edgeprof.shared.jobs import JobSpec, TestCase
+from edgeprof.shared.jobs import SCHEMA_VERSION, JobSpec, TestCase
 from edgeprof.shared.models import ModelFile
+from edgeprof.shared.models.special import ended_at
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.results import CaseResult, Identity, JobResult, OutputCheck, ScoreResult
+from edgeprof.workers import foresight
 from edgeprof.workers.board import Board, RunReport
 from edgeprof.workers.board_clock import BoardClock
-from edgeprof.workers.measure import check_output, has_perplexity, summarize, summarize_score
+from edgeprof.workers.measure import (
+    ScoredWindow,
+    check_output,
+    check_score,
+    has_perplexity,
+    summarize,
+    summarize_score,
+)
 from edgeprof.workers.meter import Meter
 
 #: Share of the bar that loading takes; the rest is tokens.
@@ -31,15 +40,19 @@ class ProgressSink(Protocol):
 
 
 class _Bar:
-    """Counts tokens of all runs of a job, so that percent never goes back."""
+    """Counts tokens of all runs of a job, and those it scores, so that percent never goes back."""
 
     def __init__(self, spec: JobSpec, sink: ProgressSink) -> None:
-        self._runs = spec.warmup + spec.repetitions
-        self._total = sum(case.n_gen for case in spec.cases) * self._runs
+        runs = spec.warmup + spec.repetitions
+        self._total = sum(case.n_run for case in spec.cases) * runs
+        if spec.score:
+            self._total += sum(len(w) - 1 for case in spec.cases for w in windows_of(case))
         self._done = 0
         self._sink = sink
+        self._upload = foresight.Upload(spec.timeout_s)
 
     def loading(self, done: int, total: int) -> None:
+        self._upload.moved(done, total)
         percent = _LOAD_PERCENT * done / max(total, 1)
         self._sink(phase="load", percent=percent, tokens=0, message=f"{done}/{total} bytes")
 
@@ -48,8 +61,15 @@ class _Bar:
         percent = _LOAD_PERCENT + (100 - _LOAD_PERCENT) * done / self._total
         self._sink(phase=phase, percent=min(percent, 100.0), tokens=done, message=message)
 
-    def run_done(self, n_gen: int) -> None:
-        self._done += n_gen
+    def run_done(self, n_tokens: int) -> None:
+        self._done += n_tokens
+
+
+def windows_of(case: TestCase) -> tuple[tuple[int, ...], ...]:
+    """Return what is scored of a case: its text's windows, or its prompt, as in schema 1."""
+    if case.scoring is not None:
+        return case.scoring.windows
+    return (case.prompt_tokens,) if len(case.prompt_tokens) > 1 else ()
 
 
 class Session:
@@ -102,20 +122,31 @@ class Session:
                 "greedy decoding gave different tokens from run to run", code="unstable_output"
             )
         check = self._check(case, tokens) if spec.check_output else None
-        score = self._score(case) if spec.score and len(case.prompt_tokens) > 1 else None
-        text = None if self._tokenizer is None else self._tokenizer.decode(tokens)
-        return summarize(runs, len(case.prompt_tokens), text=text, output_check=check, score=score)
+        score = self._score(case) if spec.score and windows_of(case) else None
+        ended = ended_at(self._model, tokens[: case.n_gen])
+        text = None
+        if self._tokenizer is not None and case.n_gen > 0:
+            text = self._tokenizer.decode(tokens[: case.n_gen if ended is None else ended])
+        return summarize(
+            runs,
+            len(case.prompt_tokens),
+            n_gen=case.n_gen,
+            text=text,
+            ended_at_token=ended,
+            output_check=check,
+            score=score,
+        )
 
     def _run(self, case: TestCase, phase: str, message: str) -> RunReport:
         self.bar.running("prefill" if phase == "decode" else phase, message, -1)
         report = self._board.run(
             case.prompt_tokens,
-            case.n_gen,
+            case.n_run,
             epoch=self._epoch,
             on_token=lambda index, _: self.bar.running(phase, message, index),
             should_stop=self._should_stop,
         )
-        self.bar.run_done(case.n_gen)
+        self.bar.run_done(case.n_run)
         self._clock.trace_run(phase, report)
         if self._meter is not None and phase == "decode":
             energy_mj = self._meter.energy_mj(*self._clock.window_s(report))
@@ -123,16 +154,18 @@ class Session:
         return report
 
     def energy_per_token_mj(self) -> float | None:
-        """Return millijoule per generated token, prefill included; None unless every repetition was metered."""
+        """Return millijoule per generated token, prefill included; None unless every repetition was metered,
+        and when nothing was generated."""
         metered = [energy for energy, _ in self._energy if energy is not None]
-        if not metered or len(metered) < len(self._energy):
+        generated = sum(tokens for _, tokens in self._energy)
+        if not metered or len(metered) < len(self._energy) or generated == 0:
             return None
-        return sum(metered) / sum(tokens for _, tokens in self._energy)
+        return sum(metered) / generated
 
     def _check(self, case: TestCase, tokens: tuple[int, ...]) -> OutputCheck:
         """Hold greedy tokens to the host reference: a wrong answer is not a fast answer (invariant 5)."""
         expected = self._reference.greedy(
-            case.prompt_tokens, case.n_gen, self._spec.n_ctx, self._spec.kv_type
+            case.prompt_tokens, case.n_run, self._spec.n_ctx, self._spec.kv_type
         )
         check = check_output(tokens, expected)
         if check.first_difference is not None:
@@ -146,30 +179,50 @@ class Session:
         return check
 
     def _score(self, case: TestCase) -> ScoreResult:
-        # First: a model whose numbers overflow would look like a board that sends nonsense.
-        expected, top1 = self._reference.score(case.prompt_tokens, self._spec.kv_type)
-        if not has_perplexity(expected):
-            raise ModelError(
-                "the model finds this text so unlikely that its perplexity is no number"
-                f" (least log-likelihood: {min(expected):g} nats)",
-                code="not_finite",
+        """Score a text window by window, and hold each to the host's arithmetic."""
+        windows = windows_of(case)
+        truth: tuple[tuple[int, ...], ...] | None
+        if case.scoring is not None:
+            truth = case.scoring.unquantized_top1
+        else:
+            truth = None if case.unquantized_top1 is None else (case.unquantized_top1,)
+        scored = []
+        for number, window in enumerate(windows, 1):
+            self.bar.running("score", f"window {number}/{len(windows)}", -1)
+            # First: a model whose numbers overflow would look like a board that sends nonsense.
+            expected, top1 = self._reference.score(window, self._spec.kv_type)
+            if not has_perplexity(expected):
+                raise ModelError(
+                    "the model finds this text so unlikely that its perplexity is no number"
+                    f" (least log-likelihood: {min(expected):g} nats)",
+                    code="not_finite",
+                )
+            report = self._board.score(window, epoch=self._epoch, should_stop=self._should_stop)
+            if not has_perplexity(report.log_likelihood_nats):
+                raise BoardFault(
+                    f"the board's least log-likelihood is {min(report.log_likelihood_nats):g} nats,"
+                    f" the host reference's {min(expected):g}",
+                    code="inconsistent",
+                )
+            scored.append(
+                ScoredWindow(
+                    tokens=window,
+                    log_likelihoods=report.log_likelihood_nats,
+                    top1=report.top1,
+                    reference_log_likelihoods=expected,
+                    reference_top1=top1,
+                    unquantized_top1=truth[number - 1] if truth is not None else None,
+                )
             )
-        report = self._board.score(
-            case.prompt_tokens, epoch=self._epoch, should_stop=self._should_stop
-        )
-        if not has_perplexity(report.log_likelihood_nats):
-            raise BoardFault(
-                f"the board's least log-likelihood is {min(report.log_likelihood_nats):g} nats, the"
-                f" host reference's {min(expected):g}",
-                code="inconsistent",
-            )
-        return summarize_score(
-            report.log_likelihood_nats,
-            report.top1,
-            case.prompt_tokens,
-            top1,
-            case.unquantized_top1,
-        )
+            if self._spec.check_output:
+                check_score(scored[-1], number)
+            self.bar.run_done(len(window) - 1)
+        self.bar.running("score", f"{len(windows)} windows scored", -1)
+        score = summarize_score(scored)
+        if case.scoring is None:
+            return score
+        named = {"text": case.scoring.text, "text_sha256": case.scoring.text_sha256}
+        return score.model_copy(update=named)
 
     def _show(self, token: int | None) -> str:
         if token is None or self._tokenizer is None:
@@ -213,6 +266,7 @@ def profile(
         cases = tuple(session.case(case) for case in spec.cases)
     stats = board.stats()
     return JobResult(
+        schema_version=SCHEMA_VERSION,
         model=spec.model,
         identity=_identity(board, host, device_id),
         load=load,

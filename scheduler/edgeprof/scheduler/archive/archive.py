@@ -133,6 +133,8 @@ def _select(query: Query) -> Select[tuple[dict[str, object]]]:
 
 def _row(view: JobView) -> Job:
     identity = view.result.identity if view.result else None
+    asked = view.inputs
+    score = view.result.cases[0].score if view.result else None
     return Job(
         id=view.id,
         state=view.state,
@@ -153,6 +155,17 @@ def _row(view: JobView) -> Job:
         board_uid=identity and identity.board_uid,
         host=identity and identity.host,
         emulated=identity and identity.emulated,
+        schema_version=view.schema_version,
+        repetitions=asked and asked.repetitions,
+        warmup=asked.warmup if asked else None,
+        n_ctx=asked and asked.n_ctx,
+        kv_type=asked and asked.kv_type,
+        prompt_text=asked.cases[0].prompt_text if asked else None,
+        prompt_tokens=list(asked.cases[0].prompt_tokens) if asked else None,
+        tags=asked.tags if asked else None,
+        source=asked.source if asked else None,
+        perplexity=score.perplexity if score else None,
+        perplexity_stderr=score.perplexity_stderr if score else None,
         document=view.model_dump(mode="json"),
         tests=[
             Test(

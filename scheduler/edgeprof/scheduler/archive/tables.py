@@ -45,6 +45,20 @@ class Job(Base):
     board_uid: Mapped[str | None] = mapped_column(String(64))
     host: Mapped[str | None] = mapped_column(String(64))
     emulated: Mapped[bool | None]
+    # Of the document. Of 1, what follows is empty but for what the result told.
+    schema_version: Mapped[int] = mapped_column(server_default="1")
+    # What was asked for; prompts are those of the first case.
+    repetitions: Mapped[int | None]
+    warmup: Mapped[int | None]
+    n_ctx: Mapped[int | None]
+    kv_type: Mapped[str | None] = mapped_column(String(16))
+    prompt_text: Mapped[str | None]
+    prompt_tokens: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    tags: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    source: Mapped[str | None] = mapped_column(String(64))
+    # Over the text that the document names; empty unless the job was to be scored.
+    perplexity: Mapped[float | None]
+    perplexity_stderr: Mapped[float | None]
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     tests: Mapped[list[Test]] = relationship(

@@ -18,7 +18,9 @@ def demo(
     n_prompt: Annotated[
         int, typer.Option("--n-prompt", "-p", min=1, help="Tokens of prompt.")
     ] = 64,
-    n_gen: Annotated[int, typer.Option("--n-gen", "-n", min=1, help="Tokens to generate.")] = 64,
+    n_gen: Annotated[
+        int, typer.Option("--n-gen", "-n", min=0, help="Tokens to generate; 0: prefill only.")
+    ] = 64,
 ) -> None:
     """Profile the bundled models on six emulated boards, from nothing, and clean up.
 

@@ -67,8 +67,8 @@ def print_rows(rows: list[BenchRow], output_format: Format) -> None:
             output.data(text)
     elif rows:
         bench.print_table(rows, output.stdout())
-        if any(row.emulated for row in rows):
-            output.note(bench.EMULATED_NOTE)
+        for note in bench.notes(rows):
+            output.note(note)
 
 
 def parse_since(text: str, now_s: float) -> float:

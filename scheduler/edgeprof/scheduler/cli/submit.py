@@ -15,8 +15,9 @@ from edgeprof.scheduler.cli.results import print_rows
 from edgeprof.scheduler.lab import Lab, Request
 from edgeprof.scheduler.render import bench
 from edgeprof.scheduler.render.bench import Format
+from edgeprof.scheduler.scoring import DEFAULT_SCORED_TOKENS
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.jobs import KvType, Quantization
+from edgeprof.shared.jobs import MAX_SCORED_TOKENS, KvType, Quantization
 
 
 def submit(
@@ -36,14 +37,18 @@ def submit(
         list[str] | None, typer.Option(help="Any board of this platform; repeatable.")
     ] = None,
     board: Annotated[list[str] | None, typer.Option(help="This very board; repeatable.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="Prompt as text.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help='Prompt as text; "" is the model\'s BOS token alone.')
+    ] = None,
     prompt_tokens: Annotated[
         str | None, typer.Option(help="Prompt as token ids: 1,17,402.")
     ] = None,
     n_prompt: Annotated[
         int, typer.Option("--n-prompt", "-p", help="Without a prompt: tokens of a standard text.")
     ] = 64,
-    n_gen: Annotated[int, typer.Option("--n-gen", "-n", help="Tokens to generate.")] = 64,
+    n_gen: Annotated[
+        int, typer.Option("--n-gen", "-n", help="Tokens to generate; 0: prefill only.")
+    ] = 64,
     repetitions: Annotated[
         int, typer.Option("--repetitions", "-r", help="Measured runs, after one warm-up.")
     ] = 3,
@@ -54,9 +59,28 @@ def submit(
         KvType, typer.Option(case_sensitive=False, help="Element type of the KV cache.")
     ] = KvType.F16,
     score: Annotated[
-        bool, typer.Option("--score", help="Also measure perplexity over the prompt.")
+        bool, typer.Option("--score", help="Also measure perplexity, over a text that ships.")
     ] = False,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Measure perplexity over the beginning of this text."),
+    ] = None,
+    score_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_SCORED_TOKENS,
+            help=f"Measure perplexity over so many tokens, not {DEFAULT_SCORED_TOKENS}.",
+        ),
+    ] = None,
     priority: Annotated[int, typer.Option(help="0 (whenever) to 9 (now).")] = 5,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long an attempt may take. Default: 600, and the upload as it can be foreseen.",
+        ),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait and print results, or print ids.")
     ] = True,
@@ -85,8 +109,12 @@ def submit(
             repetitions=repetitions,
             n_ctx=n_ctx,
             kv_type=kv_type,
-            score=score,
+            score=score or score_tokens is not None,
+            corpus=corpus,
+            score_tokens=DEFAULT_SCORED_TOKENS if score_tokens is None else score_tokens,
             priority=priority,
+            timeout_s=timeout,
+            source="edgeprof submit",
             wait_for_board=wait_for_board,
         )
         for kind, (on_platform, on_board) in itertools.product(types, targets or [(None, None)])

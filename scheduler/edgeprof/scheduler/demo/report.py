@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from edgeprof.scheduler.render.report import shown_text
 from edgeprof.scheduler.sweep import Refused
+from edgeprof.shared.jobs import SCHEMA_VERSION
 from edgeprof.shared.results import JobView, Samples
 
 
 def as_json(views: Iterable[JobView], refusals: Iterable[Refused]) -> dict[str, Any]:
     """Return the demo's documented JSON (docs/results.md)."""
     return {
+        "schema_version": SCHEMA_VERSION,
         "results": [_job(view) for view in views],
         "refused": [
             {
@@ -29,9 +32,9 @@ def samples_of_text(views: Iterable[JobView]) -> dict[str, str]:
     """Return one generated text a model, by "name type": the first measured one."""
     texts: dict[str, tuple[str, str]] = {}
     for view in views:
-        text = view.result.cases[0].text if view.result else None
-        if text:
-            texts.setdefault(view.model.name, (str(view.model.quantization), text))
+        case = view.result.cases[0] if view.result else None
+        if case and case.text is not None:
+            texts.setdefault(view.model.name, (str(view.model.quantization), shown_text(case)))
     return {f"{model} {kind}": text for model, (kind, text) in texts.items()}
 
 
@@ -56,8 +59,10 @@ def _job(view: JobView) -> dict[str, Any]:
         "decode_tokens_per_second": _samples(case.decode_tokens_per_second if case else None),
         "ttft_s": case.ttft_s.mean if case else None,
         "output_check": {"matched": check.matched, "of": check.of} if check else None,
+        "ended_at_token": case.ended_at_token if case else None,
         "attempts": len(view.attempts),
         "trace_id": view.trace_id,
+        "inputs": view.inputs.model_dump(mode="json") if view.inputs else None,
     }
 
 

@@ -37,7 +37,7 @@ def run_demo(
     with DemoLab(settings) as demo:
         boards = _boards(demo, console)
         names = [model.name for model in demo.lab.models()]
-        base = Request(model=names[0], n_prompt=n_prompt, n_gen=n_gen)
+        base = Request(model=names[0], n_prompt=n_prompt, n_gen=n_gen, source="edgeprof demo")
         with console.status("preparing models"):
             swept = sweep.submit(
                 demo.lab, sweep.requests(names, QUANTIZATIONS, PLATFORMS, base), name="demo"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from reprlib import Repr
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -10,7 +13,11 @@ from rich.text import Text
 from edgeprof.scheduler.render.rows import chip
 from edgeprof.scheduler.render.tables import new_table, styled
 from edgeprof.scheduler.render.words import human_bytes, human_s, when
-from edgeprof.shared.results import JobResult, JobView
+from edgeprof.shared.results import CaseResult, Inputs, JobResult, JobView, ScoreResult
+
+_SHORT = Repr()
+_SHORT.maxstring, _SHORT.maxlist = 60, 8
+short_repr = _SHORT.repr
 
 
 def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
@@ -25,6 +32,9 @@ def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
         facts.add_row("source", f"{source.file}  {source.sha256[:12]}{chain}")
     facts.add_row("target", view.target)
     facts.add_row("priority", str(view.priority))
+    if view.inputs is not None:
+        for name, value in _asked(view.inputs):
+            facts.add_row(name, value)
     facts.add_row("submitted", when(view.created_s) + (f" by {view.user}" if view.user else ""))
     if view.finished_s is not None:
         facts.add_row("finished", when(view.finished_s))
@@ -40,6 +50,47 @@ def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
     if view.result is not None:
         parts.append(_measured(view.result))
     return Group(*parts)
+
+
+def shown_text(case: CaseResult) -> str:
+    """Return what a model wrote, with a mark where it ended its text: the benchmark went on there."""
+    text = case.text or ""
+    if case.ended_at_token is None:
+        return text
+    return f"{text}⟨end of text after {case.ended_at_token} tokens⟩"
+
+
+def _score(score: ScoreResult) -> str:
+    error = "" if score.perplexity_stderr is None else f" ± {score.perplexity_stderr:.3f}"
+    text = f"{score.perplexity:.3f}{error} over {score.n_tokens} tokens of {score.text}"
+    if score.window_tokens is not None:
+        text += f" in windows of {score.window_tokens}"
+    if score.reference_perplexity is not None:
+        text += f" (host: {score.reference_perplexity:.3f})"
+    return text
+
+
+def _asked(inputs: Inputs) -> Iterator[tuple[str, str]]:
+    """Yield what a job was asked to do, a line each."""
+    for case in inputs.cases:
+        prompt = f"{len(case.prompt_tokens)} tokens"
+        if case.prompt_source == "standard":
+            prompt += " of the standard text"
+        elif case.prompt_text is not None:
+            prompt += f": {short_repr(case.prompt_text)}"
+        elif case.prompt_source == "tokens":
+            prompt += f", ids {short_repr(list(case.prompt_tokens))}"
+        yield "prompt", prompt
+    generate = ", ".join(
+        f"{case.n_gen} tokens" if case.n_gen else "nothing" for case in inputs.cases
+    )
+    yield "generate", f"{generate} x {inputs.repetitions} after {inputs.warmup} warm-up(s)"
+    yield "context", f"{inputs.n_ctx} positions, KV cache {inputs.kv_type}"
+    yield "timeout", f"{inputs.timeout_s:g} s"
+    if inputs.tags:
+        yield "tags", ", ".join(f"{name}={text}" for name, text in inputs.tags.items())
+    if inputs.source:
+        yield "source", inputs.source
 
 
 def _grid() -> Table:
@@ -92,9 +143,7 @@ def _measured(result: JobResult) -> RenderableType:
         grid.add_row("energy", f"{result.energy_per_token_mj:.3g} mJ per token{by}")
     for case in result.cases:
         if case.score is not None:
-            grid.add_row(
-                "perplexity", f"{case.score.perplexity:.3f} on {case.score.n_tokens} tokens"
-            )
+            grid.add_row("perplexity", _score(case.score))
         if case.text is not None:
-            grid.add_row("text", case.text)
+            grid.add_row("text", shown_text(case))
     return Padding(grid, (1, 0, 0, 0))

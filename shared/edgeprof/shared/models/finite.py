@@ -44,6 +44,18 @@ def check_weights(header: Header, data: bytes) -> None:
         raise _not_finite(info.name, what)
 
 
+def _check_readable(info: TensorInfo, raw: npt.NDArray[np.uint8]) -> None:
+    """Check a tensor that no board has a kernel for: by its weights, some rows at a time."""
+    rows = raw.reshape(info.rows, -1)
+    step = max(1, _CHUNK // info.ne[0])
+    for start in range(0, info.rows, step):
+        values = to_float32(rows[start : start + step], info.ggml_type)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            index = start * info.ne[0] + int(bad[0])
+            raise _not_finite(info.name, f"weight {index} is {values.reshape(-1)[bad[0]]}")
+
+
 def check_values(name: str, values: npt.NDArray[np.float32]) -> None:
     """Raise ModelError when the weights of a tensor that is to be written are not all finite."""
     bad = first_bad(np.ascontiguousarray(values).view(np.uint8).reshape(-1), Quantization.F32)

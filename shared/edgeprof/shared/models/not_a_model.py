@@ -9,6 +9,7 @@ from typing import Final
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.gguf_header import Header, Scalar
+from edgeprof.shared.models.rules import ARCHITECTURE_KEY
 
 ARCHITECTURE: Final = "llama"
 #: llama-gguf-split's names.
@@ -39,7 +40,7 @@ def check(header: Header, path: Path) -> None:
             f"{what} without weights: the file has no tensors", code="not_a_model", hint=_MODEL
         )
     if architecture != ARCHITECTURE:
-        value = _value(header, "general.architecture")
+        value = _value(header, ARCHITECTURE_KEY)
         raise ModelError(
             "metadata key 'general.architecture' is missing"
             if value is None

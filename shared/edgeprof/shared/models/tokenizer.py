@@ -12,7 +12,7 @@ from typing import TypeVar
 import regex
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.models.file import ModelFile
+from edgeprof.shared.models.file import ConvertibleModel
 
 SPACE = "\u2581"
 #: Twice the longest of vocabularies in use (128 spaces): 4096 tokens of a megabyte each are no text.
@@ -184,7 +184,7 @@ def _byte_characters() -> dict[int, str]:
     return table
 
 
-def tokenizer_of(model: ModelFile) -> Tokenizer:
+def tokenizer_of(model: ConvertibleModel) -> Tokenizer:
     """Build the tokenizer that a model carries.
 
     Raises ModelError "tokenizer", which says to pass token ids, when it carries none that we know.
@@ -221,14 +221,14 @@ def tokenizer_of(model: ModelFile) -> Tokenizer:
     return BytePair(pieces, types, bos_id, merges, _SPLITS[pre], add_bos=add_bos is True)
 
 
-def _items(model: ModelFile, key: str, kind: type[T]) -> list[T]:
+def _items(model: ConvertibleModel, key: str, kind: type[T]) -> list[T]:
     """Return an array's items; none when the key is absent or its items are of another kind."""
     value = model.meta(key)
     items = value if isinstance(value, list) else []
     return [item for item in items if isinstance(item, kind)]
 
 
-def _unknown(model: ModelFile, what: str) -> ModelError:
+def _unknown(model: ConvertibleModel, what: str) -> ModelError:
     return ModelError(
         f"{model.path.name}: {what} is not supported",
         code="tokenizer",

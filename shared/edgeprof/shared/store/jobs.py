@@ -16,7 +16,7 @@ from redis.client import Pipeline
 from edgeprof.shared.errors import Fault, JobError, JobNotFound, StoreRefused
 from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState, is_name
 from edgeprof.shared.plain import one_line
-from edgeprof.shared.results import JobResult, JobView
+from edgeprof.shared.results import Inputs, JobResult, JobView
 from edgeprof.shared.store.script import Script, records, text
 from edgeprof.shared.traceparent import trace_id_of
 from edgeprof.shared.trouble import Troubles
@@ -462,6 +462,7 @@ def _view(job_id: str, reply: Sequence[Any]) -> JobView | None:
     record: dict[str, str] = dict(zip(flat[::2], flat[1::2], strict=True))
     spec = JobSpec.read(record["spec"])
     return JobView(
+        schema_version=SCHEMA_VERSION,
         id=job_id,
         state=JobState(record["state"]),
         reason=one_line(record["reason"]),
@@ -475,6 +476,7 @@ def _view(job_id: str, reply: Sequence[Any]) -> JobView | None:
         finished_s=_time(record["finished_s"]) if "finished_s" in record else None,
         attempts=tuple(_attempts(attempts)),
         trace_id=trace_id_of(record["traceparent"]) or None,
+        inputs=Inputs.of(spec),
         result=JobResult.read(result) if result else None,
     )
 

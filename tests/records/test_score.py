@@ -1,0 +1,198 @@
+"""Perplexity over a held-out text: the windows, the sums, and the host's word against the board's."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeprof.scheduler import Lab, Request, scoring
+from edgeprof.shared.errors import ModelError, UsageError
+from edgeprof.shared.jobs import MAX_SCORED_TOKENS, KvType, Scoring, TestCase
+from edgeprof.shared.metrics.sessions import DATASETS
+from edgeprof.shared.models import ModelFile, catalogue
+from edgeprof.shared.models.tokenizer import tokenizer_of
+from edgeprof.shared.reference import Reference
+from edgeprof.shared.settings import Settings
+from edgeprof.workers.measure import ScoredWindow, check_score, summarize_score
+from tests.records.conftest import PROMPT
+
+MODEL = "shakespeare-240k"
+WINDOWS = ((300, 400, 401, 402, 299), (280, 281, 282))
+TO_SCORE = Scoring(text="t", text_sha256="0" * 64, windows=WINDOWS)
+
+
+@pytest.fixture
+def lab(settings: Settings) -> Iterator[Lab]:
+    with Lab(settings=settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def plan(lab: Lab) -> Callable[..., Any]:
+    """`plan(**wishes)`: the record of a job that is to be scored."""
+
+    def make(model: Any = MODEL, **wishes: Any) -> Any:
+        request: dict[str, Any] = {"platform": "someday", "wait_for_board": True, "score": True}
+
+        return lab.plan(Request(model=model, **request | wishes)).spec
+
+    return make
+
+
+def test_board_and_host_agree_over_the_same_windows(
+    session: Callable[..., Any], model: ModelFile
+) -> None:
+    """All tokens of each window but its first; mean, perplexity and errors are of all together."""
+    case = TestCase(prompt_tokens=PROMPT, n_gen=2, scoring=TO_SCORE)
+
+    result, seen = session(case, score=True, repetitions=1)
+
+    nll = [-x for window in WINDOWS for x in Reference(model).score(window, KvType.F16)[0]]
+    score = result.cases[0].score
+    assert (score.n_tokens, score.n_windows, score.window_tokens) == (6, 2, 5)
+    assert score.nll_nats == pytest.approx(statistics.fmean(nll), rel=1e-6)
+    assert score.perplexity == score.reference_perplexity
+    assert score.nll_stderr_nats == pytest.approx(statistics.stdev(nll) / math.sqrt(6), rel=1e-6)
+    assert score.perplexity_stderr == pytest.approx(score.perplexity * score.nll_stderr_nats)
+    assert (score.text, score.text_sha256, score.top1_agreement) == ("t", "0" * 64, 1.0)
+    assert [f["message"] for f in seen if f["phase"] == "score"][:2] == ["window 1/2", "window 2/2"]
+    assert [f["percent"] for f in seen] == sorted(f["percent"] for f in seen)
+    assert seen[-1]["percent"] == 100.0
+
+
+def test_a_record_of_schema_1_is_scored_over_its_prompt(session: Callable[..., Any]) -> None:
+    """As it was meant when it was submitted."""
+    case = TestCase(prompt_tokens=PROMPT, n_gen=2, unquantized_top1=(1, 2, 3))
+
+    result, _ = session(case, score=True, repetitions=1, schema_version=1)
+
+    score = result.cases[0].score
+    assert (score.text, score.n_tokens, score.n_windows) == ("prompt", 3, 1)
+    assert score.quantization_error_rate is not None
+
+
+def test_a_board_that_scores_otherwise_fails() -> None:
+    """The first token whose log-likelihood is not the host's is named (invariant 5)."""
+    window = ScoredWindow((1, 2, 3), (-1.0, -2.0), (2, 3), (-1.0, -2.0), (2, 3))
+    check_score(window, 1)
+
+    for wrong in (-2.001, math.nan):
+        with pytest.raises(ModelError, match="token 2 of window 7") as caught:
+            check_score(ScoredWindow((1, 2, 3), (-1.0, wrong), (2, 3), (-1.0, -2.0), (2, 3)), 7)
+        assert caught.value.code == "wrong_output"
+
+
+def test_one_token_has_no_standard_error() -> None:
+    """Absent, not zero."""
+    score = summarize_score([ScoredWindow((1, 2), (-1.0,), (2,), (-1.0,), (2,))])
+
+    assert (score.n_tokens, score.nll_stderr_nats, score.perplexity_stderr) == (1, None, None)
+
+
+def test_perplexity_depends_on_nothing_else_of_a_job(plan: Callable[..., Any]) -> None:
+    """Not on prompt, counts or type: they all score the same windows; only a context that is asked for counts."""
+    one, other, typed = (
+        plan(n_prompt=16, n_gen=4),
+        plan(n_prompt=200, n_gen=0),
+        plan(quantization="Q8_0", prompt="x"),
+    )
+
+    windows = one.cases[0].scoring.windows
+    assert windows == other.cases[0].scoring.windows == typed.cases[0].scoring.windows
+    assert {len(window) for window in windows[:-1]} == {scoring.DEFAULT_WINDOW}
+    assert one.cases[0].scoring.n_tokens == scoring.DEFAULT_SCORED_TOKENS
+    assert (one.n_ctx, other.n_ctx) == (scoring.DEFAULT_WINDOW, 200)
+    assert plan(n_prompt=8, n_gen=8, n_ctx=40).cases[0].scoring.window_tokens == 40
+
+
+def test_what_is_lost_by_quantizing_is_known(plan: Callable[..., Any], model: ModelFile) -> None:
+    """The unquantized model's choices over the same windows are in the record; its own job needs none."""
+    scored = plan(quantization="Q8_0", score_tokens=9).cases[0].scoring
+
+    _, top1 = Reference(model).score(scored.windows[0], KvType.F32)
+    assert scored.unquantized_top1 == (tuple(top1),)
+    assert plan().cases[0].scoring.unquantized_top1 is None
+
+
+@given(st.integers(1, 300), st.integers(2, 40), st.booleans(), st.integers(1, 5000))
+def test_windows_are_the_beginning_of_the_text(
+    n_tokens: int, size: int, bos: bool, length: int
+) -> None:
+    """In order, without a gap, none longer than its size; as many tokens are scored as were asked for."""
+    text = scoring.Corpus("t", "", "x" * length)
+    head = (1,) if bos else ()
+
+    try:
+        found = scoring.windows(text, lambda part: range(5, 5 + len(part)), head, n_tokens, size)
+    except UsageError:
+        assert length + len(head) < 2
+        return
+
+    assert all(window[: len(head)] == head and 2 <= len(window) <= size for window in found)
+    body = [token for window in found for token in window[len(head) :]]
+    assert body == list(range(5, 5 + len(body)))
+    scored = sum(len(window) - 1 for window in found)
+    assert scored == n_tokens or len(body) >= length - 1 or len(found) == 512
+    assert scored <= n_tokens
+
+
+def test_our_text_is_long_enough_for_the_models_that_ship() -> None:
+    """However many tokens a job may score. It is the text that was checked to be held out."""
+    ours = scoring.corpus(None)
+
+    # Of the last tenth of the corpus, which train.py held out: models/README.md.
+    assert ours.sha256 == hashlib.sha256(ours.text.encode()).hexdigest()
+    assert ours.sha256.startswith("33434e4cc6d7a44f")
+    for shipped in catalogue.list_models():
+        assert len(tokenizer_of(shipped).encode(ours.text)) > MAX_SCORED_TOKENS
+    assert scoring.OUR_TEXT in DATASETS
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "cannot read"),
+        (b"", "too little text"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+    ],
+)
+def test_a_corpus_that_is_none_is_one_line(
+    plan: Callable[..., Any], tmp_path: Path, data: bytes | None, words: str
+) -> None:
+    """It names the file, and says what to give instead."""
+    path = tmp_path / "corpus.txt"
+    if data is not None:
+        path.write_bytes(data)
+
+    with pytest.raises(UsageError, match=words) as caught:
+        plan(corpus=path)
+
+    assert "corpus.txt" in str(caught.value)
+    assert "--corpus" in str(caught.value.hint)
+
+
+def test_a_text_of_ones_own_is_named_by_its_content(
+    plan: Callable[..., Any], tmp_path: Path, model: ModelFile
+) -> None:
+    """With its file's name; a short one is scored whole, and says how much that was."""
+    path = tmp_path / "mine.txt"
+    path.write_text("O, what a rogue and peasant slave am I!")
+
+    spec = plan(corpus=str(path), score=False)
+
+    assert spec.score
+    scored = spec.cases[0].scoring
+    assert (scored.text, scored.text_sha256) == (
+        "mine.txt",
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+    assert scored.windows == (tuple(tokenizer_of(model).encode(path.read_text())),)
+    assert scored.n_tokens == len(scored.windows[0]) - 1
