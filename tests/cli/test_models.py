@@ -113,7 +113,7 @@ def test_hints_of_a_refusal_can_be_followed(
     hint = " ".join(refused.stderr.split("hint:")[1].split("(")[0].split())
 
     option, command = hint.split("convert it: submit ")[1].split(", or edgeprof ")
-    queued = edgeprof("submit", "-m", str(foreign), *shlex.split(option), *lab, "--score")
+    queued = edgeprof("submit", "-m", str(foreign), *shlex.split(option), *lab)
     *arguments, out = shlex.split(command)
     made = edgeprof(*arguments, str(tmp_path / out))
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.jobs import Quantization
-from edgeprof.shared.models.gguf_header import Header
+from edgeprof.shared.models.gguf_header import Header, TensorInfo
 from edgeprof.shared.models.tensor_types import BLOCK, TENSOR_TYPES, to_float32
 
 #: Where a block has its F16 scale.
@@ -28,8 +28,7 @@ def check_weights(header: Header, data: bytes) -> None:
     for info in sorted(header.tensors.values(), key=lambda tensor: tensor.offset):
         raw = np.frombuffer(data, np.uint8, info.n_bytes, info.offset)
         if info.quantization is None:
-            # Of a type that is only converted from: its scales are wherever that type has them.
-            check_values(info.name, to_float32(raw.reshape(info.rows, -1), info.ggml_type))
+            _check_readable(info, raw)
             continue
         bad = first_bad(raw, info.quantization)
         if bad is None:

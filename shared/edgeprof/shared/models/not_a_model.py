@@ -27,7 +27,7 @@ _KINDS: Final = {
 
 def check(header: Header, path: Path) -> None:
     """Raise ModelError that says what it is when this is no whole llama. `path`: for its parts."""
-    architecture = _text(header, "general.architecture")
+    architecture = _text(header, ARCHITECTURE_KEY)
     kind = _KINDS.get(_text(header, "general.type") or "") or _KINDS.get(architecture or "")
     if kind:
         raise ModelError(f"{kind[0]}, not a model", code="not_a_model", hint=kind[1])

@@ -146,15 +146,6 @@ def _raw_rows(model: ConvertibleModel, info: TensorInfo) -> npt.NDArray[np.uint8
     return tensor[1].reshape(info.rows, -1)
 
 
-def _plan(model: ConvertibleModel, to: Quantization) -> _Plan:
-    hidden = -(-model.true_hidden // BLOCK[to]) * BLOCK[to]
-    types = {
-        info.name: _target(info, to, hidden if _is_down(info) else info.ne[0])
-        for info in model.header.tensors.values()
-    }
-    return _Plan(to, types, hidden)
-
-
 def _target(info: TensorInfo, to: Quantization, row: int) -> Quantization:
     """Return the type of a tensor whose rows will have `row` weights."""
     if is_norm(info):
@@ -236,7 +227,7 @@ def _converted(model: ConvertibleModel, info: TensorInfo, plan: _Plan) -> npt.ND
         _check_held(model, info, values, data, to)
     if not more or not _is_gate_or_up(info):
         return data
-    zeros = gguf.quants.quantize(np.zeros((max(more, 0), info.ne[0]), np.float32), to)
+    zeros = gguf.quants.quantize(np.zeros((max(more, 0), info.ne[0]), np.float32), target)
     return np.concatenate([data[:kept], zeros])
 
 
