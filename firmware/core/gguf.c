@@ -571,7 +571,7 @@ int tlep_gguf_open(tlep_gguf *g, const uint8_t *data, uint32_t size, tlep_error 
     if (!c.ok) {
         return truncated(err, size);
     }
-    if (version != 2 && version != 3) { /* 3 differs in big-endian files only, whose version is 3 << 24 here */
+    if (version != 2 && version != 3) { /* they differ in big-endian files only: 3 << 24 here */
         return tlep_fail(err, TLEP_E_NOT_GGUF, "GGUF version is neither 2 nor 3", version, 3);
     }
     if (n_tensors > TLEP_GGUF_MAX_TENSORS || n_kv > TLEP_GGUF_MAX_KV) {

@@ -1,4 +1,4 @@
-"""`edgeprof models` with files from elsewhere: what it says of them, and what it never does to them."""
+"""`edgeprof models` with files from elsewhere: what it says of them and never does to them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_inspect_shows_what_can_only_be_converted(edgeprof: Edgeprof, foreign: P
 def test_hints_of_a_refusal_can_be_followed(
     edgeprof: Edgeprof, foreign: Path, tmp_path: Path
 ) -> None:
-    """submit without -q is refused; each command of its hint, typed as it is there, does what it says."""
+    """submit without -q is refused; each command of its hint, typed as it is, works."""
     lab = (
         "--platform",
         "x",
@@ -113,7 +113,7 @@ def test_hints_of_a_refusal_can_be_followed(
     hint = " ".join(refused.stderr.split("hint:")[1].split("(")[0].split())
 
     option, command = hint.split("convert it: submit ")[1].split(", or edgeprof ")
-    queued = edgeprof("submit", "-m", str(foreign), *shlex.split(option), *lab, "--score")
+    queued = edgeprof("submit", "-m", str(foreign), *shlex.split(option), *lab)
     *arguments, out = shlex.split(command)
     made = edgeprof(*arguments, str(tmp_path / out))
 
@@ -147,7 +147,7 @@ def test_inspect_shows_metadata(edgeprof: Edgeprof, model: Path) -> None:
 
 
 def test_inspect_takes_any_value(edgeprof: Edgeprof, model: Path) -> None:
-    """Bytes that are no UTF-8, and control characters, reach neither terminal nor JSON as they are."""
+    """Bytes that are no UTF-8, and control characters, reach neither terminal nor JSON."""
     data = model.read_bytes()
     model.write_bytes(data.replace(b"t31", b"\xff\x1b[", 1).replace(b"t30", b"a\nb", 1))
 

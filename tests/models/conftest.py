@@ -41,7 +41,7 @@ def work(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def rewrite() -> Callable[..., ConvertibleModel]:
-    """`rewrite(model, out, {"split.count": 1}, types={"output_norm.weight": BF16})`: a changed copy."""
+    """`rewrite(model, out, {"split.count": 1}, types={"output.weight": BF16})`: a changed copy."""
 
     def run(
         model: ConvertibleModel,

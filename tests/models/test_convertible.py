@@ -1,4 +1,4 @@
-"""What can be converted from is more than what boards run: every type that the gguf package reads."""
+"""More can be converted from than boards run: every type that the gguf package reads."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized
 from edgeprof.shared.models.quantize import dequantized, quantize
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout
+from edgeprof.shared.reference.synthetic import SyntheticLlama
 
 READABLE = [kind for kind in Type if layout(kind)]
 DIM = 256
@@ -34,7 +35,7 @@ WRITABLE = [kind for kind in READABLE if _is_written(kind)]
 def write(
     path: Path, matrix: Type, *, embedding: Type | None = None, norm: Type = Type.F32
 ) -> Path:
-    """A llama of one layer with matrices of these types: blocks of random bytes, every scale finite."""
+    """A llama of one layer with blocks of these types: random bytes, every scale finite."""
     rng = np.random.default_rng(3)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(16)
@@ -75,7 +76,7 @@ def test_every_type_of_llama_cpp_files_is_readable() -> None:
 
 @pytest.mark.parametrize("kind", READABLE, ids=lambda kind: str(kind.name))
 def test_weights_are_those_that_the_gguf_package_reads(tmp_path: Path, kind: Type) -> None:
-    """A file of any readable type opens, and F32 made of it holds the very weights of ggml's blocks."""
+    """A file of any readable type opens; F32 made of it holds the weights of ggml's blocks."""
     source = ConvertibleModel.open(write(tmp_path / "m.gguf", kind))
     reader = {tensor.name: tensor for tensor in gguf.GGUFReader(source.path).tensors}
 
@@ -94,7 +95,7 @@ def test_weights_are_those_that_the_gguf_package_reads(tmp_path: Path, kind: Typ
 
 @pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: str(kind.name))
 def test_what_the_gguf_package_quantizes_round_trips(tmp_path: Path, kind: Type) -> None:
-    """Weights -> type -> F32 -> type gives the first blocks' weights again, whatever the type's error was."""
+    """Weights -> type -> F32 gives the blocks' weights, close to those that were quantised."""
     weights = np.random.default_rng(1).normal(0, 0.1, (4, DIM)).astype(np.float32)
     blocks = gguf.quants.quantize(weights, kind)
     path = write(tmp_path / "m.gguf", kind)
@@ -114,8 +115,8 @@ def test_what_the_gguf_package_quantizes_round_trips(tmp_path: Path, kind: Type)
 def test_default_of_llama_quantize_is_converted_without_rounding_twice(
     tmp_path: Path, kind: Type
 ) -> None:
-    """Q4_0 or TQ2_0 with a Q6_K embedding: boards do not run it; of its own type only the embedding is made
-    anew, and the other blocks stay as they are."""
+    """Q4_0 or TQ2_0 with a Q6_K embedding: boards do not run it. For its own type only the embedding
+    is made anew; the other blocks stay as they are."""
     source = ConvertibleModel.open(write(tmp_path / "m.gguf", kind, embedding=Type.Q6_K))
     assert not isinstance(source, ModelFile)
     assert source.quantization is None
@@ -133,9 +134,11 @@ def test_default_of_llama_quantize_is_converted_without_rounding_twice(
 
 @pytest.mark.parametrize("norm", [Type.F16, Type.BF16, Type.F64, Type.Q8_0])
 def test_norms_of_other_types_become_f32(tmp_path: Path, norm: Type) -> None:
-    """Boards read norms as F32; a file with others is converted, the weights of the norms unchanged."""
+    """Boards read norms as F32; others are converted, the weights of the norms unchanged."""
     source = ConvertibleModel.open(write(tmp_path / "m.gguf", Type.F16, norm=norm))
-    with pytest.raises(ModelError, match=f"norm 'output_norm.weight' is {norm.name}"):
+    with pytest.raises(
+        ModelError, match=f"'output_norm.weight' is {norm.name}, and boards read it"
+    ):
         source.runnable()
 
     made = quantize(source, Quantization.F16, tmp_path / "f16.gguf")
@@ -148,7 +151,7 @@ def test_norms_of_other_types_become_f32(tmp_path: Path, norm: Type) -> None:
 
 
 def test_refusal_names_a_command_that_works(tmp_path: Path) -> None:
-    """Opened to be run, a file of other types is refused by a hint whose every word can be taken."""
+    """Opened to be run, a file of other types is refused with a command that works."""
     path = write(tmp_path / "a model.gguf", Type.Q4_K)
 
     with pytest.raises(ModelError, match=r"'token_embd\.weight' is Q4_K, which no board") as caught:
@@ -176,3 +179,28 @@ def test_types_that_nobody_reads_are_refused_for_good(tmp_path: Path, kind: int)
         ConvertibleModel.open(path)
 
     assert "edgeprof" not in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("kind", [Type.BF16, Type.F64, Type.Q6_K])
+def test_broken_weights_of_types_that_no_board_runs_are_found(tmp_path: Path, kind: Type) -> None:
+    """A weight that is no finite number is named when the file is opened, whatever its type."""
+    path = write(tmp_path / "m.gguf", kind)
+    data = bytearray(path.read_bytes())
+    info = ConvertibleModel.open(path).header.tensors["blk.0.attn_v.weight"]
+    at = info.offset + info.n_bytes - 2  # the last two bytes: all of BF16, Q6_K's scale, F64's sign
+    data[at : at + 2] = b"\xff\x7f"
+    path.write_bytes(data)
+
+    with pytest.raises(ModelError, match=r"'blk\.0\.attn_v\.weight' is broken: weight \d+ is nan"):
+        ConvertibleModel.open(path)
+
+
+def test_a_matrix_of_one_row_is_no_norm(tmp_path: Path) -> None:
+    """A vocabulary of one token: readers drop the dimension of 1, and it is quantised all the same."""
+    source = ConvertibleModel.open(
+        SyntheticLlama(dim=64, hidden=64, n_layers=1, n_vocab=1).write(tmp_path / "m.gguf")
+    )
+
+    made = quantize(source, Quantization.Q8_0, tmp_path / "q.gguf")
+
+    assert made.header.tensors["token_embd.weight"].quantization is Quantization.Q8_0

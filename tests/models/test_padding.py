@@ -1,4 +1,4 @@
-"""Feed-forward layers are padded where a type's blocks need it, and nowhere else; it changes no result."""
+"""Feed-forward layers are padded only where a type's blocks need it; it changes no result."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_types_without_blocks_keep_the_true_shape(
 def test_padding_is_zeros_that_are_told_and_not_counted(
     source: ModelFile, tmp_path: Path, to: Quantization
 ) -> None:
-    """172 becomes 192 in all three matrices of each layer; the true blocks are those of true weights."""
+    """172 becomes 192 in all three matrices of each layer."""
     made = quantize(source, to, tmp_path / "q.gguf")
 
     assert (made.shape.hidden, made.true_hidden) == (192, 172)
@@ -93,7 +93,7 @@ def test_padding_changes_no_result(source: ModelFile, tmp_path: Path, to: Quanti
 def test_blocks_of_padded_models_compute_what_their_weights_say(
     source: ModelFile, tmp_path: Path, to: Quantization
 ) -> None:
-    """Quantised arithmetic over padded blocks is as close to the F32 of its weights as anywhere else."""
+    """Quantised arithmetic over padded blocks is close to the F32 of its weights."""
     padded = quantize(source, to, tmp_path / "padded.gguf")
     true = quantize(padded, Quantization.F32, tmp_path / "true.gguf")
 
@@ -111,7 +111,7 @@ def _as_f32_with_zeros(padded: ModelFile, out: Path) -> ModelFile:
 
 
 def test_padding_is_taken_off_again(source: ModelFile, tmp_path: Path) -> None:
-    """Q8_0 (192) to F16 has the true width again, and to TQ2_0-like blocks starts from it, not from 192."""
+    """Q8_0 (192) to F16 has the true width again; what is made of that starts from 172."""
     padded = quantize(source, Quantization.Q8_0, tmp_path / "q8.gguf")
 
     made = quantize(padded, Quantization.F16, tmp_path / "f16.gguf")
@@ -152,7 +152,7 @@ def test_the_embeddings_width_cannot_be_padded(tmp_path: Path, dim: int) -> None
 def test_matrices_already_of_the_type_are_padded_without_rounding_again(
     tmp_path: Path, rewrite: Rewrite
 ) -> None:
-    """Gate and up in Q4_0 beside a down in F16: the blocks that there are stay, zeros follow them."""
+    """Gate and up in Q4_0 beside a down in F16: their blocks stay, and zeros follow."""
     shape = replace(SHAPE, hidden=44, n_layers=1)
     floats = ConvertibleModel.open(shape.write(tmp_path / "floats.gguf"))
     types = {

@@ -104,7 +104,7 @@ FILES: dict[str, tuple[bytes, str, str]] = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_other_files_are_named(tmp_path: Path, name: str) -> None:
-    """Each format that people take for a model has its name in the error, and a way on in the hint."""
+    """Each format that people take for a model is named, with a way on in the hint."""
     data, what, way = FILES[name]
 
     error = refusal(tmp_path / "m.gguf", data)
@@ -178,7 +178,7 @@ def shard(path: Path, number: int, count: int) -> bytes:
 
 
 def test_part_of_a_split_model_names_all_parts(tmp_path: Path) -> None:
-    """Any part, the second without an architecture too: which it is, which files, and how to join them."""
+    """Any part, the second without an architecture too: which it is, of which files."""
     for number in (0, 1):
         path = tmp_path / f"m-0000{number + 1}-of-00003.gguf"
         error = refusal(path, shard(path, number, 3))
@@ -216,7 +216,7 @@ MANGLERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 @pytest.mark.parametrize("name", MANGLERS)
 def test_text_mangled_files_are_named(tmp_path: Path, sound: bytes, name: str) -> None:
-    """A binary file that was taken for text is lost; the error says so, not what its bytes now seem to say."""
+    """A binary file that was taken for text is lost; the error says so."""
     mangle, what = MANGLERS[name]
 
     error = refusal(tmp_path / "m.gguf", mangle(sound))
@@ -226,7 +226,7 @@ def test_text_mangled_files_are_named(tmp_path: Path, sound: bytes, name: str) -
 
 
 def test_line_ends_added_among_the_weights_are_noticed(tmp_path: Path, sound: bytes) -> None:
-    """Where the header has no line end, a converted file is well-formed and too long: still refused."""
+    """Where the header has no line end, a converted file is well-formed: still refused."""
     start = min(t.offset for t in _opened(tmp_path, sound).header.tensors.values())
     assert b"\n" not in sound[:start]
     mangled = sound[:start] + sound[start:].replace(b"\n", b"\r\n")

@@ -71,7 +71,7 @@ class Preparer:
         self._scorings: dict[tuple[str, bool, str, int, int], Scoring] = {}
 
     def source(self, name: str | Path) -> ConvertibleModel:
-        """Return the model as its file is now, which boards need not be able to run. Raises UsageError and ModelError."""
+        """Return the model as its file is now, of any types. Raises UsageError and ModelError."""
         path = catalogue.locate(name).absolute()
         stamp = stamp_of(path)
         before = self._read.get(path)

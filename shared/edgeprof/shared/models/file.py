@@ -18,6 +18,7 @@ from edgeprof.shared.models import not_a_model, padding
 from edgeprof.shared.models.finite import check_weights
 from edgeprof.shared.models.gguf_header import Header, Scalar, TensorInfo, parse
 from edgeprof.shared.models.reading import read_settled
+from edgeprof.shared.models.rules import FREQUENCY_FACTORS
 from edgeprof.shared.models.shape import (
     LlamaShape,
     check_frequency_factors,
@@ -32,7 +33,7 @@ _LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn
 
 @dataclass(frozen=True)
 class ConvertibleModel:
-    """A checked llama GGUF of any types that we can read, to convert from. Holds the file's bytes."""
+    """A checked llama GGUF of any types that we can read. Holds the file's bytes."""
 
     path: Path
     sha256: str
@@ -91,7 +92,7 @@ class ConvertibleModel:
         return sum(tensor.n_elements for tensor in self.header.tensors.values()) - padded
 
     def runnable(self) -> ModelFile:
-        """Return this model if boards can run it as it is; else raise ModelError that says what can be."""
+        """Return this model if boards can run it; else raise ModelError that says what to do."""
         if isinstance(self, ModelFile):
             return self
         to = "q8_0" if self.shape.dim % BLOCK[Quantization.Q8_0] == 0 else "f16"
@@ -158,11 +159,16 @@ def _label(header: Header) -> str:
     return counts.most_common(1)[0][0]
 
 
+def is_norm(info: TensorInfo) -> bool:
+    """Whether a tensor is one that boards read as F32 only: a norm, or frequency factors."""
+    return info.name.endswith("_norm.weight") or info.name == FREQUENCY_FACTORS
+
+
 def _obstacle(header: Header) -> str | None:
     """Why no board can run the file as it is, or None."""
     for info in header.tensors.values():
-        if len(info.ne) == 1 and info.quantization is not Quantization.F32:
-            return f"norm {info.name!r} is {info.type_name}, and boards read norms as F32 only"
+        if is_norm(info) and info.quantization is not Quantization.F32:
+            return f"tensor {info.name!r} is {info.type_name}, and boards read it as F32 only"
         if info.quantization is None:
             return f"tensor {info.name!r} is {info.type_name}, which no board has a kernel for"
     return None

@@ -282,7 +282,8 @@ def _placed(
     known = layout(ggml_type)
     if known is None:
         raise ModelError(
-            f"tensor {name!r} is of ggml type {type_name(ggml_type)}, whose weights nobody here can read",
+            f"tensor {name!r} is of ggml type {type_name(ggml_type)},"
+            " whose weights nobody here can read",
             code="tensor_type",
             hint="make a file of a common type of the original model, e.g. F16 or Q8_0",
         )

@@ -1,4 +1,4 @@
-"""Signs that a binary file went through a program for text, which loses bytes or adds some for good."""
+"""Signs that a binary file went through a program for text, which loses or adds bytes."""
 
 from __future__ import annotations
 

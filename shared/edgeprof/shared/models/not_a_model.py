@@ -26,7 +26,7 @@ _KINDS: Final = {
 
 
 def check(header: Header, path: Path) -> None:
-    """Raise ModelError when this is no whole llama model, saying what it is. `path` names other parts."""
+    """Raise ModelError that says what it is when this is no whole llama. `path`: for its parts."""
     architecture = _text(header, ARCHITECTURE_KEY)
     kind = _KINDS.get(_text(header, "general.type") or "") or _KINDS.get(architecture or "")
     if kind:
@@ -46,7 +46,7 @@ def check(header: Header, path: Path) -> None:
             if value is None
             else f"architecture {short_repr(value)} is not supported",
             code="missing" if value is None else "architecture",
-            hint=f"boards compute {ARCHITECTURE} models: give one whose architecture is {ARCHITECTURE}",
+            hint=f"boards compute one architecture: {ARCHITECTURE}",
         )
 
 

@@ -1,7 +1,7 @@
-"""Feed-forward layers padded with zeros, for types whose blocks the true width does not divide into.
+"""Feed-forward layers padded with zeros, for types whose blocks do not divide the true width.
 
-A padded unit adds exactly nothing: its gate and up rows are zero, so the board multiplies 0 with 0. The width of
-the embedding cannot be padded: norms would take the mean over the zeros, too.
+A padded unit adds exactly nothing: its gate and up rows are zero, so the board multiplies 0 with
+0. The width of the embedding cannot be padded: norms would take the mean over the zeros, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOST = 255
 
 
 def true_hidden(header: Header, data: bytes, hidden: int) -> int:
-    """Return the width without padding: what the key says, if the rows beyond it really are zeros."""
+    """Return the width without padding: what the key says, if the rows beyond it are zeros."""
     item = header.metadata.get(KEY)
     if item is None or not isinstance(item.value, int) or not 0 < hidden - item.value <= _MOST:
         return hidden

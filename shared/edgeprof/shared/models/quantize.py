@@ -17,7 +17,7 @@ from edgeprof.shared import private
 from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import padding
-from edgeprof.shared.models.file import ConvertibleModel, ModelFile, is_linear
+from edgeprof.shared.models.file import ConvertibleModel, ModelFile, is_linear, is_norm
 from edgeprof.shared.models.finite import check_values, first_bad
 from edgeprof.shared.models.gguf_header import Scalar, TensorInfo
 from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
@@ -34,6 +34,7 @@ _FILE_TYPES = {
 }
 #: What decides, beside the model and the type, which bytes come out.
 _MAKER = f"gguf{version('gguf')}-{version('tiny-llm-edge-profiler')}"
+_HIDDEN_KEY = "llama.feed_forward_length"
 #: Weights from here on are infinite: as an F16 number themselves, or as the scale of their block.
 _LARGEST = {
     Quantization.F16: 65520.0,
@@ -41,8 +42,6 @@ _LARGEST = {
     Quantization.Q4_0: 8 * 65520.0,
     Quantization.TQ2_0: 65520.0,
 }
-_HIDDEN_KEY = "llama.feed_forward_length"
-
 #: Of blocks: to quantise what is quantised would round a second time.
 _QUANTIZED = frozenset(to for to, block in BLOCK.items() if block > 1)
 
@@ -107,13 +106,22 @@ def quantize(
 
     All matrices become `to`, except that TQ2_0 keeps the embedding and the output head in F16: two bits there
     cost more than they save. Norms become F32. Feed-forward layers are padded where blocks need it
-    (padding.py), and only there. Raises ModelError when the width of the embedding does not divide into
-    blocks, UsageError when `out` is the model's own file.
+    (padding.py), and only there. Raises ModelError when blocks do not divide the embedding's width,
+    UsageError when `out` is the model's own file.
     """
     plan = _plan(model, to)
     return write_gguf(
         out, lambda writer: _fill(writer, model, plan, progress), sources=(model.path,)
     )
+
+
+def _plan(model: ConvertibleModel, to: Quantization) -> _Plan:
+    hidden = -(-model.true_hidden // BLOCK[to]) * BLOCK[to]
+    types = {
+        info.name: _target(info, to, hidden if _is_down(info) else info.ne[0])
+        for info in model.header.tensors.values()
+    }
+    return _Plan(to, types, hidden)
 
 
 def padding_note(model: ConvertibleModel) -> str | None:
@@ -138,18 +146,9 @@ def _raw_rows(model: ConvertibleModel, info: TensorInfo) -> npt.NDArray[np.uint8
     return tensor[1].reshape(info.rows, -1)
 
 
-def _plan(model: ConvertibleModel, to: Quantization) -> _Plan:
-    hidden = -(-model.true_hidden // BLOCK[to]) * BLOCK[to]
-    types = {
-        info.name: _target(info, to, hidden if _is_down(info) else info.ne[0])
-        for info in model.header.tensors.values()
-    }
-    return _Plan(to, types, hidden)
-
-
 def _target(info: TensorInfo, to: Quantization, row: int) -> Quantization:
     """Return the type of a tensor whose rows will have `row` weights."""
-    if len(info.ne) == 1:
+    if is_norm(info):
         return Quantization.F32
     target = Quantization.F16 if to is Quantization.TQ2_0 and not is_linear(info) else to
     if row % BLOCK[target]:
@@ -199,37 +198,36 @@ def _fill(
     write_source(writer, model.source.converted(plan.to))
     done, total = 0, sum(info.n_elements for info in model.header.tensors.values())
     for info in model.header.tensors.values():
-        target = plan.types[info.name]
-        data = _converted(model, info, target, plan.hidden)
+        data = _converted(model, info, plan)
         if len(info.ne) == 1:
-            data = data.reshape(info.ne[0])
-        writer.add_tensor(info.name, data, raw_dtype=gguf.GGMLQuantizationType[target])
+            data = data.reshape(-1)
+        target = gguf.GGMLQuantizationType[plan.types[info.name]]
+        writer.add_tensor(info.name, data, raw_dtype=target)
         done += info.n_elements
         if progress:
             progress(done, total)
 
 
-def _converted(
-    model: ConvertibleModel, info: TensorInfo, target: Quantization, hidden: int
-) -> npt.NDArray[np.generic]:
-    """Return a tensor's rows in another type, and wider or narrower by rows or columns of zeros."""
-    more = hidden - model.shape.hidden
-    kept = hidden if more < 0 else model.shape.hidden
+def _converted(model: ConvertibleModel, info: TensorInfo, plan: _Plan) -> npt.NDArray[np.generic]:
+    """Return a tensor's rows in its new type, wider or narrower by rows or columns of zeros."""
+    more = plan.hidden - model.shape.hidden
+    kept = plan.hidden if more < 0 else model.shape.hidden
     columns = more if _is_down(info) else 0
-    to = gguf.GGMLQuantizationType[target]
-    if info.ggml_type == to and not columns and info.quantization in _QUANTIZED:
-        data = _raw_rows(model, info)
+    to = plan.types[info.name]
+    target = gguf.GGMLQuantizationType[to]
+    if info.ggml_type == target and not columns and to in _QUANTIZED:
+        data: npt.NDArray[np.generic] = _raw_rows(model, info)
     else:
-        weights = dequantized(model, info)
-        check_values(info.name, weights)
+        values = dequantized(model, info)
+        check_values(info.name, values)
         if columns:
-            weights = np.pad(weights[:, :kept], ((0, 0), (0, max(more, 0))))
+            values = np.pad(values[:, :kept], ((0, 0), (0, max(more, 0))))
         with np.errstate(over="ignore", invalid="ignore"):  # found by its result
-            data = gguf.quants.quantize(weights, to)
-        _check_held(model, info, weights, data, target)
+            data = gguf.quants.quantize(values, target)
+        _check_held(model, info, values, data, to)
     if not more or not _is_gate_or_up(info):
         return data
-    zeros = gguf.quants.quantize(np.zeros((max(more, 0), info.ne[0]), np.float32), to)
+    zeros = gguf.quants.quantize(np.zeros((max(more, 0), info.ne[0]), np.float32), target)
     return np.concatenate([data[:kept], zeros])
 
 
@@ -246,9 +244,11 @@ def _check_held(
         return
     size = BLOCK[target]
     block = values.reshape(-1)[bad * size : (bad + 1) * size]
-    index = bad * size + int(np.abs(block).argmax())
+    at = bad * size + int(np.abs(block).argmax())
+    row, column = divmod(at, values.shape[-1])  # which padding makes longer than the tensor's own
+    index = row * info.ne[0] + column
     raise ModelError(
-        f"{target} cannot hold tensor {info.name!r}: weight {index} is {values.reshape(-1)[index]:g},"
+        f"{target} cannot hold tensor {info.name!r}: weight {index} is {values.reshape(-1)[at]:g},"
         f" and becomes infinite above {_LARGEST[target]:g}",
         code="overflow",
         hint=f"types that hold this model: {', '.join(_holding(model))}",
@@ -260,12 +260,12 @@ def _holding(model: ConvertibleModel) -> list[Quantization]:
     types = []
     for to in Quantization:
         try:
-            targets = _plan(model, to).types
+            plan = _plan(model, to)
         except ModelError:
             continue
         if all(
-            targets[info.name] is Quantization.F32
-            or np.abs(dequantized(model, info)).max() < _LARGEST[targets[info.name]]
+            plan.types[info.name] is Quantization.F32
+            or np.abs(dequantized(model, info)).max() < _LARGEST[plan.types[info.name]]
             for info in model.header.tensors.values()
         ):
             types.append(to)

@@ -42,7 +42,10 @@ class LlamaShape:
 
 
 def read_shape(header: Header) -> LlamaShape:
-    """Return the hyperparameters; raises ModelError that names the key, its value, and what is wrong with it."""
+    """Return the hyperparameters of a llama (not_a_model.check()).
+
+    Raises ModelError that names the key, its value, and what is wrong with it.
+    """
     _check_neutrals(header)
     embedding = header.tensors.get("token_embd.weight")
     if embedding is None:
@@ -116,7 +119,7 @@ def check_frequency_factors(header: Header, data: bytes) -> None:
     if info is None:
         return
     raw = np.frombuffer(data, np.uint8, info.n_bytes, info.offset)
-    factors = to_float32(raw.reshape(info.rows, -1), info.ggml_type).reshape(-1)
+    factors = to_float32(raw.reshape(1, -1), info.ggml_type).reshape(-1)
     other = np.flatnonzero(factors != 1)
     if len(other):
         raise ModelError(

@@ -27,7 +27,7 @@ F32 = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 @cache
 def layout(ggml_type: int) -> tuple[int, int] | None:
-    """Return (elements in a block, bytes of a block), or None for a type whose weights we cannot read.
+    """Return (elements in a block, bytes of a block), or None for a type that we cannot read.
 
     The gguf package has no list of what it dequantizes, so one block of zeros is tried.
     """

@@ -17,8 +17,9 @@ def write_gguf(
 ) -> ModelFile:
     """Write `out` by way of a file beside it that is checked first; returns it opened.
 
-    Raises UsageError when `out` is one of the `sources` it is made from, by whatever name; HostFault when it
-    cannot be written; ModelError when what was written is not a usable model (then `out` is left as it was).
+    Raises UsageError when `out` is one of the `sources` it is made from, by whatever name; HostFault
+    when it cannot be written; ModelError when what was written is not a usable model (then `out` is
+    left as it was).
     """
     for source in sources:
         if out.exists() and out.samefile(source):

@@ -51,7 +51,7 @@ _SIGNS: Final = (
 
 
 def explain(head: bytes, size: int) -> ModelError:
-    """Return the refusal of a file that begins with `head` (HEAD_BYTES of it or more are enough)."""
+    """Return the refusal of a file that begins with `head` (HEAD_BYTES of it are enough)."""
     what, hint = _what(head, size)
     return ModelError(f"not a GGUF file but {what}", code="not_gguf", hint=hint)
 
