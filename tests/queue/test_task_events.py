@@ -124,6 +124,20 @@ def test_the_job_that_failed_is_the_one_that_is_shown(
     assert heard.of(urgent.id) == ["received", "started", "failed"]
 
 
+def test_the_next_bell_is_heard_at_once(rig: Any, make_spec: Any) -> None:
+    """Jobs follow each other without a pause, also after bells for which there is nothing to do."""
+    rig.start_worker("01")
+    rig.until_board("null-01", BoardState.ONLINE)
+    jobs = [rig.submit(make_spec()) for _ in range(20)]
+    for _ in range(20):
+        rig.ring(jobs[0].id, make_spec())
+    last = rig.submit(make_spec())
+    last.wait(timeout=60)
+
+    took_s = last.view().finished_s - jobs[0].view().started_s
+    assert took_s < 10  # a pause of Celery's loop at each would make 40
+
+
 @pytest.mark.parametrize(
     ("grace_s", "end"), [(20, "succeeded"), (0.1, "retried")], ids=["in time", "handed back"]
 )

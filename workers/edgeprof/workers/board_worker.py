@@ -50,7 +50,7 @@ from edgeprof.workers.supervisor import (
     LAST_END_VARIABLE,
     STOP_MARGIN_S,
 )
-from edgeprof.workers.task_events import TaskEvents
+from edgeprof.workers.task_events import BellRequest, TaskEvents
 from edgeprof.workers.telemetry import Sender, Waiting
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class BoardWorker:
         signals.worker_init.connect(_instrument, weak=False)
         signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_shutdown, weak=False)
-        app.task(name=TASK_NAME, send_events=False)(self._heard)
+        app.task(name=TASK_NAME, send_events=False, Request=BellRequest)(self._heard)
         worker = self._celery = app.Worker(
             hostname=bench.node,
             pool_cls=concurrency.get_implementation("threads"),
