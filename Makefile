@@ -61,11 +61,11 @@ lint: $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-lint ## Check style
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	shellcheck scripts/*.sh .ci/run
-	clang-tidy --quiet -p firmware/build/native firmware/core/*.c 2>build/clang-tidy.log \
+	clang-tidy --quiet -p firmware/build/native firmware/core/*/*.c 2>build/clang-tidy.log \
 	    || { cat build/clang-tidy.log >&2; exit 1; }
 
-bench: $(STAMPS)/install-dev $(STAMPS)/firmware ## Measure queue, link and kernels; JSON into bench/results.
-	$(BIN)/python -m bench
+bench: $(STAMPS)/install-dev $(STAMPS)/firmware ## Measure queue, link and kernels; JSON into benchmarks/results.
+	$(BIN)/python -m benchmarks
 
 firmware: $(STAMPS)/firmware ## Build the firmware of all ports.
 

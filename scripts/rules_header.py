@@ -1,4 +1,4 @@
-"""firmware/core/gguf_rules.h, from the table that the host reads too (edgeprof.shared.models.rules)."""
+"""firmware/core/model/gguf_rules.h, from the table that the host reads too (edgeprof.shared.models.rules)."""
 
 from __future__ import annotations
 

@@ -27,14 +27,13 @@ from pydantic_core import PydanticUndefined
 from rules_header import rules_header
 from typer.testing import CliRunner
 
-from edgeprof.scheduler.cli import exits
-from edgeprof.scheduler.cli.app import app
-from edgeprof.scheduler.render.rows import ALWAYS, BenchRow
-from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, ModelRef
-from edgeprof.shared.metrics.devices import DeviceMetrics
-from edgeprof.shared.metrics.lab import CustodianMetrics, lab_families
-from edgeprof.shared.metrics.sessions import SessionMetrics
-from edgeprof.shared.results import (
+from edgeprof.cli import exits
+from edgeprof.cli.app import app
+from edgeprof.client.llama_bench import ALWAYS, BenchRow
+from edgeprof.scheduler.metrics import CustodianMetrics, lab_families
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, ModelRef
+from edgeprof.shared.types.result import (
     CaseResult,
     Identity,
     InputCase,
@@ -49,7 +48,8 @@ from edgeprof.shared.results import (
     Samples,
     ScoreResult,
 )
-from edgeprof.shared.settings import Settings
+from edgeprof.workers.metrics.devices import DeviceMetrics
+from edgeprof.workers.metrics.sessions import SessionMetrics
 
 DOCS = Path(__file__).parents[1] / "docs"
 _MADE = "<!-- Written by `make docs` from the code; edit there. -->\n"
@@ -251,7 +251,7 @@ PAGES = {
     "cli.md": commands_page,
     "exit-codes.md": exits_page,
     "metrics.md": metrics_page,
-    "../firmware/core/gguf_rules.h": rules_header,
+    "../firmware/core/model/gguf_rules.h": rules_header,
 }
 
 

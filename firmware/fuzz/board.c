@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "host.h"
-#include "link.h"
+#include "link/link.h"
 
 enum {
     SRAM_BYTES = 8 << 10,

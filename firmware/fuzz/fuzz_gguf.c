@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model.h"
+#include "model/model.h"
 
 /* A token of a hostile model may be as dear as it likes; here it has to be cheap, and so has hashing an upload. */
 enum { MOST_PARAMETERS = 1 << 17, MOST_STATE_BYTES = 1 << 20, MOST_UPLOAD_BYTES = 2048 };

@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "board.h"
-#include "cbor.h"
-#include "frame.h"
+#include "link/cbor.h"
+#include "link/frame.h"
 #include "host.h"
-#include "sha256.h"
+#include "platform/sha256.h"
 
 enum { NOISE = 0, UPLOAD = 7, FLASH = 6, REPEAT = 0x40, SILENCE = 0x80, WHAT = 7 };
 enum { OP_UPLOAD = 4, OP_VERIFY = 5, OP_LOAD = 6 };

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cbor.h"
-#include "frame.h"
+#include "link/cbor.h"
+#include "link/frame.h"
 #include "host.h"
 
 enum { KEYS = 12 };

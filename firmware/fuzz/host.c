@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "cbor.h"
-#include "frame.h"
+#include "link/cbor.h"
+#include "link/frame.h"
 
 static uint32_t replies;
 static uint16_t last_seq;

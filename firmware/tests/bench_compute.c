@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../core/fmath.h"
-#include "../core/llama.h"
+#include "../core/kernels/fmath.h"
+#include "../core/model/llama.h"
 
 #if defined(__arm__)
 /* CMSDK timer 0 of mps2-an500: 25 MHz, counts down. */

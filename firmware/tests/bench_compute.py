@@ -18,12 +18,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parent / "core"
 SOURCES = [
-    *(CORE / f"{n}.c" for n in ("arena", "attention", "fmath", "gguf", "kernels", "llama")),
-    *(CORE / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
+    *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "llama")),
+    *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels")),
+    *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
 ]
 # As firmware/CMakeLists.txt compiles the core.
 FLAGS = [
     "-std=c99",
+    f"-I{CORE}",
     "-O3",
     "-Wall",
     "-Wextra",

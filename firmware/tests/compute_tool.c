@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/fmath.h"
-#include "../core/fp16.h"
-#include "../core/llama.h"
+#include "../core/kernels/fmath.h"
+#include "../core/kernels/fp16.h"
+#include "../core/model/llama.h"
 
 enum { MOST_STATE_BYTES = 64 << 20 };
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from edgeprof.scheduler.demo.children import Terminated, sigterm_unwinds
-from edgeprof.shared import private
+from edgeprof.cli.demo.children import Terminated, sigterm_unwinds
+from edgeprof.shared import private_files
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
 from edgeprof.shared.settings import load_settings
 from monitoring.lab.config import ROOT
@@ -65,7 +65,7 @@ def main() -> int:
 @contextmanager
 def _only_one() -> Iterator[None]:
     """Two labs in one folder would share Redis, and take each other's boards for their own."""
-    private.make_folder(_FOLDER)
+    private_files.make_folder(_FOLDER)
     with (_FOLDER / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

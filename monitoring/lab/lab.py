@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from edgeprof.scheduler.demo.children import Children, ignore_signals
-from edgeprof.scheduler.lab import Lab
-from edgeprof.shared import private, redis_server
+from edgeprof.cli.demo.children import Children, ignore_signals
+from edgeprof.client.lab import Lab
+from edgeprof.shared import private_files
 from edgeprof.shared.errors import InfrastructureError
-from edgeprof.shared.jobs import BoardState
+from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import BoardState
 from monitoring.lab import config
 
 CELERY_EXPORTER_PYTHON: Final = config.ROOT / "build" / "celery-exporter" / "bin" / "python"
@@ -79,7 +80,7 @@ class MonitoredLab:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            private.make_folder(self._folder)
+            private_files.make_folder(self._folder)
             stack.callback(redis_server.stop, self.settings)
             self.redis_url = redis_server.locate(self.settings).url
             self.lab = stack.enter_context(Lab(settings=self.settings))
@@ -177,7 +178,7 @@ class MonitoredLab:
     def _token_file(self) -> Path:
         """What Alertmanager shows to the scheduler, as Compose would lay it down."""
         path = self._folder / "alerts-token"
-        with open(path, "w", encoding="utf-8", opener=private.opener) as file:
+        with open(path, "w", encoding="utf-8", opener=private_files.opener) as file:
             file.write(str(self.settings.alerts_token))
         return path
 

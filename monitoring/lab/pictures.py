@@ -16,8 +16,8 @@ from typing import Final
 
 from rich.console import Console
 
-from edgeprof.scheduler import sweep
-from edgeprof.scheduler.lab import Request
+from edgeprof.client import sweep
+from edgeprof.client.lab import Request
 from edgeprof.shared.settings import load_settings
 from monitoring.lab.config import ROOT
 from monitoring.lab.lab import MonitoredLab, Ports

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from edgeprof.scheduler.archive import Archive
-from edgeprof.shared.jobs import Attempt, JobState, KvType, ModelRef, Quantization
-from edgeprof.shared.results import (
+from edgeprof.shared.types.job import Attempt, JobState, KvType, ModelRef, Quantization
+from edgeprof.shared.types.result import (
     CaseResult,
     Identity,
     InputCase,

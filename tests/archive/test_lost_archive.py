@@ -16,13 +16,13 @@ from sqlalchemy import event
 from edgeprof.scheduler import service
 from edgeprof.scheduler.archive import Archive
 from edgeprof.scheduler.custodian import Custodian
+from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.shared.errors import InfrastructureError
-from edgeprof.shared.jobs import JobSpec, ModelRef, Target, TestCase
-from edgeprof.shared.metrics.lab import CustodianMetrics
-from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec, ModelRef, Target, TestCase
+from edgeprof.shared.types.result import JobView
 
 MODEL = ModelRef(name="nothing", sha256="0" * 64, size_bytes=1, quantization="F32", n_params=1,
                  n_ctx_train=64, n_vocab=16)  # fmt: skip

@@ -14,8 +14,8 @@ from alembic.config import Config
 from sqlalchemy import create_engine, text
 
 from edgeprof.scheduler.archive import Archive, Query, schema
-from edgeprof.shared.jobs import JobState
-from edgeprof.shared.results import JobView
+from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.result import JobView
 
 MakeView = Callable[..., JobView]
 JOB_COLUMNS = (

@@ -11,17 +11,17 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from edgeprof.scheduler.cli.results import parse_since
-from edgeprof.scheduler.demo.report import as_json
-from edgeprof.scheduler.lab import Request
-from edgeprof.scheduler.render import bench
-from edgeprof.scheduler.render.console import PlainConsole
-from edgeprof.scheduler.render.report import job_report
-from edgeprof.scheduler.render.words import ago, human_bytes, human_count, human_s
-from edgeprof.scheduler.sweep import Refused
+from edgeprof.cli.demo.report import as_json
+from edgeprof.cli.render import llama_bench_table
+from edgeprof.cli.render.humanize import ago, human_bytes, human_count, human_s
+from edgeprof.cli.render.report import job_report
+from edgeprof.cli.results import parse_since
+from edgeprof.client.console import PlainConsole
+from edgeprof.client.lab import Request
+from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.jobs import JobState, Quantization
-from edgeprof.shared.results import JobView, ScoreResult
+from edgeprof.shared.types.job import JobState, Quantization
+from edgeprof.shared.types.result import JobView, ScoreResult
 from tests.archive.conftest import INPUTS
 
 MakeView = Callable[..., JobView]
@@ -29,7 +29,7 @@ MakeView = Callable[..., JobView]
 
 def test_a_case_is_two_rows(make_view: MakeView) -> None:
     """Prefill and decode are rows of their own, named as llama-bench names them."""
-    prefill, decode = bench.rows_of([make_view()])
+    prefill, decode = llama_bench_table.rows_of([make_view()])
 
     assert (prefill.test, prefill.n_prompt, prefill.n_gen, prefill.n_depth) == ("pp64", 64, 0, 0)
     assert (decode.test, decode.n_prompt, decode.n_gen, decode.n_depth) == ("tg32", 0, 32, 64)
@@ -38,32 +38,39 @@ def test_a_case_is_two_rows(make_view: MakeView) -> None:
 
 def test_jobs_without_a_result_have_no_rows(make_view: MakeView) -> None:
     """A failed job has no numbers, not zeros."""
-    assert bench.rows_of([make_view(state=JobState.FAILED)]) == []
+    assert llama_bench_table.rows_of([make_view(state=JobState.FAILED)]) == []
 
 
 def test_markdown_is_llama_benchs(make_view: MakeView) -> None:
     """Columns, and speed as mean ± sd with two decimals; what is emulated says so."""
-    text = bench.markdown(bench.rows_of([make_view()]))
+    text = llama_bench_table.markdown(llama_bench_table.rows_of([make_view()]))
 
     assert "| tiny Q8_0 | 253.91 KiB | 238.14 K | stm32f405 (emu) |" in text
     assert " 101.00 ± 1.00 |" in text
     assert "9.9 ms/10.5 ms" in text
     assert "32/32" in text
-    assert bench.EMULATED_NOTE in text
+    assert llama_bench_table.EMULATED_NOTE in text
 
 
 def test_silicon_is_not_marked(make_view: MakeView) -> None:
     """Real boards carry no mark."""
-    assert "emu" not in bench.markdown(bench.rows_of([make_view(platform="esp32s3")]))
+    assert "emu" not in llama_bench_table.markdown(
+        llama_bench_table.rows_of([make_view(platform="esp32s3")])
+    )
 
 
 def test_formats_carry_the_same_rows(make_view: MakeView) -> None:
     """CSV, JSON and JSON lines hold the same fields and values."""
-    rows = bench.rows_of([make_view()])
+    rows = llama_bench_table.rows_of([make_view()])
 
-    as_list = json.loads(bench.text_of(rows, bench.Format.JSON))
-    lines = [json.loads(line) for line in bench.text_of(rows, bench.Format.JSONL).splitlines()]
-    table = list(csv.DictReader(io.StringIO(bench.text_of(rows, bench.Format.CSV))))
+    as_list = json.loads(llama_bench_table.text_of(rows, llama_bench_table.Format.JSON))
+    lines = [
+        json.loads(line)
+        for line in llama_bench_table.text_of(rows, llama_bench_table.Format.JSONL).splitlines()
+    ]
+    table = list(
+        csv.DictReader(io.StringIO(llama_bench_table.text_of(rows, llama_bench_table.Format.CSV)))
+    )
 
     assert as_list == lines
     assert [row["test"] for row in table] == [row["test"] for row in as_list] == ["pp64", "tg32"]
@@ -75,7 +82,7 @@ def test_formats_carry_the_same_rows(make_view: MakeView) -> None:
 
 def test_rows_hold_the_inputs(make_view: MakeView) -> None:
     """Whoever exports a result exports what it takes to measure it again."""
-    row = bench.rows_of([make_view()])[1].as_dict()
+    row = llama_bench_table.rows_of([make_view()])[1].as_dict()
 
     asked = {
         "schema_version": 2, "prompt_source": "text", "prompt_text": "To be\n",
@@ -87,12 +94,12 @@ def test_rows_hold_the_inputs(make_view: MakeView) -> None:
 
 def test_rows_of_before_there_were_inputs(make_view: MakeView) -> None:
     """What a record of schema 1 did not hold is null in its rows, the size of its tensors too."""
-    (row, _) = bench.rows_of([make_view(schema_version=1, inputs=None)])
+    (row, _) = llama_bench_table.rows_of([make_view(schema_version=1, inputs=None)])
 
     assert (row.schema_version, row.model_size, row.model_file_size) == (1, None, 264_000)
     absent = (row.prompt_text, row.prompt_tokens, row.repetitions, row.warmup, row.tags, row.source)
     assert absent == (None,) * 6
-    assert bench.markdown([row])
+    assert llama_bench_table.markdown([row])
 
 
 #: What compare-llama-bench.py of llama.cpp asks of each row before it compares any.
@@ -138,11 +145,17 @@ LLAMA_BENCH_KEYS = [
 ]
 
 
-@pytest.mark.parametrize("output", [bench.Format.JSON, bench.Format.CSV])
-def test_every_key_of_llama_bench_is_there(make_view: MakeView, output: bench.Format) -> None:
+@pytest.mark.parametrize("output", [llama_bench_table.Format.JSON, llama_bench_table.Format.CSV])
+def test_every_key_of_llama_bench_is_there(
+    make_view: MakeView, output: llama_bench_table.Format
+) -> None:
     """And none is null: the comparer joins rows by them in SQL, where null equals nothing."""
-    text = bench.text_of(bench.rows_of([make_view()]), output)
-    rows = json.loads(text) if output is bench.Format.JSON else [*csv.DictReader(io.StringIO(text))]
+    text = llama_bench_table.text_of(llama_bench_table.rows_of([make_view()]), output)
+    rows = (
+        json.loads(text)
+        if output is llama_bench_table.Format.JSON
+        else [*csv.DictReader(io.StringIO(text))]
+    )
 
     for row in rows:
         assert row.keys() >= set(LLAMA_BENCH_KEYS)
@@ -151,7 +164,7 @@ def test_every_key_of_llama_bench_is_there(make_view: MakeView, output: bench.Fo
 
 def test_times_are_those_of_the_speeds(make_view: MakeView) -> None:
     """avg_ns is the time of a prompt's tokens, and of the steps between generated ones."""
-    prefill, decode = bench.rows_of([make_view()])
+    prefill, decode = llama_bench_table.rows_of([make_view()])
 
     assert prefill.samples_ns == (320_000_000, 304_761_905, 290_909_091)
     assert decode.samples_ns[0] == 310_000_000  # 31 steps at 100 a second
@@ -171,20 +184,23 @@ def scored(view: JobView, **fields: object) -> JobView:
 
 def test_perplexity_stands_beside_speed(make_view: MakeView) -> None:
     """With its standard error, once a job, and with a word about over what; in exports on each row."""
-    rows = bench.rows_of([scored(make_view()), make_view("job2")])
+    rows = llama_bench_table.rows_of([scored(make_view()), make_view("job2")])
 
-    text = bench.markdown(rows)
+    text = llama_bench_table.markdown(rows)
     assert text.count("20.09 ± 1.00") == 1
     assert "over 512 tokens of the-tempest in windows of 128" in text
-    table = list(csv.DictReader(io.StringIO(bench.csv_text(rows))))
+    table = list(csv.DictReader(io.StringIO(llama_bench_table.csv_text(rows))))
     assert [row["perplexity"] for row in table] == ["20.0861", "20.0861", "", ""]
     assert table[1]["perplexity_stderr"] == "1.0043"
-    assert json.loads(bench.text_of(rows, bench.Format.JSON))[0]["score_text"] == "the-tempest"
+    assert (
+        json.loads(llama_bench_table.text_of(rows, llama_bench_table.Format.JSON))[0]["score_text"]
+        == "the-tempest"
+    )
 
 
 def test_no_perplexity_no_column(make_view: MakeView) -> None:
     """A table of jobs that were not scored is no wider for it."""
-    assert "perplexity" not in bench.markdown(bench.rows_of([make_view()]))
+    assert "perplexity" not in llama_bench_table.markdown(llama_bench_table.rows_of([make_view()]))
 
 
 def test_report_shows_what_was_asked_and_scored(make_view: MakeView) -> None:
@@ -216,7 +232,7 @@ def test_report_shows_what_was_asked_and_scored(make_view: MakeView) -> None:
 def test_narrow_terminals_lose_nothing(make_view: MakeView, width: int) -> None:
     """The table of numbers is never cut or folded, however narrow the terminal."""
     console = Console(width=width, record=True, file=io.StringIO())
-    bench.print_table(bench.rows_of([make_view()]), console)
+    llama_bench_table.print_table(llama_bench_table.rows_of([make_view()]), console)
 
     text = console.export_text()
     assert "…" not in text

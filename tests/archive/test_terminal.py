@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from rich.console import RenderableType
 
-from edgeprof.scheduler.render import bench
-from edgeprof.scheduler.render.console import PlainConsole
-from edgeprof.scheduler.render.follow import Look, Running
-from edgeprof.scheduler.render.live import live
-from edgeprof.scheduler.render.report import job_report
-from edgeprof.scheduler.render.tables import boards_table, jobs_table
-from edgeprof.shared.jobs import Attempt, BoardInfo, BoardState, JobState, MemoryRegion
-from edgeprof.shared.logs import _OneLine
-from edgeprof.shared.plain import harmless, one_line
-from edgeprof.shared.results import JobView, RegionUse
+from edgeprof.cli.render import llama_bench_table
+from edgeprof.cli.render.follow import Look, Running
+from edgeprof.cli.render.live import live
+from edgeprof.cli.render.report import job_report
+from edgeprof.cli.render.tables import boards_table, jobs_table
+from edgeprof.client.console import PlainConsole
+from edgeprof.shared.sanitize import harmless, one_line
+from edgeprof.shared.telemetry.logs import _OneLine
+from edgeprof.shared.types.job import Attempt, BoardInfo, BoardState, JobState, MemoryRegion
+from edgeprof.shared.types.result import JobView, RegionUse
 
 MakeView = Callable[..., JobView]
 
@@ -75,7 +75,7 @@ def test_tables_carry_no_commands(make_view: MakeView, what: str, terminal: bool
         "jobs": jobs_table([view], 0),
         "job": job_report(view),
         "boards": boards_table([evil_board()]),
-        "results": bench.table(bench.rows_of([view])),
+        "results": llama_bench_table.table(llama_bench_table.rows_of([view])),
     }
 
     text = shown(renderables[what], terminal=terminal)
@@ -110,10 +110,10 @@ def test_text_formats_carry_no_commands(
     make_view: MakeView, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Markdown, CSV and JSON lines go to a terminal as well."""
-    from edgeprof.scheduler.cli.results import print_rows
+    from edgeprof.cli.results import print_rows
 
-    for kind in bench.Format:
-        print_rows(bench.rows_of([evil_view(make_view)]), kind)
+    for kind in llama_bench_table.Format:
+        print_rows(llama_bench_table.rows_of([evil_view(make_view)]), kind)
     text = capsys.readouterr().out
 
     assert text == harmless(text)
@@ -122,7 +122,7 @@ def test_text_formats_carry_no_commands(
 
 def test_errors_and_notes_carry_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """A name that was not found is repeated, without what it would do."""
-    from edgeprof.scheduler.cli import exits, output
+    from edgeprof.cli import exits, output
     from edgeprof.shared.errors import UsageError
 
     exits.report(UsageError(f"no board {EVIL}", hint=EVIL))
@@ -161,7 +161,7 @@ def test_long_text_is_cut() -> None:
 
 def test_progress_is_believed_only_where_it_is_a_number() -> None:
     """A worker that says otherwise does not end anybody's wait."""
-    from edgeprof.scheduler.progress import bar
+    from edgeprof.client.progress import bar
     from edgeprof.shared.store.jobs import Event
 
     fields: Any = {"phase": EVIL, "percent": "soon"}

@@ -20,12 +20,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from edgeprof.shared.errors import InfrastructureError
-from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import BoardState
 
 NULL_AGENT = Path(__file__).with_name("null_agent.py")
-SCHEDULER = [sys.executable, "-m", "edgeprof.scheduler.cli", "scheduler"]
+SCHEDULER = [sys.executable, "-m", "edgeprof.cli", "scheduler"]
 
 #: Before the command of a host's processes: `ip netns exec NAME`, or nothing.
 Inside = Callable[[str], list[str]]

@@ -12,13 +12,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.harness import private_settings
+from benchmarks.harness import private_settings
 from edgeprof.scheduler.service import run_scheduler
-from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.workers.agent import WORKER_COMMAND
-from edgeprof.workers.config import BoardConfig
+from edgeprof.shared.types.job import BoardState
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.host.agent import WORKER_COMMAND
 
 #: The agent's first pause before it starts a worker again. Its later ones grow to 30 s for a board that is pulled
 #: this often; that is its business, and would only hide what is measured here.

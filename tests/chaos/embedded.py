@@ -23,14 +23,14 @@ from typing import Any
 
 from rich.progress import Progress
 
-from edgeprof.scheduler.lab import Lab, Request
-from edgeprof.shared import redis_server
+from edgeprof.client.lab import Lab, Request
 from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.store.lab import LabStore
 from tests.chaos import report
 from tests.chaos.embedded_lab import EmbeddedLab
 
-EDGEPROF = [sys.executable, "-m", "edgeprof.scheduler.cli"]
+EDGEPROF = [sys.executable, "-m", "edgeprof.cli"]
 REQUEST = Request(
     model="shakespeare-240k", platform="native", wait_for_board=True, n_gen=1, n_prompt=2
 )

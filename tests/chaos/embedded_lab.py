@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgeprof.shared import redis_server
-from edgeprof.shared.embedded.owner import owner, works_in
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis.embedded.owner import owner, works_in
 from edgeprof.shared.settings import Settings
 from tests.conftest import make_settings, redis_binary
 

@@ -20,11 +20,11 @@ from typing import Any, Final, cast
 from rich.progress import Progress
 
 from edgeprof.shared.errors import LinkFault, ModelError
-from edgeprof.shared.jobs import JobSpec, JobState
-from edgeprof.shared.results import JobResult
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.result import JobResult
 from tests.chaos import report
 from tests.conftest import RedisProcess
 from tests.queue.conftest import make_spec

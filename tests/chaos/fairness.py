@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from edgeprof.shared.jobs import BoardState, JobState
-from edgeprof.shared.results import JobView
+from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.result import JobView
 from tests.chaos.big_lab import BigLab
 from tests.queue.conftest import make_spec
 

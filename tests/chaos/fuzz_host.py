@@ -22,8 +22,8 @@ from unittest import mock
 import serial
 
 from edgeprof.shared.errors import Fault
-from edgeprof.shared.jobs import KvType
-from edgeprof.workers.claims import BoardClaim
+from edgeprof.shared.types.job import KvType
+from edgeprof.workers.board.locks import BoardClaim
 from edgeprof.workers.link import device
 from edgeprof.workers.link.device import LinkBoard, OpenOptions
 from edgeprof.workers.link.framing import MAX_PAYLOAD_BYTES, Kind, decode, encode

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeprof.shared.jobs import Attempt, JobState
-from edgeprof.shared.results import JobView
 from edgeprof.shared.store.jobs import JobStore
+from edgeprof.shared.types.job import Attempt, JobState
+from edgeprof.shared.types.result import JobView
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from typing import Final
 from gguf import GGMLQuantizationType
 
 from edgeprof.shared.errors import BoardFault, Fault, LinkFault
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.workers.board import RunReport
+from edgeprof.shared.types.job import KvType
+from edgeprof.workers.board.board import RunReport
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from tests.chaos.noisy_line import NoisyLine
 

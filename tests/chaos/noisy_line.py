@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import serial
 
-from edgeprof.workers.serial_urls.child import firmware_image
+from edgeprof.workers.emulated.child import firmware_image
 
 KINDS: Final = ("flip", "drop", "repeat", "swap", "late")
 _SPAN_BYTES: Final = 32

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edgeprof.shared import logs
 from edgeprof.shared.settings import load_settings
-from edgeprof.workers.agent import Agent
-from edgeprof.workers.config import load_boards
+from edgeprof.shared.telemetry import logs
+from edgeprof.workers.board.config import load_boards
+from edgeprof.workers.host.agent import Agent
 
 NULL_WORKER = Path(__file__).parents[1] / "queue" / "null_worker.py"
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import serial
 
-from edgeprof.workers.serial_urls.child import ChildSerial
+from edgeprof.workers.emulated.child import ChildSerial
 from tests.chaos.noisy_line import LINES
 
 

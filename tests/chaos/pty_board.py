@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgeprof.workers.serial_urls.child import firmware_image
+from edgeprof.workers.emulated.child import firmware_image
 
 
 class PtyBoard:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgeprof.scheduler import Lab
-from edgeprof.scheduler.job import Job
-from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.client import Lab
+from edgeprof.client.job import Job
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import BoardState, JobState
 from tests.chaos.board_lab import board_lab, until
 from tests.chaos.pty_board import PtyBoard
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgeprof.scheduler import Lab
-from edgeprof.shared.jobs import JobState
+from edgeprof.client import Lab
+from edgeprof.shared.types.job import JobState
 from tests.chaos.board_lab import board_lab
 
 #: At a token that the self-test does not reach. Sickness -> the native port's FAULT, and the class and code that it must end in.

@@ -23,10 +23,10 @@ from typing import Any
 
 from rich.progress import Progress
 
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 from edgeprof.scheduler.service import run_scheduler
-from edgeprof.shared.jobs import BoardState, JobState
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import BoardState, JobState
 from tests.chaos import report
 from tests.chaos.board_lab import until
 from tests.conftest import RedisProcess, make_settings

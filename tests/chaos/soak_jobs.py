@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from edgeprof.scheduler.job import Job
-from edgeprof.shared import queues, tracing
+from edgeprof.client.job import Job
 from edgeprof.shared.errors import JobNotFound
-from edgeprof.shared.jobs import JobSpec, JobState
-from edgeprof.shared.results import JobView
+from edgeprof.shared.queue import doorbell
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Bell, NewJob, new_job_id
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.telemetry import tracing
+from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.result import JobView
 from tests.queue.conftest import make_spec
 
 #: Every so many jobs somebody new comes along: what is kept for each user must not pile up.
@@ -108,7 +109,7 @@ class Crowd:
         traceparent = tracing.submit_traceparent(job_id, spec)
         self._store.jobs.submit([NewJob(spec, traceparent, job_id)], "soak")
         bell = Bell(job_id, spec.target.queue, traceparent, spec.label)
-        self._store.bells.ring([bell], step=queues.transport_priority(spec.priority))
+        self._store.bells.ring([bell], step=doorbell.transport_priority(spec.priority))
         return job_id
 
     def _spec(self, name: str) -> JobSpec:

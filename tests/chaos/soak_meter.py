@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 from redis import Redis
 
-from edgeprof.shared.redis_client import client
+from edgeprof.shared.redis.client import client
 from tests.chaos.big_lab import BigLab
 
 #: What tells one key of a kind from another: job, board, queue, bell's priority.

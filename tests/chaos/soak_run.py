@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeprof.scheduler.archive import Archive, Query
-from edgeprof.shared.jobs import JobState
+from edgeprof.shared.types.job import JobState
 from tests.chaos import fairness, ledger
 from tests.chaos.big_lab import BigLab
 from tests.chaos.soak_jobs import KINDS, Crowd, Kind

@@ -15,7 +15,7 @@ from collections import defaultdict
 
 from rich.progress import Progress
 
-from edgeprof.shared.jobs import JobState
+from edgeprof.shared.types.job import JobState
 from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
 from tests.chaos.storm import submit

@@ -19,10 +19,10 @@ from typing import Any
 
 from rich.progress import Progress
 
-from edgeprof.shared import queues
 from edgeprof.shared.errors import InfrastructureError
-from edgeprof.shared.jobs import JobState
+from edgeprof.shared.queue import doorbell
 from edgeprof.shared.store.jobs import Bell, NewJob
+from edgeprof.shared.types.job import JobState
 from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
 from tests.conftest import free_port
@@ -39,7 +39,7 @@ def submit(lab: BigLab, specs: Sequence[Any]) -> list[str]:
     lab.insist(lambda: lab.store.jobs.submit(jobs, "chaos"), "the jobs are submitted")
     bells = [Bell(job.id, job.spec.target.queue, job.traceparent, job.spec.label) for job in jobs]
     with contextlib.suppress(InfrastructureError):  # the custodian rings
-        lab.store.bells.ring(bells, step=queues.transport_priority(5))
+        lab.store.bells.ring(bells, step=doorbell.transport_priority(5))
     return [job.id for job in jobs]
 
 

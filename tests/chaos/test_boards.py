@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgeprof.scheduler import Lab
-from edgeprof.shared.jobs import JobState
+from edgeprof.client import Lab
+from edgeprof.shared.types.job import JobState
 from tests.chaos.board_lab import board_lab
 from tests.chaos.pulls import pull_boards
 from tests.chaos.sick_boards import diagnose

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
-COMMAND = [sys.executable, "-m", "edgeprof.scheduler.cli"]
+COMMAND = [sys.executable, "-m", "edgeprof.cli"]
 
 
 @pytest.fixture

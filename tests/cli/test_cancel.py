@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from edgeprof.scheduler.cli import exits
+from edgeprof.cli import exits
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -58,7 +58,7 @@ def test_a_person_is_asked(
     try:
         os.write(ours, answer.encode())
         done = subprocess.run(
-            [sys.executable, "-m", "edgeprof.scheduler.cli", "cancel", "--all", *options],
+            [sys.executable, "-m", "edgeprof.cli", "cancel", "--all", *options],
             env=environment,
             stdin=theirs,
             capture_output=True,

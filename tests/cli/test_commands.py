@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.scheduler.cli import exits
-from edgeprof.shared.jobs import BoardState
+from edgeprof.cli import exits
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import BoardState
 from tests.cli.conftest import COMMAND
 from tests.models.folders import write_folder
 from tests.queue.test_holding import make_board
@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_the_job(
     """Ctrl-C while waiting: 130, the job goes on, and its id is printed."""
     arguments = ["submit", "-m", "shakespeare-240k", "--platform", "x", "--wait-for-board"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgeprof.scheduler.cli", *arguments],
+        [sys.executable, "-m", "edgeprof.cli", *arguments],
         env={**environment, "EDGEPROF_LOG_LEVEL": "INFO"},
         stderr=subprocess.PIPE,
         text=True,

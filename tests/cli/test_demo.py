@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.scheduler.cli import exits
+from edgeprof.cli import exits
 
 pytestmark = [pytest.mark.e2e, pytest.mark.qemu]
 
@@ -44,7 +44,7 @@ def demo(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[..
 
     def start(*arguments: str) -> Demo:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgeprof.scheduler.cli", "demo", *arguments],
+            [sys.executable, "-m", "edgeprof.cli", "demo", *arguments],
             env={**environment, "TMPDIR": str(tmp_path / "tmp")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.scheduler.cli import exits
-from edgeprof.shared.jobs import BoardInfo, BoardState, MemoryRegion, Quantization
+from edgeprof.cli import exits
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import BoardInfo, BoardState, MemoryRegion, Quantization
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
 

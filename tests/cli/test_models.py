@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from gguf import GGMLQuantizationType as Type
 
-from edgeprof.scheduler.cli import exits
+from edgeprof.cli import exits
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 

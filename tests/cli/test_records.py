@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler.cli import exits
+from edgeprof.cli import exits
 from tests.cli.conftest import COMMAND
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]

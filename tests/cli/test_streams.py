@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.scheduler.cli import exits
+from edgeprof.cli import exits
 
 LISTS = ("models list", "models list --json", "--version", "--help", "jobs --json")
 
@@ -21,7 +21,7 @@ def shell(environment: Mapping[str, str]) -> Callable[..., subprocess.CompletedP
     """`shell("{edgeprof} jobs > /dev/full")`: run a line of bash."""
 
     def run(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = f"{sys.executable} -m edgeprof.scheduler.cli"
+        command = f"{sys.executable} -m edgeprof.cli"
         return subprocess.run(
             ["bash", "-o", "pipefail", "-c", line.format(edgeprof=command)],
             env={**environment, **variables},
@@ -108,7 +108,7 @@ def test_no_space_for_a_file_names_it(environment: Mapping[str, str], tmp_path: 
     out = tmp_path / "out" / "model.gguf"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "edgeprof.scheduler.cli", "models", "quantize"),
+            *(sys.executable, "-m", "edgeprof.cli", "models", "quantize"),
             *("shakespeare-240k", "q8_0", "-o", str(out)),
         ],
         env=dict(environment),
@@ -138,7 +138,7 @@ def test_a_device_is_not_replaced(edgeprof: Callable[..., object], tmp_path: Pat
 def test_ctrl_c_while_modules_are_imported(environment: Mapping[str, str], after: int) -> None:
     """From our first line on Ctrl-C ends the command with 130, and no traceback."""
     process = subprocess.Popen(
-        [*(sys.executable, "-X", "importtime", "-m", "edgeprof.scheduler.cli"), "boards", "-h"],
+        [*(sys.executable, "-X", "importtime", "-m", "edgeprof.cli"), "boards", "-h"],
         env=dict(environment),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -149,7 +149,7 @@ def test_ctrl_c_while_modules_are_imported(environment: Mapping[str, str], after
     try:
         for line in process.stderr:  # a line for each module that has been imported
             lines.append(line)
-            if line.rstrip().endswith("| edgeprof.scheduler.cli"):
+            if line.rstrip().endswith("| edgeprof.cli"):
                 break
         lines += [
             process.stderr.readline() for _ in range(after + 2)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import KvType
 
 if TYPE_CHECKING:
     from tests.firmware_compute.conftest import Tool

@@ -34,7 +34,9 @@ SMALL = SyntheticLlama(
 
 
 def _codes() -> dict[str, int]:
-    text = (Path(__file__).resolve().parents[2] / "firmware" / "core" / "error.h").read_text()
+    text = (
+        Path(__file__).resolve().parents[2] / "firmware" / "core" / "platform" / "error.h"
+    ).read_text()
     return {name: int(number) for name, number in re.findall(r"TLEP_E_(\w+) = (\d+)", text)} | {
         "OK": 0
     }

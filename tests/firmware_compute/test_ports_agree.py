@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import KvType
 
 Port = tuple[Any, Path]  # a Target of firmware/tests/bench_compute.py, and its image
 

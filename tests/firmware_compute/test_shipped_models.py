@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.exact import exact_logits
+from edgeprof.shared.types.job import KvType
 
 if TYPE_CHECKING:
     from types import ModuleType

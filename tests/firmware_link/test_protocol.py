@@ -11,9 +11,9 @@ from cobs import cobs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import quantized
 from edgeprof.shared.models.catalogue import resolve
+from edgeprof.shared.types.job import Quantization
 
 REQ, RSP, ERR, EVT, DATA, ACK = range(1, 7)
 HELLO, PING, BAUD, UPLOAD, VERIFY, LOAD, PROMPT, RUN, SCORE, RESULT, STATS, CANCEL = range(1, 13)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from edgeprof.scheduler.cli import exits
-from edgeprof.scheduler.cli.app import app
+from edgeprof.cli import exits
+from edgeprof.cli.app import app
 from edgeprof.shared import errors
 from edgeprof.shared.settings import Settings
 

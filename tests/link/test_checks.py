@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from edgeprof.shared.errors import BoardFault, JobError, LinkFault
-from edgeprof.workers import selftest
-from edgeprof.workers.board import BadWord, MemoryTest
+from edgeprof.workers.board.board import BadWord, MemoryTest
 from edgeprof.workers.link.device import open_board
+from edgeprof.workers.selftest import selftest
 
 RAM_BYTES = 200_000  # no multiple of a piece
 

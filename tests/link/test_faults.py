@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgeprof.shared.errors import BoardFault, Fault, LinkFault, ModelError
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.types.job import KvType
 from edgeprof.workers.link import runs
 from edgeprof.workers.link.device import open_board
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.shared.errors import LinkFault
+from edgeprof.workers.link.client import LinkSession
 from edgeprof.workers.link.framing import Kind, encode
 from edgeprof.workers.link.hello import parse_hello
 from edgeprof.workers.link.messages import Event, Op
-from edgeprof.workers.link.session import LinkSession
 from tests.chaos import fuzz_host_run
 from tests.chaos.fuzz_firmware import Budget
 from tests.chaos.fuzz_host import FLOWS, N_GEN, PROMPT, exchange

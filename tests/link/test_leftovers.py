@@ -7,12 +7,12 @@ import pytest
 from gguf import GGMLQuantizationType
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.workers.board import Cancelled
-from edgeprof.workers.link import session
+from edgeprof.shared.types.job import KvType
+from edgeprof.workers.board.board import Cancelled
+from edgeprof.workers.link import client as link_client
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages import Op
@@ -23,9 +23,9 @@ PROMPT = (1, 400, 401)
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     """Nobody answers here on purpose, and not to wait for it."""
-    monkeypatch.setattr(session, "FIRST_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(session, "SLOW_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(session, "SLOW_TRIES", 3)
+    monkeypatch.setattr(link_client, "FIRST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(link_client, "SLOW_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(link_client, "SLOW_TRIES", 3)
 
 
 @pytest.fixture(scope="module")

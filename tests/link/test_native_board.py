@@ -8,12 +8,12 @@ import threading
 import pytest
 
 from edgeprof.shared.errors import BoardFault, HostFault, JobError, LinkFault, ModelError
-from edgeprof.shared.jobs import KvType, Quantization
 from edgeprof.shared.models import quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.models.fit import activation_bytes, kv_bytes
 from edgeprof.shared.reference import Reference
-from edgeprof.workers.board import Cancelled
+from edgeprof.shared.types.job import KvType, Quantization
+from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.link.device import open_board
 
 PROMPT = (1, 400, 401, 402)

@@ -20,11 +20,11 @@ import pytest
 import serial
 
 from edgeprof.shared.errors import Fault, HostFault, LinkFault
-from edgeprof.shared.jobs import KvType
+from edgeprof.shared.types.job import KvType
 from edgeprof.workers.link import port as ports
+from edgeprof.workers.link.client import LinkSession
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.port_faults import others_on
-from edgeprof.workers.link.session import LinkSession
 
 TIOCGEXCL = 0x80045440
 RAISED = [
@@ -120,7 +120,7 @@ def broken(monkeypatch):
 @pytest.mark.parametrize("place", PLACES)
 def test_whatever_a_handler_raises_is_a_fault(broken, options, monkeypatch, place, error):
     """In whichever method: a fault in one line that names the URL, and its lock is free again."""
-    monkeypatch.setattr("edgeprof.workers.link.session.HELLO_EVERY_S", 0.001)
+    monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.001)
     url = broken(place, error)
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.02)
     for _ in range(2):

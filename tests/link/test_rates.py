@@ -59,7 +59,7 @@ def tty_at():
 
 def test_board_left_at_a_fast_rate(tty_at, options, monkeypatch):
     """It does not hear the first rate, and is found all the same, and stays where it is."""
-    monkeypatch.setattr("edgeprof.workers.link.session.HELLO_EVERY_S", 0.05)
+    monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.05)
     board = open_board(tty_at(device.FAST_BAUDS[0]), options)
     try:
         assert isinstance(board._port, serial.Serial)

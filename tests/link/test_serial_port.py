@@ -12,10 +12,10 @@ import pytest
 import serial
 
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.types.job import KvType
+from edgeprof.workers.emulated.child import ChildSerial, firmware_image
 from edgeprof.workers.link.device import open_board
-from edgeprof.workers.serial_urls.child import ChildSerial, firmware_image
 
 
 @pytest.fixture

@@ -9,23 +9,24 @@ import pytest
 from serial.urlhandler import protocol_loop as loop
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.shared.jobs import JobSpec, Target, TestCase
 from edgeprof.shared.reference import Reference
-from edgeprof.workers import session as profiling
-from edgeprof.workers.link import session, upload
+from edgeprof.shared.types.job import JobSpec, Target, TestCase
+from edgeprof.workers.link import client as link_client
+from edgeprof.workers.link import upload
+from edgeprof.workers.link.client import LinkSession, Message
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages import Op
-from edgeprof.workers.link.session import LinkSession, Message
+from edgeprof.workers.profiling import profile_job as profiling
 
 
 @pytest.fixture
 def hasty(monkeypatch):
     """The host's patience, a tenth of it or less."""
-    monkeypatch.setattr(session, "FIRST_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(session, "MAX_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(session, "SLOW_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(session, "SLOW_TRIES", 3)
+    monkeypatch.setattr(link_client, "FIRST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(link_client, "MAX_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(link_client, "SLOW_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(link_client, "SLOW_TRIES", 3)
     monkeypatch.setattr(upload, "ACK_TIMEOUT_S", 0.05)
 
 

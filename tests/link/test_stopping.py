@@ -16,10 +16,10 @@ import cbor2
 import pytest
 
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.jobs import KvType
-from edgeprof.workers import flash, reset
-from edgeprof.workers.board import Cancelled
-from edgeprof.workers.config import BoardConfig, ResetCommand
+from edgeprof.shared.types.job import KvType
+from edgeprof.workers.board import flash, reset
+from edgeprof.workers.board.board import Cancelled
+from edgeprof.workers.board.config import BoardConfig, ResetCommand
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages import Op

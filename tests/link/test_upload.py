@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from serial.urlhandler import protocol_loop as loop
 
+from edgeprof.workers.link.client import LinkSession, Message
 from edgeprof.workers.link.framing import Kind
-from edgeprof.workers.link.session import LinkSession, Message
 from edgeprof.workers.link.upload import upload
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.workers.config import check_ports, load_boards
-from edgeprof.workers.serial_urls.check import check_url
+from edgeprof.workers.board.config import check_ports, load_boards
+from edgeprof.workers.emulated.check import check_url
 
 NEVER = [
     ("", "empty"),
@@ -182,7 +182,7 @@ def test_worker_ends_at_once_with_2(tmp_path: Path, arguments):
     """Before anything is started: no worker, no Redis, no traceback."""
     (tmp_path / "boards.toml").write_text("[[board]]\nurl = 'native://?uid=zz'\n")
     done = subprocess.run(
-        [sys.executable, "-m", "edgeprof.scheduler.cli", "worker", *arguments],
+        [sys.executable, "-m", "edgeprof.cli", "worker", *arguments],
         cwd=tmp_path, env={**os.environ, "EDGEPROF_DATA_DIR": str(tmp_path / "data")},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -44,7 +44,7 @@ def test_errors_are_the_same_everywhere():
         int(code): name.lower()
         for code, name in re.findall(r"^\| (\d{3}) \| ([A-Z_]+) \|", DOCUMENT, re.MULTILINE)
     }
-    header = (ROOT / "firmware" / "core" / "error.h").read_text()
+    header = (ROOT / "firmware" / "core" / "platform" / "error.h").read_text()
     compiled = {
         int(code): name.lower() for name, code in re.findall(r"TLEP_E_([A-Z_]+) = (\d+)", header)
     }
@@ -61,7 +61,7 @@ def test_operations_are_the_same_everywhere():
             r"^\| (\d+) \| ([A-Z]+) \| (?:yes|BUSY)", DOCUMENT, re.MULTILINE
         )
     }
-    source = (ROOT / "firmware" / "core" / "ops.c").read_text()
+    source = (ROOT / "firmware" / "core" / "link" / "ops.c").read_text()
     compiled = {name: int(number) for name, number in re.findall(r"OP_([A-Z]+) = (\d+)", source)}
 
     assert documented == {op.name: op.value for op in messages.Op}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.scheduler.preparation import Preparer
+from edgeprof.client.preparation import Preparer
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import ModelFile, reading
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import Quantization
 
 
 def write(path: Path, seed: int) -> str:

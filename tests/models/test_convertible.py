@@ -11,11 +11,11 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized
 from edgeprof.shared.models.quantize import dequantized, quantize
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import Quantization
 
 READABLE = [kind for kind in Type if layout(kind)]
 DIM = 256

@@ -12,13 +12,13 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.finite import check_values, check_weights
 from edgeprof.shared.models.gguf_header import Header, TensorInfo
 from edgeprof.shared.models.quantize import quantize
 from edgeprof.shared.models.writing import write_gguf
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import Quantization
 
 NAME = "blk.0.ffn_up.weight"
 #: Where in a block its F16 scale is.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edgeprof.shared.jobs import KvType, MemoryRegion
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.fit import FitReport, activation_bytes, fit, kv_bytes
+from edgeprof.shared.types.job import KvType, MemoryRegion
 
 KIB = 1024
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeprof.scheduler.preparation import Preparer
+from edgeprof.client.preparation import Preparer
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.importing import import_model

@@ -11,12 +11,12 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import KvType, Quantization
 from edgeprof.shared.models import ConvertibleModel, ModelFile
 from edgeprof.shared.models.padding import KEY
 from edgeprof.shared.models.quantize import dequantized, padding_note, quantize
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import KvType, Quantization
 
 Rewrite = Callable[..., ConvertibleModel]
 

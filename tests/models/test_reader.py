@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.gguf_header import parse
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import Quantization
 
 FIXTURES = [HealthCheck.function_scoped_fixture]
 

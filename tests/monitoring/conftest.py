@@ -104,7 +104,7 @@ class FastLab(MonitoredLab):
         """Run a command as a user would, in a process of its own; returns its JSON."""
         settings = self.settings.model_copy(update={"redis_url": self.redis_url})
         done = subprocess.run(
-            [sys.executable, "-m", "edgeprof.scheduler.cli", *arguments, "--json"],
+            [sys.executable, "-m", "edgeprof.cli", *arguments, "--json"],
             check=False,
             env={**os.environ, **settings.as_environment(), **self.otel},
             capture_output=True,

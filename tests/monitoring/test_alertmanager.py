@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.pages import Pulse, pages
-from edgeprof.shared.metrics.endpoint import Endpoint
+from edgeprof.scheduler.http_pages import Pulse, pages
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.web_gate import Gate
+from edgeprof.shared.telemetry.endpoint import Endpoint
+from edgeprof.shared.telemetry.http_gate import Gate
 from monitoring.lab import config
 from monitoring.lab.config import ROOT
 from monitoring.lab.lab import Ports, answers

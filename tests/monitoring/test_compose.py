@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edgeprof.shared.celery_app import KEY_PREFIX
-from edgeprof.workers.config import load_boards
+from edgeprof.shared.queue.celery_app import KEY_PREFIX
+from edgeprof.workers.board.config import load_boards
 from monitoring.lab.config import ROOT, TOKEN_FILE
 
 LAB = "docker-compose.yml"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.errors import FaultClass
-from edgeprof.shared.jobs import JobState
+from edgeprof.shared.types.job import JobState
 from monitoring.grafana.generate.__main__ import DASHBOARDS, FOLDER, run
 from monitoring.grafana.generate.panels import FAULT_COLOURS, JOB_COLOURS, counted
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.pages import Pulse, pages
-from edgeprof.shared.metrics import connections
-from edgeprof.shared.metrics.endpoint import Endpoint
+from edgeprof.scheduler.http_pages import Pulse, pages
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.web_gate import Gate
+from edgeprof.shared.telemetry import connections
+from edgeprof.shared.telemetry.endpoint import Endpoint
+from edgeprof.shared.telemetry.http_gate import Gate
 
 TOKEN = "t0ken-of-this-lab"
 ALERTS = json.dumps({"alerts": [{"status": "firing", "labels": {"alertname": "A"}}]}).encode()

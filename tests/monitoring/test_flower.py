@@ -22,7 +22,7 @@ from tests.conftest import RedisProcess
 
 pytestmark = pytest.mark.e2e
 
-COMMAND = [sys.executable, "-m", "edgeprof.scheduler.cli", "flower"]
+COMMAND = [sys.executable, "-m", "edgeprof.cli", "flower"]
 
 
 def status(url: str, login: str | None = None) -> int:

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof.shared import logs
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.telemetry import logs
 
 Configure = Callable[..., StringIO]
 

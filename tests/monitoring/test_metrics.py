@@ -16,13 +16,20 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.shared.errors import FaultClass
-from edgeprof.shared.jobs import BoardInfo, BoardState, JobState, ModelRef, Quantization
-from edgeprof.shared.metrics.devices import DeviceMetrics
-from edgeprof.shared.metrics.lab import CustodianMetrics
-from edgeprof.shared.metrics.sessions import SessionMetrics
-from edgeprof.shared.results import CaseResult, JobView, MemoryUse, RegionUse, Samples, ScoreResult
-from edgeprof.workers.telemetry import Connected, Receiver, Started
+from edgeprof.shared.types.job import BoardInfo, BoardState, JobState, ModelRef, Quantization
+from edgeprof.shared.types.result import (
+    CaseResult,
+    JobView,
+    MemoryUse,
+    RegionUse,
+    Samples,
+    ScoreResult,
+)
+from edgeprof.workers.metrics.devices import DeviceMetrics
+from edgeprof.workers.metrics.sessions import SessionMetrics
+from edgeprof.workers.metrics.telemetry import Connected, Receiver, Started
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.pages import Pulse, pages
-from edgeprof.shared.metrics.endpoint import Endpoint
-from edgeprof.shared.metrics.posts import Post
+from edgeprof.scheduler.http_pages import Pulse, pages
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostClash, HostInfo
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.telemetry.endpoint import Endpoint
+from edgeprof.shared.telemetry.posts import Post
 
 Fetch = Callable[..., Any]
 

@@ -12,11 +12,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from edgeprof.shared.jobs import JobSpec, Quantization, Target, TestCase
 from edgeprof.shared.reference import Reference
-from edgeprof.workers.board import ClockOffset, RunReport
-from edgeprof.workers.meter import Meter
-from edgeprof.workers.session import profile
+from edgeprof.shared.types.job import JobSpec, Quantization, Target, TestCase
+from edgeprof.workers.board.board import ClockOffset, RunReport
+from edgeprof.workers.board.meter import Meter
+from edgeprof.workers.profiling.profile_job import profile
 
 pytestmark = pytest.mark.qemu
 

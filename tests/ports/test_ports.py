@@ -14,12 +14,12 @@ from typing import Any, cast
 import pytest
 
 from edgeprof.shared.errors import BoardFault, HostFault, ModelError, UsageError
-from edgeprof.shared.jobs import KvType, Quantization
 from edgeprof.shared.reference import Reference
-from edgeprof.workers.board import MemoryTest
+from edgeprof.shared.types.job import KvType, Quantization
+from edgeprof.workers.board.board import MemoryTest
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
-from edgeprof.workers.selftest import self_test
+from edgeprof.workers.selftest.selftest import self_test
 
 pytestmark = pytest.mark.qemu
 

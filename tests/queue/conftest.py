@@ -13,15 +13,16 @@ from typing import Any, cast
 
 import pytest
 
-from edgeprof.scheduler.job import Job
+from edgeprof.client.job import Job
 from edgeprof.scheduler.service import run_scheduler
-from edgeprof.shared import queues, redis_server
-from edgeprof.shared.jobs import BoardState, JobSpec, JobState, ModelRef, Target, TestCase
-from edgeprof.shared.results import JobResult
+from edgeprof.shared.queue import doorbell
+from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.workers.telemetry import FD_VARIABLE, Receiver
+from edgeprof.shared.types.job import BoardState, JobSpec, JobState, ModelRef, Target, TestCase
+from edgeprof.shared.types.result import JobResult
+from edgeprof.workers.metrics.telemetry import FD_VARIABLE, Receiver
 from tests.queue.embedded_redis import Embedded
 
 NULL_WORKER = Path(__file__).with_name("null_worker.py")
@@ -115,7 +116,7 @@ class Rig:
         return Job(job.id, self.store, self.settings.store_patience_s)
 
     def ring(self, job_id: str, spec: JobSpec) -> None:
-        step = queues.transport_priority(spec.priority)
+        step = doorbell.transport_priority(spec.priority)
         self.store.bells.ring([Bell(job_id, spec.target.queue, TRACEPARENT, spec.label)], step=step)
 
     def until_running(self, job: Job) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from edgeprof.shared import redis_server
-from edgeprof.shared.embedded import files, owner
 from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis.embedded import files, owner
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 
@@ -68,7 +68,7 @@ class Embedded:
 
     def edgeprof(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "edgeprof.scheduler.cli", *arguments],
+            [sys.executable, "-m", "edgeprof.cli", *arguments],
             env=self.environment(),
             capture_output=True,
             text=True,
@@ -108,6 +108,6 @@ def leave(embedded: Embedded, keys: int) -> None:
 
 
 def delay_loading(monkeypatch: pytest.MonkeyPatch, key_us: int) -> None:
-    from edgeprof.shared.embedded import start
+    from edgeprof.shared.redis.embedded import start
 
     monkeypatch.setattr(start, "CONFIG", f"{start.CONFIG}key-load-delay {key_us}\n")

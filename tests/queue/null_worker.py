@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.errors import BoardFault, FaultClass, HostFault, LinkFault
-from edgeprof.shared.jobs import MemoryRegion, Quantization
-from edgeprof.shared.results import CaseResult, Identity, JobResult, LoadResult, Samples
 from edgeprof.shared.settings import Settings, load_settings
+from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.jobs import Claim
-from edgeprof.workers.bench import Bench
-from edgeprof.workers.board import BoardStats, Cancelled, Hello
-from edgeprof.workers.board_worker import serve
-from edgeprof.workers.config import BoardConfig
-from edgeprof.workers.lease import Lease
-from edgeprof.workers.telemetry import Sender
+from edgeprof.shared.types.job import MemoryRegion, Quantization
+from edgeprof.shared.types.result import CaseResult, Identity, JobResult, LoadResult, Samples
+from edgeprof.workers.board.board import BoardStats, Cancelled, Hello
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.managed_board import Bench
+from edgeprof.workers.metrics.telemetry import Sender
+from edgeprof.workers.worker.board_worker import serve
+from edgeprof.workers.worker.lease import Lease
 
 TOKEN_S = 0.02
 

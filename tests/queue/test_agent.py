@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared import queues
-from edgeprof.shared.jobs import BoardState, JobState
-from edgeprof.workers.config import BoardConfig
+from edgeprof.shared.queue import doorbell
+from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.workers.board.config import BoardConfig
 
 pytestmark = pytest.mark.e2e
 
@@ -24,8 +24,8 @@ AGENT = """
 import sys
 from edgeprof.shared import logs
 from edgeprof.shared.settings import load_settings
-from edgeprof.workers.agent import Agent
-from edgeprof.workers.config import load_boards
+from edgeprof.workers.host.agent import Agent
+from edgeprof.workers.board.config import load_boards
 settings = load_settings()
 logs.configure(settings, "edgeprof-agent")
 Agent(load_boards(None, sys.argv[2:]), settings, [sys.executable, sys.argv[1]]).run()
@@ -120,7 +120,7 @@ def test_garbage_on_a_queue_costs_a_restart_and_no_job(
 ) -> None:
     """What is not a Celery message ends Celery's loop; the agent starts the worker afresh."""
     start_agent("01")
-    rig.store.script.redis.lpush(queues.list_key("platform.null", 0), b"not JSON at all")
+    rig.store.script.redis.lpush(doorbell.list_key("platform.null", 0), b"not JSON at all")
 
     assert rig.submit(make_spec()).wait(timeout=30).state is JobState.SUCCEEDED
 
@@ -149,7 +149,7 @@ def test_board_that_never_answered_is_told(rig: Any, tmp_path: Path) -> None:
     assert "nobody answers" in reason
     assert shelf == ("on-the-shelf", "not seen on any watched port")
     said = subprocess.run(
-        [sys.executable, "-m", "edgeprof.scheduler.cli", "boards"],
+        [sys.executable, "-m", "edgeprof.cli", "boards"],
         env={**os.environ, **rig.settings.as_environment()},
         capture_output=True,
         text=True,

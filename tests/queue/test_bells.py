@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from edgeprof.scheduler.custodian import Custodian
-from edgeprof.shared import queues
-from edgeprof.shared.celery_app import TASK_NAME, make_app
-from edgeprof.shared.jobs import JobSpec
+from edgeprof.shared.queue import doorbell
+from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def pop(store: LabStore, queue: str, step: int) -> dict[str, Any]:
-    text = store.script.redis.rpop(queues.list_key(queue, step))
+    text = store.script.redis.rpop(doorbell.list_key(queue, step))
     assert isinstance(text, bytes)
     message: dict[str, Any] = json.loads(text)
     return message
@@ -57,7 +57,7 @@ def test_bell_is_the_message_celery_would_write(store: LabStore) -> None:
 @pytest.mark.parametrize(("people", "transport"), [(9, 1), (8, 2), (5, 5), (1, 9), (0, 9)])
 def test_priorities_are_reversed_and_leave_the_first_place(people: int, transport: int) -> None:
     """9 is "now" for people; in the transport 0 goes first and belongs to re-rung bells."""
-    assert transport == queues.transport_priority(people)
+    assert transport == doorbell.transport_priority(people)
 
 
 def test_bells_of_a_queue_are_heard_in_order(store: LabStore) -> None:
@@ -87,7 +87,7 @@ def test_only_missing_bells_are_rung_again(
     custodian.ring_unheard()
 
     assert store.bells.waiting("platform.null") == 3
-    again = pop(store, "platform.null", queues.FIRST)
+    again = pop(store, "platform.null", doorbell.FIRST)
     assert again["headers"]["traceparent"] == TRACEPARENT
 
 
@@ -110,7 +110,7 @@ def test_bells_of_jobs_that_are_no_more_go(
     custodian = Custodian(store, settings)
     job, other = NewJob(make_spec(board="gone-1")), NewJob(make_spec(board="gone-1"))
     store.jobs.submit([job, other], "test")
-    store.bells.ring([Bell(job.id, "board.gone-1", "")], step=queues.FIRST)
+    store.bells.ring([Bell(job.id, "board.gone-1", "")], step=doorbell.FIRST)
     store.bells.ring([Bell(other.id, "board.gone-1", "")], step=9)
 
     store.jobs.cancel(job.id, "test", "")

@@ -1,4 +1,4 @@
-"""`celery -A edgeprof.shared.celery`: Celery's own tools, run by hand, see the boards of the lab."""
+"""`celery -A edgeprof.shared.queue.celery`: Celery's own tools, run by hand, see the boards of the lab."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import edgeprof.shared.celery as module
+import edgeprof.shared.queue.celery as module
 from edgeprof.shared.settings import Settings
 
 pytestmark = pytest.mark.e2e
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 def celery(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "edgeprof.shared.celery", *arguments],
+        [sys.executable, "-m", "celery", "-A", "edgeprof.shared.queue.celery", *arguments],
         env={**os.environ, **settings.as_environment()},
         capture_output=True,
         text=True,

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.jobs import BoardState
-from edgeprof.workers.config import BoardConfig, Boards, HubPort, ResetCommand, load_boards
-from edgeprof.workers.discovery import Watcher
-from edgeprof.workers.reset import reset
+from edgeprof.shared.types.job import BoardState
+from edgeprof.workers.board.config import BoardConfig, Boards, HubPort, ResetCommand, load_boards
+from edgeprof.workers.board.reset import reset
+from edgeprof.workers.host.discovery import Watcher
 from tests.chaos.pty_board import PtyBoard
 
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
@@ -145,7 +145,7 @@ def test_a_board_blinks_when_asked(rig: Any, plug: Any, start_agent: Any) -> Non
     rig.until_board("native-00dd", BoardState.ONLINE)
 
     done = subprocess.run(
-        [sys.executable, "-m", "edgeprof.scheduler.cli", "boards", "identify", "native-00dd"],
+        [sys.executable, "-m", "edgeprof.cli", "boards", "identify", "native-00dd"],
         check=False,
         env={**os.environ, **rig.settings.as_environment()},
         capture_output=True,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.shared import redis_server
-from edgeprof.shared.embedded import owner
-from edgeprof.shared.jobs import JobSpec, JobState
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis.embedded import owner
 from edgeprof.shared.store.jobs import NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec, JobState
 from tests.queue.embedded_redis import Embedded, refusal
 
 MakeSpec = Callable[..., JobSpec]

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from edgeprof.shared import redis_server
-from edgeprof.shared.embedded import files, owner
 from edgeprof.shared.errors import StoreRefused
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis.embedded import files, owner
 from edgeprof.shared.settings import Settings
 from tests.queue.embedded_redis import Embedded, refusal
 
@@ -201,7 +201,7 @@ def test_folder_of_another_user(shown: Settings) -> None:
     """A second user learns whose folder it is, whether the server runs or not."""
     redis_server.locate(shown)
     code = (
-        "import os, pwd; import edgeprof.scheduler.cli.app; from edgeprof.scheduler.cli import main\n"
+        "import os, pwd; import edgeprof.cli.app; from edgeprof.cli import main\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); main(['jobs'])"
     )
     for _ in range(2):
@@ -226,7 +226,7 @@ def test_host_and_container_share_one_server(embedded: Embedded, first: str) -> 
     if first == "host":
         embedded.start()
     with subprocess.Popen(
-        [*inside, sys.executable, "-m", "edgeprof.scheduler.cli", "jobs", "--json"],
+        [*inside, sys.executable, "-m", "edgeprof.cli", "jobs", "--json"],
         env=embedded.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.shared import redis_server
-from edgeprof.shared.embedded import files
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable
-from edgeprof.shared.jobs import JobSpec
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis.embedded import files
 from edgeprof.shared.store.jobs import NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec
 from tests.queue.embedded_redis import Embedded, delay_loading, leave, refusal, slow_binary
 
 

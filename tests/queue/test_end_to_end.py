@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.shared.types.job import BoardState, JobState
 
 pytestmark = pytest.mark.e2e
 

@@ -21,14 +21,14 @@ from edgeprof.shared.errors import (
     ModelError,
     StoreUnavailable,
 )
-from edgeprof.shared.jobs import BoardInfo, BoardState, JobSpec, JobState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.workers.bench import Bench, Verdict
-from edgeprof.workers.board_worker import SelfTest
-from edgeprof.workers.config import BoardConfig
+from edgeprof.shared.types.job import BoardInfo, BoardState, JobSpec, JobState
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.managed_board import Bench, Verdict
+from edgeprof.workers.worker.board_worker import SelfTest
 
 MakeSpec = Callable[..., JobSpec]
 MOST = 3
@@ -346,7 +346,7 @@ def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: i
         sick.touch()
 
     done = subprocess.run(
-        [sys.executable, "-m", "edgeprof.scheduler.cli", "boards", "test", "null-01"],
+        [sys.executable, "-m", "edgeprof.cli", "boards", "test", "null-01"],
         check=False,
         env={**os.environ, **rig.settings.as_environment()},
         capture_output=True,

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.errors import Fault, HostFault
-from edgeprof.shared.jobs import BoardState, JobSpec, JobState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.workers.config import BoardConfig
-from edgeprof.workers.host_check import check_host, check_tools
+from edgeprof.shared.types.job import BoardState, JobSpec, JobState
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.host_checks import check_host, check_tools
 from tests.queue.test_holding import make_board
 
 MakeSpec = Callable[..., JobSpec]

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler.cli import exits, run
+from edgeprof.cli import exits, run
 from edgeprof.scheduler.store_memory import StoreMemory
-from edgeprof.shared import private
-from edgeprof.shared.blobs import ModelCache
+from edgeprof.shared import private_files
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.jobs import JobSpec, JobState
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.jobs import NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.workers.attempt import Attempts
-from edgeprof.workers.outbox import Outbox
-from edgeprof.workers.supervisor import Supervised
-from edgeprof.workers.telemetry import Sender
+from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.workers.host.supervisor import Supervised
+from edgeprof.workers.metrics.telemetry import Sender
+from edgeprof.workers.worker.attempt import Attempts
+from edgeprof.workers.worker.outbox import Outbox
 from tests.queue.test_holding import make_board
 from tests.queue.test_worker_parts import ref_of
 
@@ -97,7 +97,7 @@ def test_file_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
 
     with pytest.raises(OSError, match="taken"):
-        private.write_whole(tmp_path / "taken", b"content")
+        private_files.write_whole(tmp_path / "taken", b"content")
 
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

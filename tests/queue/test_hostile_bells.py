@@ -20,12 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from edgeprof.shared import queues
-from edgeprof.shared.jobs import BoardState, JobState
-from edgeprof.shared.metrics.devices import DeviceMetrics
-from edgeprof.shared.metrics.sessions import SessionMetrics
+from edgeprof.shared.queue import doorbell
 from edgeprof.shared.store.jobs import Bell
-from edgeprof.workers.telemetry import Connected, Receiver, Refused, Sender
+from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.workers.metrics.devices import DeviceMetrics
+from edgeprof.workers.metrics.sessions import SessionMetrics
+from edgeprof.workers.metrics.telemetry import Connected, Receiver, Refused, Sender
 from tests.monitoring.test_metrics import make_board
 from tests.queue import hostile
 
@@ -35,13 +35,13 @@ KINDS = ("string", "hash", "set", "zset", "stream")
 
 
 def bell(job_id: str = "ghost", queue: str = QUEUE, step: int = 5) -> str:
-    return queues.write(Bell(job_id, queue, TRACEPARENT, "m F32 on null, 3+1 tokens x 1"), step)
+    return doorbell.write(Bell(job_id, queue, TRACEPARENT, "m F32 on null, 3+1 tokens x 1"), step)
 
 
 def is_bell(message: bytes) -> bool:
     try:
-        return bool(queues.read(message, QUEUE))
-    except queues.NotABellError:
+        return bool(doorbell.read(message, QUEUE))
+    except doorbell.NotABellError:
         return False
 
 
@@ -63,7 +63,7 @@ class Lab:
         self.rig.until_board("null-01", BoardState.ONLINE)
 
     def push(self, *messages: bytes | str, step: int = 5, queue: str = QUEUE) -> None:
-        self.redis.lpush(queues.list_key(queue, step), *messages)
+        self.redis.lpush(doorbell.list_key(queue, step), *messages)
 
     def serve(self, timeout_s: float = 15, **spec: Any) -> None:
         """Have a job carried out that is submitted now, by the process that was there."""
@@ -84,7 +84,7 @@ class Lab:
     def start_afresh(self) -> None:
         self.worker.kill()
         self.worker.wait()
-        self.redis.delete(*[queues.list_key(QUEUE, step) for step in range(10)])
+        self.redis.delete(*[doorbell.list_key(QUEUE, step) for step in range(10)])
         self.start()
 
     def until_read(self, queue: str = QUEUE) -> None:
@@ -117,9 +117,9 @@ def test_a_bell_is_read_as_it_was_written() -> None:
             ("", ""),
             ("m Q8_0 on board-1, 3+1 tokens x 2 and 4 more", TRACEPARENT),
         ):
-            written = queues.write(Bell("a" * 64, "board." + "b" * 64, trace, label), step)
-            assert queues.read(written.encode(), "board." + "b" * 64) == written
-            assert len(written) < queues.LARGEST_BYTES
+            written = doorbell.write(Bell("a" * 64, "board." + "b" * 64, trace, label), step)
+            assert doorbell.read(written.encode(), "board." + "b" * 64) == written
+            assert len(written) < doorbell.LARGEST_BYTES
 
 
 @settings(max_examples=500)
@@ -128,13 +128,13 @@ def test_what_is_read_is_what_we_write(message: bytes) -> None:
     """Of anything on a queue, what is passed on is a bell of that queue in our writing, or
     nothing."""
     try:
-        read = queues.read(message, QUEUE)
-    except queues.NotABellError:
+        read = doorbell.read(message, QUEUE)
+    except doorbell.NotABellError:
         return
     told = json.loads(read)
     headers, properties = told["headers"], told["properties"]
     rung = Bell(headers["id"], QUEUE, headers["traceparent"], headers["argsrepr"])
-    assert read == queues.write(rung, properties["priority"], properties["delivery_tag"])
+    assert read == doorbell.write(rung, properties["priority"], properties["delivery_tag"])
 
 
 @pytest.mark.e2e
@@ -315,10 +315,10 @@ def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kin
 
 @pytest.mark.e2e
 def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
-    """Each list of its two queues, of each type, before its start and while it runs: removed, and
+    """Each list of its two doorbell, of each type, before its start and while it runs: removed, and
     said once."""
     redis = rig.store.script.redis
-    lists = [queues.list_key(q, step) for q in (QUEUE, "board.null-01") for step in range(10)]
+    lists = [doorbell.list_key(q, step) for q in (QUEUE, "board.null-01") for step in range(10)]
 
     def spoil_all() -> None:
         for index, key in enumerate(lists):
@@ -347,7 +347,7 @@ def test_a_worker_that_cannot_hear_ends(
     acl.write_text("user default on nopass ~* &* +@all\nuser w on >w ~* &* +@all -unlink -del\n")
     server = make_redis("--aclfile", str(acl))
     server.start()
-    key = queues.list_key(QUEUE, 5)
+    key = doorbell.list_key(QUEUE, 5)
     log_dir = tmp_path / "deaf"
     with server.connect() as redis:
         redis.set(key, "x")
@@ -366,9 +366,9 @@ def test_a_worker_that_cannot_hear_ends(
 SCHEMES = """
 import sys
 from kombu import Connection
-from edgeprof.shared.celery_app import make_app
+from edgeprof.shared.queue.celery_app import make_app
 from edgeprof.workers import doorbell_transport
-from edgeprof.workers.telemetry import Sender
+from edgeprof.workers.metrics.telemetry import Sender
 
 doorbell_transport.install("w@b.h", Sender(None))
 for url in sys.argv[1:]:
@@ -388,7 +388,7 @@ def test_every_kind_of_broker_is_judged() -> None:
         [sys.executable, "-c", SCHEMES, *urls], check=True, capture_output=True, text=True
     )
 
-    assert done.stdout.split() == ["edgeprof.workers.doorbell_transport"] * 6
+    assert done.stdout.split() == ["edgeprof.workers.worker.doorbell_transport"] * 6
 
 
 def test_reasons_are_few() -> None:
@@ -410,5 +410,5 @@ def test_reasons_are_few() -> None:
 def test_a_record_in_anothers_words_still_gets_a_bell() -> None:
     """Its label or traceparent is left out of the bell, which is heard."""
     for label, trace in (('"', "x"), ("\n", "\udcff"), ("x" * 5000, "0" * 5000)):
-        written = queues.write(Bell("a", QUEUE, trace, label), 0)
-        assert queues.read(written.encode(), QUEUE) == written
+        written = doorbell.write(Bell("a", QUEUE, trace, label), 0)
+        assert doorbell.read(written.encode(), QUEUE) == written

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from edgeprof.shared.jobs import MAX_TAGS, JobSpec, JobState
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import MAX_TAGS, JobSpec, JobState
 
 MakeSpec = Callable[..., JobSpec]
 

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from edgeprof.scheduler.custodian import Custodian
+from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
 from edgeprof.shared.errors import JobError
-from edgeprof.shared.jobs import BoardInfo, BoardState, JobSpec, JobState
-from edgeprof.shared.metrics.lab import CustodianMetrics, LabCollector
-from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import BoardInfo, BoardState, JobSpec, JobState
+from edgeprof.shared.types.result import JobView
 from tests.queue.conftest import make_spec
 
 MakeSpec = Callable[..., JobSpec]

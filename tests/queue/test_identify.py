@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.bench import Bench
-from edgeprof.workers.config import BoardConfig
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.managed_board import Bench
 
 
 def test_idle_board_blinks_and_a_busy_one_does_not(settings: Settings) -> None:

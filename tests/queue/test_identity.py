@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof.scheduler import Request
+from edgeprof.client import Request
 from edgeprof.shared import identity
-from edgeprof.shared.jobs import is_name
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import is_name
 
 
 @pytest.fixture(autouse=True)

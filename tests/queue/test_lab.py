@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler import Lab, Request
-from edgeprof.scheduler.sweep import requests, submit
+from edgeprof.client import Lab, Request
+from edgeprof.client.sweep import requests, submit
 from edgeprof.shared.errors import EdgeprofError, JobError, JobNotFound, ModelError, UsageError
-from edgeprof.shared.jobs import BoardInfo, BoardState, JobState, MemoryRegion, Quantization
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import BoardClash, Owner
+from edgeprof.shared.types.job import BoardInfo, BoardState, JobState, MemoryRegion, Quantization
 
 MODEL = next(name for name in catalogue.bundled() if "240k" in name or "260k" in name)
 

@@ -12,21 +12,21 @@ import pytest
 from pydantic import ValidationError
 from redis.exceptions import ResponseError
 
-from edgeprof.shared import jobs
-from edgeprof.shared.blobs import BlobStore, ModelCache
 from edgeprof.shared.errors import BoardFault, HostFault, JobError
-from edgeprof.shared.jobs import BoardInfo, JobSpec, JobState, ModelRef, TestCase
-from edgeprof.shared.results import JobResult
+from edgeprof.shared.store.blobs import BlobStore, ModelCache
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.workers.attempt import _kept
+from edgeprof.shared.types import job
+from edgeprof.shared.types.job import BoardInfo, JobSpec, JobState, ModelRef, TestCase
+from edgeprof.shared.types.result import JobResult
+from edgeprof.workers.worker.attempt import _kept
 from tests.queue.conftest import MODEL, make_spec
 
 BOARD: dict[str, Any] = {
     "device_id": "b", "platform": "null", "host": "h", "domain": "d", "lease_s": 60,
 }  # fmt: skip
-WIDEST = jobs.MAX_VOCABULARY - 1
+WIDEST = job.MAX_VOCABULARY - 1
 
 
 def case(n_prompt: int = 1, n_gen: int = 1, token: int = 1) -> TestCase:
@@ -50,11 +50,11 @@ def largest() -> JobSpec:
         "n_gen": 4096,
     }
     short = {"prompt_tokens": (WIDEST,) * 68, "unquantized_top1": (WIDEST,) * 67, "n_gen": 68}
-    windows = [(WIDEST,) * 9] * jobs.MAX_SCORE_WINDOWS
+    windows = [(WIDEST,) * 9] * job.MAX_SCORE_WINDOWS
     scored = {
         "prompt_source": "standard",
         "prompt_characters": 2**40,
-        "prompt_text": "\x00" * jobs.MAX_PROMPT_CHARACTERS,
+        "prompt_text": "\x00" * job.MAX_PROMPT_CHARACTERS,
         "scoring": {
             "text": "\U0001f600" * 128,
             "text_sha256": "f" * 64,
@@ -63,7 +63,7 @@ def largest() -> JobSpec:
         },
     }
     cases = (full | scored,) + (full,) * 2 + (short,) * 60
-    tags = {f"{index:064}": "\U0001f600" * 256 for index in range(jobs.MAX_TAGS)}
+    tags = {f"{index:064}": "\U0001f600" * 256 for index in range(job.MAX_TAGS)}
     return JobSpec.model_validate(
         make_spec().model_dump()
         | {"model": model, "cases": cases, "n_ctx": 65536, "tags": tags, "user": "\U0001f600" * 64}
@@ -95,7 +95,7 @@ def test_the_largest_job_is_understood(store: LabStore) -> None:
         {"user": "u" * 65},
         {"user": "two\nlines"},
         {"user": "\x1b]0;title\x07"},
-        {"tags": {f"t{index}": "" for index in range(jobs.MAX_TAGS + 1)}},
+        {"tags": {f"t{index}": "" for index in range(job.MAX_TAGS + 1)}},
         {"tags": {"t": "x" * 257}},
         {"tags": {"t": "\x1b[2J"}},
         {"tags": {"no name": ""}},
@@ -173,7 +173,7 @@ def test_scripts_take_no_deep_json(store: LabStore) -> None:
 
 
 @pytest.mark.parametrize("kind", [JobSpec, JobResult, BoardInfo, HostInfo])
-def test_nothing_is_parsed_beyond_its_size(kind: type[jobs.Wire]) -> None:
+def test_nothing_is_parsed_beyond_its_size(kind: type[job.Wire]) -> None:
     """Neither deeper than 200 levels."""
     with pytest.raises(ValueError, match="more than a"):
         kind.read("{" + " " * kind.largest_bytes + "}")
@@ -275,7 +275,7 @@ def test_a_blob_of_another_size_is_not_fetched(store: LabStore, tmp_path: Path) 
 def test_a_job_says_of_its_model_what_the_file_says(tmp_path: Path) -> None:
     """A result would repeat a false size or type for ever."""
     from edgeprof.shared.models import catalogue
-    from edgeprof.workers.production import _check_ref
+    from edgeprof.workers.worker.wiring import _check_ref
 
     model = catalogue.resolve("shakespeare-240k")
     _check_ref(model.ref.model_copy(update={"name": "called-otherwise"}), model)

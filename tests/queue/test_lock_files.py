@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.jobs import BoardState
-from edgeprof.workers import lock_files
-from edgeprof.workers.claims import BoardClaim
+from edgeprof.shared.types.job import BoardState
+from edgeprof.workers.board import lock_files
+from edgeprof.workers.board.locks import BoardClaim
 
 NOBODY = 65534
 #: Imports first, as the checkout may be closed to others; then becomes another user, if root may.
@@ -26,7 +26,7 @@ BECOME = f"""
 import os, sys
 from pathlib import Path
 from edgeprof.shared.errors import HostFault
-from edgeprof.workers.claims import BoardClaim
+from edgeprof.workers.board.locks import BoardClaim
 if os.geteuid() == 0:
     os.setgroups([]); os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
     os.setresuid({NOBODY}, {NOBODY}, {NOBODY})

@@ -11,9 +11,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from edgeprof.scheduler.archive import Archive
-from edgeprof.shared import redis_client, redis_url
 from edgeprof.shared.errors import EdgeprofError, UsageError
-from edgeprof.shared.redis_url import masked
+from edgeprof.shared.redis import client as redis_client
+from edgeprof.shared.redis import url as redis_url
+from edgeprof.shared.redis.url import masked
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 

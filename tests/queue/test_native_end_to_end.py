@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 from edgeprof.scheduler.archive import Archive
-from edgeprof.shared.jobs import BoardState, JobState
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import BoardState, JobState
 
 pytestmark = pytest.mark.e2e
 

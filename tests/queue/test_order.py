@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault
-from edgeprof.shared.jobs import BoardState, JobSpec, JobState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, JobStore, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import BoardState, JobSpec, JobState
 
 MakeSpec = Callable[..., JobSpec]
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import BoardState
 
 
 def test_idle_worker_tells_an_outage_once(

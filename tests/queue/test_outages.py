@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler.job import Job
+from edgeprof.client.job import Job
 from edgeprof.shared.errors import StoreUnavailable
-from edgeprof.shared.jobs import BoardState, JobState
 from edgeprof.shared.store.jobs import NewJob
+from edgeprof.shared.types.job import BoardState, JobState
 
 pytestmark = pytest.mark.e2e
 
@@ -61,12 +61,12 @@ def test_waiting_client_sees_an_outage_through(
 
     back = threading.Timer(1.0, fragile.redis.start)
     back.start()
-    with caplog.at_level(logging.WARNING, "edgeprof.scheduler.job"):
+    with caplog.at_level(logging.WARNING, "edgeprof.client.job"):
         list(events)
     back.join()
 
     assert job.status == JobState.SUCCEEDED
-    notices = [r.getMessage() for r in caplog.records if r.name == "edgeprof.scheduler.job"]
+    notices = [r.getMessage() for r in caplog.records if r.name == "edgeprof.client.job"]
     assert len(notices) == 2
 
 

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from edgeprof.scheduler.archive import Archive
-from edgeprof.shared import logs, own_folders, private, redis_server
+from edgeprof.shared import own_folders, private_files
 from edgeprof.shared.identity import user_name
+from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.outbox import Outbox
+from edgeprof.shared.telemetry import logs
+from edgeprof.workers.worker.outbox import Outbox
 
-EDGEPROF = (sys.executable, "-m", "edgeprof.scheduler.cli")
+EDGEPROF = (sys.executable, "-m", "edgeprof.cli")
 NOBODY = 65534
 ROOT = os.geteuid() == 0
 UMASKS = pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -110,7 +112,7 @@ def test_what_the_library_makes_is_private_and_the_umask_stays(own: Settings, um
     with umask_of(umask):
         redis_server.connect(own).close()
         Archive.open(own).close()
-        private.make_folder(own.cache_dir / "models")
+        private_files.make_folder(own.cache_dir / "models")
 
     assert open_to_others(own.data_dir, own.cache_dir) == []
 
@@ -276,7 +278,7 @@ def test_kept_results_are_private(settings: Settings, result: Any) -> None:
 #: Imports first, as the checkout may be closed to others; then becomes a user of no name, if root may.
 NAMELESS = """
 import os, sys
-import edgeprof.scheduler.cli.app, edgeprof.scheduler.lab, edgeprof.scheduler.archive
+import edgeprof.cli.app, edgeprof.client.lab, edgeprof.scheduler.archive
 import edgeprof.shared.identity
 import alembic.command, alembic.config, getpass, pwd
 if os.geteuid() == 0:
@@ -301,8 +303,8 @@ def nameless(code: str, **environment: str | None) -> subprocess.CompletedProces
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in many containers: jobs and drains are by uid-N."""
     done = nameless(
-        "from edgeprof.scheduler.lab import Request\n"
-        "from edgeprof.scheduler.cli.boards import _actor\n"
+        "from edgeprof.client.lab import Request\n"
+        "from edgeprof.cli.boards import _actor\n"
         "print(Request(model='m').user, _actor())"
     )
     if ROOT:
@@ -319,7 +321,7 @@ def _raising(error: Exception) -> Callable[[], str]:
     return fail
 
 
-RUN = "import edgeprof.scheduler.cli as cli\nsys.argv = ['edgeprof', 'results']\ncli.main()"
+RUN = "import edgeprof.cli as cli\nsys.argv = ['edgeprof', 'results']\ncli.main()"
 
 
 @pytest.mark.skipif(not ROOT, reason="any other user of this machine has a home in the passwd file")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared import redis_url
-from edgeprof.shared.celery_app import make_app
 from edgeprof.shared.errors import StoreUnavailable, UsageError
-from edgeprof.shared.jobs import JobState
+from edgeprof.shared.queue.celery_app import make_app
+from edgeprof.shared.redis import url as redis_url
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobState
 
 
 @pytest.fixture

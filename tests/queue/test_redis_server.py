@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from edgeprof.shared import redis_server
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable, UsageError
-from edgeprof.shared.jobs import JobSpec, JobState
+from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec, JobState
 
 
 @pytest.fixture

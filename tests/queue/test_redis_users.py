@@ -17,13 +17,13 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError, NoPermissionError, ResponseError  # noqa: A004
 
-from edgeprof.scheduler.lab import Lab
+from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import StoreRefused
-from edgeprof.shared.jobs import BoardState, JobState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import JobFilter, JobSearch
+from edgeprof.shared.types.job import BoardState, JobState
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("client", "worker", "scheduler")

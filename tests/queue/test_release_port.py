@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import serial
 
-from edgeprof.scheduler import Lab
-from edgeprof.shared.jobs import BoardInfo, BoardState, JobState
+from edgeprof.client import Lab
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.store.boards import PORT_RELEASED
+from edgeprof.shared.types.job import BoardInfo, BoardState, JobState
 from tests.chaos.pty_board import PtyBoard
 
 pytestmark = pytest.mark.e2e
@@ -47,7 +47,7 @@ def start_agent(rig: Any, port: Path) -> Callable[[], subprocess.Popen[bytes]]:
 
 def edgeprof(rig: Any, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "edgeprof.scheduler.cli", *arguments],
+        [sys.executable, "-m", "edgeprof.cli", *arguments],
         env={**os.environ, **rig.settings.as_environment()},
         capture_output=True,
         text=True,

@@ -15,8 +15,8 @@ from celery.worker.control import Panel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeprof.shared.celery_app import TASK_NAME, make_app
-from edgeprof.workers import remote_control
+from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
+from edgeprof.workers.worker import remote_control
 from tests.queue import hostile
 from tests.queue.test_hostile_bells import Lab
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler import Lab
-from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.client import Lab
 from edgeprof.shared.models import catalogue
+from edgeprof.shared.types.job import BoardState, JobState
 from tests.chaos.pty_board import PtyBoard
 from tests.link.port_servers import PyserialServer, Ser2net, until_there
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 from edgeprof.shared.errors import BoardFault
-from edgeprof.shared.jobs import JobSpec, JobState
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store import search
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
+from edgeprof.shared.types.job import JobSpec, JobState
 
 MakeSpec = Callable[..., JobSpec]
 

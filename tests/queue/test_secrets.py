@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.redis_server import locate
+from edgeprof.shared.redis.server import locate
 from edgeprof.shared.settings import Settings
 
 pytestmark = pytest.mark.e2e
 
-EDGEPROF = (sys.executable, "-m", "edgeprof.scheduler.cli")
+EDGEPROF = (sys.executable, "-m", "edgeprof.cli")
 NOBODY = "127.0.0.1:1"
 
 
@@ -180,7 +180,7 @@ def test_a_password_is_no_argument(lab: Any) -> None:
 
 def test_the_embedded_server_hides_its_password(settings: Settings) -> None:
     """In files that only their owner can read; in no argument."""
-    from edgeprof.shared import redis_server
+    from edgeprof.shared.redis import server as redis_server
 
     own = settings.model_copy(update={"redis_url": None})
     try:

@@ -16,10 +16,10 @@ from hypothesis.stateful import (
 )
 
 from edgeprof.shared.errors import HostFault, JobError, LinkFault, ModelError
-from edgeprof.shared.jobs import JobSpec, JobState, ModelRef, Target, TestCase
-from edgeprof.shared.results import JobResult
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec, JobState, ModelRef, Target, TestCase
+from edgeprof.shared.types.result import JobResult
 
 BOARDS = ("b1", "b2")
 MODEL = ModelRef(

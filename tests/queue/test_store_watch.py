@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.scheduler.store_memory import StoreMemory
 from edgeprof.shared.errors import JobNotFound
-from edgeprof.shared.jobs import JobSpec
-from edgeprof.shared.metrics.lab import CustodianMetrics
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec
 
-CLI = [sys.executable, "-m", "edgeprof.scheduler.cli"]
+CLI = [sys.executable, "-m", "edgeprof.cli"]
 
 
 def kinds(store: LabStore) -> set[str]:

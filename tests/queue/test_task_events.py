@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.celery_app import KEY_PREFIX, make_app
-from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.shared.queue.celery_app import KEY_PREFIX, make_app
+from edgeprof.shared.types.job import BoardState, JobState
 from monitoring.lab.lab import CELERY_EXPORTER_PYTHON, Ports
 
 pytestmark = pytest.mark.e2e
@@ -176,7 +176,7 @@ def tools(rig: Any) -> Iterator[Callable[[str, str], str]]:
     ports = Ports.free()
     options = {"global_keyprefix": KEY_PREFIX}
     commands = {
-        "flower": [sys.executable, "-m", "edgeprof.scheduler.cli", "flower", f"--port={ports.flower}"],
+        "flower": [sys.executable, "-m", "edgeprof.cli", "flower", f"--port={ports.flower}"],
         "celery_exporter": [
             str(CELERY_EXPORTER_PYTHON), "-c", "from src.cli import cli; cli()", f"--broker-url={rig.store.url}",
             *(f"--broker-transport-option={name}={value}" for name, value in options.items()),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.jobs import JobState
+from edgeprof.shared.types.job import JobState
 
 pytestmark = pytest.mark.e2e
 
@@ -82,7 +82,7 @@ def test_spans_say_what_they_are_about(
 def test_log_lines_about_a_job_are_in_its_trace(rig: Any, make_spec: Any) -> None:
     """Whoever wrote them: a search for the trace id finds the scheduler's line that explains a retry."""
     scheduler = subprocess.Popen(
-        [sys.executable, "-m", "edgeprof.scheduler.cli", "scheduler"],
+        [sys.executable, "-m", "edgeprof.cli", "scheduler"],
         env={**os.environ, **rig.settings.as_environment()},
         stderr=subprocess.DEVNULL,
     )
@@ -113,7 +113,7 @@ def test_jobs_of_a_sweep_link_to_it(rig: Any, open_collector: Callable[[], Any])
     program = """
 import sys
 from edgeprof.scheduler import sweep
-from edgeprof.scheduler.lab import Lab, Request
+from edgeprof.client.lab import Lab, Request
 with Lab() as lab:
     base = Request(model="shakespeare-240k", wait_for_board=True)
     sweep.submit(lab, sweep.requests([base.model], ["Q8_0", "Q4_0"], ["null"], base))

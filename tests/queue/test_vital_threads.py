@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.vital import EXIT_THREAD_DIED
+from edgeprof.shared.vital_threads import EXIT_THREAD_DIED
 
 ROOT = Path(__file__).parents[2]
 #: Threads whose end is not the process's, each with the reason.
 HARMLESS = {
     "workers/edgeprof/workers/link/port.py": "what it raises is raised where it is waited for",
-    "workers/edgeprof/workers/meter.py": "a meter that dies leaves its energy absent",
-    "workers/edgeprof/workers/serial_urls/child.py": "it catches whatever a start raises",
+    "workers/edgeprof/workers/board/meter.py": "a meter that dies leaves its energy absent",
+    "workers/edgeprof/workers/emulated/child.py": "it catches whatever a start raises",
 }
 START = {
     "announcer": """
 from edgeprof.shared.store.hosts import HostInfo, HostStore
-from edgeprof.workers.announcer import Announcer
+from edgeprof.workers.host.announcer import Announcer
 HostStore.announce = broken
 info = HostInfo(host="h", pid=1, sessions_address="a:1", devices_address="a:2")
 Announcer(settings, lambda: info).__enter__()
@@ -36,7 +36,7 @@ endpoint.Endpoint(CollectorRegistry(), "127.0.0.1", 0)
 """,
     "lease": """
 from types import SimpleNamespace
-from edgeprof.workers.lease import Lease
+from edgeprof.workers.worker.lease import Lease
 claim = SimpleNamespace(spec=SimpleNamespace(timeout_s=60), job_id="j", epoch=1)
 Lease(SimpleNamespace(renew=broken), claim, claimed_at_s=0, lease_s=60, heartbeat_s=0,
       stopping=threading.Event()).__enter__()
@@ -45,9 +45,9 @@ Lease(SimpleNamespace(renew=broken), claim, claimed_at_s=0, lease_s=60, heartbea
 import sys
 sys.argv = ["w", '{"url": "null://?uid=01"}']
 from tests.queue import null_worker
-from edgeprof.workers.bench import Bench
-from edgeprof.workers.board_worker import serve
-from edgeprof.workers.config import BoardConfig
+from edgeprof.workers.board.managed_board import Bench
+from edgeprof.workers.worker.board_worker import serve
+from edgeprof.workers.board.config import BoardConfig
 Bench.unplugged = broken
 config = BoardConfig.model_validate_json(sys.argv[1])
 bench = Bench(config, settings, null_worker.open_board)
@@ -66,9 +66,9 @@ def broken(*_args, **_more):
 
 
 RETURN = """
-from edgeprof.workers.announcer import Announcer
-from edgeprof.workers.lease import Lease
-from edgeprof.workers.board_worker import BoardWorker
+from edgeprof.workers.host.announcer import Announcer
+from edgeprof.workers.worker.lease import Lease
+from edgeprof.workers.worker.board_worker import BoardWorker
 Announcer._keep = Lease._keep = BoardWorker._beat = lambda _self: None
 broken = lambda *_args, **_more: None
 """

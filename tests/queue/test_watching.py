@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler import Lab
-from edgeprof.shared.jobs import BoardState, JobState
+from edgeprof.client import Lab
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.discovery import SeenPorts
-from edgeprof.workers.serial_urls.child import firmware_image
-from edgeprof.workers.supervisor import EXIT_BOARD_GONE, EXIT_NOT_OURS, Supervised
+from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.workers.emulated.child import firmware_image
+from edgeprof.workers.host.discovery import SeenPorts
+from edgeprof.workers.host.supervisor import Supervised
+from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NOT_OURS
 
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
 MODEL = min(catalogue.bundled(), key=lambda name: catalogue.bundled()[name].stat().st_size)

@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.shared import logs, redis_client, redis_server, tracing
-from edgeprof.shared.about import about_job
-from edgeprof.shared.blobs import ModelCache
 from edgeprof.shared.errors import HostFault, JobError, UsageError
-from edgeprof.shared.jobs import JobSpec, ModelRef
-from edgeprof.shared.redis_url import SentinelUrl, masked
+from edgeprof.shared.redis import client as redis_client
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis.url import SentinelUrl, masked
 from edgeprof.shared.settings import Settings, load_settings
+from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.traceparent import trace_id_of
-from edgeprof.workers.claims import BoardClaim
-from edgeprof.workers.config import load_boards
+from edgeprof.shared.telemetry import logs, tracing
+from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.telemetry.traceparent import trace_id_of
+from edgeprof.shared.types.job import JobSpec, ModelRef
+from edgeprof.workers.board.config import load_boards
+from edgeprof.workers.board.locks import BoardClaim
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.jobs import JobSpec, JobState, Target, TestCase
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.results import JobResult, JobView
+from edgeprof.shared.types.job import JobSpec, JobState, Target, TestCase
+from edgeprof.shared.types.result import JobResult, JobView
 from edgeprof.workers.link.device import OpenOptions, open_board
-from edgeprof.workers.session import profile
+from edgeprof.workers.profiling.profile_job import profile
 
 NATIVE = Path(__file__).parents[2] / "firmware" / "build" / "native" / "tlep-native"
 PROMPT = (300, 400, 401, 402)

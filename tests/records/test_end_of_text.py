@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler.render.report import shown_text
-from edgeprof.shared.jobs import KvType, TestCase
+from edgeprof.cli.render.report import shown_text
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.special import ended_at
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.types.job import KvType, TestCase
 from tests.records.conftest import PROMPT, with_token
 
 CASE = TestCase(prompt_tokens=PROMPT, n_gen=12)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.jobs import MAX_PROMPT_CHARACTERS, JobSpec, Quantization
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.models.tokenizer import tokenizer_of
-from edgeprof.shared.results import Inputs
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import MAX_PROMPT_CHARACTERS, JobSpec, Quantization
+from edgeprof.shared.types.result import Inputs
 from tests.records.conftest import with_token
 
 MODEL = "shakespeare-240k"
@@ -81,7 +81,7 @@ def test_where_a_prompt_came_from(
 
 def test_a_long_prompt_is_kept_in_part_and_says_so(lab: Lab, tmp_path: Path) -> None:
     """Its tokens are whole, its text is cut, and its length told; the record stays small."""
-    from edgeprof.scheduler.preparation import Prompt
+    from edgeprof.client.preparation import Prompt
 
     prompt = Prompt((1,), "text", "\x00" * (MAX_PROMPT_CHARACTERS + 5))
 

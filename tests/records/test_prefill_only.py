@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from edgeprof.scheduler.render import bench
+from edgeprof.cli.render import llama_bench_table
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import TestCase
-from edgeprof.shared.metrics.sessions import SessionMetrics
+from edgeprof.shared.types.job import TestCase
+from edgeprof.workers.metrics.sessions import SessionMetrics
 from tests.records.conftest import PROMPT
 
 CASE = TestCase(prompt_tokens=PROMPT, n_gen=0)
@@ -61,11 +61,11 @@ def test_a_wrong_prefill_is_found(session: Callable[..., Any]) -> None:
 def test_it_is_one_row(session: Callable[..., Any], make_view: Callable[..., Any]) -> None:
     """ppN, as llama-bench's prompt tests; table, Markdown and CSV hold no speed of decoding."""
     result, _ = session(CASE, repetitions=2)
-    (row,) = bench.rows_of([make_view(result=result)])
+    (row,) = llama_bench_table.rows_of([make_view(result=result)])
 
     assert (row.test, row.n_prompt, row.n_gen) == ("pp4", 4, 0)
     assert row.inter_token_p95_s is None
-    assert "tg" not in bench.markdown([row]).replace("tags", "")
+    assert "tg" not in llama_bench_table.markdown([row]).replace("tags", "")
 
 
 def test_metrics_have_no_sample_of_decoding(session: Callable[..., Any]) -> None:

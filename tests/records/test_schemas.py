@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edgeprof.shared.jobs import JobSpec, JobState
-from edgeprof.shared.results import CaseResult, JobView, ScoreResult
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.result import CaseResult, JobView, ScoreResult
 from tests.queue.conftest import make_spec
 
 BOARD: dict[str, Any] = {

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof.scheduler import Lab, Request, scoring
+from edgeprof.client import Lab, Request, scoring
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.jobs import MAX_SCORED_TOKENS, KvType, Scoring, TestCase
-from edgeprof.shared.metrics.sessions import DATASETS
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.measure import ScoredWindow, check_score, summarize_score
+from edgeprof.shared.types.job import MAX_SCORED_TOKENS, KvType, Scoring, TestCase
+from edgeprof.workers.metrics.sessions import DATASETS
+from edgeprof.workers.profiling.measure import ScoredWindow, check_score, summarize_score
 from tests.records.conftest import PROMPT
 
 MODEL = "shakespeare-240k"

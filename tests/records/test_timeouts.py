@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from edgeprof.scheduler import Lab
-from edgeprof.scheduler.timeouts import USUAL_S, foreseen_s
+from edgeprof.client import Lab
+from edgeprof.client.timeouts import USUAL_S, foreseen_s
 from edgeprof.shared.errors import JobError
-from edgeprof.shared.jobs import BoardInfo
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.foresight import Upload
+from edgeprof.shared.types.job import BoardInfo
+from edgeprof.workers.profiling.upload_deadline import Upload
 from tests.queue.test_lab import board_info
 
 MB = 1_000_000

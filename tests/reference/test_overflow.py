@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.job import KvType
 
 TOKENS = [1, 5, 9, 2, 7]
 

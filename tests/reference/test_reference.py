@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeprof.shared.errors import JobError, ModelError
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference, arithmetic
 from edgeprof.shared.reference.arithmetic import F32
 from edgeprof.shared.reference.exact import exact_logits
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.reference.weights import load_matrix
+from edgeprof.shared.types.job import KvType
 
 #: Largest root-mean-square difference from double precision, relative to the logits' own (docs/arithmetic.md, 8).
 BOUNDS = {

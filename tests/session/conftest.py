@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edgeprof.shared.jobs import JobSpec, Target, TestCase
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.types.job import JobSpec, Target, TestCase
 from edgeprof.workers.link.device import OpenOptions, open_board
-from edgeprof.workers.session import profile
+from edgeprof.workers.profiling.profile_job import profile
 
 
 @pytest.fixture(scope="module")

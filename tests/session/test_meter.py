@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edgeprof.workers.meter import Meter, mean_power_mw
+from edgeprof.workers.board.meter import Meter, mean_power_mw
 
 
 def program(line: str, pause_s: float = 0.001) -> list[str]:

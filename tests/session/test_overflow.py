@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edgeprof.shared.errors import BoardFault, ModelError
-from edgeprof.shared.jobs import JobSpec, KvType, Target, TestCase
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.workers import session
+from edgeprof.shared.types.job import JobSpec, KvType, Target, TestCase
 from edgeprof.workers.link.device import OpenOptions, open_board
+from edgeprof.workers.profiling import profile_job
 
 PROMPT = (1, 5, 9, 2)
 
@@ -45,7 +45,7 @@ def run(board, tmp_path):
             kv_type=KvType.F32,
             **fields,
         )
-        return session.profile(
+        return profile_job.profile(
             board, spec, path, model, reference or Reference(model),
             epoch=1, progress=lambda **_: None, should_stop=lambda: False,
             host="here", device_id="native-01",

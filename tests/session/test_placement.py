@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof.workers.board import ClockOffset, RunReport
-from edgeprof.workers.placement import DRIFT_LIMIT, DRIFT_LIMIT_EMULATED, NotPlacedError, place
+from edgeprof.workers.board.board import ClockOffset, RunReport
+from edgeprof.workers.profiling.placement import (
+    DRIFT_LIMIT,
+    DRIFT_LIMIT_EMULATED,
+    NotPlacedError,
+    place,
+)
 
 #: Host monotonic time of the first look.
 BEGAN_S = 5000.0

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import pytest
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.shared.jobs import BoardState
 from edgeprof.shared.store.boards import Held
-from edgeprof.workers import selftest
-from edgeprof.workers.board import ClockOffset
-from edgeprof.workers.known_answer import check_answer
+from edgeprof.shared.types.job import BoardState
+from edgeprof.workers.board.board import ClockOffset
 from edgeprof.workers.link.device import OpenOptions, open_board
+from edgeprof.workers.selftest import selftest
+from edgeprof.workers.selftest.known_answer import check_answer
 
 CRYSTAL, RC_OSCILLATOR, WRONG_CRYSTAL = 1e-4, 1e-2, 25 / 8 - 1
 

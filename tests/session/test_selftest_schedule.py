@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.bench import Verdict
-from edgeprof.workers.selftest_schedule import SelfTestSchedule
+from edgeprof.workers.board.managed_board import Verdict
+from edgeprof.workers.selftest.schedule import SelfTestSchedule
 
 ROUTINE_S, RETEST_S = 1000.0, 10.0
 
@@ -18,7 +18,7 @@ def now(monkeypatch):
     """`now[0]` is the time."""
     at = [5.0]
     clock = SimpleNamespace(monotonic=lambda: at[0])
-    monkeypatch.setattr("edgeprof.workers.selftest_schedule.time", clock)
+    monkeypatch.setattr("edgeprof.workers.selftest.schedule.time", clock)
     return at
 
 

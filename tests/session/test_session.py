@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.shared.errors import BoardFault, ModelError
-from edgeprof.workers.board import Cancelled, RunReport
-from edgeprof.workers.measure import check_output, summarize
+from edgeprof.workers.board.board import Cancelled, RunReport
+from edgeprof.workers.profiling.measure import check_output, summarize
 
 
 def test_result_holds_what_was_measured(session):

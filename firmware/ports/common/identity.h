@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "hal.h"
+#include "platform/hal.h"
 
 #define TLEP_IDENTITY_MAGIC 0x49444D51U
 

@@ -1,6 +1,6 @@
 #include "uart.h"
 
-#include "hal.h"
+#include "platform/hal.h"
 #include "irq.h"
 #include "ring.h"
 

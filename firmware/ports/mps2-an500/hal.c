@@ -1,5 +1,5 @@
 /* Arm MPS2+ FPGA board with AN500 (Cortex-M7 at 25 MHz), as QEMU's mps2-an500: CMSDK UART0 and timer 0. */
-#include "hal.h"
+#include "platform/hal.h"
 
 #include "clock.h"
 #include "cortex_m.h"

@@ -2,7 +2,7 @@
  *
  * Not silicon, and it says so (`emulated`). Its RAM is a static array, its flash a mapped file, its clock
  * CLOCK_MONOTONIC. `--line-rate` paces both directions, so that an upload can be held against a line's rate. */
-#include "hal.h"
+#include "platform/hal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fault.h"
+#include "platform/fault.h"
 
 enum {
     RAM_MAX_BYTES = 64 << 20,

@@ -3,7 +3,7 @@
  *
  * The UART's receive FIFO triggers at 14 bytes, which lets QEMU hand over bursts: ten times the upload rate of a
  * byte an interrupt. */
-#include "hal.h"
+#include "platform/hal.h"
 
 #include "identity.h"
 #include "irq.h"

@@ -2,7 +2,7 @@
  *
  * The same image runs on silicon and on QEMU's netduinoplus2, which has no RCC and whose TIM2 ticks at 1 GHz:
  * loops on ready flags have an end, and the timer's rate follows from whether the cycle counter counts. */
-#include "hal.h"
+#include "platform/hal.h"
 
 #include <string.h>
 

@@ -1,23 +1,4 @@
-"""The client's and the lab's side: the Python API, the custodian, the archive, the CLI."""
+"""The one service of a lab: it requeues, expires and archives jobs, and serves the lab's metrics and pages.
 
-from __future__ import annotations
-
-TYPE_CHECKING = False  # as typing's, whose import takes longer than all that is here
-if TYPE_CHECKING:
-    from typing import Any
-
-    from edgeprof.scheduler.job import Job
-    from edgeprof.scheduler.lab import Lab, Planned, Request
-
-__all__ = ["Job", "Lab", "Planned", "Request"]
-
-_HOMES = {"Job": "job", "Lab": "lab", "Planned": "lab", "Request": "lab"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: the command line starts here, and must hear Ctrl-C before anything heavy."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - see above
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+Two may run, and one acts. Clients do not need it to queue a job, nor workers to carry one out.
+"""

@@ -16,16 +16,16 @@ from redis.exceptions import LockError
 from redis.lock import Lock
 
 from edgeprof.scheduler.backlog import Backlog
-from edgeprof.shared import queues
-from edgeprof.shared.about import about_job
-from edgeprof.shared.celery_app import KEY_PREFIX, PRIORITY_STEPS
+from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.shared.errors import InfrastructureError
-from edgeprof.shared.jobs import is_name
-from edgeprof.shared.metrics.lab import CustodianMetrics
-from edgeprof.shared.plain import one_line
-from edgeprof.shared.results import JobView
+from edgeprof.shared.queue import doorbell
+from edgeprof.shared.queue.celery_app import KEY_PREFIX, PRIORITY_STEPS
+from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.types.job import is_name
+from edgeprof.shared.types.result import JobView
 
 log = logging.getLogger(__name__)
 
@@ -134,11 +134,11 @@ class Custodian:
         bells = self._store.jobs.unheard(
             self._settings.bell_grace_s,
             key_prefix=KEY_PREFIX,
-            separator=queues.SEPARATOR,
+            separator=doorbell.SEPARATOR,
             last_step=PRIORITY_STEPS[-1],
         )
         if bells:
-            self._store.bells.ring(bells, step=queues.FIRST)
+            self._store.bells.ring(bells, step=doorbell.FIRST)
             for bell in bells[:_LINES]:
                 with about_job(bell.job_id, bell.traceparent):
                     log.info("job %s: its bell is rung again", bell.job_id)

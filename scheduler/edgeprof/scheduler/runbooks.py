@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeprof.shared.metrics.endpoint import Page
-from edgeprof.shared.metrics.posts import Answer
+from edgeprof.shared.telemetry.endpoint import Page
+from edgeprof.shared.telemetry.posts import Answer
 
 
 def runbook_pages() -> dict[str, Page]:

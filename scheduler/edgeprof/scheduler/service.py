@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from prometheus_client import CollectorRegistry
 
 from edgeprof.scheduler.custodian import Archive, Custodian, Holds
-from edgeprof.scheduler.pages import Pulse, pages
+from edgeprof.scheduler.http_pages import Pulse, pages
+from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
 from edgeprof.scheduler.store_memory import StoreMemory
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
-from edgeprof.shared.metrics.endpoint import Endpoint
-from edgeprof.shared.metrics.lab import CustodianMetrics, LabCollector
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.web_gate import Gate, is_loopback
+from edgeprof.shared.telemetry.endpoint import Endpoint
+from edgeprof.shared.telemetry.http_gate import Gate, is_loopback
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from edgeprof.shared import private
-from edgeprof.shared.trouble import Troubles
+from edgeprof.shared import private_files
+from edgeprof.shared.telemetry.trouble import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class StoreMemory:
         known[_name(url)] = store_id
         newest = dict(list(known.items())[-_MOST:])
         try:
-            private.write_whole(self._path, json.dumps(newest).encode())
+            private_files.write_whole(self._path, json.dumps(newest).encode())
         except OSError as error:
             self._told.say("write", f"{self._path} cannot be written: {error.strerror}")
             return

@@ -12,8 +12,8 @@ import socket
 import unicodedata
 from typing import Final
 
-from edgeprof.shared.jobs import is_name
-from edgeprof.shared.plain import one_line
+from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.types.job import is_name
 
 log = logging.getLogger(__name__)
 

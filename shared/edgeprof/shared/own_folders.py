@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from edgeprof.shared import private
+from edgeprof.shared import private_files
 from edgeprof.shared.settings import Settings
 
 #: Of the data folder: wholly ours, with all that is in them.
@@ -18,7 +18,7 @@ _LOG_FILES: Final = "profiler-*.jsonl*"
 
 def start_service(settings: Settings) -> None:
     """For a process that only serves, before it makes a file: see `private`."""
-    private.umask_of_a_service()
+    private_files.umask_of_a_service()
     tighten(settings)
 
 
@@ -31,12 +31,12 @@ def tighten(settings: Settings) -> None:
     for folder in [data / name for name in _DATA_FOLDERS] + [
         cache / name for name in _CACHE_FOLDERS
     ]:
-        private.tighten_all(folder)
+        private_files.tighten_all(folder)
     for path in [data / name for name in ARCHIVE_FILES] + sorted(logs.glob(_LOG_FILES)):
-        private.tighten(path)
+        private_files.tighten(path)
     inside_data = [
         folder.name for folder in (cache, logs) if folder.parent == data
     ]  # as in the images: one folder holds all
-    private.tighten_if_only(data, *_DATA_FOLDERS, *ARCHIVE_FILES, *inside_data)
-    private.tighten_if_only(cache, *_CACHE_FOLDERS)
-    private.tighten_if_only(logs, _LOG_FILES)
+    private_files.tighten_if_only(data, *_DATA_FOLDERS, *ARCHIVE_FILES, *inside_data)
+    private_files.tighten_if_only(cache, *_CACHE_FOLDERS)
+    private_files.tighten_if_only(logs, _LOG_FILES)

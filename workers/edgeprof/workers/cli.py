@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-import edgeprof.workers.production  # noqa: F401 - a missing extra is told here, once, not by every worker
-from edgeprof.shared import logs, own_folders, redis_server
-from edgeprof.shared import redis_url as redis_url_is
+import edgeprof.workers.worker.wiring  # noqa: F401 - a missing extra is told here, once, not by every worker
+from edgeprof.shared import own_folders
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.redis_url import masked
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis import url as redis_url_is
+from edgeprof.shared.redis.url import masked
 from edgeprof.shared.settings import load_settings
-from edgeprof.workers.agent import Agent
-from edgeprof.workers.config import check_ports, load_boards
+from edgeprof.shared.telemetry import logs
+from edgeprof.workers.board.config import check_ports, load_boards
+from edgeprof.workers.host.agent import Agent
 
 
 def worker(

@@ -11,14 +11,14 @@ from sqlalchemy import Engine, Select, delete, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from edgeprof.client.llama_bench import bench_rows
 from edgeprof.scheduler.archive import archive_url, engine, schema
 from edgeprof.scheduler.archive.database_file import DatabaseFile
 from edgeprof.scheduler.archive.tables import Job, Test
-from edgeprof.scheduler.render.rows import bench_rows
 from edgeprof.shared.errors import InfrastructureError, UsageError
-from edgeprof.shared.jobs import JobState, Quantization
-from edgeprof.shared.results import JobView
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import JobState, Quantization
+from edgeprof.shared.types.result import JobView
 
 _HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg installed)"
 

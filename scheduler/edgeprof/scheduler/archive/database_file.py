@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from sqlalchemy import make_url
 
-from edgeprof.shared import private
+from edgeprof.shared import private_files
 
 #: SQLite's own files beside the database. Those of a file that is gone would be played into the next one.
 _BESIDE: Final = ("-wal", "-shm", "-journal")
@@ -39,10 +39,10 @@ class DatabaseFile:
     def prepare(self) -> None:
         """Make the file for its owner alone, or take it from others. Whoever opens it says what is wrong."""
         with suppress(OSError):
-            private.make_folder(self._path.parent)
-            private.make_file(self._path)
+            private_files.make_folder(self._path.parent)
+            private_files.make_file(self._path)
         for ending in ("", *_BESIDE):
-            private.tighten(self._beside(ending))
+            private_files.tighten(self._beside(ending))
 
     def opened(self) -> None:
         """Remember what is at the path: it has just been opened."""

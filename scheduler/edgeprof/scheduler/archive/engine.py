@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
-from edgeprof.shared import private
+from edgeprof.shared import private_files
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 
@@ -24,7 +24,7 @@ def url_of(settings: Settings) -> str:
     if settings.archive_url:
         return settings.archive_url
     try:
-        private.make_folder(settings.data_dir)
+        private_files.make_folder(settings.data_dir)
     except OSError as error:
         raise InfrastructureError(
             f"the results archive needs {settings.data_dir}: {error.strerror}",

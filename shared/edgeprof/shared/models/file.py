@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import ModelRef, ModelSource, Quantization
 from edgeprof.shared.models import not_a_model, padding
 from edgeprof.shared.models.finite import check_weights
 from edgeprof.shared.models.gguf_header import Header, Scalar, TensorInfo, parse
@@ -27,6 +26,7 @@ from edgeprof.shared.models.shape import (
 )
 from edgeprof.shared.models.source import name_of, source_of
 from edgeprof.shared.models.tensor_types import BLOCK
+from edgeprof.shared.types.job import ModelRef, ModelSource, Quantization
 
 _LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 

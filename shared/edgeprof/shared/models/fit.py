@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeprof.shared.jobs import KvType, MemoryRegion
 from edgeprof.shared.models.shape import LlamaShape
+from edgeprof.shared.types.job import KvType, MemoryRegion
 
 _ALIGNMENT = 16
 _UPLOAD_ALIGNMENT = 32

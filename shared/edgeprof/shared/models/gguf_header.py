@@ -2,7 +2,7 @@
 
 The `gguf` package's reader believes what a file says of itself (counts, lengths, offsets), so a damaged file
 ends there in a traceback or in gigabytes of memory. This parser checks every number against
-the bytes that are there. Layout: docs of ggml, summarised in firmware/core/gguf.h.
+the bytes that are there. Layout: docs of ggml, summarised in firmware/core/model/gguf.h.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from reprlib import repr as short_repr
 from typing import Final
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import mangled, wrong_file
 from edgeprof.shared.models.rules import (
     ALIGNMENT,
@@ -28,6 +27,7 @@ from edgeprof.shared.models.rules import (
     MAX_TENSORS,
 )
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout, type_name
+from edgeprof.shared.types.job import Quantization
 
 MAGIC = b"GGUF"
 #: 2 differs from 3 in nothing but that 3 may be big-endian, too.

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.jobs import MAX_FILE_BYTES, ModelSource
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.writing import write_gguf
+from edgeprof.shared.types.job import MAX_FILE_BYTES, ModelSource
 
 F32 = npt.NDArray[np.float32]
 

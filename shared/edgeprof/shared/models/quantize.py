@@ -13,9 +13,8 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from edgeprof.shared import private
+from edgeprof.shared import private_files
 from edgeprof.shared.errors import HostFault, ModelError
-from edgeprof.shared.jobs import Quantization
 from edgeprof.shared.models import padding
 from edgeprof.shared.models.file import ConvertibleModel, ModelFile, is_linear, is_norm
 from edgeprof.shared.models.finite import check_values, first_bad
@@ -24,6 +23,7 @@ from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.tensor_types import BLOCK, F32, to_float32
 from edgeprof.shared.models.writing import write_gguf
+from edgeprof.shared.types.job import Quantization
 
 _FILE_TYPES = {
     Quantization.F32: gguf.LlamaFileType.ALL_F32,
@@ -81,11 +81,11 @@ def _kept(cache_dir: Path, made_of: str, name: str) -> ModelFile | None:
 
 def _keep(model: ConvertibleModel, to: Quantization, cache_dir: Path, made_of: str) -> ModelFile:
     try:
-        private.make_folder(cache_dir)
+        private_files.make_folder(cache_dir)
         # Under a name of its own until its content is known; other processes may make the same.
         with TemporaryDirectory(prefix=".making-", dir=cache_dir) as folder:
             made = quantize(model, to, Path(folder) / "made.gguf")
-            private.tighten(made.path)
+            private_files.tighten(made.path)
             path = cache_dir / f"{made_of}-{made.sha256}.gguf"
             if path.is_dir():  # nothing replaces a folder
                 path = cache_dir / f"{made_of}-again-{made.sha256}.gguf"

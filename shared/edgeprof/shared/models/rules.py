@@ -1,6 +1,6 @@
 """What the header of a model may say: one table, for the host and for the boards.
 
-The host reads this module; `make docs` writes `firmware/core/gguf_rules.h` from it. So a job that was queued
+The host reads this module; `make docs` writes `firmware/core/model/gguf_rules.h` from it. So a job that was queued
 is not refused by its board for what the host could have known.
 
 A key that changes nothing is accepted, whatever its value: refused is what the boards would not compute.

@@ -1,6 +1,6 @@
 """Hyperparameters of a plain llama, and the refusal of everything that the boards would not compute.
 
-Host and board decide alike: both follow rules.py, and tests hold firmware/core/gguf.c to this module over
+Host and board decide alike: both follow rules.py, and tests hold firmware/core/model/gguf.c to this module over
 headers of every kind. A key is refused for what it does, never for being there.
 """
 
@@ -20,7 +20,7 @@ from edgeprof.shared.models.tensor_types import to_float32
 
 @dataclass(frozen=True, slots=True)
 class LlamaShape:
-    """Hyperparameters (`tlep_hparams` of firmware/core/gguf.h)."""
+    """Hyperparameters (`tlep_hparams` of firmware/core/model/gguf.h)."""
 
     n_vocab: int
     n_ctx: int

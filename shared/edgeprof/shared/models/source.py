@@ -14,8 +14,8 @@ from pathlib import Path
 import gguf
 from pydantic import ValidationError
 
-from edgeprof.shared.jobs import ModelSource
 from edgeprof.shared.models.gguf_header import Value
+from edgeprof.shared.types.job import ModelSource
 
 _FILE, _SHA256, _CHAIN = (f"edgeprof.source.{key}" for key in ("file", "sha256", "chain"))
 KEYS = frozenset({_FILE, _SHA256, _CHAIN})

@@ -1,4 +1,4 @@
-"""The forward pass of `firmware/core/llama.c` in numpy, many positions at once."""
+"""The forward pass of `firmware/core/model/llama.c` in numpy, many positions at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import JobError, ModelError
-from edgeprof.shared.jobs import KvType
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.models.shape import LlamaShape
 from edgeprof.shared.reference import arithmetic
 from edgeprof.shared.reference.arithmetic import F32
 from edgeprof.shared.reference.weights import Matrix, load_matrix
+from edgeprof.shared.types.job import KvType
 
 #: Positions computed together: bounds the memory of attention's temporaries, changes no bit.
 _CHUNK: Final = 64

@@ -9,10 +9,10 @@ import secrets
 from dataclasses import asdict, dataclass, field
 
 from edgeprof.shared.errors import BoardNotFound, HostFault
-from edgeprof.shared.jobs import BoardInfo, BoardState
-from edgeprof.shared.plain import one_line
+from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.script import LeftOut, Script, records, text
-from edgeprof.shared.trouble import Troubles
+from edgeprof.shared.telemetry.trouble import Troubles
+from edgeprof.shared.types.job import BoardInfo, BoardState
 
 log = logging.getLogger(__name__)
 

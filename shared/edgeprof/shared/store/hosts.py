@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from edgeprof.shared.errors import EdgeprofError
-from edgeprof.shared.jobs import Name, NoControl, Told
-from edgeprof.shared.plain import one_line
+from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.boards import reason_of
 from edgeprof.shared.store.script import LeftOut, Script, text
-from edgeprof.shared.trouble import Troubles
+from edgeprof.shared.telemetry.trouble import Troubles
+from edgeprof.shared.types.job import Name, NoControl, Told
 
 log = logging.getLogger(__name__)
 

@@ -13,19 +13,13 @@ import pydantic_core
 from redis import Redis
 from redis.client import Pipeline
 
-from edgeprof.shared.errors import (
-    Fault,
-    InfrastructureError,
-    JobError,
-    JobNotFound,
-    StoreRefused,
-)
-from edgeprof.shared.jobs import SCHEMA_VERSION, Attempt, JobSpec, JobState, is_name
-from edgeprof.shared.plain import one_line
-from edgeprof.shared.results import Inputs, JobResult, JobView
+from edgeprof.shared.errors import Fault, InfrastructureError, JobError, JobNotFound, StoreRefused
+from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.script import Script, records, text
-from edgeprof.shared.traceparent import trace_id_of
-from edgeprof.shared.trouble import Troubles
+from edgeprof.shared.telemetry.traceparent import trace_id_of
+from edgeprof.shared.telemetry.trouble import Troubles
+from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, JobSpec, JobState, is_name
+from edgeprof.shared.types.result import Inputs, JobResult, JobView
 
 log = logging.getLogger(__name__)
 

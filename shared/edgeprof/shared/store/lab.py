@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
-from edgeprof.shared import redis_client, redis_server
-from edgeprof.shared.blobs import BlobStore
-from edgeprof.shared.embedded.written import until_written
-from edgeprof.shared.queues import Bells
+from edgeprof.shared.queue.doorbell import Bells
+from edgeprof.shared.redis import client as redis_client
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis.embedded.written import until_written
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.blobs import BlobStore
 from edgeprof.shared.store.boards import BoardStore
 from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore

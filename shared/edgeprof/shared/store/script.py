@@ -10,9 +10,9 @@ import pydantic_core
 from redis import Redis
 from redis.client import Pipeline
 
-from edgeprof.shared import redis_client
-from edgeprof.shared.plain import one_line
-from edgeprof.shared.trouble import Troubles
+from edgeprof.shared.redis import client as redis_client
+from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.telemetry.trouble import Troubles
 
 PREFIX = "edgeprof:"
 
@@ -27,7 +27,7 @@ class Script:
         self.url = url
         self.prefix = prefix
         self._lua = redis.register_script(
-            importlib.resources.files("edgeprof.shared").joinpath("lua/store.lua").read_text()
+            importlib.resources.files("edgeprof.shared.store").joinpath("lua/store.lua").read_text()
         )
 
     def key(self, name: str) -> str:

@@ -14,10 +14,10 @@ from typing import Any, Final
 import pydantic_core
 from redis.client import Pipeline
 
-from edgeprof.shared.jobs import JobState
-from edgeprof.shared.plain import one_line
-from edgeprof.shared.queues import board_queue
+from edgeprof.shared.queue.doorbell import board_queue
+from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.script import Script
+from edgeprof.shared.types.job import JobState
 
 log = logging.getLogger(__name__)
 

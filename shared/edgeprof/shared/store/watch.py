@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edgeprof.shared.errors import InfrastructureError, StoreRefused
-from edgeprof.shared.plain import one_line
+from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.script import Script
-from edgeprof.shared.trouble import Troubles
+from edgeprof.shared.telemetry.trouble import Troubles
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeprof.shared.errors import BoardFault, HostFault, LinkFault
-from edgeprof.shared.jobs import KvType
-from edgeprof.shared.results import LoadResult, MemoryUse
-from edgeprof.workers import flash
-from edgeprof.workers.board import (
+from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.result import LoadResult, MemoryUse
+from edgeprof.workers.board import flash
+from edgeprof.workers.board.board import (
     BoardStats,
     Cancelled,
     ClockOffset,
@@ -20,8 +20,9 @@ from edgeprof.workers.board import (
     RunReport,
     ScoreReport,
 )
-from edgeprof.workers.claims import BoardClaim
+from edgeprof.workers.board.locks import BoardClaim
 from edgeprof.workers.link import memtest
+from edgeprof.workers.link.client import STOP_EVERY_S, LinkSession
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST, parse_hello
 from edgeprof.workers.link.messages import Op, Payload, get, get_uint
 from edgeprof.workers.link.port import (
@@ -34,7 +35,6 @@ from edgeprof.workers.link.port import (
 )
 from edgeprof.workers.link.readings import parse_memory, parse_stats
 from edgeprof.workers.link.runs import Runs
-from edgeprof.workers.link.session import STOP_EVERY_S, LinkSession
 from edgeprof.workers.link.upload import upload
 
 OPEN_TIMEOUT_S = 10.0

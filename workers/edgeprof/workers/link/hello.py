@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.shared.jobs import MemoryRegion, Quantization, is_name
-from edgeprof.workers.board import Hello
+from edgeprof.shared.types.job import MemoryRegion, Quantization, is_name
+from edgeprof.workers.board.board import Hello
 from edgeprof.workers.link.messages import (
     PROTOCOL,
     Payload,

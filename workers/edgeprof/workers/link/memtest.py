@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgeprof.shared.jobs import MemoryRegion
-from edgeprof.workers.board import BadWord, MemoryTest
+from edgeprof.shared.types.job import MemoryRegion
+from edgeprof.workers.board.board import BadWord, MemoryTest
+from edgeprof.workers.link.client import LinkSession
 from edgeprof.workers.link.hello import U32
 from edgeprof.workers.link.messages import Op, get, get_uint
-from edgeprof.workers.link.session import LinkSession
 
 #: The longest piece that a board takes.
 PIECE_BYTES: Final = 64 * 1024

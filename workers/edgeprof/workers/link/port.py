@@ -26,9 +26,9 @@ import serial
 from serial import rfc2217
 
 from edgeprof.shared.errors import EdgeprofError
-from edgeprof.workers import serial_urls
-from edgeprof.workers.board import Cancelled
-from edgeprof.workers.claims import BoardClaim
+from edgeprof.workers import emulated
+from edgeprof.workers.board.board import Cancelled
+from edgeprof.workers.board.locks import BoardClaim
 from edgeprof.workers.link.port_faults import NETWORK, device_of, link_fault, open_fault, words
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ CheckStop = Callable[[], None]
 
 def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> serial.SerialBase:
     """Open a pyserial URL; raises HostFault that says why not and what to do."""
-    serial_urls.register()
+    emulated.register()
     try:
         # Timeouts come first: an open rfc2217:// negotiates all settings anew for each change.
         port = serial.serial_for_url(

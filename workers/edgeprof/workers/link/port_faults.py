@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from edgeprof.shared.errors import EdgeprofError, HostFault, LinkFault
-from edgeprof.shared.plain import one_line
-from edgeprof.workers.board import Cancelled
+from edgeprof.shared.sanitize import one_line
+from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.link.holders import holders
 
 #: Schemes with another machine at the other end.

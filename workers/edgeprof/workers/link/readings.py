@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.shared.results import MemoryUse, RegionUse
-from edgeprof.workers.board import BoardStats
+from edgeprof.shared.types.result import MemoryUse, RegionUse
+from edgeprof.workers.board.board import BoardStats
 from edgeprof.workers.link.hello import U32, region_kind
 from edgeprof.workers.link.messages import Payload, get_list, get_map, get_text, get_uint
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.board import Cancelled, RunReport, ScoreReport
+from edgeprof.workers.board.board import MAX_NATS, Cancelled, RunReport, ScoreReport
+from edgeprof.workers.link.client import POLL_S, LinkSession, Message
 from edgeprof.workers.link.hello import U32
 from edgeprof.workers.link.messages import Event, Op, Payload, RunState, get_list, get_uint
-from edgeprof.workers.link.session import POLL_S, LinkSession, Message
-from edgeprof.workers.measure import MAX_NATS
 
 #: Silence after which RESULT is asked for, waiting 1, 2 and 4 times as long for it: the link is served between
 #: tokens, so this bounds how long one token may take (14 s), as much as how soon a hung board is found.

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 
 from edgeprof.shared.errors import LinkFault
+from edgeprof.workers.link.client import LinkSession
 from edgeprof.workers.link.framing import Kind, encode
 from edgeprof.workers.link.messages import dump, get_uint
-from edgeprof.workers.link.session import LinkSession
 
 ACK_TIMEOUT_S = 1.0
 ACK_TRIES = 8

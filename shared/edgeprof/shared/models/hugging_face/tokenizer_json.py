@@ -10,12 +10,7 @@ from typing import Any
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.byte_pair import BytePair
 from edgeprof.shared.models.hugging_face.config import read_json
-from edgeprof.shared.models.hugging_face.pieces import (
-    Vocab,
-    merge_pairs,
-    merge_scores,
-    read_vocab,
-)
+from edgeprof.shared.models.hugging_face.pieces import Vocab, merge_pairs, merge_scores, read_vocab
 from edgeprof.shared.models.llama_writing import TokenTable, refused
 from edgeprof.shared.models.sentence_piece import SPACE
 from edgeprof.shared.models.token_splits import SPLITS

@@ -1,0 +1,143 @@
+"""What the benchmarks share: a private Redis, a lab of native boards, a table and a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+
+from edgeprof.client import Lab
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import BoardState
+
+RESULTS = Path(__file__).parent / "results"
+console = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One benchmark's outcome: rows for people, the same as JSON for scripts."""
+
+    name: str
+    title: str
+    rows: list[dict[str, Any]]
+
+
+def report(result: Result) -> None:
+    """Print the table and write benchmarks/results/NAME.json."""
+    table = Table(title=result.title, title_justify="left")
+    for column in result.rows[0]:
+        table.add_column(
+            column, justify="left" if column == next(iter(result.rows[0])) else "right"
+        )
+    for row in result.rows:
+        table.add_row(*(f"{v:,.3g}" if isinstance(v, float) else str(v) for v in row.values()))
+    console.print(table)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{result.name}.json"
+    path.write_text(json.dumps({"title": result.title, "rows": result.rows}, indent=2) + "\n")
+
+
+def rate(work: Callable[[], object], n: int) -> float:
+    """Items per second of one call that does `n` of them."""
+    started = time.perf_counter()
+    work()
+    return n / (time.perf_counter() - started)
+
+
+def interleaved(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Median of each contestant's figure, taken in turn so that a slow minute slows all alike."""
+    figures: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, measure in contestants.items():
+            figures[name].append(measure())
+    return {name: statistics.median(values) for name, values in figures.items()}
+
+
+def until(condition: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"bench: waited {timeout_s:g} s in vain until {what}")
+        time.sleep(0.01)
+
+
+@contextmanager
+def private_settings() -> Iterator[Settings]:
+    """Settings over a Redis and folders of this run's own."""
+    with tempfile.TemporaryDirectory(prefix="edgeprof-bench-") as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        server = shutil.which("redis-server")
+        if server is None:
+            raise SystemExit("bench: redis-server is missing; make bench installs it")
+        command = [
+            server,
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            folder,
+        ]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            try:
+                until(lambda: _answers(port), "redis-server answers")
+                root = Path(folder)
+                yield Settings(
+                    redis_url=f"redis://127.0.0.1:{port}/0",
+                    data_dir=root / "data",
+                    cache_dir=root / "cache",
+                    lock_dir=root / "locks",
+                )
+            finally:
+                process.kill()
+
+
+def _answers(port: int) -> bool:
+    with Redis(port=port) as redis:
+        try:
+            return bool(redis.ping())
+        except RedisError:
+            return False
+
+
+@contextmanager
+def agent(settings: Settings, urls: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A host agent with these boards, once all are online."""
+    command = [sys.executable, "-m", "edgeprof.cli", "worker"]
+    for url in urls:
+        command += ["--board", url]
+    environment = {**os.environ, **settings.as_environment(), "EDGEPROF_LOG_LEVEL": "ERROR"}
+    with (
+        subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process,
+        Lab(settings=settings) as lab,
+    ):
+        try:
+            until(
+                lambda: sum(b.state is BoardState.ONLINE for b in lab.boards()) == len(urls),
+                "the boards are online",
+            )
+            yield process
+        finally:
+            process.terminate()

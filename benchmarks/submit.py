@@ -1,0 +1,64 @@
+"""Submit rate, single and bulk, against raw Celery apply_async and RQ's enqueue and enqueue_many.
+
+What differs: ours checks each job, writes a record that survives, and rings a bell; Celery's and RQ's write a message.
+"""
+
+from __future__ import annotations
+
+import rq
+from redis import Redis
+
+from benchmarks.harness import Result, interleaved, private_settings, rate
+from edgeprof.client import Lab
+from edgeprof.client.lab import Request
+from edgeprof.shared.queue.celery_app import make_app
+
+NAME = "submit"
+
+
+def nothing(job_id: str) -> None:
+    """The task that RQ is given; never run."""
+
+
+def measure(*, quick: bool) -> Result:
+    """Enqueue onto one Redis by every way, in turn."""
+    n, rounds = (300, 3) if quick else (1500, 5)
+    with private_settings() as settings, Lab(settings=settings) as lab:
+        assert settings.redis_url is not None
+        app = make_app(settings.redis_url)
+        task = app.task(name="bench.nothing")(nothing)
+        queue = rq.Queue("bench", connection=Redis.from_url(settings.redis_url))
+        request = Request(model="shakespeare-240k", platform="none", wait_for_board=True)
+        lab.submit_many([request])  # the model's file is in the store from here on
+
+        def rq_bulk() -> None:
+            queue.enqueue_many([rq.Queue.prepare_data(nothing, (str(i),)) for i in range(n)])
+
+        def one_by_one() -> None:
+            for _ in range(n // 5):
+                lab.submit_many([request])
+
+        def celery() -> None:
+            for i in range(n // 5):
+                task.apply_async((str(i),), queue="bench")
+
+        def rq_single() -> None:
+            for i in range(n // 5):
+                queue.enqueue(nothing, str(i))
+
+        figures = interleaved(
+            {
+                "Celery apply_async": lambda: rate(celery, n // 5),
+                "RQ enqueue": lambda: rate(rq_single, n // 5),
+                "Lab.submit": lambda: rate(one_by_one, n // 5),
+                "RQ enqueue_many": lambda: rate(rq_bulk, n),
+                "Lab.submit_many": lambda: rate(lambda: lab.submit_many([request] * n), n),
+            },
+            rounds,
+        )
+    base = figures["Celery apply_async"]
+    rows = [
+        {"way": way, "jobs/s": round(value), "times apply_async": round(value / base, 2)}
+        for way, value in figures.items()
+    ]
+    return Result(NAME, f"Submitting {n} jobs, median of {rounds} interleaved rounds", rows)

@@ -1,0 +1,134 @@
+#include "kernels/kernels.h"
+
+#include <stddef.h>
+
+#include "kernels/fmath.h"
+#include "kernels/fp16.h"
+#include "model/gguf.h"
+
+/* ---- Quantising the input --------------------------------------------------------------------------- */
+
+/* Blocks whose largest magnitude is under 2^-100 count as zero, so that 127 / largest stays finite. */
+#define SMALLEST_BITS 0x0D800000u
+
+static uint32_t largest_magnitude_bits(const float *x, uint32_t n)
+{
+    uint32_t largest = 0; /* positive floats order as their bits do, and integers vectorise */
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bits = tlep_float_bits(x[i]) & 0x7FFFFFFFu;
+        largest = bits > largest ? bits : largest;
+    }
+    return largest;
+}
+
+/* Where element i of each group of four goes. The SIMD kernels pair 16-bit elements two apart, because
+ * that is what SXTB16 makes of four packed bytes: x0 x2 x1 x3. */
+#ifdef TLEP_KERNELS_DSP
+enum { SECOND = 2, THIRD = 1 };
+#else
+enum { SECOND = 1, THIRD = 2 };
+#endif
+
+static inline int32_t quantize(float x, float inverse)
+{
+    return (int16_t)(tlep_float_bits(x * inverse + TLEP_ROUND_MAGIC) - TLEP_ROUND_MAGIC_BITS);
+}
+
+static void quantize_act(tlep_act *a, uint32_t block)
+{
+    for (uint32_t b = 0; b < a->n / block; b++) {
+        const float *x = a->x + (size_t)b * block;
+        int16_t *q = a->q + (size_t)b * block;
+        uint32_t largest = largest_magnitude_bits(x, block);
+        float amax = tlep_bits_float(largest);
+        float inverse = largest < SMALLEST_BITS ? 0.0f : 127.0f / amax;
+        int32_t sum = 0;
+        for (uint32_t i = 0; i < block; i += 4) {
+            int32_t q0 = quantize(x[i], inverse);
+            int32_t q1 = quantize(x[i + 1], inverse);
+            int32_t q2 = quantize(x[i + 2], inverse);
+            int32_t q3 = quantize(x[i + 3], inverse);
+            q[i] = (int16_t)q0;
+            q[i + SECOND] = (int16_t)q1;
+            q[i + THIRD] = (int16_t)q2;
+            q[i + 3] = (int16_t)q3;
+            sum += (q0 + q1) + (q2 + q3);
+        }
+        a->scale[b] = largest < SMALLEST_BITS ? 0.0f : amax / 127.0f;
+        a->sum[b] = sum;
+    }
+    a->block = block;
+}
+
+void tlep_act_set(tlep_act *a, const float *x, uint32_t n)
+{
+    a->x = x;
+    a->n = n;
+    a->block = 0;
+}
+
+/* ---- Dispatch ----------------------------------------------------------------------------------------- */
+
+void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_act *a)
+{
+    uint32_t block = tlep_type_block(type);
+    if (block > 1 && a->block != block) {
+        quantize_act(a, block);
+    }
+    switch (type) {
+    case TLEP_TYPE_F32: tlep_matvec_f32(y, w, rows, a); break;
+    case TLEP_TYPE_F16: tlep_matvec_f16(y, w, rows, a); break;
+    case TLEP_TYPE_Q4_0: tlep_matvec_q4_0(y, w, rows, a); break;
+    case TLEP_TYPE_Q8_0: tlep_matvec_q8_0(y, w, rows, a); break;
+    case TLEP_TYPE_TQ2_0: tlep_matvec_tq2_0(y, w, rows, a); break;
+    default: break; /* tlep_gguf_open lets no other type through */
+    }
+}
+
+/* ---- Embedding rows: read once a token, so simple before fast ---------------------------------------- */
+
+static float block_scale(const uint8_t *p)
+{
+    uint16_t h;
+    __builtin_memcpy(&h, p, sizeof h);
+    return tlep_f16_to_f32(h);
+}
+
+void tlep_dequantize_row(float *y, const uint8_t *w, uint32_t type, uint32_t n)
+{
+    switch (type) {
+    case TLEP_TYPE_F32: __builtin_memcpy(y, w, (size_t)n * sizeof *y); break;
+    case TLEP_TYPE_F16:
+        for (uint32_t i = 0; i < n; i++) {
+            y[i] = block_scale(w + 2 * (size_t)i);
+        }
+        break;
+    case TLEP_TYPE_Q4_0: /* f16 d; low nibble is element j, high is j + 16; d · (nibble - 8) */
+        for (; n; n -= 32, y += 32, w += 18) {
+            float d = block_scale(w);
+            for (uint32_t j = 0; j < 16; j++) {
+                y[j] = d * (float)((int32_t)(w[2 + j] & 15) - 8);
+                y[j + 16] = d * (float)((int32_t)(w[2 + j] >> 4) - 8);
+            }
+        }
+        break;
+    case TLEP_TYPE_Q8_0: /* f16 d; 32 signed bytes */
+        for (; n; n -= 32, y += 32, w += 34) {
+            float d = block_scale(w);
+            for (uint32_t j = 0; j < 32; j++) {
+                y[j] = d * (float)(int8_t)w[2 + j];
+            }
+        }
+        break;
+    case TLEP_TYPE_TQ2_0: /* 64 bytes, then f16 d; byte 32h + m holds elements 128h + 32l + m at bits 2l */
+        for (; n; n -= 256, y += 256, w += 66) {
+            float d = block_scale(w + 64);
+            for (uint32_t i = 0; i < 256; i++) {
+                uint32_t byte = w[i / 128 * 32 + i % 32];
+                y[i] = d * (float)((int32_t)(byte >> (i / 32 % 4 * 2) & 3) - 1);
+            }
+        }
+        break;
+    default: break;
+    }
+}

@@ -1,0 +1,456 @@
+#include "model/llama.h"
+
+#include <string.h>
+
+#include "kernels/attention.h"
+#include "kernels/fmath.h"
+#include "kernels/fp16.h"
+
+/* ---- Memory ------------------------------------------------------------------------------------------- */
+
+enum { STATE_ALIGN = 16 }; /* every buffer starts and ends on it: the widest SIMD load we could meet */
+
+static uint64_t aligned(uint64_t bytes)
+{
+    return (bytes + STATE_ALIGN - 1) / STATE_ALIGN * STATE_ALIGN;
+}
+
+static uint32_t kv_dim(const tlep_hparams *hp)
+{
+    return hp->n_heads_kv * hp->head_dim;
+}
+
+static uint32_t kv_element_bytes(tlep_kv_type kv)
+{
+    return kv == TLEP_KV_F16 ? 2 : 4;
+}
+
+uint64_t tlep_llama_kv_bytes(const tlep_hparams *hp, uint32_t n_ctx, tlep_kv_type kv)
+{
+    return 2 * aligned((uint64_t)hp->n_layers * n_ctx * kv_dim(hp) * kv_element_bytes(kv));
+}
+
+/* Hand out the next `bytes` of the block that starts at `base`; with a null base, only count. */
+static void *carve(uint8_t *base, uint64_t *at, uint64_t bytes)
+{
+    void *p = base ? base + *at : NULL;
+    *at += aligned(bytes);
+    return p;
+}
+
+/* Lay the activations out from `base`; returns the bytes they take. One function for counting and for doing,
+ * so that the two cannot drift apart. */
+static uint64_t lay_out(tlep_llama *m, const tlep_hparams *hp, uint32_t n_ctx, uint8_t *base)
+{
+    uint64_t at = 0;
+    uint64_t widest = hp->dim > hp->hidden ? hp->dim : hp->hidden;
+    uint64_t blocks = (widest + 31) / 32;
+    m->layers = carve(base, &at, (uint64_t)hp->n_layers * sizeof(tlep_layer));
+    m->x = carve(base, &at, (uint64_t)hp->dim * 4);
+    m->xb = carve(base, &at, (uint64_t)hp->dim * 4);
+    m->q = carve(base, &at, (uint64_t)hp->dim * 4);
+    m->k = carve(base, &at, (uint64_t)kv_dim(hp) * 4);
+    m->v = carve(base, &at, (uint64_t)kv_dim(hp) * 4);
+    m->hb = carve(base, &at, (uint64_t)hp->hidden * 4);
+    m->hb2 = carve(base, &at, (uint64_t)hp->hidden * 4);
+    m->att = carve(base, &at, (uint64_t)n_ctx * 4);
+    m->inv_freq = carve(base, &at, (uint64_t)(hp->rope_dim / 2) * 4);
+    m->cos_sin = carve(base, &at, (uint64_t)hp->rope_dim * 4);
+    m->logits = carve(base, &at, (uint64_t)hp->n_vocab * 4);
+    m->act.q = carve(base, &at, widest * 2);
+    m->act.scale = carve(base, &at, blocks * 4);
+    m->act.sum = carve(base, &at, blocks * 4);
+    return at;
+}
+
+uint64_t tlep_llama_activation_bytes(const tlep_hparams *hp, uint32_t n_ctx)
+{
+    tlep_llama scratch;
+    return lay_out(&scratch, hp, n_ctx, NULL);
+}
+
+static uint32_t saturated(uint64_t n)
+{
+    return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+/* Take keys, values and activations from the arenas: all, or none. */
+static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32_t n_arenas, tlep_error *err)
+{
+    uint64_t half = tlep_llama_kv_bytes(&m->hp, n_ctx, m->kv_type) / 2;
+    uint64_t bytes[TLEP_N_PLACEMENTS] = {half, half, tlep_llama_activation_bytes(&m->hp, n_ctx)};
+    uint8_t *at[TLEP_N_PLACEMENTS] = {NULL};
+    uint32_t free_bytes = 0;
+    for (uint32_t i = 0; i < n_arenas; i++) {
+        free_bytes += arenas[i].size - arenas[i].used;
+    }
+    uint64_t all = bytes[0] + bytes[1] + bytes[2];
+    if (all > free_bytes) {
+        return tlep_fail(err, TLEP_E_NO_MEMORY, "KV cache and activations do not fit", saturated(all), free_bytes);
+    }
+    uint32_t marks[TLEP_N_PLACEMENTS];
+    for (uint32_t i = 0; i < TLEP_N_PLACEMENTS; i++) {
+        tlep_placement *p = &m->placements[i];
+        p->category = i == 2 ? "activations" : "kv";
+        p->bytes = (uint32_t)bytes[i];
+        for (p->arena = 0; p->arena < n_arenas; p->arena++) {
+            marks[i] = arenas[p->arena].used;
+            if ((at[i] = tlep_arena_alloc(&arenas[p->arena], p->bytes, STATE_ALIGN))) {
+                break;
+            }
+        }
+        if (!at[i]) {
+            uint32_t room = tlep_arena_largest_free(arenas, n_arenas, STATE_ALIGN);
+            while (i-- > 0) {
+                tlep_arena_reset(&arenas[m->placements[i].arena], marks[i]);
+            }
+            return tlep_fail(err, TLEP_E_NO_MEMORY, "no single memory region has room for this part of the state",
+                             p->bytes, room);
+        }
+    }
+    m->k_cache = at[0];
+    m->v_cache = at[1];
+    (void)lay_out(m, &m->hp, n_ctx, at[2]);
+    return TLEP_OK;
+}
+
+/* ---- Tensors ------------------------------------------------------------------------------------------ */
+
+/* What a tensor must look like. `norm` weights are read as F32 without a kernel. */
+typedef struct {
+    const char *name; /* with * for the layer's number; also the error message */
+    uint32_t cols;
+    uint32_t rows;
+    bool norm;
+} tensor_spec;
+
+/* Write `pattern` with its * replaced by `layer` (< 1000) into `name`. */
+static void expand_name(char name[TLEP_GGUF_MAX_NAME_BYTES], const char *pattern, uint32_t layer)
+{
+    for (; *pattern; pattern++) {
+        if (*pattern != '*') {
+            *name++ = *pattern;
+            continue;
+        }
+        for (uint32_t unit = layer >= 100 ? 100 : layer >= 10 ? 10 : 1; unit; unit /= 10) {
+            *name++ = (char)('0' + layer / unit % 10);
+        }
+    }
+    *name = 0;
+}
+
+static int find_weight(const tlep_gguf *g, const tensor_spec *spec, uint32_t layer, tlep_weight *w, tlep_error *err)
+{
+    char name[TLEP_GGUF_MAX_NAME_BYTES];
+    tlep_tensor t;
+    expand_name(name, spec->name, layer);
+    if (!tlep_gguf_tensor(g, name, &t)) {
+        return tlep_fail(err, TLEP_E_MISSING, spec->name, layer, 0);
+    }
+    if (t.ne[0] != spec->cols || t.ne[1] != spec->rows || t.ne[2] != 1 || t.ne[3] != 1) {
+        return tlep_fail(err, TLEP_E_MALFORMED, spec->name, t.ne[0], spec->cols);
+    }
+    if (spec->norm && t.type != TLEP_TYPE_F32) {
+        return tlep_fail(err, TLEP_E_TENSOR_TYPE, spec->name, t.type, TLEP_TYPE_F32);
+    }
+    *w = (tlep_weight){t.offset, t.type};
+    return TLEP_OK;
+}
+
+static int find_layer(const tlep_gguf *g, uint32_t i, tlep_layer *l, tlep_error *err)
+{
+    const tlep_hparams *h = &g->hparams;
+    uint32_t kv = kv_dim(h);
+    const struct {
+        tensor_spec spec;
+        tlep_weight *to;
+    } parts[] = {
+        {{"blk.*.attn_norm.weight", h->dim, 1, true}, &l->attn_norm},
+        {{"blk.*.attn_q.weight", h->dim, h->dim, false}, &l->attn_q},
+        {{"blk.*.attn_k.weight", h->dim, kv, false}, &l->attn_k},
+        {{"blk.*.attn_v.weight", h->dim, kv, false}, &l->attn_v},
+        {{"blk.*.attn_output.weight", h->dim, h->dim, false}, &l->attn_output},
+        {{"blk.*.ffn_norm.weight", h->dim, 1, true}, &l->ffn_norm},
+        {{"blk.*.ffn_gate.weight", h->dim, h->hidden, false}, &l->ffn_gate},
+        {{"blk.*.ffn_up.weight", h->dim, h->hidden, false}, &l->ffn_up},
+        {{"blk.*.ffn_down.weight", h->hidden, h->dim, false}, &l->ffn_down},
+    };
+    for (uint32_t p = 0; p < sizeof parts / sizeof parts[0]; p++) {
+        int e = find_weight(g, &parts[p].spec, i, parts[p].to, err);
+        if (e) {
+            return e;
+        }
+    }
+    return TLEP_OK;
+}
+
+/* Factors of the rotation's frequencies: 1 for each of the pairs changes nothing, anything else is not computed. */
+static int check_frequency_factors(const tlep_gguf *g, const tlep_tensor *t, tlep_error *err)
+{
+    if (t->type != TLEP_TYPE_F32) {
+        return tlep_fail(err, TLEP_E_TENSOR_TYPE, TLEP_GGUF_FREQ_FACTORS, t->type, TLEP_TYPE_F32);
+    }
+    uint32_t pairs = g->hparams.rope_dim / 2;
+    if (t->ne[0] != pairs || t->ne[1] != 1 || t->ne[2] != 1 || t->ne[3] != 1) {
+        return tlep_fail(err, TLEP_E_MALFORMED, TLEP_GGUF_FREQ_FACTORS, t->ne[0], pairs);
+    }
+    const float *factors = (const float *)(const void *)(g->data + t->offset);
+    for (uint32_t i = 0; i < pairs; i++) {
+        if (factors[i] != 1.0f) {
+            return tlep_fail(err, TLEP_E_ARCHITECTURE, TLEP_GGUF_FREQ_FACTORS, i, 0);
+        }
+    }
+    return TLEP_OK;
+}
+
+/* Find every tensor; a tensor left over means parts that would be ignored: biases, rope factors, doubles. */
+static int find_tensors(tlep_llama *m, const tlep_gguf *g, tlep_layer *layers, tlep_error *err)
+{
+    const tlep_hparams *h = &g->hparams;
+    const tensor_spec embd = {"token_embd.weight", h->dim, h->n_vocab, false};
+    const tensor_spec norm = {"output_norm.weight", h->dim, 1, true};
+    const tensor_spec output = {"output.weight", h->dim, h->n_vocab, false};
+    uint32_t found = 2 + 9 * h->n_layers;
+    int e;
+    if ((e = find_weight(g, &embd, 0, &m->token_embd, err)) || (e = find_weight(g, &norm, 0, &m->output_norm, err))) {
+        return e;
+    }
+    m->output = m->token_embd;
+    tlep_tensor t;
+    if (tlep_gguf_tensor(g, "output.weight", &t)) {
+        found++;
+        if ((e = find_weight(g, &output, 0, &m->output, err))) {
+            return e;
+        }
+    }
+    if (tlep_gguf_tensor(g, TLEP_GGUF_FREQ_FACTORS, &t)) {
+        found++;
+        if ((e = check_frequency_factors(g, &t, err))) {
+            return e;
+        }
+    }
+    for (uint32_t i = 0; i < h->n_layers; i++) {
+        tlep_layer unused;
+        if ((e = find_layer(g, i, layers ? &layers[i] : &unused, err))) {
+            return e;
+        }
+    }
+    if (found != g->n_tensors) {
+        return tlep_fail(err, TLEP_E_ARCHITECTURE, "has tensors that plain llama would ignore", g->n_tensors, found);
+    }
+    return TLEP_OK;
+}
+
+/* inv_freq[i] = rope_base ^ (-2i / rope_dim) */
+static void fill_inverse_frequencies(tlep_llama *m)
+{
+    float log_base = tlep_logf(m->hp.rope_base);
+    for (uint32_t i = 0; i < m->hp.rope_dim / 2; i++) {
+        m->inv_freq[i] = tlep_expf(-(((float)(2 * i) / (float)m->hp.rope_dim) * log_base));
+    }
+}
+
+int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_kv_type kv, tlep_arena *arenas,
+                       uint32_t n_arenas, tlep_error *err)
+{
+    memset(m, 0, sizeof *m);
+    m->hp = g->hparams;
+    m->file = g->data;
+    m->kv_type = kv;
+    m->n_ctx = n_ctx;
+    if (n_ctx == 0 || n_ctx > g->hparams.n_ctx) {
+        return tlep_fail(err, TLEP_E_CONTEXT, "n_ctx is 0 or beyond what the model was trained for", n_ctx,
+                         g->hparams.n_ctx);
+    }
+    if (kv != TLEP_KV_F32 && kv != TLEP_KV_F16) {
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "KV cache type is neither F32 nor F16", (uint32_t)kv, 1);
+    }
+    int e;
+    if ((e = find_tensors(m, g, NULL, err)) || (e = place_state(m, n_ctx, arenas, n_arenas, err))) {
+        return e; /* tensors first: what no board can run is not a question of memory */
+    }
+    (void)find_tensors(m, g, m->layers, err);
+    fill_inverse_frequencies(m);
+    return TLEP_OK;
+}
+
+/* ---- The pass ----------------------------------------------------------------------------------------- */
+
+static void matvec(tlep_llama *m, float *y, tlep_weight w, uint32_t rows)
+{
+    tlep_matvec(y, m->file + w.offset, w.type, rows, &m->act);
+}
+
+/* y = x / rms(x) · weight */
+static void rms_norm(const tlep_llama *m, float *y, const float *x, tlep_weight weight)
+{
+    uint32_t n = m->hp.dim;
+    const float *w = (const float *)(const void *)(m->file + weight.offset);
+    float mean = tlep_dot(x, x, n) / (float)n;
+    float scale = 1.0f / tlep_sqrtf(mean + m->hp.rms_eps);
+    for (uint32_t i = 0; i < n; i++) {
+        y[i] = (x[i] * scale) * w[i];
+    }
+}
+
+static void add(float *x, const float *y, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        x[i] += y[i];
+    }
+}
+
+static void prepare_rotation(tlep_llama *m, uint32_t pos)
+{
+    for (uint32_t i = 0; i < m->hp.rope_dim / 2; i++) {
+        tlep_sincosf((float)pos * m->inv_freq[i], &m->cos_sin[2 * (size_t)i + 1], &m->cos_sin[2 * (size_t)i]);
+    }
+}
+
+/* Rotate adjacent pairs (llama's NORM order) of the first rope_dim elements of each head. */
+static void rotate(const tlep_llama *m, float *heads, uint32_t n_heads)
+{
+    for (uint32_t h = 0; h < n_heads; h++, heads += m->hp.head_dim) {
+        for (uint32_t i = 0; i < m->hp.rope_dim; i += 2) {
+            float c = m->cos_sin[i];
+            float s = m->cos_sin[i + 1];
+            float a = heads[i];
+            float b = heads[i + 1];
+            heads[i] = a * c - b * s;
+            heads[i + 1] = a * s + b * c;
+        }
+    }
+}
+
+/* Row `pos` of one kv head in a cache. */
+static uint8_t *cache_row(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32_t head, uint32_t pos)
+{
+    size_t row = ((size_t)layer * m->hp.n_heads_kv + head) * m->n_ctx + pos;
+    return cache + row * m->hp.head_dim * kv_element_bytes(m->kv_type);
+}
+
+static void store_kv(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32_t pos, const float *heads)
+{
+    uint32_t n = m->hp.head_dim;
+    for (uint32_t h = 0; h < m->hp.n_heads_kv; h++, heads += n) {
+        void *row = cache_row(m, cache, layer, h, pos);
+        if (m->kv_type == TLEP_KV_F32) {
+            memcpy(row, heads, n * sizeof *heads);
+            continue;
+        }
+        uint16_t *half = row;
+        for (uint32_t i = 0; i < n; i++) {
+            half[i] = tlep_f32_to_f16(heads[i]);
+        }
+    }
+}
+
+/* Attention of query head `head`, into its part of xb. */
+static void attend(tlep_llama *m, uint32_t layer, uint32_t head, uint32_t pos)
+{
+    uint32_t n = m->hp.head_dim;
+    uint32_t kv_head = head * m->hp.n_heads_kv / m->hp.n_heads;
+    bool half = m->kv_type == TLEP_KV_F16;
+    float scale = 1.0f / tlep_sqrtf((float)n);
+    const uint8_t *keys = cache_row(m, m->k_cache, layer, kv_head, 0);
+    const uint8_t *values = cache_row(m, m->v_cache, layer, kv_head, 0);
+    tlep_attention_scores(m->att, m->q + (size_t)head * n, keys, half, pos + 1, n, scale);
+    float norm = tlep_attention_exp(m->att, pos + 1);
+    tlep_attention_mix(m->xb + (size_t)head * n, m->att, values, half, pos + 1, n, norm);
+}
+
+static void attention_block(tlep_llama *m, uint32_t layer, uint32_t pos)
+{
+    const tlep_layer *l = &m->layers[layer];
+    const tlep_hparams *h = &m->hp;
+    rms_norm(m, m->xb, m->x, l->attn_norm);
+    tlep_act_set(&m->act, m->xb, h->dim);
+    matvec(m, m->q, l->attn_q, h->dim);
+    matvec(m, m->k, l->attn_k, kv_dim(h));
+    matvec(m, m->v, l->attn_v, kv_dim(h));
+    rotate(m, m->q, h->n_heads);
+    rotate(m, m->k, h->n_heads_kv);
+    store_kv(m, m->k_cache, layer, pos, m->k);
+    store_kv(m, m->v_cache, layer, pos, m->v);
+    for (uint32_t head = 0; head < h->n_heads; head++) {
+        attend(m, layer, head, pos);
+    }
+    tlep_act_set(&m->act, m->xb, h->dim);
+    matvec(m, m->q, l->attn_output, h->dim); /* q is free again */
+    add(m->x, m->q, h->dim);
+}
+
+/* down(silu(gate(x)) · up(x)), where silu(g) = g / (1 + e^-g) */
+static void feed_forward_block(tlep_llama *m, uint32_t layer)
+{
+    const tlep_layer *l = &m->layers[layer];
+    const tlep_hparams *h = &m->hp;
+    rms_norm(m, m->xb, m->x, l->ffn_norm);
+    tlep_act_set(&m->act, m->xb, h->dim);
+    matvec(m, m->hb, l->ffn_gate, h->hidden);
+    matvec(m, m->hb2, l->ffn_up, h->hidden);
+    for (uint32_t i = 0; i < h->hidden; i++) {
+        float g = m->hb[i];
+        m->hb[i] = (g / (1.0f + tlep_expf(-g))) * m->hb2[i];
+    }
+    tlep_act_set(&m->act, m->hb, h->hidden);
+    matvec(m, m->xb, l->ffn_down, h->dim);
+    add(m->x, m->xb, h->dim);
+}
+
+void tlep_llama_reset(tlep_llama *m)
+{
+    m->n_past = 0; /* older rows of the cache are never read: attention stops at the current position */
+}
+
+bool tlep_llama_prefill(tlep_llama *m, uint32_t token, uint32_t pos)
+{
+    if (token >= m->hp.n_vocab || pos >= m->n_ctx || pos > m->n_past) {
+        return false;
+    }
+    uint32_t dim = m->hp.dim;
+    size_t row = (size_t)token * tlep_row_bytes(m->token_embd.type, dim);
+    tlep_dequantize_row(m->x, m->file + m->token_embd.offset + row, m->token_embd.type, dim);
+    prepare_rotation(m, pos);
+    for (uint32_t i = 0; i < m->hp.n_layers; i++) {
+        attention_block(m, i, pos);
+        feed_forward_block(m, i);
+    }
+    m->n_past = pos + 1;
+    return true;
+}
+
+const float *tlep_llama_forward(tlep_llama *m, uint32_t token, uint32_t pos)
+{
+    if (!tlep_llama_prefill(m, token, pos)) {
+        return NULL;
+    }
+    rms_norm(m, m->xb, m->x, m->output_norm);
+    tlep_act_set(&m->act, m->xb, m->hp.dim);
+    matvec(m, m->logits, m->output, m->hp.n_vocab);
+    return m->logits;
+}
+
+/* ---- Reading the logits --------------------------------------------------------------------------------- */
+
+uint32_t tlep_argmax(const float *logits, uint32_t n)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        if (logits[i] > logits[best]) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+float tlep_log_softmax(const float *logits, uint32_t n, uint32_t target)
+{
+    /* The sum of eight strided lanes, as tlep_sum would do it, without a buffer for the exponentials. */
+    float largest = logits[tlep_argmax(logits, n)];
+    float lanes[8] = {0};
+    for (uint32_t i = 0; i < n; i++) {
+        lanes[i % 8] += tlep_expf(logits[i] - largest);
+    }
+    return (logits[target] - largest) - tlep_logf(tlep_sum(lanes, 8));
+}

@@ -1,0 +1,255 @@
+"""`edgeprof boards`: the boards of the lab, and which of them get jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Final
+
+import typer
+
+from edgeprof.cli import exits, output
+from edgeprof.cli.render.humanize import when
+from edgeprof.cli.render.tables import boards_table, new_table, styled
+from edgeprof.client.lab import Lab
+from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.identity import user_name
+from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, BoardStore
+from edgeprof.shared.store.hosts import HostInfo
+from edgeprof.shared.telemetry.tracing import DISTRIBUTION
+from edgeprof.shared.types.job import BoardInfo, BoardState
+
+app = typer.Typer(
+    help="List the boards of the lab, the offline ones too; drain, resume, test, forget.\n\n"
+    "Example: edgeprof boards",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+#: A worker looks for the wish every few seconds (EDGEPROF_PROBE_INTERVAL_S).
+_RELEASE_WAIT_S: Final = 30.0
+
+#: On a narrower terminal a reason is a line of its own below the table, or nothing of it would be seen.
+_NOTES_FIT: Final = 120
+
+Names = Annotated[list[str], typer.Argument(metavar="BOARD…", help="Names of boards.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
+
+
+@app.callback()
+def boards(context: typer.Context, json: output.Json = False) -> None:
+    """List the boards of the lab, the offline ones too; drain, resume, test, forget.
+
+    Example: edgeprof boards
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with Lab() as lab:
+        known = lab.boards()
+        dangers = lab.store.watch.look()
+        hosts = lab.store.hosts.all()
+    for danger in dangers:
+        output.note(f"warning: {danger.text}")
+        output.note(f"hint: {danger.hint}")
+    if json:
+        output.print_models(known)
+        return
+    if known:
+        roomy = output.stdout().width >= _NOTES_FIT
+        output.show(boards_table(known, with_notes=roomy))
+        for board in known if not roomy else ():
+            if board.reason:
+                output.note(f"{board.device_id}, {board.state}: {board.reason}")
+        _tell_skew(known)
+    else:
+        output.note("no board yet; start some with: edgeprof worker --board native://")
+    _tell_waiting(hosts)
+
+
+def _tell_waiting(hosts: Sequence[HostInfo]) -> None:
+    """Name the ports and configured boards on which nothing of ours has answered."""
+    for info in hosts:
+        for each in info.waiting if info.fresh else ():
+            output.note(f"no board yet on {info.host}, {each.port}: {each.reason}")
+
+
+def _tell_skew(known: Sequence[BoardInfo]) -> None:
+    mine = version(DISTRIBUTION)
+    others: dict[str, list[str]] = {}
+    for board in known:
+        if board.state is not BoardState.OFFLINE and board.agent_version != mine:
+            others.setdefault(board.agent_version or "an unknown version", []).append(
+                board.device_id
+            )
+    for theirs, names in others.items():
+        output.note(
+            f"driven by edgeprof {theirs}, this is {mine}: {', '.join(names)}; an older agent leaves jobs"
+            " queued that it does not understand"
+        )
+
+
+@app.command()
+def drain(
+    names: Names,
+    reason: Reason = "drained by hand",
+    release_port: Annotated[
+        bool,
+        typer.Option(
+            "--release-port", help="Also free the port, for a debugger or serial monitor."
+        ),
+    ] = False,
+) -> None:
+    """Give boards no more jobs; what they run goes on. They stay drained until resumed.
+
+    With --release-port the board's worker closes the port after its running job, and opens it again when the
+    board is resumed. The command waits for that, up to half a minute.
+
+    Example: edgeprof boards drain bench-3 --reason "new firmware"
+    """
+    with Lab() as lab:
+        boards = lab.store.boards
+        for name in names:
+            boards.hold(name, BoardState.DRAINING, _actor(), reason, release_port=release_port)
+            output.note(f"{name} gets no more jobs" + _running(boards, name))
+        for name in names if release_port else ():
+            output.note(_until_released(boards, name))
+
+
+def _until_released(boards: BoardStore, name: str) -> str:
+    """Wait until a board's port is free; returns what is so then."""
+    deadline_s = time.monotonic() + _RELEASE_WAIT_S
+    while True:
+        (board,) = (board for board in boards.all() if board.device_id == name)
+        if PORT_RELEASED in (board.reason or ""):
+            return f"{name}: {PORT_RELEASED}: {board.url} on {board.host}"
+        if board.state is BoardState.OFFLINE:
+            return f"{name} is offline ({board.reason}); when its worker is back it leaves the port alone"
+        if board.job_id is not None or time.monotonic() > deadline_s:
+            return (
+                f"{name}: {board.url} is still in use; `edgeprof boards` tells when it is released"
+            )
+        time.sleep(0.2)
+
+
+@app.command()
+def resume(names: Names, reason: Reason = "resumed by hand") -> None:
+    """Let boards that were drained or quarantined take jobs again.
+
+    Example: edgeprof boards resume bench-3
+    """
+    with Lab() as lab:
+        for name in names:
+            lab.store.boards.resume(name, _actor(), reason)
+            output.note(f"{name} takes jobs again")
+
+
+@app.command()
+def forget(names: Names) -> None:
+    """Take boards off the list that are gone for good; one that comes back is listed again.
+
+    Example: edgeprof boards forget bench-3
+    """
+    with Lab() as lab:
+        for name in names:
+            if not lab.store.boards.forget(name):
+                raise InfrastructureError(
+                    f"board {name} was not forgotten: it is not on the list, or its worker announces it",
+                    hint="take it out of boards.toml of its host, and restart the agent there",
+                )
+            output.note(f"{name} is forgotten")
+
+
+@app.command("test")
+def self_test(
+    name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 120,
+) -> None:
+    """Have a board tested now: link, clock, memory, a known answer. Exit code 1 when it fails.
+
+    It gets no other jobs meanwhile, and stays quarantined unless it passes.
+
+    Example: edgeprof boards test bench-3
+    """
+    with Lab() as lab:
+        boards = lab.store.boards
+        since_s = _last_change_s(boards, name)
+        boards.hold(name, BoardState.QUARANTINED, _actor(), "self-test asked for")
+        with output.stderr().status(f"testing {name}"):
+            answer = _answer(boards, name, since_s, SELF_TEST, timeout_s)
+    output.note(f"{name}: self-test {answer.reason}")
+    raise typer.Exit(exits.OK if answer.state is BoardState.ONLINE else exits.JOB_FAILED)
+
+
+@app.command()
+def identify(
+    name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 30,
+) -> None:
+    """Have a board blink for 10 s, to find it on the shelf. Exit code 1 when it cannot, or is busy.
+
+    Example: edgeprof boards identify bench-3
+    """
+    with Lab() as lab:
+        boards = lab.store.boards
+        since_s = _last_change_s(boards, name)
+        actor = f"{_actor()}/identify"
+        boards.ask_identify(name, actor)
+        with output.stderr().status(f"asking {name}"):
+            answer = _answer(boards, name, since_s, actor, timeout_s)
+    output.note(f"{name} {answer.reason}")
+    raise typer.Exit(exits.OK if answer.reason == "blinks" else exits.JOB_FAILED)
+
+
+def _last_change_s(boards: BoardStore, name: str) -> float:
+    return max((change.at_s for change in boards.history(name)), default=0.0)
+
+
+def _answer(
+    boards: BoardStore, name: str, since_s: float, actor: str, timeout_s: float
+) -> BoardChange:
+    """Wait for what the board's worker writes into its history."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        for change in boards.history(name):
+            if change.at_s > since_s and change.actor == actor:
+                return change
+        if time.monotonic() > deadline_s:
+            raise InfrastructureError(
+                f"the worker of {name} did not answer within {timeout_s:g} s",
+                hint="is the board busy or offline? edgeprof boards tells; its worker answers when it can",
+            )
+        time.sleep(0.2)
+
+
+@app.command()
+def history(
+    name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
+    json: output.Json = False,
+) -> None:
+    """Show when a board was drained, quarantined and resumed, by whom and why.
+
+    Example: edgeprof boards history bench-3
+    """
+    with Lab() as lab:
+        changes = lab.store.boards.history(name)
+    if json:
+        output.print_json([dataclasses.asdict(change) for change in changes])
+        return
+    if not changes:
+        output.note(f"{name} was never drained or quarantined")
+        return
+    table = new_table("when", "became", "by", "reason", text="reason")
+    for change in changes:
+        table.add_row(when(change.at_s), styled(change.state), change.actor, change.reason)
+    output.show(table)
+
+
+def _actor() -> str:
+    return f"user:{user_name()}"
+
+
+def _running(store: BoardStore, name: str) -> str:
+    job_id = next((board.job_id for board in store.all() if board.device_id == name), None)
+    return f"; it still runs job {job_id}" if job_id else ""

@@ -1,0 +1,50 @@
+"""`edgeprof demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeprof.cli import exits, output
+from edgeprof.shared.settings import load_settings
+
+
+def demo(
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write results as JSON.")
+    ] = None,
+    n_prompt: Annotated[
+        int, typer.Option("--n-prompt", "-p", min=1, help="Tokens of prompt.")
+    ] = 64,
+    n_gen: Annotated[
+        int, typer.Option("--n-gen", "-n", min=0, help="Tokens to generate; 0: prefill only.")
+    ] = 64,
+) -> None:
+    """Profile the bundled models on six emulated boards, from nothing, and clean up.
+
+    Example: edgeprof demo --json demo.json
+    """
+    # Only the demo starts processes; the other commands do not pay for its imports.
+    from edgeprof.cli.demo.children import (  # noqa: PLC0415
+        Terminated,
+        sigterm_unwinds,
+    )
+    from edgeprof.cli.demo.run import run_demo  # noqa: PLC0415
+
+    settings = load_settings()
+    try:
+        with sigterm_unwinds():
+            views = run_demo(
+                settings,
+                output.stderr(),
+                output.stdout(),
+                json_file=json,
+                n_prompt=n_prompt,
+                n_gen=n_gen,
+            )
+    except (KeyboardInterrupt, Terminated):
+        output.note("stopped; nothing of the demo is left running")
+        raise typer.Exit(exits.INTERRUPTED) from None
+    raise typer.Exit(exits.of_jobs(views))

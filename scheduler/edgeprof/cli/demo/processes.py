@@ -1,0 +1,113 @@
+"""A lab of real processes: embedded Redis, scheduler, host agent with six emulated boards.
+
+All of it lives in a temporary folder with settings of its own, so a demo neither needs nor disturbs
+the lab of the user; only the results go to the user's archive, to be found again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from edgeprof.cli.demo.children import Children, ignore_signals
+from edgeprof.client.lab import Lab
+from edgeprof.scheduler.archive import engine
+from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import BoardInfo, BoardState
+
+#: What the demo starts: board ids and URLs. Emulated, all of them, and labelled so.
+BOARDS = {
+    "native-1": "native://?uid=d001",
+    "native-2": "native://?uid=d002",
+    "stm32f405-1": "qemu://stm32f405?uid=d003",
+    "stm32f405-2": "qemu://stm32f405?uid=d004",
+    "mps2-an500-1": "qemu://mps2-an500?uid=d005",
+    "riscv32-virt-1": "qemu://riscv32-virt?uid=d006",
+}
+PLATFORMS = ("native", "stm32f405", "mps2-an500", "riscv32-virt")
+
+_BOARDS_LIMIT_S = 60.0
+
+
+class DemoLab:
+    """A context manager: inside it the lab runs; outside nothing of it does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._user_settings = settings
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="edgeprof-demo-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.settings = self._private_settings()
+            # Its folder goes away with it: whatever it holds, and however it is.
+            stack.callback(redis_server.stop, self.settings, force=True)
+            self.redis_url = redis_server.locate(self.settings).url
+            theirs = self.settings.model_copy(update={"redis_url": self.redis_url})
+            self.lab = stack.enter_context(Lab(settings=self.settings))
+            self._children = Children(stack, self.folder)
+            boards = str(self._boards_file())
+            self._children.edgeprof("scheduler", "scheduler", settings=theirs)
+            self._children.edgeprof("worker", "worker", "--boards", boards, settings=theirs)
+            stack.callback(ignore_signals)  # runs first on the way out: a stop is not interrupted
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    def wait_for_boards(self) -> Iterator[list[BoardInfo]]:
+        """Yield the boards that are ready, some times a second, until all are.
+
+        Raises InfrastructureError with the end of the agent's log when some never come.
+        """
+        deadline_s = time.monotonic() + _BOARDS_LIMIT_S
+        while True:
+            ready = [b for b in self.lab.boards() if b.state is not BoardState.OFFLINE]
+            yield ready
+            missing = BOARDS.keys() - {board.device_id for board in ready}
+            if not missing:
+                return
+            self.check()
+            if time.monotonic() > deadline_s:
+                raise InfrastructureError(
+                    f"not ready after {_BOARDS_LIMIT_S:.0f} s: {', '.join(sorted(missing))}"
+                    f"\n{self._children.tail('worker')}",
+                    hint="is the firmware built (make firmware), and QEMU installed?",
+                )
+            time.sleep(0.2)
+
+    def check(self) -> None:
+        """Raise InfrastructureError when a process of the lab has ended by itself."""
+        self._children.check()
+
+    def _private_settings(self) -> Settings:
+        user = self._user_settings
+        return user.model_copy(
+            update={
+                "redis_url": None,
+                "data_dir": self.folder,
+                "archive_url": engine.url_of(user),
+                # Emulated boards are this demo's own: no other agent can want the same ones.
+                "lock_dir": self.folder / "locks",
+                "log_dir": self.folder / "logs",
+                "metrics_port": 0,
+                "device_metrics_port": 0,
+                "scheduler_port": 0,
+                "stop_grace_s": 1.0,
+            }
+        )
+
+    def _boards_file(self) -> Path:
+        path = self.folder / "boards.toml"
+        entries = (f'[[board]]\nid = "{name}"\nurl = "{url}"\n' for name, url in BOARDS.items())
+        path.write_text("\n".join(entries))
+        return path

@@ -1,0 +1,102 @@
+"""The demo from start to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from edgeprof.cli.demo import report
+from edgeprof.cli.demo.processes import BOARDS, PLATFORMS, DemoLab
+from edgeprof.cli.render import llama_bench_table
+from edgeprof.cli.render.follow import Follower
+from edgeprof.cli.render.live import live
+from edgeprof.client import sweep
+from edgeprof.client.lab import Request
+from edgeprof.client.sweep import Refused
+from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.types.job import BoardInfo, Quantization
+from edgeprof.shared.types.result import JobView
+
+QUANTIZATIONS = (Quantization.F32, Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)
+
+
+def run_demo(
+    settings: Settings,
+    console: Console,
+    data: Console,
+    *,
+    json_file: Path | None,
+    n_prompt: int,
+    n_gen: int,
+) -> list[JobView]:
+    """Run it; progress goes to `console`, the table to `data`. Returns the jobs as they ended."""
+    console.print("starting Redis, scheduler and a host agent with six emulated boards …")
+    with DemoLab(settings) as demo:
+        boards = _boards(demo, console)
+        names = [model.name for model in demo.lab.models()]
+        base = Request(model=names[0], n_prompt=n_prompt, n_gen=n_gen, source="edgeprof demo")
+        with console.status("preparing models"):
+            swept = sweep.submit(
+                demo.lab, sweep.requests(names, QUANTIZATIONS, PLATFORMS, base), name="demo"
+            )
+        jobs = swept.jobs
+        # A type that a model cannot have at all (rows that do not divide) is no refusal of a board.
+        refusals = [refused for refused in swept.refused if refused.error.code != "block_size"]
+        console.print(f"queued {len(jobs)} jobs; {len(refusals)} refused before queueing")
+        follower = Follower.of(demo.lab, [job.id for job in jobs])
+        with live(console, len(jobs), boards) as bars:
+            for look in follower.looks():
+                demo.check()
+                bars.show(look)
+        follower.raise_for_gone()
+        views = sorted(follower.ended, key=_order)
+        console.print("stopping what was started …")
+    if json_file is not None:
+        text = json.dumps(report.as_json(views, refusals), indent=2)
+        try:
+            json_file.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:  # a full disk names no file
+            raise InfrastructureError(f"cannot write {json_file}: {error.strerror}") from error
+    llama_bench_table.print_table(llama_bench_table.rows_of(views), data)
+    _tell(console, views, refusals, json_file)
+    return views
+
+
+def _order(view: JobView) -> tuple[str, int, int]:
+    kind = QUANTIZATIONS.index(view.model.quantization)
+    return view.model.name, PLATFORMS.index(view.target), kind
+
+
+def _boards(demo: DemoLab, console: Console) -> list[BoardInfo]:
+    ready: list[BoardInfo] = []
+    with console.status("waiting for boards") as status:
+        for ready in demo.wait_for_boards():
+            status.update(f"waiting for boards: {len(ready)} of {len(BOARDS)}")
+    return ready
+
+
+def _tell(
+    console: Console,
+    views: list[JobView],
+    refusals: list[Refused],
+    json_file: Path | None,
+) -> None:
+    def say(line: str = "") -> None:
+        console.print(line, soft_wrap=True)
+
+    say(llama_bench_table.EMULATED_NOTE)
+    if refusals:
+        say("\nRefused before queueing, with the sum:")
+        for line in report.refusal_lines(refusals):
+            say(f"  {line}")
+    for name, text in report.samples_of_text(views).items():
+        say(f"\n{name} wrote, after the prompt:")
+        for line in text.splitlines():
+            say(f"  | {line}")
+    if views:
+        say(f"\nThe results are in the archive: edgeprof results --sweep {views[0].sweep_id}")
+    if json_file is not None:
+        say(f"and in {json_file}")

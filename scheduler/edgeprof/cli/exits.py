@@ -1,0 +1,82 @@
+"""Exit codes, and the one way an error is printed. docs/exit-codes.md is held to this table."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from collections.abc import Iterable
+from typing import Final
+
+from rich.text import Text
+
+from edgeprof.client.console import PlainConsole
+from edgeprof.shared.errors import EdgeprofError, Fault, FaultClass, UsageError
+from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.result import JobView
+
+OK: Final = 0
+JOB_FAILED: Final = 1
+USAGE: Final = 2
+INFRASTRUCTURE: Final = 3
+INTERRUPTED: Final = 130
+OUTPUT_NOT_READ: Final = 141
+
+MEANING: Final = {
+    OK: "what was asked for was done",
+    JOB_FAILED: "a job that was waited for failed, expired or was cancelled",
+    USAGE: "the call is wrong: an option, a name, a model or a prompt; nothing was submitted",
+    INFRASTRUCTURE: "something the lab runs on is missing: Redis, the archive, a tool, a file",
+    INTERRUPTED: "Ctrl-C, or a question answered with no; submitted jobs go on",
+    OUTPUT_NOT_READ: "who read the output has left (`| head`), as a program ended by SIGPIPE; nothing is said",
+}
+
+
+def _stderr() -> PlainConsole:
+    return PlainConsole(stderr=True, soft_wrap=True)
+
+
+def code_of(error: EdgeprofError) -> int:
+    """Return the exit code for an error that reached the command line.
+
+    A model or a request that is at fault was refused before it was queued, so it is the caller's
+    to mend: 2, like any other wrong argument.
+    """
+    if isinstance(error, UsageError):
+        return USAGE
+    if isinstance(error, Fault) and error.fault_class in {FaultClass.MODEL, FaultClass.JOB}:
+        return USAGE
+    return INFRASTRUCTURE
+
+
+def of_jobs(views: Iterable[JobView]) -> int:
+    """Return the exit code for jobs that were waited for: 0 when all succeeded, else 1."""
+    good = all(view.state is JobState.SUCCEEDED for view in views)
+    return OK if good else JOB_FAILED
+
+
+def report(error: EdgeprofError) -> int:
+    """Print the error and its hint on stderr; returns the exit code."""
+    _stderr().print(Text.assemble(("error:", "bold red"), f" {error}"))
+    if error.hint:
+        _stderr().print(Text.assemble(("hint:", "cyan"), f" {error.hint}"))
+    return code_of(error)
+
+
+def report_bug(error: Exception) -> int:
+    """Keep the traceback of an error nobody foresaw in a file, and print where."""
+    wanted = "please report it"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="edgeprof-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            traceback.print_exception(error, file=file)
+        wanted += f" with {file.name}"
+    except OSError:  # the disk is full, say: then the place in the code must do
+        if error.__traceback__ is not None:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            wanted += f"; it is in {frame.name}, line {frame.lineno}"
+    wrapped = EdgeprofError(
+        f"unexpected {type(error).__name__}: {error}",
+        hint=f"this is a bug of edgeprof; {wanted}",
+    )
+    return report(wrapped)

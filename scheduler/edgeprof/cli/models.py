@@ -1,0 +1,189 @@
+"""`edgeprof models`: what there is, what is in a file, other types of it, and where it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from edgeprof.cli import output
+from edgeprof.cli.render.bar import bar
+from edgeprof.cli.render.humanize import human_bytes, human_count
+from edgeprof.cli.render.model import model_facts, model_json, model_tables
+from edgeprof.cli.render.tables import new_table
+from edgeprof.client.lab import Lab
+from edgeprof.client.preparation import Preparer
+from edgeprof.shared.errors import UsageError
+from edgeprof.shared.models import ModelFile, catalogue, importing
+from edgeprof.shared.models.fit import FitReport, fit
+from edgeprof.shared.models.quantize import padding_note
+from edgeprof.shared.models.quantize import quantize as write_quantized
+from edgeprof.shared.types.job import BoardInfo, KvType, Quantization
+
+app = typer.Typer(
+    help="Models: list, inspect, quantize, import; and which boards one fits.\n\n"
+    "Example: edgeprof models list",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a bundled model, or a path.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
+
+
+@app.command("list")
+def list_models(json: output.Json = False) -> None:
+    """List the models that come with the project.
+
+    Example: edgeprof models list --json
+    """
+    found = catalogue.list_models()
+    if json:
+        output.print_json([model_facts(model) for model in found])
+        return
+    table = new_table("model", "type", "size", "params", "context", "vocabulary", "file")
+    for model in found:
+        table.add_row(
+            model.name,
+            model.quantization,
+            human_bytes(model.size_bytes),
+            human_count(model.n_params),
+            str(model.shape.n_ctx),
+            str(model.shape.n_vocab),
+            model.path.name,
+        )
+    output.show(table)
+
+
+@app.command()
+def inspect(model: Model, json: output.Json = False) -> None:
+    """Show what is in a GGUF: shape, types, metadata, tensors.
+
+    Example: edgeprof models inspect shakespeare-240k
+    """
+    file = catalogue.resolve_source(model)
+    if json:
+        output.print_json(model_json(file))
+        return
+    for table in model_tables(file):
+        output.show(table)
+
+
+@app.command()
+def quantize(
+    model: Model,
+    to: Annotated[Quantization, typer.Argument(metavar="TYPE", case_sensitive=False)],
+    out: Out,
+    json: output.Json = False,
+) -> None:
+    """Write a model with weights of another type: F32, F16, Q8_0, Q4_0 or TQ2_0.
+
+    Reads any type that llama.cpp's Python package can, e.g. Q6_K or BF16.
+
+    Example: edgeprof models quantize shakespeare-240k Q8_0 -o shakespeare-240k-Q8_0.gguf
+    """
+    source = catalogue.resolve_source(model)
+    with bar(output.stderr(), f"{source.name} to {to}") as progress:
+        made = write_quantized(source, to, out, progress)
+    note = padding_note(made)
+    if json:
+        output.print_json(model_facts(made) | {"note": note})
+        return
+    if note:
+        output.note(note)
+    output.note(f"{out}: {made.name} {made.quantization}, {human_bytes(made.size_bytes)}")
+
+
+@app.command()
+def fits(
+    model: Model,
+    quantization: Annotated[
+        list[Quantization] | None,
+        typer.Option("--quantization", "-q", case_sensitive=False, help="Repeatable."),
+    ] = None,
+    n_ctx: Annotated[int, typer.Option(min=1, help="Positions of KV cache.")] = 128,
+    kv_type: Annotated[
+        KvType, typer.Option(case_sensitive=False, help="Element type of the KV cache.")
+    ] = KvType.F16,
+    json: output.Json = False,
+) -> None:
+    """Say for each board of the lab whether a model fits, with the sum.
+
+    Example: edgeprof models fits shakespeare-1m -q Q8_0 -q TQ2_0
+    """
+    with Lab() as lab:
+        boards = lab.boards()
+        preparer = Preparer(lab.settings.cache_dir)
+        types: Sequence[Quantization | None] = quantization or [None]
+        source = preparer.source(model)
+        files = [preparer.typed(source, kind) for kind in types]
+    if not boards:
+        raise UsageError(
+            "no board is known, so there is nothing to fit",
+            hint="start some with: edgeprof worker --board native://",
+        )
+    rows = [(file, board, _fit(file, board, n_ctx, kv_type)) for file in files for board in boards]
+    if json:
+        output.print_json(
+            [
+                {
+                    "model": file.name,
+                    "quantization": str(file.quantization),
+                    "device_id": board.device_id,
+                    "platform": board.platform,
+                    "fits": report.fits,
+                    "sum": report.explain(),
+                }
+                for file, board, report in rows
+            ]
+        )
+        return
+    table = new_table("model", "type", "board", "fits", "sum", text="sum")
+    for file, board, report in rows:
+        verdict = Text("yes", style="green") if report.fits else Text("no", style="red")
+        table.add_row(file.name, file.quantization, board.device_id, verdict, report.explain())
+    output.show(table)
+
+
+@app.command("import")
+def import_model(
+    path: Annotated[
+        Path, typer.Argument(help="llama2.c checkpoint (.bin), or folder from Hugging Face.")
+    ],
+    out: Out,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="tokenizer.bin of a checkpoint. A folder brings its own."),
+    ] = None,
+) -> None:
+    """Make a GGUF of a model that was trained elsewhere; what PATH is, is found out.
+
+    llama2.c: checkpoints of version 0, 1 and 2, with the tokenizer.bin that belongs to them.
+
+    Hugging Face: folders of llama architecture with config.json, safetensors, and tokenizer.json
+    or tokenizer.model. Weights become F32: edgeprof models quantize makes other types.
+
+    Example: edgeprof models import stories260K.bin --tokenizer tok512.bin -o stories260K.gguf
+
+    Example: edgeprof models import ~/models/tiny-llama -o tiny-llama.gguf
+    """
+    imported = importing.import_model(path, tokenizer, out)
+    for line in imported.notes:
+        output.note(line)
+    model = imported.model
+    output.note(f"{out}: {model.name} {model.quantization}, {human_bytes(model.size_bytes)}")
+
+
+def _fit(model: ModelFile, board: BoardInfo, n_ctx: int, kv_type: KvType) -> FitReport:
+    return fit(
+        model.shape,
+        model.size_bytes,
+        n_ctx,
+        kv_type,
+        board.regions,
+        can_flash=board.can_flash,
+        can_upload=board.can_upload,
+    )

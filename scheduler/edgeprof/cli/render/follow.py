@@ -1,0 +1,142 @@
+"""Following jobs to their end: what happened since the last look. No drawing here (render/live.py)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from edgeprof.client.lab import Lab
+from edgeprof.shared.errors import JobNotFound, StoreRefused, StoreUnavailable
+from edgeprof.shared.types.job import BoardInfo, JobState
+from edgeprof.shared.types.result import JobView
+
+LOOK_EVERY_S = 0.25
+
+
+@dataclass(slots=True)
+class Running:
+    """A running job and the latest its worker said."""
+
+    view: JobView
+    phase: str = ""
+    percent: float | None = None
+    tokens: str = ""
+
+    @property
+    def device_id(self) -> str:
+        """The board that runs it."""
+        return self.view.attempts[-1].device_id if self.view.attempts else self.view.target
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the followed jobs."""
+
+    running: tuple[Running, ...]
+    boards: tuple[BoardInfo, ...]
+    n_queued: int
+    #: Jobs that ended since the look before.
+    ended: tuple[JobView, ...]
+    #: Why this look saw nothing new: Redis is away, and the wait goes on.
+    trouble: str | None = None
+
+
+@dataclass(slots=True)
+class _Followed:
+    running: Running
+    cursor: str = "0"
+    epochs: int = 0
+
+
+@dataclass
+class Follower:
+    """Looks at jobs until all have ended, enduring a Redis that is away for a while."""
+
+    lab: Lab
+    pending: dict[str, _Followed | None]
+    ended: list[JobView] = field(default_factory=list)
+    #: Jobs that were in the store, and are not any more, or cannot be read any more.
+    gone: list[str] = field(default_factory=list)
+    _lost_since: float | None = None
+
+    @classmethod
+    def of(cls, lab: Lab, job_ids: Iterable[str]) -> Follower:
+        """Follow these jobs from their start."""
+        return cls(lab, dict.fromkeys(job_ids))
+
+    def looks(self) -> Iterator[Look]:
+        """Yield a look some times a second until all jobs have ended.
+
+        Raises StoreUnavailable when Redis stays away longer than EDGEPROF_STORE_PATIENCE_S.
+        """
+        while self.pending:
+            yield self._look_or_endure()
+            if self.pending:
+                time.sleep(LOOK_EVERY_S)
+
+    def _look_or_endure(self) -> Look:
+        try:
+            look = self.look()
+        except StoreUnavailable as error:
+            now = time.monotonic()
+            self._lost_since = self._lost_since or now
+            if now - self._lost_since > self.lab.settings.store_patience_s:
+                raise StoreUnavailable(
+                    f"gave up waiting for {len(self.pending)} job(s): {error}",
+                    hint="they go on without you; ask `edgeprof jobs` once Redis is back",
+                ) from error
+            return Look((), (), 0, (), trouble=str(error))
+        self._lost_since = None
+        return look
+
+    def look(self) -> Look:
+        """Ask the store once."""
+        running, ended, n_queued = [], [], 0
+        views = self.lab.store.jobs.views(list(self.pending))
+        for job_id in self.pending.keys() - {view.id for view in views}:
+            if self._is_lost(job_id):
+                del self.pending[job_id]
+                self.gone.append(job_id)
+        for view in views:
+            if view.state.terminal:
+                del self.pending[view.id]
+                ended.append(view)
+            elif view.state is JobState.RUNNING:
+                running.append(self._progress(view))
+            else:
+                n_queued += 1
+        self.ended += ended
+        return Look(tuple(running), tuple(self.lab.boards()), n_queued, tuple(ended))
+
+    def raise_for_gone(self) -> None:
+        """Raise JobNotFound when jobs vanished from the store while they were followed."""
+        if self.gone:
+            raise JobNotFound(
+                f"{len(self.gone)} job(s) are not in the store any more: {' '.join(self.gone)}",
+                hint="the store was emptied, or lost them: `edgeprof boards` tells. Submit them again",
+            )
+
+    def _is_lost(self, job_id: str) -> bool:
+        """Whether nothing more will be heard of a job that the store shows nothing of."""
+        try:
+            return self.lab.store.jobs.state(job_id).terminal
+        except (JobNotFound, StoreRefused):
+            return True
+
+    def _progress(self, view: JobView) -> Running:
+        followed = self.pending.get(view.id)
+        if followed is None or followed.epochs != len(view.attempts):  # a retry starts at zero
+            cursor = followed.cursor if followed else "0"
+            followed = _Followed(Running(view), cursor, len(view.attempts))
+            self.pending[view.id] = followed
+        for event in self.lab.store.jobs.events(view.id, followed.cursor):
+            followed.cursor = event.cursor
+            if event.kind == "progress":
+                now = followed.running
+                now.phase = event.fields.get("phase", now.phase)
+                now.tokens = event.fields.get("tokens", now.tokens)
+                with suppress(ValueError):  # a worker's word, which no worker of ours would say
+                    now.percent = float(event.fields.get("percent", ""))
+        return followed.running

@@ -1,0 +1,182 @@
+"""Measured jobs as text: a table for people, Markdown, CSV, JSON or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+from edgeprof.cli.render.humanize import human_bytes, human_count, human_s
+from edgeprof.cli.render.tables import new_table
+from edgeprof.client.llama_bench import FIELDS, BenchRow, bench_rows
+from edgeprof.shared.types.result import JobView
+
+EMULATED_NOTE = (
+    "(emu): emulated, not silicon. QEMU's boards count instructions, native ones this host's time."
+)
+
+_HEADINGS = (
+    "model", "size", "params", "platform", "board", "test",
+    "t/s", "TTFT", "ITL p50/p95", "check",
+)  # fmt: skip
+#: Numbers are read down a column, so they end where their neighbours do.
+_RIGHT = frozenset({"size", "params", "test", "t/s", "TTFT", "ITL p50/p95", "perplexity"})
+#: Before the last column, where any job was scored.
+_PERPLEXITY = "perplexity"
+
+
+class Format(StrEnum):
+    """How to print measured jobs; the names are llama-bench's, and `table` for terminals."""
+
+    TABLE = "table"
+    MD = "md"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+def rows_of(views: Iterable[JobView]) -> list[BenchRow]:
+    """Return the rows of all jobs, in order."""
+    return [row for view in views for row in bench_rows(view)]
+
+
+def print_table(rows: Sequence[BenchRow], console: Console) -> None:
+    """Print the table, whole: a terminal too narrow for it wraps the lines, as it would psql's."""
+    shown = table(rows)
+    unlimited = console.options.update(max_width=1000)
+    # Console.print() takes no width beyond the console's own, so the console is widened.
+    console.width = max(console.width, Measurement.get(console, unlimited, shown).maximum)
+    console.print(shown, crop=False)
+
+
+def table(rows: Sequence[BenchRow]) -> Table:
+    """Return the table for a terminal."""
+    shown = new_table(*_headings(rows), right=_RIGHT)
+    before = None
+    for row in rows:
+        if before is not None and row.job_id != before:
+            shown.add_section()
+        before = row.job_id
+        shown.add_row(*_cells(row, scored=_scored(rows)))
+    return shown
+
+
+def _scored(rows: Sequence[BenchRow]) -> bool:
+    return any(row.perplexity is not None for row in rows)
+
+
+def _headings(rows: Sequence[BenchRow]) -> tuple[str, ...]:
+    return (*_HEADINGS[:-1], _PERPLEXITY, _HEADINGS[-1]) if _scored(rows) else _HEADINGS
+
+
+def score_note(rows: Sequence[BenchRow]) -> str | None:
+    """Say over what perplexities were measured: only those over the same text and windows compare."""
+    texts = {
+        f"{row.score_tokens} tokens of {row.score_text}"
+        + (f" in windows of {row.score_window}" if row.score_window else "")
+        for row in rows
+        if row.perplexity is not None
+    }
+    return (
+        f"perplexity ± its standard error: over {'; over '.join(sorted(texts))}" if texts else None
+    )
+
+
+def markdown(rows: Sequence[BenchRow]) -> str:
+    """Return llama-bench's Markdown: padded, so that it reads as plain text too."""
+    headings = _headings(rows)
+    lines = [headings, *(_cells(row, scored=_scored(rows)) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
+    right = [heading in _RIGHT for heading in headings]
+
+    def pad(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(cells, widths, right, strict=True)
+        )
+        return "| " + " | ".join(padded) + " |"
+
+    rule = (
+        "-" * (width + 1) + ":" if is_right else "-" * (width + 2)
+        for width, is_right in zip(widths, right, strict=True)
+    )
+    text = [pad(headings), "|" + "|".join(rule) + "|", *map(pad, lines[1:])]
+    for note in notes(rows):
+        text += ["", note]
+    return "\n".join(text)
+
+
+def csv_text(rows: Sequence[BenchRow]) -> str:
+    """Return CSV with a heading line: lists are joined by spaces, tags are JSON, absent values empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _csv_value(value) for name, value in row.as_dict().items()})
+    return out.getvalue().rstrip("\n")
+
+
+def _csv_value(value: object) -> object:
+    if isinstance(value, tuple | list):
+        return " ".join(map(str, value))
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def notes(rows: Sequence[BenchRow]) -> list[str]:
+    """Return what must be said below a table of these rows."""
+    found = [EMULATED_NOTE] if any(row.emulated for row in rows) else []
+    scored = score_note(rows)
+    return [*found, scored] if scored else found
+
+
+def text_of(rows: Sequence[BenchRow], output: Format) -> str:
+    """Return rows in any format but `table`, which needs to know its terminal."""
+    match output:
+        case Format.CSV:
+            return csv_text(rows)
+        case Format.JSON:
+            return json.dumps([row.as_dict() for row in rows], indent=2)
+        case Format.JSONL:
+            return "\n".join(json.dumps(row.as_dict()) for row in rows)
+        case _:
+            return markdown(rows)
+
+
+def _cells(row: BenchRow, *, scored: bool) -> tuple[str, ...]:
+    prefill = row.n_gen == 0
+    latency = (
+        "" if prefill or row.inter_token_p50_s is None or row.inter_token_p95_s is None
+        else f"{human_s(row.inter_token_p50_s)}/{human_s(row.inter_token_p95_s)}"
+    )  # fmt: skip
+    check = (
+        "not checked" if row.checked_tokens is None
+        else f"{row.matched_tokens}/{row.checked_tokens}"
+    )  # fmt: skip
+    perplexity = [_perplexity(row)] if scored else []
+    return (
+        f"{row.model_filename} {row.model_type.split()[-1]}",
+        "" if row.model_size is None else human_bytes(row.model_size),
+        human_count(row.model_n_params),
+        row.backends + (" (emu)" if row.emulated else ""),
+        row.device_id,
+        row.test,
+        f"{row.avg_ts:.2f} ± {row.stddev_ts:.2f}",
+        human_s(row.ttft_s) if prefill else "",
+        latency,
+        *perplexity,
+        check,
+    )
+
+
+def _perplexity(row: BenchRow) -> str:
+    """Return the perplexity where it is first seen: it is the job's, not of one of its tests."""
+    if row.perplexity is None or row.n_gen > 0:
+        return ""
+    error = "" if row.perplexity_stderr is None else f" ± {row.perplexity_stderr:.2f}"
+    return f"{row.perplexity:.2f}{error}"

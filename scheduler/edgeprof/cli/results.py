@@ -1,0 +1,84 @@
+"""`edgeprof results`."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from edgeprof.cli import output
+from edgeprof.cli.render import llama_bench_table
+from edgeprof.cli.render.llama_bench_table import Format
+from edgeprof.client.llama_bench import BenchRow
+from edgeprof.scheduler.archive import Archive, Query
+from edgeprof.shared.errors import UsageError
+from edgeprof.shared.settings import load_settings
+from edgeprof.shared.types.job import JobState, Quantization
+
+_UNIT_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def results(
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    platform: Annotated[str | None, typer.Option(help="Only this platform.")] = None,
+    quantization: Annotated[
+        Quantization | None, typer.Option(case_sensitive=False, help="Only this weight type.")
+    ] = None,
+    sweep: Annotated[str | None, typer.Option(help="Only this sweep.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only newer ones: 30m, 12h, 7d, 2w, or a date 2026-11-23.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many jobs.")] = 1000,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="table, or as llama-bench: md, csv, json, jsonl.")
+    ] = Format.TABLE,
+    json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+) -> None:
+    """Print measured jobs in the manner of llama-bench, newest first.
+
+    Example: edgeprof results --platform stm32f405 --since 7d --format csv > results.csv
+    """
+    settings = load_settings()
+    query = Query(
+        model=model,
+        platform=platform,
+        quantization=quantization,
+        sweep_id=sweep,
+        since_s=None if since is None else parse_since(since, time.time()),
+        state=JobState.SUCCEEDED,
+        limit=limit,
+    )
+    with Archive.open(settings) as archive:
+        rows = llama_bench_table.rows_of(archive.find(query))
+        if not rows:
+            output.note(
+                f"no results match in {archive.url}; finished jobs get there by `edgeprof scheduler`"
+            )
+    print_rows(rows, Format.JSON if json else output_format)
+
+
+def print_rows(rows: list[BenchRow], output_format: Format) -> None:
+    """Print rows on stdout; a format keeps its frame when there are none."""
+    if output_format is not Format.TABLE:
+        if text := llama_bench_table.text_of(rows, output_format):
+            output.data(text)
+    elif rows:
+        llama_bench_table.print_table(rows, output.stdout())
+        for note in llama_bench_table.notes(rows):
+            output.note(note)
+
+
+def parse_since(text: str, now_s: float) -> float:
+    """Return seconds since the epoch for an age ("12h") or an ISO date (UTC unless it says)."""
+    if age := re.fullmatch(r"(\d+)([mhdw])", text):
+        return now_s - int(age[1]) * _UNIT_S[age[2]]
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--since {text!r} is neither an age nor a date", hint="e.g. 12h, 7d, or 2026-11-23"
+        ) from None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,44 @@
+"""Waiting for jobs with bars; leaving by Ctrl-C leaves the jobs alone, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import typer
+
+from edgeprof.cli import exits, output
+from edgeprof.cli.render.follow import Follower
+from edgeprof.cli.render.live import live
+from edgeprof.client.lab import Lab
+from edgeprof.shared.types.result import JobView
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How a wait ended: the jobs that ended, in the order asked for, and who followed them."""
+
+    views: list[JobView]
+    follower: Follower
+
+    def finish(self) -> NoReturn:
+        """Exit 0 when all succeeded, 1 when one did not. Raises JobNotFound (exit 3) when one is gone."""
+        self.follower.raise_for_gone()
+        raise typer.Exit(exits.of_jobs(self.views))
+
+
+def wait(lab: Lab, job_ids: Sequence[str]) -> Waited:
+    """Show bars until all jobs have ended, or are gone. Ctrl-C exits 130."""
+    follower = Follower.of(lab, job_ids)
+    try:
+        with live(output.stderr(), len(job_ids)) as bars:
+            for look in follower.looks():
+                bars.show(look)
+    except KeyboardInterrupt:
+        left = list(follower.pending)
+        output.note(f"not waiting any more; {len(left)} job(s) go on: {' '.join(left)}")
+        output.note("hint: `edgeprof watch ID` looks again, `edgeprof cancel ID` stops one")
+        raise typer.Exit(exits.INTERRUPTED) from None
+    by_id = {view.id: view for view in follower.ended}
+    return Waited([by_id[job_id] for job_id in job_ids if job_id in by_id], follower)

@@ -1,0 +1,309 @@
+"""The Python API: a lab of boards, to submit jobs to.
+
+from edgeprof.scheduler import Lab
+
+lab = Lab()
+job = lab.submit("shakespeare-260k", platform="stm32f405", quantization="Q8_0")
+print(job.wait(progress=True).result)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Self
+
+from pydantic import ValidationError
+
+from edgeprof.client import admission, routing, scoring, timeouts
+from edgeprof.client.job import Job
+from edgeprof.client.preparation import Preparer
+from edgeprof.shared.errors import InfrastructureError, UsageError
+from edgeprof.shared.identity import user_name
+from edgeprof.shared.models import ModelFile, catalogue
+from edgeprof.shared.queue import doorbell
+from edgeprof.shared.settings import Settings, load_settings
+from edgeprof.shared.store.jobs import Bell, NewJob
+from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
+from edgeprof.shared.telemetry import tracing
+from edgeprof.shared.types.job import BoardInfo, JobSpec, JobState, KvType, Quantization, TestCase
+from edgeprof.shared.types.result import JobView
+
+log = logging.getLogger(__name__)
+
+_ANY: Final = JobFilter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user asks for; `Lab.submit` takes the same as keywords.
+
+    model: a name of the catalogue or the path of a GGUF file. quantization: None for the file as it
+    is. Prompt: a text, or token ids, or neither for n_prompt tokens of a standard text.
+    n_gen: 0 for prefill only. n_ctx: None for as much as prompt, generated tokens and windows to score
+    need. score: perplexity over score_tokens of a text: corpus, whose name alone says to score, or one
+    that ships.
+    timeout_s: of one attempt; None for 600 s and what the upload of the model can be foreseen to take.
+    """
+
+    model: str | Path
+    platform: str | None = None
+    board: str | None = None
+    quantization: Quantization | str | None = None
+    prompt: str | None = None
+    prompt_tokens: Sequence[int] | None = None
+    n_prompt: int = 64
+    n_gen: int = 64
+    repetitions: int = 3
+    warmup: int = 1
+    n_ctx: int | None = None
+    kv_type: KvType | str = KvType.F16
+    priority: int = 5
+    wait_for_board: bool = False
+    check_output: bool = True
+    score: bool = False
+    corpus: str | Path | None = None
+    score_tokens: int = scoring.DEFAULT_SCORED_TOKENS
+    timeout_s: float | None = None
+    queue_timeout_s: float = 86400.0
+    max_attempts: int = 3
+    user: str = field(default_factory=user_name)
+    sweep_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    source: str = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A request that passed every check that can be made before a board is involved."""
+
+    spec: JobSpec
+    model: ModelFile
+
+
+class Lab:
+    """A connection to one lab. Cheap to make; may be shared by threads; close it or use `with`."""
+
+    def __init__(self, redis_url: str | None = None, settings: Settings | None = None) -> None:
+        settings = settings or load_settings()
+        if redis_url is not None:
+            settings = settings.model_copy(update={"redis_url": redis_url})
+        self.settings = settings
+        self.store = LabStore.open(settings)
+        tracing.configure("edgeprof-client", f"{settings.host}:{os.getpid()}", settings.host)
+        self._preparer = Preparer(settings.cache_dir)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; jobs go on."""
+        self.store.close()
+
+    def submit(self, model: str | Path, **wishes: Any) -> Job:
+        """Queue one job; keywords are the fields of Request. When it returns, the job is safe.
+
+        Raises UsageError for a wrong call, ModelError for a model that is malformed or does not fit,
+        JobError for a prompt the model cannot take, StoreUnavailable and StoreRefused.
+        """
+        return self.submit_many([Request(model=model, **wishes)])[0]
+
+    def submit_many(self, requests: Sequence[Request]) -> list[Job]:
+        """Queue many jobs in few round trips. All are checked before any is queued."""
+        boards = self.boards()
+        return self.submit_planned([self.plan(request, boards) for request in requests])
+
+    def plan(self, request: Request, boards: Sequence[BoardInfo] | None = None) -> Planned:
+        """Check a request and make its job, without queueing it. Raises as submit does."""
+        known = self.boards() if boards is None else boards
+        target = routing.choose_target(
+            request.platform, request.board, known, wait_for_board=request.wait_for_board
+        )
+        _check_counts(request)
+        source = self._preparer.source(request.model)
+        model = self._preparer.typed(source, request.quantization)
+        prompt = self._preparer.prompt(
+            model, request.prompt, request.prompt_tokens, request.n_prompt
+        )
+        text_to_score = None
+        scored = request.score or request.corpus is not None
+        if scored:
+            text_to_score = self._preparer.scoring(
+                source,
+                model,
+                scoring.corpus(request.corpus),
+                request.score_tokens,
+                request.n_ctx,
+            )
+        on = routing.boards_of(target, known)
+        timeout_s = request.timeout_s
+        try:
+            case = TestCase(
+                prompt_tokens=prompt.tokens,
+                n_gen=request.n_gen,
+                prompt_source=prompt.source,
+                prompt_text=prompt.kept,
+                prompt_characters=prompt.characters,
+                scoring=text_to_score,
+            )
+            spec = JobSpec(
+                model=model.ref,
+                target=target,
+                cases=(case,),
+                repetitions=request.repetitions,
+                warmup=request.warmup,
+                n_ctx=case.n_ctx_needed if request.n_ctx is None else request.n_ctx,
+                kv_type=request.kv_type,
+                check_output=request.check_output,
+                score=scored,
+                priority=request.priority,
+                timeout_s=timeouts.foreseen_s(model, on) if timeout_s is None else timeout_s,
+                queue_timeout_s=request.queue_timeout_s,
+                max_attempts=request.max_attempts,
+                user=request.user,
+                sweep_id=request.sweep_id,
+                tags=request.tags,
+                source=f"{request.source} {version(tracing.DISTRIBUTION)}"[:64],
+                tensor_bytes=sum(info.n_bytes for info in model.header.tensors.values()),
+            )
+        except ValidationError as error:
+            raise _usage(error) from None
+        admission.check(model, spec, on)
+        return Planned(spec, model)
+
+    def submit_planned(self, planned: Sequence[Planned]) -> list[Job]:
+        """Queue jobs made by plan(): files first, then records, then bells.
+
+        A bell that cannot be rung any more is not an error: the jobs are in the store, and the
+        custodian rings for them.
+        """
+        self._upload(planned)
+        return self._enqueue([plan.spec for plan in planned])
+
+    def _enqueue(self, specs: Sequence[JobSpec]) -> list[Job]:
+        jobs = []
+        for spec in specs:
+            job = NewJob(spec)
+            jobs.append(NewJob(spec, tracing.submit_traceparent(job.id, spec), job.id))
+        self.store.jobs.submit(jobs, actor=f"client:{os.getpid()}")
+        self._ring(jobs)
+        return [self._handle(job.id) for job in jobs]
+
+    def job(self, job_id: str) -> Job:
+        """Return a handle of a job in the store, or raise JobNotFound."""
+        self.store.jobs.state(job_id)
+        return self._handle(job_id)
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a job that has ended once more, as a new job: how one ended never changes.
+
+        Raises JobNotFound, and UsageError when it still runs or its model has left the store.
+        """
+        spec, state = self.store.jobs.spec(job_id), self.store.jobs.state(job_id)
+        if not state.terminal:
+            raise UsageError(f"job {job_id} is {state}", hint=f"edgeprof watch {job_id}")
+        if not self.store.blobs.keep(spec.model.sha256, self._keep_s(spec)):
+            raise UsageError(
+                f"the file of model {spec.model.name} is not in the store any more",
+                hint="submit it again: edgeprof submit -m …",
+            )
+        again = spec.model_copy(
+            update={"tags": {**spec.tags, "retry-of": job_id}, "sweep_id": None}
+        )
+        return self._enqueue([again])[0]
+
+    def dead_letters(self, limit: int = 50, where: JobFilter = _ANY) -> list[JobView]:
+        """Return the newest jobs that were given up after their last attempt and match, newest first."""
+        return self._views("dead", limit, where)
+
+    def jobs(
+        self,
+        state: JobState | str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        where: JobFilter = _ANY,
+    ) -> list[JobView]:
+        """Return the newest `limit` jobs that match, newest first, after leaving out `offset`."""
+        index = "jobs" if state is None else f"jobs:{JobState(state)}"
+        return self._views(index, limit + offset, where)[offset:]
+
+    def count_open(self, where: JobFilter = _ANY) -> int:
+        """Return how many jobs that match are queued or running."""
+        return JobSearch(self.store.script).count_open(where)
+
+    def cancel_open(
+        self,
+        where: JobFilter = _ANY,
+        reason: str = "cancelled by the user",
+        *,
+        actor: str = "client",
+    ) -> Cancelled:
+        """Cancel all jobs that match and have not ended. Those that run stop within about a second."""
+        return JobSearch(self.store.script).cancel_open(where, actor, reason)
+
+    def _views(self, index: str, limit: int, where: JobFilter) -> list[JobView]:
+        return self.store.jobs.views(JobSearch(self.store.script).newest(index, where, limit))
+
+    def boards(self) -> list[BoardInfo]:
+        """Return every board the lab has heard of, the offline ones too."""
+        return self.store.boards.all()
+
+    def models(self) -> list[ModelFile]:
+        """Return the models that can be named without a path."""
+        return catalogue.list_models()
+
+    def _handle(self, job_id: str) -> Job:
+        return Job(job_id, self.store, self.settings.store_patience_s)
+
+    def _upload(self, planned: Sequence[Planned]) -> None:
+        """Put each model's file into the store once, to stay until its last job can have ended."""
+        keep_s: dict[str, float] = {}
+        models: dict[str, ModelFile] = {}
+        for plan in planned:
+            spec, sha256 = plan.spec, plan.model.sha256
+            models[sha256] = plan.model
+            keep_s[sha256] = max(keep_s.get(sha256, 0.0), self._keep_s(spec))
+        for sha256, model in models.items():
+            self.store.blobs.put(model.name, model.data, sha256, keep_s[sha256])
+
+    def _keep_s(self, spec: JobSpec) -> float:
+        """How long a job may need its model: until its last attempt can have ended, and some."""
+        longest_s = spec.queue_timeout_s + spec.max_attempts * spec.timeout_s
+        return longest_s + self.settings.blob_ttl_s
+
+    def _ring(self, jobs: Sequence[NewJob]) -> None:
+        by_step: dict[int, list[Bell]] = {}
+        for job in jobs:
+            step = doorbell.transport_priority(job.spec.priority)
+            bell = Bell(job.id, job.spec.target.queue, job.traceparent, job.spec.label)
+            by_step.setdefault(step, []).append(bell)
+        try:
+            for step, bells in by_step.items():
+                self.store.bells.ring(bells, step=step)
+        except InfrastructureError as error:
+            log.warning("queued, but the bells were not rung (the custodian will): %s", error)
+
+
+def _check_counts(request: Request) -> None:
+    """Say in the user's words what pydantic would say in the record's."""
+    least = {"n_prompt": 1, "n_gen": 0, "repetitions": 1, "max_attempts": 1}
+    for name, smallest in least.items():
+        if getattr(request, name) < smallest:
+            raise UsageError(f"{name} must be at least {smallest}, not {getattr(request, name)}")
+    if request.n_ctx is not None and request.n_ctx < 1:
+        raise UsageError(f"n_ctx must be at least 1, not {request.n_ctx}")
+
+
+def _usage(error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return UsageError(f"{where}: {message}" if where else message)

@@ -1,0 +1,110 @@
+"""The text that --score measures a model over, cut into windows that fit the model and the board."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from edgeprof.shared.errors import JobError, UsageError
+from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.types.job import MAX_PROMPT_TOKENS, MAX_SCORE_WINDOWS, MAX_SCORED_TOKENS
+
+#: Ours is of the tenth of the corpus that the models which ship never saw (models/README.md).
+OUR_TEXT: Final = "the-tempest"
+#: Enough that types of a model can be told apart, and seconds on the slowest emulated board.
+DEFAULT_SCORED_TOKENS: Final = 512
+#: The same for every model and whatever else a job does: perplexity depends on it. 128 positions of
+#: cache fit the boards that the models fit.
+DEFAULT_WINDOW: Final = 128
+MAX_CORPUS_BYTES: Final = 64 << 20
+#: More characters than these a token are rare: so much of a long text is tokenised first.
+_CHARACTERS_A_TOKEN: Final = 8
+
+Encode = Callable[[str], Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A text to score over, named by its content."""
+
+    name: str
+    sha256: str
+    text: str
+
+
+def corpus(path: str | Path | None) -> Corpus:
+    """Read a text, or ours for None. Raises UsageError for what is no text."""
+    if path is None:
+        data = files("edgeprof.client").joinpath("texts", f"{OUR_TEXT}.txt").read_bytes()
+        return Corpus(OUR_TEXT, hashlib.sha256(data).hexdigest(), data.decode())
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_CORPUS_BYTES:
+            raise UsageError(
+                f"{path}: more than {MAX_CORPUS_BYTES >> 20} MiB of text to score over",
+                hint=f"a job scores {MAX_SCORED_TOKENS} tokens at most: its beginning will do",
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot read: {error.strerror}", hint="--corpus takes a file of plain text"
+        ) from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}: byte {error.start} is not UTF-8", hint="--corpus takes a file of plain text"
+        ) from None
+    return Corpus(one_line(path.name, 128) or "text", hashlib.sha256(data).hexdigest(), text)
+
+
+def window_size(n_ctx_model: int, n_ctx: int | None) -> int:
+    """Return the tokens of a window: what was asked for as context, else DEFAULT_WINDOW.
+
+    It never exceeds what the model was trained for, nor what a board takes as a prompt.
+    """
+    return min(n_ctx_model, MAX_PROMPT_TOKENS, DEFAULT_WINDOW if n_ctx is None else n_ctx)
+
+
+def windows(
+    text: Corpus, encode: Encode, head: tuple[int, ...], n_tokens: int, size: int
+) -> tuple[tuple[int, ...], ...]:
+    """Return windows of a text's beginning in which n_tokens are scored, fewer when it is shorter.
+
+    head: what the model wants to see before a text (BOS, or nothing); every window begins with it, as
+    in llama.cpp. Raises UsageError when there is nothing to score, JobError when there is no room.
+    """
+    if size < 2:
+        raise JobError(
+            "a context of 1 position has no room to score a token",
+            code="context",
+            hint="leave --n-ctx out, or make it larger",
+        )
+    step = size - len(head)
+    wanted = n_tokens + MAX_SCORE_WINDOWS
+    characters = wanted * _CHARACTERS_A_TOKEN
+    while True:
+        tokens = tuple(encode(text.text[:characters]))
+        if len(tokens) >= wanted or characters >= len(text.text):
+            break
+        characters *= 2
+    found: list[tuple[int, ...]] = []
+    left = n_tokens
+    for start in range(0, len(tokens), step):
+        window = (*head, *tokens[start : start + step])[: left + 1]
+        if len(window) < 2 or len(found) == MAX_SCORE_WINDOWS:
+            break
+        found.append(window)
+        left -= len(window) - 1
+        if not left:
+            break
+    if not found:
+        raise UsageError(
+            f"{text.name} has too little text to score over: {len(tokens)} token(s)",
+            hint="--corpus FILE names a longer one",
+        )
+    return tuple(found)

@@ -1,0 +1,34 @@
+"""How long an attempt may take, where nobody says: what can be foreseen is added to what is usual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from edgeprof.shared.models import ModelFile
+from edgeprof.shared.types.job import BoardInfo
+
+#: Of an attempt without the upload of its model.
+USUAL_S: Final = 600.0
+#: A UART of 115200 baud takes in 11 kB/s: slower links than that are not ours.
+SLOWEST_BYTES_PER_S: Final = 10_000.0
+#: A link is not always as fast as it was.
+_MARGIN: Final = 1.5
+_LONGEST_S: Final = 86400.0
+
+
+def foreseen_s(model: ModelFile, boards: Sequence[BoardInfo]) -> float:
+    """Return a timeout that holds the upload of a model to the slowest of these boards.
+
+    A board whose speed nobody has measured counts as slow: a timeout is there to end a job that would
+    never end, and one that comes too late costs less than one that comes too early.
+    """
+    speeds = [
+        board.upload_bytes_per_s or SLOWEST_BYTES_PER_S
+        for board in boards
+        if board.can_upload or not board.can_flash
+    ]
+    if boards and not speeds:
+        return USUAL_S  # none of them is sent a model over its link
+    upload_s = _MARGIN * model.size_bytes / min(speeds, default=SLOWEST_BYTES_PER_S)
+    return min(USUAL_S + round(upload_s), _LONGEST_S)

@@ -1,0 +1,45 @@
+"""The queues on Flower's Broker page: those of the lab's boards, and those on which jobs wait.
+
+Flower knows only the queues of workers that it has asked, and it asks once, when it starts: a lab
+whose boards came later is one queue, `celery`, which nobody uses.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from flower.views import BaseHandler
+
+from edgeprof.shared.errors import EdgeprofError
+from edgeprof.shared.queue import doorbell
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.telemetry.trouble import Troubles
+
+log = logging.getLogger(__name__)
+
+
+def install(settings: Settings) -> None:
+    """Have `celery flower` of this process list the queues that the store knows."""
+    told = Troubles(log)
+
+    def names(_handler: BaseHandler) -> list[str]:
+        try:
+            # Opened each time: Flower starts without Redis too, and this page is seldom looked at.
+            with LabStore.open(settings) as store:
+                found = known(store)
+        except EdgeprofError as error:
+            told.say("store", f"no queues to list: {error}")
+            return []
+        told.well("store")
+        return found
+
+    BaseHandler.get_active_queue_names = names
+
+
+def known(store: LabStore) -> list[str]:
+    """Return the queues of each board and platform, and those that have jobs. Raises EdgeprofError."""
+    found = {queue for queue, jobs, _ in store.jobs.queue_depths() if jobs}
+    for board in store.boards.all():
+        found |= {doorbell.board_queue(board.device_id), doorbell.platform_queue(board.platform)}
+    return sorted(found)

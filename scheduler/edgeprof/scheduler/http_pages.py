@@ -1,0 +1,130 @@
+"""What the scheduler serves beside its metrics: service discovery, its health, a place for alerts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field, ValidationError
+
+from edgeprof.scheduler.runbooks import runbook_pages
+from edgeprof.shared.errors import EdgeprofError
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.hosts import HostInfo
+from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.telemetry.endpoint import Page
+from edgeprof.shared.telemetry.posts import Answer, Post
+
+#: Alerts as Alertmanager tells them, beside all other lines of the lab.
+alerts = logging.getLogger("profiler.alerts")
+
+#: The custodian ticks about once a second; silent for this many intervals, it is stuck.
+_SILENT_INTERVALS: Final = 10
+
+
+class Pulse:
+    """When the custodian last ticked."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._limit_s = max(10.0, _SILENT_INTERVALS * interval_s)
+        self._last_s = time.monotonic()
+        self.trouble = ""
+        self.dangers: Sequence[str] = ()
+
+    def beat(self, trouble: str = "", dangers: Sequence[str] = ()) -> None:
+        """Note a tick, what went wrong in it, and why jobs may be lost although nothing did."""
+        self._last_s = time.monotonic()
+        self.trouble, self.dangers = trouble, dangers
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last tick."""
+        return time.monotonic() - self._last_s
+
+    @property
+    def alive(self) -> bool:
+        """Whether it ticks."""
+        return self.silent_s < self._limit_s
+
+
+def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page | Post]:
+    """Return the scheduler's pages by path."""
+
+    def health(_body: bytes) -> Answer:
+        well = pulse.alive and not pulse.trouble
+        body = {
+            "status": "unwell" if not well else "in danger" if pulse.dangers else "ok",
+            "custodian_silent_s": round(pulse.silent_s, 3),
+            "trouble": pulse.trouble,
+            "dangers": list(pulse.dangers),
+            "host": settings.host,
+        }
+        return _json("200 OK" if well else "503 Service Unavailable", body)
+
+    def targets(of_sessions: bool) -> Page:
+        def page(_body: bytes) -> Answer:
+            try:
+                found = store.hosts.all()
+            except EdgeprofError as error:
+                # An error keeps Prometheus on the list it has; an empty list would make it forget.
+                return _json("503 Service Unavailable", {"error": str(error)})
+            return _json("200 OK", _target_groups(found, of_sessions=of_sessions))
+
+        return page
+
+    return {
+        "/health": health,
+        "/targets/tiny-llm-profiler": targets(of_sessions=True),
+        "/targets/device-metrics": targets(of_sessions=False),
+        "/alerts": Post(_log_alerts, "EDGEPROF_ALERTS_TOKEN", settings.alerts_token),
+        **runbook_pages(),
+    }
+
+
+class _Alert(BaseModel):
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class _Notification(BaseModel):
+    """What Alertmanager posts, as far as it is of interest (its webhook format, version 4)."""
+
+    alerts: Annotated[list[_Alert], Field(max_length=1000)]
+
+
+def _log_alerts(body: bytes) -> Answer:
+    """Write a line for each alert that fires or is resolved."""
+    try:
+        notification = _Notification.model_validate_json(body)
+    except ValidationError:
+        return _json("400 Bad Request", {"error": "not what Alertmanager posts"})
+    for alert in notification.alerts:
+        firing = alert.status == "firing"
+        alerts.log(
+            logging.WARNING if firing else logging.INFO,
+            "%s %s: %s",
+            alert.labels.get("alertname", "alert"),
+            alert.status,
+            alert.annotations.get("summary", ""),
+            extra={"alert": alert.labels, "runbook_url": alert.annotations.get("runbook_url")},
+        )
+    return _json("200 OK", {})
+
+
+def _target_groups(hosts: Sequence[HostInfo], *, of_sessions: bool) -> list[dict[str, object]]:
+    """Return Prometheus' HTTP service discovery format."""
+    return [
+        {
+            "targets": [info.sessions_address if of_sessions else info.devices_address],
+            "labels": {"host": info.host},
+        }
+        for info in sorted(hosts, key=lambda info: info.sessions_address)
+    ]
+
+
+def _json(status: str, body: object) -> Answer:
+    return status, "application/json", json.dumps(body).encode()

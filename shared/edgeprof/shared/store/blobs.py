@@ -1,0 +1,162 @@
+"""Model files by SHA-256: into Redis once at submit, out of it once per host."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from redis import Redis
+
+from edgeprof.shared import private_files
+from edgeprof.shared.errors import HostFault, JobError, StoreRefused, UsageError
+from edgeprof.shared.store.script import Script
+from edgeprof.shared.types.job import ModelRef
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file without holding it in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_COMPARE_EVERY_S: Final = 60.0
+
+#: Whether a key holds so many bytes, with that SHA-1.
+_HOLDS: Final = """
+local found = redis.pcall('STRLEN', KEYS[1])
+if found ~= tonumber(ARGV[1]) then return 0 end
+return redis.sha1hex(redis.call('GET', KEYS[1])) == ARGV[2] and 1 or 0
+"""
+
+
+class BlobStore:
+    """Content-addressed files in Redis, with a time to live that every use refreshes."""
+
+    def __init__(self, script: Script, limit_bytes: int) -> None:
+        self._script = script
+        self._limit_bytes = limit_bytes
+        self._compared_s: dict[str, float] = {}
+
+    def put(self, name: str, content: bytes, sha256: str, keep_s: float) -> bool:
+        """Upload unless it is there, and keep it at least keep_s from now. True: bytes moved.
+
+        What stands there may have been written over by anybody: its length is looked at each time, and
+        all of it once a minute, in Redis, which does nothing else meanwhile.
+        """
+        if len(content) > self._limit_bytes:
+            raise UsageError(
+                f"{name} has {len(content):,} bytes, more than the {self._limit_bytes:,} that travel"
+                " through Redis",
+                hint="raise EDGEPROF_BLOB_LIMIT_BYTES here and give Redis the memory",
+            )
+        key = self._key(sha256)
+
+        def upload(redis: Redis) -> bool:
+            if self._is_there(redis, key, content, keep_s):
+                return False
+            redis.set(key, content, ex=int(keep_s))
+            return True
+
+        return self._script.guarded(upload)
+
+    def _is_there(self, redis: Redis, key: str, content: bytes, keep_s: float) -> bool:
+        """Whether the bytes are in Redis, to stay at least keep_s from now."""
+        now_s = time.monotonic()
+        pipe = redis.pipeline(transaction=False)
+        # GT: a job that needs it longer has said so already.
+        pipe.expire(key, int(keep_s), gt=True)
+        if now_s < self._compared_s.get(key, -_COMPARE_EVERY_S) + _COMPARE_EVERY_S:
+            pipe.strlen(key)
+            there: object = len(content)
+        else:
+            sha1 = hashlib.sha1(content).hexdigest()  # noqa: S324 - Redis has no other
+            pipe.eval(_HOLDS, 1, key, len(content), sha1)
+            self._compared_s[key] = now_s
+            there = 1
+        _, found = pipe.execute(raise_on_error=False)  # a key of another type has no length
+        return bool(found == there)
+
+    def size(self, sha256: str) -> int:
+        """Return how many bytes are there; 0: nobody uploaded them, or their time ran out."""
+        return int(self._script.guarded(lambda redis: redis.strlen(self._key(sha256))))
+
+    def get(self, sha256: str) -> bytes | None:
+        """Return the bytes, or None when nobody uploaded them or their time ran out."""
+        content = self._script.guarded(lambda redis: redis.get(self._key(sha256)))
+        assert content is None or isinstance(content, bytes)  # the client does not decode
+        return content
+
+    def keep(self, sha256: str, keep_s: float) -> bool:
+        """Keep a file that is there at least keep_s from now; False: it is not there any more."""
+        key = self._key(sha256)
+
+        def extend(redis: Redis) -> bool:
+            # GT: a job that needs it longer has said so already.
+            redis.expire(key, int(keep_s), gt=True)
+            return bool(redis.exists(key))
+
+        return self._script.guarded(extend)
+
+    def _key(self, sha256: str) -> str:
+        return self._script.key(f"blob:{sha256}")
+
+
+class ModelCache:
+    """Model files on this host, shared by all its board workers."""
+
+    def __init__(self, folder: Path, blobs: BlobStore) -> None:
+        self._folder = folder / "models"
+        self._blobs = blobs
+
+    def fetch(self, model: ModelRef) -> Path:
+        """Return a local file with exactly the model's bytes. Raises HostFault when this machine cannot
+        keep it, JobError when the store has not got it: no other host would find it either.
+
+        The hash is taken again at every use: a cache that rots would make wrong measurements.
+        """
+        # The second is for a first that rots, and can be neither read nor replaced.
+        paths = [self._folder / f"{model.sha256}{end}" for end in (".gguf", ".again.gguf")]
+        for path in paths:
+            with contextlib.suppress(OSError):
+                if sha256_of(path) == model.sha256:
+                    return path
+        # A megabyte more than was said is not even read.
+        try:
+            there = self._blobs.size(model.sha256)
+            content = self._blobs.get(model.sha256) if there in {0, model.size_bytes} else b""
+        except StoreRefused:  # a key of another type
+            content = b""
+        if content is None:
+            raise JobError(
+                f"the file of model {model.name} ({model.sha256[:12]}) is not in the store",
+                code="blob_missing",
+                hint="submit the job again; the file travels with it",
+            )
+        if hashlib.sha256(content).hexdigest() != model.sha256:
+            raise JobError(
+                f"the file of model {model.name} in the store is not the one the job means",
+                code="blob_damaged",
+                hint="submit the job again; the file travels with it",
+            )
+        return self._kept(model, paths, content)
+
+    def _kept(self, model: ModelRef, paths: Sequence[Path], content: bytes) -> Path:
+        refused = OSError()
+        for path in paths:
+            try:
+                private_files.write_whole(
+                    path, content
+                )  # two workers fetching the same file do not meet
+            except OSError as error:
+                refused = error
+            else:
+                return path
+        raise HostFault(
+            f"cannot keep model {model.name} in {self._folder}: {refused.strerror}",
+            code="cache_write",
+            hint="free space there, or set EDGEPROF_CACHE_DIR",
+        ) from refused

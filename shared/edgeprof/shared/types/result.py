@@ -1,0 +1,271 @@
+"""What a finished job holds. Every number was measured; what could not be is absent, not zero."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+from pydantic import Field
+
+from edgeprof.shared.types.job import (
+    Attempt,
+    JobSpec,
+    JobState,
+    KvType,
+    ModelRef,
+    PromptSource,
+    TestCase,
+    Told,
+    Wire,
+)
+
+
+class Samples(Told):
+    """Repeated measurements of one quantity: llama-bench's mean and *sample* sd, raw values kept."""
+
+    mean: float
+    sd: float
+    samples: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """Summarise at least one value; the sd of one value is 0, as in llama-bench."""
+        sd = statistics.stdev(values) if len(values) > 1 else 0.0
+        return cls(mean=statistics.fmean(values), sd=sd, samples=tuple(values))
+
+
+class OutputCheck(Told):
+    """Greedy tokens against the host reference, position by position."""
+
+    matched: int
+    of: int
+    #: First position that differs, and what was there; None when all match.
+    first_difference: int | None = None
+    expected_token: int | None = None
+    got_token: int | None = None
+
+
+class MemoryUse(Told):
+    """Bytes of one category ("weights", "kv", "activations", "stack") in one region."""
+
+    category: str
+    region: str
+    used_bytes: int
+
+
+class RegionUse(Told):
+    """A region after the run."""
+
+    name: str
+    kind: str
+    total_bytes: int
+    used_bytes: int
+    high_water_bytes: int
+
+
+class ScoreResult(Told):
+    """Teacher-forced quality over a text."""
+
+    #: How many tokens were scored: all of each window but its first.
+    n_tokens: int
+    #: Mean negative log-likelihood per token, nats.
+    nll_nats: float
+    perplexity: float
+    #: Standard error of nll_nats: sample deviation over the square root of n_tokens; None for one token.
+    nll_stderr_nats: float | None = None
+    #: The same, propagated to the perplexity as llama.cpp does: perplexity times nll_stderr_nats.
+    perplexity_stderr: float | None = None
+    #: What the host's own arithmetic gives over the same windows.
+    reference_perplexity: float | None = None
+    #: The text's name ("prompt": that of the case, in records of schema 1), and its content.
+    text: str = "prompt"
+    text_sha256: str | None = None
+    n_windows: int = 1
+    #: Tokens of the longest window.
+    window_tokens: int | None = None
+    #: Share of positions whose top-1 is the reference's top-1 (same file, host arithmetic).
+    top1_agreement: float | None = None
+    #: Share of positions whose top-1 is the token that really follows in the prompt.
+    accuracy: float = 0.0
+    #: Share of positions whose top-1 is not that of the unquantized model; None without one to compare.
+    quantization_error_rate: float | None = None
+
+
+class CaseResult(Told):
+    """One test case. Device clock throughout, unless a name says host."""
+
+    n_prompt: int
+    #: 0: prefill only.
+    n_gen: int
+    prefill_tokens_per_second: Samples
+    #: None when n_gen is 0 or 1: there is no step between tokens then.
+    decode_tokens_per_second: Samples | None
+    #: Start of prefill to first token id known, by the board's clock.
+    ttft_s: Samples
+    #: RUN sent to first token seen on the host, link time included; None when no event got through.
+    ttft_host_s: Samples | None
+    inter_token_p50_s: float | None
+    inter_token_p95_s: float | None
+    inter_token_p99_s: float | None
+    #: Median over repetitions of each decode step's latency, by position in the context.
+    position_latency_s: tuple[float, ...]
+    #: Share of the run the core was not idle, 0..1.
+    cpu_utilization: Samples | None
+    run_device_s: Samples
+    run_host_s: Samples
+    #: All n_gen of them: the benchmark goes on where the model ended its text.
+    tokens: tuple[int, ...]
+    #: How many tokens came before the first that ends a text (EOS, EOT); None when none did.
+    ended_at_token: int | None = None
+    #: The text of the tokens, up to that one; None when nothing was generated, or without a tokenizer.
+    text: str | None
+    #: With n_gen 0 of the one token whose id ends the prefill.
+    output_check: OutputCheck | None
+    score: ScoreResult | None = None
+
+
+class LoadResult(Told):
+    """How the model got onto the board."""
+
+    #: "flash", "ram", or "cached" when the board held it already.
+    how: str
+    region: str
+    #: The board's own time to check and lay out the model.
+    load_device_s: float
+    #: Host time from first to last byte moved; None when nothing was sent over the link.
+    transfer_s: float | None
+    transfer_bytes: int
+    transfer_bytes_per_second: float | None
+    n_ctx: int
+    kv_type: str
+
+
+class Identity(Told):
+    """What exactly was measured."""
+
+    device_id: str
+    platform: str
+    host: str
+    board_uid: str
+    emulated: bool
+    clock_hz: int | None
+    timer_name: str
+    timer_resolution_ns: int
+    firmware_version: str
+    firmware_git_hash: str
+    toolchain: str
+    protocol: tuple[int, int]
+    edgeprof_version: str
+
+
+class JobResult(Told):
+    """The result of the one attempt that held the lease to the end."""
+
+    largest_bytes: ClassVar[int] = 8 * 1024 * 1024
+
+    #: 1 for those of before there was a number.
+    schema_version: int = 1
+    model: ModelRef
+    identity: Identity
+    load: LoadResult
+    cases: tuple[CaseResult, ...] = Field(min_length=1)
+    memory: tuple[MemoryUse, ...]
+    regions: tuple[RegionUse, ...]
+    #: location -> degrees Celsius at the end of the run; absent without a sensor.
+    temperature_celsius: dict[str, float] | None = None
+    temperature_emulated: bool = False
+    #: millijoule per generated token; None without a meter.
+    energy_per_token_mj: float | None = None
+    #: What measured it; None without a meter.
+    energy_meter: str | None = None
+    #: Why there is no energy although there is a meter.
+    energy_trouble: str | None = None
+    #: Why a run has no spans of the board's own: its clock did not tell where on the host's the run lay.
+    clock_trouble: str | None = None
+
+
+class InputScoring(Told):
+    """The text that was scored over."""
+
+    text: str
+    text_sha256: str
+    windows: tuple[tuple[int, ...], ...]
+
+
+class InputCase(Told):
+    """One test case, as it was asked for."""
+
+    #: "text", "tokens" (ids were given) or "standard" (n_prompt tokens of a text that ships).
+    prompt_source: PromptSource | None = None
+    #: The prompt as it was given, or its beginning; None when ids were given, and in schema 1.
+    prompt_text: str | None = None
+    #: How long the text was that prompt_text is, or begins.
+    prompt_characters: int | None = None
+    prompt_tokens: tuple[int, ...]
+    n_gen: int
+    scoring: InputScoring | None = None
+
+    @classmethod
+    def of(cls, case: TestCase) -> InputCase:
+        """Return what a record says of a case."""
+        scoring = None
+        if case.scoring is not None:
+            scoring = InputScoring.model_construct(**_fields(InputScoring, case.scoring))
+        return InputCase.model_construct(**_fields(InputCase, case, "scoring"), scoring=scoring)
+
+
+def _fields(kind: type[Told], record: Wire, but: str = "") -> dict[str, Any]:
+    return {name: getattr(record, name) for name in kind.model_fields if name != but}
+
+
+class Inputs(Told):
+    """All that a job was asked to do: with the model's file, what is needed to run it again."""
+
+    #: Of the record in the store.
+    schema_version: int
+    cases: tuple[InputCase, ...]
+    repetitions: int
+    warmup: int
+    n_ctx: int
+    kv_type: KvType
+    check_output: bool
+    score: bool
+    timeout_s: float
+    queue_timeout_s: float
+    max_attempts: int
+    tags: dict[str, str]
+    #: What submitted the job, and its version; "" in schema 1.
+    source: str
+    #: Bytes of the model's tensors, as llama-bench counts model_size; None in schema 1.
+    tensor_bytes: int | None
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> Inputs:
+        """Return what a job's record says of it. The record was validated, and views are made often."""
+        cases = tuple(map(InputCase.of, spec.cases))
+        return Inputs.model_construct(**_fields(Inputs, spec, "cases"), cases=cases)
+
+
+class JobView(Told):
+    """A job as users see it: record, inputs, attempts and, once succeeded, the result."""
+
+    #: Of this document. Those of 1 have no inputs.
+    schema_version: int = 1
+    id: str
+    state: JobState
+    #: Why it is in this state, in one line.
+    reason: str
+    model: ModelRef
+    target: str
+    priority: int
+    user: str
+    sweep_id: str | None
+    #: Seconds since the epoch, Redis' clock.
+    created_s: float
+    started_s: float | None
+    finished_s: float | None
+    attempts: tuple[Attempt, ...]
+    trace_id: str | None
+    inputs: Inputs | None = None
+    result: JobResult | None

@@ -1,0 +1,64 @@
+"""native://?uid=HEX&ram=BYTES&slot=FILE&… : the firmware as a process of this host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from edgeprof.shared.errors import UsageError
+from edgeprof.workers.emulated.child import (
+    ChildSerial,
+    firmware_dir,
+    firmware_image,
+    parse_board_url,
+)
+
+RAM_MAX_BYTES = 64 * 1024 * 1024
+
+
+class Serial(ChildSerial):
+    """One native board."""
+
+    options: ClassVar[Mapping[str, str]] = {
+        "uid": "chip id in hex, up to 16 bytes",
+        "ram": "bytes of RAM for models",
+        "slot": "model slot image to map as flash",
+        "temperature": "millidegrees Celsius of an emulated sensor",
+        "line_rate": "bits per second to pace the link to",
+        "fault": "KIND:PARAMETER, as the FAULT operation",
+    }
+
+    values: ClassVar[Mapping[str, str]] = {
+        "ram": r"\d+",
+        "slot": ".+",
+        "temperature": r"-?\d+",
+        "line_rate": r"\d+",
+        "fault": r"\d+:\d+",
+    }
+
+    stderr = None  # its LED: where the operator of its worker looks
+
+    @classmethod
+    def check(cls, url: str) -> None:
+        """As for every child; and its RAM is memory of this host."""
+        super().check(url)
+        ram = parse_board_url(url, cls.options)[1].get("ram", "0")
+        if int(ram) > RAM_MAX_BYTES:
+            raise UsageError(f"{url}: ram={ram}: at most {RAM_MAX_BYTES}")
+
+    @classmethod
+    def check_host(cls, host: str) -> None:
+        """A build: those of the sanitizers have names of their own (native-asan, say)."""
+        if host and not host.startswith("native") and not (firmware_dir() / host).is_dir():
+            raise UsageError(
+                f"native://{host}: no such build of the firmware",
+                hint="a native board has no host: native://?uid=01",
+            )
+
+    def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
+        """tlep-native with the URL's options as flags; the URL's host part picks the build."""
+        build = host or "native"
+        command = [str(firmware_image("tlep-native", build)), "--fd", str(fd)]
+        for key, value in query.items():
+            command += [f"--{key.replace('_', '-')}", value]
+        return command

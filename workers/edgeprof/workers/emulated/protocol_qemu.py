@@ -1,0 +1,126 @@
+"""qemu://PORT?uid=HEX&slot=FILE&… : bare-metal firmware on an emulated chip.
+
+QEMU runs with an instruction clock (-icount), so that a device's timings are instructions times a
+constant: the same run twice gives identical times, and host load changes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.workers.emulated.child import ChildSerial, firmware_image, hex_bytes
+from edgeprof.workers.emulated.words import suggestion
+
+UID_MAX_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """How QEMU is started for one port, and where its loader puts what silicon would have."""
+
+    program: str
+    package: str
+    arguments: tuple[str, ...]
+    #: 2^icount_shift ns per instruction.
+    icount_shift: int
+    #: Three words the firmware reads at start: a magic, the uid, a boot seed (ports/*/hal.c).
+    identity_address: int
+    #: Where a model slot stands; None when the port has no flash for models.
+    slot_address: int | None
+
+
+MACHINES: Mapping[str, Machine] = {
+    "stm32f405": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        ("-M", "netduinoplus2"),
+        icount_shift=3,  # 8 ns: 168 MHz at 1.34 cycles per instruction
+        identity_address=0x2001FFE0,
+        slot_address=0x0800C000,
+    ),
+    "mps2-an500": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        ("-M", "mps2-an500"),
+        icount_shift=5,  # 32 ns: the FPGA image's 25 MHz at 0.8 cycles per instruction
+        identity_address=0x203FFFE0,
+        slot_address=0x60800000,
+    ),
+    "riscv32-virt": Machine(
+        "qemu-system-riscv32",
+        "qemu-system-misc",
+        ("-M", "virt", "-m", "64M", "-bios", "none"),
+        icount_shift=3,
+        identity_address=0x83FFFFE0,
+        slot_address=None,  # uploads are fast enough here
+    ),
+}
+IDENTITY_MAGIC = 0x49444D51  # "QMDI"
+
+
+class Serial(ChildSerial):
+    """One emulated board."""
+
+    options: ClassVar[Mapping[str, str]] = {
+        "uid": "chip id in hex, up to 8 bytes",
+        "slot": "model slot image for QEMU's loader to put into flash",
+        "seed": "boot seed, for a boot id that repeats",
+    }
+
+    values: ClassVar[Mapping[str, str]] = {"slot": ".+", "seed": r"\d+"}
+    uid_max_bytes = UID_MAX_BYTES
+
+    @classmethod
+    def check_host(cls, host: str) -> None:
+        """A chip that our firmware is built for."""
+        if host not in MACHINES:
+            raise UsageError(
+                f"qemu://{host}: no such port{suggestion(host, MACHINES)}",
+                hint=f"ports: {', '.join(MACHINES)}",
+            )
+
+    def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
+        """QEMU with firmware, identity words and slot loaded."""
+        machine = MACHINES[host]
+        program = shutil.which(machine.program)
+        if program is None:
+            raise HostFault(
+                f"{machine.program} is not installed",
+                code="no_qemu",
+                hint=f"apt-get install {machine.package}",
+            )
+        uid = hex_bytes(query.get("uid", "00"), UID_MAX_BYTES, str(self.portstr))
+        seed = int(query.get("seed") or secrets.randbits(32))
+        words = (
+            (0, IDENTITY_MAGIC, 4),
+            (4, len(uid), 4),
+            (8, int.from_bytes(uid.ljust(UID_MAX_BYTES, b"\0"), "little"), 8),
+            (16, seed & 0xFFFFFFFF, 4),
+        )
+        command = [
+            program, *machine.arguments,
+            "-kernel", str(firmware_image(f"tlep-{host}.elf", host)),
+            "-icount", f"shift={machine.icount_shift}",
+            "-display", "none", "-monitor", "none", "-parallel", "none", "-nodefaults",
+            "-chardev", f"socket,id=uart,fd={fd}", "-serial", "chardev:uart",
+        ]  # fmt: skip
+        for offset, value, size in words:
+            address = machine.identity_address + offset
+            loader = f"loader,addr={address:#x},data={value:#x},data-len={size}"
+            command += ["-device", loader]
+        if "slot" in query:
+            slot = Path(query["slot"])
+            if machine.slot_address is None:
+                raise HostFault(f"qemu://{host} has no flash for a model", code="no_slot")
+            if not slot.is_file():
+                raise HostFault(f"qemu://{host}: no slot image at {slot}", code="no_slot")
+            file = str(slot).replace(",", ",,")  # QEMU's way to write a comma
+            loader = f"loader,file={file},addr={machine.slot_address:#x},force-raw=on"
+            command += ["-device", loader]
+        return command

@@ -1,0 +1,207 @@
+"""The host agent: one supervised worker process for each board of this machine, one metrics endpoint for all."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.hosts import MAX_WAITING, HostInfo, WaitingPort
+from edgeprof.shared.telemetry.endpoint import Endpoint
+from edgeprof.shared.telemetry.http_gate import Gate
+from edgeprof.shared.vital_threads import end_within
+from edgeprof.workers.board.config import BoardConfig, Boards
+from edgeprof.workers.host.announcer import Announcer
+from edgeprof.workers.host.discovery import SeenPorts, Watcher
+from edgeprof.workers.host.supervisor import Supervised
+from edgeprof.workers.metrics.devices import DeviceMetrics
+from edgeprof.workers.metrics.sessions import SessionMetrics
+from edgeprof.workers.metrics.telemetry import FD_VARIABLE, Receiver
+from edgeprof.workers.worker.process import STOP_MARGIN_S
+
+log = logging.getLogger(__name__)
+
+#: Started with a board's configuration as the last argument.
+WORKER_COMMAND: Final = (sys.executable, "-m", "edgeprof.workers.worker.board_worker")
+
+_TICK_S = 0.1
+
+
+class _Driven:
+    """A board's worker process, and the socket on which it tells what to count."""
+
+    def __init__(
+        self,
+        board: BoardConfig,
+        command: Sequence[str],
+        settings: Settings,
+        receiver: Receiver,
+        seen: SeenPorts,
+    ) -> None:
+        self.receiver = receiver
+
+        def look_again_s(looks: int) -> float:
+            return seen.look_again_s(board.port, looks, settings.port_look_s)
+
+        self.worker = Supervised(
+            str(board),
+            [*command, board.model_dump_json()],
+            settings.as_environment() | {FD_VARIABLE: str(receiver.worker_fd)},
+            pass_fds=(receiver.worker_fd,),
+            on_end=receiver.worker_ended,
+            look_again_s=look_again_s if board.watched else None,
+        )
+
+    def stop(self, deadline_s: float) -> None:
+        self.worker.wait(deadline_s)
+        self.receiver.close()
+
+
+class Agent:
+    """Runs until told to stop. A board that is absent is its worker's business: it waits."""
+
+    def __init__(
+        self,
+        boards: Boards,
+        settings: Settings,
+        worker_command: Sequence[str] = WORKER_COMMAND,
+    ) -> None:
+        self._boards = boards
+        self._settings = settings
+        self._command = worker_command
+        self._stop = threading.Event()
+        self._sessions, self._devices = CollectorRegistry(), CollectorRegistry()
+        self._metrics = (
+            SessionMetrics(self._sessions, settings.low_throughput_of),
+            DeviceMetrics(self._devices, settings.temperature_limit_c),
+        )
+        self._watcher = Watcher(boards)
+        self._seen = SeenPorts(settings.data_dir / "ports-seen")
+        self._driven: dict[str, _Driven] = {}
+        for board in boards.fixed:
+            self._drive(board)
+
+    def run(self) -> None:
+        """Start the workers and keep them alive until SIGTERM, Ctrl-C or stop()."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._told_to_stop())
+        if self._driven:
+            log.info("%d board(s): %s", len(self._driven), ", ".join(self._driven))
+        if self._boards.watch:
+            log.info("watching %s for boards", ", ".join(self._boards.watch))
+        with ExitStack() as stack:
+            self._serve(stack)
+            stack.callback(self._stop_workers)
+            while not self._stop.is_set():
+                self._follow_ports()
+                for driven in self._driven.values():
+                    driven.worker.tend()
+                self._listen()
+
+    def stop(self) -> None:
+        """Ask run() to stop the workers and return."""
+        self._stop.set()
+
+    def _told_to_stop(self) -> None:
+        if not self._stop.is_set():
+            # The workers end first; Redis may hold up what is left to say.
+            end_within(self._settings.stop_grace_s + STOP_MARGIN_S + 0.4)
+        self.stop()
+
+    def _drive(self, board: BoardConfig) -> None:
+        receiver = Receiver(*self._metrics)
+        self._driven[board.port] = _Driven(
+            board, self._command, self._settings, receiver, self._seen
+        )
+
+    def _follow_ports(self) -> None:
+        """Give each port that appears a worker, and let go of those that went once theirs have ended."""
+        there = self._watcher.ports()
+        for port in sorted(there - self._driven.keys()):
+            log.info("%s was plugged in", port)
+            self._drive(self._boards.found_at(port))
+        fixed = {board.port for board in self._boards.fixed}
+        for port in sorted(self._driven.keys() - there - fixed):
+            worker = self._driven[port].worker
+            worker.retire()
+            if worker.pid is None:
+                log.info("%s was unplugged", port)
+                self._driven.pop(port).receiver.close()
+
+    def _serve(self, stack: ExitStack) -> None:
+        settings = self._settings
+        address = settings.advertised_address
+        bind, gate = settings.metrics_bind, Gate.of(settings)
+        sessions = Endpoint(self._sessions, bind, settings.metrics_port, gate=gate)
+        stack.callback(sessions.close)
+        devices = Endpoint(self._devices, bind, settings.device_metrics_port, gate=gate)
+        stack.callback(devices.close)
+        info = HostInfo(
+            host=settings.host,
+            pid=os.getpid(),
+            sessions_address=f"{address}:{sessions.port}",
+            devices_address=f"{address}:{devices.port}",
+            machine=_machine(),
+        )
+        log.info(
+            "metrics: sessions http://%s/metrics, devices http://%s/metrics",
+            info.sessions_address,
+            info.devices_address,
+        )
+        stack.enter_context(
+            Announcer(settings, lambda: info.model_copy(update={"waiting": self._waiting()}))
+        )
+
+    def _waiting(self) -> tuple[WaitingPort, ...]:
+        """Return where no board has answered yet. The announcer's thread asks."""
+        driven = list(self._driven.items())
+        found = [
+            WaitingPort(port=one_line(port, 1024), reason=each.receiver.waiting)
+            for port, each in driven
+            if each.receiver.waiting
+        ]
+        seen = {each.receiver.uid for _, each in driven}
+        found += [
+            WaitingPort(port=board.id or f"uid {board.uid}", reason="not seen on any watched port")
+            for board in self._boards.board
+            if board.url is None and board.uid not in seen
+        ]
+        return tuple(found[:MAX_WAITING])
+
+    def _listen(self) -> None:
+        """Take in what workers tell, for the length of a tick at most."""
+        receivers = {port: driven.receiver for port, driven in self._driven.items()}
+        ready, _, _ = select.select([r.socket for r in receivers.values()], [], [], _TICK_S)
+        for port, receiver in receivers.items():
+            if receiver.socket in ready:
+                receiver.drain()
+                if receiver.board_seen and port in self._watcher.ports():
+                    self._seen.note(port)
+
+    def _stop_workers(self) -> None:
+        log.info("stopping; a running job has %.0f s", self._settings.stop_grace_s)
+        for driven in self._driven.values():
+            driven.worker.terminate()
+        deadline_s = time.monotonic() + self._settings.stop_grace_s + STOP_MARGIN_S
+        for driven in self._driven.values():
+            driven.stop(deadline_s)
+
+
+def _machine() -> str:
+    """Return what systemd calls the machine's id; "" where there is none, as in most containers."""
+    with contextlib.suppress(OSError):
+        return Path("/etc/machine-id").read_text().strip()
+    return ""

@@ -1,0 +1,161 @@
+"""Keep one process alive: start it, start it again with growing pauses, stop it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from edgeprof.shared.telemetry.trouble import Troubles
+from edgeprof.workers.worker.process import (
+    AGENT_PID_VARIABLE,
+    EXIT_BOARD_GONE,
+    EXIT_NOT_OURS,
+    LAST_END_VARIABLE,
+)
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+#: A process that lived so long was well; its next pause is the first one again.
+_HEALTHY_S = 30.0
+
+
+class Supervised:
+    """A child process that is to run until stop().
+
+    Start it from the main thread: the child asks the kernel to be told when its parent *thread* dies.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        pass_fds: Sequence[int] = (),
+        on_end: Callable[[], None] = lambda: None,
+        look_again_s: Callable[[int], float] | None = None,
+    ) -> None:
+        """on_end is called whenever the process has ended, by itself or not.
+
+        look_again_s says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
+        """
+        self.name = name
+        self._pass_fds = tuple(pass_fds)
+        self._on_end = on_end
+        self._look_again_s = look_again_s
+        self._looks = 0
+        self._last_code: int | None = None
+        self._retired = False
+        self._command = list(command)
+        agent = {AGENT_PID_VARIABLE: str(os.getpid())}
+        self._environment = {**os.environ, **environment, **agent}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_s = 0.0
+        self._start_at_s = 0.0
+        self._pause_s = _FIRST_PAUSE_S
+        self._told = Troubles(log)
+
+    @property
+    def pid(self) -> int | None:
+        """The running process' id."""
+        return self._process.pid if self._process else None
+
+    def tend(self) -> None:
+        """Start the process when it is time; note its end. Call this some times a second."""
+        now = time.monotonic()
+        if self._process is None:
+            if now >= self._start_at_s and not self._retired:
+                self._start(now)
+            return
+        code = self._process.poll()
+        if code is None:
+            return
+        if self._retired:
+            self._process = None
+            self._on_end()
+            return
+        lived_long = now - self._started_s > _HEALTHY_S
+        if lived_long or code == EXIT_BOARD_GONE:
+            self._pause_s = _FIRST_PAUSE_S  # nothing is wrong with the worker
+        if code == EXIT_NOT_OURS and self._look_again_s is not None:
+            pause_s = self._look_again_s(self._looks)
+            self._looks += 1
+        else:
+            pause_s, self._looks = self._pause_s, 0
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        # Each trouble once: a worker that keeps ending in the same way is the same trouble.
+        news = code != self._last_code or (lived_long and code != EXIT_NOT_OURS)
+        self._tell(code, pause_s, logging.WARNING if news else logging.DEBUG)
+        self._last_code = code
+        self._process = None
+        self._on_end()
+        self._start_at_s = now + pause_s
+
+    def _tell(self, code: int, pause_s: float, level: int) -> None:
+        if code == EXIT_NOT_OURS:
+            log.log(
+                level,
+                "%s: nothing there speaks our protocol; left alone for %.0f s, then looked at"
+                " again, ever less often",
+                self.name,
+                pause_s,
+            )
+        elif code == EXIT_BOARD_GONE:
+            log.log(level, "board %s is gone; its worker waits for it to come back", self.name)
+        else:
+            how = f"signal {-code}" if code < 0 else f"exit {code}"
+            log.log(
+                level,
+                "worker of board %s ended (%s); starting it again in %.1f s, and with longer pauses"
+                " if that goes on",
+                self.name,
+                how,
+                pause_s,
+            )
+
+    def retire(self) -> None:
+        """Do not start it again: its port is gone. What runs is asked to end, by itself or now."""
+        if not self._retired:
+            self._retired = True
+            self.terminate()
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self, deadline_s: float) -> None:
+        """Wait for the end until a monotonic time, then kill."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("worker of %s does not stop; killing it", self.name)  # noqa: TRY400
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        self._on_end()
+
+    def _start(self, now: float) -> None:
+        self._started_s = now
+        last = {} if self._last_code is None else {LAST_END_VARIABLE: str(self._last_code)}
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                env={**self._environment, **last},
+                stdin=subprocess.DEVNULL,
+                pass_fds=self._pass_fds,
+                start_new_session=True,  # Ctrl-C is for the agent; it tells the workers in its own way
+            )
+        except OSError as error:  # no memory, process or file to be had now; other workers go on
+            self._told.say("start", f"worker of board {self.name} not started: {error.strerror}")
+            self._start_at_s = now + self._pause_s
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        else:
+            self._told.well("start", f"worker of board {self.name} started")

@@ -1,0 +1,97 @@
+"""Results that Redis could not take yet: kept on disk until it does, whatever happens to the worker.
+
+A measurement may have taken an hour; an outage must not cost it. One file a result, by job and epoch, so
+that the store's fence decides as ever: delivered twice it counts once, delivered too late it is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edgeprof.shared import private_files
+from edgeprof.shared.store.jobs import JobStore
+from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.types.job import JobState, Name, Wire
+from edgeprof.shared.types.result import JobResult
+
+log = logging.getLogger(__name__)
+
+
+class Undelivered(Wire):
+    """What a file holds."""
+
+    job_id: Name
+    epoch: int
+    result: JobResult
+
+
+class Outbox:
+    """The folder of one host; its workers share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, job_id: str, epoch: int, result: JobResult) -> None:
+        """Write a result to disk, whole or not at all. A full disk is logged: the worker still has it."""
+        path = self._path(job_id, epoch)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            private_files.make_folder(self._folder)
+            with open(part, "w", opener=private_files.opener) as file:
+                kept = Undelivered(job_id=job_id, epoch=epoch, result=result)
+                file.write(kept.model_dump_json())
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            log.warning("job %s: result not kept at %s: %s", job_id, path, error.strerror)
+            _remove(part)  # what a full disk took of it
+        else:
+            log.warning("job %s: result kept at %s until Redis is back", job_id, path)
+
+    def drop(self, job_id: str, epoch: int) -> None:
+        """Forget a result: it was delivered, or refused. What stays is offered again, and refused then."""
+        _remove(self._path(job_id, epoch))
+
+    def deliver(self, jobs: JobStore) -> None:
+        """Write what workers before us could not. Raises InfrastructureError; the rest stays."""
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                kept = Undelivered.model_validate_json(path.read_text())
+            except FileNotFoundError:
+                continue  # another worker of this host was faster
+            except (OSError, ValidationError) as error:
+                log.warning(
+                    "%s is no result of ours, and stays: %s", path, str(error).split("\n")[0]
+                )
+                continue
+            state = jobs.succeed(kept.job_id, kept.epoch, kept.result)
+            with about_job(kept.job_id, jobs.traceparents([kept.job_id])[kept.job_id]):
+                report(kept.job_id, kept.epoch, state)
+            _remove(path)
+
+    def _path(self, job_id: str, epoch: int) -> Path:
+        return self._folder / f"{job_id}-{epoch}.json"
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # the disk is read-only now, say
+        log.warning("%s cannot be removed: %s", path, error.strerror)
+
+
+def report(job_id: str, epoch: int, state: JobState | None) -> None:
+    """Log what became of a result that was late."""
+    if state is None:
+        log.warning(
+            "job %s: end of epoch %d refused: the lease ran out and the job went on without us",
+            job_id,
+            epoch,
+        )
+    else:
+        log.info("job %s: result of epoch %d delivered", job_id, epoch)
