@@ -22,7 +22,7 @@ NULL_WORKER = Path(__file__).with_name("null_worker.py")
 
 AGENT = """
 import sys
-from edgeprof.shared import logs
+from edgeprof.shared.telemetry import logs
 from edgeprof.shared.settings import load_settings
 from edgeprof.workers.host.agent import Agent
 from edgeprof.workers.board.config import load_boards

@@ -30,7 +30,7 @@ Announcer(settings, lambda: info).__enter__()
 """,
     "http": """
 from prometheus_client import CollectorRegistry
-from edgeprof.shared.metrics import endpoint
+from edgeprof.shared.telemetry import endpoint
 endpoint.Server.serve_forever = broken
 endpoint.Endpoint(CollectorRegistry(), "127.0.0.1", 0)
 """,
@@ -56,7 +56,7 @@ serve(config, bench, null_worker.profile, settings, null_worker.self_test)
 }
 BEFORE = """
 import threading
-from edgeprof.shared import logs
+from edgeprof.shared.telemetry import logs
 from edgeprof.shared.settings import load_settings
 settings = load_settings()
 logs.configure(settings, "test")
@@ -105,7 +105,7 @@ def test_every_thread_is_vital_or_harmless() -> None:
         str(path.relative_to(ROOT))
         for folder in ("shared", "workers", "scheduler")
         for path in (ROOT / folder).rglob("*.py")
-        if path.name != "vital.py" and _starts_a_thread(path)
+        if path.name != "vital_threads.py" and _starts_a_thread(path)
     }
 
     assert found == set(HARMLESS)
