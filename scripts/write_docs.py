@@ -248,7 +248,36 @@ def _meanings(kind: type) -> dict[str, str]:
     return found
 
 
+def decisions_page() -> str:
+    """Return docs/decisions/README.md: every record with its date and status, and their form."""
+    rows = []
+    for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md")):
+        title, _, date, status = path.read_text(encoding="utf-8").split("\n")[:4]
+        number, _, what = title.removeprefix("# ").partition(". ")
+        cells = (number, f"[{what}]({path.name})", date.partition(": ")[2], status.partition(": ")[2])
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            "# Decisions",
+            "",
+            _MADE,
+            "A choice that somebody may want to undo has a record: what was known, what was decided,",
+            "what was rejected, and what follows from it. A record is not rewritten when the choice",
+            "changes: its status then names the record that replaces it.",
+            "",
+            "Form: `# N. Title`, a blank line, `- Date: YYYY-MM-DD`, `- Status: accepted`, and the",
+            "sections Context, Decision, Rejected and, where they are known, Consequences.",
+            "",
+            "| | decision | date | status |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 PAGES = {
+    "docs/decisions/README.md": decisions_page,
     "docs/reference/results.md": results_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/cli.md": commands_page,
