@@ -254,7 +254,12 @@ def decisions_page() -> str:
     for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md")):
         title, _, date, status = path.read_text(encoding="utf-8").split("\n")[:4]
         number, _, what = title.removeprefix("# ").partition(". ")
-        cells = (number, f"[{what}]({path.name})", date.partition(": ")[2], status.partition(": ")[2])
+        cells = (
+            number,
+            f"[{what}]({path.name})",
+            date.partition(": ")[2],
+            status.partition(": ")[2],
+        )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         [

@@ -75,8 +75,8 @@ def _prose_of(path: str) -> Iterator[Line]:
                 yield Line(path, number, line.partition("--")[2])
     elif suffix in _HASH_COMMENTS:
         for number, line in enumerate(text.splitlines(), 1):
-            if found := re.search(r"(^|\s)#(.*)", line):
-                yield Line(path, number, found[2])
+            if comment := re.search(r"(^|\s)#(.*)", line):
+                yield Line(path, number, comment[2])
 
 
 def _of_python(path: str, text: str) -> Iterator[Line]:
@@ -84,9 +84,9 @@ def _of_python(path: str, text: str) -> Iterator[Line]:
         if token.type == tokenize.COMMENT:
             yield Line(path, token.start[0], token.string)
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
-            docstring := ast.get_docstring(node, clean=False)
-        ):
+        if isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ) and (docstring := ast.get_docstring(node, clean=False)):
             yield from _lines(path, node.body[0].lineno, docstring)
 
 
