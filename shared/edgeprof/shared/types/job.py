@@ -2,7 +2,7 @@
 
 These are wire types: they are validated where a job enters (Lab.submit) and again where it is
 carried out (the board worker), because Redis is a place other programs can write to. Every limit is in
-docs/security.md.
+docs/explanation/security.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a board can be asked to do, whatever protocol it speaks.
 
-The seam between a job (session.py) and a link (link/ speaks docs/link-protocol.md; a driver for the
+The seam between a job (profile_job.py) and a link (link/ speaks docs/link-protocol.md; a driver for the
 MLPerf Tiny text protocol will be a second implementation). Every method may raise a
 Fault from edgeprof.shared.errors; nothing else escapes.
 """

@@ -8,7 +8,7 @@ uid = "2a0033000f51373138393335"      # a watched board, wherever it is plugged 
 id = "bench-3"                        # without: <platform>-<start of its uid>
 platform = "stm32f405"                # the board is refused when it says otherwise
 baud = 115200                         # the rate to open at, the board may offer a faster one
-flash = ["st-flash", "write", "{slot}", "0x08040000"]   # puts a model into flash
+flash = ["st-flash", "write", "{slot}", "0x0800C000"]   # puts a model into flash
 reset = "dtr"                         # or "rts", { hub = "1-1.2", port = 3 }, { command = ["pyocd", "reset"] }
 meter = ["my-meter", "--port", "3"]    # a program that prints milliwatts, one number a line, as it samples
 tags = { shelf = "left" }

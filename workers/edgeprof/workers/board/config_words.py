@@ -23,7 +23,7 @@ WANTED: Final[Mapping[str, str]] = {
     "id": _NAME,
     "platform": _NAME,
     "baud": "a whole number from 1 to 12000000",
-    "flash": 'a list of words, e.g. ["st-flash", "write", "{slot}", "0x08040000"]',
+    "flash": 'a list of words, e.g. ["st-flash", "write", "{slot}", "0x0800C000"]',
     "reset": '"dtr", "rts", { hub = "1-1.2", port = 3 } or { command = ["pyocd", "reset"] }',
     "meter": 'a list of words, e.g. ["my-meter", "--port", "3"]',
     "tags": 'names with texts, e.g. { shelf = "left" }',
