@@ -312,6 +312,19 @@ def test_tokenizer_is_held_to_the_vocabulary(tmp_path: Path, work: Path) -> None
     assert tokenizer_of(made.model).decode([SEP]) == ""
 
 
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, work: Path) -> None:
+    """A vocabulary is padded to whole blocks, not by the half; and what ends a text is one of its tokens."""
+    folder = write_folder(tmp_path / "half", vocab_size=2 * VOCAB)
+    with pytest.raises(
+        ModelError, match=rf"{VOCAB} tokens, the model {2 * VOCAB}: it is another's"
+    ):
+        imported(folder, work)
+
+    folder = write_folder(tmp_path / "end", vocab_size=VOCAB + 64, eos_token_id=VOCAB + 7)
+    with pytest.raises(ModelError, match=rf"the model's eos is token {VOCAB + 7}"):
+        imported(folder, work)
+
+
 def varint(value: int) -> bytes:
     low, rest = value & 0x7F, value >> 7
     return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
@@ -383,7 +396,7 @@ def test_other_sentencepiece_models_are_refused(
 
 def test_normalisation_that_is_not_done_is_said(tmp_path: Path, work: Path) -> None:
     """A tokenizer that was trained on other text than it will get is imported with a note."""
-    folder = write_folder(tmp_path / "hf")
+    folder = write_folder(tmp_path / "hf", bos_token_id=1, eos_token_id=2)
     nmt = message(1, b"nmt_nfkc") + message(2, b"\1\2\3\4")
     (folder / "tokenizer.model").write_bytes(sentencepiece(SPIECES, normalizer=nmt))
 
