@@ -11,7 +11,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.job import JobSpec, KvType, Target, TestCase
 from edgeprof.workers.link.device import OpenOptions, open_board
-from edgeprof.workers.profiling import profile_job
+from edgeprof.workers.profiling.profile_job import profile_job
 
 PROMPT = (1, 5, 9, 2)
 
@@ -45,7 +45,7 @@ def run(board, tmp_path):
             kv_type=KvType.F32,
             **fields,
         )
-        return profile_job.profile(
+        return profile_job(
             board, spec, path, model, reference or Reference(model),
             epoch=1, progress=lambda **_: None, should_stop=lambda: False,
             host="here", device_id="native-01",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-import edgeprof.workers.worker.wiring  # noqa: F401 - a missing extra is told here, once, not by every worker
+import edgeprof.workers.worker.__main__  # noqa: F401 - a missing extra is told here, once, not by every worker
 from edgeprof.shared import own_folders
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis import server as redis_server

@@ -15,7 +15,7 @@ from typing import Final
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 
 #: Room for a model and its slot image; with less, sooner or later one does not fit.
 _LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
@@ -27,7 +27,7 @@ def check_host(settings: Settings) -> None:
     for name in ("models", "slots"):
         _check_folder(settings.cache_dir / name, "EDGEPROF_CACHE_DIR")
     _check_folder(settings.data_dir / "undelivered", "EDGEPROF_DATA_DIR")
-    with BoardClaim(settings.lock_dir) as claim:
+    with BoardLock(settings.lock_dir) as claim:
         claim.take("probe", str(os.getpid()))
 
 

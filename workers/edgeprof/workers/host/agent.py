@@ -35,7 +35,7 @@ from edgeprof.workers.worker.process import STOP_MARGIN_S
 log = logging.getLogger(__name__)
 
 #: Started with a board's configuration as the last argument.
-WORKER_COMMAND: Final = (sys.executable, "-m", "edgeprof.workers.worker.board_worker")
+WORKER_COMMAND: Final = (sys.executable, "-m", "edgeprof.workers.worker")
 
 _TICK_S = 0.1
 
