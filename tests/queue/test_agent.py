@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 AGENT = """
 import sys
-from edgeprof.shared import logs
+from edgeprof.shared.telemetry import logs
 from edgeprof.shared.settings import load_settings
 from edgeprof.workers.host.agent import Agent
 from edgeprof.workers.board.config import load_boards

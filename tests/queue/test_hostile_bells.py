@@ -367,7 +367,7 @@ SCHEMES = """
 import sys
 from kombu import Connection
 from edgeprof.shared.queue.celery_app import make_app
-from edgeprof.workers import doorbell_transport
+from edgeprof.workers.worker import doorbell_transport
 from edgeprof.workers.metrics.telemetry import Sender
 
 doorbell_transport.install("w@b.h", Sender(None))

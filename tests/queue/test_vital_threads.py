@@ -30,7 +30,7 @@ Announcer(settings, lambda: info).__enter__()
 """,
     "http": """
 from prometheus_client import CollectorRegistry
-from edgeprof.shared.metrics import endpoint
+from edgeprof.shared.telemetry import endpoint
 endpoint.Server.serve_forever = broken
 endpoint.Endpoint(CollectorRegistry(), "127.0.0.1", 0)
 """,
@@ -55,7 +55,7 @@ serve(config, settings, null_worker.open_board, fake_job.carry_out, fake_job.sel
 }
 BEFORE = """
 import threading
-from edgeprof.shared import logs
+from edgeprof.shared.telemetry import logs
 from edgeprof.shared.settings import load_settings
 settings = load_settings()
 logs.configure(settings, "test")
@@ -104,7 +104,7 @@ def test_every_thread_is_vital_or_harmless() -> None:
         str(path.relative_to(ROOT))
         for folder in ("shared", "workers", "scheduler")
         for path in (ROOT / folder).rglob("*.py")
-        if path.name != "vital.py" and _starts_a_thread(path)
+        if path.name != "vital_threads.py" and _starts_a_thread(path)
     }
 
     assert found == set(HARMLESS)

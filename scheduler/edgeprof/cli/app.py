@@ -1,4 +1,4 @@
-"""All commands in one Typer application."""
+"""The command line as one Typer application; the commands are in commands.py."""
 
 from __future__ import annotations
 
@@ -7,20 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.cli import (
-    boards,
-    cancel,
-    flower,
-    jobs,
-    models,
-    results,
-    scheduler,
-    stop,
-    submit,
-    watch,
-)
-from edgeprof.cli.demo import command as demo
-from edgeprof.cli.plugins import Commands
+from edgeprof.cli.commands import Commands
 
 app = typer.Typer(
     name="edgeprof",
@@ -33,19 +20,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
-app.command()(submit.submit)
-app.command()(jobs.jobs)
-app.command()(jobs.job)
-app.command()(watch.watch)
-app.command()(cancel.cancel)
-app.command()(jobs.retry)
-app.add_typer(boards.app, name="boards")
-app.command()(results.results)
-app.add_typer(models.app, name="models")
-app.command()(scheduler.scheduler)
-app.command()(flower.flower)
-app.command()(stop.stop)
 
 
 def _print_version(wanted: bool) -> None:

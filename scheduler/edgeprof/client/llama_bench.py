@@ -55,6 +55,10 @@ class BenchRow:
     model_filename: str
     model_type: str
     model_sha256: str
+    #: The file that the weights come from, and each type they had since; null for jobs of schema 1.
+    model_source_file: str | None
+    model_source_sha256: str | None
+    model_source_chain: tuple[str, ...] | None
     #: Bytes of the model's tensors, as llama-bench counts; null for jobs of schema 1.
     model_size: int | None
     #: Bytes of the model's file.
@@ -151,7 +155,7 @@ def _row(
 ) -> BenchRow:
     assert view.result is not None
     identity, load, check = view.result.identity, view.result.load, case.output_check
-    inputs, score = view.inputs, case.score
+    inputs, score, origin = view.inputs, case.score, view.model.source
     finished = datetime.fromtimestamp(view.finished_s or view.created_s, UTC)
     n_prompt, n_gen, n_depth = counts
     times = _times(speed, n_timed)
@@ -162,6 +166,9 @@ def _row(
         model_filename=view.model.name,
         model_type=f"{view.model.architecture} {view.model.quantization}",
         model_sha256=view.model.sha256,
+        model_source_file=origin.file if origin else None,
+        model_source_sha256=origin.sha256 if origin else None,
+        model_source_chain=origin.chain if origin else None,
         model_size=inputs.tensor_bytes if inputs else None,
         model_file_size=view.model.size_bytes,
         model_n_params=view.model.n_params,

@@ -15,6 +15,7 @@ from rich.table import Table
 from edgeprof.cli.render.humanize import human_bytes, human_count, human_s
 from edgeprof.cli.render.tables import new_table
 from edgeprof.client.llama_bench import FIELDS, BenchRow, bench_rows
+from edgeprof.shared.types.job import made_as
 from edgeprof.shared.types.result import JobView
 
 EMULATED_NOTE = (
@@ -160,7 +161,7 @@ def _cells(row: BenchRow, *, scored: bool) -> tuple[str, ...]:
     )  # fmt: skip
     perplexity = [_perplexity(row)] if scored else []
     return (
-        f"{row.model_filename} {row.model_type.split()[-1]}",
+        f"{row.model_filename} {_type(row)}",
         "" if row.model_size is None else human_bytes(row.model_size),
         human_count(row.model_n_params),
         row.backends + (" (emu)" if row.emulated else ""),
@@ -180,3 +181,8 @@ def _perplexity(row: BenchRow) -> str:
         return ""
     error = "" if row.perplexity_stderr is None else f" ± {row.perplexity_stderr:.2f}"
     return f"{row.perplexity:.2f}{error}"
+
+
+def _type(row: BenchRow) -> str:
+    """Return the type as other tables show it: with the steps before that had cost precision."""
+    return made_as(row.model_type.split()[-1], row.model_source_chain or ())

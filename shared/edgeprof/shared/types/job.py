@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -153,6 +154,12 @@ class ModelSource(Wire):
         return self.model_copy(update={"chain": (first, *rest[-(_MAX_CHAIN - 2) :], to)})
 
 
+def made_as(weight_type: str, chain: Sequence[str]) -> str:
+    """Return a type with the steps of its chain that had cost precision before: "Q4_0>Q8_0"."""
+    lossy = [step for step in chain[:-1] if step not in {*_UNQUANTIZED, weight_type}]
+    return ">".join([*lossy, weight_type])
+
+
 class ModelRef(Wire):
     """Which model: by content, so that a name can never point at other weights."""
 
@@ -172,9 +179,7 @@ class ModelRef(Wire):
     @property
     def made_as(self) -> str:
         """The type as tables show it: "Q8_0", or "Q4_0>Q8_0" where an earlier step had cost precision."""
-        chain = self.source.chain[:-1] if self.source else ()
-        lossy = [step for step in chain if step not in {*_UNQUANTIZED, self.quantization}]
-        return ">".join([*lossy, self.quantization])
+        return made_as(self.quantization, self.source.chain if self.source else ())
 
 
 #: Where a prompt came from: a text, token ids, or the standard text that ships with edgeprof.
