@@ -232,7 +232,7 @@ class Receiver:
                     trace_id=event.trace_id,
                 )
             case Loaded():
-                self._sessions.loaded(
+                self._sessions.models.loaded(
                     platform,
                     event.model,
                     event.memory,
@@ -241,7 +241,7 @@ class Receiver:
                     trace_id=event.trace_id,
                 )
             case Measured():
-                self._sessions.measured(
+                self._sessions.models.measured(
                     platform, event.model, event.case, event.energy_per_token_mj, event.trace_id
                 )
             case Refused():

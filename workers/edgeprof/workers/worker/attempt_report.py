@@ -14,7 +14,8 @@ from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import BoardInfo, JobState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.board.meter import mean_power_mw
-from edgeprof.workers.metrics.sessions import load_seconds, test_type
+from edgeprof.workers.metrics.models import load_seconds
+from edgeprof.workers.metrics.sessions import test_type
 from edgeprof.workers.metrics.telemetry import Ended, Loaded, Measured, Reading, Sender, Started
 from edgeprof.workers.worker.task_events import TaskEvents
 
