@@ -1,4 +1,4 @@
-"""The open link to one board: opened as boards.toml says, reset and opened anew when it is silent."""
+"""The open link to one board: opened as boards.toml says, reset and reopened when silent."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Verdict(Enum):
 
 
 class SelfTest(Protocol):
-    """Tests an idle board, and raises the Fault that it has; selftest.self_test does it for real."""
+    """Tests an idle board and raises the Fault that it has, as selftest.self_test does."""
 
     def __call__(self, board: SelfTestBoard, info: BoardInfo, *, epoch: int, suspect: bool) -> None:
         """`epoch` is a fencing token; `suspect` says whether the board is quarantined already."""

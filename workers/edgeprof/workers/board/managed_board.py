@@ -157,7 +157,7 @@ class ManagedBoard:
         return not self.port_released and not self.board.plugged_in()
 
     def probe(self) -> bool:
-        """Read an idle board's counters and gauges; False: it is gone. A busy board is not asked."""
+        """Read an idle board's counters and gauges; False: it is gone. A busy one is not asked."""
         with self._if_idle() as idle:
             if not idle:
                 return True

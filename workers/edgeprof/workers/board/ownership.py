@@ -36,9 +36,11 @@ class Ownership:
 
     @classmethod
     def take(cls, boards: BoardStore, locks: BoardLock, info: BoardInfo, ttl_s: float) -> Ownership:
-        """Lock the board's names and announce it. Raises HostFault, BoardClash, or that Redis is away.
+        """Lock the board's names and announce it.
 
-        What was locked before an error stays locked, until the caller closes `locks`.
+        Raises HostFault, BoardClash, or InfrastructureError.
+
+        What was locked before an error stays locked until the caller closes `locks`.
         """
         locks.take("board", info.device_id)
         locks.take("uid", info.uid)
@@ -70,7 +72,7 @@ class Ownership:
             self._troubles.well("store", f"board {self.info.device_id}: Redis is back")
 
     def announce_unplugged(self) -> None:
-        """Show the board as offline, without changing its state: its job has yet to notice and end."""
+        """Show the board as offline and keep its state: its job has yet to notice and end."""
         gone = {"state": BoardState.OFFLINE, "reason": "its port is gone"}
         with suppress(InfrastructureError):
             self._boards.announce(self._owner, self.info.model_copy(update=gone), self._ttl_s)
@@ -86,7 +88,7 @@ class Ownership:
 
 
 def refuse_released_port(boards: BoardStore, config: BoardConfig, settings: Settings) -> None:
-    """Raise HostFault when the port's last board was released to another program, a debugger say."""
+    """Raise HostFault when this port is released to another program, such as a debugger."""
     for known in boards.all():
         on_this_port = (known.host, known.url) == (settings.host, config.port)
         if on_this_port and boards.port_wanted(known.device_id):

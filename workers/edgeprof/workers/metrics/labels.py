@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: For what takes a job as a whole, with the edges of the customer's document among them. The last is
+#: For what takes a job as a whole; the edges of the customer's document are among them. The last is
 #: an hour: a model of tens of megabytes, flashed over a slow link.
 JOB_BUCKETS_S: Final = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 45),

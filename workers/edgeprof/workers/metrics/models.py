@@ -11,8 +11,8 @@ from edgeprof.shared.types.job import ModelRef
 from edgeprof.shared.types.result import CaseResult, JobResult, MemoryUse
 from edgeprof.workers.metrics.labels import JOB_BUCKETS_S, exemplar
 
-#: From 0.1 ms (a token on a fast core) to five minutes (a long prompt on a slow chip). A quantile is
-#: drawn somewhere between two edges, so it is wrong by their distance at most: a factor of 1.6.
+#: From 0.1 ms (a token on a fast core) to five minutes (a long prompt on a slow chip). A quantile
+#: lies somewhere between two edges, so it is wrong by their distance at most: a factor of 1.6.
 _LATENCY_BUCKETS_S: Final = (
     *(float(f"{digits}e{power}") for power in range(-4, 2) for digits in (1, 1.5, 2, 3, 4.5, 6.5)),
     *(100.0, 150.0, 200.0, 300.0),
@@ -21,8 +21,8 @@ _LATENCY_BUCKETS_S: Final = (
 #: Bits of a weight without its scales, by which people call the type.
 _BITS: Final = {"F32": "32", "F16": "16", "Q8_0": "8", "Q4_0": "4", "TQ2_0": "2"}
 
-#: Texts with a label of their own: the case's prompt of schema 1, and the text that ships. All texts
-#: of users share one label, because file names have no end.
+#: Texts with a label of their own: the case's prompt of schema 1, and the text that ships. Those of
+#: users share one label, because file names have no end.
 DATASETS: Final = frozenset({"prompt", "the-tempest"})
 
 #: What LOAD tells of. Other categories share one series, so that no board can make more.
@@ -95,8 +95,8 @@ class ModelMetrics:
         )
         self.model_accuracy_score = Gauge(
             "model_accuracy_score",
-            "Model accuracy on test dataset: share of positions whose top-1 token is the right one; last"
-            " run of any type",
+            "Model accuracy on test dataset: share of positions whose top-1 token is the right one;"
+            " last run of any type",
             ["model_name", "dataset", "platform"],
             registry=registry,
         )
@@ -202,7 +202,7 @@ class ModelMetrics:
 
 
 def load_seconds(result: JobResult) -> float:
-    """Return the time from nothing to ready: transfer over the link, if any, and the board's own."""
+    """Return the time from nothing to ready: transfer over the link, if any, and LOAD."""
     return (result.load.transfer_s or 0.0) + result.load.load_device_s
 
 

@@ -86,7 +86,7 @@ class SessionMetrics:
         build_info(registry, "agent")
 
     def board_known(self, device_id: str, platform: str) -> None:
-        """Create a board's series before its first event: a counter that starts at 1 shows no increase."""
+        """Create a board's series before its first event: a counter born at 1 shows no increase."""
         for reason in FaultClass:
             self.profiling_errors_total.labels(platform, device_id, reason)
         for why in get_args(Refusal):
@@ -113,7 +113,7 @@ class SessionMetrics:
             self.worker_messages_dropped_total.labels(platform, device_id, why).inc(count)
 
     def idle(self, device_id: str, platform: str) -> None:
-        """Note that the board has no attempt, however the last one ended: a killed worker says nothing."""
+        """Note that the board has no attempt, however the last one ended."""
         self.profiling_sessions_active.labels(platform, device_id).set(0)
 
     def ended(

@@ -51,8 +51,8 @@ class BoardClock:
         """Trace LOAD, of which the board tells only how long it took: it ended now, with its reply.
 
         `began_s` is monotonic time before the call. An emulated clock may have gone faster than the
-        host's, and a span that began before its cause would be wrong. The clock is read anew, because
-        the load may have restarted the board. Raises Fault.
+        host's, and a span that began before its cause would be wrong. The clock is read again,
+        because the load may have restarted the board. Raises Fault.
         """
         now_s = time.monotonic()
         error_s = self.look().error_s
@@ -60,7 +60,7 @@ class BoardClock:
         self._span("board.load", start_s, now_s, error_s, board_s=load_device_s)
 
     def ran(self, phase: str, report: RunReport) -> Placed | None:
-        """Trace prefill and decode of a run, and return its place in time; None when that is unknown.
+        """Trace prefill and decode of a run; return its place in time, or None if that is unknown.
 
         `phase` is "warmup" or "decode". Raises Fault when the board does not say its time.
         """

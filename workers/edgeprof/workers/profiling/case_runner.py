@@ -1,4 +1,4 @@
-"""The test cases of a job on its board: warmed up, repeated, checked against the host, summarised."""
+"""Runs the test cases of a job: warms up, repeats, checks against the host, summarises."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class CaseRunner:
         return report
 
     def _check(self, case: TestCase, tokens: tuple[int, ...]) -> OutputCheck:
-        """Hold greedy tokens to the host reference: a wrong answer is not a fast one (invariant 5)."""
+        """Compare greedy tokens with the host: a wrong answer is not a fast one (invariant 5)."""
         expected = self.reference.greedy(
             case.prompt_tokens, case.n_run, self.spec.n_ctx, self.spec.kv_type
         )
@@ -118,7 +118,7 @@ class CaseRunner:
         )
 
     def _show(self, token: int | None) -> str:
-        """Return a token as people read it: its id, and its text where the model has a tokenizer."""
+        """Return a token for people: its id, and its text if the model has a tokenizer."""
         if token is None or self.tokenizer is None:
             return str(token)
         return f"{token} {self.tokenizer.decode([token])!r}"

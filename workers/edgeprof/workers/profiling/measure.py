@@ -145,8 +145,8 @@ def check_score(window: ScoredWindow, number: int) -> None:
     for position, (got, expected) in enumerate(both, 1):
         if not abs(got - expected) <= SCORE_TOLERANCE_NATS:
             raise ModelError(
-                f"wrong score: token {position} of window {number} has log-likelihood {got:.6g} nats,"
-                f" the host reference says {expected:.6g}",
+                f"wrong score: token {position} of window {number} has log-likelihood {got:.6g}"
+                f" nats, the host reference says {expected:.6g}",
                 code="wrong_output",
                 hint="the firmware or its compiler computes something else: docs/arithmetic.md",
             )

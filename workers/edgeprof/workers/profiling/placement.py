@@ -1,4 +1,4 @@
-"""Where on the host's clock a run of the board lay, from the board's clock read before and after it.
+"""Where on the host's clock a run lay, from readings of the board's clock before and after it.
 
 A board's clock starts anew with each restart, may wrap or be set, and drifts; QEMU's stands still
 while its host is busy elsewhere. So an offset holds only for a moment. Two readings that agree give
@@ -77,7 +77,7 @@ def _by_one_offset(report: RunReport, before: ClockOffset, after: ClockOffset) -
 
 
 def _by_interpolation(report: RunReport, before: ClockOffset, after: ClockOffset) -> Placed:
-    """Interpolate; the clock may have gone unevenly, so each time may be wrong by the whole drift."""
+    """Interpolate; a clock may go unevenly, so each time may be wrong by the whole drift."""
     rate = (after.at_s - before.at_s) / (after.device_s - before.device_s)
 
     def at(device_s: float) -> float:

@@ -41,8 +41,8 @@ def profile_job(
 ) -> JobResult:
     """Carry out a job on an open board.
 
-    Raises a Fault, or Cancelled after `should_stop` said so. `epoch` is the attempt's fencing token,
-    which the board compares with those it has seen.
+    Raises a Fault, or Cancelled after `should_stop` said so. `epoch` is the attempt's fencing
+    token, which the board compares with those it has seen.
     """
     tracer = trace.get_tracer("edgeprof")
     clock = BoardClock(board)
@@ -93,7 +93,7 @@ def _load(
     should_stop: Callable[[], bool],
     clock: BoardClock,
 ) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
-    """Put the model onto the board; the clock is read anew, because a load may restart the board."""
+    """Put the model onto the board, and read its clock again: a load may restart the board."""
     began_s = time.monotonic()
     load, memory = board.load(
         model_path,

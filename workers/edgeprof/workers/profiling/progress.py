@@ -33,7 +33,7 @@ class Progress:
         self._deadline = UploadDeadline(spec.timeout_s)
 
     def loading(self, done: int, total: int) -> None:
-        """Tell how many bytes of the model are there. Raises JobError when it cannot end in time."""
+        """Tell how many bytes of the model are there. Raises JobError if the rest is too late."""
         self._deadline.moved(done, total)
         percent = _LOAD_PERCENT * done / max(total, 1)
         self._sink(phase="load", percent=percent, tokens=0, message=f"{done}/{total} bytes")

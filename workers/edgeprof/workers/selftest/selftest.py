@@ -36,15 +36,16 @@ _CLOCK_TRIES: Final = 3
 #: busy processes as cores).
 _DRIFT_LIMIT_EMULATED: Final = 0.25
 
-#: Enough for all RAM of the boards that exist as silicon, several times over, and for a part of what
-#: QEMU's machines have.
+#: Enough for all RAM of the boards that exist as silicon, several times over, and for a part of
+#: what QEMU's machines have.
 _MEMORY_BUDGET_S: Final = 0.4
 
 
 def self_test(board: SelfTestBoard, info: BoardInfo, *, epoch: int, suspect: bool) -> None:
     """Test an idle board; a model in its RAM is lost. Raises the Fault that the board has.
 
-    `epoch` is a fencing token: a board wants to see them grow. `suspect`: whether it is quarantined.
+    `epoch` is a fencing token, and a board wants to see them grow. `suspect`: whether the board is
+    quarantined.
     """
     check_link(board)
     check_clock(board)
@@ -79,8 +80,8 @@ def check_clock(board: HasClock) -> None:
     """Compare an idle board's clock with the host's. Raises BoardFault "timer_drift".
 
     Half of the shortest round trip bounds the error of each reading of the board's clock. That much
-    is allowed on top of the limit, so no host is too slow for a healthy board. A clock fails only if
-    it is wrong at every try.
+    is allowed on top of the limit, so no host is too slow for a healthy board. A clock fails only
+    if it is wrong at every try.
     """
     limit = _DRIFT_LIMIT_EMULATED if board.hello.emulated else DRIFT_LIMIT
     for _ in range(_CLOCK_TRIES):

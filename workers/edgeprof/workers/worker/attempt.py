@@ -70,7 +70,10 @@ class Attempts:
         self._on_host_fault = on_host_fault
 
     def claim(self, notified_job_id: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
-        """Claim the next job of the queue whose doorbell named a job; None: nothing is left to do."""
+        """Claim the next job of the notified queue; None: none is left.
+
+        The queue is that of the job which the doorbell named.
+        """
         if not is_name(notified_job_id):
             log.debug("dropped a doorbell that names no job")
             return None
@@ -104,7 +107,7 @@ class Attempts:
         )
 
     def carry_out(self, claim: Claim, lease: Lease, board: BoardInfo, work: Work) -> Fault | None:
-        """Do the work under the lease and write its end; returns the fault, if it ended with one."""
+        """Do the work under the lease and write its end; returns the fault, if there was one."""
         fields = {"device_id": board.device_id, "platform": board.platform}
         reported = AttemptReport(claim, board, self._telemetry, self._events)
         with (
@@ -181,7 +184,7 @@ class Attempts:
 
 
 def storable(result: JobResult) -> JobResult:
-    """Return the result, or raise BoardFault for one that could not be read back: NaN, or too large.
+    """Return the result. Raises BoardFault for one that cannot be read back: NaN, or too large.
 
     The store would take such a result, and no archive could: it would stay there for ever.
     """

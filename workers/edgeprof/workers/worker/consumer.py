@@ -132,7 +132,7 @@ class Consumer:
             managed.ownership.announce(BoardState.ONLINE)
 
     def consume_only(self, queues: Sequence[str]) -> None:
-        """Leave the board's other queues: a doorbell that a cordoned board takes is lost to others."""
+        """Leave the board's other queues: a doorbell that a cordoned board takes is lost."""
         celery_hooks.follow_queues(self._celery, queues_of(self._managed.info, Held()), queues)
 
     def expect_silence(self) -> None:
@@ -141,7 +141,7 @@ class Consumer:
             self._guard.expect_silence()
 
     def out_of_reach(self) -> str | None:
-        """Return why no doorbell reaches this worker although Redis is there; None while they may."""
+        """Return why no doorbell reaches this worker although Redis is there, or None."""
         if self._managed.info.job_id is not None or celery_hooks.is_handling_doorbell():
             self.expect_silence()
             return None

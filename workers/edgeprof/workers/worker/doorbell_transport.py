@@ -140,7 +140,8 @@ class Channel(kombu_redis.Channel):
                 except ResponseError as error:
                     _guard.refused(
                         f"the key {key!r} is a {kind}, not the list of doorbells it is to be, and"
-                        f" Redis does not let this worker remove it ({error}): redis-cli DEL {key!r}"
+                        f" Redis does not let this worker remove it ({error}):"
+                        f" redis-cli DEL {key!r}"
                     )
                     raise
                 _guard.removed(key, kind)

@@ -22,7 +22,7 @@ from edgeprof.workers.worker.lease import Lease
 def fetch_and_profile(
     managed: ManagedBoard, claim: Claim, lease: Lease, models: ModelCache
 ) -> JobResult:
-    """Carry out a claimed job on an open board. Raises a Fault, or Cancelled when the lease says so."""
+    """Carry out a claimed job on an open board. Raises a Fault, or Cancelled by its lease."""
     path = models.fetch(claim.spec.model)
     model, reference = _read(path)
     check_model(claim.spec.model, model)

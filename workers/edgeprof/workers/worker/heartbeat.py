@@ -101,7 +101,7 @@ class Heartbeat:
         return True
 
     def _apply_port_request(self) -> bool:
-        """Close the port when somebody wants it; False: it is closed, and nobody wants it any more."""
+        """Close the port when somebody wants it; False: it is closed and not wanted any more."""
         managed = self._managed
         try:
             wanted = managed.store.boards.port_wanted(managed.info.device_id)

@@ -1,9 +1,9 @@
 """The lease of a claimed job: renewed by a thread of its own, and the reasons to stop early.
 
-The local deadline is taken *before* a renewal is sent. So this side gives up no later than the store
-does, whatever the network did in between. While no store could grant the job to anybody (Redis is
-down, loading, or cannot write), the measurement goes on: the custodian gives everybody a lease's
-time when Redis is back, and until then the outbox keeps the result.
+The local deadline is taken *before* a renewal is sent. So this side gives up no later than the
+store does, whatever the network did in between. While no store could grant the job to anybody
+(Redis is down, loading, or cannot write), the measurement goes on: the custodian gives everybody a
+lease's time when Redis is back, and until then the outbox keeps the result.
 
 Nothing here helps against a process that is stopped itself (SIGSTOP, a swapped-out host). For that
 the store fences the result, and the board knows the epoch.

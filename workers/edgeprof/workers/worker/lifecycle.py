@@ -97,7 +97,7 @@ class BoardWorker:
             thread.join()
 
     def _wait_for_board(self) -> bool:
-        """Wait until Redis and the board are there and the board is ours; False: the worker ends."""
+        """Wait until Redis and the board are there, and the board is ours; False: told to stop."""
         pause_s, logged, silent = _FIRST_PAUSE_S, "", 0
         if os.environ.get(LAST_END_VARIABLE) == str(EXIT_NOT_OURS):
             # The worker before us found nothing and logged it. One try: opening a port is not free.
@@ -136,7 +136,7 @@ class BoardWorker:
         jobs = managed.store.jobs
         # Results first: the job of the worker before us may be done.
         self._outbox.deliver(jobs)
-        # We have the locks, so that worker is dead. Its job waits neither for the lease nor the test.
+        # We have the locks, so that worker is dead: its job need not wait for lease or test.
         domain = managed.ownership.lock_domain
         if job_id := jobs.abandon(managed.info.device_id, domain, managed.node):
             with about_job(job_id, jobs.traceparents([job_id])[job_id]):

@@ -58,7 +58,7 @@ class Outbox:
             log.warning("job %s: result kept at %s until Redis is back", job_id, path)
 
     def drop(self, job_id: str, epoch: int) -> None:
-        """Remove a result that was delivered or refused; one that stays is refused the next time."""
+        """Remove a result that was delivered or refused. One that stays is refused next time."""
         _remove(self._path(job_id, epoch))
 
     def deliver(self, jobs: JobStore) -> None:

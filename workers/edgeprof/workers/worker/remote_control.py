@@ -5,8 +5,9 @@ Every worker login can publish such messages. Celery's own commands let a caller
 make it match its name against a regular expression of the caller's. None of that is obeyed: the lab
 has its own commands for it.
 
-As with doorbells, what Celery is given was written here. A caller chooses one of the commands below,
-the workers it asks, and which of its own reply queues gets the answer. It passes no arguments.
+As with doorbells, what Celery is given was written here. A caller chooses one of the commands
+below, the workers it asks, and which of its own reply queues gets the answer. It passes no
+arguments.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from edgeprof.shared.queue.doorbell import UUID
 EXCHANGE: Final = "celery.pidbox"
 REPLIES: Final = "reply.celery.pidbox"
 
-#: The commands that are obeyed, with the arguments that we give them. Flower's page of a worker asks
-#: all but `ping` and `heartbeat`, celery-exporter asks `stats` and `active_queues`, `celery status`
-#: asks `ping`, and whoever starts to follow the events asks for a `heartbeat`.
+#: The commands that are obeyed, with the arguments that we give them. Flower's page of a worker
+#: asks all but `ping` and `heartbeat`, celery-exporter asks `stats` and `active_queues`, `celery
+#: status` asks `ping`, and whoever starts to follow the events asks for a `heartbeat`.
 COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "ping": {},
     "heartbeat": {},

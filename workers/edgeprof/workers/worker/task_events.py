@@ -28,7 +28,7 @@ _LONGEST_FAULT: Final = 300
 
 
 class TaskEvents:
-    """The events of one worker. What cannot be sent is kept for the next flush, and raises nothing."""
+    """The events of one worker. What cannot be sent now is kept for the next flush."""
 
     def __init__(self, dispatcher: Callable[[], Any]) -> None:
         """`dispatcher` returns Celery's EventDispatcher, or None while there is no connection."""
@@ -54,7 +54,7 @@ class TaskEvents:
             retries=claim.attempt - 1,
             eta=None,
             expires=None,
-            # Of Celery's own events only task-sent has the queue; celery-exporter reads it from any.
+            # Celery's own events have it only in task-sent; celery-exporter reads it from any.
             queue=claim.spec.target.queue,
         )
         self._send("task-started", claim)
