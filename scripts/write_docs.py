@@ -123,10 +123,12 @@ def exits_page() -> str:
 def metrics_page() -> str:
     """Return docs/reference/metrics.md: every metric family of every endpoint."""
     nowhere = CollectorRegistry
+    sessions = SessionMetrics(nowhere(), lambda _: 1.0)
     sections: dict[str, Iterable[Any]] = {
-        "Sessions and models: host agent, `:8000/metrics`": vars(
-            SessionMetrics(nowhere(), lambda _: 1.0)
-        ).values(),
+        "Sessions and models: host agent, `:8000/metrics`": [
+            *vars(sessions).values(),
+            *vars(sessions.models).values(),
+        ],
         "Devices: host agent, `:9100/metrics`": vars(DeviceMetrics(nowhere())).values(),
         "The lab: scheduler, `:8001/metrics`": [
             *vars(CustodianMetrics(nowhere())).values(),

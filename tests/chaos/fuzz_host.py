@@ -23,7 +23,7 @@ import serial
 
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.types.job import KvType
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 from edgeprof.workers.link import device
 from edgeprof.workers.link.device import LinkBoard, OpenOptions
 from edgeprof.workers.link.framing import MAX_PAYLOAD_BYTES, Kind, decode, encode
@@ -122,7 +122,7 @@ def exchange(data: bytes) -> str:
     options = OpenOptions(lock_dir=Path(), slot_dir=Path(), open_timeout_s=0.001)
     try:
         with mock.patch.object(device, "open_port", return_value=port):
-            board = LinkBoard("fuzz", options, cast("BoardClaim", None))
+            board = LinkBoard("fuzz", options, cast("BoardLock", None))
             at = flow
             FLOWS[flow](board)
     except Fault as fault:

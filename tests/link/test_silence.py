@@ -17,7 +17,7 @@ from edgeprof.workers.link.client import LinkSession, Message
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages import Op
-from edgeprof.workers.profiling import profile_job as profiling
+from edgeprof.workers.profiling.profile_job import profile_job
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def profile(board, model):
         model=model.ref, target=Target(platform="native"), n_ctx=64, score=True,
         cases=(TestCase(prompt_tokens=(1, 400, 401), n_gen=4),),
     )  # fmt: skip
-    return profiling.profile(
+    return profile_job(
         board, spec, model.path, model, Reference(model), epoch=3, progress=lambda **_: None,
         should_stop=lambda: False, host="here", device_id="native-00",
     )  # fmt: skip

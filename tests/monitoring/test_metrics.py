@@ -148,8 +148,8 @@ class Host:
         platform = board.platform
         self.sessions.started(board.device_id, platform, model, 1.0, TRACE_ID)
         memory = (MemoryUse(category="weights", region="sram", used_bytes=2048),)
-        self.sessions.loaded(platform, model, memory, how="ram", load_s=1, trace_id=TRACE_ID)
-        self.sessions.measured(platform, model, case, 5.0, TRACE_ID)
+        self.sessions.models.loaded(platform, model, memory, how="ram", load_s=1, trace_id=TRACE_ID)
+        self.sessions.models.measured(platform, model, case, 5.0, TRACE_ID)
         self.sessions.ended(
             board.device_id,
             platform,
@@ -351,7 +351,9 @@ def test_a_board_that_makes_names_up(host: Host) -> None:
             uptime_s=None, cpu_utilization=None, power_mw=None, link={},
         )  # fmt: skip
         use = MemoryUse(category=name, region="ram", used_bytes=1)
-        host.sessions.loaded("native", make_model(1), (use,), how="ram", load_s=1, trace_id="")
+        host.sessions.models.loaded(
+            "native", make_model(1), (use,), how="ram", load_s=1, trace_id=""
+        )
 
     for told in ("device_memory_usage_bytes", "device_temperature_celsius"):
         assert len(host.samples(told)) == 16

@@ -16,7 +16,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.job import JobSpec, Quantization, Target, TestCase
 from edgeprof.workers.board.board import ClockOffset, RunReport
 from edgeprof.workers.board.meter import Meter
-from edgeprof.workers.profiling.profile_job import profile
+from edgeprof.workers.profiling.profile_job import profile_job
 
 pytestmark = pytest.mark.qemu
 
@@ -72,7 +72,7 @@ def measure(board: Any, model: Any, meter: Meter) -> Any:
         model=model.ref, target=Target(platform=board.hello.platform), n_ctx=64,
         cases=(TestCase(prompt_tokens=(300, 400, 401), n_gen=8),), repetitions=2, warmup=1,
     )  # fmt: skip
-    return profile(
+    return profile_job(
         board, spec, model.path, model, Reference(model), epoch=3, progress=lambda **_: None,
         should_stop=lambda: False, host="here", device_id="b1", meter=meter,
     )  # fmt: skip

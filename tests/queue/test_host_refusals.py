@@ -60,7 +60,7 @@ def test_what_an_attempt_is_refused_is_the_hosts_fault(
         store.jobs,
         settings,
         node="n",
-        domain="h",
+        lock_domain="h",
         stopping=threading.Event(),
         telemetry=Sender(None),
         outbox=Outbox(settings.data_dir),

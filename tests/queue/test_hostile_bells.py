@@ -357,10 +357,10 @@ def test_a_worker_that_cannot_hear_ends(
         told = json.loads(redis.hget("edgeprof:boards", "null-01") or b"{}")
 
     said = "".join(path.read_text() for path in log_dir.iterdir())
-    assert "hears no bells" in said
+    assert "gets no doorbells" in said
     assert "redis-cli DEL" in said
     assert "platform.null" in said
-    assert "hears no bells" in told["reason"]
+    assert "gets no doorbells" in told["reason"]
 
 
 SCHEMES = """

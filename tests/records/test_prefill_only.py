@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.types.job import TestCase
-from edgeprof.workers.metrics.sessions import SessionMetrics
+from edgeprof.workers.metrics.models import ModelMetrics
 from tests.records.conftest import PROMPT
 
 CASE = TestCase(prompt_tokens=PROMPT, n_gen=0)
@@ -73,9 +73,7 @@ def test_metrics_have_no_sample_of_decoding(session: Callable[..., Any]) -> None
     result, _ = session(CASE, repetitions=1)
     registry = CollectorRegistry()
 
-    SessionMetrics(registry, lambda _: 1.0).measured(
-        "native", result.model, result.cases[0], None, ""
-    )
+    ModelMetrics(registry).measured("native", result.model, result.cases[0], None, "")
 
     text = generate_latest(registry).decode()
     assert "model_prefill_tokens_per_second{" in text

@@ -22,7 +22,7 @@ from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.job import MAX_SCORED_TOKENS, KvType, Scoring, TestCase
-from edgeprof.workers.metrics.sessions import DATASETS
+from edgeprof.workers.metrics.models import DATASETS
 from edgeprof.workers.profiling.measure import ScoredWindow, check_score, summarize_score
 from tests.records.conftest import PROMPT
 

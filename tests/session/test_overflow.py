@@ -11,7 +11,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.job import JobSpec, KvType, Target, TestCase
 from edgeprof.workers.link.device import OpenOptions, open_board
-from edgeprof.workers.profiling import profile_job
+from edgeprof.workers.profiling.profile_job import profile_job
 
 PROMPT = (1, 5, 9, 2)
 
@@ -46,7 +46,7 @@ def run(board, tmp_path):
             n_ctx=16,
             **{"kv_type": KvType.F32} | fields,
         )
-        return profile_job.profile(
+        return profile_job(
             board, spec, path, model, reference or Reference(model),
             epoch=1, progress=lambda **_: None, should_stop=lambda: False,
             host="here", device_id="native-01",
@@ -86,7 +86,7 @@ def test_a_cache_too_narrow_is_the_models_fault(run):
     with pytest.raises(ModelError, match="cached keys or values") as ended:
         run(factors, kv_type=KvType.F16, check_output=False)
 
-    assert "F32 is the widest" in ended.value.hint
+    assert "F32 is the widest" in str(ended.value.hint)
     assert run(factors, kv_type=KvType.F32, check_output=False)
 
 

@@ -251,7 +251,7 @@ class Settings(BaseSettings):
 
     def rest_s(self, fault: Fault) -> float:
         """Return how long a job rests after its first attempt failed so, when it has to rest."""
-        return 0.0 if fault.handed_back else self.retry_rest_s * _RESTS.get(fault.fault_class, 0)
+        return 0.0 if fault.graceful_stop else self.retry_rest_s * _RESTS.get(fault.fault_class, 0)
 
     def low_throughput_of(self, platform: str) -> float:
         """Return the decode tokens/s below which a platform counts as slow."""

@@ -1,4 +1,4 @@
-"""Resetting a board that does not answer, in the way boards.toml tells."""
+"""Resets a board that does not answer, in the way that boards.toml gives."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _COMMAND_LIMIT_S = 30.0
 
 
 def reset(config: BoardConfig, check_stop: Callable[[], None] = lambda: None) -> None:
-    """Reset the board; raises HostFault "reset_failed". Nothing happens without a method.
+    """Reset the board, if boards.toml gives a way. Raises HostFault "reset_failed".
 
-    check_stop is called some times a second while a program runs; when it raises, that is ended.
+    `check_stop` is called several times a second while a program runs; when it raises, the program
+    is ended.
     """
     match config.reset:
         case None:
@@ -33,7 +34,7 @@ def reset(config: BoardConfig, check_stop: Callable[[], None] = lambda: None) ->
 
 
 def _pulse(port: str, line: str) -> None:
-    """Pull a control line low for a moment, as reset circuits of boards with a USB bridge want it."""
+    """Pull a control line low for a moment: boards with a USB bridge have a reset circuit on it."""
     emulated.register()
     try:
         with serial.serial_for_url(port) as opened:

@@ -20,7 +20,7 @@ from edgeprof.workers.board.board import (
     RunReport,
     ScoreReport,
 )
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 from edgeprof.workers.link import memtest
 from edgeprof.workers.link.client import STOP_EVERY_S, LinkSession
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST, parse_hello
@@ -83,7 +83,7 @@ def open_board(url: str, options: OpenOptions) -> LinkBoard:
 class LinkBoard:
     """One open board. Made by open_board()."""
 
-    def __init__(self, url: str, options: OpenOptions, lock: BoardClaim) -> None:
+    def __init__(self, url: str, options: OpenOptions, lock: BoardLock) -> None:
         self._url = url
         self._options = options
         self._lock = lock

@@ -28,7 +28,7 @@ from serial import rfc2217
 from edgeprof.shared.errors import EdgeprofError
 from edgeprof.workers import emulated
 from edgeprof.workers.board.board import Cancelled
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 from edgeprof.workers.link.port_faults import NETWORK, device_of, link_fault, open_fault, words
 
 log = logging.getLogger(__name__)
@@ -130,9 +130,9 @@ def plugged_in(port: serial.SerialBase, url: str) -> bool:
     return True
 
 
-def lock_port(url: str, lock_dir: Path) -> BoardClaim:
+def lock_port(url: str, lock_dir: Path) -> BoardLock:
     """Make the port this process' own, host-wide, before a byte is sent; HostFault names who has it."""
-    claim = BoardClaim(lock_dir)
+    claim = BoardLock(lock_dir)
     claim.take("port", _resource(url))
     return claim
 
