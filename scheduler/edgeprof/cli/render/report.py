@@ -90,7 +90,7 @@ def _asked(inputs: Inputs) -> Iterator[tuple[str, str]]:
     if inputs.tags:
         yield "tags", ", ".join(f"{name}={text}" for name, text in inputs.tags.items())
     if inputs.source:
-        yield "source", inputs.source
+        yield "through", inputs.source
 
 
 def _grid() -> Table:
