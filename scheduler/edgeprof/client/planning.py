@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from pydantic import ValidationError
 
@@ -16,7 +15,7 @@ from edgeprof.client.preparation import Batch, Preparer
 from edgeprof.client.request import Request
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.models import ModelFile
-from edgeprof.shared.telemetry import tracing
+from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.job import BoardInfo, JobSpec, TestCase
 
 
@@ -80,7 +79,7 @@ def plan(
             user=request.user,
             sweep_id=request.sweep_id,
             tags=request.tags,
-            source=f"{request.source} {version(tracing.DISTRIBUTION)}"[:64],
+            source=f"{request.source} {own_version()}"[:64],
             tensor_bytes=sum(info.n_bytes for info in model.header.tensors.values()),
         )
     except ValidationError as error:
