@@ -351,7 +351,9 @@ def test_a_board_that_makes_names_up(host: Host) -> None:
             uptime_s=None, cpu_utilization=None, power_mw=None, link={},
         )  # fmt: skip
         use = MemoryUse(category=name, region="ram", used_bytes=1)
-        host.sessions.models.loaded("native", make_model(1), (use,), how="ram", load_s=1, trace_id="")
+        host.sessions.models.loaded(
+            "native", make_model(1), (use,), how="ram", load_s=1, trace_id=""
+        )
 
     for told in ("device_memory_usage_bytes", "device_temperature_celsius"):
         assert len(host.samples(told)) == 16

@@ -73,9 +73,7 @@ def test_metrics_have_no_sample_of_decoding(session: Callable[..., Any]) -> None
     result, _ = session(CASE, repetitions=1)
     registry = CollectorRegistry()
 
-    ModelMetrics(registry).measured(
-        "native", result.model, result.cases[0], None, ""
-    )
+    ModelMetrics(registry).measured("native", result.model, result.cases[0], None, "")
 
     text = generate_latest(registry).decode()
     assert "model_prefill_tokens_per_second{" in text

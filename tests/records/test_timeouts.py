@@ -34,7 +34,9 @@ def board(speed: float | None, **changes: object) -> BoardInfo:
     )
 
 
-def send(upload: UploadDeadline, clock: Clock, total: int, bytes_per_s: float, start: int = 0) -> None:
+def send(
+    upload: UploadDeadline, clock: Clock, total: int, bytes_per_s: float, start: int = 0
+) -> None:
     for second in range(int((total - start) / bytes_per_s) + 2):
         clock.now = second
         upload.moved(min(total, start + int(second * bytes_per_s)), total)
