@@ -312,7 +312,7 @@ def test_histograms_carry_the_trace(host: Host) -> None:
 
 
 def test_number_of_series_is_bounded(host: Host) -> None:
-    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/metrics.md promises."""
+    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/reference/metrics.md promises."""
     platforms = ("esp32s3", "stm32f405", "rp2040", "native")
     kinds = (Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)
     boards = [make_board(n, platform=platforms[n % 4]) for n in range(200)]

@@ -80,12 +80,19 @@ def measure(board: Any, model: Any, meter: Meter) -> Any:
 
 @pytest.mark.parametrize(("port", "quantization", "how"), MODELS)
 def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quantization, how):
-    """Flashing restarts the board, and its clock with it: what follows is placed by the new one."""
-    model = model_of("shakespeare-240k", quantization)
-    board, meter = Recorded(open_qemu(port)), Watchman()
-    result = measure(board, model, meter)
+    """Flashing restarts the board, and its clock with it: what follows is placed by the new one.
 
-    assert result.load.how == how
+    QEMU's clock leaps where this machine is too busy to run it; such a run is refused, and made again.
+    """
+    model = model_of("shakespeare-240k", quantization)
+    for _ in range(5):
+        spans.clear()
+        board, meter = Recorded(open_qemu(port)), Watchman()
+        result = measure(board, model, meter)
+        assert result.load.how == how
+        if result.clock_trouble is None:
+            break
+        board.close()
     assert result.clock_trouble is None
     finished = {span.context.span_id: span for span in spans.get_finished_spans()}
     of_board = [span for span in finished.values() if span.name.startswith("board.")]

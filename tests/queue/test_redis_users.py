@@ -242,8 +242,8 @@ def test_each_role_has_the_commands_that_are_named_and_no_other(users: Users) ->
 
 
 def test_documentation_names_every_role(users: Users) -> None:
-    """docs/security.md tells what each may do; a role it does not know is a hole nobody looks at."""
-    text = (ROOT / "docs/security.md").read_text()
+    """docs/explanation/security.md tells what each may do; a role it does not know is a hole nobody looks at."""
+    text = (ROOT / "docs/explanation/security.md").read_text()
     for line in (ROOT / "deploy/redis/users.acl").read_text().splitlines()[1:]:
         assert f"| `{line.split()[1]}` |" in text
 

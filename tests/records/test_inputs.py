@@ -89,11 +89,23 @@ def test_a_long_prompt_is_kept_in_part_and_says_so(lab: Lab, tmp_path: Path) -> 
     assert prompt.characters == MAX_PROMPT_CHARACTERS + 5
 
 
-def test_a_prompt_of_broken_bytes_is_kept_as_unicode(inputs_of: Callable[..., Inputs]) -> None:
-    """What a terminal sent as bytes is no text of JSON, Redis or SQL; the tokens are of the bytes."""
-    (case,) = inputs_of(prompt="a\udcffb").cases
+@pytest.mark.parametrize("code", [0xDCFF, 0xD800, 0xDFFF])
+def test_a_prompt_of_broken_bytes_is_kept_as_unicode(
+    inputs_of: Callable[..., Inputs], code: int
+) -> None:
+    """What a terminal sent as bytes, and half a character from a program, are no text of JSON, Redis or SQL."""
+    (case,) = inputs_of(prompt=f"a{chr(code)}b").cases
 
-    assert case.prompt_text == "a�b"
+    assert case.prompt_text == "a\ufffdb"
+
+
+@pytest.mark.parametrize("prompt", ["\0", "a\r\nb\r", "\ufeffx", "😀 e\u0301", "\u2028"])
+def test_a_prompt_is_kept_as_it_was_given(inputs_of: Callable[..., Inputs], prompt: str) -> None:
+    """Zeros, ends of lines of any kind and what has no width are a part of it."""
+    (case,) = inputs_of(prompt=prompt).cases
+
+    assert (case.prompt_text, case.prompt_characters) == (prompt, len(prompt))
+    assert tokenizer_of(catalogue.resolve(MODEL)).decode(case.prompt_tokens) == prompt
 
 
 def test_the_empty_prompt_is_bos_alone(inputs_of: Callable[..., Inputs]) -> None:

@@ -1,4 +1,4 @@
-"""Exit codes, and the one way an error is printed. docs/exit-codes.md is held to this table."""
+"""Exit codes, and the one way an error is printed. docs/reference/exit-codes.md is held to this table."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The Python API: a lab of boards, to submit jobs to.
 
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 
 lab = Lab()
-job = lab.submit("shakespeare-260k", platform="stm32f405", quantization="Q8_0")
+job = lab.submit("shakespeare-240k", platform="stm32f405", quantization="Q8_0")
 print(job.wait(progress=True).result)
 """
 
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from edgeprof.client import admission, routing, scoring, timeouts
 from edgeprof.client.job import Job
-from edgeprof.client.preparation import Preparer
+from edgeprof.client.preparation import Batch, Preparer
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.identity import user_name
 from edgeprof.shared.models import ModelFile, catalogue
@@ -118,17 +118,25 @@ class Lab:
 
     def submit_many(self, requests: Sequence[Request]) -> list[Job]:
         """Queue many jobs in few round trips. All are checked before any is queued."""
-        boards = self.boards()
-        return self.submit_planned([self.plan(request, boards) for request in requests])
+        boards, batch = self.boards(), Batch()
+        return self.submit_planned([self.plan(request, boards, batch) for request in requests])
 
-    def plan(self, request: Request, boards: Sequence[BoardInfo] | None = None) -> Planned:
-        """Check a request and make its job, without queueing it. Raises as submit does."""
+    def plan(
+        self,
+        request: Request,
+        boards: Sequence[BoardInfo] | None = None,
+        batch: Batch | None = None,
+    ) -> Planned:
+        """Check a request and make its job, without queueing it. Raises as submit does.
+
+        batch: an empty one for requests that are to read each model's file once.
+        """
         known = self.boards() if boards is None else boards
         target = routing.choose_target(
             request.platform, request.board, known, wait_for_board=request.wait_for_board
         )
         _check_counts(request)
-        source = self._preparer.source(request.model)
+        source = self._preparer.source(request.model, batch)
         model = self._preparer.typed(source, request.quantization)
         prompt = self._preparer.prompt(
             model, request.prompt, request.prompt_tokens, request.n_prompt

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from edgeprof.client import scoring
 from edgeprof.shared.errors import JobError, ModelError, UsageError
-from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized
-from edgeprof.shared.models.reading import Stamp, stamp_of
+from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized, reading
 from edgeprof.shared.models.special import bos_token
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.sanitize import valid_unicode
 from edgeprof.shared.types.job import (
     MAX_PROMPT_CHARACTERS,
     MAX_PROMPT_TOKENS,
@@ -48,8 +48,7 @@ class Prompt:
         """The text as a record holds it: its beginning, and valid Unicode whatever a terminal sent."""
         if self.text is None:
             return None
-        raw = self.text[:MAX_PROMPT_CHARACTERS].encode("utf-8", "surrogateescape")
-        return raw.decode("utf-8", "replace")
+        return valid_unicode(self.text[:MAX_PROMPT_CHARACTERS])
 
     @property
     def characters(self) -> int | None:
@@ -57,33 +56,48 @@ class Prompt:
         return None if self.text is None else len(self.text)
 
 
+#: Files that one call of a user has read. A sweep compares boards and types of one content, and reads it once.
+Batch = dict[Path, ConvertibleModel]
+
+
 class Preparer:
     """Prepares each model once; a sweep names the same few again and again.
 
-    A file is looked at for each job: what was written anew since is read anew.
+    A file is read for each call of a user, and worked on anew when its content is another. Its times would not
+    do: what is written through a memory map (numpy.memmap) may change none of them.
     """
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
-        self._read: dict[Path, tuple[Stamp, ConvertibleModel]] = {}
+        self._read: dict[Path, ConvertibleModel] = {}
         self._made: dict[tuple[str, Quantization], ModelFile] = {}
         self._spellers: dict[str, _Speller] = {}
         self._scorings: dict[tuple[str, bool, str, int, int], Scoring] = {}
 
-    def source(self, name: str | Path) -> ConvertibleModel:
-        """Return the model as its file is now, of any types. Raises UsageError and ModelError."""
+    def source(self, name: str | Path, batch: Batch | None = None) -> ConvertibleModel:
+        """Return the model as its file is now, of any types; within one batch as it was at first.
+
+        Raises UsageError and ModelError.
+        """
         path = catalogue.locate(name).absolute()
-        stamp = stamp_of(path)
-        before = self._read.get(path)
-        if before is not None and before[0].settled and before[0].same_as(stamp):
-            return before[1]
+        found = None if batch is None else batch.get(path)
+        if found is None:
+            found = self._read[path] = self._as_it_is(path, self._read.get(path))
+            if batch is not None:
+                batch[path] = found
+        return found
+
+    def _as_it_is(self, path: Path, before: ConvertibleModel | None) -> ConvertibleModel:
+        if before is None:
+            return ConvertibleModel.open(path)
+        if reading.holds(path, before.data):
+            return before
         model = ConvertibleModel.open(path)
-        if before is not None and before[1].sha256 != model.sha256:
+        if before.sha256 != model.sha256:
             # A notebook that trains writes many; what was made of the earlier ones is not needed.
             self._made.clear()
             self._spellers.clear()
             self._scorings.clear()
-        self._read[path] = stamp, model
         return model
 
     def typed(self, source: ConvertibleModel, quantization: Quantization | str | None) -> ModelFile:
@@ -115,15 +129,8 @@ class Preparer:
         key = (source.sha256, source.sha256 == made.sha256, text.sha256, n_tokens, size)
         if key not in self._scorings:
             try:
-                # A tokenizer that begins a text with BOS says so of the empty one.
-                head = self._encode(source, "")
-                windows = scoring.windows(
-                    text,
-                    lambda part: self._encode(source, part)[len(head) :],
-                    head,
-                    n_tokens,
-                    size,
-                )
+                speller = self._speller(source)
+                windows = scoring.windows(text, speller.body, speller.head, n_tokens, size)
             except ModelError as error:
                 raise ModelError(
                     f"{error}, and a text to score over must be tokenised",
@@ -203,11 +210,17 @@ class _Speller:
         self.encode = lru_cache(maxsize=256)(lambda text: tuple(tokenizer.encode(text)))
         self.standard = lru_cache(maxsize=256)(self._standard)
         self._tokenizer = tokenizer
+        #: What this model begins a text with: BOS, or nothing.
+        self.head = tuple(tokenizer.head)
+
+    def body(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text itself, without those of its beginning and its end."""
+        return tuple(self._tokenizer.body(text))
 
     def _standard(self, n_prompt: int) -> tuple[tuple[int, ...], str]:
         """Return so many tokens of the standard text, and what they say."""
         try:
-            first, *rest = self.encode(STANDARD_PROMPT)
+            first, *rest = (*self.head, *self.body(STANDARD_PROMPT))
         except ModelError as error:
             if error.code != "unspellable":
                 raise

@@ -39,10 +39,13 @@ def resolve_source(name_or_path: str | Path) -> ConvertibleModel:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """Return the file of a bundled model's name, or of a path; raises UsageError listing what there is."""
+    """Return the file of a bundled model's name, or of a path; raises UsageError listing what there is.
+
+    Text is a name before it is a path; a Path is a path, and a name only where no such file is.
+    """
     text = str(name_or_path)
     known = bundled()
-    if text in known:
+    if text in known and not (isinstance(name_or_path, Path) and name_or_path.is_file()):
         return known[text]
     path = Path(os.path.expanduser(text))  # noqa: PTH111 - that of Path fails for a user without a home
     if path.is_file():

@@ -90,11 +90,12 @@ def _keep(model: ConvertibleModel, to: Quantization, cache_dir: Path, made_of: s
             if path.is_dir():  # nothing replaces a folder
                 path = cache_dir / f"{made_of}-again-{made.sha256}.gguf"
             made.path.replace(path)
-    except OSError as error:
+    except (OSError, HostFault) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise HostFault(
-            f"cannot keep models in {cache_dir}: {error.strerror}",
+            f"cannot keep models in {cache_dir}: {why}",
             code="unwritable",
-            hint="set EDGEPROF_CACHE_DIR to a folder you may write",
+            hint="set EDGEPROF_CACHE_DIR to a folder you may write, with space",
         ) from None
     return replace(made, path=path, name=model.name)
 

@@ -154,10 +154,10 @@ class ModelSource(Wire):
         return self.model_copy(update={"chain": (first, *rest[-(_MAX_CHAIN - 2) :], to)})
 
 
-def made_as(weight_type: str, chain: Sequence[str]) -> str:
-    """Return a type with the steps of its chain that had cost precision before: "Q4_0>Q8_0"."""
-    lossy = [step for step in chain[:-1] if step not in {*_UNQUANTIZED, weight_type}]
-    return ">".join([*lossy, weight_type])
+def made_as(quantization: str, chain: Sequence[str]) -> str:
+    """Return a type, behind those of a chain of conversions that had cost precision before."""
+    lossy = [step for step in chain[:-1] if step not in {*_UNQUANTIZED, quantization}]
+    return ">".join([*lossy, quantization])
 
 
 class ModelRef(Wire):
