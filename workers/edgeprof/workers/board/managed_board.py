@@ -20,10 +20,10 @@ from edgeprof.shared.telemetry import logs
 from edgeprof.shared.types.job import BoardInfo
 from edgeprof.workers.board.board import Board
 from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.opened_board import OpenBoard, OpenedBoard
 from edgeprof.workers.board.description import describe, log_fields, node_name
 from edgeprof.workers.board.health import Health, SelfTest, Verdict
 from edgeprof.workers.board.locks import BoardLock
+from edgeprof.workers.board.opened_board import OpenBoard, OpenedBoard
 from edgeprof.workers.board.ownership import Ownership, refuse_released_port
 from edgeprof.workers.board.readings import Readings
 from edgeprof.workers.metrics.telemetry import Connected, Disconnected, Sender
