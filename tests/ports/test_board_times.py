@@ -15,26 +15,15 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.job import JobSpec, Quantization, Target, TestCase
 from edgeprof.workers.board.board import ClockOffset, RunReport
-from edgeprof.workers.board.meter import Meter
+from edgeprof.workers.profiling.energy import EnergyMeter
 from edgeprof.workers.profiling.profile_job import profile_job
+from edgeprof.workers.testing.fake_meter import FakeMeter
 
 pytestmark = pytest.mark.qemu
 
 #: By flash, wherever the port has flash for models, and by RAM.
 MODELS = [("stm32f405", Quantization.F32, "flash"), ("mps2-an500", Quantization.F32, "flash"),
           ("mps2-an500", Quantization.Q4_0, "flash"), ("riscv32-virt", Quantization.F32, "ram")]  # fmt: skip
-
-
-class Watchman(Meter):
-    """Notes for which times it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(["watchman"])
-        self.windows: list[tuple[float, float]] = []
-
-    def energy_mj(self, start_s: float, end_s: float) -> float | None:
-        self.windows.append((start_s, end_s))
-        return 100 * (end_s - start_s)
 
 
 @pytest.fixture
@@ -67,7 +56,7 @@ class Recorded:
         return self.skew(self._board.clock())
 
 
-def measure(board: Any, model: Any, meter: Meter) -> Any:
+def measure(board: Any, model: Any, meter: EnergyMeter) -> Any:
     spec = JobSpec(
         model=model.ref, target=Target(platform=board.hello.platform), n_ctx=64,
         cases=(TestCase(prompt_tokens=(300, 400, 401), n_gen=8),), repetitions=2, warmup=1,
@@ -87,7 +76,7 @@ def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quanti
     model = model_of("shakespeare-240k", quantization)
     for _ in range(5):
         spans.clear()
-        board, meter = Recorded(open_qemu(port)), Watchman()
+        board, meter = Recorded(open_qemu(port)), FakeMeter(power_mw=100)
         result = measure(board, model, meter)
         assert result.load.how == how
         if result.clock_trouble is None:
@@ -111,7 +100,7 @@ def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quanti
 
 def test_clock_that_cannot_be_trusted_places_nothing(open_qemu, model_of, spans, caplog):
     """Spans and energy are absent, with the reason in trace, log and result; the numbers stay."""
-    board, meter = Recorded(open_qemu("riscv32-virt")), Watchman()
+    board, meter = Recorded(open_qemu("riscv32-virt")), FakeMeter(power_mw=100)
     looks = iter(range(1000))
     board.skew = lambda offset: dataclasses.replace(
         offset, offset_s=offset.offset_s + 4294.967296 * (next(looks) // 3)

@@ -12,23 +12,15 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.types.job import TestCase
 from edgeprof.workers.metrics.models import ModelMetrics
+from edgeprof.workers.testing.fake_meter import FakeMeter
 from tests.records.conftest import PROMPT
 
 CASE = TestCase(prompt_tokens=PROMPT, n_gen=0)
 
 
-class Meter:
-    """A meter that always sees a joule."""
-
-    kind = "test"
-
-    def energy_mj(self, _from_s: float, _to_s: float) -> float:
-        return 1000.0
-
-
 def test_decoding_is_absent_not_zero(session: Callable[..., Any]) -> None:
     """Speed, latency, tokens and text of decoding, and energy for each of no tokens."""
-    result, _ = session(CASE, meter=Meter(), repetitions=2)
+    result, _ = session(CASE, meter=FakeMeter(), repetitions=2)
 
     (case,) = result.cases
     assert (case.n_prompt, case.n_gen, case.tokens, case.text) == (4, 0, (), None)

@@ -1,8 +1,8 @@
 """A job: one model profiled on one board. What travels, and the states it goes through.
 
 These are wire types: they are validated where a job enters (Lab.submit) and again where it is
-carried out (the board worker), because Redis is a place other programs can write to. Every limit is in
-docs/security.md.
+carried out (the board worker), because Redis is a place other programs can write to. Every limit is
+in docs/explanation/security.md.
 """
 
 from __future__ import annotations

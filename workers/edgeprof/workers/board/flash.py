@@ -1,7 +1,7 @@
-"""Puts a model into a board's flash, as a slot image (docs/link-protocol.md, section 6).
+"""Putting a model into a board's flash, as a slot image (docs/link-protocol.md, section 6).
 
-An emulated board is started again, and QEMU's loader (or a mapped file) places the slot. For a real
-board the flash tool of boards.toml is run.
+Emulated boards are started again with QEMU's loader (or a mapped file) placing the slot; real ones run
+the flash tool that boards.toml names.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ FLASH_TIMEOUT_S = 300.0
 
 
 def write_slot(model: Path, sha256: str, folder: Path) -> Path:
-    """Write a model's slot image into the folder, unless it is there already; returns its path.
-
-    `sha256` is the model's hash in hex. Raises HostFault.
-    """
+    """Write the slot image of `model` (hash in hex) into `folder`, unless it is there whole; returns its path."""
     path = folder / f"{sha256}.slot"
     try:
         data = model.read_bytes()
@@ -41,22 +38,22 @@ def write_slot(model: Path, sha256: str, folder: Path) -> Path:
     if path.is_file() and path.read_bytes() == image:
         return path
     try:
-        private_files.write_whole(path, image)  # other workers of this host read it
+        private_files.write_whole(path, image)  # other boards of this host share it
     except OSError as error:
         raise HostFault(f"cannot write the slot image {path}: {error}", code="disk") from error
     return path
 
 
 def emulated(url: str) -> bool:
-    """Whether the board is a process that we start, and can start again with another slot."""
+    """Whether the board is a process that we start, and so can start again with another slot."""
     return urlsplit(url).scheme in {"native", "qemu"}
 
 
 def with_slot(url: str, slot: Path) -> str:
-    """Return the URL of the same emulated board with another slot."""
+    """The URL of the same emulated board with another slot."""
     parts = urlsplit(url)
     query = [(k, v) for k, v in parse_qsl(parts.query) if k != "slot"]
-    # urlunsplit would leave out the // of a scheme that it does not know.
+    # not urlunsplit, which writes a scheme it does not know without its //
     return f"{parts.scheme}://{parts.netloc}?{urlencode([*query, ('slot', str(slot))], safe='/:')}"
 
 
@@ -66,10 +63,10 @@ def run_flash_tool(
     slot: Path,
     check_stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the configured flash tool, with {slot} and {port} in its arguments filled in.
+    """Run the configured flash tool; {slot} and {port} in its arguments are filled in.
 
-    The command comes from this host's boards.toml, never from a job, and no shell sees it.
-    `check_stop` is called several times a second; when it raises, the tool is ended.
+    The command comes from the lab host's own boards.toml, never from a job, and no shell sees it.
+    check_stop is called some times a second; when it raises, the tool is ended.
     """
     arguments = [part.replace("{slot}", str(slot)).replace("{port}", port) for part in command]
     try:

@@ -107,8 +107,8 @@ class Consumer:
     def on_doorbell(self, job_id: Any) -> None:
         """Carry out the next job of the doorbell's queue, if there is one. Celery calls this.
 
-        Nothing escapes: a task that raises may take its Celery worker with it. A doorbell that
-        comes while the worker leaves is lost, and the custodian notifies another worker.
+        A doorbell that comes while the worker leaves is lost, and the custodian notifies another
+        worker.
         """
         if not isinstance(job_id, str) or self._shutdown.leaving.is_set():
             return

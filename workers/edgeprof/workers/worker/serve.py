@@ -11,9 +11,9 @@ from edgeprof.shared import private_files
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.telemetry import logs
 from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.connection import OpenBoard
 from edgeprof.workers.board.health import SelfTest
 from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.opened_board import OpenBoard
 from edgeprof.workers.metrics.telemetry import Sender
 from edgeprof.workers.worker.consumer import CarryOut
 from edgeprof.workers.worker.lifecycle import BoardWorker

@@ -1,4 +1,4 @@
-"""The open link to one board: opened as boards.toml says, reset and reopened when silent."""
+"""Keeps one board open: opened as boards.toml says, reset and reopened when it is silent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ OpenBoard = Callable[[BoardConfig, Settings, Callable[[], bool]], Board]
 _REOPEN_TRIES = 2
 
 
-class Connection:
-    """A board's link, from open() to close()."""
+class OpenedBoard:
+    """One board, from open() to close()."""
 
     board: Board
 
