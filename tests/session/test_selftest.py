@@ -81,7 +81,7 @@ def test_damaged_frames_count_when_every_ping_is_answered(bench):
     answers, noise = board.answers, b"\0\x05noise\0"
 
     def noisy(timeout_s):
-        board._session.send(noise)
+        board.connection.client.send(noise)
         return answers(timeout_s)
 
     board.answers = noisy
