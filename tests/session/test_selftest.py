@@ -115,13 +115,13 @@ def test_board_without_the_kernel_is_not_asked(bench):
 def test_model_in_real_flash_is_replaced_under_suspicion_only(bench, monkeypatch, quarantined):
     """Flash wears, and the next job wants its model there."""
     placed: list[int] = []
+    into_flash = SimpleNamespace(how="flash", transfers=False, bring=lambda *_: placed.append(1))
     board = bench("fault=7:3")
     board.store.boards.held = lambda _: Held(BoardState.QUARANTINED if quarantined else None)
     board.board.hello = dataclasses.replace(
         board.board.hello, emulated=False, flash_model_sha256="ab" * 32
     )
-    monkeypatch.setattr(board.board, "needs_flash", lambda _: True)
-    monkeypatch.setattr(board.board, "_place", lambda *_: placed.append(1))
+    monkeypatch.setattr(board.board.loading, "loader_for", lambda _: into_flash)
     with contextlib.suppress(BoardFault):  # nothing is flashed here, so LOAD fails
         check_answer(board, 1)
 

@@ -18,7 +18,8 @@ static void put_raw(tlep_cbor_writer *w, const void *data, uint32_t n)
     w->bytes += n;
 }
 
-static void put_head(tlep_cbor_writer *w, uint8_t major, uint64_t value)
+/* Not inlined: at -O3 each of the functions below would hold a copy, a kilobyte of flash in all. */
+static __attribute__((noinline)) void put_head(tlep_cbor_writer *w, uint8_t major, uint64_t value)
 {
     uint8_t head[9];
     uint32_t extra = value < 24 ? 0 : value <= 0xFF ? 1 : value <= 0xFFFF ? 2 : value <= 0xFFFFFFFFU ? 4 : 8;

@@ -89,7 +89,7 @@ class LinkBoard:
             should_stop=options.should_stop,
             can_flash=placer is not None,
         )
-        self._loading = ModelLoading(self.connection, placer, options.slot_dir)
+        self.loading = ModelLoading(self.connection, placer, options.slot_dir)
 
     @property
     def hello(self) -> Hello:
@@ -127,13 +127,13 @@ class LinkBoard:
         with self.connection.stopped_by(should_stop):
             # An attempt that lost the line may have left its run: a busy board takes no model.
             self.cancel(epoch)
-            return self._loading.load(
+            return self.loading.load(
                 model, n_ctx=n_ctx, kv_type=kv_type, epoch=epoch, on_progress=on_progress
             )
 
     def needs_flash(self, size: int) -> bool:
         """Whether load() would put a model of so many bytes into flash (see Board.needs_flash)."""
-        return self._loading.needs_flash(size)
+        return self.loading.needs_flash(size)
 
     def run(
         self,

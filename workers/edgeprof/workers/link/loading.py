@@ -40,9 +40,10 @@ class ModelLoading:
 
     def needs_flash(self, size_bytes: int) -> bool:
         """Whether the model cannot be in RAM, or its upload would take far too long."""
-        return self._loader_for(size_bytes) is self._slot
+        return self.loader_for(size_bytes).how == "flash"
 
-    def _loader_for(self, size_bytes: int) -> ModelLoader:
+    def loader_for(self, size_bytes: int) -> ModelLoader:
+        """Return the way to bring a model of this size onto the board."""
         if self._slot is None or self._placer is None or not self._slot.has_room(size_bytes):
             return self._upload
         rate = self._placer.upload_bytes_per_s
@@ -71,7 +72,7 @@ class ModelLoading:
         if model.sha256 in {hello.flash_model_sha256, hello.ram_model_sha256}:
             reply = self._load_held(request)
         if reply is None:
-            loader = self._loader_for(model.size_bytes)
+            loader = self.loader_for(model.size_bytes)
             started_s = time.monotonic()
             loader.bring(model, epoch, on_progress)
             how = loader.how
