@@ -32,7 +32,8 @@ _PRINTABLE = st.characters(codec="ascii", min_codepoint=32, max_codepoint=126)
 _ANYTHING = st.recursive(
     st.integers(-(2**70), 2**70) | st.binary(max_size=40) | st.text(max_size=20)
     | st.booleans() | st.none() | st.floats(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.integers(0, 9), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.integers(0, 9), inner, max_size=4),
     max_leaves=6,
 )  # fmt: skip
 
@@ -138,7 +139,7 @@ def test_unknown_keys_are_ignored() -> None:
 
 
 def test_what_the_protocol_has_no_room_for_is_never_sent() -> None:
-    """A request with a value beyond its limit is a LinkFault of ours, not a puzzle for the board."""
+    """A request with a value beyond its limit is refused here, before the board sees it."""
     with pytest.raises(LinkFault, match=r"load-request\.kv_type is out of range: 256"):
         encode(LoadRequest(sha256=bytes(32), n_ctx=64, kv_type=256, epoch=3))
     with pytest.raises(LinkFault, match=r"load-request\.sha256 has a length"):

@@ -187,7 +187,8 @@ SPEAKERS = sorted(
     path for folder in ("link", "device") for path in (ROOT / "firmware/core" / folder).glob("*.c")
 )
 _NUMBERED = re.compile(
-    r"tlep_(?:cbor_(?:put|key|pair|find)\w*|request_\w+|check_epoch)\((?:[^;()]|\([^()]*\))*?, (\d+)[,)]"
+    r"tlep_(?:cbor_(?:put|key|pair|find)\w*|request_\w+|check_epoch)"
+    r"\((?:[^;()]|\([^()]*\))*?, (\d+)[,)]"
 )
 
 

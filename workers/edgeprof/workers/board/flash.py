@@ -1,7 +1,7 @@
 """Putting a model into a board's flash, as a slot image (docs/link-protocol.md, section 6).
 
-A SlotPlacer knows how: the flash tool that boards.toml names writes into a real board, and an emulated
-board is started again with the slot.
+A SlotPlacer knows how: the flash tool that boards.toml names writes into a real board, and an
+emulated board is started again with the slot.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgeprof.shared import private_files
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.sanitize import one_line
 from edgeprof.workers import subprocess_env
-from edgeprof.workers.emulated import restart
+from edgeprof.workers.emulated import urls
 
 MAGIC = b"TLEPMDL1"
 HEADER_BYTES = 64
@@ -29,7 +29,7 @@ class SlotPlacer(Protocol):
 
     @property
     def upload_bytes_per_s(self) -> int | None:
-        """How fast this board takes an upload, where that is so slow that flash is the better way."""
+        """How fast this board takes an upload; None: fast enough not to matter."""
         ...
 
     def place(self, slot: Path, check_stop: Callable[[], None]) -> str:
@@ -60,16 +60,16 @@ class EmulatorRestart:
     @property
     def upload_bytes_per_s(self) -> int | None:
         """How fast the emulated UART is, where it is slow."""
-        return restart.upload_bytes_per_s(self.url)
+        return urls.upload_bytes_per_s(self.url)
 
     def place(self, slot: Path, check_stop: Callable[[], None]) -> str:  # noqa: ARG002
         """Return the URL that starts the emulator with the slot."""
-        return restart.with_slot(self.url, slot)
+        return urls.with_slot(self.url, slot)
 
 
 def slot_placer(url: str, flash_command: Sequence[str]) -> SlotPlacer | None:
     """Return the way to put a slot into this board's flash; None when there is none."""
-    if restart.is_emulated(url):
+    if urls.is_emulated(url):
         return EmulatorRestart(url)
     return FlashTool(url, flash_command) if flash_command else None
 

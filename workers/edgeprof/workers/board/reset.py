@@ -6,10 +6,9 @@ import subprocess
 import time
 from collections.abc import Callable
 
-import serial
-
 from edgeprof.shared.errors import HostFault
-from edgeprof.workers import emulated, subprocess_env
+from edgeprof.workers import subprocess_env
+from edgeprof.workers.board import port_kinds
 from edgeprof.workers.board.config import BoardConfig, HubPort, ResetCommand
 
 _PULSE_S = 0.1
@@ -34,10 +33,9 @@ def reset(config: BoardConfig, check_stop: Callable[[], None] = lambda: None) ->
 
 
 def _pulse(port: str, line: str) -> None:
-    """Pull a control line low for a moment: boards with a USB bridge have a reset circuit on it."""
-    emulated.register()
+    """Pull a control line low for a moment, as reset circuits of boards with a USB bridge want it."""
     try:
-        with serial.serial_for_url(port) as opened:
+        with port_kinds.serial_port(port) as opened:
             setattr(opened, line, True)
             time.sleep(_PULSE_S)
             setattr(opened, line, False)

@@ -66,7 +66,7 @@ class Received:
     payload: Payload
 
     def event(self, message: type[MessageT]) -> MessageT | None:
-        """Return the event if it is of this class, else None. Raises LinkFault if it is malformed."""
+        """Return the event if it is of this class, else None. Raises LinkFault if malformed."""
         if self.kind is Kind.EVT and self.payload.get(HEAD_KEY) == message.HEAD:
             return decode(message, self.payload)
         return None
@@ -224,7 +224,7 @@ class LinkClient:
             yield received
 
     def check_boot(self, boot_id: int) -> None:
-        """Raise BoardFault if the board has rebooted since HELLO: it has forgotten what it was told."""
+        """Raise BoardFault if the board has rebooted since HELLO, and so forgotten everything."""
         if self.boot_id is not None and boot_id != self.boot_id:
             raise BoardFault(f"{self.name}: the board rebooted", code="rebooted")
 

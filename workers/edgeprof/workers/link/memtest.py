@@ -37,7 +37,7 @@ class _Piece:
 def test_memory(
     client: LinkClient, regions: Sequence[MemoryRegion], epoch: int, budget_s: float
 ) -> MemoryTest:
-    """Do all passes over pieces in random order: a piece that time leaves out may come next time."""
+    """Do all passes over pieces in random order; what time leaves out may come next time."""
     pieces = _cut(regions)
     total = sum(piece.size_bytes for piece in pieces)
     random.shuffle(pieces)

@@ -49,7 +49,7 @@ class ModelLoader(Protocol):
         """Whether a model of this size can be brought onto the board this way."""
         ...
 
-    def bring(self, model: StoredModel, epoch: int, on_progress: OnProgress) -> None:
+    def bring(self, model: StoredModel, epoch: int, on_progress: OnProgress, /) -> None:
         """Bring the model onto the board, ready for LOAD. Raises a Fault, or Cancelled."""
         ...
 
@@ -69,7 +69,7 @@ class UploadLoader:
         room = max((r.available_bytes for r in hello.regions if r.kind == "ram"), default=0)
         return hello.can_upload and size_bytes <= room
 
-    def bring(self, model: StoredModel, epoch: int, on_progress: OnProgress) -> None:
+    def bring(self, model: StoredModel, epoch: int, on_progress: OnProgress, /) -> None:
         """Upload from where an earlier try stopped, and have the board check the hash."""
         data, digest = model.path.read_bytes(), bytes.fromhex(model.sha256)
         connection = self._connection
@@ -100,7 +100,7 @@ class SlotLoader:
         regions = self._connection.hello.regions
         return any(r.kind == "flash" and r.available_bytes >= size_bytes for r in regions)
 
-    def bring(self, model: StoredModel, epoch: int, on_progress: OnProgress) -> None:  # noqa: ARG002
+    def bring(self, model: StoredModel, _epoch: int, _on_progress: OnProgress, /) -> None:
         """Write the slot, give the port away while it is placed, and find the model in HELLO."""
         slot = flash.write_slot(model.path, model.sha256, self._slot_dir)
         connection = self._connection

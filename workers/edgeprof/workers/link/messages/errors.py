@@ -51,7 +51,7 @@ class ErrorReply(Message):
 
 
 def version_fault(board: str, host: str) -> LinkFault:
-    """Return the fault of two ends that do not understand each other: both named, and what to do."""
+    """Return the fault of two ends of different versions: both named, and what to do."""
     return LinkFault(
         f"the board speaks link protocol {board}, this host {host}",
         code="version",

@@ -1,4 +1,4 @@
-"""What is special about a board that is a process of ours: it can be started again with another slot."""
+"""URLs of emulated boards: which chip is meant, and the same board with another model slot."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from edgeprof.workers.emulated.protocol_qemu import MACHINES
 def is_emulated(url: str) -> bool:
     """Whether the board is a process that we start."""
     return urlsplit(url).scheme in {"native", "qemu"}
+
+
+def chip_of(url: str) -> str | None:
+    """Return scheme, kind and uid of an emulated board: all its URLs have them in common."""
+    if not is_emulated(url):
+        return None
+    parts = urlsplit(url)
+    uid = next((part for part in parts.query.split("&") if part.startswith("uid=")), "")
+    return f"{parts.scheme}://{parts.netloc}?{uid}"
 
 
 def with_slot(url: str, slot: Path) -> str:
