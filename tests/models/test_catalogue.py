@@ -56,3 +56,11 @@ def test_a_path_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert catalogue.locate("shakespeare-240k") == catalogue.bundled()["shakespeare-240k"]
     own.unlink()
     assert catalogue.locate(Path("shakespeare-240k")) == catalogue.bundled()["shakespeare-240k"]
+
+
+def test_a_name_too_long_for_any_file_is_one_line() -> None:
+    """What the system refuses to look for is a wrong call, cut short in the message."""
+    with pytest.raises(UsageError, match="File name too long") as caught:
+        catalogue.locate("m" * 5000)
+
+    assert len(str(caught.value)) < 200

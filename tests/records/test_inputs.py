@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgeprof.client import Lab
-from edgeprof.shared.errors import UsageError
+from edgeprof.shared.errors import JobError, UsageError
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.settings import Settings
@@ -106,6 +107,39 @@ def test_a_prompt_is_kept_as_it_was_given(inputs_of: Callable[..., Inputs], prom
 
     assert (case.prompt_text, case.prompt_characters) == (prompt, len(prompt))
     assert tokenizer_of(catalogue.resolve(MODEL)).decode(case.prompt_tokens) == prompt
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, np.array])
+def test_token_ids_come_in_whatever_holds_them(
+    inputs_of: Callable[..., Inputs], kind: Callable[[list[int]], Any]
+) -> None:
+    """A list, a generator, an array of a tokenizer."""
+    (case,) = inputs_of(prompt_tokens=kind([5, 6])).cases
+
+    assert case.prompt_tokens == (5, 6)
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{"prompt_tokens": "12"}, {"prompt_tokens": [1.0]}, {"prompt_tokens": 7}, {"prompt": 5}],
+)
+def test_a_prompt_that_is_none_is_a_wrong_call(
+    inputs_of: Callable[..., Inputs], wishes: dict[str, Any]
+) -> None:
+    """It is named with what was given, and not as a fault of ours."""
+    with pytest.raises(UsageError, match=f"{next(iter(wishes))} must be"):
+        inputs_of(**wishes)
+
+
+def test_types_are_named_in_either_case(inputs_of: Callable[..., Inputs]) -> None:
+    """As on the command line."""
+    assert inputs_of(kv_type="f32", quantization="q8_0").kv_type == "F32"
+
+
+def test_a_prompt_of_a_billion_tokens_is_not_made(inputs_of: Callable[..., Inputs]) -> None:
+    """It is refused by its count, before it fills the memory."""
+    with pytest.raises(JobError, match="the prompt has 1000000000 tokens"):
+        inputs_of(n_prompt=10**9)
 
 
 def test_the_empty_prompt_is_bos_alone(inputs_of: Callable[..., Inputs]) -> None:

@@ -69,7 +69,7 @@ def plan(
             repetitions=request.repetitions,
             warmup=request.warmup,
             n_ctx=case.n_ctx_needed if request.n_ctx is None else request.n_ctx,
-            kv_type=request.kv_type,
+            kv_type=str(request.kv_type).upper(),
             check_output=request.check_output,
             score=scored,
             priority=request.priority,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle, islice
+from operator import index
 from pathlib import Path
+from reprlib import repr as short_repr
 
 from edgeprof.client import scoring
 from edgeprof.shared.errors import JobError, ModelError, UsageError
@@ -153,7 +155,7 @@ class Preparer:
         return self._scorings[key]
 
     def prompt(
-        self, model: ModelFile, text: str | None, tokens: Sequence[int] | None, n_prompt: int
+        self, model: ModelFile, text: str | None, tokens: Iterable[int] | None, n_prompt: int
     ) -> Prompt:
         """Return the prompt: ids as given, of a text, or n_prompt of the standard text.
 
@@ -164,9 +166,14 @@ class Preparer:
         if text is not None and tokens is not None:
             raise UsageError("give a prompt or prompt_tokens, not both")
         source: PromptSource = "tokens"
-        if tokens is None:
+        if tokens is not None:
+            tokens = _whole_numbers(tokens)
+        else:
             source = "standard" if text is None else "text"
+            if not isinstance(text, str | None):
+                raise UsageError(f"prompt must be text, not {short_repr(text)}")
             if text is None:
+                _check_room(model, n_prompt)  # before so many are made
                 tokens, text = self._speller(model).standard(n_prompt)
             else:
                 tokens = self._encode(model, text) if text else _beginning(model)
@@ -179,14 +186,8 @@ class Preparer:
                     f" (0 to {model.shape.n_vocab - 1})",
                     code="token",
                 )
-        limit = min(model.shape.n_ctx, MAX_PROMPT_TOKENS)
-        if len(tokens) > limit:
-            raise JobError(
-                f"the prompt has {len(tokens)} tokens; the context of {model.name} holds {limit}",
-                code="context",
-                hint="shorten the prompt, or take a model with a longer context",
-            )
-        return Prompt(tuple(tokens), source, text)
+        _check_room(model, len(tokens))
+        return Prompt(tokens, source, text)
 
     def _encode(self, model: ConvertibleModel, text: str) -> tuple[int, ...]:
         return self._speller(model).encode(text)
@@ -229,6 +230,24 @@ class _Speller:
         else:
             tokens = (first, *islice(cycle(rest), n_prompt - 1))
         return tokens, self._tokenizer.decode(tokens)
+
+
+def _whole_numbers(tokens: Iterable[object]) -> tuple[int, ...]:
+    """Return token ids, of whatever a program keeps them in: a list, an array of numpy, a generator."""
+    try:
+        return tuple(index(token) for token in tokens)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError(f"prompt_tokens must be whole numbers, not {short_repr(tokens)}") from None
+
+
+def _check_room(model: ModelFile, n_tokens: int) -> None:
+    limit = min(model.shape.n_ctx, MAX_PROMPT_TOKENS)
+    if n_tokens > limit:
+        raise JobError(
+            f"the prompt has {n_tokens} tokens; the context of {model.name} holds {limit}",
+            code="context",
+            hint="shorten the prompt, or take a model with a longer context",
+        )
 
 
 def _beginning(model: ModelFile) -> tuple[int, ...]:
