@@ -13,10 +13,10 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.job import JobSpec, Target, TestCase
 from edgeprof.workers.link import client as link_client
 from edgeprof.workers.link import upload
-from edgeprof.workers.link.client import LinkSession, Message
+from edgeprof.workers.link.client import LinkClient, Received
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
-from edgeprof.workers.link.messages import Op
+from edgeprof.workers.link.messages.operations import Op
 from edgeprof.workers.profiling.profile_job import profile_job
 
 
@@ -90,9 +90,9 @@ def test_silence_in_a_phase(line, options, small_model, op, code):
 def test_board_that_talks_and_takes_nothing(monkeypatch):
     """Events without end, and no acknowledgement among them, are an upload that stands still."""
     monkeypatch.setattr(upload, "STALL_S", 0.05)
-    chatty = LinkSession(loop.Serial(), "board")
+    chatty = LinkClient(loop.Serial(), "board")
     monkeypatch.setattr(chatty, "send", lambda _frame: None)
-    monkeypatch.setattr(chatty, "receive", lambda _timeout_s: Message(Kind.EVT, 1, {0: 2}))
+    monkeypatch.setattr(chatty, "receive", lambda _timeout_s: Received(Kind.EVT, 1, {0: 2}))
 
     with pytest.raises(LinkFault) as caught:
         upload.upload(chatty, bytes(5000), 0, 2048, lambda _done, _total: None, lambda: False)

@@ -205,7 +205,7 @@ from pathlib import Path
 from edgeprof.workers.link.device import OpenOptions, open_board
 folder = Path(sys.argv[1])
 board = open_board(sys.argv[2], OpenOptions(lock_dir=folder / "l", slot_dir=folder / "s"))
-print(board._port._child.pid, flush=True)
+print(board.connection.port._child.pid, flush=True)
 sys.stdin.read()
 """
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.client import Lab, Request, scoring
+from edgeprof.client.request import DEFAULT_SCORED_TOKENS
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.models.tokenizer import tokenizer_of
@@ -110,7 +111,7 @@ def test_perplexity_depends_on_nothing_else_of_a_job(plan: Callable[..., Any]) -
     windows = one.cases[0].scoring.windows
     assert windows == other.cases[0].scoring.windows == typed.cases[0].scoring.windows
     assert {len(window) for window in windows[:-1]} == {scoring.DEFAULT_WINDOW}
-    assert one.cases[0].scoring.n_tokens == scoring.DEFAULT_SCORED_TOKENS
+    assert one.cases[0].scoring.n_tokens == DEFAULT_SCORED_TOKENS
     assert (one.n_ctx, other.n_ctx) == (scoring.DEFAULT_WINDOW, 200)
     assert plan(n_prompt=8, n_gen=8, n_ctx=40).cases[0].scoring.window_tokens == 40
 

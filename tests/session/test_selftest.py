@@ -7,6 +7,7 @@ import dataclasses
 import random
 import shutil
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_damaged_frames_count_when_every_ping_is_answered(native_board):
     answers, noise = board.answers, b"\0\x05noise\0"
 
     def noisy(timeout_s):
-        board._session.send(noise)
+        board.connection.client.send(noise)
         return answers(timeout_s)
 
     board.answers = noisy
@@ -125,10 +126,10 @@ def test_model_in_real_flash_is_replaced_under_suspicion_only(
 ):
     """Flash wears, and the next job wants its model there."""
     placed: list[int] = []
+    into_flash = SimpleNamespace(how="flash", transfers=False, bring=lambda *_: placed.append(1))
     board = native_board("fault=7:3")
     board.hello = dataclasses.replace(board.hello, emulated=False, flash_model_sha256="ab" * 32)
-    monkeypatch.setattr(board, "needs_flash", lambda _: True)
-    monkeypatch.setattr(board, "_place", lambda *_: placed.append(1))
+    monkeypatch.setattr(board.loading, "loader_for", lambda _: into_flash)
     with contextlib.suppress(BoardFault):  # nothing is flashed here, so LOAD fails
         answer(board, 1, suspect=quarantined)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from edgeprof.cli.commands import Commands
+from edgeprof.shared.own_version import own_version
 
 app = typer.Typer(
     name="edgeprof",
@@ -24,7 +24,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"edgeprof {version('tiny-llm-edge-profiler')}")
+        typer.echo(f"edgeprof {own_version()}")
         raise typer.Exit
 
 

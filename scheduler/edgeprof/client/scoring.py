@@ -16,8 +16,6 @@ from edgeprof.shared.types.job import MAX_PROMPT_TOKENS, MAX_SCORE_WINDOWS, MAX_
 
 #: Ours is of the tenth of the corpus that the models which ship never saw (models/README.md).
 OUR_TEXT: Final = "the-tempest"
-#: Enough that types of a model can be told apart, and seconds on the slowest emulated board.
-DEFAULT_SCORED_TOKENS: Final = 512
 #: The same for every model and whatever else a job does: perplexity depends on it. 128 positions of
 #: cache fit the boards that the models fit.
 DEFAULT_WINDOW: Final = 128

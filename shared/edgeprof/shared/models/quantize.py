@@ -23,6 +23,7 @@ from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.tensor_types import BLOCK, F32, to_float32
 from edgeprof.shared.models.writing import write_gguf
+from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.job import Quantization
 
 _FILE_TYPES = {
@@ -33,7 +34,7 @@ _FILE_TYPES = {
     Quantization.TQ2_0: gguf.LlamaFileType.MOSTLY_TQ2_0,
 }
 #: What decides, beside the model and the type, which bytes come out.
-_MAKER = f"gguf{version('gguf')}-{version('tiny-llm-edge-profiler')}"
+_MAKER = f"gguf{version('gguf')}-{own_version()}"
 _HIDDEN_KEY = "llama.feed_forward_length"
 #: Weights from here on are infinite: as an F16 number themselves, or as the scale of their block.
 _LARGEST = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from edgeprof.shared.errors import BoardFault, HostFault
+from edgeprof.shared.own_version import own_version
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.telemetry.tracing import DISTRIBUTION
 from edgeprof.shared.types.job import BoardInfo, BoardState
 from edgeprof.workers.board.board import Hello
 from edgeprof.workers.board.config import BoardConfig
@@ -31,7 +29,7 @@ def describe(hello: Hello, config: BoardConfig, settings: Settings) -> BoardInfo
             host=settings.host,
             url=config.port,
             tags=config.tags,
-            agent_version=version(DISTRIBUTION),
+            agent_version=own_version(),
             uid=hello.uid,
             state=BoardState.BUSY,  # until its worker has tested it
             emulated=hello.emulated,

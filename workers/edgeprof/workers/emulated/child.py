@@ -43,6 +43,8 @@ class ChildSerial(serial.SerialBase):
     uid_max_bytes: ClassVar[int] = 16
     #: Where the program's standard error goes; None: to ours.
     stderr: ClassVar[int | None] = subprocess.DEVNULL
+    #: Opening the port again would start another board.
+    ends_with_its_board: ClassVar[bool] = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._socket: socket.socket | None = None

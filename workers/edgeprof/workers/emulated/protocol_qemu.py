@@ -33,7 +33,12 @@ class Machine:
     identity_address: int
     #: The address of the model slot; None when the port has no flash for models.
     slot_address: int | None
+    #: What the emulated UART takes in; None: so much that an upload is no wait.
+    upload_bytes_per_s: int | None
 
+
+#: Of QEMU's Cortex-M UARTs (measured): a byte costs a turn of QEMU's main loop.
+_CORTEX_M_UPLOAD_BYTES_PER_S = 20_000
 
 MACHINES: Mapping[str, Machine] = {
     "stm32f405": Machine(
@@ -43,6 +48,7 @@ MACHINES: Mapping[str, Machine] = {
         icount_shift=3,  # 8 ns: 168 MHz at 1.34 cycles per instruction
         identity_address=0x2001FFE0,
         slot_address=0x0800C000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
     ),
     "mps2-an500": Machine(
         "qemu-system-arm",
@@ -51,6 +57,7 @@ MACHINES: Mapping[str, Machine] = {
         icount_shift=5,  # 32 ns: the FPGA image's 25 MHz at 0.8 cycles per instruction
         identity_address=0x203FFFE0,
         slot_address=0x60800000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
     ),
     "riscv32-virt": Machine(
         "qemu-system-riscv32",
@@ -58,7 +65,8 @@ MACHINES: Mapping[str, Machine] = {
         ("-M", "virt", "-m", "64M", "-bios", "none"),
         icount_shift=3,
         identity_address=0x83FFFFE0,
-        slot_address=None,  # uploads are fast enough here
+        slot_address=None,
+        upload_bytes_per_s=None,
     ),
 }
 IDENTITY_MAGIC = 0x49444D51  # "QMDI"

@@ -116,6 +116,11 @@ def set_rate(port: serial.SerialBase, url: str, baud: int) -> None:
             port.baudrate = baud
 
 
+def ends_with_its_board(port: serial.SerialBase) -> bool:
+    """Whether the port is gone for good when its board is, as that of a child process."""
+    return bool(getattr(port, "ends_with_its_board", False))
+
+
 def plugged_in(port: serial.SerialBase, url: str) -> bool:
     """Whether the other end is still there, without reading a byte: harmless while another thread uses the port."""
     with contextlib.suppress(Exception):  # closed meanwhile, to be opened again: no news

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 from opentelemetry import trace
 
 from edgeprof.shared.models import ModelFile
+from edgeprof.shared.own_version import own_version
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.telemetry.tracing import DISTRIBUTION
 from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec
 from edgeprof.shared.types.result import Identity, JobResult, LoadResult, MemoryUse
 from edgeprof.workers.board.board import Hello, RunBoard
@@ -123,5 +122,5 @@ def _identity(hello: Hello, host: str, device_id: str) -> Identity:
         firmware_git_hash=hello.firmware_git_hash,
         toolchain=hello.toolchain,
         protocol=hello.protocol,
-        edgeprof_version=version(DISTRIBUTION),
+        edgeprof_version=own_version(),
     )

@@ -1,4 +1,4 @@
-#include "link/identify.h"
+#include "device/identify.h"
 
 #include "platform/hal.h"
 #include "platform/timer.h"
