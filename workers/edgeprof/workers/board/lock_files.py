@@ -116,7 +116,7 @@ def _open_existing(inside: int, path: Path) -> int:
 
 def _check(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise _unusable(path, "it is a link" if stat.S_ISLNK(found.st_mode) else "it is no file")
+        raise _unusable(path, "it is a link" if stat.S_ISLNK(found.st_mode) else "it is not a file")
     if found.st_nlink > 1:
         raise _unusable(path, "it is a file that has another name elsewhere (a hard link)")
 
@@ -158,7 +158,7 @@ def _no_folder(path: Path, error: OSError) -> HostFault:
         if stat.S_ISLNK(found.st_mode):
             reason = "it is a link, and none is followed where all users may write"
         elif not stat.S_ISDIR(found.st_mode):
-            reason = "it is no folder"
+            reason = "it is not a folder"
         else:
             reason += f" (of user {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o})"
     return HostFault(

@@ -143,7 +143,7 @@ def _check_pattern(url: str) -> None:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"{url}: {pattern!r} is no regular expression: {error}") from None
+        raise UsageError(f"{url}: {pattern!r} is not a regular expression: {error}") from None
     for option in options:
         key, _, value = option.partition("=")
         if key not in {"n", "skip_busy"}:

@@ -53,8 +53,8 @@ class _Driven:
     ) -> None:
         self.receiver = receiver
 
-        def look_again_s(looks: int) -> float:
-            return seen.look_again_s(board.port, looks, settings.port_look_s)
+        def retry_after_s(tries: int) -> float:
+            return seen.retry_after_s(board.port, tries, settings.port_look_s)
 
         self.worker = Supervised(
             str(board),
@@ -62,7 +62,7 @@ class _Driven:
             settings.as_environment() | {FD_VARIABLE: str(receiver.worker_fd)},
             pass_fds=(receiver.worker_fd,),
             on_end=receiver.worker_ended,
-            look_again_s=look_again_s if board.watched else None,
+            retry_after_s=retry_after_s if board.watched else None,
         )
 
     def stop(self, deadline_s: float) -> None:

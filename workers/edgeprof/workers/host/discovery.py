@@ -45,10 +45,10 @@ class SeenPorts:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 (self._folder / quote(port, safe="")).touch()
 
-    def look_again_s(self, port: str, looks: int, first_s: float) -> float:
-        """Return how long to leave the port alone after `looks` + 1 tries in vain."""
+    def retry_after_s(self, port: str, tries: int, first_s: float) -> float:
+        """Return how long to leave the port alone after `tries` + 1 tries in vain."""
         longest = _LONGEST_WHERE_SEEN if port in self._seen else _LONGEST_ELSEWHERE
-        return float(first_s * min(2 ** min(looks, 10), longest))
+        return float(first_s * min(2 ** min(tries, 10), longest))
 
 
 class Watcher:

@@ -38,17 +38,17 @@ class Supervised:
         *,
         pass_fds: Sequence[int] = (),
         on_end: Callable[[], None] = lambda: None,
-        look_again_s: Callable[[int], float] | None = None,
+        retry_after_s: Callable[[int], float] | None = None,
     ) -> None:
         """`on_end` is called whenever the process has ended, by itself or not.
 
-        `look_again_s` says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
+        `retry_after_s` says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
         """
         self.name = name
         self._pass_fds = tuple(pass_fds)
         self._on_end = on_end
-        self._look_again_s = look_again_s
-        self._looks = 0
+        self._retry_after_s = retry_after_s
+        self._tries_in_vain = 0
         self._last_code: int | None = None
         self._retired = False
         self._command = list(command)
@@ -82,11 +82,11 @@ class Supervised:
         lived_long = now - self._started_s > _HEALTHY_S
         if lived_long or code == EXIT_BOARD_GONE:
             self._pause_s = _FIRST_PAUSE_S  # nothing is wrong with the worker
-        if code == EXIT_NOT_OURS and self._look_again_s is not None:
-            pause_s = self._look_again_s(self._looks)
-            self._looks += 1
+        if code == EXIT_NOT_OURS and self._retry_after_s is not None:
+            pause_s = self._retry_after_s(self._tries_in_vain)
+            self._tries_in_vain += 1
         else:
-            pause_s, self._looks = self._pause_s, 0
+            pause_s, self._tries_in_vain = self._pause_s, 0
             self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
         # A worker that keeps ending in the same way is one trouble, and is logged once.
         news = code != self._last_code or (lived_long and code != EXIT_NOT_OURS)

@@ -37,7 +37,7 @@ class BoardClock:
         #: Why the first run without a place had none; "" when all runs were placed.
         self.trouble = ""
 
-    def look(self) -> ClockOffset:
+    def read(self) -> ClockOffset:
         """Read the board's clock. Raises Fault."""
         self._last = self._board.clock()
         return self._last
@@ -45,7 +45,7 @@ class BoardClock:
     def before_run(self) -> None:
         """Read the clock, unless that has just been done. Raises Fault."""
         if self._last is None or time.monotonic() - self._last.at_s > _FRESH_S:
-            self.look()
+            self.read()
 
     def loaded(self, load_device_s: float, began_s: float) -> None:
         """Trace LOAD, of which the board tells only how long it took: it ended now, with its reply.
@@ -55,7 +55,7 @@ class BoardClock:
         because the load may have restarted the board. Raises Fault.
         """
         now_s = time.monotonic()
-        error_s = self.look().error_s
+        error_s = self.read().error_s
         start_s = max(now_s - load_device_s, began_s)
         self._span("board.load", start_s, now_s, error_s, board_s=load_device_s)
 
@@ -64,7 +64,7 @@ class BoardClock:
 
         `phase` is "warmup" or "decode". Raises Fault when the board does not say its time.
         """
-        before, after = self._last, self.look()
+        before, after = self._last, self.read()
         assert before is not None, "before_run() comes first"
         try:
             placed = place(report, before, after, self._drift_limit)

@@ -93,9 +93,10 @@ class CaseRunner:
         return report
 
     def _check(self, case: TestCase, tokens: tuple[int, ...]) -> OutputCheck | None:
-        """Compare greedy tokens with the host: a wrong answer is not a fast one (invariant 5).
+        """Compare greedy tokens with the host's: a wrong answer is not a fast one (invariant 5).
 
-        Research on kernels asks for no such check; a model whose numbers overflow fails all the same.
+        Research on kernels asks for no such check. A model whose numbers overflow fails without it
+        too.
         """
         if not self.spec.check_output:
             self.reference.check_finite(case.prompt_tokens, tokens, self.spec.kv_type)

@@ -140,7 +140,7 @@ def summarize_score(windows: Sequence[ScoredWindow]) -> ScoreResult:
 
 
 def check_score(window: ScoredWindow, number: int) -> None:
-    """Hold a board's log-likelihoods to the host's (invariant 5). Raises ModelError."""
+    """Compare a board's log-likelihoods with the host's (invariant 5). Raises ModelError."""
     both = zip(window.log_likelihoods, window.reference_log_likelihoods, strict=True)
     for position, (got, expected) in enumerate(both, 1):
         if not abs(got - expected) <= SCORE_TOLERANCE_NATS:

@@ -46,7 +46,7 @@ def profile_job(
     tracer = trace.get_tracer("edgeprof")
     clock = BoardClock(board)
     with tracer.start_as_current_span("device_connection") as span:
-        span.set_attribute("edgeprof.clock_offset_error_s", clock.look().error_s)
+        span.set_attribute("edgeprof.clock_offset_error_s", clock.read().error_s)
     counted = Progress(spec, progress)
     energy = EnergyAccount(meter)
     with tracer.start_as_current_span("model_loading"):

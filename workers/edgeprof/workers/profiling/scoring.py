@@ -1,4 +1,4 @@
-"""A text scored on a board, window by window, and held to the host's arithmetic (invariant 5)."""
+"""Scores a text on a board, window by window, and compares with the host (invariant 5)."""
 
 from __future__ import annotations
 

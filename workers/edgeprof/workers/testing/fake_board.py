@@ -7,10 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.job import (
-    BoardInfo,
-    BoardState,
     KvType,
     MemoryRegion,
     Quantization,
@@ -26,8 +23,6 @@ from edgeprof.workers.board.board import (
     RunReport,
     ScoreReport,
 )
-from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.description import describe
 
 _RAM_BYTES = 1 << 24
 
@@ -59,12 +54,6 @@ def fake_hello(uid: str = "01", platform: str = "null") -> Hello:
         can_upload=True,
         can_flash=False,
     )
-
-
-def fake_info(settings: Settings, config: BoardConfig, uid: str = "01") -> BoardInfo:
-    """Return what the lab would be told of a fake board that is ready for jobs."""
-    info = describe(fake_hello(uid), config, settings)
-    return info.model_copy(update={"state": BoardState.ONLINE})
 
 
 class FakeBoard:

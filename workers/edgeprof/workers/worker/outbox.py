@@ -70,7 +70,7 @@ class Outbox:
                 continue  # another worker of this host delivered it
             except (OSError, ValidationError) as error:
                 log.warning(
-                    "%s is no result of ours, and stays: %s", path, str(error).split("\n")[0]
+                    "%s is not a result of ours, and stays: %s", path, str(error).split("\n")[0]
                 )
                 continue
             state = jobs.succeed(kept.job_id, kept.epoch, kept.result)
