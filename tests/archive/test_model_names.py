@@ -14,7 +14,7 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.render.tables import jobs_table
 from edgeprof.client.console import PlainConsole
-from edgeprof.shared.types.job import ModelSource
+from edgeprof.shared.types.model import ModelSource
 from edgeprof.shared.types.result import JobView
 
 MakeView = Callable[..., JobView]

@@ -7,7 +7,7 @@ import pytest
 
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.link.framing import Frame, Kind
 from edgeprof.workers.link.messages.operations import Op

@@ -13,7 +13,7 @@ from edgeprof.client.preparation import Batch, Preparer
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 
 def write(path: Path, seed: int) -> str:

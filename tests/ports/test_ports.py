@@ -14,7 +14,7 @@ import pytest
 from edgeprof.shared.errors import BoardFault, HostFault, ModelError, UsageError
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
-from edgeprof.shared.types.job import KvType, Quantization
+from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.workers.board.board import MemoryTest
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe

@@ -17,7 +17,8 @@ import pytest
 from edgeprof.client import Lab
 from edgeprof.scheduler.archive import Archive
 from edgeprof.shared.models import catalogue
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 
 pytestmark = pytest.mark.e2e
 

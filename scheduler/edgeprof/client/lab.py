@@ -25,7 +25,8 @@ from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.telemetry import tracing
-from edgeprof.shared.types.job import BoardInfo, JobSpec, JobState
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobView
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edgeprof.shared.types.job import made_as
+from edgeprof.shared.types.model import made_as
 from edgeprof.shared.types.result import CaseResult, Identity, InputCase, JobView, Samples
 
 #: Keys that scripts for llama-bench insist on, with what llama-bench says where there is none of it. A board

@@ -16,7 +16,9 @@ from edgeprof.client.request import Request
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.own_version import own_version
-from edgeprof.shared.types.job import BoardInfo, JobSpec, TestCase
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec
 
 
 @dataclass(frozen=True, slots=True)

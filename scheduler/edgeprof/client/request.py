@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from edgeprof.shared.identity import user_name
-from edgeprof.shared.types.job import KvType, Quantization
+from edgeprof.shared.types.model import KvType, Quantization
 
 #: Tokens that are scored unless somebody says otherwise: enough for a standard error of some percent.
 DEFAULT_SCORED_TOKENS: Final = 512

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.types.job import MAX_FILE_BYTES
+from edgeprof.shared.types.wire import MAX_FILE_BYTES
 
 _TRIES = 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeprof.shared.errors import BoardFault, HostFault
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.workers.board.board import Hello
 from edgeprof.workers.board.config import BoardConfig
 

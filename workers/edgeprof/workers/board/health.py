@@ -19,7 +19,7 @@ from edgeprof.shared.store.boards import SELF_TEST
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import logs, tracing
 from edgeprof.shared.telemetry.about import about
-from edgeprof.shared.types.job import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.workers.board.board import SelfTestBoard
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import log_fields

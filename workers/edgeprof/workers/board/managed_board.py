@@ -17,7 +17,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import PORT_RELEASED
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import logs
-from edgeprof.shared.types.job import BoardInfo
+from edgeprof.shared.types.board import BoardInfo
 from edgeprof.workers.board.board import Board
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe, log_fields, node_name

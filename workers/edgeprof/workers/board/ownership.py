@@ -14,7 +14,7 @@ from edgeprof.shared.errors import Fault, HostFault, InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import BoardStore, Owner
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.shared.types.job import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.locks import BoardLock
 

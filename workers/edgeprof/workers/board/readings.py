@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeprof.shared.telemetry import logs
-from edgeprof.shared.types.job import BoardInfo
+from edgeprof.shared.types.board import BoardInfo
 from edgeprof.workers.board.board import BoardStats
 from edgeprof.workers.board.description import log_fields
 from edgeprof.workers.metrics.telemetry import Reading, Sender

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeprof.shared.errors import BoardFault
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board import flash
 from edgeprof.workers.link.connection import Connection

@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from edgeprof.shared.types.job import ModelRef
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import CaseResult, JobResult, MemoryUse
 from edgeprof.workers.metrics.labels import JOB_BUCKETS_S, exemplar
 

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.telemetry.build import build_info
-from edgeprof.shared.types.job import JobSpec, ModelRef
+from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.workers.metrics.labels import JOB_BUCKETS_S, exemplar
 from edgeprof.workers.metrics.models import ModelMetrics
 

@@ -12,7 +12,8 @@ from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.special import ended_at
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import JobSpec, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.result import CaseResult, OutputCheck, ScoreResult
 from edgeprof.workers.board.board import RunBoard, RunReport
 from edgeprof.workers.profiling.board_clock import BoardClock

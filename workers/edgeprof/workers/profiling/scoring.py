@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgeprof.shared.errors import BoardFault, ModelError
-from edgeprof.shared.types.job import TestCase
+from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.result import ScoreResult
 from edgeprof.workers.board.board import ScoreReport
 from edgeprof.workers.profiling.measure import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeprof.shared.types.job import TestCase
+from edgeprof.shared.types.case import TestCase
 
 
 def windows_of(case: TestCase) -> tuple[tuple[int, ...], ...]:

@@ -10,7 +10,10 @@ from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
-from edgeprof.shared.types.job import BoardInfo, JobSpec, Quantization, Target, TestCase
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, Target
+from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.board.board import SelfTestBoard
 from edgeprof.workers.profiling.profile_job import profile_job
 

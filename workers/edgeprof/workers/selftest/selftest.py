@@ -11,7 +11,7 @@ import time
 from typing import Final
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.shared.types.job import BoardInfo
+from edgeprof.shared.types.board import BoardInfo
 from edgeprof.workers.board.board import (
     AnswersPing,
     HasClock,

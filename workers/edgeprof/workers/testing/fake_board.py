@@ -7,11 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.shared.types.job import (
-    KvType,
-    MemoryRegion,
-    Quantization,
-)
+from edgeprof.shared.types.board import MemoryRegion
+from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board.board import (
     BadWord,

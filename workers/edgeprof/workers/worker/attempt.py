@@ -20,8 +20,10 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, JobStore
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.telemetry.about import about
-from edgeprof.shared.types.job import BoardInfo, JobState, is_name
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
+from edgeprof.shared.types.wire import is_name
 from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.host_faults import host_faults
 from edgeprof.workers.metrics.telemetry import Sender

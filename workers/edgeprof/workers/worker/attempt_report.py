@@ -11,7 +11,8 @@ from edgeprof.shared.errors import Fault
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.telemetry.logs import hardware, operations
 from edgeprof.shared.telemetry.traceparent import trace_id_of
-from edgeprof.shared.types.job import BoardInfo, JobState
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.board.meter import mean_power_mw
 from edgeprof.workers.metrics.models import load_seconds

@@ -24,7 +24,7 @@ from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.boards import Held
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.telemetry import logs
-from edgeprof.shared.types.job import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.board.managed_board import ManagedBoard
 from edgeprof.workers.worker import celery_hooks, doorbell_transport

@@ -11,7 +11,7 @@ from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.jobs import Claim
-from edgeprof.shared.types.job import ModelRef
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.board.managed_board import ManagedBoard
 from edgeprof.workers.board.meter import Meter

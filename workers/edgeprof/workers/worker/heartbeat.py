@@ -15,7 +15,7 @@ from typing import Final
 from edgeprof.shared.errors import Fault, InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.managed_board import ManagedBoard
 from edgeprof.workers.worker.consumer import Consumer
 from edgeprof.workers.worker.cordon import Cordon

@@ -16,7 +16,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import BoardClash
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.telemetry.about import about_job
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.vital_threads import vital_thread
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import SelfTest
