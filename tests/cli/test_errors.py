@@ -98,6 +98,7 @@ def test_unknown_job(edgeprof: Edgeprof) -> None:
         (("--platform", "stm32"), ("no platform 'stm32'", "native")),
         (("--board", "native-9"), ("no board 'native-9'", "did you mean 'native-1'")),
         ((), ("name either a platform or a board",)),
+        (("--platform", "native", "--prompt-tokens", ""), ("prompt is empty",)),
         (("--platform", "native", "--n-prompt", "0"), ("n_prompt must be at least 1",)),
         (("--platform", "native", "--n-gen", "-1"), ("n_gen must be at least 0",)),
         (("--platform", "native", "-r", "0"), ("repetitions must be at least 1",)),
