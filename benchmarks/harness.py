@@ -24,7 +24,7 @@ from rich.table import Table
 
 from edgeprof.client import Lab
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 
 RESULTS = Path(__file__).parent / "results"
 console = Console()

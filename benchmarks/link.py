@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.harness import Result
 from edgeprof.shared.models.catalogue import resolve
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link.device import OpenOptions, open_board
 
 NAME = "link"

@@ -10,7 +10,7 @@ from benchmarks.harness import Result
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
-from edgeprof.shared.types.job import KvType, Quantization
+from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.workers.emulated.protocol_qemu import MACHINES
 from edgeprof.workers.link.device import OpenOptions, open_board
 

@@ -17,7 +17,7 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import KvType, Quantization
+from edgeprof.shared.types.model import KvType, Quantization
 
 PROMPT = "ROMEO:\n"
 N_GENERATED = 96

@@ -32,7 +32,8 @@ from edgeprof.cli.app import app
 from edgeprof.client.llama_bench import ALWAYS, BenchRow
 from edgeprof.scheduler.metrics import CustodianMetrics, lab_families
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, ModelRef
+from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import (
     CaseResult,
     Identity,

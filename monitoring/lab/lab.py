@@ -21,7 +21,7 @@ from edgeprof.shared import private_files
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from monitoring.lab import config
 
 CELERY_EXPORTER_PYTHON: Final = config.ROOT / "build" / "celery-exporter" / "bin" / "python"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from edgeprof.scheduler.archive import Archive
-from edgeprof.shared.types.job import Attempt, JobState, KvType, ModelRef, Quantization
+from edgeprof.shared.types.job import Attempt, JobState
+from edgeprof.shared.types.model import KvType, ModelRef, Quantization
 from edgeprof.shared.types.result import (
     CaseResult,
     Identity,

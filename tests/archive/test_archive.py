@@ -15,7 +15,8 @@ from sqlalchemy import create_engine
 from edgeprof.scheduler.archive import Archive, Query
 from edgeprof.scheduler.archive.tables import Base
 from edgeprof.shared.errors import InfrastructureError, UsageError
-from edgeprof.shared.types.job import JobState, Quantization
+from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView
 
 MakeView = Callable[..., JobView]

@@ -21,7 +21,9 @@ from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import JobSpec, ModelRef, Target, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, Target
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobView
 
 MODEL = ModelRef(name="nothing", sha256="0" * 64, size_bytes=1, quantization="F32", n_params=1,

@@ -20,7 +20,8 @@ from edgeprof.client.console import PlainConsole
 from edgeprof.client.lab import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.types.job import JobState, Quantization
+from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView, ScoreResult
 from tests.archive.conftest import INPUTS
 

@@ -18,7 +18,8 @@ from edgeprof.cli.render.tables import boards_table, jobs_table
 from edgeprof.client.console import PlainConsole
 from edgeprof.shared.sanitize import harmless, one_line
 from edgeprof.shared.telemetry.logs import _OneLine
-from edgeprof.shared.types.job import Attempt, BoardInfo, BoardState, JobState, MemoryRegion
+from edgeprof.shared.types.board import BoardInfo, BoardState, MemoryRegion
+from edgeprof.shared.types.job import Attempt, JobState
 from edgeprof.shared.types.result import JobView, RegionUse
 
 MakeView = Callable[..., JobView]

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 
 NULL_AGENT = Path(__file__).with_name("null_agent.py")
 SCHEDULER = [sys.executable, "-m", "edgeprof.cli", "scheduler"]

@@ -16,7 +16,7 @@ from benchmarks.harness import private_settings
 from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.host.agent import WORKER_COMMAND
 

@@ -8,7 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 from tests.chaos.big_lab import BigLab
 from tests.queue.conftest import make_spec

@@ -22,7 +22,7 @@ from unittest import mock
 import serial
 
 from edgeprof.shared.errors import Fault
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.board.locks import BoardClaim
 from edgeprof.workers.link import device
 from edgeprof.workers.link.device import LinkBoard, OpenOptions

@@ -16,7 +16,8 @@ from edgeprof.client import Lab
 from edgeprof.client.job import Job
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 from tests.chaos.board_lab import board_lab, until
 from tests.chaos.pty_board import PtyBoard
 

@@ -26,7 +26,8 @@ from rich.progress import Progress
 from edgeprof.client import Lab
 from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 from tests.chaos import report
 from tests.chaos.board_lab import until
 from tests.conftest import RedisProcess, make_settings

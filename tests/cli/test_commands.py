@@ -19,7 +19,7 @@ from edgeprof.cli import exits
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from tests.cli.conftest import COMMAND
 from tests.models.folders import write_folder
 from tests.queue.test_holding import make_board

@@ -13,7 +13,8 @@ import pytest
 from edgeprof.cli import exits
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardInfo, BoardState, MemoryRegion, Quantization
+from edgeprof.shared.types.board import BoardInfo, BoardState, MemoryRegion
+from edgeprof.shared.types.model import Quantization
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -12,7 +12,7 @@ from gguf import GGMLQuantizationType as Type
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 
 if TYPE_CHECKING:
     from tests.firmware_compute.conftest import Tool

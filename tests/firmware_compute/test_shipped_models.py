@@ -11,7 +11,7 @@ import pytest
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.exact import exact_logits
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 
 if TYPE_CHECKING:
     from types import ModuleType

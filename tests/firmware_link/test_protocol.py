@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeprof.shared.models import quantized
 from edgeprof.shared.models.catalogue import resolve
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 REQ, RSP, ERR, EVT, DATA, ACK = range(1, 7)
 HELLO, PING, BAUD, UPLOAD, VERIFY, LOAD, PROMPT, RUN, SCORE, RESULT, STATS, CANCEL = range(1, 13)

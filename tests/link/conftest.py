@@ -14,7 +14,7 @@ import pytest
 
 from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.emulated.child import firmware_image
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.framing import Decoder, Frame, encode

@@ -6,7 +6,7 @@ import pytest
 
 from edgeprof.shared.errors import BoardFault, Fault, LinkFault, ModelError
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import runs
 from edgeprof.workers.link.device import open_board
 

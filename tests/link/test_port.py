@@ -20,7 +20,7 @@ import pytest
 import serial
 
 from edgeprof.shared.errors import Fault, HostFault, LinkFault
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import port as ports
 from edgeprof.workers.link.client import LinkSession
 from edgeprof.workers.link.device import open_board

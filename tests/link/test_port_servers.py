@@ -8,7 +8,7 @@ import pytest
 
 from edgeprof.shared.errors import Fault, LinkFault
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import device
 from edgeprof.workers.link.device import open_board
 from tests.chaos.pty_board import PtyBoard

@@ -13,7 +13,7 @@ import serial
 
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.emulated.child import ChildSerial, firmware_image
 from edgeprof.workers.link.device import open_board
 

@@ -10,7 +10,8 @@ from serial.urlhandler import protocol_loop as loop
 
 from edgeprof.shared.errors import LinkFault
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import JobSpec, Target, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.workers.link import client as link_client
 from edgeprof.workers.link import upload
 from edgeprof.workers.link.client import LinkSession, Message

@@ -16,7 +16,7 @@ import cbor2
 import pytest
 
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.board import flash, reset
 from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.config import BoardConfig, ResetCommand

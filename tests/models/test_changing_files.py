@@ -12,7 +12,7 @@ from edgeprof.client.preparation import Preparer
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.models import ModelFile, reading
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 
 def write(path: Path, seed: int) -> str:

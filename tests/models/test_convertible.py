@@ -15,7 +15,7 @@ from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quant
 from edgeprof.shared.models.quantize import dequantized, quantize
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 READABLE = [kind for kind in Type if layout(kind)]
 DIM = 256

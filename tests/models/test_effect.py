@@ -11,7 +11,7 @@ import pytest
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, rules
 from edgeprof.shared.models.quantize import quantize
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 from tests.firmware_compute import header_files as h
 from tests.firmware_compute.header_files import HeaderFile, Tensor
 

@@ -18,7 +18,7 @@ from edgeprof.shared.models.gguf_header import Header, TensorInfo
 from edgeprof.shared.models.quantize import quantize
 from edgeprof.shared.models.writing import write_gguf
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 NAME = "blk.0.ffn_up.weight"
 #: Where in a block its F16 scale is.

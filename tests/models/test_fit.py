@@ -6,7 +6,8 @@ import pytest
 
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.fit import FitReport, activation_bytes, fit, kv_bytes
-from edgeprof.shared.types.job import KvType, MemoryRegion
+from edgeprof.shared.types.board import MemoryRegion
+from edgeprof.shared.types.model import KvType
 
 KIB = 1024
 

@@ -16,7 +16,7 @@ from edgeprof.shared.models.padding import KEY
 from edgeprof.shared.models.quantize import dequantized, padding_note, quantize
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import KvType, Quantization
+from edgeprof.shared.types.model import KvType, Quantization
 
 Rewrite = Callable[..., ConvertibleModel]
 

@@ -16,7 +16,8 @@ from edgeprof.shared.models.quantize import dequantized, quantize
 from edgeprof.shared.models.source import name_of, source_of
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import ModelSource, Quantization, is_name
+from edgeprof.shared.types.model import ModelSource, Quantization
+from edgeprof.shared.types.wire import is_name
 
 #: Largest error as a share of the block's largest weight: half a step (Q4_0 clips its positive end: a whole one),
 #: and the rounding of the scale to F16.

@@ -16,7 +16,7 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.gguf_header import parse
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 FIXTURES = [HealthCheck.function_scoped_fixture]
 

@@ -18,7 +18,9 @@ from prometheus_client.samples import Sample
 
 from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.shared.errors import FaultClass
-from edgeprof.shared.types.job import BoardInfo, BoardState, JobState, ModelRef, Quantization
+from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.model import ModelRef, Quantization
 from edgeprof.shared.types.result import (
     CaseResult,
     JobView,

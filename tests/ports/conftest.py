@@ -9,7 +9,7 @@ import pytest
 
 from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 
 PORTS = ("stm32f405", "mps2-an500", "riscv32-virt")

@@ -13,7 +13,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import JobSpec, Quantization, Target, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, Target
+from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.board.board import ClockOffset, RunReport
 from edgeprof.workers.board.meter import Meter
 from edgeprof.workers.profiling.profile_job import profile

@@ -15,7 +15,7 @@ import pytest
 
 from edgeprof.shared.errors import BoardFault, HostFault, ModelError, UsageError
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import KvType, Quantization
+from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.workers.board.board import MemoryTest
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY

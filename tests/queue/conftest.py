@@ -20,7 +20,10 @@ from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardState, JobSpec, JobState, ModelRef, Target, TestCase
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, JobState, Target
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.metrics.telemetry import FD_VARIABLE, Receiver
 from tests.queue.embedded_redis import Embedded

@@ -16,7 +16,8 @@ from edgeprof.shared.errors import BoardFault, FaultClass, HostFault, LinkFault
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.jobs import Claim
-from edgeprof.shared.types.job import MemoryRegion, Quantization
+from edgeprof.shared.types.board import MemoryRegion
+from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import CaseResult, Identity, JobResult, LoadResult, Samples
 from edgeprof.workers.board.board import BoardStats, Cancelled, Hello
 from edgeprof.workers.board.config import BoardConfig

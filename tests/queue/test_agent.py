@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.queue import doorbell
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 from edgeprof.workers.board.config import BoardConfig
 
 pytestmark = pytest.mark.e2e

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 
 pytestmark = pytest.mark.e2e
 

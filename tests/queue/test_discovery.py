@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.config import BoardConfig, Boards, HubPort, ResetCommand, load_boards
 from edgeprof.workers.board.reset import reset
 from edgeprof.workers.host.discovery import Watcher

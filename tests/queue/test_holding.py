@@ -25,7 +25,8 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardInfo, BoardState, JobSpec, JobState
+from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.managed_board import Bench, Verdict
 from edgeprof.workers.worker.board_worker import SelfTest

@@ -14,7 +14,8 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardState, JobSpec, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.host_checks import check_host, check_tools
 from tests.queue.test_holding import make_board

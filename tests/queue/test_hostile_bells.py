@@ -22,7 +22,8 @@ from prometheus_client import CollectorRegistry
 
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.store.jobs import Bell
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 from edgeprof.workers.metrics.telemetry import Connected, Receiver, Refused, Sender

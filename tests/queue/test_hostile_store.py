@@ -19,7 +19,8 @@ from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardInfo, BoardState, JobSpec, JobState
+from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobView
 from tests.queue.conftest import make_spec
 

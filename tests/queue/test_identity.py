@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edgeprof.client import Request
 from edgeprof.shared import identity
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import is_name
+from edgeprof.shared.types.wire import is_name
 
 
 @pytest.fixture(autouse=True)

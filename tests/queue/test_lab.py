@@ -16,7 +16,9 @@ from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import BoardClash, Owner
-from edgeprof.shared.types.job import BoardInfo, BoardState, JobState, MemoryRegion, Quantization
+from edgeprof.shared.types.board import BoardInfo, BoardState, MemoryRegion
+from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.model import Quantization
 
 MODEL = next(name for name in catalogue.bundled() if "240k" in name or "260k" in name)
 

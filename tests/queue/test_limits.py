@@ -17,8 +17,12 @@ from edgeprof.shared.store.blobs import BlobStore, ModelCache
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types import job
-from edgeprof.shared.types.job import BoardInfo, JobSpec, JobState, ModelRef, TestCase
+from edgeprof.shared.types import case as limits
+from edgeprof.shared.types import job, wire
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.worker.attempt import _kept
 from tests.queue.conftest import MODEL, make_spec
@@ -26,7 +30,7 @@ from tests.queue.conftest import MODEL, make_spec
 BOARD: dict[str, Any] = {
     "device_id": "b", "platform": "null", "host": "h", "domain": "d", "lease_s": 60,
 }  # fmt: skip
-WIDEST = job.MAX_VOCABULARY - 1
+WIDEST = wire.MAX_VOCABULARY - 1
 
 
 def case(n_prompt: int = 1, n_gen: int = 1, token: int = 1) -> TestCase:
@@ -50,11 +54,11 @@ def largest() -> JobSpec:
         "n_gen": 4096,
     }
     short = {"prompt_tokens": (WIDEST,) * 68, "unquantized_top1": (WIDEST,) * 67, "n_gen": 68}
-    windows = [(WIDEST,) * 9] * job.MAX_SCORE_WINDOWS
+    windows = [(WIDEST,) * 9] * limits.MAX_SCORE_WINDOWS
     scored = {
         "prompt_source": "standard",
         "prompt_characters": 2**40,
-        "prompt_text": "\x00" * job.MAX_PROMPT_CHARACTERS,
+        "prompt_text": "\x00" * limits.MAX_PROMPT_CHARACTERS,
         "scoring": {
             "text": "\U0001f600" * 128,
             "text_sha256": "f" * 64,
@@ -173,7 +177,7 @@ def test_scripts_take_no_deep_json(store: LabStore) -> None:
 
 
 @pytest.mark.parametrize("kind", [JobSpec, JobResult, BoardInfo, HostInfo])
-def test_nothing_is_parsed_beyond_its_size(kind: type[job.Wire]) -> None:
+def test_nothing_is_parsed_beyond_its_size(kind: type[wire.Wire]) -> None:
     """Neither deeper than 200 levels."""
     with pytest.raises(ValueError, match="more than a"):
         kind.read("{" + " " * kind.largest_bytes + "}")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.errors import HostFault
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board import lock_files
 from edgeprof.workers.board.locks import BoardClaim
 

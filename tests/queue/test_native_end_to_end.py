@@ -18,7 +18,8 @@ from edgeprof.client import Lab
 from edgeprof.scheduler.archive import Archive
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 
 pytestmark = pytest.mark.e2e
 

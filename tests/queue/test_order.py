@@ -13,7 +13,8 @@ from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, JobStore, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardState, JobSpec, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobSpec, JobState
 
 MakeSpec = Callable[..., JobSpec]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 
 
 def test_idle_worker_tells_an_outage_once(

@@ -13,7 +13,8 @@ import pytest
 from edgeprof.client.job import Job
 from edgeprof.shared.errors import StoreUnavailable
 from edgeprof.shared.store.jobs import NewJob
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 
 pytestmark = pytest.mark.e2e
 

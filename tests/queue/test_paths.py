@@ -89,7 +89,7 @@ def test_a_slot_is_what_its_name_says(here: Path, model: Path) -> None:
 )
 def test_a_models_name_is_a_name(name: str) -> None:
     """It is that of its file, and becomes a label of metrics and a word of tables."""
-    from edgeprof.shared.types.job import is_name
+    from edgeprof.shared.types.wire import is_name
 
     assert is_name(name_of(Path(name)))
 
@@ -97,7 +97,7 @@ def test_a_models_name_is_a_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["a/../../x", "../x", "/x", "x\n", "", "a" * 65, "a\0"])
 def test_what_is_no_name(name: str) -> None:
     """Nothing that climbs, hides or breaks a line."""
-    from edgeprof.shared.types.job import is_name
+    from edgeprof.shared.types.wire import is_name
 
     assert not is_name(name)
 

@@ -23,7 +23,8 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import JobFilter, JobSearch
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("client", "worker", "scheduler")

@@ -13,7 +13,8 @@ import pytest
 
 from edgeprof.client import Lab
 from edgeprof.shared.models import catalogue
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 from tests.chaos.pty_board import PtyBoard
 from tests.link.port_servers import PyserialServer, Ser2net, until_there
 

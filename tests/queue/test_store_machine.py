@@ -18,7 +18,9 @@ from hypothesis.stateful import (
 from edgeprof.shared.errors import HostFault, JobError, LinkFault, ModelError
 from edgeprof.shared.store.jobs import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import JobSpec, JobState, ModelRef, Target, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, JobState, Target
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
 
 BOARDS = ("b1", "b2")

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from edgeprof.shared.queue.celery_app import KEY_PREFIX, make_app
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 from monitoring.lab.lab import CELERY_EXPORTER_PYTHON, Ports
 
 pytestmark = pytest.mark.e2e

@@ -21,7 +21,8 @@ import pytest
 from edgeprof.client import Lab
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import BoardState, JobState
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.job import JobState
 from edgeprof.workers.emulated.child import firmware_image
 from edgeprof.workers.host.discovery import SeenPorts
 from edgeprof.workers.host.supervisor import Supervised

@@ -21,7 +21,8 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import logs, tracing
 from edgeprof.shared.telemetry.about import about_job
 from edgeprof.shared.telemetry.traceparent import trace_id_of
-from edgeprof.shared.types.job import JobSpec, ModelRef
+from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.workers.board.config import load_boards
 from edgeprof.workers.board.locks import BoardClaim
 

@@ -11,7 +11,8 @@ import pytest
 
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import JobSpec, JobState, Target, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, JobState, Target
 from edgeprof.shared.types.result import JobResult, JobView
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.profiling.profile_job import profile

@@ -13,7 +13,8 @@ from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.special import ended_at
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import KvType, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.model import KvType
 from tests.records.conftest import PROMPT, with_token
 
 CASE = TestCase(prompt_tokens=PROMPT, n_gen=12)

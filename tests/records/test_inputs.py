@@ -14,7 +14,9 @@ from edgeprof.shared.errors import UsageError
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import MAX_PROMPT_CHARACTERS, JobSpec, Quantization
+from edgeprof.shared.types.case import MAX_PROMPT_CHARACTERS
+from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import Inputs
 from tests.records.conftest import with_token
 

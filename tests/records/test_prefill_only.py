@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.types.job import TestCase
+from edgeprof.shared.types.case import TestCase
 from edgeprof.workers.metrics.sessions import SessionMetrics
 from tests.records.conftest import PROMPT
 

@@ -19,7 +19,8 @@ from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import MAX_SCORED_TOKENS, KvType, Scoring, TestCase
+from edgeprof.shared.types.case import MAX_SCORED_TOKENS, Scoring, TestCase
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.metrics.sessions import DATASETS
 from edgeprof.workers.profiling.measure import ScoredWindow, check_score, summarize_score
 from tests.records.conftest import PROMPT

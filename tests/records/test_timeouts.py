@@ -11,7 +11,7 @@ from edgeprof.client.timeouts import USUAL_S, foreseen_s
 from edgeprof.shared.errors import JobError
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import BoardInfo
+from edgeprof.shared.types.board import BoardInfo
 from edgeprof.workers.profiling.upload_deadline import Upload
 from tests.queue.test_lab import board_info
 

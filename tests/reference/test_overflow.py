@@ -11,7 +11,7 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 
 TOKENS = [1, 5, 9, 2, 7]
 

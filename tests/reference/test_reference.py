@@ -17,7 +17,7 @@ from edgeprof.shared.reference.arithmetic import F32
 from edgeprof.shared.reference.exact import exact_logits
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.reference.weights import load_matrix
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 
 #: Largest root-mean-square difference from double precision, relative to the logits' own (docs/arithmetic.md, 8).
 BOUNDS = {

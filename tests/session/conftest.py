@@ -6,7 +6,8 @@ import pytest
 
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import JobSpec, Target, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.profiling.profile_job import profile
 

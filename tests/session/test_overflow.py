@@ -9,7 +9,9 @@ from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
-from edgeprof.shared.types.job import JobSpec, KvType, Target, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, Target
+from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.profiling import profile_job
 

@@ -13,7 +13,7 @@ import pytest
 
 from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.store.boards import Held
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.board import ClockOffset
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.selftest import selftest

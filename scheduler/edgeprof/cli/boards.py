@@ -19,7 +19,7 @@ from edgeprof.shared.identity import user_name
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, BoardStore
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.telemetry.tracing import DISTRIBUTION
-from edgeprof.shared.types.job import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo, BoardState
 
 app = typer.Typer(
     help="List the boards of the lab, the offline ones too; drain, resume, test, forget.\n\n"

@@ -21,7 +21,8 @@ from edgeprof.shared.models import ModelFile, catalogue, importing
 from edgeprof.shared.models.fit import FitReport, fit
 from edgeprof.shared.models.quantize import padding_note
 from edgeprof.shared.models.quantize import quantize as write_quantized
-from edgeprof.shared.types.job import BoardInfo, KvType, Quantization
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.model import KvType, Quantization
 
 app = typer.Typer(
     help="Models: list, inspect, quantize, import; and which boards one fits.\n\n"

@@ -16,7 +16,8 @@ from edgeprof.client.llama_bench import BenchRow
 from edgeprof.scheduler.archive import Archive, Query
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.settings import load_settings
-from edgeprof.shared.types.job import JobState, Quantization
+from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.model import Quantization
 
 _UNIT_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

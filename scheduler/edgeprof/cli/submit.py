@@ -17,7 +17,8 @@ from edgeprof.client import sweep
 from edgeprof.client.lab import Lab, Request
 from edgeprof.client.scoring import DEFAULT_SCORED_TOKENS
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.types.job import MAX_SCORED_TOKENS, KvType, Quantization
+from edgeprof.shared.types.case import MAX_SCORED_TOKENS
+from edgeprof.shared.types.model import KvType, Quantization
 
 
 def submit(

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.fit import fit
-from edgeprof.shared.types.job import BoardInfo, JobSpec
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.job import JobSpec
 
 
 def check(model: ModelFile, spec: JobSpec, boards: Sequence[BoardInfo]) -> None:

@@ -31,7 +31,10 @@ from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.telemetry import tracing
-from edgeprof.shared.types.job import BoardInfo, JobSpec, JobState, KvType, Quantization, TestCase
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.result import JobView
 
 log = logging.getLogger(__name__)

@@ -16,15 +16,14 @@ from edgeprof.shared.models.reading import Stamp, stamp_of
 from edgeprof.shared.models.special import bos_token
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import (
+from edgeprof.shared.types.case import (
     MAX_PROMPT_CHARACTERS,
     MAX_PROMPT_TOKENS,
     MAX_SCORED_TOKENS,
-    KvType,
     PromptSource,
-    Quantization,
     Scoring,
 )
+from edgeprof.shared.types.model import KvType, Quantization
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.types.job import BoardInfo, Target
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.job import Target
 
 
 def choose_target(

@@ -11,7 +11,11 @@ from typing import Final
 
 from edgeprof.shared.errors import JobError, UsageError
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.types.job import MAX_PROMPT_TOKENS, MAX_SCORE_WINDOWS, MAX_SCORED_TOKENS
+from edgeprof.shared.types.case import (
+    MAX_PROMPT_TOKENS,
+    MAX_SCORE_WINDOWS,
+    MAX_SCORED_TOKENS,
+)
 
 #: Ours is of the tenth of the corpus that the models which ship never saw (models/README.md).
 OUR_TEXT: Final = "the-tempest"

@@ -13,7 +13,7 @@ from edgeprof.client.lab import Lab, Request
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.models.quantize import padding_note
 from edgeprof.shared.telemetry import tracing
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 
 @dataclass(frozen=True, slots=True)

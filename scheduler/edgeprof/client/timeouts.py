@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from edgeprof.shared.models import ModelFile
-from edgeprof.shared.types.job import BoardInfo
+from edgeprof.shared.types.board import BoardInfo
 
 #: Of an attempt without the upload of its model.
 USUAL_S: Final = 600.0

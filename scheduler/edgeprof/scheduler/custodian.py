@@ -24,8 +24,8 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry.about import about_job
-from edgeprof.shared.types.job import is_name
 from edgeprof.shared.types.result import JobView
+from edgeprof.shared.types.wire import is_name
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.watch import KINDS
 from edgeprof.shared.telemetry.build import build_info
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.shared.types.job import BoardInfo, BoardState, JobState
+from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import unicodedata
 from typing import Final
 
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.types.job import is_name
+from edgeprof.shared.types.wire import is_name
 
 log = logging.getLogger(__name__)
 

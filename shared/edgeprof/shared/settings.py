@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from edgeprof.shared.errors import Fault, FaultClass, UsageError
 from edgeprof.shared.identity import host_name
-from edgeprof.shared.types.job import Name
+from edgeprof.shared.types.wire import Name
 
 #: A board that rebooted or hung needs longer than a line that hiccuped.
 _RESTS: Final = {FaultClass.HOST: 1, FaultClass.LINK: 2, FaultClass.BOARD: 5}

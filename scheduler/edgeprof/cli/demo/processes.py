@@ -20,7 +20,7 @@ from edgeprof.scheduler.archive import engine
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo, BoardState
 
 #: What the demo starts: board ids and URLs. Emulated, all of them, and labelled so.
 BOARDS = {

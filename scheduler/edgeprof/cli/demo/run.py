@@ -17,7 +17,8 @@ from edgeprof.client.lab import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import BoardInfo, Quantization
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView
 
 QUANTIZATIONS = (Quantization.F32, Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)

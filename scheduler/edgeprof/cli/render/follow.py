@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import JobNotFound, StoreRefused, StoreUnavailable
-from edgeprof.shared.types.job import BoardInfo, JobState
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 
 LOOK_EVERY_S = 0.25

@@ -18,7 +18,8 @@ from rich.progress import (
 from rich.text import Text
 
 from edgeprof.cli.render.follow import Look, Running
-from edgeprof.shared.types.job import BoardInfo, BoardState, JobState
+from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 
 #: On a pipe: longest silence while jobs run.

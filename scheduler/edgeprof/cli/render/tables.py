@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeprof.cli.render.humanize import ago, human_bytes
-from edgeprof.shared.types.job import BoardInfo, BoardState, JobState
+from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 
 _STYLE = {

@@ -17,7 +17,8 @@ from edgeprof.scheduler.archive.database_file import DatabaseFile
 from edgeprof.scheduler.archive.tables import Job, Test
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import JobState, Quantization
+from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView
 
 _HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg installed)"

@@ -26,7 +26,7 @@ from edgeprof.shared.models.shape import (
 )
 from edgeprof.shared.models.source import name_of, source_of
 from edgeprof.shared.models.tensor_types import BLOCK
-from edgeprof.shared.types.job import ModelRef, ModelSource, Quantization
+from edgeprof.shared.types.model import ModelRef, ModelSource, Quantization
 
 _LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 

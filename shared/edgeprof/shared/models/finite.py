@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.gguf_header import Header, TensorInfo
 from edgeprof.shared.models.tensor_types import BLOCK, TENSOR_TYPES, to_float32
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 #: Where a block has its F16 scale.
 _SCALE_AT = {Quantization.Q8_0: 0, Quantization.Q4_0: 0, Quantization.TQ2_0: 64}

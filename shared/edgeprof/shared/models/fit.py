@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeprof.shared.models.shape import LlamaShape
-from edgeprof.shared.types.job import KvType, MemoryRegion
+from edgeprof.shared.types.board import MemoryRegion
+from edgeprof.shared.types.model import KvType
 
 _ALIGNMENT = 16
 _UPLOAD_ALIGNMENT = 32

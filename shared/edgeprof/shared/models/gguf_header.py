@@ -27,7 +27,7 @@ from edgeprof.shared.models.rules import (
     MAX_TENSORS,
 )
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout, type_name
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 MAGIC = b"GGUF"
 #: 2 differs from 3 in nothing but that 3 may be big-endian, too.

@@ -14,7 +14,8 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.file import ModelFile
 from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.writing import write_gguf
-from edgeprof.shared.types.job import MAX_FILE_BYTES, ModelSource
+from edgeprof.shared.types.model import ModelSource
+from edgeprof.shared.types.wire import MAX_FILE_BYTES
 
 F32 = npt.NDArray[np.float32]
 

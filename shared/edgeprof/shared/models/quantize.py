@@ -23,7 +23,7 @@ from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.tensor_types import BLOCK, F32, to_float32
 from edgeprof.shared.models.writing import write_gguf
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 _FILE_TYPES = {
     Quantization.F32: gguf.LlamaFileType.ALL_F32,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.types.job import MAX_FILE_BYTES
+from edgeprof.shared.types.wire import MAX_FILE_BYTES
 
 #: The coarsest clock of file systems in use (FAT): what was written within it of a look may be written
 #: again without a trace.

@@ -15,7 +15,7 @@ import gguf
 from pydantic import ValidationError
 
 from edgeprof.shared.models.gguf_header import Value
-from edgeprof.shared.types.job import ModelSource
+from edgeprof.shared.types.model import ModelSource
 
 _FILE, _SHA256, _CHAIN = (f"edgeprof.source.{key}" for key in ("file", "sha256", "chain"))
 KEYS = frozenset({_FILE, _SHA256, _CHAIN})

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from edgeprof.shared.types.job import Quantization
+from edgeprof.shared.types.model import Quantization
 
 #: What boards have kernels for: ggml type id -> (type, elements in a block, bytes of a block).
 TENSOR_TYPES: Final = {

@@ -27,7 +27,7 @@ from edgeprof.shared.queue.celery_app import KEY_PREFIX, PRIORITY_STEPS, TASK_NA
 from edgeprof.shared.store.jobs import Bell
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.telemetry.traceparent import trace_id_of
-from edgeprof.shared.types.job import is_name
+from edgeprof.shared.types.wire import is_name
 
 #: kombu.transport.redis.Channel.sep: between a queue's name and the priority in a list's key.
 SEPARATOR: Final = "\x06\x16"

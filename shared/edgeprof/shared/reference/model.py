@@ -15,7 +15,7 @@ from edgeprof.shared.models.shape import LlamaShape
 from edgeprof.shared.reference import arithmetic
 from edgeprof.shared.reference.arithmetic import F32
 from edgeprof.shared.reference.weights import Matrix, load_matrix
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 
 #: Positions computed together: bounds the memory of attention's temporaries, changes no bit.
 _CHUNK: Final = 64

@@ -14,7 +14,7 @@ from redis import Redis
 from edgeprof.shared import private_files
 from edgeprof.shared.errors import HostFault, JobError, StoreRefused, UsageError
 from edgeprof.shared.store.script import Script
-from edgeprof.shared.types.job import ModelRef
+from edgeprof.shared.types.model import ModelRef
 
 
 def sha256_of(path: Path) -> str:

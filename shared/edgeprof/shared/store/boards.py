@@ -12,7 +12,7 @@ from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.script import LeftOut, Script, records, text
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.shared.types.job import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo, BoardState
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.boards import reason_of
 from edgeprof.shared.store.script import LeftOut, Script, text
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.shared.types.job import Name, NoControl, Told
+from edgeprof.shared.types.wire import Name, NoControl, Told
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.script import Script, records, text
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, JobSpec, JobState, is_name
+from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, JobSpec, JobState
 from edgeprof.shared.types.result import Inputs, JobResult, JobView
+from edgeprof.shared.types.wire import is_name
 
 log = logging.getLogger(__name__)
 

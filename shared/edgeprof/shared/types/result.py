@@ -8,17 +8,10 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
-from edgeprof.shared.types.job import (
-    Attempt,
-    JobSpec,
-    JobState,
-    KvType,
-    ModelRef,
-    PromptSource,
-    TestCase,
-    Told,
-    Wire,
-)
+from edgeprof.shared.types.case import PromptSource, TestCase
+from edgeprof.shared.types.job import Attempt, JobSpec, JobState
+from edgeprof.shared.types.model import KvType, ModelRef
+from edgeprof.shared.types.wire import Told, Wire
 
 
 class Samples(Told):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from edgeprof.shared.types.job import KvType, MemoryRegion, Quantization
+from edgeprof.shared.types.board import MemoryRegion
+from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.result import LoadResult, MemoryUse, RegionUse
 
 

@@ -27,7 +27,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.types.job import Name, Wire
+from edgeprof.shared.types.wire import Name, Wire
 from edgeprof.workers.board import config_words
 from edgeprof.workers.emulated.check import check_url
 

@@ -18,7 +18,7 @@ from edgeprof.shared.telemetry import logs, tracing
 from edgeprof.shared.telemetry.about import about
 from edgeprof.shared.telemetry.tracing import DISTRIBUTION
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.shared.types.job import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.workers.board.board import Board, BoardStats
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.host_checks import check_host, check_tools

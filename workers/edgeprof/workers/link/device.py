@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeprof.shared.errors import BoardFault, HostFault, LinkFault
-from edgeprof.shared.types.job import KvType
+from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board import flash
 from edgeprof.workers.board.board import (

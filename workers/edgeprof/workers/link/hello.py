@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.shared.types.job import MemoryRegion, Quantization, is_name
+from edgeprof.shared.types.board import MemoryRegion
+from edgeprof.shared.types.model import Quantization
+from edgeprof.shared.types.wire import is_name
 from edgeprof.workers.board.board import Hello
 from edgeprof.workers.link.messages import (
     PROTOCOL,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgeprof.shared.types.job import MemoryRegion
+from edgeprof.shared.types.board import MemoryRegion
 from edgeprof.workers.board.board import BadWord, MemoryTest
 from edgeprof.workers.link.client import LinkSession
 from edgeprof.workers.link.hello import U32

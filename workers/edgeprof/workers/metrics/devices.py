@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edgeprof.shared.telemetry.build import build_info
-from edgeprof.shared.types.job import BoardInfo
+from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.result import RegionUse
 
 #: Regions, and sensors, that a board may tell of until it is opened anew: each name is a series.

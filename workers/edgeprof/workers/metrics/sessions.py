@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.telemetry.build import build_info
-from edgeprof.shared.types.job import JobSpec, ModelRef
+from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import CaseResult, JobResult, MemoryUse
 
 #: From 0.1 ms (a token on a fast core) to five minutes (a long prompt on a slow chip). A quantile is drawn

@@ -16,8 +16,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.types.job import BoardInfo, ModelRef, Wire
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import CaseResult, MemoryUse, RegionUse
+from edgeprof.shared.types.wire import Wire
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import Refusal, SessionMetrics
 

@@ -15,7 +15,8 @@ from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.special import ended_at
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
-from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec, TestCase
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec
 from edgeprof.shared.types.result import CaseResult, Identity, JobResult, OutputCheck, ScoreResult
 from edgeprof.workers.board.board import Board, RunReport
 from edgeprof.workers.board.meter import Meter

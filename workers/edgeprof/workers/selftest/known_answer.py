@@ -10,7 +10,10 @@ from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
-from edgeprof.shared.types.job import BoardState, JobSpec, Quantization, Target, TestCase
+from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.case import TestCase
+from edgeprof.shared.types.job import JobSpec, Target
+from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.board.managed_board import Bench
 from edgeprof.workers.profiling import profile_job
 

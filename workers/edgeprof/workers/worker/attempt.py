@@ -21,8 +21,10 @@ from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.telemetry.about import about
 from edgeprof.shared.telemetry.logs import hardware, operations
 from edgeprof.shared.telemetry.traceparent import trace_id_of
-from edgeprof.shared.types.job import BoardInfo, JobState, is_name
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
+from edgeprof.shared.types.wire import is_name
 from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.host_faults import host_faults
 from edgeprof.workers.board.meter import mean_power_mw

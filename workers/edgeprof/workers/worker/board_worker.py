@@ -34,7 +34,7 @@ from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash, Held
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.telemetry import logs, tracing
 from edgeprof.shared.telemetry.about import about_job
-from edgeprof.shared.types.job import BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.shared.vital_threads import end_within, vital_thread
 from edgeprof.workers.board.config import BoardConfig

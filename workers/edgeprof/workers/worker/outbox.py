@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from edgeprof.shared import private_files
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.telemetry.about import about_job
-from edgeprof.shared.types.job import JobState, Name, Wire
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
+from edgeprof.shared.types.wire import Name, Wire
 
 log = logging.getLogger(__name__)
 

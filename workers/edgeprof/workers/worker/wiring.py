@@ -13,7 +13,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.jobs import Claim
-from edgeprof.shared.types.job import ModelRef
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.board.board import Board
 from edgeprof.workers.board.config import BoardConfig

@@ -13,7 +13,7 @@ from gguf.utility import LocalTensor, SafetensorsLocal
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.hugging_face.config import Config, read_json
 from edgeprof.shared.models.llama_writing import F32, refused
-from edgeprof.shared.types.job import MAX_FILE_BYTES
+from edgeprof.shared.types.wire import MAX_FILE_BYTES
 
 _WHOLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"

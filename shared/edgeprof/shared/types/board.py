@@ -1,0 +1,69 @@
+"""A board as its worker announces it, and the states it goes through."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from edgeprof.shared.types.model import Quantization
+from edgeprof.shared.types.wire import Name, Told
+
+
+class BoardState(StrEnum):
+    """What a board is doing, as its worker last said."""
+
+    ONLINE = "online"
+    BUSY = "busy"
+    DRAINING = "draining"
+    QUARANTINED = "quarantined"
+    OFFLINE = "offline"
+
+
+class MemoryRegion(Told):
+    """A stretch of a board's memory, as HELLO tells it."""
+
+    name: str
+    kind: Literal["ram", "flash", "stack"]
+    total_bytes: int
+    #: What a model or its state could take.
+    available_bytes: int
+
+
+class BoardInfo(Told):
+    """A board, as its worker last announced it; enough to decide whether a model fits."""
+
+    largest_bytes: ClassVar[int] = 64 * 1024
+
+    device_id: Name
+    platform: Name
+    host: str
+    url: str
+    uid: str
+    state: BoardState
+    emulated: bool
+    firmware_version: str
+    firmware_git_hash: str
+    toolchain: str
+    protocol: tuple[int, int]
+    #: None where the chip states none (QEMU's virt machine, a process).
+    clock_hz: int | None
+    timer_name: str
+    timer_resolution_ns: int
+    regions: tuple[MemoryRegion, ...]
+    kernels: tuple[Quantization, ...]
+    n_ctx_max: int
+    #: Whether a model can be put into flash without a person (QEMU's loader, or a flash tool).
+    can_flash: bool
+    can_upload: bool
+    #: Of the edgeprof that drives it; "" for one that did not say.
+    agent_version: str = ""
+    #: What boards.toml says of it: on which shelf it is, say.
+    tags: dict[str, str] = Field(default_factory=dict)
+    #: How fast the last model went over its link; None until one has.
+    upload_bytes_per_s: float | None = None
+    reason: str = ""
+    job_id: str | None = None
+    #: Seconds since the epoch by Redis' clock, of the last announcement.
+    seen_s: float = 0.0

@@ -1,0 +1,79 @@
+"""Which model a job runs: its file by content, its weight type, and what it was made of."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from edgeprof.shared.types.wire import (
+    MAX_FILE_BYTES,
+    MAX_VOCABULARY,
+    Name,
+    NoControl,
+    Sha256,
+    Wire,
+)
+
+
+class Quantization(StrEnum):
+    """Weight types with a kernel on the board; the names are ggml's."""
+
+    F32 = "F32"
+    F16 = "F16"
+    Q8_0 = "Q8_0"
+    Q4_0 = "Q4_0"
+    TQ2_0 = "TQ2_0"
+
+
+class KvType(StrEnum):
+    """Element type of the KV cache."""
+
+    F32 = "F32"
+    F16 = "F16"
+
+
+#: As ggml calls a type of weights; a source may have one that no board has a kernel for.
+WeightType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,16}$")]
+#: Types whose weights are as good as those that were trained, for what is made of them.
+_UNQUANTIZED = frozenset({"F64", "F32", "BF16", "F16"})
+_MAX_CHAIN = 8
+
+
+class ModelSource(Wire):
+    """The file that a model's weights come from, and each type they had since."""
+
+    file: Annotated[NoControl, Field(min_length=1, max_length=255)]
+    sha256: Sha256
+    #: From the source's own type to the one that is run: ("F32", "Q8_0").
+    chain: Annotated[tuple[WeightType, ...], Field(min_length=1, max_length=_MAX_CHAIN)]
+
+    def converted(self, to: str) -> Self:
+        """Return the source of a model that was made of this one; of a long chain both ends stay."""
+        first, *rest = self.chain
+        return self.model_copy(update={"chain": (first, *rest[-(_MAX_CHAIN - 2) :], to)})
+
+
+class ModelRef(Wire):
+    """Which model: by content, so that a name can never point at other weights."""
+
+    name: Name
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(gt=0, le=MAX_FILE_BYTES)]
+    quantization: Quantization
+    architecture: Literal["llama"] = "llama"
+    n_params: Annotated[int, Field(gt=0, le=2**40)]
+    n_ctx_train: Annotated[int, Field(gt=0, le=MAX_VOCABULARY)]
+    n_vocab: Annotated[int, Field(gt=0, le=MAX_VOCABULARY)]
+    #: Where the bytes are: the blob store in Redis, and nowhere else. A URL from a job is never fetched.
+    url: None = None
+    #: None in the records of versions that did not say.
+    source: ModelSource | None = None
+
+    @property
+    def made_as(self) -> str:
+        """The type as tables show it: "Q8_0", or "Q4_0>Q8_0" where an earlier step had cost precision."""
+        chain = self.source.chain[:-1] if self.source else ()
+        lossy = [step for step in chain if step not in {*_UNQUANTIZED, self.quantization}]
+        return ">".join([*lossy, self.quantization])

@@ -1,0 +1,66 @@
+"""Base classes and field types of everything that crosses a process boundary."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, ClassVar, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_FILE_BYTES: Final = 1 << 30
+MAX_VOCABULARY: Final = 1 << 20
+
+#: Names become queue names, metric labels and file-name parts, so their alphabet is narrow.
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Token = Annotated[int, Field(ge=0, lt=MAX_VOCABULARY)]
+#: For people to read; no control characters.
+NoControl = Annotated[str, Field(pattern=r"^\P{Cc}*$")]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text from outside may become a part of a file name."""
+    return len(text) <= 64 and re.fullmatch(NAME.strip("^$"), text) is not None
+
+
+class Wire(BaseModel):
+    """Base of everything that crosses a process boundary: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: Longer ones are not even parsed.
+    largest_bytes: ClassVar[int] = 8192
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Parse what Redis holds. Raises ValueError; what nests deeper than 200 levels is one, too."""
+        if len(text) > cls.largest_bytes:
+            raise ValueError(f"{len(text)} characters are more than a {cls.__name__} may have")
+        found = cls.model_validate_json(text)
+        if not _storable(found):
+            raise ValueError("a number is not finite, or has more than 64 bits")
+        return found
+
+
+def _storable(value: object) -> bool:
+    """Whether every number within can be counted with, shown as a time and kept in a database."""
+    match value:
+        case int():
+            return abs(value) < 2**63
+        case float():
+            return math.isfinite(value)
+        case BaseModel():
+            return all(map(_storable, value.__dict__.values()))
+        case dict():
+            return all(map(_storable, value.values()))
+        case tuple() | list():
+            return all(map(_storable, value))
+    return True
+
+
+class Told(Wire):
+    """Base of what a lab tells about itself: a newer agent may say more than this version understands."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
