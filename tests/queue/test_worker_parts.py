@@ -80,7 +80,7 @@ def test_claimed_board_is_refused_and_names_the_holder(tmp_path: Path) -> None:
         first.close()
         second.take("uid", "00aa")
 
-        assert first.domain == second.domain
+        assert first.lock_domain == second.lock_domain
 
 
 def test_lock_names_from_outside_never_become_paths(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.shared.store.boards import Held
+from edgeprof.shared.store.boards import Cordons
 from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.board import ClockOffset
 from edgeprof.workers.link.device import OpenOptions, open_board
@@ -116,7 +116,7 @@ def test_model_in_real_flash_is_replaced_under_suspicion_only(bench, monkeypatch
     """Flash wears, and the next job wants its model there."""
     placed: list[int] = []
     board = bench("fault=7:3")
-    board.store.boards.held = lambda _: Held(BoardState.QUARANTINED if quarantined else None)
+    board.store.boards.cordons = lambda _: Cordons(BoardState.QUARANTINED if quarantined else None)
     board.board.hello = dataclasses.replace(
         board.board.hello, emulated=False, flash_model_sha256="ab" * 32
     )

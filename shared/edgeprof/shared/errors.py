@@ -56,7 +56,7 @@ class InfrastructureError(EdgeprofError):
     """Raised when something the lab runs on is not there."""
 
     #: Whether this proves that the store could not give a job to anybody else either at that moment.
-    grants_nobody = False
+    proves_store_down = False
 
 
 class StoreUnavailable(InfrastructureError):  # noqa: N818 - names a state, as httpx's do
@@ -121,7 +121,7 @@ class Fault(EdgeprofError):  # noqa: N818
         return ""
 
     @property
-    def handed_back(self) -> bool:
+    def graceful_stop(self) -> bool:
         """Whether nothing was wrong with board or link: the job may start again at once."""
         return self.code in {"worker_stopped", "lease_lost"}
 

@@ -33,7 +33,7 @@ def translated(error: Exception, where: str) -> StoreRefused | StoreUnavailable:
     word = _cannot_write(error)
     ours = _cannot(word, str(error), where) if word else _other(error, where)
     # No server was there, or one that cannot write. A partition shows as neither.
-    ours.grants_nobody = bool(word) or isinstance(error.__context__, ConnectionRefusedError)
+    ours.proves_store_down = bool(word) or isinstance(error.__context__, ConnectionRefusedError)
     return ours
 
 

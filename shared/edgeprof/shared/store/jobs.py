@@ -97,8 +97,8 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
-    """A bell to ring: which job, on which queue, in which trace; the label is for people to read."""
+class Doorbell:
+    """A doorbell to notify: which job, on which queue, in which trace; the label is for people to read."""
 
     job_id: str
     queue: str
@@ -287,26 +287,35 @@ class JobStore:
 
     def claim(
         self,
-        heard: str,
+        notified_job_id: str,
         owner: str,
         *,
         device_id: str,
         platform: str,
         host: str,
-        domain: str,
+        lock_domain: str,
         lease_s: float,
         traceparent: str = "",
     ) -> Claim | str:
         """Take the job whose turn it is for a board, or return in a word why there is none.
 
-        `heard` is the job whose bell was heard. It tells the queue; which job of that queue is granted, their
-        priorities and the users' turns decide. A bell of nothing does for the board's other jobs.
+        `notified_job_id` is the job whose doorbell was received. It tells the queue; which job of that queue is granted, their
+        priorities and the users' turns decide. A doorbell of nothing does for the board's other jobs.
         `owner` is one attempt's own token: asking again with it returns the same claim.
         `traceparent` is where the attempt is in its trace, for the next one to link to. A record
         that does not validate, or has an id that none of ours has, is failed at once, as a
         JobError, and answered as "malformed".
         """
-        asked = (heard, owner, device_id, platform, host, domain, lease_s, SCHEMA_VERSION)
+        asked = (
+            notified_job_id,
+            owner,
+            device_id,
+            platform,
+            host,
+            lock_domain,
+            lease_s,
+            SCHEMA_VERSION,
+        )
         for _ in range(_CLAIM_CALLS):
             reply = self._script.call("claim", *asked, traceparent)
             if reply[0] != "again":
@@ -341,11 +350,11 @@ class JobStore:
         epoch: int,
         fault: Fault,
         quarantine_after: int = 1_000_000,
-        rest_s: float = 0.0,
+        backoff_s: float = 0.0,
     ) -> JobState | None:
         """End this attempt by a fault: back to the queue, failed, or None when not ours any more.
 
-        Where no other board could take it, the job rests for `rest_s` first, doubled for each attempt before.
+        Where no other board could take it, the job rests for `backoff_s` first, doubled for each attempt before.
         The board is quarantined when so many of its attempts in a row failed for board or link reasons,
         and the host cordoned when so many of its own failed for host reasons.
         """
@@ -359,15 +368,15 @@ class JobStore:
                 fault.code,
                 one_line(str(fault)),
                 retryable,
-                rest_s,
+                backoff_s,
                 quarantine_after,
                 fault.blame,
             )
         )
 
-    def abandon(self, device_id: str, domain: str, actor: str) -> str | None:
+    def reclaim(self, device_id: str, lock_domain: str, actor: str) -> str | None:
         """Give back what the dead worker before us held on this board; returns the job's id."""
-        return self._script.call("abandon", actor, device_id, domain) or None
+        return self._script.call("reclaim", actor, device_id, lock_domain) or None
 
     # --- the custodian's side
 
@@ -376,7 +385,7 @@ class JobStore:
     ) -> Sequence[tuple[str, str, JobState]]:
         """End the attempts of workers gone silent: (job, board, state afterwards).
 
-        When nobody was heard for `away_s`, Redis was away: nobody is taken for dead for `lease_s`.
+        When nobody gave a sign for `away_s`, Redis was away: nobody is taken for dead for `lease_s`.
         """
         flat = self._script.call("expire_leases", actor, limit, lease_s, away_s)
         return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
@@ -386,12 +395,14 @@ class JobStore:
         expired: list[str] = self._script.call("expire_queued", actor, limit)
         return expired
 
-    def unheard(
+    def stale_notifications(
         self, grace_s: float, *, key_prefix: str, separator: str, last_step: int, limit: int = 500
-    ) -> Sequence[Bell]:
-        """Return bells to ring again; they count as rung from now on."""
-        flat = self._script.call("unheard", grace_s, limit, key_prefix, separator, last_step)
-        return [Bell(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
+    ) -> Sequence[Doorbell]:
+        """Return doorbells to send again; they count as sent from now on."""
+        flat = self._script.call(
+            "stale_notifications", grace_s, limit, key_prefix, separator, last_step
+        )
+        return [Doorbell(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
 
     def unarchived(self, limit: int = 100) -> Sequence[str]:
         """Return finished jobs no archive holds yet, oldest first."""

@@ -27,7 +27,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.types.wire import Name, Wire
+from edgeprof.shared.types.wire import Name, WireModel
 from edgeprof.workers.board import config_words
 from edgeprof.workers.emulated.check import check_url
 
@@ -37,20 +37,20 @@ WATCHED: Final = ("/dev/serial/by-id/*",)
 Word = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
-class HubPort(Wire):
+class HubPort(WireModel):
     """A port of a USB hub whose power can be cut by uhubctl."""
 
     hub: Annotated[str, Field(pattern=r"^[0-9][0-9.-]*$")]
     port: Annotated[int, Field(ge=1, le=64)]
 
 
-class ResetCommand(Wire):
+class ResetCommand(WireModel):
     """A program that resets a board: words, never a line for a shell. "{port}" becomes the board's port."""
 
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
 
 
-class BoardConfig(Wire):
+class BoardConfig(WireModel):
     """One board of this host."""
 
     url: Word | None = None
@@ -94,7 +94,7 @@ class BoardConfig(Wire):
 _KEYS: Final = tuple(key for key in BoardConfig.model_fields if key not in {"watched", "pinned"})
 
 
-class Boards(Wire):
+class Boards(WireModel):
     """What boards.toml says."""
 
     watch: tuple[Word, ...] = ()

@@ -41,7 +41,7 @@ class BoardClaim:
         self.close()
 
     @property
-    def domain(self) -> str:
+    def lock_domain(self) -> str:
         """A name for all processes that share these locks: this folder, on this kernel."""
         with lock_files.lock_folder(self._dir) as descriptor:
             found = os.fstat(descriptor)

@@ -106,7 +106,7 @@ class Bench:
                 info = describe(board, self.config, self._settings)
                 claim.take("board", info.device_id)
                 claim.take("uid", info.uid)
-                self._owner = Owner(host=info.host, domain=claim.domain, uid=info.uid)
+                self._owner = Owner(host=info.host, lock_domain=claim.lock_domain, uid=info.uid)
                 store.boards.announce(self._owner, info, self._settings.board_ttl_s)
             except BaseException:
                 board.close()
@@ -224,7 +224,7 @@ class Bench:
             try:
                 stats = self.board.stats()
             except Fault as fault:
-                if fault.handed_back:
+                if fault.graceful_stop:
                     return True
                 logs.hardware.warning("%s", fault, extra=self.context() | {"code": fault.code})
                 return self.reopen()
@@ -254,7 +254,7 @@ class Bench:
             log.warning("board %s: not tested: %s", self.info.device_id, error)
             return Verdict.NOT_TESTED
         except Fault as fault:
-            if fault.handed_back:  # the worker stops: nothing was found out
+            if fault.graceful_stop:  # the worker stops: nothing was found out
                 return Verdict.NOT_TESTED
             span.ended("failed", fault)
             if str(fault) != self._ailment:  # told once, and again when it changes
@@ -291,15 +291,15 @@ class Bench:
         A board that somebody drained gets no jobs anyway, and stays drained.
         """
         boards, name, host = self.store.boards, self.info.device_id, self.info.host
-        held = boards.held(name, host)
+        held = boards.cordons(name, host)
         if fault.blame == "host":
-            if not held.cordon:
+            if not held.host:
                 log.error("host %s is cordoned: %s", host, fault)
             self.store.hosts.cordon(host, SELF_TEST, str(fault))
         elif held.board is not BoardState.DRAINING:
             for_host = isinstance(fault, HostFault)
             said = f"failed: {fault}"
-            boards.hold(name, BoardState.QUARANTINED, SELF_TEST, said, for_host=for_host)
+            boards.cordon(name, BoardState.QUARANTINED, SELF_TEST, said, for_host=for_host)
 
     def identify(self, duration_s: float = 10.0) -> bool:
         """Have the board blink, so that a person finds it; False when a job has it. At most 60 s, 0 ends it.
@@ -325,7 +325,7 @@ class Bench:
                     reset(self.config, self._check_stop)
                 board = self._open_board(self.config, self._settings, self._unwanted)
             except Fault as fault:
-                if fault.handed_back:
+                if fault.graceful_stop:
                     return False
                 if str(fault) != self.gone_because:
                     self.gone_because = str(fault)

@@ -29,7 +29,7 @@ _JOB_BUCKETS_S: Final = (
 _WAIT_BUCKETS_S: Final = (*_JOB_BUCKETS_S[3:], 5400, 7200, 10800, 14400, 28800, 57600, 86400)
 
 #: Why a worker dropped a message, or a key under the name of a queue: too large or malformed for a
-#: bell, not a list, a remote command that is not obeyed here, or too many of them.
+#: doorbell, not a list, a remote command that is not obeyed here, or too many of them.
 Refusal = Literal["large", "malformed", "key", "command", "too many"]
 
 

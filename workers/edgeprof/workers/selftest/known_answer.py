@@ -75,7 +75,7 @@ def _would_cost_flash(bench: Bench, model: ModelFile) -> bool:
         not hello.emulated
         and hello.flash_model_sha256 not in {None, model.sha256}
         and bench.board.needs_flash(model.path.stat().st_size)
-        and bench.store.boards.held(bench.info.device_id).board is not BoardState.QUARANTINED
+        and bench.store.boards.cordons(bench.info.device_id).board is not BoardState.QUARANTINED
     )
 
 

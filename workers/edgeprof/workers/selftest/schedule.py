@@ -12,8 +12,8 @@ class SelfTestSchedule:
     """Of one board, for as long as its worker lives: a worker that starts anew does not know the silicon."""
 
     def __init__(self, settings: Settings) -> None:
-        self._retest_interval_s = settings.selftest_interval_s
-        self._routine_interval_s = settings.selftest_every_s
+        self._retest_interval_s = settings.selftest_quarantine_interval_s
+        self._routine_interval_s = settings.selftest_routine_interval_s
         self._retest_at_s = 0.0
         self._routine_at_s = 0.0
 

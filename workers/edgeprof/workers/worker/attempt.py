@@ -51,7 +51,7 @@ class Attempts:
         settings: Settings,
         *,
         node: str,
-        domain: str,
+        lock_domain: str,
         stopping: Event,
         telemetry: Sender,
         outbox: Outbox,
@@ -62,36 +62,38 @@ class Attempts:
         self._jobs = jobs
         self._settings = settings
         self._node = node
-        self._domain = domain
+        self._domain = lock_domain
         self._stopping = stopping
         self._telemetry = telemetry
         self._outbox = outbox
         self._events = events or TaskEvents(lambda: None)
         self._on_host_fault = on_host_fault
 
-    def claim(self, heard: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
-        """Claim a job after the bell of job `heard`; None when there is nothing (left) to do."""
-        if not is_name(heard):
-            log.debug("a bell of no job dropped")
+    def claim(self, notified_job_id: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
+        """Claim a job after the doorbell of job `notified_job_id`; None when there is nothing (left) to do."""
+        if not is_name(notified_job_id):
+            log.debug("a doorbell of no job dropped")
             return None
         claimed_at_s = time.monotonic()
         try:
             answer = self._jobs.claim(
-                heard,
+                notified_job_id,
                 f"{self._node}/{secrets.token_hex(6)}",
                 device_id=board.device_id,
                 platform=board.platform,
                 host=board.host,
-                domain=self._domain,
+                lock_domain=self._domain,
                 lease_s=self._settings.lease_s,
                 traceparent=tracing.current_traceparent(),
             )
         except InfrastructureError as error:
-            # The bell is lost; the custodian rings again once Redis is back.
-            log.warning("no job was claimed at the bell of job %s: %s", heard, error)
+            # The doorbell is lost; the custodian sends it again once Redis is back.
+            log.warning("no job was claimed at the doorbell of job %s: %s", notified_job_id, error)
             return None
         if isinstance(answer, str):
-            log.debug("bell of job %s dropped: %s", heard, answer)  # thousands may ring for nothing
+            log.debug(
+                "doorbell of job %s dropped: %s", notified_job_id, answer
+            )  # thousands may notify for nothing
             return None
         return answer, Lease(
             self._jobs,
@@ -133,7 +135,7 @@ class Attempts:
                 Started(model=claim.spec.model, wait_s=claim.wait_s, trace_id=trace_id)
             )
             outcome = self._guarded(claim, lease, work, held)
-            if isinstance(outcome, HostFault) and not outcome.handed_back:
+            if isinstance(outcome, HostFault) and not outcome.graceful_stop:
                 self._on_host_fault()
             state = self._finish(claim, outcome)
             ended_by = outcome if isinstance(outcome, Fault) else None
@@ -247,7 +249,7 @@ class Attempts:
                         claim.epoch,
                         outcome,
                         self._settings.quarantine_after,
-                        self._settings.rest_s(outcome),
+                        self._settings.backoff_s(outcome),
                     )
             except InfrastructureError as error:
                 if not kept and isinstance(outcome, JobResult):

@@ -1,4 +1,4 @@
-"""The process that drives one board: a Celery worker that hears the board's bells.
+"""The process that drives one board: a Celery worker that hears the board's doorbells.
 
 Crash-only: when the board goes away this process says so and ends; the agent starts it again, and it
 begins as ever, by waiting for the board. There is one way into every state.
@@ -30,7 +30,7 @@ from edgeprof.shared.queue import doorbell
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.blobs import ModelCache
-from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash, Held
+from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash, Cordons
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.telemetry import logs, tracing
 from edgeprof.shared.telemetry.about import about_job
@@ -53,7 +53,7 @@ from edgeprof.workers.worker.process import (
     LAST_END_VARIABLE,
     STOP_MARGIN_S,
 )
-from edgeprof.workers.worker.task_events import BellRequest, TaskEvents
+from edgeprof.workers.worker.task_events import DoorbellRequest, TaskEvents
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,10 @@ _RESUMED: Final = "its port was taken back, and it is opened anew"
 #: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
 _LOOK_S: Final = 0.5
 
-#: How a worker ends that no bell reaches (EX_UNAVAILABLE of sysexits is EXIT_NOT_OURS; this is
+#: How a worker ends that no doorbell reaches (EX_UNAVAILABLE of sysexits is EXIT_NOT_OURS; this is
 #: EX_NOPERM).
 EXIT_DEAF: Final = 77
-#: Longer than Celery waits before it connects again; the wait for a bell is answered each second.
+#: Longer than Celery waits before it connects again; the wait for a doorbell is answered each second.
 _LONGEST_SILENCE_S: Final = 60.0
 
 #: How often a watched port is opened in vain before it is left alone longer: it may be a modem's.
@@ -127,7 +127,7 @@ class BoardWorker:
         heart.start()
         try:
             if self._first_sight():
-                self._hear_bells()
+                self._receive_doorbells()
             else:
                 self._board_gone()
         finally:
@@ -169,7 +169,9 @@ class BoardWorker:
         bench = self._bench
         self._outbox.deliver(bench.store.jobs)  # first: the job of the worker before us may be done
         # The locks are ours, so the worker before us is dead: its job need wait neither for the lease nor the test.
-        if job_id := bench.store.jobs.abandon(bench.info.device_id, bench.claim.domain, bench.node):
+        if job_id := bench.store.jobs.reclaim(
+            bench.info.device_id, bench.claim.lock_domain, bench.node
+        ):
             with about_job(job_id, bench.store.jobs.traceparents([job_id])[job_id]):
                 log.warning("job %s of the worker before us is back in the queue", job_id)
         if not self._mind_holds():
@@ -181,15 +183,15 @@ class BoardWorker:
             return False
         return True
 
-    def _hear_bells(self) -> None:
+    def _receive_doorbells(self) -> None:
         """Be a Celery worker until a signal or a lost board ends it."""
         bench, settings = self._bench, self._settings
-        domain = bench.claim.domain
+        lock_domain = bench.claim.lock_domain
         self._attempts = Attempts(
             bench.store.jobs,
             settings,
             node=f"{bench.node}/{os.getpid()}",
-            domain=domain,
+            lock_domain=lock_domain,
             stopping=self._stopping,
             telemetry=bench.telemetry,
             outbox=self._outbox,
@@ -204,12 +206,12 @@ class BoardWorker:
         signals.worker_init.connect(_instrument, weak=False)
         signals.setup_logging.connect(_keep_logging, weak=False)
         signals.worker_shutting_down.connect(self._on_shutdown, weak=False)
-        app.task(name=TASK_NAME, send_events=False, Request=BellRequest)(self._heard)
+        app.task(name=TASK_NAME, send_events=False, Request=DoorbellRequest)(self._heard)
         worker = self._celery = app.Worker(
             hostname=bench.node,
             pool_cls=concurrency.get_implementation("threads"),
             concurrency=1,
-            queues=self._queues(Held()),
+            queues=self._queues(Cordons()),
             without_gossip=True,
             without_mingle=True,
             quiet=True,
@@ -236,9 +238,9 @@ class BoardWorker:
             self._events.flush(dispatcher)
 
     def _heard(self, job_id: Any) -> None:
-        """Carry out the job whose turn it is on the queue of a bell, if there is one. Celery calls this."""
+        """Carry out the job whose turn it is on the queue of a doorbell, if there is one. Celery calls this."""
         if not isinstance(job_id, str) or self._leaving.is_set():
-            return  # the bell is lost; the custodian rings again, for somebody else
+            return  # the doorbell is lost; the custodian sends it again, for somebody else
         bench = self._bench
         with bench.in_use():
             claimed = self._attempts.claim(job_id, bench.info)
@@ -300,7 +302,7 @@ class BoardWorker:
         """Listen only where a held board may, and test it when that is due; False: it is gone."""
         info = self._bench.info
         try:
-            held = self._bench.store.boards.held(info.device_id, info.host)
+            held = self._bench.store.boards.cordons(info.device_id, info.host)
         except InfrastructureError:
             self._excuse()
             return True
@@ -343,7 +345,7 @@ class BoardWorker:
             else:
                 boards.identified(name, actor, "blinks" if blinks else "busy with a job")
 
-    def _queues(self, held: Held) -> list[str]:
+    def _queues(self, held: Cordons) -> list[str]:
         info, wanted = self._bench.info, []
         if held.takes_own_jobs:
             wanted.append(doorbell.board_queue(info.device_id))
@@ -352,11 +354,11 @@ class BoardWorker:
         return wanted
 
     def _listen(self, wanted: list[str]) -> None:
-        """Hear the bells of these queues only: a bell that a held board hears is lost to the others."""
+        """Hear the doorbells of these queues only: a doorbell that a held board hears is lost to the others."""
         consumer = getattr(self._celery, "consumer", None)
         if consumer is None or consumer.task_consumer is None:
             return  # (re)connecting; the next beat comes
-        for queue in self._queues(Held()):
+        for queue in self._queues(Cordons()):
             if queue in wanted and not consumer.task_consumer.consuming_from(queue):
                 consumer.call_soon(consumer.add_task_queue, queue)
             elif queue not in wanted and consumer.task_consumer.consuming_from(queue):
@@ -367,18 +369,18 @@ class BoardWorker:
             self._door.excused()
 
     def _deaf(self) -> bool:
-        """End when Redis is there and no bell is heard: a board that looks alive would keep its
+        """End when Redis is there and no doorbell is received: a board that looks alive would keep its
         jobs waiting."""
         if self._bench.info.job_id is not None or celery_state.reserved_requests:
-            self._excuse()  # a bell was heard, and is being answered
+            self._excuse()  # a doorbell was received, and is being answered
             return False
         ttl_s = self._settings.board_ttl_s
         why = self._door and self._door.deaf(ttl_s, _LONGEST_SILENCE_S + ttl_s)
         if not why:
             return False
-        log.error("board %s hears no bells: %s", self._config, why)
+        log.error("board %s hears no doorbells: %s", self._config, why)
         self._exit_code = EXIT_DEAF
-        self._end(f"it hears no bells: {why}")
+        self._end(f"it hears no doorbells: {why}")
         return True
 
     def _board_gone(self, because: str = "") -> None:

@@ -42,14 +42,14 @@ class Door:
         self._heard_s = time.monotonic()
         self._trouble: tuple[str, float] | None = None
 
-    def bell(self, message: bytes, queue: str) -> bytes | None:
-        """Return the bell that a message is, or None: it is dropped, and never seen again."""
+    def doorbell(self, message: bytes, queue: str) -> bytes | None:
+        """Return the doorbell that a message is, or None: it is dropped, and never seen again."""
         if len(message) > doorbell.LARGEST_BYTES:
             self._refuse("large", f"a message of over {doorbell.LARGEST_BYTES} bytes on {queue}")
             return None
         try:
             return doorbell.read(message, queue).encode()
-        except doorbell.NotABellError as error:
+        except doorbell.NotADoorbellError as error:
             self._refuse("malformed", f"a message on {queue}: {error}")
             return None
 
@@ -72,16 +72,16 @@ class Door:
 
     def removed(self, key: str, kind: str) -> None:
         """Note that a key of a queue was removed, because it was no list."""
-        self._refuse("key", f"the key {key!r}, a {kind} where bells stand in lists")
+        self._refuse("key", f"the key {key!r}, a {kind} where doorbells stand in lists")
 
     def answered(self) -> None:
-        """Note that Redis answered the wait for a bell: this worker hears."""
+        """Note that Redis answered the wait for a doorbell: this worker hears."""
         self._heard_s = time.monotonic()
         self._trouble = None
         self._tell()
 
     def troubled(self, why: str) -> None:
-        """Note why Redis refuses to let this worker wait for bells."""
+        """Note why Redis refuses to let this worker wait for doorbells."""
         if self._trouble is None:
             self._trouble = why, time.monotonic()
 
@@ -91,14 +91,14 @@ class Door:
         self._trouble = None
 
     def deaf(self, patience_s: float, longest_s: float) -> str | None:
-        """Return why no bell is heard: refused for patience_s, or without any answer for
+        """Return why no doorbell is received: refused for patience_s, or without any answer for
         longest_s."""
         now_s = time.monotonic()
         trouble = self._trouble  # the thread that hears may end it meanwhile
         if trouble is not None and now_s - trouble[1] > patience_s:
             return trouble[0]
         if now_s - self._heard_s > longest_s:
-            return f"no answer to the wait for bells in {longest_s:g} s"
+            return f"no answer to the wait for doorbells in {longest_s:g} s"
         return None
 
     def _refuse(self, why: Refusal, example: str) -> None:

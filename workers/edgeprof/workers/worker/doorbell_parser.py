@@ -1,4 +1,4 @@
-"""Reading replies of Redis without keeping what is too large to be a bell.
+"""Reading replies of Redis without keeping what is too large to be a doorbell.
 
 BRPOP takes a message off its list and hands it over whole, and no command of Redis asks how large
 the next one is. So the bound is here: the bytes of a larger one are read and thrown away, a piece
@@ -35,7 +35,7 @@ class _Buffer(SocketBuffer):
         return TOO_LARGE
 
 
-class BellParser(_RESP2Parser):
+class DoorbellParser(_RESP2Parser):
     """redis-py's parser of RESP2, which keeps no value over LARGEST_BYTES."""
 
     def on_connect(self, connection: Any) -> None:
@@ -49,4 +49,4 @@ class BellParser(_RESP2Parser):
 
 def options() -> dict[str, Any]:
     """Return what a connection needs to be read so; RESP3 would replace the parser."""
-    return {"parser_class": BellParser, "protocol": 2}
+    return {"parser_class": DoorbellParser, "protocol": 2}

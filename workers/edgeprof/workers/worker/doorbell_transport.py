@@ -11,8 +11,8 @@ bytes still, in the two clients that kombu reads with, because
 - a task of ours is called last of all, when a time limit or an ETA has been acted on.
 
 And kombu's own keys are not used: no table of bindings (`_kombu.binding.*`) is needed where a
-worker knows its queues by name, and no copy of a message in flight (`unacked*`) where a lost bell
-is rung again. So none of them can be filled, emptied or made of a wrong type under a worker.
+worker knows its queues by name, and no copy of a message in flight (`unacked*`) where a lost doorbell
+is sent again. So none of them can be filled, emptied or made of a wrong type under a worker.
 """
 
 # The stubs of kombu leave out what a transport is made of.
@@ -30,7 +30,6 @@ from kombu.transport import redis as plain
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from edgeprof.shared.queue import doorbell
 from edgeprof.shared.store.script import text
 from edgeprof.workers.metrics.telemetry import Sender
 from edgeprof.workers.worker import doorbell_parser, remote_control
@@ -43,7 +42,7 @@ _REPLY_TTL_S: Final = 10
 #: reply, however large they are.
 _MESSAGES_A_LOOK: Final = 16
 
-#: Remote-control messages that are read in one go, before bells have their turn again.
+#: Remote-control messages that are read in one go, before doorbells have their turn again.
 _MESSAGES_A_TURN: Final = 500
 
 _door = Door("", Sender(None))
@@ -78,7 +77,7 @@ class _Listener(plain.PrefixedRedisPubSub):
 
 
 class _Popper(plain.PrefixedStrictRedis):
-    """Pops bells."""
+    """Pops doorbells."""
 
     def __init__(self, *args: Any, channel: Channel, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -94,7 +93,7 @@ class _Popper(plain.PrefixedStrictRedis):
             reply = super().parse_response(connection, command_name, **options)
         except ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
-                _door.troubled(f"Redis refuses the wait for bells: {error}")
+                _door.troubled(f"Redis refuses the wait for doorbells: {error}")
                 raise
             self._channel.mend()
             return None
@@ -103,16 +102,16 @@ class _Popper(plain.PrefixedStrictRedis):
             return None
         key = reply[0].decode()
         queue = key.rsplit(self._channel.sep, 1)[0]
-        bell = _door.bell(reply[1], queue)
-        if bell is None and len(reply[1]) <= doorbell.LARGEST_BYTES:
-            bell = self._channel.look_behind(key, queue)
-        return None if bell is None else (reply[0], bell)
+        doorbell = _door.doorbell(reply[1], queue)
+        if doorbell is None and len(reply[1]) <= doorbell.LARGEST_BYTES:
+            doorbell = self._channel.look_behind(key, queue)
+        return None if doorbell is None else (reply[0], doorbell)
 
 
 class Channel(plain.Channel):
     """Of one server, by TCP, TLS or socket."""
 
-    #: When a connection breaks, bells in hand are being acted on, or are rung again.
+    #: When a connection breaks, doorbells in hand are being acted on, or are sent again.
     do_restore = False
 
     def _get_client(self) -> Any:
@@ -123,7 +122,7 @@ class Channel(plain.Channel):
         return {**super()._connparams(asynchronous), **doorbell_parser.options()}
 
     def mend(self) -> None:
-        """Remove what is no list under the names of this worker's lists: no bell would be heard any
+        """Remove what is no list under the names of this worker's lists: no doorbell would be heard any
         more."""
         redis = Redis(connection_pool=self.pool)  # kombu's would prefix some commands only
         for queue in self.active_queues:
@@ -136,26 +135,28 @@ class Channel(plain.Channel):
                     redis.unlink(key)
                 except ResponseError as error:
                     _door.troubled(
-                        f"the key {key!r} is a {kind}, not the list of bells it is to be, and Redis"
+                        f"the key {key!r} is a {kind}, not the list of doorbells it is to be, and Redis"
                         f" does not let this worker remove it ({error}): redis-cli DEL {key!r}"
                     )
                     raise
                 _door.removed(key, kind)
 
     def look_behind(self, key: str, queue: str) -> bytes | None:
-        """Return the next bell on a list where a message was dropped: more of the kind may be
+        """Return the next doorbell on a list where a message was dropped: more of the kind may be
         before it.
 
-        Waiting for each would take 30 s for 100,000 of them. What is lost when this fails is rung
+        Waiting for each would take 30 s for 100,000 of them. What is lost when this fails is sent
         again.
         """
         redis = self._create_client()
         with suppress(RedisError):
             found = redis.rpop(key, _MESSAGES_A_LOOK) or []
-            bells = [bell for message in found if (bell := _door.bell(message, queue))]
-            if len(bells) > 1:
-                redis.rpush(key, *reversed(bells[1:]))
-            return bells[0] if bells else None
+            doorbells = [
+                doorbell for message in found if (doorbell := _door.doorbell(message, queue))
+            ]
+            if len(doorbells) > 1:
+                redis.rpush(key, *reversed(doorbells[1:]))
+            return doorbells[0] if doorbells else None
         return None
 
     # A queue is a list that is popped, or a channel that is heard: nothing of it needs to be
@@ -176,7 +177,7 @@ class Channel(plain.Channel):
 
     def _receive(self) -> bool:
         """Hear remote control, but not for ever; what is more is lost with the connection, and
-        bells go on."""
+        doorbells go on."""
         for _ in range(_MESSAGES_A_TURN):
             self._receive_one(self.subclient)
             connection = self.subclient.connection
@@ -185,7 +186,7 @@ class Channel(plain.Channel):
         connection.disconnect()
         return True
 
-    # What a worker itself puts on a list: its replies, and the bell of a queue that it does not
+    # What a worker itself puts on a list: its replies, and the doorbell of a queue that it does not
     # hear any more.
 
     def _lookup(self, exchange: str, routing_key: str, _: Any = None) -> list[str]:
@@ -201,12 +202,12 @@ class Channel(plain.Channel):
             pipe.execute()
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's
-        """Put a bell back as it came: it was on its way here when the queue was left."""
-        bell = message._raw  # noqa: SLF001 - kombu's own way
-        properties = bell["properties"]
+        """Put a doorbell back as it came: it was on its way here when the queue was left."""
+        doorbell = message._raw  # noqa: SLF001 - kombu's own way
+        properties = doorbell["properties"]
         key = self._q_for_pri(properties["delivery_info"]["routing_key"], properties["priority"])
-        with suppress(RedisError):  # it is rung again
-            self._create_client().rpush(key, json.dumps(bell))
+        with suppress(RedisError):  # it is sent again
+            self._create_client().rpush(key, json.dumps(doorbell))
 
 
 class SentinelChannel(Channel, plain.SentinelChannel):

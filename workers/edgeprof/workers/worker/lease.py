@@ -119,7 +119,7 @@ class Lease:
             except InfrastructureError as error:
                 # The deadline decides whether this matters; a short outage does not.
                 self._trouble.say("store", f"job {self._claim.job_id}: {error}")
-                if error.grants_nobody:
+                if error.proves_store_down:
                     self._deadline_s = tried_s + self._lease_s
 
     def _renew(self) -> None:

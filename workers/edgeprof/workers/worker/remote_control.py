@@ -6,7 +6,7 @@ starve it (rate_limit, cancel_consumer), point it at foreign lists (add_consumer
 for its name by a regular expression of the caller's. None of that is used here: the lab has its own
 commands for it.
 
-As with bells, what Celery is given was written here. A caller chooses among the commands below,
+As with doorbells, what Celery is given was written here. A caller chooses among the commands below,
 whom it asks, and which of its own reply queues gets the answer; it passes no arguments.
 """
 

@@ -1,8 +1,8 @@
 """Celery's task events, told of attempts: what Flower and celery-exporter show is what became of jobs.
 
-Celery would tell of bells: each one a success (the task that hears it never raises, or it might take
+Celery would tell of doorbells: each one a success (the task that hears it never raises, or it might take
 the worker along), also when its attempt failed, when another job of its queue was carried out, and
-when there was nothing to do. So it is told to be silent (`send_events=False`, BellRequest), and the same
+when there was nothing to do. So it is told to be silent (`send_events=False`, DoorbellRequest), and the same
 events are sent here, of the job that was claimed, through the worker's own dispatcher.
 """
 
@@ -29,10 +29,10 @@ _MOST_PENDING: Final = 300
 _LONGEST_FAULT: Final = 300
 
 
-class BellRequest(Request):
-    """What Celery makes of a bell. Nobody is told of it; Celery's loop is woken as if somebody were.
+class DoorbellRequest(Request):
+    """What Celery makes of a doorbell. Nobody is told of it; Celery's loop is woken as if somebody were.
 
-    That loop waits for I/O, up to a second, and looks for the next bell only when it turns: the event
+    That loop waits for I/O, up to a second, and looks for the next doorbell only when it turns: the event
     at the end of a task is what has it turn at once.
     """
 
