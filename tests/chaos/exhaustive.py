@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from edgeprof.shared.errors import LinkFault, ModelError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
@@ -113,7 +113,7 @@ class World:
 
     def _claim(self, step: Step, before: dict[str, JobState]) -> None:
         answer = self._ask(step, f"owner{len(self.grants)}")
-        if isinstance(answer, str):
+        if isinstance(answer, NoClaim):
             return
         self._must(before[answer.job_id] is JobState.QUEUED, "only a queued job is granted")
         self._must(
@@ -126,7 +126,7 @@ class World:
         self.holder[answer.job_id] = len(self.grants)
         self.grants.append(answer)
 
-    def _ask(self, step: Step, owner: str) -> Claim | str:
+    def _ask(self, step: Step, owner: str) -> Claim | NoClaim:
         return self.store.jobs.claim(
             step.subject, owner, device_id=step.board, platform="null", host="h", lock_domain="d", lease_s=60
         )  # fmt: skip

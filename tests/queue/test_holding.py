@@ -23,7 +23,7 @@ from edgeprof.shared.errors import (
 )
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -65,7 +65,7 @@ def announce(store: LabStore) -> Owner:
     return owner
 
 
-def claim(store: LabStore, spec: JobSpec, board: str = "b") -> Claim | str:
+def claim(store: LabStore, spec: JobSpec, board: str = "b") -> Claim | NoClaim:
     job = NewJob(spec)
     store.jobs.submit([job], "test")
     return store.jobs.claim(

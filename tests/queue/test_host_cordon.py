@@ -12,7 +12,7 @@ import pytest
 from edgeprof.shared.errors import Fault, HostFault
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -35,7 +35,7 @@ def submit(store: LabStore, spec: JobSpec) -> str:
     return job.id
 
 
-def claim(store: LabStore, notified_job_id: str, board: str, host: str) -> Claim | str:
+def claim(store: LabStore, notified_job_id: str, board: str, host: str) -> Claim | NoClaim:
     return store.jobs.claim(
         notified_job_id, f"{board}/{notified_job_id}", device_id=board, platform="null", host=host, lock_domain=host, lease_s=60
     )  # fmt: skip

@@ -17,7 +17,7 @@ from edgeprof.shared.errors import JobError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.hosts import HostInfo
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -182,7 +182,7 @@ class Bystander:
         hosts.cordoned()
         assert boards.next_epoch() >= time.time() * 1000 - 60e3
 
-    def _claim(self) -> Claim | str:
+    def _claim(self) -> Claim | NoClaim:
         notified_job_id = next(iter(self.store.jobs.ids(JobState.QUEUED)), self.victim)
         return self.store.jobs.claim(
             notified_job_id,

@@ -11,7 +11,7 @@ import pytest
 
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, JobStore, NewJob
+from edgeprof.shared.store.jobs import Claim, JobStore, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -25,7 +25,7 @@ def submit(store: LabStore, *specs: JobSpec) -> list[str]:
     return [job.id for job in jobs]
 
 
-def claim(store: LabStore, notified_job_id: str, board: str = "b") -> Claim | str:
+def claim(store: LabStore, notified_job_id: str, board: str = "b") -> Claim | NoClaim:
     return store.jobs.claim(
         notified_job_id, f"w/{time.monotonic_ns()}", device_id=board, platform="null", host="h", lock_domain="d",
         lease_s=60,

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from edgeprof.shared.errors import HostFault, JobError, LinkFault, ModelError
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, JobState, Target
@@ -133,7 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
             job for job in self.all if self.store.jobs.state(job) is JobState.QUEUED
         } - self.delayed
         answer = self._claim(notified_job_id, board, owner)
-        if isinstance(answer, str):
+        if isinstance(answer, NoClaim):
             return
         job = answer.job_id
         assert job in ready
@@ -294,7 +294,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.overdue.discard(job)
         self.orphans.discard(job)
 
-    def _claim(self, notified_job_id: str, board: str, owner: str) -> Claim | str:
+    def _claim(self, notified_job_id: str, board: str, owner: str) -> Claim | NoClaim:
         return self.store.jobs.claim(
             notified_job_id,
             owner,

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 import pydantic_core
@@ -72,6 +73,34 @@ class Claim:
     wait_s: float = 0.0
     #: Of the attempt before this one; empty for a first attempt, or when that one was not traced.
     previous_traceparent: str = ""
+
+
+class NoClaim(StrEnum):
+    """Why a claim was not granted, in the words of store.lua."""
+
+    GONE = "gone"
+    LATE = "late"
+    NEWER_AGENT_NEEDED = "needs a newer agent"
+    BETTER_ELSEWHERE = "better elsewhere"
+    NOT_FOR_THIS_BOARD = "not for this board"
+    BUSY = "busy"
+    DRAINING = "draining"
+    QUARANTINED = "quarantined"
+    HOST_CORDONED = "its host is cordoned"
+    #: The job's record did not validate; that job has failed.
+    MALFORMED = "malformed"
+    #: Only entries that are no jobs were found so far, and more of them wait.
+    AGAIN = "again"
+
+
+class Renewal(StrEnum):
+    """What a renewal of a lease was answered."""
+
+    OK = "ok"
+    #: Somebody asked for the end of the job: stop soon.
+    CANCEL = "cancel"
+    #: Another attempt has the job by now.
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,15 +325,15 @@ class JobStore:
         lock_domain: str,
         lease_s: float,
         traceparent: str = "",
-    ) -> Claim | str:
-        """Take the job whose turn it is for a board, or return in a word why there is none.
+    ) -> Claim | NoClaim:
+        """Take the job whose turn it is for a board, or return why there is none.
 
         `notified_job_id` is the job whose doorbell was received. It tells the queue; which job of that queue is granted, their
         priorities and the users' turns decide. A doorbell of nothing does for the board's other jobs.
         `owner` is one attempt's own token: asking again with it returns the same claim.
         `traceparent` is where the attempt is in its trace, for the next one to link to. A record
         that does not validate, or has an id that none of ours has, is failed at once, as a
-        JobError, and answered as "malformed".
+        JobError, and answered as MALFORMED.
         """
         asked = (
             notified_job_id,
@@ -321,19 +350,19 @@ class JobStore:
             if reply[0] != "again":
                 break
         if reply[0] != "granted":
-            return str(reply[0])
+            return NoClaim(reply[0])
         _, job_id, epoch, attempt, spec, submitted, wait_s, previous = reply
         try:
             read = _claimed(job_id, spec)
         except ValueError as error:
             problem = f"the job's record is malformed: {_first_line(error)}"
             self.fail(job_id, int(epoch), JobError(problem, code="record"))
-            return "malformed"
+            return NoClaim.MALFORMED
         return Claim(job_id, int(epoch), int(attempt), read, submitted, float(wait_s), previous)
 
-    def renew(self, job_id: str, epoch: int, lease_s: float) -> str:
-        """Renew the lease: "ok", "cancel" (stop soon), or "stale" (the job is not ours any more)."""
-        return str(self._script.call("renew", job_id, epoch, lease_s))
+    def renew(self, job_id: str, epoch: int, lease_s: float) -> Renewal:
+        """Renew the lease of an attempt."""
+        return Renewal(self._script.call("renew", job_id, epoch, lease_s))
 
     def progress(self, job_id: str, epoch: int, **fields: str | float) -> bool:
         """Tell watchers; False when the job is not ours any more."""

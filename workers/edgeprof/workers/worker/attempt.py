@@ -16,7 +16,7 @@ from threading import Event
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, JobError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, JobStore
+from edgeprof.shared.store.jobs import Claim, JobStore, NoClaim
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.telemetry.about import about
 from edgeprof.shared.telemetry.logs import hardware, operations
@@ -90,10 +90,9 @@ class Attempts:
             # The doorbell is lost; the custodian sends it again once Redis is back.
             log.warning("no job was claimed at the doorbell of job %s: %s", notified_job_id, error)
             return None
-        if isinstance(answer, str):
-            log.debug(
-                "doorbell of job %s dropped: %s", notified_job_id, answer
-            )  # thousands may notify for nothing
+        if isinstance(answer, NoClaim):
+            # Not a warning: thousands of doorbells may be sent for nothing.
+            log.debug("doorbell of job %s dropped: %s", notified_job_id, answer)
             return None
         return answer, Lease(
             self._jobs,
