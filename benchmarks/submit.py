@@ -1,6 +1,6 @@
 """Submit rate, single and bulk, against raw Celery apply_async and RQ's enqueue and enqueue_many.
 
-What differs: ours checks each job, writes a record that survives, and rings a bell; Celery's and RQ's write a message.
+What differs: ours checks each job, writes a record that survives, and notifies a doorbell; Celery's and RQ's write a message.
 """
 
 from __future__ import annotations

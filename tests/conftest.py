@@ -185,11 +185,11 @@ def make_settings(tmp_path: Path, redis_url: str | None) -> Settings:
         host="testhost",
         lease_s=2,
         custodian_interval_s=0.2,
-        bell_grace_s=0.5,
+        doorbell_grace_s=0.5,
         board_ttl_s=3,
         probe_interval_s=0.5,
         stop_grace_s=0.5,
-        retry_rest_s=0.1,
+        retry_backoff_s=0.1,
         store_patience_s=10,
     )
 

@@ -120,7 +120,7 @@ class MonitoredLab:
                 str(_existing(CELERY_EXPORTER_PYTHON, "make lab")),
                 "-c",
                 "from src.cli import cli; cli(auto_envvar_prefix='CE')",
-                "--broker-transport-option=global_keyprefix=edgeprof:bell:",
+                "--broker-transport-option=global_keyprefix=edgeprof:doorbell:",
                 "--retry-interval=5",
                 "--worker-timeout=30",
                 "--host=127.0.0.1",

@@ -115,7 +115,7 @@ class BigLab:
             scheduler_port=0,
             lease_s=self.lease_s,
             stop_grace_s=3,
-            retry_rest_s=0.2,
+            retry_backoff_s=0.2,
             quarantine_after=1000,
         ).model_copy(update=self._settings)
 

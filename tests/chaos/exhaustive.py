@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from edgeprof.shared.errors import LinkFault, ModelError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
@@ -102,7 +102,7 @@ class World:
                 self._past("deadlines", step.subject)
                 jobs.expire_queued("model")
             case "restart":
-                if freed := jobs.abandon(step.board, "d", "model"):
+                if freed := jobs.reclaim(step.board, "d", "model"):
                     self.holder.pop(freed, None)
             case "custodian":
                 for job, *_ in jobs.expire_leases("model", 60, 1e9):
@@ -113,7 +113,7 @@ class World:
 
     def _claim(self, step: Step, before: dict[str, JobState]) -> None:
         answer = self._ask(step, f"owner{len(self.grants)}")
-        if isinstance(answer, str):
+        if isinstance(answer, NoClaim):
             return
         self._must(before[answer.job_id] is JobState.QUEUED, "only a queued job is granted")
         self._must(
@@ -126,9 +126,9 @@ class World:
         self.holder[answer.job_id] = len(self.grants)
         self.grants.append(answer)
 
-    def _ask(self, step: Step, owner: str) -> Claim | str:
+    def _ask(self, step: Step, owner: str) -> Claim | NoClaim:
         return self.store.jobs.claim(
-            step.subject, owner, device_id=step.board, platform="null", host="h", domain="d", lease_s=60
+            step.subject, owner, device_id=step.board, platform="null", host="h", lock_domain="d", lease_s=60
         )  # fmt: skip
 
     def _finish(self, step: Step, write: Callable[[Claim], JobState | None]) -> None:
@@ -187,7 +187,7 @@ class World:
         """Return what distinguishes this state from others: everything but times, and how often what was."""
         redis, key = self.store.script.redis, self.store.script.key
         epochs = sorted(held.epoch for held in self.grants)
-        rows: list[Any] = [redis.hgetall(key("holding")), redis.zrange(key("dead"), 0, -1)]
+        rows: list[Any] = [redis.hgetall(key("running_on")), redis.zrange(key("dead"), 0, -1)]
         for job, spec in self.specs.items():
             fields = ("state", "epoch", "device", "cancel", "avoid")
             record = [field or b"" for field in redis.hmget(key(f"job:{job}"), fields)]

@@ -193,8 +193,8 @@ def _start(name: str, folder: Path, redis_url: str, stack: ExitStack) -> Host:
     settings = make_settings(root, redis_url).model_copy(
         update={
             "host": name,
-            "selftest_interval_s": 1.0,
-            "selftest_every_s": 3.0,  # what no job needs is found out by a self-test only
+            "selftest_quarantine_interval_s": 1.0,
+            "selftest_routine_interval_s": 3.0,  # what no job needs is found out by a self-test only
             "lease_s": 5.0,
         }
     )

@@ -15,7 +15,7 @@ from edgeprof.client.job import Job
 from edgeprof.shared.errors import JobNotFound
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Bell, NewJob, new_job_id
+from edgeprof.shared.store.jobs import Doorbell, NewJob, new_job_id
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -104,12 +104,12 @@ class Crowd:
         return submitted
 
     def send(self, spec: JobSpec) -> str:
-        """Submit one job as a client does, the record and then the bell; returns its id."""
+        """Submit one job as a client does, the record and then the doorbell; returns its id."""
         job_id = new_job_id()
         traceparent = tracing.submit_traceparent(job_id, spec)
         self._store.jobs.submit([NewJob(spec, traceparent, job_id)], "soak")
-        bell = Bell(job_id, spec.target.queue, traceparent, spec.label)
-        self._store.bells.ring([bell], step=doorbell.transport_priority(spec.priority))
+        message = Doorbell(job_id, spec.target.queue, traceparent, spec.label)
+        self._store.doorbells.notify([message], step=doorbell.transport_priority(spec.priority))
         return job_id
 
     def _spec(self, name: str) -> JobSpec:

@@ -15,7 +15,7 @@ from redis import Redis
 from edgeprof.shared.redis.client import client
 from tests.chaos.big_lab import BigLab
 
-#: What tells one key of a kind from another: job, board, queue, bell's priority.
+#: What tells one key of a kind from another: job, board, queue, doorbell's priority.
 _NAMES = re.compile(r"(?<=[:.])[0-9a-hjkmnp-tv-z]{12}(?=:|$)|(null|gone)-\d+|\x06\x16\d")
 #: How to ask for the length of what a key holds.
 _LENGTHS = {

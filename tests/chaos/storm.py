@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.queue import doorbell
-from edgeprof.shared.store.jobs import Bell, NewJob
+from edgeprof.shared.store.jobs import Doorbell, NewJob
 from edgeprof.shared.types.job import JobState
 from edgeprof.workers.testing.fake_job import TOKEN_S
 from tests.chaos import ledger, report
@@ -37,9 +37,11 @@ def submit(lab: BigLab, specs: Sequence[Any]) -> list[str]:
     """Submit as a patient client does: the same call again until it returns."""
     jobs = [NewJob(spec) for spec in specs]
     lab.insist(lambda: lab.store.jobs.submit(jobs, "chaos"), "the jobs are submitted")
-    bells = [Bell(job.id, job.spec.target.queue, job.traceparent, job.spec.label) for job in jobs]
-    with contextlib.suppress(InfrastructureError):  # the custodian rings
-        lab.store.bells.ring(bells, step=doorbell.transport_priority(5))
+    doorbells = [
+        Doorbell(job.id, job.spec.target.queue, job.traceparent, job.spec.label) for job in jobs
+    ]
+    with contextlib.suppress(InfrastructureError):  # the custodian notifies
+        lab.store.doorbells.notify(doorbells, step=doorbell.transport_priority(5))
     return [job.id for job in jobs]
 
 

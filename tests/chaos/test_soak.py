@@ -19,7 +19,7 @@ def test_short_soak(tmp_path):
         boards=2,
         single=4,
         seed=2,  # all kinds of jobs are among them
-        settings={"result_ttl_s": 0.5, "bell_grace_s": 0.5, "custodian_interval_s": 0.2},
+        settings={"result_ttl_s": 0.5, "doorbell_grace_s": 0.5, "custodian_interval_s": 0.2},
         advance=submitted.append,
     )
 

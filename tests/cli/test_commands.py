@@ -157,7 +157,7 @@ def test_boards_that_are_gone_for_good_are_forgotten(
     edgeprof: Edgeprof, environment: dict[str, str]
 ) -> None:
     """Else they would be offline, and an alert, for ever. One that is announced is not."""
-    owner = Owner(host="h", domain="d", uid="b")
+    owner = Owner(host="h", lock_domain="d", uid="b")
     with LabStore.open(Settings(redis_url=environment["EDGEPROF_REDIS_URL"])) as store:
         store.boards.announce(owner, make_board("gone"), 60)
         refused = edgeprof("boards", "forget", "gone")
@@ -179,8 +179,8 @@ def test_reason_is_seen_however_narrow_the_terminal(
     board = make_board("native-0badc0de")
     reason = "flash tool /opt/tools/bin/st-flash is not installed"
     with LabStore.open(Settings(redis_url=environment["EDGEPROF_REDIS_URL"])) as store:
-        store.boards.announce(Owner(host="h", domain="d", uid="b"), board, 60)
-        store.boards.hold(board.device_id, BoardState.QUARANTINED, "test", reason)
+        store.boards.announce(Owner(host="h", lock_domain="d", uid="b"), board, 60)
+        store.boards.cordon(board.device_id, BoardState.QUARANTINED, "test", reason)
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     narrow = {name: value for name, value in environment.items() if name != "COLUMNS"}

@@ -45,7 +45,7 @@ def board(store: LabStore) -> BoardInfo:
         can_flash=False,
         can_upload=True,
     )
-    store.boards.announce(Owner(host="testhost", domain="d", uid="d001"), info, 300)
+    store.boards.announce(Owner(host="testhost", lock_domain="d", uid="d001"), info, 300)
     return info
 
 

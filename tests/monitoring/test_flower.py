@@ -194,7 +194,7 @@ def test_behind_a_proxy(start: Callable[..., Any], spelled: str) -> None:
 
 
 def test_it_only_looks(start: Callable[..., Any]) -> None:
-    """Revoking would drop a bell and leave the job: `edgeprof cancel` is the way."""
+    """Revoking would drop a doorbell and leave the job: `edgeprof cancel` is the way."""
     url = start()
     request = urllib.request.Request(f"{url}/api/task/revoke/abc", data=b"")
 

@@ -17,7 +17,7 @@ from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Bell, NewJob
+from edgeprof.shared.store.jobs import Doorbell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.case import TestCase
@@ -110,16 +110,18 @@ class Rig:
 
         return end
 
-    def submit(self, spec: JobSpec, *, ring: bool = True) -> Job:
+    def submit(self, spec: JobSpec, *, notify: bool = True) -> Job:
         job = NewJob(spec, TRACEPARENT)
         self.store.jobs.submit([job], "test")
-        if ring:
-            self.ring(job.id, spec)
+        if notify:
+            self.notify(job.id, spec)
         return Job(job.id, self.store, self.settings.store_patience_s)
 
-    def ring(self, job_id: str, spec: JobSpec) -> None:
+    def notify(self, job_id: str, spec: JobSpec) -> None:
         step = doorbell.transport_priority(spec.priority)
-        self.store.bells.ring([Bell(job_id, spec.target.queue, TRACEPARENT, spec.label)], step=step)
+        self.store.doorbells.notify(
+            [Doorbell(job_id, spec.target.queue, TRACEPARENT, spec.label)], step=step
+        )
 
     def until_running(self, job: Job) -> str:
         """Wait until the job runs; returns the board it runs on."""

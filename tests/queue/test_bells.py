@@ -1,4 +1,4 @@
-"""Bells: what we write is what Celery would write, and only missing ones are written again."""
+"""Doorbells: what we write is what Celery would write, and only missing ones are written again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeprof.scheduler.custodian import Custodian
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Bell, NewJob
+from edgeprof.shared.store.jobs import Doorbell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec
 
@@ -26,7 +26,7 @@ def pop(store: LabStore, queue: str, step: int) -> dict[str, Any]:
     return message
 
 
-def test_bell_is_the_message_celery_would_write(store: LabStore) -> None:
+def test_doorbell_is_the_message_celery_would_write(store: LabStore) -> None:
     """Field by field; only what names the sender or is random may differ."""
     app = make_app(store.url)
     app.conf.task_send_sent_event = False
@@ -44,7 +44,7 @@ def test_bell_is_the_message_celery_would_write(store: LabStore) -> None:
     )
     app.close()
     theirs = pop(store, "platform.p", 4)
-    store.bells.ring([Bell("abc", "platform.p", TRACEPARENT)], step=4)
+    store.doorbells.notify([Doorbell("abc", "platform.p", TRACEPARENT)], step=4)
     ours = pop(store, "platform.p", 4)
 
     for message in (ours, theirs):
@@ -56,70 +56,70 @@ def test_bell_is_the_message_celery_would_write(store: LabStore) -> None:
 
 @pytest.mark.parametrize(("people", "transport"), [(9, 1), (8, 2), (5, 5), (1, 9), (0, 9)])
 def test_priorities_are_reversed_and_leave_the_first_place(people: int, transport: int) -> None:
-    """9 is "now" for people; in the transport 0 goes first and belongs to re-rung bells."""
+    """9 is "now" for people; in the transport 0 goes first and belongs to repeated doorbells."""
     assert transport == doorbell.transport_priority(people)
 
 
-def test_bells_of_a_queue_are_heard_in_order(store: LabStore) -> None:
-    """First rung, first heard."""
-    store.bells.ring([Bell(name, "platform.p", "") for name in "abc"], step=5)
+def test_doorbells_of_a_queue_are_received_in_order(store: LabStore) -> None:
+    """First sent, first heard."""
+    store.doorbells.notify([Doorbell(name, "platform.p", "") for name in "abc"], step=5)
 
     heard = [pop(store, "platform.p", 5)["headers"]["id"] for _ in range(3)]
 
     assert heard == ["a", "b", "c"]
 
 
-def test_only_missing_bells_are_rung_again(
+def test_only_missing_doorbells_are_sent_again(
     store: LabStore, settings: Settings, make_spec: Callable[..., JobSpec]
 ) -> None:
-    """Three jobs, one bell lost: one bell is rung, first in line; with all there, none is."""
-    patient = settings.model_copy(update={"bell_grace_s": 1e-6})
+    """Three jobs, one doorbell lost: one doorbell is sent, first in line; with all there, none is."""
+    patient = settings.model_copy(update={"doorbell_grace_s": 1e-6})
     custodian = Custodian(store, patient)
     jobs = [NewJob(make_spec(), TRACEPARENT) for _ in range(3)]
     store.jobs.submit(jobs, "test")
-    store.bells.ring([Bell(job.id, "platform.null", "") for job in jobs], step=5)
+    store.doorbells.notify([Doorbell(job.id, "platform.null", "") for job in jobs], step=5)
 
-    custodian.ring_unheard()
-    assert store.bells.waiting("platform.null") == 3
+    custodian.notify_stale()
+    assert store.doorbells.waiting("platform.null") == 3
 
     pop(store, "platform.null", 5)
-    custodian.ring_unheard()
-    custodian.ring_unheard()
+    custodian.notify_stale()
+    custodian.notify_stale()
 
-    assert store.bells.waiting("platform.null") == 3
+    assert store.doorbells.waiting("platform.null") == 3
     again = pop(store, "platform.null", doorbell.FIRST)
     assert again["headers"]["traceparent"] == TRACEPARENT
 
 
-def test_fresh_bells_are_given_time(
+def test_fresh_doorbells_are_given_time(
     store: LabStore, settings: Settings, make_spec: Callable[..., JobSpec]
 ) -> None:
-    """A bell rung just now may be on its way to a worker: it is not rung again yet."""
-    custodian = Custodian(store, settings.model_copy(update={"bell_grace_s": 60}))
+    """A doorbell sent just now may be on its way to a worker: it is not sent again yet."""
+    custodian = Custodian(store, settings.model_copy(update={"doorbell_grace_s": 60}))
     store.jobs.submit([NewJob(make_spec())], "test")
 
-    custodian.ring_unheard()
+    custodian.notify_stale()
 
-    assert store.bells.waiting("platform.null") == 0
+    assert store.doorbells.waiting("platform.null") == 0
 
 
-def test_bells_of_jobs_that_are_no_more_go(
+def test_doorbells_of_jobs_that_are_no_more_go(
     store: LabStore, settings: Settings, make_spec: Callable[..., JobSpec]
 ) -> None:
     """Where no board ever comes nobody hears them; but while a job waits there, none goes."""
     custodian = Custodian(store, settings)
     job, other = NewJob(make_spec(board="gone-1")), NewJob(make_spec(board="gone-1"))
     store.jobs.submit([job, other], "test")
-    store.bells.ring([Bell(job.id, "board.gone-1", "")], step=doorbell.FIRST)
-    store.bells.ring([Bell(other.id, "board.gone-1", "")], step=9)
+    store.doorbells.notify([Doorbell(job.id, "board.gone-1", "")], step=doorbell.FIRST)
+    store.doorbells.notify([Doorbell(other.id, "board.gone-1", "")], step=9)
 
     store.jobs.cancel(job.id, "test", "")
-    custodian.ring_unheard()
-    assert store.bells.waiting("board.gone-1") == 2
+    custodian.notify_stale()
+    assert store.doorbells.waiting("board.gone-1") == 2
 
     store.jobs.cancel(other.id, "test", "")
-    custodian.ring_unheard()
-    assert store.bells.waiting("board.gone-1") == 0
+    custodian.notify_stale()
+    assert store.doorbells.waiting("board.gone-1") == 0
 
 
 def test_one_custodian_leads(store: LabStore, settings: Settings) -> None:

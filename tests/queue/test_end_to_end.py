@@ -84,26 +84,28 @@ def test_restarted_worker_gives_back_at_once(rig: Any, make_spec: Any) -> None:
     assert view.attempts[0].code == "worker_died"
 
 
-def test_lost_bell_is_rung_again(rig: Any, make_spec: Any) -> None:
-    """A job whose bell never reached the transport is rung by the custodian."""
+def test_lost_doorbell_is_sent_again(rig: Any, make_spec: Any) -> None:
+    """A job whose doorbell never reached the transport is sent by the custodian."""
     rig.start_workers("01")
-    job = rig.submit(make_spec(), ring=False)
+    job = rig.submit(make_spec(), notify=False)
 
     rig.start_scheduler()
 
     assert job.wait(timeout=20).state == JobState.SUCCEEDED
 
 
-def test_duplicate_bells_do_nothing(rig: Any, make_spec: Any) -> None:
-    """However often a bell rings, a job is run once."""
+def test_duplicate_doorbells_do_nothing(rig: Any, make_spec: Any) -> None:
+    """However often a doorbell notifies, a job is run once."""
     rig.start_workers("01", "02")
     spec = make_spec(n_gen=10)
     job = rig.submit(spec)
     for _ in range(20):
-        rig.ring(job.id, spec)
+        rig.notify(job.id, spec)
 
     view = job.wait(timeout=20)
-    rig.wait_until(lambda: rig.store.bells.waiting("platform.null") == 0, "all bells are heard")
+    rig.wait_until(
+        lambda: rig.store.doorbells.waiting("platform.null") == 0, "all doorbells are received"
+    )
 
     assert len(view.attempts) == 1
     assert job.status == JobState.SUCCEEDED

@@ -22,7 +22,7 @@ from edgeprof.shared.errors import (
 )
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -58,16 +58,22 @@ def make_board(name: str = "b") -> BoardInfo:
 
 
 def announce(store: LabStore) -> Owner:
-    owner = Owner(host="h", domain="d", uid="b")
+    owner = Owner(host="h", lock_domain="d", uid="b")
     store.boards.announce(owner, make_board(), 60)
     return owner
 
 
-def claim(store: LabStore, spec: JobSpec, board: str = "b") -> Claim | str:
+def claim(store: LabStore, spec: JobSpec, board: str = "b") -> Claim | NoClaim:
     job = NewJob(spec)
     store.jobs.submit([job], "test")
     return store.jobs.claim(
-        job.id, f"w/{job.id}", device_id=board, platform="null", host="h", domain="d", lease_s=60
+        job.id,
+        f"w/{job.id}",
+        device_id=board,
+        platform="null",
+        host="h",
+        lock_domain="d",
+        lease_s=60,
     )
 
 
@@ -85,7 +91,7 @@ def state(store: LabStore) -> BoardState:
 def test_drained_board_takes_no_job(store: LabStore, make_spec: MakeSpec) -> None:
     """Neither of its platform nor its own; the state says so, with the reason."""
     announce(store)
-    store.boards.hold("b", BoardState.DRAINING, "ann", "new firmware")
+    store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
 
     assert claim(store, make_spec()) == "draining"
     assert claim(store, make_spec(board="b")) == "draining"
@@ -96,7 +102,7 @@ def test_drained_board_takes_no_job(store: LabStore, make_spec: MakeSpec) -> Non
 def test_quarantined_board_takes_its_own_jobs_only(store: LabStore, make_spec: MakeSpec) -> None:
     """Who asks for this very board wants to find out what ails it."""
     announce(store)
-    store.boards.hold("b", BoardState.QUARANTINED, "ann", "odd numbers")
+    store.boards.cordon("b", BoardState.QUARANTINED, "ann", "odd numbers")
 
     assert claim(store, make_spec()) == "quarantined"
     assert isinstance(claim(store, make_spec(board="b")), Claim)
@@ -105,7 +111,7 @@ def test_quarantined_board_takes_its_own_jobs_only(store: LabStore, make_spec: M
 def test_resumed_board_takes_jobs(store: LabStore, make_spec: MakeSpec) -> None:
     """And its history tells of both."""
     announce(store)
-    store.boards.hold("b", BoardState.DRAINING, "ann", "new firmware")
+    store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
     store.boards.resume("b", "bob", "done")
 
     assert isinstance(claim(store, make_spec()), Claim)
@@ -176,7 +182,7 @@ def test_cancelled_attempts_do_not_count(store: LabStore, make_spec: MakeSpec) -
 def test_board_that_is_away_is_offline_first(store: LabStore) -> None:
     """That it is drained as well is of no use to who looks for it."""
     owner = announce(store)
-    store.boards.hold("b", BoardState.DRAINING, "ann", "new firmware")
+    store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
     store.boards.withdraw(owner, make_board(), "unplugged")
 
     assert state(store) is BoardState.OFFLINE
@@ -185,17 +191,17 @@ def test_board_that_is_away_is_offline_first(store: LabStore) -> None:
 def test_unknown_board_is_an_error(store: LabStore) -> None:
     """A typo drains nothing, and says so."""
     with pytest.raises(BoardNotFound, match="no board 'x'"):
-        store.boards.hold("x", BoardState.DRAINING, "ann", "")
+        store.boards.cordon("x", BoardState.DRAINING, "ann", "")
 
 
 @pytest.mark.e2e
 def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
     """It stays away as long as it fails, and comes back by itself, with a line in its history."""
     sick = tmp_path / "sick"
-    rig.start_worker("01", f"&sick={sick}", selftest_interval_s=0.2)
+    rig.start_worker("01", f"&sick={sick}", selftest_quarantine_interval_s=0.2)
     rig.until_board("null-01", BoardState.ONLINE)
     sick.touch()
-    rig.store.boards.hold("null-01", BoardState.QUARANTINED, "test", "faults")
+    rig.store.boards.cordon("null-01", BoardState.QUARANTINED, "test", "faults")
     rig.wait_until(
         lambda: rig.store.boards.history("null-01")[-1].reason == "failed: wrong answer",
         "a self-test has failed",
@@ -223,7 +229,7 @@ def test_sick_board_is_quarantined_at_first_sight(rig: Any, tmp_path: Path) -> N
 def test_idle_board_is_tested_from_time_to_time(rig: Any, tmp_path: Path) -> None:
     """One that falls sick is quarantined without a job's help."""
     sick = tmp_path / "sick"
-    rig.start_worker("01", f"&sick={sick}", selftest_every_s=0.2)
+    rig.start_worker("01", f"&sick={sick}", selftest_routine_interval_s=0.2)
     rig.until_board("null-01", BoardState.ONLINE)
     sick.touch()
 
@@ -233,7 +239,7 @@ def test_idle_board_is_tested_from_time_to_time(rig: Any, tmp_path: Path) -> Non
 def test_drained_board_that_is_sick_stays_drained(store: LabStore, settings: Settings) -> None:
     """Else the self-test it passes later would give it jobs that somebody keeps from it."""
     announce(store)
-    store.boards.hold("b", BoardState.DRAINING, "ann", "new firmware")
+    store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
 
     assert verdict(store, settings, sick) is Verdict.FAILED
     assert verdict(store, settings, passing) is Verdict.PASSED
@@ -360,22 +366,22 @@ def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: i
 
 
 @pytest.mark.e2e
-def test_held_board_leaves_bells_to_others(rig: Any, make_spec: MakeSpec) -> None:
-    """A drained board stops listening; the bell that it left is heard when it is resumed."""
+def test_held_board_leaves_doorbells_to_others(rig: Any, make_spec: MakeSpec) -> None:
+    """A drained board stops listening; the doorbell that it left is heard when it is resumed."""
     rig.start_workers("01")
-    rig.store.boards.hold("null-01", BoardState.DRAINING, "test", "new firmware")
+    rig.store.boards.cordon("null-01", BoardState.DRAINING, "test", "new firmware")
     spec = make_spec()
-    job = rig.submit(spec, ring=False)
+    job = rig.submit(spec, notify=False)
     left = 0
 
-    def bell_stays() -> bool:
+    def doorbell_stays() -> bool:
         nonlocal left
-        left = left + 1 if rig.store.bells.waiting(spec.target.queue) else 0
+        left = left + 1 if rig.store.doorbells.waiting(spec.target.queue) else 0
         if left == 0:
-            rig.ring(job.id, spec)
+            rig.notify(job.id, spec)
         return left > 20
 
-    rig.wait_until(bell_stays, "the drained board has stopped listening")
+    rig.wait_until(doorbell_stays, "the drained board has stopped listening")
     rig.store.boards.resume("null-01", "test", "done")
 
     assert job.wait(timeout=20).state is JobState.SUCCEEDED

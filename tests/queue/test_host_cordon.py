@@ -12,7 +12,7 @@ import pytest
 from edgeprof.shared.errors import Fault, HostFault
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -26,7 +26,7 @@ FULL = HostFault("no space left", code="cache_write")
 
 def announce(store: LabStore, board: str, host: str) -> None:
     info = make_board(board).model_copy(update={"host": host})
-    store.boards.announce(Owner(host=host, domain=host, uid=board), info, 60)
+    store.boards.announce(Owner(host=host, lock_domain=host, uid=board), info, 60)
 
 
 def submit(store: LabStore, spec: JobSpec) -> str:
@@ -35,9 +35,9 @@ def submit(store: LabStore, spec: JobSpec) -> str:
     return job.id
 
 
-def claim(store: LabStore, heard: str, board: str, host: str) -> Claim | str:
+def claim(store: LabStore, notified_job_id: str, board: str, host: str) -> Claim | NoClaim:
     return store.jobs.claim(
-        heard, f"{board}/{heard}", device_id=board, platform="null", host=host, domain=host, lease_s=60
+        notified_job_id, f"{board}/{notified_job_id}", device_id=board, platform="null", host=host, lock_domain=host, lease_s=60
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_what_an_attempt_is_refused_is_the_hosts_fault(
 ) -> None:
     """Also when not even the thread that keeps the lease can be started: the job goes back at once."""
     board = make_board("a1")
-    store.boards.announce(Owner(host="h", domain="h", uid="a1"), board, 60)
+    store.boards.announce(Owner(host="h", lock_domain="h", uid="a1"), board, 60)
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")
     attempts = Attempts(

@@ -1,4 +1,4 @@
-"""Whatever stands on a queue, the same worker process carries out the job behind it: bells are
+"""Whatever stands on a queue, the same worker process carries out the job behind it: doorbells are
 judged before kombu and Celery see them."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from edgeprof.shared.queue import doorbell
-from edgeprof.shared.store.jobs import Bell
+from edgeprof.shared.store.jobs import Doorbell
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.workers.metrics.devices import DeviceMetrics
@@ -35,14 +35,16 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 KINDS = ("string", "hash", "set", "zset", "stream")
 
 
-def bell(job_id: str = "ghost", queue: str = QUEUE, step: int = 5) -> str:
-    return doorbell.write(Bell(job_id, queue, TRACEPARENT, "m F32 on null, 3+1 tokens x 1"), step)
+def a_doorbell(job_id: str = "ghost", queue: str = QUEUE, step: int = 5) -> str:
+    return doorbell.write(
+        Doorbell(job_id, queue, TRACEPARENT, "m F32 on null, 3+1 tokens x 1"), step
+    )
 
 
-def is_bell(message: bytes) -> bool:
+def is_doorbell(message: bytes) -> bool:
     try:
         return bool(doorbell.read(message, QUEUE))
-    except doorbell.NotABellError:
+    except doorbell.NotADoorbellError:
         return False
 
 
@@ -90,7 +92,7 @@ class Lab:
 
     def until_read(self, queue: str = QUEUE) -> None:
         self.rig.wait_until(
-            lambda: self.rig.store.bells.waiting(queue) == 0, "all of it is read", timeout_s=60
+            lambda: self.rig.store.doorbells.waiting(queue) == 0, "all of it is read", timeout_s=60
         )
 
     def memory_mib(self, what: str = "VmRSS") -> float:
@@ -111,59 +113,59 @@ def lab(rig: Any, make_spec: Any) -> Iterator[Lab]:
     made.metrics.close()
 
 
-def test_a_bell_is_read_as_it_was_written() -> None:
+def test_a_doorbell_is_read_as_it_was_written() -> None:
     """With every id, label and priority that a job of ours may have."""
     for step in range(10):
         for label, trace in (
             ("", ""),
             ("m Q8_0 on board-1, 3+1 tokens x 2 and 4 more", TRACEPARENT),
         ):
-            written = doorbell.write(Bell("a" * 64, "board." + "b" * 64, trace, label), step)
+            written = doorbell.write(Doorbell("a" * 64, "board." + "b" * 64, trace, label), step)
             assert doorbell.read(written.encode(), "board." + "b" * 64) == written
             assert len(written) < doorbell.LARGEST_BYTES
 
 
 @settings(max_examples=500)
-@given(hostile.damaged(bell()))
+@given(hostile.damaged(a_doorbell()))
 def test_what_is_read_is_what_we_write(message: bytes) -> None:
-    """Of anything on a queue, what is passed on is a bell of that queue in our writing, or
+    """Of anything on a queue, what is passed on is a doorbell of that queue in our writing, or
     nothing."""
     try:
         read = doorbell.read(message, QUEUE)
-    except doorbell.NotABellError:
+    except doorbell.NotADoorbellError:
         return
     told = json.loads(read)
     headers, properties = told["headers"], told["properties"]
-    rung = Bell(headers["id"], QUEUE, headers["traceparent"], headers["argsrepr"])
-    assert read == doorbell.write(rung, properties["priority"], properties["delivery_tag"])
+    sent = Doorbell(headers["id"], QUEUE, headers["traceparent"], headers["argsrepr"])
+    assert read == doorbell.write(sent, properties["priority"], properties["delivery_tag"])
 
 
 @pytest.mark.e2e
 def test_every_field_and_type(lab: Lab) -> None:
-    """Each place of a bell with each value, removed, or with a field more: dropped, counted, and no
+    """Each place of a doorbell with each value, removed, or with a field more: dropped, counted, and no
     restart."""
     wrong = 0
-    for what, batch in hostile.each(bell()):
+    for what, batch in hostile.each(a_doorbell()):
         before = lab.worker.pid
         lab.push(*batch)
         lab.serve()
         lab.until_read()
         assert lab.worker.pid == before, what
-        wrong += sum(not is_bell(message) for message in batch)
+        wrong += sum(not is_doorbell(message) for message in batch)
     assert wrong > 1000
     lab.rig.wait_until(
         lambda: lab.dropped("malformed") + lab.dropped("large") == wrong, "they are counted"
     )
-    assert lab.redis.keys("edgeprof:bell:*") == []
+    assert lab.redis.keys("edgeprof:doorbell:*") == []
 
 
 @pytest.mark.e2e
-def test_anything_made_from_a_bell(lab: Lab) -> None:
+def test_anything_made_from_a_doorbell(lab: Lab) -> None:
     """Batches of generated messages, an honest job behind each; on failure the smallest batch is
     shown."""
 
     @settings(max_examples=60)
-    @given(st.lists(hostile.damaged(bell()), min_size=1, max_size=30), st.integers(0, 9))
+    @given(st.lists(hostile.damaged(a_doorbell()), min_size=1, max_size=30), st.integers(0, 9))
     def behind(messages: list[bytes], step: int) -> None:
         lab.push(*messages, step=step)
         lab.serve()
@@ -186,11 +188,11 @@ def test_nothing_is_unpickled(lab: Lab, tmp_path: Path) -> None:
     """Nor is another task run, or a job whose name climbs out of a folder."""
     owned = tmp_path / "owned"
     pickled = base64.b64encode(pickle.dumps(((Touch(owned),), {}, {}))).decode()
-    whole = json.loads(bell())
+    whole = json.loads(a_doorbell())
     lab.push(
         json.dumps(whole | {"body": pickled, "content-type": "application/x-python-serialize"}),
-        bell().replace("edgeprof.profile", "celery.backend_cleanup"),
-        bell("../../x"),
+        a_doorbell().replace("edgeprof.profile", "celery.backend_cleanup"),
+        a_doorbell("../../x"),
     )
     lab.serve()
     lab.until_read()
@@ -205,7 +207,7 @@ def test_a_flood_with_times_fills_no_memory(lab: Lab) -> None:
     30 MiB."""
     lab.serve()
     before = lab.memory_mib()
-    whole = json.loads(bell())
+    whole = json.loads(a_doorbell())
     for size, count in ((20_000, 2_000), (1_000, 8_000)):
         headers = whole["headers"] | {"eta": "2099-01-01T00:00:00+00:00", "argsrepr": "x" * size}
         late = json.dumps(whole | {"headers": headers})
@@ -225,7 +227,7 @@ def test_a_huge_message_is_never_held(lab: Lab) -> None:
     """100 MB pass through the worker a piece at a time: its peak stays where it was."""
     lab.serve()
     peak = lab.memory_mib("VmHWM")
-    lab.push(b"x" * 100_000_000, bell("after"))
+    lab.push(b"x" * 100_000_000, a_doorbell("after"))
     lab.serve()
 
     assert lab.memory_mib("VmHWM") < peak + 20
@@ -233,24 +235,24 @@ def test_a_huge_message_is_never_held(lab: Lab) -> None:
 
 
 @pytest.mark.e2e
-def test_a_burst_of_bells_for_nothing(lab: Lab) -> None:
-    """100,000 well-formed bells of no job, before all others: jobs of both queues are served at
+def test_a_burst_of_doorbells_for_nothing(lab: Lab) -> None:
+    """100,000 well-formed doorbells of no job, before all others: jobs of both queues are served at
     once."""
     before = lab.memory_mib()
     for _ in range(100):
-        lab.push(*[bell("ghost", step=0)] * 1000, step=0)
+        lab.push(*[a_doorbell("ghost", step=0)] * 1000, step=0)
     for board in (None, "null-01") * 5:
         lab.serve(timeout_s=10, board=board)
 
-    assert lab.rig.store.bells.waiting(QUEUE) > 50_000
+    assert lab.rig.store.doorbells.waiting(QUEUE) > 50_000
     assert lab.memory_mib() < before + 30
 
 
 @pytest.mark.e2e
-def test_a_doubled_bell_does_no_job_twice(lab: Lab) -> None:
+def test_a_doubled_doorbell_does_no_job_twice(lab: Lab) -> None:
     """Nor does one that is heard late."""
-    job = lab.rig.submit(lab.make_spec(), ring=False)
-    lab.push(*[bell(job.id)] * 200)
+    job = lab.rig.submit(lab.make_spec(), notify=False)
+    lab.push(*[a_doorbell(job.id)] * 200)
     lab.serve()
     lab.until_read()
 
@@ -258,15 +260,15 @@ def test_a_doubled_bell_does_no_job_twice(lab: Lab) -> None:
 
 
 @pytest.mark.e2e
-def test_a_bell_of_another_queue_moves_no_job(lab: Lab) -> None:
+def test_a_doorbell_of_another_queue_moves_no_job(lab: Lab) -> None:
     """Neither one written for another queue, nor one of ours that names a job of another board."""
-    other = lab.rig.submit(lab.make_spec(board="other-1"), ring=False)
-    lab.push(bell(other.id, queue="board.other-1"), bell(other.id))
+    other = lab.rig.submit(lab.make_spec(board="other-1"), notify=False)
+    lab.push(a_doorbell(other.id, queue="board.other-1"), a_doorbell(other.id))
     lab.serve()
     lab.until_read()
 
     assert other.status is JobState.QUEUED
-    assert lab.rig.store.bells.waiting("board.other-1") == 0
+    assert lab.rig.store.doorbells.waiting("board.other-1") == 0
     lab.rig.wait_until(lambda: lab.dropped("malformed") == 1, "one is counted")
 
 
@@ -291,7 +293,7 @@ def kombu_keys() -> list[str]:
     ]
     names += ["_kombu.binding_deadlines", "unacked", "unacked_index", "unacked_mutex"]
     names += ["celery", "w@null-01.testhost.celery.pidbox", "w@null-01.testhost"]
-    return [f"edgeprof:bell:{name}" for name in names]
+    return [f"edgeprof:doorbell:{name}" for name in names]
 
 
 @pytest.mark.e2e
@@ -408,8 +410,8 @@ def test_reasons_are_few() -> None:
     assert totals == {"large": 2, "malformed": 0, "key": 0, "command": 0, "too many": 0}
 
 
-def test_a_record_in_anothers_words_still_gets_a_bell() -> None:
-    """Its label or traceparent is left out of the bell, which is heard."""
+def test_a_record_in_anothers_words_still_gets_a_doorbell() -> None:
+    """Its label or traceparent is left out of the doorbell, which is received."""
     for label, trace in (('"', "x"), ("\n", "\udcff"), ("x" * 5000, "0" * 5000)):
-        written = doorbell.write(Bell("a", QUEUE, trace, label), 0)
+        written = doorbell.write(Doorbell("a", QUEUE, trace, label), 0)
         assert doorbell.read(written.encode(), QUEUE) == written

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import MAX_TAGS, JobSpec, JobState
 
@@ -22,9 +22,9 @@ def submit(store: LabStore, wanted: JobSpec, **fields: str) -> str:
     return job.id
 
 
-def claim(store: LabStore, heard: str) -> Claim | str:
+def claim(store: LabStore, notified_job_id: str) -> Claim | NoClaim:
     return store.jobs.claim(
-        heard, "w", device_id="b", platform="null", host="h", domain="d", lease_s=60
+        notified_job_id, "w", device_id="b", platform="null", host="h", lock_domain="d", lease_s=60
     )
 
 

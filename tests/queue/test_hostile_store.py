@@ -17,7 +17,7 @@ from edgeprof.shared.errors import JobError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.hosts import HostInfo
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -37,24 +37,24 @@ KEYS = (
     "order:platform.null",
     "turns:platform.null",
     "deadlines",
-    "resting",
+    "delayed",
     "unarchived",
     "aside",
     "store",
     "job:ghost",
     "job:{victim}:history",
     "job:{victim}:events",
-    "bell:platform.null",
-    "bell:platform.null\x06\x165",
+    "doorbell:platform.null",
+    "doorbell:platform.null\x06\x165",
 )
 #: Keys that only a worker may write besides; "b" is the honest worker's board.
 WORKER_KEYS = (
     "work:{victim}:attempts",
     "work:{victim}:result",
     "leases",
-    "holding",
-    "heard",
-    "heard:grace",
+    "running_on",
+    "last_sign",
+    "last_sign:grace",
     "epoch",
     "dead",
     "newer:1:platform.null",
@@ -64,7 +64,7 @@ WORKER_KEYS = (
     "boards:uid",
     "boards:seen",
     "boards:until",
-    "boards:held",
+    "boards:cordoned",
     "boards:identify",
     "boards:faults",
     "board:b:history",
@@ -171,7 +171,7 @@ class Bystander:
         """See a board and its host listed, held and let go, as if nobody had written anything."""
         boards, hosts = self.store.boards, self.store.hosts
         boards.announce(Owner("h", "d", BOARD.uid), BOARD, 60)
-        boards.hold("b", BoardState.DRAINING, "ann", "wanted")
+        boards.cordon("b", BoardState.DRAINING, "ann", "wanted")
         boards.resume("b", "ann", "done")
         boards.identified("b", "ann", "it blinked")
         assert [each.state for each in boards.all() if each.device_id == "b"] == [BoardState.ONLINE]
@@ -182,10 +182,16 @@ class Bystander:
         hosts.cordoned()
         assert boards.next_epoch() >= time.time() * 1000 - 60e3
 
-    def _claim(self) -> Claim | str:
-        heard = next(iter(self.store.jobs.ids(JobState.QUEUED)), self.victim)
+    def _claim(self) -> Claim | NoClaim:
+        notified_job_id = next(iter(self.store.jobs.ids(JobState.QUEUED)), self.victim)
         return self.store.jobs.claim(
-            heard, f"w{heard}", device_id="b", platform="null", host="h", domain="d", lease_s=60
+            notified_job_id,
+            f"w{notified_job_id}",
+            device_id="b",
+            platform="null",
+            host="h",
+            lock_domain="d",
+            lease_s=60,
         )
 
 
@@ -281,7 +287,7 @@ def test_newer_agent_finds_the_jobs_set_apart(store: LabStore, make_spec: MakeSp
         ("deadline_s", "nan"),
         ("queue_timeout_s", "soon"),
         ("spec", ""),
-        ("state", "resting"),
+        ("state", "delayed"),
         ("state", "succeeded"),
     ],
 )
@@ -316,7 +322,7 @@ def test_running_job_whose_record_is_spoiled_ends(
     else:
         store.script.redis.hset(key, field, value)
     store.script.redis.zadd("edgeprof:leases", {held.job_id: 0})
-    store.script.redis.delete("edgeprof:heard")
+    store.script.redis.delete("edgeprof:last_sign")
 
     Custodian(store, settings).tick()
 
@@ -330,15 +336,15 @@ def test_lost_records_are_forgotten_everywhere(store: LabStore, settings: Settin
     """A job whose record somebody deleted is a ghost in every set, prunable and leased ones too."""
     lab = Bystander(store, settings)
     redis = store.script.redis
-    for name in ("leases", "prunable", "resting", "deadlines", "unarchived", "jobs:running"):
+    for name in ("leases", "prunable", "delayed", "deadlines", "unarchived", "jobs:running"):
         redis.zadd(f"edgeprof:{name}", {"ghost": 0})
-    redis.delete("edgeprof:heard")
+    redis.delete("edgeprof:last_sign")
 
     custodian = Custodian(store, settings, lab.archived.extend)
     custodian.tick()
     custodian.tick()
 
-    for name in ("leases", "prunable", "resting", "deadlines", "unarchived", "jobs:running"):
+    for name in ("leases", "prunable", "delayed", "deadlines", "unarchived", "jobs:running"):
         assert redis.zscore(f"edgeprof:{name}", "ghost") is None, name
 
 
@@ -356,7 +362,7 @@ def test_board_is_not_busy_with_a_job_that_it_does_not_run(
 ) -> None:
     """However long the lease of a ghost that somebody gave it."""
     lab = Bystander(store, settings)
-    store.script.redis.hset("edgeprof:holding", "b", "ghost")
+    store.script.redis.hset("edgeprof:running_on", "b", "ghost")
     store.script.redis.zadd("edgeprof:leases", {"ghost": 1e14})
 
     assert isinstance(lab._claim(), Claim)
@@ -381,15 +387,15 @@ def test_lease_and_announcement_without_end_are_ended(store: LabStore, settings:
 def test_names_that_are_no_queues_lead_the_custodian_to_no_other_key(
     store: LabStore, settings: Settings
 ) -> None:
-    """It deletes the bells of empty queues, with a login that may delete what a client may not."""
+    """It deletes the doorbells of empty queues, with a login that may delete what a client may not."""
     lab = Bystander(store, settings)
     redis = store.script.redis
-    redis.sadd("edgeprof:bell:_kombu.binding.celery.pidbox", "x")
+    redis.sadd("edgeprof:doorbell:_kombu.binding.celery.pidbox", "x")
     redis.sadd("edgeprof:queues", "_kombu.binding.celery.pidbox", "x" * 10**6)
 
     lab.finish()
 
-    assert redis.exists("edgeprof:bell:_kombu.binding.celery.pidbox")
+    assert redis.exists("edgeprof:doorbell:_kombu.binding.celery.pidbox")
     assert redis.smembers("edgeprof:queues") == set()
 
 

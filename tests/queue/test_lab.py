@@ -57,19 +57,19 @@ def lab(settings: Settings) -> Iterator[Lab]:
             ("small-1", "02", "small", 65536),
         ):
             opened.store.boards.announce(
-                Owner(host="h", domain="d", uid=uid), board_info(name, uid, platform, ram), 60
+                Owner(host="h", lock_domain="d", uid=uid), board_info(name, uid, platform, ram), 60
             )
         yield opened
 
 
 def test_submit_queues_one_job_with_everything_in_it(lab: Lab) -> None:
-    """Record, bell and file are there when submit returns."""
+    """Record, doorbell and file are there when submit returns."""
     job = lab.submit(MODEL, platform="big", n_prompt=8, n_gen=4, tags={"why": "test"})
 
     view = job.view()
     assert view.state is JobState.QUEUED
     assert view.trace_id
-    assert lab.store.bells.waiting("platform.big") == 1
+    assert lab.store.doorbells.waiting("platform.big") == 1
     assert lab.store.blobs.get(view.model.sha256) == catalogue.bundled()[MODEL].read_bytes()
     assert [view.id for view in lab.jobs()] == [job.id]
 
@@ -172,7 +172,7 @@ def test_wait_times_out_and_the_job_goes_on(lab: Lab) -> None:
 
 def test_board_of_another_host_cannot_be_announced_again(lab: Lab) -> None:
     """A uid or a name that a live worker of another lock domain announced is refused."""
-    other = Owner(host="h2", domain="elsewhere", uid="01")
+    other = Owner(host="h2", lock_domain="elsewhere", uid="01")
     with pytest.raises(BoardClash, match="already driven as big-1 by process"):
         lab.store.boards.announce(other, board_info("new-name", "01", "big", 1), 60)
 
@@ -181,7 +181,7 @@ def test_silent_board_is_shown_offline_with_the_reason(
     lab: Lab, wait_until: Callable[..., None]
 ) -> None:
     """A worker that says nothing any more leaves its board on the list, offline."""
-    owner = Owner(host="h", domain="d", uid="03")
+    owner = Owner(host="h", lock_domain="d", uid="03")
     lab.store.boards.announce(owner, board_info("brief-1", "03", "big", 1), 0.05)
 
     def board() -> BoardInfo:
@@ -242,14 +242,14 @@ def damaged(path: Path, tensor: str, values: list[float]) -> Path:
 def test_broken_weights_are_refused_before_anything_is_queued(
     lab: Lab, tmp_path: Path, score: bool
 ) -> None:
-    """A model with NaN is refused by tensor, index and value; no job, no bell, no file in the store."""
+    """A model with NaN is refused by tensor, index and value; no job, no doorbell, no file in the store."""
     path = damaged(tmp_path / "nan.gguf", "blk.0.ffn_up.weight", [0.5, 0.5, float("nan")])
 
     with pytest.raises(ModelError, match=r"'blk.0.ffn_up.weight' is broken: weight 2 is nan"):
         lab.submit(path, platform="big", prompt_tokens=[1, 2], n_gen=4, score=score)
 
     assert lab.jobs() == []
-    assert lab.store.bells.waiting("platform.big") == 0
+    assert lab.store.doorbells.waiting("platform.big") == 0
 
 
 def test_a_weight_that_the_type_cannot_hold_is_refused(lab: Lab, tmp_path: Path) -> None:

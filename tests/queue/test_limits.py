@@ -28,7 +28,7 @@ from edgeprof.workers.worker.attempt import storable
 from tests.queue.conftest import MODEL, make_spec
 
 BOARD: dict[str, Any] = {
-    "device_id": "b", "platform": "null", "host": "h", "domain": "d", "lease_s": 60,
+    "device_id": "b", "platform": "null", "host": "h", "lock_domain": "d", "lease_s": 60,
 }  # fmt: skip
 WIDEST = wire.MAX_VOCABULARY - 1
 
@@ -177,7 +177,7 @@ def test_scripts_take_no_deep_json(store: LabStore) -> None:
 
 
 @pytest.mark.parametrize("kind", [JobSpec, JobResult, BoardInfo, HostInfo])
-def test_nothing_is_parsed_beyond_its_size(kind: type[wire.Wire]) -> None:
+def test_nothing_is_parsed_beyond_its_size(kind: type[wire.WireModel]) -> None:
     """Neither deeper than 200 levels."""
     with pytest.raises(ValueError, match="more than a"):
         kind.read("{" + " " * kind.largest_bytes + "}")

@@ -108,7 +108,7 @@ def test_a_model_whose_numbers_overflow_harms_no_board(
 
 def test_real_board_passes_its_self_test(rig: Any, lab: Lab) -> None:
     """A quarantined board that works loads a model, gives the known answer, and is back."""
-    rig.store.boards.hold("native-0011", BoardState.QUARANTINED, "test", "faults")
+    rig.store.boards.cordon("native-0011", BoardState.QUARANTINED, "test", "faults")
 
     rig.until_board("native-0011", BoardState.ONLINE)
     (_, back) = rig.store.boards.history("native-0011")

@@ -11,7 +11,7 @@ import pytest
 
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, JobStore, NewJob
+from edgeprof.shared.store.jobs import Claim, JobStore, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -25,27 +25,27 @@ def submit(store: LabStore, *specs: JobSpec) -> list[str]:
     return [job.id for job in jobs]
 
 
-def claim(store: LabStore, heard: str, board: str = "b") -> Claim | str:
+def claim(store: LabStore, notified_job_id: str, board: str = "b") -> Claim | NoClaim:
     return store.jobs.claim(
-        heard, f"w/{time.monotonic_ns()}", device_id=board, platform="null", host="h", domain="d",
+        notified_job_id, f"w/{time.monotonic_ns()}", device_id=board, platform="null", host="h", lock_domain="d",
         lease_s=60,
     )  # fmt: skip
 
 
-def serve(store: LabStore, heard: str, result: Any) -> Claim:
+def serve(store: LabStore, notified_job_id: str, result: Any) -> Claim:
     """Claim the job whose turn it is, and finish it."""
-    held = claim(store, heard)
+    held = claim(store, notified_job_id)
     assert isinstance(held, Claim), held
     store.jobs.succeed(held.job_id, held.epoch, result)
     return held
 
 
 def test_priorities_order_a_mixed_queue(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
-    """All ten differ, 9 first, in whatever order they were submitted and their bells are heard."""
+    """All ten differ, 9 first, in whatever order they were submitted and their doorbells are received."""
     mixed = [3, 9, 0, 5, 1, 8, 2, 7, 4, 6]
     ids = submit(store, *(make_spec(priority=priority) for priority in mixed))
 
-    served = [serve(store, heard, result).spec.priority for heard in ids]
+    served = [serve(store, notified_job_id, result).spec.priority for notified_job_id in ids]
 
     assert served == sorted(mixed, reverse=True)
 
@@ -107,7 +107,7 @@ def test_a_retried_job_goes_first(store: LabStore, make_spec: MakeSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "rest_s"),
+    ("fault", "backoff_s"),
     [
         (HostFault("disk full"), 1),
         (LinkFault("noise"), 2),
@@ -116,36 +116,39 @@ def test_a_retried_job_goes_first(store: LabStore, make_spec: MakeSpec) -> None:
     ],
     ids=["host", "link", "board", "handed back"],
 )
-def test_rest_depends_on_the_fault(fault: Fault, rest_s: float) -> None:
+def test_rest_depends_on_the_fault(fault: Fault, backoff_s: float) -> None:
     """A board that hung needs longer than a line that hiccuped."""
-    assert Settings(retry_rest_s=1).rest_s(fault) == rest_s
+    assert Settings(retry_backoff_s=1).backoff_s(fault) == backoff_s
 
 
 def test_job_rests_between_attempts_twice_as_long_each_time(
     store: LabStore, make_spec: MakeSpec
 ) -> None:
-    """While it rests no bell brings it up; the custodian puts it back."""
+    """While it rests no doorbell brings it up; the custodian puts it back."""
     (job_id,) = submit(store, make_spec(max_attempts=9))
-    key = store.script.key("resting")
+    key = store.script.key("delayed")
     rests = []
     for _ in range(8):
         held = claim(store, job_id)
         assert isinstance(held, Claim)
         before = time.time()
-        store.jobs.fail(job_id, held.epoch, LinkFault("noise"), rest_s=2)
+        store.jobs.fail(job_id, held.epoch, LinkFault("noise"), backoff_s=2)
         due_s = store.script.redis.zscore(key, job_id)
         assert isinstance(due_s, float)
         rests.append(round(due_s - before))
         assert claim(store, job_id) == "gone"
         assert store.jobs.state(job_id) is JobState.QUEUED
         store.script.redis.zadd(key, {job_id: 0})
-        assert unheard(store.jobs) == [job_id]
+        assert stale_notifications(store.jobs) == [job_id]
 
     assert rests == [2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def unheard(jobs: JobStore) -> list[str]:
-    return [b.job_id for b in jobs.unheard(0, key_prefix="none:", separator="/", last_step=0)]
+def stale_notifications(jobs: JobStore) -> list[str]:
+    return [
+        b.job_id
+        for b in jobs.stale_notifications(0, key_prefix="none:", separator="/", last_step=0)
+    ]
 
 
 def test_old_agent_leaves_newer_jobs_queued(
@@ -165,7 +168,7 @@ def test_late_result_is_refused_and_told(store: LabStore, make_spec: MakeSpec, r
     (job_id,) = submit(store, make_spec())
     held = claim(store, job_id)
     assert isinstance(held, Claim)
-    store.jobs.abandon("b", "d", "test")
+    store.jobs.reclaim("b", "d", "test")
     serve(store, job_id, result)
 
     assert store.jobs.succeed(job_id, held.epoch, result) is None
@@ -181,39 +184,39 @@ def test_nobody_is_taken_for_dead_after_redis_was_away(
     redis, key = store.script.redis, store.script.key
     store.jobs.expire_leases("custodian", 15, 8)
     redis.zadd(key("leases"), {job_id: 0})
-    redis.set(key("heard"), time.time() - 60)
+    redis.set(key("last_sign"), time.time() - 60)
 
     assert store.jobs.expire_leases("custodian", 15, 8) == []
 
-    redis.set(key("heard:grace"), 0)
+    redis.set(key("last_sign:grace"), 0)
     assert [job for job, *_ in store.jobs.expire_leases("custodian", 15, 8)] == [job_id]
 
 
-def test_a_bell_of_nothing_does_for_what_waits(
+def test_a_doorbell_of_nothing_does_for_what_waits(
     store: LabStore, make_spec: MakeSpec, result: Any
 ) -> None:
     """Of no job, of a job that was served, or of another board's: the queues of the board that
-    heard it are looked at, so that no number of such bells holds up a job."""
+    notified_job_id it are looked at, so that no number of such doorbells holds up a job."""
     (others,) = submit(store, make_spec(board="other"))
     (served,) = submit(store, make_spec())
     serve(store, served, result)
-    for heard in ("ghost", served, others):
+    for notified_job_id in ("ghost", served, others):
         for board in (None, "b"):
             (waiting,) = submit(store, make_spec(board=board))
-            assert serve(store, heard, result).job_id == waiting
+            assert serve(store, notified_job_id, result).job_id == waiting
 
     assert claim(store, "ghost") == "gone"
     assert claim(store, others) == "not for this board"
     assert store.jobs.state(others) is JobState.QUEUED
 
 
-def test_a_bell_of_nothing_gives_a_held_board_its_own_jobs_only(
+def test_a_doorbell_of_nothing_gives_a_held_board_its_own_jobs_only(
     store: LabStore, make_spec: MakeSpec, result: Any
 ) -> None:
     """A quarantined board takes no job that others could take, whatever it hears."""
     (shared,) = submit(store, make_spec())
     held = {"state": BoardState.QUARANTINED, "reason": "faults", "actor": "test", "s": 0}
-    store.script.redis.hset("edgeprof:boards:held", "b", json.dumps(held))
+    store.script.redis.hset("edgeprof:boards:cordoned", "b", json.dumps(held))
 
     assert claim(store, shared) == "quarantined"
     assert claim(store, "ghost") == "gone"

@@ -67,7 +67,7 @@ def tls_url(certificates: Path, make_redis: Any, free_port: Callable[[], int]) -
 def test_lab_over_tls(
     tls_url: str, certificates: Path, lab_at: Callable[[str], Any], make_spec: Any
 ) -> None:
-    """Store and bells both go over it."""
+    """Store and doorbells both go over it."""
     lab = lab_at(f"{tls_url}?ssl_ca_certs={certificates / 'ca.crt'}")
     lab.start_scheduler()
     lab.start_workers("01")
@@ -82,10 +82,10 @@ def test_certificate_of_an_unknown_ca_is_refused(tls_url: str, settings: Setting
 
 
 def test_celery_refuses_it_too(tls_url: str) -> None:
-    """kombu takes a bare rediss:// for "verify nothing": a man in the middle would ring our bells."""
+    """kombu takes a bare rediss:// for "verify nothing": a man in the middle would notify our doorbells."""
     app = make_app(tls_url)
-    with app.connection_for_write() as bells, pytest.raises(Exception, match="certificate"):
-        bells.connect()
+    with app.connection_for_write() as doorbells, pytest.raises(Exception, match="certificate"):
+        doorbells.connect()
 
 
 @pytest.mark.e2e
@@ -131,7 +131,7 @@ def start_sentinel(make_redis: Any, master_port: int) -> str:
 
 @pytest.mark.e2e
 def test_lab_on_a_socket(make_redis: Any, tmp_path: Path, lab_at: Any, make_spec: Any) -> None:
-    """Store and bells both find it."""
+    """Store and doorbells both find it."""
     make_redis("--unixsocket", str(tmp_path / "s")).start()
     lab = lab_at(f"unix://{tmp_path / 's'}")
     lab.start_workers("01")

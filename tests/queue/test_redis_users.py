@@ -163,7 +163,7 @@ def test_every_role_can_do_its_work(
         long.cancel()
         assert long.wait(timeout=60).state is JobState.CANCELLED
         assert waiting.status is JobState.CANCELLED
-        boss.boards.hold("native-0011", BoardState.QUARANTINED, "test", "faults")
+        boss.boards.cordon("native-0011", BoardState.QUARANTINED, "test", "faults")
         wait_until(
             lambda: boss.boards.history("native-0011")[-1].actor == "self-test", "a self-test"
         )
@@ -179,7 +179,13 @@ def test_client_cannot_pretend_to_be_a_worker(
     """It takes no lease, finishes no attempt, and announces and holds no board."""
     job = NewJob(make_spec())
     stores["client"].jobs.submit([job], "test")
-    board: Any = {"device_id": "b", "platform": "null", "host": "h", "domain": "d", "lease_s": 60}
+    board: Any = {
+        "device_id": "b",
+        "platform": "null",
+        "host": "h",
+        "lock_domain": "d",
+        "lease_s": 60,
+    }
 
     with pytest.raises(StoreRefused, match="does not let this user"):
         stores["client"].jobs.claim(job.id, "me", **board)
@@ -188,7 +194,7 @@ def test_client_cannot_pretend_to_be_a_worker(
     for forged in (
         lambda jobs: jobs.renew(job.id, held.epoch, 60),
         lambda jobs: jobs.succeed(job.id, held.epoch, result),
-        lambda jobs: jobs.abandon("b", "d", "me"),
+        lambda jobs: jobs.reclaim("b", "d", "me"),
     ):
         with pytest.raises(StoreRefused, match="does not let this user"):
             forged(stores["client"].jobs)
@@ -203,13 +209,13 @@ def test_client_cannot_pretend_to_be_a_worker(
     [
         ("client", "SET edgeprof:work:j:result {}"),
         ("client", "RPUSH edgeprof:work:j:attempts {}"),
-        ("client", "BRPOP edgeprof:bell:platform.null 1"),
-        ("client", "SET edgeprof:bell:_kombu.binding.celery.pidbox x"),
-        ("client", "PUBLISH edgeprof:bell:/0.celery.pidbox x"),
+        ("client", "BRPOP edgeprof:doorbell:platform.null 1"),
+        ("client", "SET edgeprof:doorbell:_kombu.binding.celery.pidbox x"),
+        ("client", "PUBLISH edgeprof:doorbell:/0.celery.pidbox x"),
         ("client", "HSET edgeprof:boards b {}"),
-        ("client", "HSET edgeprof:boards:held b {}"),
+        ("client", "HSET edgeprof:boards:cordoned b {}"),
         ("client", "HSET edgeprof:hosts:cordoned h {}"),
-        ("client", "HDEL edgeprof:holding b"),
+        ("client", "HDEL edgeprof:running_on b"),
         ("client", "SET edgeprof:epoch 0"),
         ("worker", "SET edgeprof:blob:0 x"),
         ("worker", "DEL edgeprof:custodian"),

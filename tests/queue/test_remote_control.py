@@ -20,7 +20,7 @@ from edgeprof.workers.worker import remote_control
 from tests.queue import hostile
 from tests.queue.test_hostile_bells import Lab
 
-CHANNEL = "edgeprof:bell:/0.celery.pidbox"
+CHANNEL = "edgeprof:doorbell:/0.celery.pidbox"
 NODE = "w@null-01.testhost"
 TICKET = "0b0c8a0e-3f0a-4b5e-9d7e-0a1b2c3d4e5f"
 ADDRESS = "1b0c8a0e-3f0a-4b5e-9d7e-0a1b2c3d4e5f"
@@ -165,7 +165,7 @@ def test_no_other_command_is_obeyed(lab: Lab, app: Any) -> None:
         lab.serve(timeout_s=5)
 
     lab.rig.wait_until(lambda: lab.dropped("command") == 2 * len(refused), "they are counted")
-    assert lab.redis.keys("edgeprof:bell:*") == []
+    assert lab.redis.keys("edgeprof:doorbell:*") == []
     assert app.control.inspect([NODE], timeout=10).stats()[NODE]["pool"]["max-concurrency"] == 1
 
 
@@ -184,7 +184,7 @@ def test_every_field_and_type_of_a_command(lab: Lab, app: Any) -> None:
     lab.rig.wait_until(
         lambda: lab.dropped("command") + lab.dropped("large") == wrong, "they are counted"
     )
-    for key in lab.redis.keys("edgeprof:bell:*"):
+    for key in lab.redis.keys("edgeprof:doorbell:*"):
         assert key.endswith(b"." + remote_control.REPLIES.encode())
         assert lab.redis.pttl(key) <= 10_000  # -2 when it is gone already
         assert lab.redis.pttl(key) != -1
@@ -211,7 +211,7 @@ def test_anything_made_from_a_command(lab: Lab, app: Any) -> None:
 @pytest.mark.e2e
 def test_a_reply_queue_of_a_wrong_type_is_not_written(lab: Lab, app: Any) -> None:
     """The answer is lost, and the next one is given."""
-    key = f"edgeprof:bell:{ADDRESS}.{remote_control.REPLIES}"
+    key = f"edgeprof:doorbell:{ADDRESS}.{remote_control.REPLIES}"
     lab.redis.set(key, "x")
     for _ in range(20):
         lab.redis.publish(CHANNEL, command())
@@ -235,5 +235,5 @@ def test_a_flood_of_commands_keeps_no_job_waiting(lab: Lab) -> None:
 
     assert lab.memory_mib() < before + 30
     assert lab.dropped("too many") > 1000
-    reply = f"edgeprof:bell:{ADDRESS}.{remote_control.REPLIES}"
+    reply = f"edgeprof:doorbell:{ADDRESS}.{remote_control.REPLIES}"
     assert lab.redis.llen(reply) < 200 + 20 * (time.monotonic() - started)

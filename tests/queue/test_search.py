@@ -38,9 +38,15 @@ def submit(store: LabStore, specs: Sequence[JobSpec]) -> list[str]:
     return [job.id for job in jobs]
 
 
-def claim(store: LabStore, heard: str, board: str) -> Claim:
+def claim(store: LabStore, notified_job_id: str, board: str) -> Claim:
     held = store.jobs.claim(
-        heard, board, device_id=board, platform="null", host="h", domain="d", lease_s=60
+        notified_job_id,
+        board,
+        device_id=board,
+        platform="null",
+        host="h",
+        lock_domain="d",
+        lease_s=60,
     )
     assert isinstance(held, Claim)
     return held

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from edgeprof.shared.errors import HostFault, JobError, LinkFault, ModelError
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, JobState, Target
@@ -63,7 +63,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.overdue: set[str] = set()
         self.orphans: set[str] = set()
         #: Jobs between two attempts that are not in their queue.
-        self.resting: set[str] = set()
+        self.delayed: set[str] = set()
         self.final: dict[str, JobState] = {}
         self.granted: dict[str, int] = {}
         self.last_epoch = 0
@@ -97,43 +97,43 @@ class StoreMachine(RuleBasedStateMachine):
 
     @HAVE_JOBS
     @rule(pick=PICK, board=st.sampled_from(BOARDS))
-    def hear_any_bell(self, pick: int, board: str) -> None:
+    def receive_any_doorbell(self, pick: int, board: str) -> None:
         self.claim(self._job(pick), board)
 
     @HAVE_JOBS
     @rule(board=st.sampled_from(BOARDS))
-    def hear_bell_of_queued(self, board: str) -> None:
+    def receive_doorbell_of_queued(self, board: str) -> None:
         for job in self.all:
             if self.store.jobs.state(job) is JobState.QUEUED:
                 self.claim(job, board)
                 return
 
     @precondition(lambda self: self.holder)
-    @rule(fault=st.sampled_from(FAULTS[:2]), rest_s=st.sampled_from((0, 0, 60)))
-    def attempt_fails_for_no_fault_of_the_job(self, fault: HostFault, rest_s: float) -> None:
+    @rule(fault=st.sampled_from(FAULTS[:2]), backoff_s=st.sampled_from((0, 0, 60)))
+    def attempt_fails_for_no_fault_of_the_job(self, fault: HostFault, backoff_s: float) -> None:
         job, held = next(iter(self.holder.items()))
-        state = self.store.jobs.fail(job, held.epoch, fault, rest_s=rest_s)
+        state = self.store.jobs.fail(job, held.epoch, fault, backoff_s=backoff_s)
         assert state is not None
         self._let_go(job)
-        if rest_s and state is JobState.QUEUED:
-            self.resting.add(job)
+        if backoff_s and state is JobState.QUEUED:
+            self.delayed.add(job)
 
-    @precondition(lambda self: self.resting)
+    @precondition(lambda self: self.delayed)
     @rule()
     def rest_is_over(self) -> None:
-        resting = self.store.script.key("resting")
-        self.store.script.redis.zadd(resting, dict.fromkeys(self.resting, 0), xx=True)
-        self.store.jobs.unheard(0, key_prefix="bell:", separator="/", last_step=0)
-        self.resting.clear()
+        delayed = self.store.script.key("delayed")
+        self.store.script.redis.zadd(delayed, dict.fromkeys(self.delayed, 0), xx=True)
+        self.store.jobs.stale_notifications(0, key_prefix="doorbell:", separator="/", last_step=0)
+        self.delayed.clear()
 
-    def claim(self, heard: str, board: str) -> None:
+    def claim(self, notified_job_id: str, board: str) -> None:
         self.owners += 1
         owner = f"w{self.owners}"
         ready = {
             job for job in self.all if self.store.jobs.state(job) is JobState.QUEUED
-        } - self.resting
-        answer = self._claim(heard, board, owner)
-        if isinstance(answer, str):
+        } - self.delayed
+        answer = self._claim(notified_job_id, board, owner)
+        if isinstance(answer, NoClaim):
             return
         job = answer.job_id
         assert job in ready
@@ -147,7 +147,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert held in self.overdue
             del self.holder[held]
             self.orphans.add(held)
-        again = self._claim(heard, board, owner)
+        again = self._claim(notified_job_id, board, owner)
         assert again == answer
         self.last_epoch = answer.epoch
         self.holder[job] = answer
@@ -192,7 +192,7 @@ class StoreMachine(RuleBasedStateMachine):
         job = self._job(pick)
         before = self.store.jobs.state(job)
         after = self.store.jobs.cancel(job, "somebody", "why not")
-        self.resting.discard(job)
+        self.delayed.discard(job)
         expected = JobState.CANCELLED if before is JobState.QUEUED else before
         assert after is expected
 
@@ -222,14 +222,14 @@ class StoreMachine(RuleBasedStateMachine):
         queued = self.store.jobs.state(job) is JobState.QUEUED
         self.store.script.redis.zadd(self.store.script.key("deadlines"), {job: 0}, xx=True)
         assert self.store.jobs.expire_queued("custodian") == ([job] if queued else [])
-        self.resting.discard(job)
+        self.delayed.discard(job)
 
     @precondition(lambda self: self.holder)
-    @rule(board=st.sampled_from(BOARDS), domain=st.sampled_from(("d", "another")))
-    def worker_restarts(self, board: str, domain: str) -> None:
-        freed = self.store.jobs.abandon(board, domain, "w")
+    @rule(board=st.sampled_from(BOARDS), lock_domain=st.sampled_from(("d", "another")))
+    def worker_restarts(self, board: str, lock_domain: str) -> None:
+        freed = self.store.jobs.reclaim(board, lock_domain, "w")
         held = next((job for job in self.holder if self._board(job) == board), None)
-        assert freed == (held if domain == "d" else None)
+        assert freed == (held if lock_domain == "d" else None)
         if freed is not None:
             self._let_go(freed)
 
@@ -253,9 +253,9 @@ class StoreMachine(RuleBasedStateMachine):
             listed = [s for s in JobState if redis.zscore(key(f"jobs:{s}"), job) is not None]
             assert listed == [state]
             ready = redis.zscore(key(f"ready:{spec.target.queue}"), job) is not None
-            assert ready == (state is JobState.QUEUED and job not in self.resting)
+            assert ready == (state is JobState.QUEUED and job not in self.delayed)
             assert (redis.zscore(key(f"order:{spec.target.queue}"), job) is not None) == ready
-            assert (redis.zscore(key("resting"), job) is not None) == (job in self.resting)
+            assert (redis.zscore(key("delayed"), job) is not None) == (job in self.delayed)
             waits = redis.zscore(key("deadlines"), job) is not None
             assert waits == (state is JobState.QUEUED)
             assert (redis.zscore(key("leases"), job) is not None) == (state is JobState.RUNNING)
@@ -294,9 +294,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.overdue.discard(job)
         self.orphans.discard(job)
 
-    def _claim(self, heard: str, board: str, owner: str) -> Claim | str:
+    def _claim(self, notified_job_id: str, board: str, owner: str) -> Claim | NoClaim:
         return self.store.jobs.claim(
-            heard, owner, device_id=board, platform="p", host="h", domain="d", lease_s=60
+            notified_job_id,
+            owner,
+            device_id=board,
+            platform="p",
+            host="h",
+            lock_domain="d",
+            lease_s=60,
         )
 
     def _board(self, job: str) -> str:

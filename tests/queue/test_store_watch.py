@@ -137,7 +137,7 @@ def test_boards_and_a_waiting_client_say_so(
 ) -> None:
     """`edgeprof boards` warns; who waits for a job that is gone learns it, with exit code 3."""
     rig.store.watch.look()
-    job = rig.submit(make_spec(), ring=False)
+    job = rig.submit(make_spec(), notify=False)
     environment = {**os.environ, **rig.settings.as_environment()}
     waiting = subprocess.Popen(
         [*CLI, "watch", job.id], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -104,34 +104,34 @@ def test_events_say_how_an_attempt_ended(rig: Any, make_spec: Any, heard: Heard)
 def test_the_job_that_failed_is_the_one_that_is_shown(
     rig: Any, make_spec: Any, heard: Heard
 ) -> None:
-    """A bell may be heard for another job of its queue: nothing is told of the job that still waits."""
-    later = rig.submit(make_spec(priority=0), ring=False)
+    """A doorbell may be heard for another job of its queue: nothing is told of the job that still waits."""
+    later = rig.submit(make_spec(priority=0), notify=False)
     urgent = rig.submit(
-        make_spec(priority=9, tags={"fault": "link", "faults": "9"}, max_attempts=1), ring=False
+        make_spec(priority=9, tags={"fault": "link", "faults": "9"}, max_attempts=1), notify=False
     )
     rig.start_worker("01")
     rig.until_board("null-01", BoardState.ONLINE)
-    rig.ring(later.id, make_spec(priority=0))
+    rig.notify(later.id, make_spec(priority=0))
     rig.wait_until(lambda: heard.of(urgent.id)[-1:] == ["failed"], "the failure is told")
 
     assert urgent.status is JobState.FAILED
     assert later.status is JobState.QUEUED
     assert heard.of(later.id) == []
-    # A bell for which nothing is left to do tells nothing either.
-    rig.ring(urgent.id, make_spec(priority=9))
-    rig.ring(later.id, make_spec(priority=0))
+    # A doorbell for which nothing is left to do tells nothing either.
+    rig.notify(urgent.id, make_spec(priority=9))
+    rig.notify(later.id, make_spec(priority=0))
     later.wait(timeout=30)
     rig.wait_until(lambda: heard.of(later.id)[-1:] == ["succeeded"], "the success is told")
     assert heard.of(urgent.id) == ["received", "started", "failed"]
 
 
-def test_the_next_bell_is_heard_at_once(rig: Any, make_spec: Any) -> None:
-    """Jobs follow each other without a pause, also after bells for which there is nothing to do."""
+def test_the_next_doorbell_is_received_at_once(rig: Any, make_spec: Any) -> None:
+    """Jobs follow each other without a pause, also after doorbells for which there is nothing to do."""
     rig.start_worker("01")
     rig.until_board("null-01", BoardState.ONLINE)
     jobs = [rig.submit(make_spec()) for _ in range(20)]
     for _ in range(20):
-        rig.ring(jobs[0].id, make_spec())
+        rig.notify(jobs[0].id, make_spec())
     last = rig.submit(make_spec())
     last.wait(timeout=60)
 
@@ -214,7 +214,7 @@ def test_flower_and_exporter_show_failures(
 ) -> None:
     """Flower's Failed and Retried filters find them; the exporter counts them, by class and queue."""
     rig.start_scheduler()
-    rig.start_worker("01", retry_rest_s=LONG_S)
+    rig.start_worker("01", retry_backoff_s=LONG_S)
     rig.until_board("null-01", BoardState.ONLINE)
 
     # Until both follow the events, nothing is to be missed.
@@ -248,7 +248,7 @@ def test_flower_and_exporter_show_failures(
 def test_flower_lists_the_queues(
     rig: Any, make_spec: Any, tools: Callable[[str, str], str]
 ) -> None:
-    """Its Broker page has each queue of the lab, and how many bells wait there."""
+    """Its Broker page has each queue of the lab, and how many doorbells wait there."""
     rig.start_worker("01")
     rig.until_board("null-01", BoardState.ONLINE)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""One trace from submit to the board worker, and through a bell that was rung again."""
+"""One trace from submit to the board worker, and through a doorbell that was sent again."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import pytest
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("ring", [True, False], ids=["rung", "rung again"])
+@pytest.mark.parametrize("notify", [True, False], ids=["sent", "sent again"])
 def test_traceparent_travels(
     rig: Any,
     make_spec: Any,
     open_collector: Callable[[], AbstractContextManager[Any]],
     monkeypatch: pytest.MonkeyPatch,
-    ring: bool,
+    notify: bool,
 ) -> None:
-    """The worker's spans are children of the submitter's, whoever rang the bell."""
+    """The worker's spans are children of the submitter's, whoever sent the doorbell."""
     with open_collector() as collector:
-        if not ring:
+        if not notify:
             rig.start_scheduler()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         worker = rig.start_worker("01")
         monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
 
-        rig.submit(make_spec(), ring=ring).wait(timeout=20)
+        rig.submit(make_spec(), notify=notify).wait(timeout=20)
         worker.terminate()
         worker.wait()
 

@@ -15,7 +15,7 @@ from edgeprof.shared.types.result import CaseResult, JobView, ScoreResult
 from tests.queue.conftest import make_spec
 
 BOARD: dict[str, Any] = {
-    "device_id": "b", "platform": "null", "host": "h", "domain": "d", "lease_s": 60,
+    "device_id": "b", "platform": "null", "host": "h", "lock_domain": "d", "lease_s": 60,
 }  # fmt: skip
 #: As edgeprof wrote it before there was schema 2, with every field it had.
 OLD_RECORD: dict[str, Any] = {

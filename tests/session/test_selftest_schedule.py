@@ -24,7 +24,9 @@ def now(monkeypatch):
 
 @pytest.fixture
 def schedule(now):
-    return SelfTestSchedule(Settings(selftest_every_s=ROUTINE_S, selftest_interval_s=RETEST_S))
+    return SelfTestSchedule(
+        Settings(selftest_routine_interval_s=ROUTINE_S, selftest_quarantine_interval_s=RETEST_S)
+    )
 
 
 def test_new_board_is_due(schedule):

@@ -110,7 +110,7 @@ def drain(
     with Lab() as lab:
         boards = lab.store.boards
         for name in names:
-            boards.hold(name, BoardState.DRAINING, _actor(), reason, release_port=release_port)
+            boards.cordon(name, BoardState.DRAINING, _actor(), reason, release_port=release_port)
             output.note(f"{name} gets no more jobs" + _running(boards, name))
         for name in names if release_port else ():
             output.note(_until_released(boards, name))
@@ -174,7 +174,7 @@ def self_test(
     with Lab() as lab:
         boards = lab.store.boards
         since_s = _last_change_s(boards, name)
-        boards.hold(name, BoardState.QUARANTINED, _actor(), "self-test asked for")
+        boards.cordon(name, BoardState.QUARANTINED, _actor(), "self-test asked for")
         with output.stderr().status(f"testing {name}"):
             answer = _answer(boards, name, since_s, SELF_TEST, timeout_s)
     output.note(f"{name}: self-test {answer.reason}")

@@ -33,7 +33,7 @@ def flower(
     """Show boards and their tasks in Flower, until Ctrl-C. Set up for this lab's broker.
 
     Beyond loopback a login is required: EDGEPROF_FLOWER_BASIC_AUTH=user:password. Read-only, because a
-    job is cancelled by `edgeprof cancel`: Flower could only drop its bell. What it saw is kept in the
+    job is cancelled by `edgeprof cancel`: Flower could only drop its doorbell. What it saw is kept in the
     data folder. Behind a proxy that serves it below a path: FLOWER_URL_PREFIX=path.
 
     Example: edgeprof flower --port 5555

@@ -24,7 +24,7 @@ _STOP_LIMIT_S: Final = 4.0
 
 
 def scheduler() -> None:
-    """Run the custodian: requeue lost jobs, ring lost bells, archive results. Until Ctrl-C.
+    """Run the custodian: requeue lost jobs, repeat lost doorbells, archive results. Until Ctrl-C.
 
     Example: EDGEPROF_REDIS_URL=redis://lab:6379/0 edgeprof scheduler
     """

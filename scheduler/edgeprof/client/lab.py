@@ -21,7 +21,7 @@ from edgeprof.client.request import JobOptions, Request
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.settings import Settings, load_settings
-from edgeprof.shared.store.jobs import Bell, NewJob
+from edgeprof.shared.store.jobs import Doorbell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.telemetry import tracing
@@ -115,10 +115,10 @@ class Lab:
         return planning.plan(request, known, self._preparer, batch)
 
     def submit_planned(self, planned: Sequence[Planned]) -> list[Job]:
-        """Queue jobs made by plan(): files first, then records, then bells.
+        """Queue jobs made by plan(): files first, then records, then doorbells.
 
-        A bell that cannot be rung any more is not an error: the jobs are in the store, and the
-        custodian rings for them.
+        A doorbell that cannot be sent any more is not an error: the jobs are in the store, and the
+        custodian notifies for them.
         """
         self._upload(planned)
         return self._enqueue([plan.spec for plan in planned])
@@ -217,13 +217,13 @@ class Lab:
         return longest_s + self.settings.blob_ttl_s
 
     def _ring(self, jobs: Sequence[NewJob]) -> None:
-        by_step: dict[int, list[Bell]] = {}
+        by_step: dict[int, list[Doorbell]] = {}
         for job in jobs:
             step = doorbell.transport_priority(job.spec.priority)
-            bell = Bell(job.id, job.spec.target.queue, job.traceparent, job.spec.label)
-            by_step.setdefault(step, []).append(bell)
+            message = Doorbell(job.id, job.spec.target.queue, job.traceparent, job.spec.label)
+            by_step.setdefault(step, []).append(message)
         try:
-            for step, bells in by_step.items():
-                self.store.bells.ring(bells, step=step)
+            for step, doorbells in by_step.items():
+                self.store.doorbells.notify(doorbells, step=step)
         except InfrastructureError as error:
-            log.warning("queued, but the bells were not rung (the custodian will): %s", error)
+            log.warning("queued, but the doorbells were not rung (the custodian will): %s", error)

@@ -39,7 +39,7 @@ _BATCH = 100
 #: Clocks may differ by so much: a job that retention is about to delete is not missed.
 _CLOCKS_S = 3600.0
 _DAY_S = 86400.0
-#: Lines of one tick about jobs whose bells are rung again: after an outage they may be thousands.
+#: Lines of one tick about jobs whose doorbells are sent again: after an outage they may be thousands.
 _LINES = 5
 _LEADER_TTL_S = 5.0
 #: A backlog that has not shrunk for so long does not, for a reason somebody must look at.
@@ -90,7 +90,7 @@ class Custodian:
         self._store.jobs.heal()
         self.requeue_expired()
         self.expire_queued()
-        self.ring_unheard()
+        self.notify_stale()
         self.tell_aside()
         self.archive()
         self._metrics.acted("pruned", self._store.jobs.prune())
@@ -129,22 +129,22 @@ class Custodian:
                 log.warning("job %s: no board took it in time", job_id)
             self._metrics.acted("expired", 1)
 
-    def ring_unheard(self) -> None:
-        """Ring again for ready jobs whose bell was lost, and for those that go round again."""
-        bells = self._store.jobs.unheard(
-            self._settings.bell_grace_s,
+    def notify_stale(self) -> None:
+        """Notify again for ready jobs whose doorbell was lost, and for those that go round again."""
+        doorbells = self._store.jobs.stale_notifications(
+            self._settings.doorbell_grace_s,
             key_prefix=KEY_PREFIX,
             separator=doorbell.SEPARATOR,
             last_step=PRIORITY_STEPS[-1],
         )
-        if bells:
-            self._store.bells.ring(bells, step=doorbell.FIRST)
-            for bell in bells[:_LINES]:
-                with about_job(bell.job_id, bell.traceparent):
-                    log.info("job %s: its bell is rung again", bell.job_id)
-            if len(bells) > _LINES:
-                log.info("rang again for %d more job(s)", len(bells) - _LINES)
-            self._metrics.acted("rung_again", len(bells))
+        if doorbells:
+            self._store.doorbells.notify(doorbells, step=doorbell.FIRST)
+            for message in doorbells[:_LINES]:
+                with about_job(message.job_id, message.traceparent):
+                    log.info("job %s: its doorbell is sent again", message.job_id)
+            if len(doorbells) > _LINES:
+                log.info("notified again for %d more job(s)", len(doorbells) - _LINES)
+            self._metrics.acted("rung_again", len(doorbells))
 
     def archive(self) -> None:
         """Hand finished jobs to the archive. Raises what it raises when it is ill, after that was noted."""

@@ -47,7 +47,7 @@ class CustodianMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.edgeprof_custodian_actions_total = Counter(
             "edgeprof_custodian_actions_total",
-            "Jobs the custodian requeued, expired, rang again for, archived, archived again or pruned;"
+            "Jobs the custodian requeued, expired, notified again for, archived, archived again or pruned;"
             " entries of the store that were none of ours, set aside",
             ["action"],
             registry=registry,

@@ -21,7 +21,7 @@ from edgeprof.shared.identity import host_name
 from edgeprof.shared.types.wire import Name
 
 #: A board that rebooted or hung needs longer than a line that hiccuped.
-_RESTS: Final = {FaultClass.HOST: 1, FaultClass.LINK: 2, FaultClass.BOARD: 5}
+_BACKOFF_FACTORS: Final = {FaultClass.HOST: 1, FaultClass.LINK: 2, FaultClass.BOARD: 5}
 
 
 def _data_dir() -> Path:
@@ -111,10 +111,12 @@ class Settings(BaseSettings):
         description="A board worker that has not renewed its job for so long is taken for dead.",
     )
     custodian_interval_s: Seconds = Field(
-        1.0, description="How often the custodian looks for dead workers, lost bells, late jobs."
+        1.0,
+        description="How often the custodian looks for dead workers, lost doorbells, late jobs.",
     )
-    bell_grace_s: Seconds = Field(
-        2.0, description="How long a rung bell may go unheard before the custodian rings again."
+    doorbell_grace_s: Seconds = Field(
+        2.0,
+        description="How long a doorbell may go unanswered before the custodian sends it again.",
     )
     board_ttl_s: Seconds = Field(
         15.0, description="A board not announced for so long is shown as offline."
@@ -192,20 +194,20 @@ class Settings(BaseSettings):
         description="Attempts in a row that fail for board or link reasons before a board is"
         " quarantined.",
     )
-    retry_rest_s: float = Field(
+    retry_backoff_s: float = Field(
         1.0,
         ge=0,
-        description="How long a job that no other board could take rests before its second attempt: so long"
+        description="How long a job that no other board could take waits before its second attempt: so long"
         " after a host fault, twice as long after a link fault, five times after a board's. Doubled for each"
         " further attempt, at most a minute.",
     )
-    selftest_interval_s: float = Field(
+    selftest_quarantine_interval_s: float = Field(
         60.0,
         gt=0,
         description="Pause between two self-tests of a quarantined board; the first one it passes"
         " brings it back.",
     )
-    selftest_every_s: float = Field(
+    selftest_routine_interval_s: float = Field(
         6 * 3600.0,
         gt=0,
         description="Pause between two self-tests of an idle board that works; each one is also tested"
@@ -249,9 +251,13 @@ class Settings(BaseSettings):
         """Pause between two renewals: a third of the lease, but a cancel is heard in a second."""
         return min(self.lease_s / 3, 1.0)
 
-    def rest_s(self, fault: Fault) -> float:
+    def backoff_s(self, fault: Fault) -> float:
         """Return how long a job rests after its first attempt failed so, when it has to rest."""
-        return 0.0 if fault.graceful_stop else self.retry_rest_s * _RESTS.get(fault.fault_class, 0)
+        return (
+            0.0
+            if fault.graceful_stop
+            else self.retry_backoff_s * _BACKOFF_FACTORS.get(fault.fault_class, 0)
+        )
 
     def low_throughput_of(self, platform: str) -> float:
         """Return the decode tokens/s below which a platform counts as slow."""

@@ -1,4 +1,4 @@
-"""The Celery app of the lab: who hears which bell. The jobs themselves are in the store.
+"""The Celery app of the lab: who hears which doorbell. The jobs themselves are in the store.
 
 Every setting below answers a failure that was measured; docs/decisions/0003-doorbell.md tells it.
 """
@@ -14,7 +14,7 @@ from edgeprof.shared.redis import url as redis_url
 TASK_NAME: Final = "edgeprof.profile"
 
 #: Before every key kombu writes. Flower and exporters must be given the same.
-KEY_PREFIX: Final = "edgeprof:bell:"
+KEY_PREFIX: Final = "edgeprof:doorbell:"
 
 #: One list a priority. Celery over Redis serves 0 first and 9 last.
 PRIORITY_STEPS: Final = tuple(range(10))
@@ -25,8 +25,8 @@ def transport_options() -> dict[str, Any]:
     return {
         "global_keyprefix": KEY_PREFIX,
         "priority_steps": list(PRIORITY_STEPS),
-        # No copy of each message that is being handled: bells are acknowledged early, and a lost
-        # one is rung again. And nobody puts such copies back on a queue, where another login could
+        # No copy of each message that is being handled: doorbells are acknowledged early, and a lost
+        # one is sent again. And nobody puts such copies back on a queue, where another login could
         # have written them.
         "ack_emulation": False,
         "socket_keepalive": True,
@@ -41,14 +41,14 @@ def make_app(lab_url: str) -> Celery:
     url, place = redis_url.broker(lab_url)
     app = Celery("edgeprof", broker=url)
     app.conf.update(
-        # JSON only: a bell is {job_id}, and nobody who can write to Redis can run code here.
+        # JSON only: a doorbell is {job_id}, and nobody who can write to Redis can run code here.
         task_serializer="json",
         result_serializer="json",
         event_serializer="json",
         accept_content=["json"],
         # Early acknowledgement. Late would start the job a second time after every broken connection.
         task_acks_late=False,
-        # Hear a bell only when idle, so that a waiting job is never tied to a busy board.
+        # Hear a doorbell only when idle, so that a waiting job is never tied to a busy board.
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,
         # Results are in the job store; a result backend that is full would stop the worker for good.

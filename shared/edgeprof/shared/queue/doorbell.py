@@ -1,12 +1,12 @@
-"""Bells: write the Celery message that says "this job is ready" on the queue of its target, and
+"""Doorbells: write the Celery message that says "this job is ready" on the queue of its target, and
 read it.
 
-A bell may be lost or doubled without harm (the store decides who runs what), so many are written in
+A doorbell may be lost or doubled without harm (the store decides who runs what), so many are written in
 one round trip. `Celery.apply_async` costs a round trip and about 0.4 ms of client time each; the
 message below is the one it would write (Celery protocol 2 in kombu's Redis envelope), and a test
 holds the two equal field by field.
 
-Whoever can write to Redis can leave anything on a queue. So the reader takes for a bell only what
+Whoever can write to Redis can leave anything on a queue. So the reader takes for a doorbell only what
 the writer would have written: a list of what is wrong would never be complete, and this one needs
 no list.
 """
@@ -24,7 +24,7 @@ from typing import Any, Final
 import pydantic_core
 
 from edgeprof.shared.queue.celery_app import KEY_PREFIX, PRIORITY_STEPS, TASK_NAME
-from edgeprof.shared.store.jobs import Bell
+from edgeprof.shared.store.jobs import Doorbell
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.wire import is_name
@@ -32,10 +32,10 @@ from edgeprof.shared.types.wire import is_name
 #: kombu.transport.redis.Channel.sep: between a queue's name and the priority in a list's key.
 SEPARATOR: Final = "\x06\x16"
 
-#: Bells the custodian rings again go before all others: their jobs have waited once already.
+#: Doorbells the custodian sends it again go before all others: their jobs have waited once already.
 FIRST: Final = 0
 
-#: Longest bell that is parsed. Ours have about 1300 bytes; names, label and queue at their longest,
+#: Longest doorbell that is parsed. Ours have about 1300 bytes; names, label and queue at their longest,
 #: under 2100.
 LARGEST_BYTES: Final = 4096
 
@@ -62,64 +62,64 @@ def platform_queue(platform: str) -> str:
 
 
 def transport_priority(priority: int) -> int:
-    """Map 0 (whenever) .. 9 (now) to kombu's reverse order; 0 there stays free for re-rung bells."""
+    """Map 0 (whenever) .. 9 (now) to kombu's reverse order; 0 there stays free for repeated doorbells."""
     return min(9, 10 - priority)
 
 
 def list_key(queue: str, step: int) -> str:
-    """Return the Redis key of the bells of a queue at one transport priority."""
+    """Return the Redis key of the doorbells of a queue at one transport priority."""
     return f"{KEY_PREFIX}{queue}{SEPARATOR}{step}" if step else KEY_PREFIX + queue
 
 
-class NotABellError(ValueError):
-    """What stands on a queue is not a bell that we rang there."""
+class NotADoorbellError(ValueError):
+    """What stands on a queue is not a doorbell that we sent there."""
 
 
-def write(bell: Bell, step: int, tag: str | None = None) -> str:
+def write(doorbell: Doorbell, step: int, tag: str | None = None) -> str:
     """Return what Celery would put on the queue for `edgeprof.profile(job_id)`; a tag is drawn.
 
     A label or a traceparent that is none is left out: records hold what others wrote.
     """
-    body = f'[["{bell.job_id}"], {{}}, {_EMBED}]'
+    body = f'[["{doorbell.job_id}"], {{}}, {_EMBED}]'
     return (
-        _template(bell.queue, step)
-        .replace(_ID, bell.job_id)
-        .replace(_TRACE, bell.traceparent if trace_id_of(bell.traceparent) else "")
-        .replace(_LABEL, bell.label if _LABEL_TEXT.fullmatch(bell.label) else "")
+        _template(doorbell.queue, step)
+        .replace(_ID, doorbell.job_id)
+        .replace(_TRACE, doorbell.traceparent if trace_id_of(doorbell.traceparent) else "")
+        .replace(_LABEL, doorbell.label if _LABEL_TEXT.fullmatch(doorbell.label) else "")
         .replace(_BODY, base64.b64encode(body.encode()).decode())
         .replace(_TAG, tag or str(uuid.uuid4()))
     )
 
 
 def read(message: bytes, queue: str) -> str:
-    """Return a bell that stood on a queue, in our own writing. Raises NotABellError.
+    """Return a doorbell that stood on a queue, in our own writing. Raises NotADoorbellError.
 
     Nothing of the message is passed on but what `write` is given, each judged: so what Celery reads
-    was written here, however the message was made. One that is larger than a bell is not even
+    was written here, however the message was made. One that is larger than a doorbell is not even
     parsed.
     """
     try:
         # Ids are never seen again: remembered, they would cost each worker some megabytes.
         told = pydantic_core.from_json(message, cache_strings="keys")
         headers, properties = told["headers"], told["properties"]
-        bell = Bell(headers["id"], queue, headers["traceparent"], headers["argsrepr"])
+        doorbell = Doorbell(headers["id"], queue, headers["traceparent"], headers["argsrepr"])
         step, tag = properties["priority"], properties["delivery_tag"]
-        _judge(bell, step, tag)
-        written = write(bell, step, tag)
+        _judge(doorbell, step, tag)
+        written = write(doorbell, step, tag)
         same = _canonical(told) == _canonical(json.loads(written))
     except (ValueError, TypeError, KeyError) as error:
-        raise NotABellError("it has not the form of a bell") from error
+        raise NotADoorbellError("it has not the form of a doorbell") from error
     if not same:
-        raise NotABellError("it says what no bell says")
+        raise NotADoorbellError("it says what no doorbell says")
     return written
 
 
-def _judge(bell: Bell, step: Any, tag: Any) -> None:
-    """Look at what may differ from bell to bell. Raises ValueError, or TypeError for what is no
+def _judge(doorbell: Doorbell, step: Any, tag: Any) -> None:
+    """Look at what may differ from doorbell to doorbell. Raises ValueError, or TypeError for what is no
     text."""
     if type(step) is not int or step not in PRIORITY_STEPS:
         raise ValueError("no priority")
-    if not (is_name(bell.job_id) and re.fullmatch(UUID, tag)):
+    if not (is_name(doorbell.job_id) and re.fullmatch(UUID, tag)):
         raise ValueError("no id")
 
 
@@ -130,7 +130,7 @@ def _canonical(message: Any) -> str:
 
 @lru_cache(maxsize=256)
 def _template(queue: str, step: int) -> str:
-    """Return the JSON of all bells of a queue: a sweep has thousands that differ in four places."""
+    """Return the JSON of all doorbells of a queue: a sweep has thousands that differ in four places."""
     message: dict[str, Any] = {
         "body": _BODY,
         "content-encoding": "utf-8",
@@ -170,22 +170,22 @@ def _template(queue: str, step: int) -> str:
     return json.dumps(message)
 
 
-class Bells:
-    """The writer of bells; the reader is Celery."""
+class Doorbells:
+    """The writer of doorbells; the reader is Celery."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def ring(self, bells: Sequence[Bell], *, step: int) -> None:
-        """Ring in one round trip, oldest first. Raises StoreUnavailable or StoreRefused."""
+    def notify(self, doorbells: Sequence[Doorbell], *, step: int) -> None:
+        """Notify in one round trip, oldest first. Raises StoreUnavailable or StoreRefused."""
         lists: dict[str, list[str]] = {}
-        for bell in bells:
-            lists.setdefault(bell.queue, []).append(write(bell, step))
+        for doorbell in doorbells:
+            lists.setdefault(doorbell.queue, []).append(write(doorbell, step))
         self._script.pipelined(
-            lambda pipe: [pipe.lpush(list_key(queue, step), *rung) for queue, rung in lists.items()]
+            lambda pipe: [pipe.lpush(list_key(queue, step), *sent) for queue, sent in lists.items()]
         )
 
     def waiting(self, queue: str) -> int:
-        """Return how many bells wait on a queue, over all priorities."""
+        """Return how many doorbells wait on a queue, over all priorities."""
         keys = [list_key(queue, step) for step in PRIORITY_STEPS]
         return sum(self._script.pipelined(lambda pipe: [pipe.llen(key) for key in keys]))

@@ -111,7 +111,7 @@ def _hosts_are_valid(parts: re.Match[str]) -> bool:
 
 
 def scheme(url: str) -> str:
-    """Return the scheme, or raise UsageError when the URL is not one that store and bells both understand."""
+    """Return the scheme, or raise UsageError when the URL is not one that store and doorbells both understand."""
     parts = _URL.fullmatch(url)
     if parts is None or not _hosts_are_valid(parts):
         raise UsageError(f"{masked(url)!r} is not a Redis URL", hint=_HINT)
@@ -121,7 +121,7 @@ def scheme(url: str) -> str:
 
 
 def _check_options(url: str, parts: re.Match[str]) -> None:
-    """What only one of redis-py and kombu understands would part the store from its bells, or crash one."""
+    """What only one of redis-py and kombu understands would part the store from its doorbells, or crash one."""
     known = {"unix": r"db", SENTINEL: r"master", "rediss": r"ssl_\w+"}.get(parts["scheme"], r"(?!)")
     names = [name for name, _ in parse_qsl(parts["query"] or "", keep_blank_values=True)]
     if not all(re.fullmatch(known, name) for name in names):

@@ -1,7 +1,7 @@
 """The job store: the truth about jobs and boards, in Redis. Keys and meanings: lua/store.lua."""
 
 from edgeprof.shared.store.boards import BoardClash, BoardStore, Owner
-from edgeprof.shared.store.jobs import Claim, Event, JobStore, NewJob, Transition
+from edgeprof.shared.store.jobs import Claim, Event, JobStore, NewJob, NoClaim, Renewal, Transition
 from edgeprof.shared.store.script import Script
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "Event",
     "JobStore",
     "NewJob",
+    "NoClaim",
     "Owner",
+    "Renewal",
     "Script",
     "Transition",
 ]

@@ -28,8 +28,8 @@ class Owner:
     """The process that drives a board."""
 
     host: str
-    #: Processes of one domain share a folder of board locks, so at most one lives per board.
-    domain: str
+    #: Processes of one lock domain share a folder of board locks, so at most one lives per board.
+    lock_domain: str
     uid: str
     pid: int = field(default_factory=os.getpid)
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -50,7 +50,7 @@ class BoardChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Cordons:
     """What keeps a board from jobs: DRAINING or QUARANTINED of its own, and why its host is cordoned."""
 
     board: BoardState | None = None
@@ -58,22 +58,23 @@ class Held:
     for_host: bool = False
     #: Whether somebody wants its port for another program.
     release_port: bool = False
-    cordon: str = ""
+    #: Why its host is cordoned; "" when it is not.
+    host: str = ""
 
     @property
     def takes_own_jobs(self) -> bool:
         """Whether jobs that name this very board are given to it."""
-        return not self.cordon and not self.for_host and self.board is not BoardState.DRAINING
+        return not self.host and not self.for_host and self.board is not BoardState.DRAINING
 
     @property
     def takes_jobs_of_platform(self) -> bool:
         """Whether jobs for any board of its platform are given to it."""
-        return self.board is None and not self.cordon
+        return self.board is None and not self.host
 
     @property
     def suspect(self) -> bool:
         """Whether a passed self-test would let it take jobs again."""
-        return self.board is BoardState.QUARANTINED or bool(self.cordon)
+        return self.board is BoardState.QUARANTINED or bool(self.host)
 
 
 class BoardStore:
@@ -117,7 +118,7 @@ class BoardStore:
             except ValueError as error:
                 left_out.add(error)
                 continue
-            hold = _hold_of(held)
+            cordoned = _cordon_of(held)
             if 0 < float(until) < float(now):
                 silent_s = float(now) - float(seen)
                 changes["state"] = BoardState.OFFLINE
@@ -128,14 +129,14 @@ class BoardStore:
             elif cordon and info.state is not BoardState.OFFLINE:
                 reason = f"host {info.host} is cordoned: {reason_of(cordon)}"
                 changes |= {"state": BoardState.QUARANTINED, "reason": reason}
-            elif hold and info.state is not BoardState.OFFLINE:
+            elif cordoned and info.state is not BoardState.OFFLINE:
                 released = f"; {PORT_RELEASED}" if info.reason == PORT_RELEASED else ""
-                changes |= {"state": hold[0], "reason": hold[1] + released}
+                changes |= {"state": cordoned[0], "reason": cordoned[1] + released}
             boards.append(info.model_copy(update=changes))
         left_out.tell(self._left_out, "announcement(s) of boards")
         return sorted(boards, key=lambda board: board.device_id)
 
-    def hold(
+    def cordon(
         self,
         device_id: str,
         state: BoardState,
@@ -152,14 +153,14 @@ class BoardStore:
         """
         flag = "of_host" if for_host else "release_port" if release_port else ""
         answer = self._script.call(
-            "hold_board", device_id, state, actor, one_line(reason), "", flag
+            "cordon_board", device_id, state, actor, one_line(reason), "", flag
         )
         if answer == "unknown":
             raise _unknown(device_id)
 
     def resume(self, device_id: str, actor: str, reason: str) -> None:
         """Let a board take jobs again. Raises BoardNotFound."""
-        self.hold(device_id, BoardState.ONLINE, actor, reason)
+        self.cordon(device_id, BoardState.ONLINE, actor, reason)
 
     def passed_self_test(self, device_id: str) -> None:
         """Let a quarantined board take jobs again; one that somebody drained meanwhile stays so."""
@@ -171,22 +172,28 @@ class BoardStore:
 
     def _self_tested(self, device_id: str, state: BoardState, reason: str) -> None:
         self._script.call(
-            "hold_board", device_id, state, SELF_TEST, one_line(reason), BoardState.QUARANTINED, ""
+            "cordon_board",
+            device_id,
+            state,
+            SELF_TEST,
+            one_line(reason),
+            BoardState.QUARANTINED,
+            "",
         )
 
-    def held(self, device_id: str, host: str = "") -> Held:
+    def cordons(self, device_id: str, host: str = "") -> Cordons:
         """Return what keeps a board of this host from jobs."""
-        state, for_host, release, cordon = self._script.call("held", device_id, host)
-        return Held(
+        state, for_host, release, cordon = self._script.call("cordons", device_id, host)
+        return Cordons(
             BoardState(state) if state else None,
             for_host=bool(for_host),
             release_port=bool(release),
-            cordon=reason_of(cordon) if cordon else "",
+            host=reason_of(cordon) if cordon else "",
         )
 
     def port_wanted(self, device_id: str) -> bool:
         """Whether somebody wants a board's port for another program."""
-        return self.held(device_id).release_port
+        return self.cordons(device_id).release_port
 
     def ask_identify(self, device_id: str, actor: str) -> None:
         """Have a board make itself known to a person; its history tells the answer. Raises BoardNotFound."""
@@ -220,8 +227,8 @@ class BoardStore:
         return bool(self._script.call("forget_board", device_id))
 
 
-def _hold_of(held: str) -> tuple[BoardState, str] | None:
-    """Return state and reason of a hold; None for none, and for one that nobody of ours wrote."""
+def _cordon_of(held: str) -> tuple[BoardState, str] | None:
+    """Return state and reason of a cordon; None for none, and for one that nobody of ours wrote."""
     for line in records([held], state=str, reason=str):
         if line["state"] in {BoardState.DRAINING, BoardState.QUARANTINED}:
             return BoardState(line["state"]), one_line(line["reason"])

@@ -13,7 +13,7 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.boards import reason_of
 from edgeprof.shared.store.script import LeftOut, Script, text
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.shared.types.wire import Name, NoControl, Told
+from edgeprof.shared.types.wire import Name, NoControl, TolerantModel
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ class HostClash(EdgeprofError):  # noqa: N818 - as BoardClash
     """Raised when two machines have one name: their metrics could not be told apart."""
 
 
-class WaitingPort(Told):
+class WaitingPort(TolerantModel):
     """A port, or a configured board, on which no board of ours has answered yet."""
 
     port: Annotated[NoControl, Field(max_length=1024)]
     reason: Annotated[NoControl, Field(max_length=300)]
 
 
-class HostInfo(Told):
+class HostInfo(TolerantModel):
     """One host agent; addresses are host:port."""
 
     largest_bytes: ClassVar[int] = 64 * 1024

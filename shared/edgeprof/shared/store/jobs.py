@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 import pydantic_core
@@ -74,6 +75,34 @@ class Claim:
     previous_traceparent: str = ""
 
 
+class NoClaim(StrEnum):
+    """Why a claim was not granted, in the words of store.lua."""
+
+    GONE = "gone"
+    LATE = "late"
+    NEWER_AGENT_NEEDED = "needs a newer agent"
+    BETTER_ELSEWHERE = "better elsewhere"
+    NOT_FOR_THIS_BOARD = "not for this board"
+    BUSY = "busy"
+    DRAINING = "draining"
+    QUARANTINED = "quarantined"
+    HOST_CORDONED = "its host is cordoned"
+    #: The job's record did not validate; that job has failed.
+    MALFORMED = "malformed"
+    #: Only entries that are no jobs were found so far, and more of them wait.
+    AGAIN = "again"
+
+
+class Renewal(StrEnum):
+    """What a renewal of a lease was answered."""
+
+    OK = "ok"
+    #: Somebody asked for the end of the job: stop soon.
+    CANCEL = "cancel"
+    #: Another attempt has the job by now.
+    STALE = "stale"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One entry of a job's event stream. `cursor` is where to read on."""
@@ -97,8 +126,8 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
-    """A bell to ring: which job, on which queue, in which trace; the label is for people to read."""
+class Doorbell:
+    """A doorbell to notify: which job, on which queue, in which trace; the label is for people to read."""
 
     job_id: str
     queue: str
@@ -287,44 +316,53 @@ class JobStore:
 
     def claim(
         self,
-        heard: str,
+        notified_job_id: str,
         owner: str,
         *,
         device_id: str,
         platform: str,
         host: str,
-        domain: str,
+        lock_domain: str,
         lease_s: float,
         traceparent: str = "",
-    ) -> Claim | str:
-        """Take the job whose turn it is for a board, or return in a word why there is none.
+    ) -> Claim | NoClaim:
+        """Take the job whose turn it is for a board, or return why there is none.
 
-        `heard` is the job whose bell was heard. It tells the queue; which job of that queue is granted, their
-        priorities and the users' turns decide. A bell of nothing does for the board's other jobs.
+        `notified_job_id` is the job whose doorbell was received. It tells the queue; which job of that queue is granted, their
+        priorities and the users' turns decide. A doorbell of nothing does for the board's other jobs.
         `owner` is one attempt's own token: asking again with it returns the same claim.
         `traceparent` is where the attempt is in its trace, for the next one to link to. A record
         that does not validate, or has an id that none of ours has, is failed at once, as a
-        JobError, and answered as "malformed".
+        JobError, and answered as MALFORMED.
         """
-        asked = (heard, owner, device_id, platform, host, domain, lease_s, SCHEMA_VERSION)
+        asked = (
+            notified_job_id,
+            owner,
+            device_id,
+            platform,
+            host,
+            lock_domain,
+            lease_s,
+            SCHEMA_VERSION,
+        )
         for _ in range(_CLAIM_CALLS):
             reply = self._script.call("claim", *asked, traceparent)
             if reply[0] != "again":
                 break
         if reply[0] != "granted":
-            return str(reply[0])
+            return NoClaim(reply[0])
         _, job_id, epoch, attempt, spec, submitted, wait_s, previous = reply
         try:
             read = _claimed(job_id, spec)
         except ValueError as error:
             problem = f"the job's record is malformed: {_first_line(error)}"
             self.fail(job_id, int(epoch), JobError(problem, code="record"))
-            return "malformed"
+            return NoClaim.MALFORMED
         return Claim(job_id, int(epoch), int(attempt), read, submitted, float(wait_s), previous)
 
-    def renew(self, job_id: str, epoch: int, lease_s: float) -> str:
-        """Renew the lease: "ok", "cancel" (stop soon), or "stale" (the job is not ours any more)."""
-        return str(self._script.call("renew", job_id, epoch, lease_s))
+    def renew(self, job_id: str, epoch: int, lease_s: float) -> Renewal:
+        """Renew the lease of an attempt."""
+        return Renewal(self._script.call("renew", job_id, epoch, lease_s))
 
     def progress(self, job_id: str, epoch: int, **fields: str | float) -> bool:
         """Tell watchers; False when the job is not ours any more."""
@@ -341,11 +379,11 @@ class JobStore:
         epoch: int,
         fault: Fault,
         quarantine_after: int = 1_000_000,
-        rest_s: float = 0.0,
+        backoff_s: float = 0.0,
     ) -> JobState | None:
         """End this attempt by a fault: back to the queue, failed, or None when not ours any more.
 
-        Where no other board could take it, the job rests for `rest_s` first, doubled for each attempt before.
+        Where no other board could take it, the job rests for `backoff_s` first, doubled for each attempt before.
         The board is quarantined when so many of its attempts in a row failed for board or link reasons,
         and the host cordoned when so many of its own failed for host reasons.
         """
@@ -359,15 +397,15 @@ class JobStore:
                 fault.code,
                 one_line(str(fault)),
                 retryable,
-                rest_s,
+                backoff_s,
                 quarantine_after,
                 fault.blame,
             )
         )
 
-    def abandon(self, device_id: str, domain: str, actor: str) -> str | None:
+    def reclaim(self, device_id: str, lock_domain: str, actor: str) -> str | None:
         """Give back what the dead worker before us held on this board; returns the job's id."""
-        return self._script.call("abandon", actor, device_id, domain) or None
+        return self._script.call("reclaim", actor, device_id, lock_domain) or None
 
     # --- the custodian's side
 
@@ -376,7 +414,7 @@ class JobStore:
     ) -> Sequence[tuple[str, str, JobState]]:
         """End the attempts of workers gone silent: (job, board, state afterwards).
 
-        When nobody was heard for `away_s`, Redis was away: nobody is taken for dead for `lease_s`.
+        When nobody gave a sign for `away_s`, Redis was away: nobody is taken for dead for `lease_s`.
         """
         flat = self._script.call("expire_leases", actor, limit, lease_s, away_s)
         return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
@@ -386,12 +424,14 @@ class JobStore:
         expired: list[str] = self._script.call("expire_queued", actor, limit)
         return expired
 
-    def unheard(
+    def stale_notifications(
         self, grace_s: float, *, key_prefix: str, separator: str, last_step: int, limit: int = 500
-    ) -> Sequence[Bell]:
-        """Return bells to ring again; they count as rung from now on."""
-        flat = self._script.call("unheard", grace_s, limit, key_prefix, separator, last_step)
-        return [Bell(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
+    ) -> Sequence[Doorbell]:
+        """Return doorbells to send again; they count as sent from now on."""
+        flat = self._script.call(
+            "stale_notifications", grace_s, limit, key_prefix, separator, last_step
+        )
+        return [Doorbell(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
 
     def unarchived(self, limit: int = 100) -> Sequence[str]:
         """Return finished jobs no archive holds yet, oldest first."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
-from edgeprof.shared.queue.doorbell import Bells
+from edgeprof.shared.queue.doorbell import Doorbells
 from edgeprof.shared.redis import client as redis_client
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.redis.embedded.written import until_written
@@ -30,7 +30,7 @@ class LabStore:
     boards: BoardStore
     hosts: HostStore
     blobs: BlobStore
-    bells: Bells
+    doorbells: Doorbells
     watch: StoreWatch
 
     @classmethod
@@ -49,7 +49,7 @@ class LabStore:
             boards=BoardStore(script),
             hosts=HostStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),
-            bells=Bells(script),
+            doorbells=Doorbells(script),
             watch=StoreWatch(script),
         )
 

@@ -2,7 +2,7 @@
 
 Nothing is exported, and next to nothing is spent, unless the standard OpenTelemetry variables name a
 collector (OTEL_EXPORTER_OTLP_ENDPOINT or ..._TRACES_ENDPOINT). The trace id exists all the same: it
-is in the job's record, in the bell and in every log line, so a job can be followed by grep alone.
+is in the job's record, in the doorbell and in every log line, so a job can be followed by grep alone.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def configure(service: str, instance: str, host: str, **about_it: str) -> None:
 
 
 def instrument_celery() -> None:
-    """Give every bell heard a span. Call it at worker_init: worker_process_init never comes in a
+    """Give every doorbell received a span. Call it at worker_init: worker_process_init never comes in a
     threads pool, and the README's recipe then yields no spans at all."""
     from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: PLC0415
 
@@ -162,8 +162,8 @@ class AttemptSpan:
 def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
     """Trace an attempt: its wait in the queue, then what it does.
 
-    A retry is in the same trace, and links to the attempt before it. When the bell heard was another job's
-    (whose turn comes later), the attempt stays in its own job's trace, and links to where that bell was heard.
+    A retry is in the same trace, and links to the attempt before it. When the doorbell received was another job's
+    (whose turn comes later), the attempt stays in its own job's trace, and links to where that doorbell was received.
     """
     spec = claim.spec
     now_ns = time.time_ns()
@@ -178,13 +178,13 @@ def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
         propagate.extract({"traceparent": claim.previous_traceparent}, context=context.Context())
     ).get_span_context()
     links = [Link(before, {"edgeprof.link": "previous attempt"})] if before.is_valid else []
-    bell = trace.get_current_span()
-    heard = bell.get_span_context()
+    doorbell = trace.get_current_span()
+    heard = doorbell.get_span_context()
     anothers = f"{heard.trace_id:032x}" != trace_id_of(claim.traceparent)
     if not anothers:
-        bell.set_attributes(about.current())  # it began before anybody knew
+        doorbell.set_attributes(about.current())  # it began before anybody knew
     if heard.is_valid and anothers:
-        links.append(Link(heard, {"edgeprof.link": "bell"}))
+        links.append(Link(heard, {"edgeprof.link": "doorbell"}))
     with tracer().start_as_current_span(
         "profile_model",
         context=submitted if anothers else None,

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from edgeprof.shared.types.model import Quantization
-from edgeprof.shared.types.wire import Name, Told
+from edgeprof.shared.types.wire import Name, TolerantModel
 
 
 class BoardState(StrEnum):
@@ -21,7 +21,7 @@ class BoardState(StrEnum):
     OFFLINE = "offline"
 
 
-class MemoryRegion(Told):
+class MemoryRegion(TolerantModel):
     """A stretch of a board's memory, as HELLO tells it."""
 
     name: str
@@ -31,7 +31,7 @@ class MemoryRegion(Told):
     available_bytes: int
 
 
-class BoardInfo(Told):
+class BoardInfo(TolerantModel):
     """A board, as its worker last announced it; enough to decide whether a model fits."""
 
     largest_bytes: ClassVar[int] = 64 * 1024

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edgeprof.shared.types.wire import NoControl, Sha256, Token, Wire
+from edgeprof.shared.types.wire import NoControl, Sha256, Token, WireModel
 
 MAX_PROMPT_TOKENS: Final = 4096
 MAX_GENERATED_TOKENS: Final = 4096
@@ -24,7 +24,7 @@ PromptSource = Literal["text", "tokens", "standard"]
 Window = Annotated[tuple[Token, ...], Field(min_length=2, max_length=MAX_PROMPT_TOKENS)]
 
 
-class Scoring(Wire):
+class Scoring(WireModel):
     """A text to score a model over, cut into windows that fit its context.
 
     Each window is scored by itself: all of its tokens but the first, each given those before it.
@@ -59,7 +59,7 @@ class Scoring(Wire):
         return self
 
 
-class TestCase(Wire):
+class TestCase(WireModel):
     """One prompt, prefilled and continued greedily by n_gen tokens (llama-bench: ppN and tgN)."""
 
     __test__ = False  # pytest: this is not a test class

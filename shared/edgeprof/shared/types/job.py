@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.types.case import MAX_PROMPT_CHARACTERS, TestCase
 from edgeprof.shared.types.model import KvType, ModelRef
-from edgeprof.shared.types.wire import MAX_FILE_BYTES, Name, NoControl, Told, Wire
+from edgeprof.shared.types.wire import MAX_FILE_BYTES, Name, NoControl, TolerantModel, WireModel
 
 #: 2: prompts as given, texts to score over, prefill only. Records of 1 are still read (JobSpec).
 SCHEMA_VERSION: Final = 2
@@ -42,7 +42,7 @@ class JobState(StrEnum):
         return self not in {JobState.QUEUED, JobState.RUNNING}
 
 
-class Target(Wire):
+class Target(WireModel):
     """Where a job may run: on one board, or on any board of a platform."""
 
     platform: Name | None = None
@@ -65,7 +65,7 @@ class Target(Wire):
         return self.device_id or str(self.platform)
 
 
-class JobSpec(Wire):
+class JobSpec(WireModel):
     """Everything a board worker needs to know; never changes after submit.
 
     A lab that is upgraded has jobs and workers of both schemas: a worker of schema 1 leaves jobs of
@@ -163,7 +163,7 @@ class JobSpec(Wire):
         return self
 
 
-class Attempt(Told):
+class Attempt(TolerantModel):
     """One try at a job, as its board worker or the custodian told it."""
 
     number: int

@@ -14,7 +14,7 @@ from edgeprof.shared.types.wire import (
     Name,
     NoControl,
     Sha256,
-    Wire,
+    WireModel,
 )
 
 
@@ -42,7 +42,7 @@ _UNQUANTIZED = frozenset({"F64", "F32", "BF16", "F16"})
 _MAX_CHAIN = 8
 
 
-class ModelSource(Wire):
+class ModelSource(WireModel):
     """The file that a model's weights come from, and each type they had since."""
 
     file: Annotated[NoControl, Field(min_length=1, max_length=255)]
@@ -62,7 +62,7 @@ def made_as(quantization: str, chain: Sequence[str]) -> str:
     return ">".join([*lossy, quantization])
 
 
-class ModelRef(Wire):
+class ModelRef(WireModel):
     """Which model: by content, so that a name can never point at other weights."""
 
     name: Name

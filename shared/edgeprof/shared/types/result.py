@@ -11,10 +11,10 @@ from pydantic import Field
 from edgeprof.shared.types.case import PromptSource, TestCase
 from edgeprof.shared.types.job import Attempt, JobSpec, JobState
 from edgeprof.shared.types.model import KvType, ModelRef
-from edgeprof.shared.types.wire import Told, Wire
+from edgeprof.shared.types.wire import TolerantModel, WireModel
 
 
-class Samples(Told):
+class Samples(TolerantModel):
     """Repeated measurements of one quantity: llama-bench's mean and *sample* sd, raw values kept."""
 
     mean: float
@@ -28,7 +28,7 @@ class Samples(Told):
         return cls(mean=statistics.fmean(values), sd=sd, samples=tuple(values))
 
 
-class OutputCheck(Told):
+class OutputCheck(TolerantModel):
     """Greedy tokens against the host reference, position by position."""
 
     matched: int
@@ -39,7 +39,7 @@ class OutputCheck(Told):
     got_token: int | None = None
 
 
-class MemoryUse(Told):
+class MemoryUse(TolerantModel):
     """Bytes of one category ("weights", "kv", "activations", "stack") in one region."""
 
     category: str
@@ -47,7 +47,7 @@ class MemoryUse(Told):
     used_bytes: int
 
 
-class RegionUse(Told):
+class RegionUse(TolerantModel):
     """A region after the run."""
 
     name: str
@@ -57,7 +57,7 @@ class RegionUse(Told):
     high_water_bytes: int
 
 
-class ScoreResult(Told):
+class ScoreResult(TolerantModel):
     """Teacher-forced quality over a text."""
 
     #: How many tokens were scored: all of each window but its first.
@@ -85,7 +85,7 @@ class ScoreResult(Told):
     quantization_error_rate: float | None = None
 
 
-class CaseResult(Told):
+class CaseResult(TolerantModel):
     """One test case. Device clock throughout, unless a name says host."""
 
     n_prompt: int
@@ -118,7 +118,7 @@ class CaseResult(Told):
     score: ScoreResult | None = None
 
 
-class LoadResult(Told):
+class LoadResult(TolerantModel):
     """How the model got onto the board."""
 
     #: "flash", "ram", or "cached" when the board held it already.
@@ -134,7 +134,7 @@ class LoadResult(Told):
     kv_type: str
 
 
-class Identity(Told):
+class Identity(TolerantModel):
     """What exactly was measured."""
 
     device_id: str
@@ -152,7 +152,7 @@ class Identity(Told):
     edgeprof_version: str
 
 
-class JobResult(Told):
+class JobResult(TolerantModel):
     """The result of the one attempt that held the lease to the end."""
 
     largest_bytes: ClassVar[int] = 8 * 1024 * 1024
@@ -178,7 +178,7 @@ class JobResult(Told):
     clock_trouble: str | None = None
 
 
-class InputScoring(Told):
+class InputScoring(TolerantModel):
     """The text that was scored over."""
 
     text: str
@@ -186,7 +186,7 @@ class InputScoring(Told):
     windows: tuple[tuple[int, ...], ...]
 
 
-class InputCase(Told):
+class InputCase(TolerantModel):
     """One test case, as it was asked for."""
 
     #: "text", "tokens" (ids were given) or "standard" (n_prompt tokens of a text that ships).
@@ -208,11 +208,11 @@ class InputCase(Told):
         return InputCase.model_construct(**_fields(InputCase, case, "scoring"), scoring=scoring)
 
 
-def _fields(kind: type[Told], record: Wire, but: str = "") -> dict[str, Any]:
+def _fields(kind: type[TolerantModel], record: WireModel, but: str = "") -> dict[str, Any]:
     return {name: getattr(record, name) for name in kind.model_fields if name != but}
 
 
-class Inputs(Told):
+class Inputs(TolerantModel):
     """All that a job was asked to do: with the model's file, what is needed to run it again."""
 
     #: Of the record in the store.
@@ -240,7 +240,7 @@ class Inputs(Told):
         return Inputs.model_construct(**_fields(Inputs, spec, "cases"), cases=cases)
 
 
-class JobView(Told):
+class JobView(TolerantModel):
     """A job as users see it: record, inputs, attempts and, once succeeded, the result."""
 
     #: Of this document. Those of 1 have no inputs.

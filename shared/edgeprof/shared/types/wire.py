@@ -25,7 +25,7 @@ def is_name(text: str) -> bool:
     return len(text) <= 64 and re.fullmatch(NAME.strip("^$"), text) is not None
 
 
-class Wire(BaseModel):
+class WireModel(BaseModel):
     """Base of everything that crosses a process boundary: immutable, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +60,7 @@ def _storable(value: object) -> bool:
     return True
 
 
-class Told(Wire):
+class TolerantModel(WireModel):
     """Base of what a lab tells about itself: a newer agent may say more than this version understands."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -28,7 +28,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.types.wire import Name, Wire
+from edgeprof.shared.types.wire import Name, WireModel
 from edgeprof.workers.board import config_words
 from edgeprof.workers.emulated.check import check_url
 
@@ -38,14 +38,14 @@ WATCHED: Final = ("/dev/serial/by-id/*",)
 Word = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
-class HubPort(Wire):
+class HubPort(WireModel):
     """A port of a USB hub whose power can be cut by uhubctl."""
 
     hub: Annotated[str, Field(pattern=r"^[0-9][0-9.-]*$")]
     port: Annotated[int, Field(ge=1, le=64)]
 
 
-class ResetCommand(Wire):
+class ResetCommand(WireModel):
     """A program that resets a board, as words and never as a line for a shell.
 
     "{port}" becomes the board's port.
@@ -54,7 +54,7 @@ class ResetCommand(Wire):
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
 
 
-class BoardConfig(Wire):
+class BoardConfig(WireModel):
     """One board of this host."""
 
     url: Word | None = None
@@ -98,7 +98,7 @@ class BoardConfig(Wire):
 _KEYS: Final = tuple(key for key in BoardConfig.model_fields if key not in {"watched", "pinned"})
 
 
-class Boards(Wire):
+class Boards(WireModel):
     """The content of boards.toml."""
 
     watch: tuple[Word, ...] = ()

@@ -120,12 +120,12 @@ class Health:
     def _cordon_for(self, fault: Fault) -> None:
         """Cordon the host, or quarantine the board, whichever the fault blames."""
         boards, name, host = self._store.boards, self._info.device_id, self._info.host
-        now = boards.held(name, host)
+        now = boards.cordons(name, host)
         if fault.blame == "host":
-            if not now.cordon:
+            if not now.host:
                 log.error("host %s is cordoned: %s", host, fault)
             self._store.hosts.cordon(host, SELF_TEST, str(fault))
         elif now.board is not BoardState.DRAINING:  # a drained board gets no jobs anyway
             for_host = isinstance(fault, HostFault)
             reason = f"failed: {fault}"
-            boards.hold(name, BoardState.QUARANTINED, SELF_TEST, reason, for_host=for_host)
+            boards.cordon(name, BoardState.QUARANTINED, SELF_TEST, reason, for_host=for_host)

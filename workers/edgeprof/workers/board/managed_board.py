@@ -179,7 +179,7 @@ class ManagedBoard:
 
             def run() -> None:
                 boards = self.store.boards
-                suspect = boards.held(self.info.device_id).suspect
+                suspect = boards.cordons(self.info.device_id).suspect
                 test(self.board, self.info, epoch=boards.next_epoch(), suspect=suspect)
 
             return self.health.self_test(run, self.reopen)

@@ -31,7 +31,7 @@ class Ownership:
         self._boards = boards
         self._locks = locks
         self._ttl_s = ttl_s
-        self._owner = Owner(host=info.host, domain=locks.lock_domain, uid=info.uid)
+        self._owner = Owner(host=info.host, lock_domain=locks.lock_domain, uid=info.uid)
         self._troubles = Troubles(log)
 
     @classmethod

@@ -19,7 +19,7 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import CaseResult, MemoryUse, RegionUse
-from edgeprof.shared.types.wire import Wire
+from edgeprof.shared.types.wire import WireModel
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import Refusal, SessionMetrics
 
@@ -34,27 +34,27 @@ _LARGEST_BYTES: Final = 1 << 18
 TraceId = Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")]
 
 
-class Connected(Wire):
+class Connected(WireModel):
     """The board answers, and this is what it is."""
 
     kind: Literal["connected"] = "connected"
     board: BoardInfo
 
 
-class Waiting(Wire):
+class Waiting(WireModel):
     """No board has answered yet, and this is why."""
 
     kind: Literal["waiting"] = "waiting"
     reason: str
 
 
-class Disconnected(Wire):
+class Disconnected(WireModel):
     """The board does not answer any more, or its worker stops."""
 
     kind: Literal["disconnected"] = "disconnected"
 
 
-class Reading(Wire):
+class Reading(WireModel):
     """What the board said of itself."""
 
     kind: Literal["reading"] = "reading"
@@ -69,7 +69,7 @@ class Reading(Wire):
     link: dict[str, int] = Field(default_factory=dict)
 
 
-class Started(Wire):
+class Started(WireModel):
     """An attempt began."""
 
     kind: Literal["started"] = "started"
@@ -78,7 +78,7 @@ class Started(Wire):
     trace_id: TraceId
 
 
-class Ended(Wire):
+class Ended(WireModel):
     """An attempt ended. `reason` says whose fault it was, if it failed."""
 
     kind: Literal["ended"] = "ended"
@@ -88,7 +88,7 @@ class Ended(Wire):
     trace_id: TraceId
 
 
-class Loaded(Wire):
+class Loaded(WireModel):
     """How the model of a job that succeeded got onto the board."""
 
     kind: Literal["loaded"] = "loaded"
@@ -99,7 +99,7 @@ class Loaded(Wire):
     trace_id: TraceId
 
 
-class Measured(Wire):
+class Measured(WireModel):
     """One test case of a job that succeeded, without tokens and text."""
 
     kind: Literal["measured"] = "measured"
@@ -109,7 +109,7 @@ class Measured(Wire):
     trace_id: TraceId
 
 
-class Refused(Wire):
+class Refused(WireModel):
     """Messages that no part of edgeprof writes were dropped: how many since the last such event."""
 
     kind: Literal["refused"] = "refused"

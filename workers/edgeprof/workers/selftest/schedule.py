@@ -12,8 +12,8 @@ class SelfTestSchedule:
     """The schedule of one board. It ends with the board's worker: a new one tests at its start."""
 
     def __init__(self, settings: Settings) -> None:
-        self._retest_interval_s = settings.selftest_interval_s
-        self._routine_interval_s = settings.selftest_every_s
+        self._retest_interval_s = settings.selftest_quarantine_interval_s
+        self._routine_interval_s = settings.selftest_routine_interval_s
         self._retest_at_s = 0.0
         self._routine_at_s = 0.0
 

@@ -87,7 +87,7 @@ class Attempts:
                 device_id=board.device_id,
                 platform=board.platform,
                 host=board.host,
-                domain=self._lock_domain,
+                lock_domain=self._lock_domain,
                 lease_s=self._settings.lease_s,
                 traceparent=tracing.current_traceparent(),
             )
@@ -181,7 +181,7 @@ class Attempts:
             claim.epoch,
             outcome,
             self._settings.quarantine_after,
-            self._settings.rest_s(outcome),
+            self._settings.backoff_s(outcome),
         )
 
 

@@ -21,7 +21,7 @@ from edgeprof.shared.queue import doorbell
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import ModelCache
-from edgeprof.shared.store.boards import Held
+from edgeprof.shared.store.boards import Cordons
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.telemetry import logs
 from edgeprof.shared.types.board import BoardInfo, BoardState
@@ -92,7 +92,7 @@ class Consumer:
             hostname=managed.node,
             pool_cls=concurrency.get_implementation("threads"),
             concurrency=1,
-            queues=queues_of(managed.info, Held()),
+            queues=queues_of(managed.info, Cordons()),
             without_gossip=True,
             without_mingle=True,
             quiet=True,
@@ -133,7 +133,7 @@ class Consumer:
 
     def consume_only(self, queues: Sequence[str]) -> None:
         """Leave the board's other queues: a doorbell that a cordoned board takes is lost."""
-        celery_hooks.follow_queues(self._celery, queues_of(self._managed.info, Held()), queues)
+        celery_hooks.follow_queues(self._celery, queues_of(self._managed.info, Cordons()), queues)
 
     def expect_silence(self) -> None:
         """Note that no doorbell can come now: the board is busy or cordoned, or Redis is away."""
@@ -164,11 +164,11 @@ class Consumer:
         self._shutdown.leave()
 
 
-def queues_of(info: BoardInfo, held: Held) -> list[str]:
+def queues_of(info: BoardInfo, cordons: Cordons) -> list[str]:
     """Return the queues whose jobs a board may take: its own, and its platform's."""
     queues = []
-    if held.takes_own_jobs:
+    if cordons.takes_own_jobs:
         queues.append(doorbell.board_queue(info.device_id))
-    if held.takes_jobs_of_platform:
+    if cordons.takes_jobs_of_platform:
         queues.append(doorbell.platform_queue(info.platform))
     return queues

@@ -28,16 +28,16 @@ class Cordon:
         """
         info = self._managed.info
         try:
-            held = self._managed.store.boards.held(info.device_id, info.host)
+            cordons = self._managed.store.boards.cordons(info.device_id, info.host)
         except InfrastructureError:
             self._consumer.expect_silence()
             return True
-        queues = queues_of(info, held)
+        queues = queues_of(info, cordons)
         self._consumer.consume_only(queues)
         if not queues:
             self._consumer.expect_silence()
-        if not self._schedule.due(quarantined=held.suspect):
+        if not self._schedule.due(quarantined=cordons.suspect):
             return True
         verdict = self._managed.self_test(self._self_test)
-        self._schedule.note(verdict, quarantined=held.suspect)
+        self._schedule.note(verdict, quarantined=cordons.suspect)
         return verdict is not Verdict.GONE

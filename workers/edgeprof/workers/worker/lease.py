@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from edgeprof.shared.errors import InfrastructureError
-from edgeprof.shared.store.jobs import Claim, JobStore
+from edgeprof.shared.store.jobs import Claim, JobStore, Renewal
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.vital_threads import vital_thread
 
@@ -127,9 +127,9 @@ class Lease:
     def _renew(self) -> None:
         sent_s = time.monotonic()
         answer = self._jobs.renew(self._claim.job_id, self._claim.epoch, self._lease_s)
-        if answer == "stale":
+        if answer is Renewal.STALE:
             self._verdict = Stop.LEASE_LOST
         else:
             self._deadline_s = sent_s + self._lease_s
-            if answer == "cancel":
+            if answer is Renewal.CANCEL:
                 self._verdict = Stop.CANCELLED

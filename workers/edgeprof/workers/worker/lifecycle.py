@@ -138,7 +138,7 @@ class BoardWorker:
         self._outbox.deliver(jobs)
         # We have the locks, so that worker is dead: its job need not wait for lease or test.
         domain = managed.ownership.lock_domain
-        if job_id := jobs.abandon(managed.info.device_id, domain, managed.node):
+        if job_id := jobs.reclaim(managed.info.device_id, domain, managed.node):
             with about_job(job_id, jobs.traceparents([job_id])[job_id]):
                 log.warning("job %s of the worker before us is back in the queue", job_id)
         if not cordon.apply():

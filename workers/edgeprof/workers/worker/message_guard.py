@@ -49,7 +49,7 @@ class MessageGuard:
             return None
         try:
             return doorbell.read(message, queue).encode()
-        except doorbell.NotABellError as error:
+        except doorbell.NotADoorbellError as error:
             self._drop("malformed", f"a message on {queue}: {error}")
             return None
 

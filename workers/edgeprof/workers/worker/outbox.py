@@ -18,12 +18,12 @@ from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.telemetry.about import about_job
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
-from edgeprof.shared.types.wire import Name, Wire
+from edgeprof.shared.types.wire import Name, WireModel
 
 log = logging.getLogger(__name__)
 
 
-class Undelivered(Wire):
+class Undelivered(WireModel):
     """What a file of the outbox holds."""
 
     job_id: Name

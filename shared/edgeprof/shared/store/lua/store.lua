@@ -6,8 +6,9 @@
 -- $p job:$id            hash    one job:
 --                               spec (JSON, never changes), schema (its version), state, reason, queue,
 --                               platform (when that is the target), priority, user, max_attempts, created_s,
+--                               queue_timeout_s (how long it may wait in its queue), deadline_s (when it expires there),
 --                               queued_s (last time it entered its queue), started_s, finished_s, label (what
---                               it is, for people), epoch, owner, device, host, domain, cancel
+--                               it is, for people), epoch, owner, device, host, lock_domain, cancel
 --                               ("actor\nreason" once asked), avoid, avoid_until_s, traceparent
 -- $p work:$id:attempts  list    JSON, one a try; the last is open (no ended_s) while the job runs
 -- $p work:$id:result    string  JSON. `work:` is what clients may read and only workers write (deploy/redis)
@@ -16,13 +17,13 @@
 -- $p jobs               zset    every job -> created_s
 -- $p jobs:$state        zset    the jobs in that state -> created_s
 -- $p queues             set     queues that have had ready jobs
--- $p ready:$queue       zset    the queued jobs of a queue -> when their bell was last rung
+-- $p ready:$queue       zset    the queued jobs of a queue -> when their doorbell was last sent
 -- $p order:$queue       zset    the same jobs -> their rank: the lowest is claimed first
 -- $p turns:$queue       hash    priority -> turn of the job claimed last; priority:user -> the user's last turn
--- $p resting            zset    queued jobs between two attempts -> when they enter their queue again
+-- $p delayed            zset    queued jobs between two attempts -> when they enter their queue again
 -- $p deadlines          zset    the queued jobs -> when they expire
 -- $p leases             zset    the running jobs -> when their lease runs out
--- $p holding            hash    board -> the running job that holds it
+-- $p running_on          hash    board -> the job that runs on it
 -- $p epoch              string  fencing tokens: ONE counter for the lab, so that a board too sees them grow
 -- $p dead               zset    jobs given up after their last attempt -> when
 -- $p newer:$v:$queue    zset    queued jobs of schema $v, which the agents that looked cannot read -> their rank
@@ -31,22 +32,22 @@
 -- $p prunable           zset    archived jobs -> when they may be forgotten
 -- $p rearchive          zset    jobs that an archive held which is gone -> when they might have been forgotten
 -- $p boards             hash    board -> BoardInfo (JSON), as last announced
--- $p boards:owner       hash    board -> {owner, host, pid, domain, uid} (JSON)
+-- $p boards:owner       hash    board -> {owner, host, pid, lock_domain, uid} (JSON)
 -- $p boards:uid         hash    uid of the silicon -> board
 -- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
--- $p boards:held       hash    board -> {state, reason, actor, s, of_host, release_port} (JSON): draining or
+-- $p boards:cordoned    hash    board -> {state, reason, actor, s, of_host, release_port} (JSON): draining or
 --                              quarantined; of_host: for what its host lacks; release_port: its port is to be free
 -- $p boards:identify   hash    board -> who wants it to make itself known
 -- $p boards:faults     hash    board -> how many attempts in a row failed for board or link reasons
--- $p board:$b:history  list    JSON, one a change of `held`: {s, state, actor, reason}; the last 100
+-- $p board:$b:history  list    JSON, one a change of its cordon: {s, state, actor, reason}; the last 100
 -- $p hosts             hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until       zset    address -> until when it is listed
 -- $p hosts:cordoned    hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
 -- $p hosts:faults      hash    host -> how many attempts in a row failed for its own reasons
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
--- $p heard              string  when a custodian or a working board was last heard
--- $p heard:grace        string  until when nobody is taken for dead, after a time when nobody was heard
+-- $p last_sign          string  when a custodian or a working board last gave a sign
+-- $p last_sign:grace    string  until when nobody is taken for dead, after a time when nobody gave a sign
 -- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
 -- $p scrub              hash    zset of jobs -> how far the custodian's check of it has come
 -- $p aside              list    JSON, what was set aside and nobody has logged yet: {s, where, id, why}; the last 1000
@@ -56,7 +57,7 @@
 -- newer version, a field that is no number and a key of another type cost themselves and a line in `aside`, never
 -- the call that met them.
 --
--- "domain" names a set of processes that share one folder of board locks (workers/board/locks.py).
+-- "lock_domain" names a set of processes that share one folder of board locks (workers/board/locks.py).
 
 local P = KEYS[1]
 local time = redis.call('TIME')
@@ -71,7 +72,7 @@ local SPEC_LIMIT = 512 * 1024
 local RESULT_LIMIT = 8 * 1024 * 1024
 -- After so much of several jobs a reply ends: whoever asked has to hold it.
 local REPLY_LIMIT = 32 * 1024 * 1024
-local LONGEST_REST_S = 60
+local LONGEST_BACKOFF_S = 60
 -- Priorities are ranks apart by more turns than a queue will ever hand out.
 local RANKS = 1e12
 -- How many jobs a claim reads at once, and looks at in all, for one that suits the board.
@@ -83,13 +84,13 @@ local ATTEMPTS_READ, HISTORY_KEPT = 100, 1000
 local MOST_ATTEMPTS = 20 -- as JobSpec.max_attempts
 -- How many boards and hosts one call looks at: a lab has some hundreds, and anyone with a worker's login may add.
 local BOARDS, HOSTS = 5000, 1000
--- Longest record of a board, a host or an attempt, as Told.largest_bytes of BoardInfo; of a label or a traceparent.
+-- Longest record of a board, a host or an attempt, as TolerantModel.largest_bytes of BoardInfo; of a label or a traceparent.
 local ENTRY_LIMIT, LABEL_LIMIT = 64 * 1024, 512
 -- No lease and no announcement of ours runs for longer: what says so was written by somebody else.
 local LONGEST_UNTIL_S = 2 * 86400
 -- How far a fencing token may be ahead of the time in ms: Redis' clock may be set back, but not by more.
 local EPOCH_AHEAD_MS = 86400e3
--- How many of a queue's longest unrung jobs are looked at for the oldest: a bound on the work of a scrape.
+-- How many of a queue's longest unsent jobs are looked at for the oldest: a bound on the work of a scrape.
 local AGED = 200
 
 local STATES = {'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
@@ -245,7 +246,7 @@ local function set_aside(where, id, why)
   note_aside(where, id, why)
   local state = get(id, 'state')
   if state == 'queued' or state == 'running' then
-    for _, name in ipairs({'deadlines', 'resting', 'leases'}) do call('ZREM', P .. name, id) end
+    for _, name in ipairs({'deadlines', 'delayed', 'leases'}) do call('ZREM', P .. name, id) end
     terminate(id, state, 'failed', 'store', why)
   end
 end
@@ -270,11 +271,11 @@ local function is_queued(job) return job.state == 'queued' end
 local function is_running(job) return job.state == 'running' end
 
 -- Fixed keys and their types; $p queues' own are ready:, order: (zset) and turns: (hash).
-local TYPES = {jobs = 'zset', queues = 'set', resting = 'zset', deadlines = 'zset', leases = 'zset', holding = 'hash',
+local TYPES = {jobs = 'zset', queues = 'set', delayed = 'zset', deadlines = 'zset', leases = 'zset', running_on = 'hash',
   dead = 'zset', unarchived = 'zset', unreadable = 'zset', prunable = 'zset', rearchive = 'zset', boards = 'hash', hosts = 'hash',
-  scrub = 'hash', aside = 'list', store = 'hash', heard = 'string', ['heard:grace'] = 'string', epoch = 'string',
+  scrub = 'hash', aside = 'list', store = 'hash', last_sign = 'string', ['last_sign:grace'] = 'string', epoch = 'string',
   ['boards:owner'] = 'hash', ['boards:uid'] = 'hash', ['boards:seen'] = 'hash', ['boards:until'] = 'zset',
-  ['boards:held'] = 'hash', ['boards:identify'] = 'hash', ['boards:faults'] = 'hash', ['hosts:until'] = 'zset',
+  ['boards:cordoned'] = 'hash', ['boards:identify'] = 'hash', ['boards:faults'] = 'hash', ['hosts:until'] = 'zset',
   ['hosts:cordoned'] = 'hash', ['hosts:faults'] = 'hash'}
 for _, state in ipairs(STATES) do TYPES['jobs:' .. state] = 'zset' end
 
@@ -292,13 +293,13 @@ local function heal_queue(queue)
   heal('turns:' .. queue, 'hash')
 end
 
--- Take a job out of its queue; returns its turn there, or nil when it rested.
+-- Take a job out of its queue; returns its turn there, or nil when it was delayed.
 local function leave_queue(id, queue)
   local rank = call('ZSCORE', P .. 'order:' .. queue, id)
   call('ZREM', P .. 'ready:' .. queue, id)
   call('ZREM', P .. 'order:' .. queue, id)
   call('ZREM', P .. 'deadlines', id)
-  call('ZREM', P .. 'resting', id)
+  call('ZREM', P .. 'delayed', id)
   return rank and number(rank, 0) % RANKS
 end
 
@@ -311,7 +312,7 @@ end
 -- Put a job into its queue. The higher priority first, and within one priority users take turns (start-time
 -- fair queueing: a job's turn is one after its user's last, but not before the turn served now), so that the
 -- single job of one does not wait for the 10 000 of another. A job that has had an attempt goes first.
-local function enter_queue(id, queue, priority, user, rung)
+local function enter_queue(id, queue, priority, user, sent)
   local turn = turn_of(queue, priority)
   if user then
     local field = priority .. ':' .. user
@@ -320,7 +321,7 @@ local function enter_queue(id, queue, priority, user, rung)
   end
   call('HSET', job_key(id), 'queued_s', now_s)
   call('SADD', P .. 'queues', queue)
-  call('ZADD', P .. 'ready:' .. queue, rung, id)
+  call('ZADD', P .. 'ready:' .. queue, sent, id)
   call('ZADD', P .. 'order:' .. queue, string.format('%.0f', (9 - priority) * RANKS + turn), id)
 end
 
@@ -354,14 +355,14 @@ end
 
 local function release(id)
   local device = get(id, 'device')
-  if device and call('HGET', P .. 'holding', device) == id then
-    call('HDEL', P .. 'holding', device)
+  if device and call('HGET', P .. 'running_on', device) == id then
+    call('HDEL', P .. 'running_on', device)
   end
   call('ZREM', P .. 'leases', id)
   call('HDEL', job_key(id), 'owner')
 end
 
--- A board is held (no jobs, or only its own) or let go; said in its history.
+-- A board is cordoned (no jobs, or only its own) or let go; said in its history.
 local function note(device, state, actor, reason, flags)
   local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason,
     of_host = flags.of_host, release_port = flags.release_port})
@@ -370,25 +371,25 @@ local function note(device, state, actor, reason, flags)
   return entry
 end
 
-local function hold(device, state, actor, reason, flags)
+local function set_cordon(device, state, actor, reason, flags)
   local entry = note(device, state, actor, reason, flags)
   if state == 'online' then
-    call('HDEL', P .. 'boards:held', device)
+    call('HDEL', P .. 'boards:cordoned', device)
     call('HDEL', P .. 'boards:faults', device)
   else
-    call('HSET', P .. 'boards:held', device, entry)
+    call('HSET', P .. 'boards:cordoned', device, entry)
   end
 end
 
-local function held_state(device)
-  local held = entry_of('boards:held', device)
-  return held and (held.state == 'draining' or held.state == 'quarantined') and held.state or nil
+local function cordon_state(device)
+  local cordon = entry_of('boards:cordoned', device)
+  return cordon and (cordon.state == 'draining' or cordon.state == 'quarantined') and cordon.state or nil
 end
 
--- Whether a hold has a flag: of_host, and the board cannot do its own jobs either; release_port.
-local function held_with(device, flag)
-  local held = entry_of('boards:held', device)
-  return held and held[flag] == true or false
+-- Whether a cordon has a flag: of_host, and the board cannot do its own jobs either; release_port.
+local function cordon_has(device, flag)
+  local cordon = entry_of('boards:cordoned', device)
+  return cordon and cordon[flag] == true or false
 end
 
 local function cordoned(host) return call('HEXISTS', P .. 'hosts:cordoned', host) == 1 end
@@ -409,7 +410,7 @@ end
 local function another_board(platform, differs)
   for _, found in ipairs(live_boards()) do
     local other, info = found[1], found[2]
-    if info.platform == platform and differs(other, info.host) and not held_state(other)
+    if info.platform == platform and differs(other, info.host) and not cordon_state(other)
         and not cordoned(tostring(info.host)) and (info.state == 'online' or info.state == 'busy') then
       return true
     end
@@ -421,11 +422,11 @@ local function board_but(device) return function(other) return other ~= device e
 local function host_but(host) return function(_, other) return other ~= host end end
 
 -- A running attempt failed. Another one, unless it was cancelled, is nobody's fault but the job's, or was
--- the last: at once where another board could do it, else after a rest that doubles from attempt to attempt. A job
+-- the last: at once where another board could do it, else after a backoff that doubles from attempt to attempt. A job
 -- that failed for its host's own reasons goes to another host while there is one. When host or board get no jobs
 -- until that is mended, this was not its last attempt: up to twice as many are granted then.
--- No bell is rung here: `unheard` hands the job to the custodian within its interval.
-local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, actor, of_host)
+-- No doorbell is sent here: `stale_notifications` hands the job to the custodian within its interval.
+local function attempt_failed(id, fault_class, code, reason, retryable, backoff_s, actor, of_host)
   local cancel, device, host = get(id, 'cancel'), get(id, 'device') or '', get(id, 'host') or ''
   if cancel then fault_class = '' end -- stopped because somebody asked: nobody's fault
   close_attempt(id, fault_class, code, reason)
@@ -441,7 +442,7 @@ local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, 
     return 'failed'
   end
   local tries, most = call('LLEN', attempts_key(id)), job.max_attempts
-  if cordoned(host) or held_with(device, 'of_host') then most = 2 * most end
+  if cordoned(host) or cordon_has(device, 'of_host') then most = 2 * most end
   if not retryable or tries >= most then
     if retryable then
       call('ZADD', P .. 'dead', now_s, id)
@@ -450,7 +451,7 @@ local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, 
     terminate(id, 'running', 'failed', actor, reason)
     return 'failed'
   end
-  local rest = math.min(rest_s * 2 ^ math.min(tries - 1, 20), LONGEST_REST_S)
+  local backoff = math.min(backoff_s * 2 ^ math.min(tries - 1, 20), LONGEST_BACKOFF_S)
   local elsewhere = job.queue ~= 'board.' .. device
     and another_board(job.platform, of_host and host_but(host) or board_but(device))
   -- Its time in the queue starts again: a job is not late because its board died.
@@ -459,9 +460,9 @@ local function attempt_failed(id, fault_class, code, reason, retryable, rest_s, 
     'avoid_host', of_host and host or '', 'deadline_s', deadline_s)
   call('ZADD', P .. 'deadlines', deadline_s, id)
   local said = 'attempt ' .. tries .. ' of ' .. most .. ': ' .. reason
-  if rest > 0 and not elsewhere then
-    call('ZADD', P .. 'resting', at(now + rest), id)
-    said = said .. string.format(' (again in %.1f s)', rest)
+  if backoff > 0 and not elsewhere then
+    call('ZADD', P .. 'delayed', at(now + backoff), id)
+    said = said .. string.format(' (again in %.1f s)', backoff)
   else
     enter_queue(id, job.queue, job.priority, nil, 0)
   end
@@ -473,7 +474,7 @@ end
 -- another job's when the lease ran out, that job was claimed, and no custodian has come by yet.)
 local function holds(id, epoch)
   return get(id, 'state') == 'running' and get(id, 'epoch') == epoch
-    and call('HGET', P .. 'holding', get(id, 'device') or '') == id
+    and call('HGET', P .. 'running_on', get(id, 'device') or '') == id
 end
 
 -- A fencing token: at least the time in ms, for boards remember the highest they saw, and would refuse to begin anew
@@ -488,12 +489,12 @@ local function next_epoch()
   return string.format('%.0f', epoch)
 end
 
-local function beat() call('SET', P .. 'heard', now_s) end
+local function beat() call('SET', P .. 'last_sign', now_s) end
 
 local commands = {}
 
 -- submit(actor, then for each job: id, spec, schema, queue, platform, priority, user, queue_timeout_s,
--- max_attempts, traceparent, label). The caller rings right after; `ready` says "rung now", and a bell that
+-- max_attempts, traceparent, label). The caller notifies right after; `ready` says "sent now", and a doorbell that
 -- never came is found by its age.
 function commands.submit(actor)
   local first = line('', 'queued', actor, 'submitted')
@@ -590,19 +591,20 @@ local function next_job(queue, device, host, platform, schema)
   return nil, more and skipped < looked and 'again' or why
 end
 
--- claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent of the attempt or ''):
+-- claim(notified_job_id, owner, device, platform, host, lock_domain, lease_s, schema, traceparent of the attempt or ''):
 -- {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before},
--- or {why not}. The job whose bell was `heard` tells the queue; which of its jobs is granted, their order tells.
--- {'again'}: ask again, for so far there was nothing but what stood in the way. Has that queue nothing, or was the bell of no job of this board, the board's other queue is
--- looked at: else a job would wait behind every bell that somebody rang for nothing.
+-- or {why not}. The job that the doorbell named
+-- tells the queue; the order of that queue tells which of its jobs is granted.
+-- {'again'}: ask again, for so far there was nothing but what stood in the way. Has that queue nothing, or was the doorbell of no job of this board, the board's other queue is
+-- looked at: else a job would wait behind every doorbell that somebody sent for nothing.
 -- Idempotent: the same owner asking again is granted the same job and epoch.
-function commands.claim(heard, owner, device, platform, host, domain, lease_s, schema, traceparent)
-  local held = call('HGET', P .. 'holding', device)
+function commands.claim(notified_job_id, owner, device, platform, host, lock_domain, lease_s, schema, traceparent)
+  local held = call('HGET', P .. 'running_on', device)
   if held and get(held, 'owner') == owner and holds(held, get(held, 'epoch')) then return granted(held) end
   local own, shared = 'board.' .. device, 'platform.' .. platform
-  local queue, kept = get(heard, 'queue'), held_state(device)
+  local queue, kept = get(notified_job_id, 'queue'), cordon_state(device)
   if cordoned(host) then return {'its host is cordoned'} end
-  if kept == 'draining' or kept and held_with(device, 'of_host') then return {kept} end
+  if kept == 'draining' or kept and cordon_has(device, 'of_host') then return {kept} end
   if held and get(held, 'state') == 'running' and get(held, 'device') == device and score('leases', held) > now then
     return {'busy'}
   end
@@ -622,15 +624,15 @@ function commands.claim(heard, owner, device, platform, host, domain, lease_s, s
   end
   if not id then
     if why == 'again' then return {why} end
-    local newer = number(get(heard, 'schema'), 0) > tonumber(schema) and 'needs a newer agent'
+    local newer = number(get(notified_job_id, 'schema'), 0) > tonumber(schema) and 'needs a newer agent'
     return {newer or why or queue and 'not for this board' or 'gone'}
   end
   local epoch = next_epoch()
   call('HSET', P .. 'turns:' .. queue, job.priority, string.format('%.0f', leave_queue(id, queue)))
   call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
-  call('HSET', P .. 'holding', device, id)
+  call('HSET', P .. 'running_on', device, id)
   call('HSET', job_key(id), 'epoch', epoch, 'owner', owner, 'device', device, 'host', host,
-    'domain', domain)
+    'lock_domain', lock_domain)
   call('HSETNX', job_key(id), 'started_s', now_s)
   local attempt = call('LLEN', attempts_key(id)) + 1
   call('RPUSH', attempts_key(id), cjson.encode({number = attempt, epoch = tonumber(epoch),
@@ -684,17 +686,17 @@ local function one_more(name, field)
   return faults
 end
 
--- fail(id, epoch, fault_class, code, reason, retryable, rest_s, most, blame): the state afterwards, or 'stale'. The
+-- fail(id, epoch, fault_class, code, reason, retryable, backoff_s, most, blame): the state afterwards, or 'stale'. The
 -- board is quarantined when it is to blame for its `most`-th attempt in a row, its host is cordoned likewise; blame
 -- is 'board', 'host' or ''.
-function commands.fail(id, epoch, fault_class, code, reason, retryable, rest_s, most, blame)
+function commands.fail(id, epoch, fault_class, code, reason, retryable, backoff_s, most, blame)
   if not holds(id, epoch) then return 'stale' end
   local device, host, owner = get(id, 'device'), get(id, 'host') or '', get(id, 'owner') or ''
   if not get(id, 'cancel') then
     if blame == 'board' then
       local faults = one_more('boards:faults', device)
-      if faults >= tonumber(most) and not held_state(device) then
-        hold(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason, {})
+      if faults >= tonumber(most) and not cordon_state(device) then
+        set_cordon(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason, {})
       end
     elseif blame == 'host' then
       local faults = one_more('hosts:faults', host)
@@ -703,7 +705,7 @@ function commands.fail(id, epoch, fault_class, code, reason, retryable, rest_s, 
       end
     end
   end
-  return attempt_failed(id, fault_class, code, reason, retryable == '1', tonumber(rest_s), owner, blame == 'host')
+  return attempt_failed(id, fault_class, code, reason, retryable == '1', tonumber(backoff_s), owner, blame == 'host')
 end
 
 -- cancel(id, actor, reason): the state afterwards; a running job stays running until its worker hears.
@@ -725,16 +727,16 @@ function commands.cancel(id, actor, reason)
 end
 
 -- expire_leases(actor, limit, lease_s, away_s): {id, device, state afterwards, ...} of jobs whose worker went silent.
--- Called about once a second. When nobody at all was heard for away_s, Redis was away: nobody is taken
+-- Called about once a second. When nobody at all gave a sign for away_s, Redis was away: nobody is taken
 -- for dead for the length of a lease, because live workers could not renew, and still measure.
 function commands.expire_leases(actor, limit, lease_s, away_s)
-  local reply, heard = {}, number(call('GET', P .. 'heard'), now)
+  local reply, last_sign = {}, number(call('GET', P .. 'last_sign'), now)
   beat()
-  if now - heard > tonumber(away_s) then
-    call('SET', P .. 'heard:grace', at(now + tonumber(lease_s)))
+  if now - last_sign > tonumber(away_s) then
+    call('SET', P .. 'last_sign:grace', at(now + tonumber(lease_s)))
   end
   -- No grace of ours is longer than a lease.
-  if math.min(number(call('GET', P .. 'heard:grace'), 0), now + tonumber(lease_s)) > now then return reply end
+  if math.min(number(call('GET', P .. 'last_sign:grace'), 0), now + tonumber(lease_s)) > now then return reply end
   local due = call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)
   for _, found in ipairs(sound_jobs('leases', due, is_running)) do
     local id = found[1]
@@ -746,11 +748,11 @@ function commands.expire_leases(actor, limit, lease_s, away_s)
   return reply
 end
 
--- abandon(actor, device, domain): the new worker of a board, which holds the board's lock, tells that the
+-- reclaim(actor, device, lock_domain): the new worker of a board, which holds the board's lock, tells that the
 -- one before is dead; its job need not wait for the lease. Only within one lock domain is that certain.
-function commands.abandon(actor, device, domain)
-  local id = call('HGET', P .. 'holding', device)
-  if not id or get(id, 'state') ~= 'running' or get(id, 'domain') ~= domain then return '' end
+function commands.reclaim(actor, device, lock_domain)
+  local id = call('HGET', P .. 'running_on', device)
+  if not id or get(id, 'state') ~= 'running' or get(id, 'lock_domain') ~= lock_domain then return '' end
   attempt_failed(id, 'host', 'worker_died', 'the worker of ' .. device .. ' died', true, 0, actor)
   return id
 end
@@ -765,27 +767,27 @@ function commands.expire_queued(actor, limit)
   return expired
 end
 
--- unheard(grace_s, limit, key prefix of the transport, separator, last priority): {id, queue, traceparent,
--- label, ...} of bells to ring again. Only where the transport holds fewer bells than there are ready jobs, or
--- re-rung bells would pile up behind a busy board; the longest unrung first, so that each has its turn. Jobs
--- that have rested enter their queue first. The bells of a queue without jobs go: they are of jobs that were
+-- stale_notifications(grace_s, limit, key prefix of the transport, separator, last priority): {id, queue, traceparent,
+-- label, ...} of doorbells to send again. Only where the transport holds fewer doorbells than there are ready jobs, or
+-- repeated doorbells would pile up behind a busy board; the longest unsent first, so that each has its turn. Jobs
+-- whose backoff is over enter their queue first. The doorbells of a queue without jobs go: they are of jobs that were
 -- cancelled or expired, and where no board ever comes nobody else would take them away.
-function commands.unheard(grace_s, limit, prefix, separator, last)
+function commands.stale_notifications(grace_s, limit, prefix, separator, last)
   local reply, room = {}, tonumber(limit)
-  local rested = call('ZRANGEBYSCORE', P .. 'resting', '-inf', now_s, 'LIMIT', 0, room)
-  for _, found in ipairs(sound_jobs('resting', rested, is_queued)) do
-    call('ZREM', P .. 'resting', found[1])
+  local due = call('ZRANGEBYSCORE', P .. 'delayed', '-inf', now_s, 'LIMIT', 0, room)
+  for _, found in ipairs(sound_jobs('delayed', due, is_queued)) do
+    call('ZREM', P .. 'delayed', found[1])
     enter_queue(found[1], found[2].queue, found[2].priority, nil, 0)
   end
   for _, queue in ipairs(some_queues()) do
-    local ready, bells = P .. 'ready:' .. queue, {prefix .. queue}
-    for step = 1, tonumber(last) do table.insert(bells, prefix .. queue .. separator .. step) end
+    local ready, doorbells = P .. 'ready:' .. queue, {prefix .. queue}
+    for step = 1, tonumber(last) do table.insert(doorbells, prefix .. queue .. separator .. step) end
     local missing = call('ZCARD', ready)
     if missing == 0 then
       call('SREM', P .. 'queues', queue)
-      call('DEL', P .. 'turns:' .. queue, unpack(bells))
+      call('DEL', P .. 'turns:' .. queue, unpack(doorbells))
     else
-      for _, list in ipairs(bells) do
+      for _, list in ipairs(doorbells) do
         local waiting = try('LLEN', list)
         if not waiting then call('DEL', list) end -- no worker could pop from it
         missing = missing - (waiting or 0)
@@ -840,7 +842,7 @@ function commands.heal(page)
     local id, job = found[1], found[2]
     call('ZADD', P .. 'deadlines', 'NX', at(job.deadline_s), id)
     local queued = call('ZSCORE', P .. 'ready:' .. job.queue, id) and call('ZSCORE', P .. 'order:' .. job.queue, id)
-      or call('ZSCORE', P .. 'resting', id)
+      or call('ZSCORE', P .. 'delayed', id)
       or call('ZSCORE', P .. 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue, id)
     if not queued then
       enter_queue(id, job.queue, job.priority, nil, 0)
@@ -990,7 +992,7 @@ function commands.announce(device, owner, info, ttl_s)
   local mine = cjson.decode(owner)
   for _, other in ipairs({device, call('HGET', P .. 'boards:uid', mine.uid) or device}) do
     local theirs = score('boards:until', other) > now and entry_of('boards:owner', other)
-    if theirs and theirs.owner ~= mine.owner and theirs.domain ~= mine.domain then
+    if theirs and theirs.owner ~= mine.owner and theirs.lock_domain ~= mine.lock_domain then
       return {'clash', other, encoded({pid = theirs.pid, host = theirs.host}) or '{}'}
     end
   end
@@ -1018,27 +1020,27 @@ function commands.boards()
       table.insert(reply, info)
       table.insert(reply, at(number(call('HGET', P .. 'boards:seen', all[i]), 0)))
       table.insert(reply, at(number(all[i + 1], 0)))
-      table.insert(reply, short(P .. 'boards:held', all[i], ENTRY_LIMIT) or '')
+      table.insert(reply, short(P .. 'boards:cordoned', all[i], ENTRY_LIMIT) or '')
       table.insert(reply, type(host) == 'string' and short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or '')
     end
   end
   return reply
 end
 
--- hold_board(device, state, actor, reason, only, flag): 'draining', 'quarantined', or 'online' to let it go again;
--- only when it is held as `only` now, unless that is ''. flag: 'of_host' (for what its host lacks), 'release_port'
+-- cordon_board(device, state, actor, reason, only, flag): 'draining', 'quarantined', or 'online' to let it go again;
+-- only when it is cordoned as `only` now, unless that is ''. flag: 'of_host' (for what its host lacks), 'release_port'
 -- (to free the port too), or ''.
-function commands.hold_board(device, state, actor, reason, only, flag)
+function commands.cordon_board(device, state, actor, reason, only, flag)
   if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
-  if only ~= '' and held_state(device) ~= only then return 'other' end
-  hold(device, state, actor, reason, {[flag] = true})
+  if only ~= '' and cordon_state(device) ~= only then return 'other' end
+  set_cordon(device, state, actor, reason, {[flag] = true})
   return 'ok'
 end
 
--- held(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1' when its port is wanted,
+-- cordons(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1' when its port is wanted,
 -- cordon of the host as JSON or ''}.
-function commands.held(device, host)
-  return {held_state(device) or '', held_with(device, 'of_host') and '1' or '', held_with(device, 'release_port') and '1' or '',
+function commands.cordons(device, host)
+  return {cordon_state(device) or '', cordon_has(device, 'of_host') and '1' or '', cordon_has(device, 'release_port') and '1' or '',
     short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or ''}
 end
 
@@ -1069,7 +1071,7 @@ end
 
 -- identified(device, actor, answer): what became of it, in the board's history.
 function commands.identified(device, actor, answer)
-  note(device, held_state(device) or 'online', actor, answer, {})
+  note(device, cordon_state(device) or 'online', actor, answer, {})
 end
 
 -- next_epoch(): a fencing token for what is no job: a board's self-test.
@@ -1085,7 +1087,7 @@ function commands.forget_board(device)
   call('HDEL', P .. 'boards', device)
   call('HDEL', P .. 'boards:owner', device)
   call('HDEL', P .. 'boards:seen', device)
-  call('HDEL', P .. 'boards:held', device)
+  call('HDEL', P .. 'boards:cordoned', device)
   call('HDEL', P .. 'boards:faults', device)
   call('HDEL', P .. 'boards:identify', device)
   call('DEL', P .. 'board:' .. device .. ':history')
