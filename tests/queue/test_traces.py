@@ -112,7 +112,7 @@ def test_jobs_of_a_sweep_link_to_it(rig: Any, open_collector: Callable[[], Any])
     """Each job has a trace of its own, or a sweep of 10 000 would be one; it links to the sweep's."""
     program = """
 import sys
-from edgeprof.scheduler import sweep
+from edgeprof.client import sweep
 from edgeprof.client.lab import Lab, Request
 with Lab() as lab:
     base = Request(model="shakespeare-240k", wait_for_board=True)
