@@ -1,6 +1,6 @@
 """The Python API: a lab of boards, to submit jobs to.
 
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 
 lab = Lab()
 job = lab.submit("shakespeare-260k", platform="stm32f405", quantization="Q8_0")
