@@ -57,7 +57,7 @@
 -- newer version, a field that is no number and a key of another type cost themselves and a line in `aside`, never
 -- the call that met them.
 --
--- "lock_domain" names a set of processes that share one folder of board locks (workers/claims.py).
+-- "lock_domain" names a set of processes that share one folder of board locks (workers/board/locks.py).
 
 local P = KEYS[1]
 local time = redis.call('TIME')
