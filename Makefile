@@ -28,7 +28,7 @@ APT_PICTURES := chromium
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test chaos soak fuzz lint bench firmware constraints docs clean setup dashboards pictures \
+.PHONY: help demo lab test test-fast chaos soak fuzz lint bench firmware constraints docs clean setup dashboards pictures \
         monitor-start monitor-stop monitor-logs monitor-dashboards
 
 help: ## Show this list.
@@ -44,6 +44,15 @@ lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STA
 
 test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
+
+# Quick and broad: nothing that starts an emulator, Prometheus or many processes, and nothing that waits for seconds.
+# CONTRIBUTING.md tells of it.
+FAST := house models records reference session archive/test_archive.py archive/test_render.py archive/test_terminal.py \
+        $(patsubst %,link/test_%.py,framing messages native_board port upload worked_examples) \
+        $(patsubst %,queue/test_%.py,bells identity lab limits masking order paths search) \
+        $(patsubst %,monitoring/test_%.py,dashboards logs metrics)
+test-fast: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Run the fast tests: under a minute on two cores.
+	$(BIN)/python -m pytest -n auto -m "not qemu and not e2e" $(FAST:%=tests/%) $(PYTEST)
 
 chaos: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Break things on purpose: kill, stall, cut off, pull, add noise; about 55 min. CAMPAIGNS='storm boards' for some.
 	$(BIN)/python -m tests.chaos $(CAMPAIGNS)

@@ -1,5 +1,7 @@
-"""Write the parts of docs/ that the code knows best: settings, commands, exit codes, metrics. And the table
-of rules that the firmware shares with the host.
+"""Write the parts of docs/reference that the code knows best, and the firmware's table of rules.
+
+Written are commands, settings, exit codes, metrics and the fields of results. The rules for models are
+shared by host and firmware: the table in Python is the source of the C header.
 
 python scripts/write_docs.py           writes them
 python scripts/write_docs.py --check   exits 1 and names the files that are out of date
@@ -52,7 +54,8 @@ from edgeprof.shared.types.result import (
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
 _MADE = "<!-- Written by `make docs` from the code; edit there. -->\n"
 #: Defaults that depend on the machine, in words.
 _COMPUTED = {
@@ -63,7 +66,7 @@ _COMPUTED = {
 
 
 def settings_page() -> str:
-    """Return docs/settings.md: every EDGEPROF_* variable."""
+    """Return docs/reference/settings.md: every EDGEPROF_* variable."""
     rows = [
         f"| `EDGEPROF_{name.upper()}` | {_default(name, field)} | {field.description} |"
         for name, field in Settings.model_fields.items()
@@ -86,7 +89,7 @@ def settings_page() -> str:
 
 
 def commands_page() -> str:
-    """Return docs/cli.md: the help of every command, as printed."""
+    """Return docs/reference/cli.md: the help of every command, as printed."""
     runner = CliRunner()
     parts = ["# Commands", "", _MADE]
     for arguments in _commands():
@@ -100,7 +103,7 @@ def commands_page() -> str:
 
 
 def exits_page() -> str:
-    """Return docs/exit-codes.md."""
+    """Return docs/reference/exit-codes.md."""
     rows = [f"| {code} | {meaning} |" for code, meaning in exits.MEANING.items()]
     return "\n".join(
         [
@@ -119,12 +122,14 @@ def exits_page() -> str:
 
 
 def metrics_page() -> str:
-    """Return docs/metrics.md: every metric family of every endpoint."""
+    """Return docs/reference/metrics.md: every metric family of every endpoint."""
     nowhere = CollectorRegistry
+    sessions = SessionMetrics(nowhere(), lambda _: 1.0)
     sections: dict[str, Iterable[Any]] = {
-        "Sessions and models: host agent, `:8000/metrics`": vars(
-            SessionMetrics(nowhere(), lambda _: 1.0)
-        ).values(),
+        "Sessions and models: host agent, `:8000/metrics`": [
+            *vars(sessions).values(),
+            *vars(sessions.models).values(),
+        ],
         "Devices: host agent, `:9100/metrics`": vars(DeviceMetrics(nowhere())).values(),
         "The lab: scheduler, `:8001/metrics`": [
             *vars(CustodianMetrics(nowhere())).values(),
@@ -163,8 +168,8 @@ counts 200 boards of 4 platforms with 20 models in 3 types each, and holds the s
 
 
 def results_page() -> str:
-    """Return docs/results.md: its own words, and every field of every record below them."""
-    path = DOCS / "results.md"
+    """Return docs/reference/results.md: its own words, then every field of every record."""
+    path = REFERENCE / "results.md"
     words = path.read_text(encoding="utf-8").partition(_FIELDS_HEADING)[0]
     parts = [words + _FIELDS_HEADING, "", _MADE]
     parts += [
@@ -246,13 +251,47 @@ def _meanings(kind: type) -> dict[str, str]:
     return found
 
 
+def decisions_page() -> str:
+    """Return docs/decisions/README.md: every record with its date and status, and their form."""
+    rows = []
+    for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md")):
+        title, _, date, status = path.read_text(encoding="utf-8").split("\n")[:4]
+        number, _, what = title.removeprefix("# ").partition(". ")
+        cells = (
+            number,
+            f"[{what}]({path.name})",
+            date.partition(": ")[2],
+            status.partition(": ")[2],
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            "# Decisions",
+            "",
+            _MADE,
+            "A choice that somebody may want to undo has a record: what was known, what was decided,",
+            "what was rejected, and what follows from it. A record is not rewritten when the choice",
+            "changes: its status then names the record that replaces it.",
+            "",
+            "Form: `# N. Title`, a blank line, `- Date: YYYY-MM-DD`, `- Status: accepted`, and the",
+            "sections Context, Decision, Rejected and, where they are known, Consequences.",
+            "",
+            "| | decision | date | status |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
 PAGES = {
-    "results.md": results_page,
-    "settings.md": settings_page,
-    "cli.md": commands_page,
-    "exit-codes.md": exits_page,
-    "metrics.md": metrics_page,
-    "../firmware/core/model/gguf_rules.h": rules_header,
+    "docs/decisions/README.md": decisions_page,
+    "docs/reference/results.md": results_page,
+    "docs/reference/settings.md": settings_page,
+    "docs/reference/cli.md": commands_page,
+    "docs/reference/exit-codes.md": exits_page,
+    "docs/reference/metrics.md": metrics_page,
+    "firmware/core/model/gguf_rules.h": rules_header,
 }
 
 
@@ -280,7 +319,7 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = []
     for name, page in PAGES.items():
-        path, text = DOCS / name, page()
+        path, text = ROOT / name, page()
         if check:
             if not path.is_file() or path.read_text(encoding="utf-8") != text:
                 stale.append(name)

@@ -3,8 +3,8 @@
 #include <setjmp.h>
 #include <string.h>
 
+#include "device/device.h"
 #include "host.h"
-#include "link/link.h"
 
 enum {
     SRAM_BYTES = 8 << 10,
@@ -36,7 +36,7 @@ static const tlep_board board = {
     .n_regions = 3,
 };
 
-static tlep_link link_state;
+static tlep_device device;
 static jmp_buf reset;
 static uint64_t now_us;
 static uint32_t boots;
@@ -51,7 +51,7 @@ static void start(void)
     line_bytes = 0;
     tx_queued = 0;
     boots++;
-    tlep_link_init(&link_state, hal_init());
+    tlep_device_init(&device, hal_init());
 }
 
 void fuzz_power_on(const uint8_t *model, uint32_t bytes)
@@ -78,12 +78,12 @@ static void turn(void)
         start();
         return;
     }
-    bool any = tlep_link_poll(&link_state);
-    if (tlep_run_active(&link_state.run)) {
-        tlep_link_step(&link_state);
+    bool any = tlep_device_poll(&device);
+    if (tlep_run_active(&device.run)) {
+        tlep_device_step(&device);
     } else if (!any) {
         hal_idle();
-        link_state.idle_us += IDLE_US;
+        device.idle_us += IDLE_US;
     }
 }
 
@@ -103,7 +103,7 @@ void fuzz_silence(uint32_t us)
 
 void fuzz_finish(void)
 {
-    for (uint32_t tokens = 0; tlep_run_active(&link_state.run); tokens++) {
+    for (uint32_t tokens = 0; tlep_run_active(&device.run); tokens++) {
         fuzz_check(tokens < TLEP_N_CTX_MAX);
         turn();
     }

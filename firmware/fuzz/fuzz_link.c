@@ -12,11 +12,11 @@
 #include "board.h"
 #include "link/cbor.h"
 #include "link/frame.h"
+#include "link/keys.h"
 #include "host.h"
 #include "platform/sha256.h"
 
 enum { NOISE = 0, UPLOAD = 7, FLASH = 6, REPEAT = 0x40, SILENCE = 0x80, WHAT = 7 };
-enum { OP_UPLOAD = 4, OP_VERIFY = 5, OP_LOAD = 6 };
 enum { N_CTX = 16, CHUNK_BYTES = 960, TURN_BYTES = 2048, SILENCE_US = 1100000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,12 +33,12 @@ static void send(tlep_kind kind, const uint8_t *payload, uint32_t bytes)
     fuzz_check(fuzz_host_replies() == before + expected && (expected == 0 || fuzz_host_last_seq() == seq));
 }
 
-/* A request that names a model by its hash: key 1. */
+/* A request that names a model by its hash, which stands under the same key in all three. */
 static void begin(tlep_cbor_writer *w, uint8_t *payload, uint32_t op, const uint8_t *sha256)
 {
     tlep_cbor_begin(w, payload, TLEP_MAX_PAYLOAD);
-    tlep_cbor_put(w, 0, op);
-    tlep_cbor_key(w, 1);
+    tlep_cbor_put(w, KEY_OP, op);
+    tlep_cbor_key(w, KEY_UPLOAD_REQUEST_SHA256);
     tlep_cbor_bytes(w, sha256, TLEP_SHA256_BYTES);
 }
 
@@ -53,9 +53,9 @@ static void load(const uint8_t *sha256)
     uint8_t payload[TLEP_MAX_PAYLOAD];
     tlep_cbor_writer w;
     begin(&w, payload, OP_LOAD, sha256);
-    tlep_cbor_put(&w, 2, N_CTX);
-    tlep_cbor_put(&w, 3, 1);
-    tlep_cbor_put(&w, 4, 1);
+    tlep_cbor_put(&w, KEY_LOAD_REQUEST_N_CTX, N_CTX);
+    tlep_cbor_put(&w, KEY_LOAD_REQUEST_KV_TYPE, 1);
+    tlep_cbor_put(&w, KEY_LOAD_REQUEST_EPOCH, 1);
     request(payload, &w);
 }
 
@@ -66,13 +66,13 @@ static void upload(const uint8_t *model, uint32_t size)
     tlep_cbor_writer w;
     tlep_sha256(model, size, sha256);
     begin(&w, payload, OP_UPLOAD, sha256);
-    tlep_cbor_put(&w, 2, size);
-    tlep_cbor_put(&w, 3, 1);
+    tlep_cbor_put(&w, KEY_UPLOAD_REQUEST_SIZE_BYTES, size);
+    tlep_cbor_put(&w, KEY_UPLOAD_REQUEST_EPOCH, 1);
     request(payload, &w);
     for (uint32_t at = 0; at < size; at += CHUNK_BYTES) {
         tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
-        tlep_cbor_put(&w, 1, at);
-        tlep_cbor_key(&w, 2);
+        tlep_cbor_put(&w, KEY_UPLOAD_DATA_OFFSET, at);
+        tlep_cbor_key(&w, KEY_UPLOAD_DATA_CONTENT);
         tlep_cbor_bytes(&w, model + at, size - at < CHUNK_BYTES ? size - at : CHUNK_BYTES);
         send(TLEP_DATA, payload, w.bytes);
     }

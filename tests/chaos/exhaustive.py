@@ -3,7 +3,7 @@
 No model beside the code that could differ from it: the real script on a real Redis, with a controlled clock (due
 times are moved into the past). Breadth first over all sequences of claim, renew, succeed, fail, lost lease, restart,
 cancel, expiry, custodian and archive, for two jobs on two boards; a state that was seen before is not entered
-again. After every call the invariants of docs/reliability.md are checked. Exit code 1 when one does not hold.
+again. After every call the invariants of docs/explanation/reliability.md are checked. Exit code 1 when one does not hold.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ import serial
 
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.types.model import KvType
-from edgeprof.workers.board.locks import BoardClaim
-from edgeprof.workers.link import device
+from edgeprof.workers.board.locks import BoardLock
+from edgeprof.workers.link import connection
 from edgeprof.workers.link.device import LinkBoard, OpenOptions
 from edgeprof.workers.link.framing import MAX_PAYLOAD_BYTES, Kind, decode, encode
 
@@ -44,7 +44,7 @@ def records(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class HostilePort:
-    """A serial port, as far as LinkSession uses one."""
+    """A serial port, as far as LinkClient uses one."""
 
     def __init__(self, answers: bytes) -> None:
         self._records = records(answers)
@@ -121,8 +121,8 @@ def exchange(data: bytes) -> str:
     port = HostilePort(data[1:])
     options = OpenOptions(lock_dir=Path(), slot_dir=Path(), open_timeout_s=0.001)
     try:
-        with mock.patch.object(device, "open_port", return_value=port):
-            board = LinkBoard("fuzz", options, cast("BoardClaim", None))
+        with mock.patch.object(connection, "open_port", return_value=port):
+            board = LinkBoard("fuzz", options, cast("BoardLock", None))
             at = flow
             FLOWS[flow](board)
     except Fault as fault:

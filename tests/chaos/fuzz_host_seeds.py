@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import cbor2
 
 from edgeprof.workers.link.framing import Kind
-from edgeprof.workers.link.hello import U32
-from edgeprof.workers.link.messages import Event, Op
+from edgeprof.workers.link.messages.operations import Event, Op
+from edgeprof.workers.link.messages.wire_types import U32_MAX
 from tests.chaos.fuzz_host import FLOWS, MODEL, MORE, N_GEN, PROMPT
 
 BOOT_ID = 7
@@ -40,7 +40,7 @@ def run_id() -> int:
     """The name that a run gets after fuzz_host has seeded the generator."""
     random.seed(0)
     random.randint(1, 65535)
-    return random.randint(1, U32)
+    return random.randint(1, U32_MAX)
 
 
 def result(entries: Sequence[Sequence[float]]) -> bytes:

@@ -17,7 +17,7 @@ from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.workers.link.framing import Kind, encode
-from edgeprof.workers.link.messages import Op
+from edgeprof.workers.link.messages.operations import Op
 
 CORPUS = Path(__file__).resolve().parents[2] / "firmware" / "fuzz" / "corpus"
 #: What a record of fuzz_link.c is, beside a frame of some kind.

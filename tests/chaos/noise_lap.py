@@ -96,7 +96,7 @@ def laps(name: str, rate: float, n: int, truths: list[Truth], line_rate: int) ->
                 try:
                     _lap(board, truths[lap % len(truths)], tally)
                 finally:
-                    link = board._session.counters
+                    link = board.connection.client.counters
                     tally.retransmissions += link["retransmits"]
                     tally.rejected += link["host_rx_errors"]
                     board.close()

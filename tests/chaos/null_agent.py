@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.telemetry import logs
 from edgeprof.workers.board.config import load_boards
 from edgeprof.workers.host.agent import Agent
 
-NULL_WORKER = Path(__file__).parents[1] / "queue" / "null_worker.py"
+NULL_WORKER = (sys.executable, "-m", "edgeprof.workers.testing")
 
 if __name__ == "__main__":
     settings = load_settings()
     logs.configure(settings, "edgeprof-agent")
-    Agent(load_boards(None, sys.argv[1:]), settings, [sys.executable, str(NULL_WORKER)]).run()
+    Agent(load_boards(None, sys.argv[1:]), settings, NULL_WORKER).run()

@@ -15,13 +15,13 @@ from collections import defaultdict
 
 from rich.progress import Progress
 
+from edgeprof.workers.testing.fake_job import TOKEN_S
 from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
 from tests.chaos.hosts import Network
 from tests.chaos.storm import finished, submit
 from tests.conftest import free_port
 from tests.queue.conftest import make_spec
-from tests.queue.null_worker import TOKEN_S
 
 HOSTS = ("host0", "host1", "host2", "scheduler")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,24 @@ def test_commands_have_help_with_an_example(name: str) -> None:
     assert text.splitlines()[0].strip()
     assert "Example: " in text
     assert f"edgeprof {name}" in text
+
+
+RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=[path.stem for path in RECORDS])
+def test_decisions_have_one_form(record: Path) -> None:
+    """A decision has its number, a date, a status, and the same sections in the same order."""
+    lines = record.read_text(encoding="utf-8").splitlines()
+    sections = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+
+    assert lines[0].startswith(f"# {int(record.name[:4])}. ")
+    assert re.fullmatch(r"- Date: \d{4}-\d\d-\d\d", lines[2])
+    assert re.fullmatch(r"- Status: (accepted|superseded by record \d+)(; .+)?", lines[3])
+    assert sections in (
+        ["Context", "Decision", "Rejected"],
+        ["Context", "Decision", "Rejected", "Consequences"],
+    )
 
 
 def test_every_setting_is_described() -> None:

@@ -66,7 +66,10 @@ class Line:
         self.drop = self.flip = self.repeat = 0.0  # chances per chunk of 64 bytes
         #: Says of a frame for the board that it does not arrive.
         self.swallow: Callable[[Frame], bool] | None = None
+        #: What becomes of a frame of the board on its way to the host.
+        self.rewrite: Callable[[Frame], Frame] | None = None
         self._decoder = Decoder()
+        self._from_board = Decoder()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -87,6 +90,9 @@ class Line:
     def _pass(self, data: bytes, *, for_board: bool) -> bytes:
         if for_board and self.swallow is not None:
             frames = [f for f in self._decoder.feed(data) if not self.swallow(f)]
+            data = b"".join(encode(f.kind, f.seq, f.payload) for f in frames)
+        if not for_board and self.rewrite is not None:
+            frames = [self.rewrite(f) for f in self._from_board.feed(data)]
             data = b"".join(encode(f.kind, f.seq, f.payload) for f in frames)
         return self._spoil(data)
 

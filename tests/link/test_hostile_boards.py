@@ -10,16 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.workers.link.client import LinkSession
+from edgeprof.workers.link.client import LinkClient
 from edgeprof.workers.link.framing import Kind, encode
-from edgeprof.workers.link.hello import parse_hello
-from edgeprof.workers.link.messages import Event, Op
+from edgeprof.workers.link.hello import parse_hello, read_hello
+from edgeprof.workers.link.messages.board import PingRequest
+from edgeprof.workers.link.messages.operations import Event, Op
 from tests.chaos import fuzz_host_run
 from tests.chaos.fuzz_firmware import Budget
 from tests.chaos.fuzz_host import FLOWS, N_GEN, PROMPT, exchange
 from tests.chaos.fuzz_host_seeds import BOOT_ID, HELLO, done, reply, result, run_id, seeds
 
-STATS = {1: 3, 2: 1, 3: 2, 4: BOOT_ID, 5: [], 6: dict.fromkeys(range(1, 6), 0)}
+STATS = {1: 3, 2: 1, 3: 2, 4: BOOT_ID, 5: [], 6: dict.fromkeys(range(1, 6), 0), 9: 0}
 
 OPENED = reply(Op.HELLO, HELLO)
 STAGED = reply(Op.PROMPT, {1: len(PROMPT)})
@@ -86,7 +87,7 @@ def test_a_platform_is_a_name(platform):
     hello = reply(Op.HELLO, {**HELLO, 3: platform})
 
     with pytest.raises(LinkFault) as refused:
-        parse_hello(cbor2.loads(hello[3:]), can_flash=False)
+        parse_hello(read_hello(cbor2.loads(hello[3:])), can_flash=False)
 
     assert refused.value.code == "bad_reply"
 
@@ -120,9 +121,9 @@ class Babbler:
 
 def test_a_board_that_never_falls_silent():
     """A stream of events is not an answer: the request ends when its time is up."""
-    session = LinkSession(Babbler(), "babbler")  # type: ignore[arg-type]
+    client = LinkClient(Babbler(), "babbler")  # type: ignore[arg-type]
 
     with pytest.raises(LinkFault) as ended:
-        session.request(Op.PING, {1: 1}, timeout_s=0.05, tries=2)
+        client.request(PingRequest(echo=1), timeout_s=0.05, tries=2)
 
     assert ended.value.code == "silence"

@@ -15,7 +15,8 @@ from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.link import client as link_client
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
-from edgeprof.workers.link.messages import Op
+from edgeprof.workers.link.messages.board import StatsRequest
+from edgeprof.workers.link.messages.operations import Op
 
 PROMPT = (1, 400, 401)
 
@@ -124,7 +125,7 @@ def test_run_of_a_lost_attempt_is_ended(line, options, slow_model):
     board.close()
 
     board = open_board(line.url, options)
-    assert board._session.request(Op.STATS)[9] == 1  # running
+    assert board.connection.client.request(StatsRequest()).state == 1  # running
     assert works(board, slow_model, 2)
     board.close()
 
@@ -140,5 +141,5 @@ def test_upload_that_was_never_verified(line, options, slow_model):
     line.swallow = None
     board = open_board(line.url, options)
     assert works(board, slow_model, 2)
-    assert board._session.counters["host_tx_bytes"] < 5000
+    assert board.connection.client.counters["host_tx_bytes"] < 5000
     board.close()

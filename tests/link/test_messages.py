@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.shared.errors import BoardFault, JobError, LinkFault, ModelError
-from edgeprof.workers.link.hello import parse_hello
-from edgeprof.workers.link.messages import dump, fault_of, load
+from edgeprof.workers.link.hello import parse_hello, read_hello
+from edgeprof.workers.link.messages.codec import decode
+from edgeprof.workers.link.messages.errors import ErrorReply, fault_of
+from edgeprof.workers.link.messages.payload import dump, load
 
 plain = st.one_of(
     st.integers(0, 2**64 - 1),
@@ -71,7 +73,7 @@ def test_what_is_not_a_plain_map_is_refused(payload):
 )
 def test_error_code_says_whose_fault_it_is(code, kind, word):
     """The hundreds digit of a board's error decides the fault class, for unknown codes too."""
-    fault = fault_of({0: 6, 1: code, 2: "too big", 3: 1000, 4: 10})
+    fault = fault_of(decode(ErrorReply, {0: 6, 1: code, 2: "too big", 3: 1000, 4: 10}))
 
     assert isinstance(fault, kind)
     assert fault.code == word
@@ -81,8 +83,8 @@ def test_error_code_says_whose_fault_it_is(code, kind, word):
 @pytest.mark.parametrize("number", ["\x1b[2J", -1, 2**64, True, [1]])
 def test_error_numbers_are_numbers(number):
     """What a board says it was asked for is printed, so it cannot be text that moves a terminal's cursor."""
-    with pytest.raises(LinkFault, match="number"):
-        raise fault_of({0: 6, 1: 203, 2: "x", 3: number})
+    with pytest.raises(LinkFault, match=r"error-reply\.requested is (no integer|out of range)"):
+        raise fault_of(decode(ErrorReply, {0: 6, 1: 203, 2: "x", 3: number}))
 
 
 def _many_of(item: bytes) -> bytes:
@@ -116,14 +118,15 @@ def test_a_kilobyte_takes_kilobytes(hostile):
 def test_hostile_hello_is_a_link_fault(reply):
     """A HELLO of nonsense is refused in words, whatever it holds."""
     with pytest.raises(LinkFault):
-        parse_hello(reply, can_flash=False)
+        parse_hello(read_hello(reply), can_flash=False)
 
 
 def test_other_version_is_named_by_both_ends():
     """Whichever end notices, the user reads both versions and what to do."""
-    refused = fault_of({0: 1, 1: 102, 2: "this board speaks another major version", 3: 2, 4: 1})
+    words = "this board speaks another major version"
+    refused = fault_of(decode(ErrorReply, {0: 1, 1: 102, 2: words, 3: 2, 4: 1}))
     with pytest.raises(LinkFault) as noticed:
-        parse_hello({1: [2, 0]}, can_flash=False)
+        read_hello({1: [2, 0]})
 
     assert str(refused) == "the board speaks link protocol 2, this host 1"
     assert str(noticed.value) == "the board speaks link protocol 2.0, this host 1.1"

@@ -22,7 +22,7 @@ import serial
 from edgeprof.shared.errors import Fault, HostFault, LinkFault
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import port as ports
-from edgeprof.workers.link.client import LinkSession
+from edgeprof.workers.link.client import LinkClient
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.port_faults import others_on
 
@@ -280,9 +280,9 @@ def test_program_that_takes_bytes_away_is_named(device, options, wait_until):
 
 
 def test_frames_of_a_session_go_through_the_one_place(broken):
-    """LinkSession reads and writes only there: its faults carry the name it was given."""
+    """LinkClient reads and writes only there: its faults carry the name it was given."""
     url = broken("write", BrokenPipeError(errno.EPIPE, "Broken pipe"))
     port = ports.open_port(url, 115200)
     with pytest.raises(LinkFault, match=r"broken://here: cannot write: .*Broken pipe"):
-        LinkSession(port, url).send(b"x")
+        LinkClient(port, url).send(b"x")
     ports.close_port(port, url)

@@ -9,7 +9,7 @@ import pytest
 from edgeprof.shared.errors import Fault, LinkFault
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
-from edgeprof.workers.link import device
+from edgeprof.workers.link import baud
 from edgeprof.workers.link.device import open_board
 from tests.chaos.pty_board import PtyBoard
 from tests.link.port_servers import PyserialServer, Ser2net, until_there
@@ -61,7 +61,7 @@ def test_board_behind_a_server_does_its_work(shared, options, small_model, serve
         assert result.how == "ram"
         assert list(report.tokens) == Reference(small_model).greedy((300, 301), 8, 64, KvType.F16)
         if scheme == "rfc2217":
-            assert board._port.baudrate == max(device.FAST_BAUDS)
+            assert board.connection.port.baudrate == max(baud.FAST_BAUDS)
             assert result.transfer_bytes_per_second > 115200 / 10
     finally:
         board.close()

@@ -13,7 +13,7 @@ import pytest
 import serial
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.workers.link import device
+from edgeprof.workers.link import baud, connection
 from edgeprof.workers.link.device import open_board
 from tests.chaos.noisy_line import NoisyLine
 
@@ -60,10 +60,10 @@ def tty_at():
 def test_board_left_at_a_fast_rate(tty_at, options, monkeypatch):
     """It does not hear the first rate, and is found all the same, and stays where it is."""
     monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.05)
-    board = open_board(tty_at(device.FAST_BAUDS[0]), options)
+    board = open_board(tty_at(baud.FAST_BAUDS[0]), options)
     try:
-        assert isinstance(board._port, serial.Serial)
-        assert board._port.baudrate == device.FAST_BAUDS[0]
+        assert isinstance(board.connection.port, serial.Serial)
+        assert board.connection.port.baudrate == baud.FAST_BAUDS[0]
         assert board.stats().uptime_us > 0
     finally:
         board.close()
@@ -71,13 +71,13 @@ def test_board_left_at_a_fast_rate(tty_at, options, monkeypatch):
 
 def test_slow_line_is_given_time(tty_at, options):
     """Below 115200 baud a reply may take as long as its longest frame does on the wire."""
-    board = open_board(tty_at(device.FAST_BAUDS[0]), options)
+    board = open_board(tty_at(baud.FAST_BAUDS[0]), options)
     try:
-        port = board._port
+        port = board.connection.port
         assert isinstance(port, serial.Serial)
-        assert board._session._wire_s == 0
+        assert board.connection.client._wire_s == 0
         port.baudrate = 9600
-        assert 1 < board._session._wire_s < 1.2
+        assert 1 < board.connection.client._wire_s < 1.2
     finally:
         board.close()
 
@@ -86,7 +86,7 @@ def test_tty_pulled_while_its_rate_is_set(options, monkeypatch):
     """It is a link fault like any other unplugging, and not an error of pyserial's."""
     far_end, host_end = pty.openpty()
     tty.setraw(host_end)
-    monkeypatch.setattr(device, "LinkSession", lambda *_: _PullOnHello((far_end, host_end)))
+    monkeypatch.setattr(connection, "LinkClient", lambda *_: _PullOnHello((far_end, host_end)))
 
     with pytest.raises(LinkFault) as caught:
         open_board(os.ttyname(host_end), options)

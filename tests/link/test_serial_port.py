@@ -44,7 +44,7 @@ def test_rate_is_negotiated(device, options, small_model):
             (300, 301), 8, epoch=1, on_token=lambda _i, _t: None, should_stop=lambda: False
         )
 
-        assert board._port.baudrate == 921600
+        assert board.connection.port.baudrate == 921600
         assert list(report.tokens) == Reference(small_model).greedy((300, 301), 8, 64, KvType.F16)
     finally:
         board.close()
@@ -77,7 +77,7 @@ def test_board_whose_process_ended_is_unplugged(options):
     board = open_board("native://?uid=01", options)
     try:
         assert board.plugged_in()
-        child = cast(ChildSerial, board._port)._child
+        child = cast(ChildSerial, board.connection.port)._child
         assert child is not None
         child.kill()
         child.wait()

@@ -14,11 +14,11 @@ from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.workers.link import client as link_client
 from edgeprof.workers.link import upload
-from edgeprof.workers.link.client import LinkSession, Message
+from edgeprof.workers.link.client import LinkClient, Received
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
-from edgeprof.workers.link.messages import Op
-from edgeprof.workers.profiling import profile_job as profiling
+from edgeprof.workers.link.messages.operations import Op
+from edgeprof.workers.profiling.profile_job import profile_job
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def profile(board, model):
         model=model.ref, target=Target(platform="native"), n_ctx=64, score=True,
         cases=(TestCase(prompt_tokens=(1, 400, 401), n_gen=4),),
     )  # fmt: skip
-    return profiling.profile(
+    return profile_job(
         board, spec, model.path, model, Reference(model), epoch=3, progress=lambda **_: None,
         should_stop=lambda: False, host="here", device_id="native-00",
     )  # fmt: skip
@@ -91,9 +91,9 @@ def test_silence_in_a_phase(line, options, small_model, op, code):
 def test_board_that_talks_and_takes_nothing(monkeypatch):
     """Events without end, and no acknowledgement among them, are an upload that stands still."""
     monkeypatch.setattr(upload, "STALL_S", 0.05)
-    chatty = LinkSession(loop.Serial(), "board")
+    chatty = LinkClient(loop.Serial(), "board")
     monkeypatch.setattr(chatty, "send", lambda _frame: None)
-    monkeypatch.setattr(chatty, "receive", lambda _timeout_s: Message(Kind.EVT, 1, {0: 2}))
+    monkeypatch.setattr(chatty, "receive", lambda _timeout_s: Received(Kind.EVT, 1, {0: 2}))
 
     with pytest.raises(LinkFault) as caught:
         upload.upload(chatty, bytes(5000), 0, 2048, lambda _done, _total: None, lambda: False)

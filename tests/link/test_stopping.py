@@ -22,7 +22,7 @@ from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.config import BoardConfig, ResetCommand
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
-from edgeprof.workers.link.messages import Op
+from edgeprof.workers.link.messages.operations import Op
 
 SOON_S = 2.0
 

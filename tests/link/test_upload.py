@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from serial.urlhandler import protocol_loop as loop
 
-from edgeprof.workers.link.client import LinkSession, Message
+from edgeprof.workers.link.client import LinkClient, Received
 from edgeprof.workers.link.framing import Kind
+from edgeprof.workers.link.messages.codec import encode
 from edgeprof.workers.link.upload import upload
+from tests.link.wire_samples import HELLO
 
 
 def test_acks_of_frames_sent_again_are_no_reason_to_go_back(monkeypatch):
     """Each frame behind a lost one may cause an ACK of the same position: the host goes back once."""
-    session = LinkSession(loop.Serial(), "board")
+    client = LinkClient(loop.Serial(), "board")
     sent: list[bytes] = []
     # frame 1 is lost; 2, 3 and 4 are told of, one after the other; then what was sent again arrives
     acks = [(2, 0), (3, 0), (4, 0), (5, 960), (8, 3000)]
-    monkeypatch.setattr(session, "send", sent.append)
+    monkeypatch.setattr(client, "send", sent.append)
     monkeypatch.setattr(
-        session, "receive", lambda _timeout_s: Message(Kind.ACK, *_ack(acks.pop(0)))
+        client, "receive", lambda _timeout_s: Received(Kind.ACK, *_ack(acks.pop(0)))
     )
 
-    assert upload(session, bytes(3000), 0, 8192, lambda _done, _total: None, lambda: False)
+    assert upload(client, bytes(3000), 0, 8192, lambda _done, _total: None, lambda: False)
 
     assert len(sent) == 8
-    assert session.retransmits == 4
+    assert client.retransmits == 4
 
 
 def _ack(numbers):
@@ -33,11 +35,11 @@ def _ack(numbers):
 
 def test_hello_is_asked_again_when_a_remembered_reply_comes(monkeypatch):
     """A new host may happen to draw the number of the board's last reply, which was to something else."""
-    session = LinkSession(loop.Serial(), "board")
-    replies = [{0: 2, 1: 7}, {0: 1, 10: 99}]
-    monkeypatch.setattr(session, "send", lambda _frame: None)
+    client = LinkClient(loop.Serial(), "board")
+    replies = [{0: 2, 1: 7}, encode(HELLO)]
+    monkeypatch.setattr(client, "send", lambda _frame: None)
     monkeypatch.setattr(
-        session, "receive", lambda _timeout_s: Message(Kind.RSP, session._seq, replies.pop(0))
+        client, "receive", lambda _timeout_s: Received(Kind.RSP, client._seq, replies.pop(0))
     )
 
-    assert session.hello(1.0)[10] == 99
+    assert client.hello(1.0) == HELLO

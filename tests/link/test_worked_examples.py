@@ -6,8 +6,13 @@ import re
 import zlib
 from pathlib import Path
 
-from edgeprof.workers.link import messages
-from edgeprof.workers.link.framing import Kind, encode
+from edgeprof.workers.link import framing
+from edgeprof.workers.link.framing import Kind
+from edgeprof.workers.link.messages.board import PingRequest
+from edgeprof.workers.link.messages.codec import encode
+from edgeprof.workers.link.messages.errors import ERROR_NAMES
+from edgeprof.workers.link.messages.operations import Op
+from edgeprof.workers.link.messages.payload import dump
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "link-protocol.md").read_text()
@@ -24,9 +29,9 @@ def test_ping_is_built_as_the_document_shows():
     payload = bytes.fromhex(found(r"= `([0-9A-F ]+)`\.\n"))
     body = bytes.fromhex(found(r"^body  ([0-9A-F ]+?)  crc"))
 
-    assert messages.dump({0: messages.Op.PING, 1: 7}) == payload
+    assert dump(encode(PingRequest(echo=7))) == payload
     assert body == b"\x01\x01\x00" + payload
-    frame = encode(Kind.REQ, 1, payload)
+    frame = framing.encode(Kind.REQ, 1, payload)
     stuffed = bytes.fromhex(found(r"^wire  ([0-9A-F ]+)$"))
     assert frame == stuffed
 
@@ -49,8 +54,8 @@ def test_errors_are_the_same_everywhere():
         int(code): name.lower() for name, code in re.findall(r"TLEP_E_([A-Z_]+) = (\d+)", header)
     }
 
-    assert documented == dict(messages.ERROR_NAMES)
-    assert compiled == dict(messages.ERROR_NAMES)
+    assert documented == dict(ERROR_NAMES)
+    assert compiled == dict(ERROR_NAMES)
 
 
 def test_operations_are_the_same_everywhere():
@@ -61,8 +66,8 @@ def test_operations_are_the_same_everywhere():
             r"^\| (\d+) \| ([A-Z]+) \| (?:yes|BUSY)", DOCUMENT, re.MULTILINE
         )
     }
-    source = (ROOT / "firmware" / "core" / "link" / "ops.c").read_text()
+    source = (ROOT / "firmware" / "core" / "link" / "keys.h").read_text()
     compiled = {name: int(number) for name, number in re.findall(r"OP_([A-Z]+) = (\d+)", source)}
 
-    assert documented == {op.name: op.value for op in messages.Op}
+    assert documented == {op.name: op.value for op in Op}
     assert compiled == documented

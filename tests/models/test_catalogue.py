@@ -44,3 +44,23 @@ def test_unknown_name_lists_what_there_is() -> None:
         catalogue.resolve("shakespeare-7b")
 
     assert "shakespeare-240k" in (caught.value.hint or "")
+
+
+def test_a_path_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that gives a Path means that file, though a bundled model is called the same; text is a name."""
+    own = tmp_path / "shakespeare-240k"
+    own.write_bytes(catalogue.bundled()["shakespeare-1m"].read_bytes())
+    monkeypatch.chdir(tmp_path)
+
+    assert catalogue.resolve(Path("shakespeare-240k")).sha256 == catalogue.resolve(str(own)).sha256
+    assert catalogue.locate("shakespeare-240k") == catalogue.bundled()["shakespeare-240k"]
+    own.unlink()
+    assert catalogue.locate(Path("shakespeare-240k")) == catalogue.bundled()["shakespeare-240k"]
+
+
+def test_a_name_too_long_for_any_file_is_one_line() -> None:
+    """What the system refuses to look for is a wrong call, cut short in the message."""
+    with pytest.raises(UsageError, match="File name too long") as caught:
+        catalogue.locate("m" * 5000)
+
+    assert len(str(caught.value)) < 200

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edgeprof.client.preparation import Preparer
+from edgeprof.client.preparation import Batch, Preparer
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.models import ModelFile, reading
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import Quantization
 
@@ -43,15 +44,16 @@ def by_a_link(path: Path, other: Path) -> None:
     path.symlink_to(other)
 
 
-@pytest.fixture(params=[False, True], ids=["just written", "has rested"])
-def rested(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was written long ago is trusted by its times; ours were written just now."""
-    if request.param:
-        monkeypatch.setattr(reading, "_CLOCK_S", -1.0)
+def by_a_memory_map(path: Path, other: Path) -> None:
+    """As numpy.memmap: what is written to a page that was written before may change no time of the file."""
+    mapped = np.memmap(path, np.uint8, "r+")
+    mapped[:] = mapped[:].copy()
+    mapped[:] = np.frombuffer(other.read_bytes(), np.uint8)
 
 
-@pytest.mark.usefixtures("rested")
-@pytest.mark.parametrize("change", [in_place, renamed_over, with_the_old_time, by_a_link])
+@pytest.mark.parametrize(
+    "change", [in_place, renamed_over, with_the_old_time, by_a_link, by_a_memory_map]
+)
 @pytest.mark.parametrize("to", [None, Quantization.Q8_0])
 def test_a_file_that_was_written_anew_is_read_anew(
     tmp_path: Path, change: Callable[[Path, Path], None], to: Quantization | None
@@ -74,16 +76,27 @@ def test_a_file_that_was_written_anew_is_read_anew(
     assert after.source.sha256 == second
 
 
-def test_a_file_is_read_once_while_it_rests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A sweep of a thousand jobs reads a model once."""
-    monkeypatch.setattr(reading, "_CLOCK_S", -1.0)
+def test_a_file_is_worked_on_once_while_it_stays(tmp_path: Path) -> None:
+    """A notebook that submits a thousand jobs checks and converts a model once."""
     path = tmp_path / "m.gguf"
     write(path, seed=1)
     preparer = Preparer(tmp_path / "cache")
 
     assert preparer.source(path) is preparer.source(path)
+
+
+def test_a_sweep_reads_a_file_once(tmp_path: Path) -> None:
+    """All its jobs are of one content, though the file is written meanwhile; the next reads it."""
+    path, other = tmp_path / "m.gguf", tmp_path / "other.gguf"
+    write(path, seed=1)
+    second = write(other, seed=2)
+    preparer, batch = Preparer(tmp_path / "cache"), Batch()
+    first = preparer.source(path, batch)
+
+    in_place(path, other)
+
+    assert preparer.source(path, batch) is first
+    assert preparer.source(path, Batch()).sha256 == second
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:

@@ -178,6 +178,26 @@ def test_values_on_the_way_are_looked_at() -> None:
         check_values("w", values)
 
 
+@pytest.mark.parametrize(
+    ("value", "says", "code"),
+    [
+        (1e300, "is too large: weight 9 is 1e\\+300, more than F32 holds", "overflow"),
+        (float("nan"), "is broken: weight 9 is nan", "not_finite"),
+    ],
+)
+def test_a_double_that_no_float_holds_is_called_so(value: float, says: str, code: str) -> None:
+    """It is a finite weight in the file: told with its size, not as an infinity that the file has not."""
+    info = TensorInfo("w", Type.F64, None, (16,), 0, 128)
+    data = np.ones(16)
+    check_weights(Header({}, {"w": info}, 32), data.tobytes())
+    data[9] = value
+
+    with pytest.raises(ModelError, match=says) as caught:
+        check_weights(Header({}, {"w": info}, 32), data.tobytes())
+
+    assert caught.value.code == code
+
+
 def test_it_costs_little() -> None:
     """60 MB are looked at in well under a second."""
     n = 15_000_000

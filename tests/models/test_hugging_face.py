@@ -312,6 +312,65 @@ def test_tokenizer_is_held_to_the_vocabulary(tmp_path: Path, work: Path) -> None
     assert tokenizer_of(made.model).decode([SEP]) == ""
 
 
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, work: Path) -> None:
+    """A vocabulary is padded to whole blocks, not by the half; and what ends a text is one of its tokens."""
+    folder = write_folder(tmp_path / "half", vocab_size=2 * VOCAB)
+    with pytest.raises(
+        ModelError, match=rf"{VOCAB} tokens, the model {2 * VOCAB}: it is another's"
+    ):
+        imported(folder, work)
+
+    folder = write_folder(tmp_path / "end", vocab_size=VOCAB + 64, eos_token_id=VOCAB + 7)
+    with pytest.raises(ModelError, match=rf"the model's eos is token {VOCAB + 7}"):
+        imported(folder, work)
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "value", "dtype"),
+    [
+        ("model.layers.0.self_attn.q_proj.weight", 35, np.nan, "F32"),
+        ("lm_head.weight", 3, np.inf, "F16"),
+        ("model.norm.weight", 7, -np.inf, "BF16"),
+    ],
+)
+def test_broken_weights_are_named_as_their_file_has_them(
+    tmp_path: Path, work: Path, name: str, index: int, value: float, dtype: str
+) -> None:
+    """File, tensor and index are those of the folder, not of the GGUF that would have been made."""
+    weights = tensors()
+    weights[name].reshape(-1)[index] = value
+    folder = write_folder(tmp_path / "hf", weights=weights, dtype=dtype)
+
+    with pytest.raises(ModelError, match=f"{name}' is broken: weight {index} is {value}") as caught:
+        imported(folder, work)
+
+    assert str(caught.value).startswith(str(folder / "model.safetensors"))
+    assert not work.exists()
+
+
+@pytest.mark.parametrize("kind", ["linear", "dynamic", "llama3", "yarn"])
+def test_a_rope_scaling_by_1_scales_nothing(tmp_path: Path, work: Path, kind: str) -> None:
+    """It is imported as the plain RoPE that it is; any other factor is refused, of attention too."""
+    for i, more in enumerate(({"factor": 2.0}, {"factor": 1.0, "attention_factor": 1.2}, {})):
+        scaling = {"rope_type": kind, **more}
+        with pytest.raises(ModelError, match="plain RoPE"):
+            imported(write_folder(tmp_path / str(i), rope_scaling=scaling), work)
+    scaling = {"rope_type": kind, "factor": 1.0, "original_max_position_embeddings": 32}
+
+    assert imported(write_folder(tmp_path / "plain", rope_scaling=scaling), work)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["hidden_act", "num_local_experts", "architectures", "partial_rotary_factor", "rope_theta"],
+)
+@pytest.mark.parametrize("value", [["x"], [["x"]], {"a": 1}, 10**400])
+def test_values_of_any_kind_are_one_line(tmp_path: Path, work: Path, key: str, value: Any) -> None:
+    """A list, an object or a huge number where none belongs is a ModelError that names the key."""
+    with pytest.raises(ModelError, match=rf"config\.json: {key}"):
+        imported(write_folder(tmp_path / "hf", **{key: value}), work)
+
+
 def varint(value: int) -> bytes:
     low, rest = value & 0x7F, value >> 7
     return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
@@ -383,7 +442,7 @@ def test_other_sentencepiece_models_are_refused(
 
 def test_normalisation_that_is_not_done_is_said(tmp_path: Path, work: Path) -> None:
     """A tokenizer that was trained on other text than it will get is imported with a note."""
-    folder = write_folder(tmp_path / "hf")
+    folder = write_folder(tmp_path / "hf", bos_token_id=1, eos_token_id=2)
     nmt = message(1, b"nmt_nfkc") + message(2, b"\1\2\3\4")
     (folder / "tokenizer.model").write_bytes(sentencepiece(SPIECES, normalizer=nmt))
 

@@ -269,9 +269,9 @@ def test_user_defined_tokens_are_found_before_the_text_is_split(tmp_path: Path) 
     assert tokenizer.decode([3, 15]) == "a"
 
 
-@pytest.mark.parametrize("kind", [0, 1, 2, 3, 4, 5, 10, 11, 7])
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 4, 5, 10, 11, 7, 6, 12])
 def test_flags_are_read_by_value(tmp_path: Path, kind: int) -> None:
-    """add_bos_token as an integer 0 is false, and 1 is true, whatever the integer's type."""
+    """add_bos_token as a number 0 is false, and 1 is true, whatever the number's type."""
     pieces = ["<unk>", "<s>", "</s>", SPACE + "a", SPACE, "a"]
     extra = {"token_scores": [-float(i) for i in range(6)]}
     for value in (0, 1):

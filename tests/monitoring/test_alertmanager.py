@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.http_pages import Pulse, pages
+from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.telemetry.endpoint import Endpoint
 from edgeprof.shared.telemetry.http_gate import Gate
@@ -91,7 +91,7 @@ def told(tmp_path: Path, wait_until: Callable[..., None]) -> Iterator[Callable[.
     this token in Alertmanager's file; returns the file with what Alertmanager says."""
     settings = Settings(host="testhost", metrics_bind="0.0.0.0", alerts_token=TOKEN)
     nobody_asks_for_hosts: Any = None
-    page = pages(nobody_asks_for_hosts, settings, Pulse(3600))
+    page = pages(nobody_asks_for_hosts, settings, Liveness(3600))
     endpoint = Endpoint(CollectorRegistry(), "0.0.0.0", 0, page, Gate.of(settings))
 
     def tell(token: str) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.http_pages import Pulse, pages
+from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.telemetry import connections
 from edgeprof.shared.telemetry.endpoint import Endpoint
@@ -75,7 +75,7 @@ def serve() -> Iterator[Serve]:
     def start(**changed: Any) -> Served:
         ours = Settings(host="testhost", metrics_bind="127.0.0.1").model_copy(update=changed)
         if str(changed) not in made:
-            page = pages(Store(), ours, Pulse(3600))  # type: ignore[arg-type]
+            page = pages(Store(), ours, Liveness(3600))  # type: ignore[arg-type]
             made[str(changed)] = Endpoint(
                 CollectorRegistry(), ours.metrics_bind, 0, page, Gate.of(ours)
             )

@@ -150,8 +150,8 @@ class Host:
         platform = board.platform
         self.sessions.started(board.device_id, platform, model, 1.0, TRACE_ID)
         memory = (MemoryUse(category="weights", region="sram", used_bytes=2048),)
-        self.sessions.loaded(platform, model, memory, how="ram", load_s=1, trace_id=TRACE_ID)
-        self.sessions.measured(platform, model, case, 5.0, TRACE_ID)
+        self.sessions.models.loaded(platform, model, memory, how="ram", load_s=1, trace_id=TRACE_ID)
+        self.sessions.models.measured(platform, model, case, 5.0, TRACE_ID)
         self.sessions.ended(
             board.device_id,
             platform,
@@ -314,7 +314,7 @@ def test_histograms_carry_the_trace(host: Host) -> None:
 
 
 def test_number_of_series_is_bounded(host: Host) -> None:
-    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/metrics.md promises."""
+    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/reference/metrics.md promises."""
     platforms = ("esp32s3", "stm32f405", "rp2040", "native")
     kinds = (Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)
     boards = [make_board(n, platform=platforms[n % 4]) for n in range(200)]
@@ -353,7 +353,9 @@ def test_a_board_that_makes_names_up(host: Host) -> None:
             uptime_s=None, cpu_utilization=None, power_mw=None, link={},
         )  # fmt: skip
         use = MemoryUse(category=name, region="ram", used_bytes=1)
-        host.sessions.loaded("native", make_model(1), (use,), how="ram", load_s=1, trace_id="")
+        host.sessions.models.loaded(
+            "native", make_model(1), (use,), how="ram", load_s=1, trace_id=""
+        )
 
     for told in ("device_memory_usage_bytes", "device_temperature_celsius"):
         assert len(host.samples(told)) == 16

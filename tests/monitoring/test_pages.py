@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.http_pages import Pulse, pages
+from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostClash, HostInfo
 from edgeprof.shared.store.lab import LabStore
@@ -24,14 +24,14 @@ Fetch = Callable[..., Any]
 
 
 @pytest.fixture
-def pulse() -> Pulse:
-    return Pulse(0.2)
+def liveness() -> Liveness:
+    return Liveness(0.2)
 
 
 @pytest.fixture
-def fetch(store: LabStore, settings: Settings, pulse: Pulse) -> Iterator[Fetch]:
+def fetch(store: LabStore, settings: Settings, liveness: Liveness) -> Iterator[Fetch]:
     """`fetch("/path", body=None)` returns (status, text)."""
-    endpoint = Endpoint(CollectorRegistry(), "127.0.0.1", 0, pages(store, settings, pulse))
+    endpoint = Endpoint(CollectorRegistry(), "127.0.0.1", 0, pages(store, settings, liveness))
 
     def get(path: str, body: bytes | None = None) -> tuple[int, str]:
         headers = {} if body is None else {"Content-Type": "application/json"}
@@ -93,7 +93,7 @@ def test_host_that_said_goodbye_is_not_listed(store: LabStore, fetch: Fetch) -> 
     assert left["labels"]["host"] == "b"
 
 
-def test_no_list_is_better_than_an_empty_one(settings: Settings, pulse: Pulse) -> None:
+def test_no_list_is_better_than_an_empty_one(settings: Settings, liveness: Liveness) -> None:
     """With Redis away the answer is an error: Prometheus then keeps the hosts it has."""
 
     class Gone:
@@ -105,15 +105,15 @@ def test_no_list_is_better_than_an_empty_one(settings: Settings, pulse: Pulse) -
     class Store:
         hosts = Gone()
 
-    page = pages(Store(), settings, pulse)["/targets/tiny-llm-profiler"]  # type: ignore[arg-type]
+    page = pages(Store(), settings, liveness)["/targets/tiny-llm-profiler"]  # type: ignore[arg-type]
     assert not isinstance(page, Post)
     assert page(b"")[0].startswith("503")
 
 
-def test_health_follows_the_custodian(fetch: Fetch, pulse: Pulse) -> None:
+def test_health_follows_the_custodian(fetch: Fetch, liveness: Liveness) -> None:
     """200 while it ticks without trouble, 503 with the trouble in words."""
     assert fetch("/health")[0] == 200
-    pulse.beat("Redis is full")
+    liveness.beat("Redis is full")
 
     status, text = fetch("/health")
     assert status == 503

@@ -17,26 +17,15 @@ from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.board.board import ClockOffset, RunReport
-from edgeprof.workers.board.meter import Meter
-from edgeprof.workers.profiling.profile_job import profile
+from edgeprof.workers.profiling.energy import EnergyMeter
+from edgeprof.workers.profiling.profile_job import profile_job
+from edgeprof.workers.testing.fake_meter import FakeMeter
 
 pytestmark = pytest.mark.qemu
 
 #: By flash, wherever the port has flash for models, and by RAM.
 MODELS = [("stm32f405", Quantization.F32, "flash"), ("mps2-an500", Quantization.F32, "flash"),
           ("mps2-an500", Quantization.Q4_0, "flash"), ("riscv32-virt", Quantization.F32, "ram")]  # fmt: skip
-
-
-class Watchman(Meter):
-    """Notes for which times it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(["watchman"])
-        self.windows: list[tuple[float, float]] = []
-
-    def energy_mj(self, start_s: float, end_s: float) -> float | None:
-        self.windows.append((start_s, end_s))
-        return 100 * (end_s - start_s)
 
 
 @pytest.fixture
@@ -69,12 +58,12 @@ class Recorded:
         return self.skew(self._board.clock())
 
 
-def measure(board: Any, model: Any, meter: Meter) -> Any:
+def measure(board: Any, model: Any, meter: EnergyMeter) -> Any:
     spec = JobSpec(
         model=model.ref, target=Target(platform=board.hello.platform), n_ctx=64,
         cases=(TestCase(prompt_tokens=(300, 400, 401), n_gen=8),), repetitions=2, warmup=1,
     )  # fmt: skip
-    return profile(
+    return profile_job(
         board, spec, model.path, model, Reference(model), epoch=3, progress=lambda **_: None,
         should_stop=lambda: False, host="here", device_id="b1", meter=meter,
     )  # fmt: skip
@@ -82,12 +71,19 @@ def measure(board: Any, model: Any, meter: Meter) -> Any:
 
 @pytest.mark.parametrize(("port", "quantization", "how"), MODELS)
 def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quantization, how):
-    """Flashing restarts the board, and its clock with it: what follows is placed by the new one."""
-    model = model_of("shakespeare-240k", quantization)
-    board, meter = Recorded(open_qemu(port)), Watchman()
-    result = measure(board, model, meter)
+    """Flashing restarts the board, and its clock with it: what follows is placed by the new one.
 
-    assert result.load.how == how
+    QEMU's clock leaps where this machine is too busy to run it; such a run is refused, and made again.
+    """
+    model = model_of("shakespeare-240k", quantization)
+    for _ in range(5):
+        spans.clear()
+        board, meter = Recorded(open_qemu(port)), FakeMeter(power_mw=100)
+        result = measure(board, model, meter)
+        assert result.load.how == how
+        if result.clock_trouble is None:
+            break
+        board.close()
     assert result.clock_trouble is None
     finished = {span.context.span_id: span for span in spans.get_finished_spans()}
     of_board = [span for span in finished.values() if span.name.startswith("board.")]
@@ -106,7 +102,7 @@ def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quanti
 
 def test_clock_that_cannot_be_trusted_places_nothing(open_qemu, model_of, spans, caplog):
     """Spans and energy are absent, with the reason in trace, log and result; the numbers stay."""
-    board, meter = Recorded(open_qemu("riscv32-virt")), Watchman()
+    board, meter = Recorded(open_qemu("riscv32-virt")), FakeMeter(power_mw=100)
     looks = iter(range(1000))
     board.skew = lambda offset: dataclasses.replace(
         offset, offset_s=offset.offset_s + 4294.967296 * (next(looks) // 3)

@@ -8,15 +8,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from edgeprof.shared.errors import BoardFault, HostFault, ModelError, UsageError
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.workers.board.board import MemoryTest
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.description import describe
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test
@@ -116,13 +117,9 @@ def test_self_test_passes(open_qemu, model_of, port, tmp_path, monkeypatch):
     """Link, clock, memory and known answer, on every port."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     board = open_qemu(port)
-    bench = SimpleNamespace(
-        board=board,
-        info=SimpleNamespace(device_id=port, host="here"),
-        store=SimpleNamespace(boards=SimpleNamespace(next_epoch=lambda: 1)),
-    )
+    info = describe(board.hello, BoardConfig(url=f"qemu://{port}"), load_settings())
 
-    self_test(cast(Any, bench))
+    self_test(board, info, epoch=1, suspect=False)
 
     result, _ = load(board, model_of("shakespeare-240k", Quantization.Q4_0))
     assert result.how == "cached"
@@ -208,7 +205,7 @@ from pathlib import Path
 from edgeprof.workers.link.device import OpenOptions, open_board
 folder = Path(sys.argv[1])
 board = open_board(sys.argv[2], OpenOptions(lock_dir=folder / "l", slot_dir=folder / "s"))
-print(board._port._child.pid, flush=True)
+print(board.connection.port._child.pid, flush=True)
 sys.stdin.read()
 """
 

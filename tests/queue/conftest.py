@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -28,7 +27,8 @@ from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.metrics.telemetry import FD_VARIABLE, Receiver
 from tests.queue.embedded_redis import Embedded
 
-NULL_WORKER = Path(__file__).with_name("null_worker.py")
+#: A worker process whose board is imaginary; a board's configuration follows.
+NULL_WORKER = (sys.executable, "-m", "edgeprof.workers.testing")
 MODEL = ModelRef(
     name="nothing",
     sha256="0" * 64,
@@ -76,8 +76,7 @@ class Rig:
         process = subprocess.Popen(
             [
                 *before,
-                sys.executable,
-                str(NULL_WORKER),
+                *NULL_WORKER,
                 json.dumps({"url": f"null://?uid={uid}{query}"}),
             ],
             env={**os.environ, **changed.as_environment(), **telemetry},

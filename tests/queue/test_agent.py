@@ -19,21 +19,19 @@ from edgeprof.workers.board.config import BoardConfig
 
 pytestmark = pytest.mark.e2e
 
-NULL_WORKER = Path(__file__).with_name("null_worker.py")
-
 AGENT = """
 import sys
-from edgeprof.shared import logs
+from edgeprof.shared.telemetry import logs
 from edgeprof.shared.settings import load_settings
 from edgeprof.workers.host.agent import Agent
 from edgeprof.workers.board.config import load_boards
 settings = load_settings()
 logs.configure(settings, "edgeprof-agent")
-Agent(load_boards(None, sys.argv[2:]), settings, [sys.executable, sys.argv[1]]).run()
+Agent(load_boards(None, sys.argv[1:]), settings, [sys.executable, "-m", "edgeprof.workers.testing"]).run()
 """
 
 AGENT_OF_FILE = AGENT.replace(
-    "load_boards(None, sys.argv[2:])", "load_boards(Path(sys.argv[2]), [])"
+    "load_boards(None, sys.argv[1:])", "load_boards(Path(sys.argv[1]), [])"
 )
 AGENT_OF_FILE = "from pathlib import Path" + AGENT_OF_FILE
 
@@ -45,7 +43,7 @@ def start_agent(rig: Any) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     def start(*uids: str) -> subprocess.Popen[bytes]:
         urls = [f"null://?uid={uid}" for uid in uids]
         agent = subprocess.Popen(
-            [sys.executable, "-c", AGENT, str(NULL_WORKER), *urls],
+            [sys.executable, "-c", AGENT, *urls],
             env={**os.environ, **rig.settings.as_environment()},
         )
         agents.append(agent)
@@ -136,7 +134,7 @@ def test_board_that_never_answered_is_told(rig: Any, tmp_path: Path) -> None:
         '[[board]]\nuid = "08"\nid = "on-the-shelf"\n'
     )
     agent = subprocess.Popen(
-        [sys.executable, "-c", AGENT_OF_FILE, str(NULL_WORKER), str(boards)],
+        [sys.executable, "-c", AGENT_OF_FILE, str(boards)],
         env={**os.environ, **rig.settings.as_environment()},
     )
     rig.adopt(agent)

@@ -7,8 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -28,8 +27,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.managed_board import Bench, Verdict
-from edgeprof.workers.worker.board_worker import SelfTest
+from edgeprof.workers.board.health import Health, Verdict
 
 MakeSpec = Callable[..., JobSpec]
 MOST = 3
@@ -244,7 +242,7 @@ def test_drained_board_that_is_sick_stays_drained(store: LabStore, settings: Set
     store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
 
     assert verdict(store, settings, sick) is Verdict.FAILED
-    assert verdict(store, settings, lambda _: None) is Verdict.PASSED
+    assert verdict(store, settings, passing) is Verdict.PASSED
     assert [change.actor for change in store.boards.history("b")] == ["ann"]
 
 
@@ -257,7 +255,7 @@ def test_sick_board_stays_quarantined_and_says_why_again(
     assert verdict(store, settings, sick) is Verdict.FAILED
     assert verdict(store, settings, sick) is Verdict.FAILED
     assert state(store) is BoardState.QUARANTINED
-    assert verdict(store, settings, lambda _: None) is Verdict.PASSED
+    assert verdict(store, settings, passing) is Verdict.PASSED
     told = [(change.actor, change.reason) for change in store.boards.history("b")]
     assert told == [("self-test", "failed: bad RAM")] * 2 + [("self-test", "passed")]
 
@@ -266,7 +264,7 @@ def test_hosts_trouble_cordons_the_host_and_no_board(store: LabStore, settings: 
     """A disk that is full says nothing about the board, and lets none of the host's boards work."""
     announce(store)
 
-    def full(_: Bench) -> None:
+    def full() -> None:
         raise HostFault("no space left", code="disk_full")
 
     assert verdict(store, settings, full) is Verdict.FAILED
@@ -275,7 +273,7 @@ def test_hosts_trouble_cordons_the_host_and_no_board(store: LabStore, settings: 
     assert state(store) is BoardState.QUARANTINED
     (board,) = store.boards.all()
     assert board.reason == "host h is cordoned: no space left"
-    assert verdict(store, settings, lambda _: None) is Verdict.PASSED
+    assert verdict(store, settings, passing) is Verdict.PASSED
     assert store.hosts.cordoned() == {}
     assert state(store) is BoardState.ONLINE
 
@@ -286,7 +284,7 @@ def test_board_whose_tool_is_missing_gets_no_job_at_all(
     """Not its own either: they would fail for what the host lacks. The host's other boards go on."""
     announce(store)
 
-    def no_tool(_: Bench) -> None:
+    def no_tool() -> None:
         raise HostFault("no such program: st-flash", code="no_flash_tool")
 
     assert verdict(store, settings, no_tool) is Verdict.FAILED
@@ -294,7 +292,7 @@ def test_board_whose_tool_is_missing_gets_no_job_at_all(
     assert store.boards.history("b")[-1].reason == "failed: no such program: st-flash"
     assert claim(store, make_spec(board="b")) == "quarantined"
     assert isinstance(claim(store, make_spec(), "another"), Claim)
-    assert verdict(store, settings, lambda _: None) is Verdict.PASSED
+    assert verdict(store, settings, passing) is Verdict.PASSED
     assert isinstance(claim(store, make_spec(board="b")), Claim)
 
 
@@ -302,23 +300,25 @@ def test_board_is_not_tested_while_the_store_is_away(store: LabStore, settings: 
     """That says nothing about the board."""
     announce(store)
 
-    def away(_: Bench) -> None:
+    def away() -> None:
         raise StoreUnavailable("no Redis")
 
     assert verdict(store, settings, away) is Verdict.NOT_TESTED
     assert store.boards.history("b") == []
 
 
-def sick(_: Bench) -> None:
+def passing() -> None:
+    """Find nothing wrong."""
+
+
+def sick() -> None:
     raise BoardFault("bad RAM", code="memory_pattern")
 
 
-def verdict(store: LabStore, settings: Settings, test: SelfTest) -> Verdict:
-    """Test the board of announce(), which is whatever is asked of it."""
-    board = cast(Any, SimpleNamespace(close=lambda: None, hello=SimpleNamespace(uid="b")))
-    bench = Bench(BoardConfig(url="x://"), settings, lambda *_: board)
-    bench.store, bench.board, bench.info = store, board, make_board()
-    return bench.self_test(test)
+def verdict(store: LabStore, settings: Settings, test: Callable[[], None]) -> Verdict:
+    """Test the board of announce(), which answers again after each failed test."""
+    health = Health(BoardConfig(url="x://"), settings, make_board(), store)
+    return health.self_test(test, reopen=lambda: True)
 
 
 @pytest.mark.e2e

@@ -360,17 +360,17 @@ def test_a_worker_that_cannot_hear_ends(
         told = json.loads(redis.hget("edgeprof:boards", "null-01") or b"{}")
 
     said = "".join(path.read_text() for path in log_dir.iterdir())
-    assert "hears no doorbells" in said
+    assert "gets no doorbells" in said
     assert "redis-cli DEL" in said
     assert "platform.null" in said
-    assert "hears no doorbells" in told["reason"]
+    assert "gets no doorbells" in told["reason"]
 
 
 SCHEMES = """
 import sys
 from kombu import Connection
 from edgeprof.shared.queue.celery_app import make_app
-from edgeprof.workers import doorbell_transport
+from edgeprof.workers.worker import doorbell_transport
 from edgeprof.workers.metrics.telemetry import Sender
 
 doorbell_transport.install("w@b.h", Sender(None))

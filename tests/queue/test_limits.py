@@ -24,7 +24,7 @@ from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
-from edgeprof.workers.worker.attempt import _kept
+from edgeprof.workers.worker.attempt import storable
 from tests.queue.conftest import MODEL, make_spec
 
 BOARD: dict[str, Any] = {
@@ -204,9 +204,9 @@ def test_a_result_that_cannot_be_read_back_is_none(changes: dict[str, Any]) -> N
     from tests.archive.conftest import job_result
 
     good = job_result(MODEL, "native")
-    assert _kept(good) is good
+    assert storable(good) is good
     with pytest.raises(BoardFault) as caught:
-        _kept(result(lambda: good, **changes))
+        storable(result(lambda: good, **changes))
 
     assert caught.value.code == "bad_result"
     assert len(str(caught.value)) < 400
@@ -279,13 +279,13 @@ def test_a_blob_of_another_size_is_not_fetched(store: LabStore, tmp_path: Path) 
 def test_a_job_says_of_its_model_what_the_file_says(tmp_path: Path) -> None:
     """A result would repeat a false size or type for ever."""
     from edgeprof.shared.models import catalogue
-    from edgeprof.workers.worker.wiring import _check_ref
+    from edgeprof.workers.worker.fetch_and_profile import check_model
 
     model = catalogue.resolve("shakespeare-240k")
-    _check_ref(model.ref.model_copy(update={"name": "called-otherwise"}), model)
+    check_model(model.ref.model_copy(update={"name": "called-otherwise"}), model)
 
     with pytest.raises(JobError, match="n_params 1 of its model"):
-        _check_ref(model.ref.model_copy(update={"n_params": 1}), model)
+        check_model(model.ref.model_copy(update={"n_params": 1}), model)
 
 
 def test_history_takes_no_deep_json(store: LabStore) -> None:

@@ -18,7 +18,7 @@ import pytest
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board import lock_files
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 
 NOBODY = 65534
 #: Imports first, as the checkout may be closed to others; then becomes another user, if root may.
@@ -26,7 +26,7 @@ BECOME = f"""
 import os, sys
 from pathlib import Path
 from edgeprof.shared.errors import HostFault
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 if os.geteuid() == 0:
     os.setgroups([]); os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
     os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
@@ -35,7 +35,7 @@ folder = Path(sys.argv[1])
 TAKE = """
 os.umask(0o077)
 try:
-    claim = BoardClaim(folder)
+    claim = BoardLock(folder)
     claim.take("uid", "01")
     print("taken", flush=True)
     sys.stdin.read()
@@ -69,7 +69,7 @@ def by_another(code: str, folder: Path) -> str:
 
 def lock_file(folder: Path) -> Path:
     """Return where the lock of uid 01 is; the file is removed."""
-    with BoardClaim(folder) as claim:
+    with BoardLock(folder) as claim:
         claim.take("uid", "01")
     (path,) = folder.iterdir()
     path.unlink()
@@ -86,7 +86,7 @@ def test_a_file_that_is_left_shuts_nobody_out(open_folder: Path, umask: int) -> 
     folder = open_folder / "locks"
     before = os.umask(umask)
     try:
-        with BoardClaim(folder) as claim:
+        with BoardLock(folder) as claim:
             claim.take("uid", "01")
             held = by_another(TAKE, folder)
     finally:
@@ -96,14 +96,14 @@ def test_a_file_that_is_left_shuts_nobody_out(open_folder: Path, umask: int) -> 
     assert (mode(folder), mode(path)) == (0o1777, 0o666)
     assert held.startswith(f"board_claimed uid 01 is already driven by process {os.getpid()} on")
     assert by_another(TAKE, folder) == "taken"
-    with BoardClaim(folder) as claim:
+    with BoardLock(folder) as claim:
         claim.take("uid", "01")
 
 
 def test_a_lock_of_another_user_holds(open_folder: Path) -> None:
     """And root, too, is told which process has it."""
     folder = open_folder / "locks"
-    BoardClaim(folder)
+    BoardLock(folder)
     with subprocess.Popen(
         [sys.executable, "-c", BECOME + TAKE, str(folder)],
         stdin=subprocess.PIPE,
@@ -112,10 +112,10 @@ def test_a_lock_of_another_user_holds(open_folder: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "taken\n"
-        with BoardClaim(folder) as claim, pytest.raises(HostFault, match=f"process {other.pid} "):
+        with BoardLock(folder) as claim, pytest.raises(HostFault, match=f"process {other.pid} "):
             claim.take("uid", "01")
         other.communicate("")
-    with BoardClaim(folder) as claim:
+    with BoardLock(folder) as claim:
         claim.take("uid", "01")
 
 
@@ -128,7 +128,7 @@ def test_files_of_older_versions_do(open_folder: Path, left: int) -> None:
     path.chmod(left)
 
     assert by_another(TAKE, folder) == "taken"
-    with BoardClaim(folder) as claim:
+    with BoardLock(folder) as claim:
         claim.take("uid", "01")
     assert mode(path) == 0o666
 
@@ -153,7 +153,7 @@ def test_a_private_folder_stays_as_it_is(open_folder: Path, permissions: int) ->
     folder = open_folder / "mine"
     folder.mkdir()
     folder.chmod(permissions)
-    with BoardClaim(folder) as claim:
+    with BoardLock(folder) as claim:
         claim.take("port", "a")
     told = by_another(TAKE, folder)
 
@@ -171,7 +171,7 @@ def test_a_folder_of_somebody_else_stays_as_it_is(open_folder: Path) -> None:
     folder.mkdir()
     folder.chmod(0o700)
     os.chown(folder, NOBODY, NOBODY)
-    BoardClaim(folder)
+    BoardLock(folder)
 
     assert mode(folder) == 0o700
 
@@ -185,7 +185,7 @@ def test_a_folder_behind_a_link_is_not_touched(tmp_path: Path) -> None:
         link.unlink(missing_ok=True)
         link.symlink_to(points_to)
         with pytest.raises(HostFault, match=f"{link}: it is a link") as fault:
-            BoardClaim(link)
+            BoardLock(link)
         assert "EDGEPROF_LOCK_DIR" in str(fault.value.hint)
 
     assert mode(target) == 0o700
@@ -198,7 +198,7 @@ def test_what_is_no_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "locks", Path("/proc/locks/here")):
         with pytest.raises(HostFault, match=f"no folder for board locks at {path}"):
-            BoardClaim(path)
+            BoardLock(path)
 
 
 def a_link(path: Path, victim: Path) -> None:
@@ -248,7 +248,7 @@ def test_what_is_planted_is_refused(
     victim.chmod(0o600)
     plant(path, victim)
 
-    with BoardClaim(Path("locks")) as claim, pytest.raises(HostFault, match=str(path)) as fault:
+    with BoardLock(Path("locks")) as claim, pytest.raises(HostFault, match=str(path)) as fault:
         claim.take("uid", "01")
 
     assert fault.value.code == "lock_file"
@@ -263,7 +263,7 @@ def test_what_is_planted_is_refused(
 )  # fmt: skip
 def test_what_the_holder_says_is_not_believed(tmp_path: Path, said: bytes) -> None:
     """Everybody can write there: what is no number is left out, and no more than one is read."""
-    with BoardClaim(tmp_path) as first, BoardClaim(tmp_path) as second:
+    with BoardLock(tmp_path) as first, BoardLock(tmp_path) as second:
         first.take("uid", "01")
         (path,) = tmp_path.iterdir()
         path.write_bytes(said)
@@ -288,7 +288,7 @@ def test_a_file_that_is_replaced_is_no_lock(
         lock(descriptor)
 
     monkeypatch.setattr(lock_files, "_lock", remove_first)
-    with BoardClaim(tmp_path) as claim, BoardClaim(tmp_path) as second:
+    with BoardLock(tmp_path) as claim, BoardLock(tmp_path) as second:
         claim.take("uid", "01")
         with pytest.raises(HostFault, match="already driven"):
             second.take("uid", "01")

@@ -16,8 +16,7 @@ import pytest
 
 from edgeprof.client import Lab
 from edgeprof.scheduler.archive import Archive
-from edgeprof.shared.models import ModelFile, catalogue
-from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.models import catalogue
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 
@@ -86,10 +85,11 @@ def test_a_model_whose_numbers_overflow_harms_no_board(
     rig: Any, lab: Lab, tmp_path: Path, score: bool
 ) -> None:
     """It fails for good after one attempt, as the model's fault; the board takes the next job."""
-    path = SyntheticLlama(n_layers=1).write(tmp_path / "large.gguf")
-    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    sound = catalogue.resolve("shakespeare-240k")  # with a tokenizer, which --score needs
+    path = tmp_path / "large.gguf"
+    data = np.frombuffer(sound.data, np.uint8).copy()
     for part in ("gate", "up", "down"):
-        info = ModelFile.open(path).header.tensors[f"blk.0.ffn_{part}.weight"]
+        info = sound.header.tensors[f"blk.0.ffn_{part}.weight"]
         data[info.offset : info.offset + info.n_bytes].view("<f4")[:] = 1e30
     path.write_bytes(data.tobytes())
 

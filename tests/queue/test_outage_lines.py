@@ -24,7 +24,7 @@ def test_idle_worker_tells_an_outage_once(
     out = tmp_path / "worker.out"
     with out.open("wb") as file:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "tests.queue.null_worker", '{"url": "null://?uid=01"}'],
+            [sys.executable, "-m", "edgeprof.workers.testing", '{"url": "null://?uid=01"}'],
             cwd=Path(__file__).parents[2],
             env={**os.environ, **own.as_environment()},
             stderr=file,

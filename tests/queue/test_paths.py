@@ -10,6 +10,7 @@ import pytest
 
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.models.source import name_of
+from edgeprof.shared.store.lab import LabStore
 from edgeprof.workers.board import flash
 from edgeprof.workers.board.config import BoardConfig, ResetCommand
 from edgeprof.workers.board.reset import reset
@@ -102,13 +103,13 @@ def test_what_is_no_name(name: str) -> None:
     assert not is_name(name)
 
 
-def test_the_outbox_writes_nowhere_else(here: Path) -> None:
+def test_the_outbox_writes_nowhere_else(here: Path, store: LabStore) -> None:
     """A file there that names another place is no result, and moves nothing."""
     folder = here / "box"
     folder.mkdir()
     (folder / "x.json").write_text('{"job_id": "../../x", "epoch": 1, "result": {}}')
 
-    Outbox(folder).deliver(None)  # type: ignore[arg-type]
+    Outbox(folder).deliver(store.jobs)
 
     assert [path.name for path in folder.iterdir()] == ["x.json"]
 

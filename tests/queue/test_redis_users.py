@@ -17,7 +17,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError, NoPermissionError, ResponseError  # noqa: A004
 
-from edgeprof.client.lab import Lab
+from edgeprof.client import JobOptions, Lab
 from edgeprof.shared.errors import StoreRefused
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, NewJob
@@ -152,13 +152,13 @@ def test_every_role_can_do_its_work(
     rig.adopt(agent)
     with Lab(settings=_as(settings, users, "client")) as lab, LabStore.open(rig.settings) as boss:
         wait_until(lambda: [b for b in lab.boards() if b.state is BoardState.ONLINE], "a board")
-        wishes = {"platform": "native", "n_prompt": 4, "n_gen": 4, "repetitions": 1}
-        done = lab.submit("shakespeare-240k", **wishes)
+        options: JobOptions = {"platform": "native", "n_prompt": 4, "n_gen": 4, "repetitions": 1}
+        done = lab.submit("shakespeare-240k", **options)
         assert done.wait(timeout=60).state is JobState.SUCCEEDED
         assert lab.retry(done.id).wait(timeout=60).state is JobState.SUCCEEDED
-        long = lab.submit("shakespeare-240k", **wishes | {"repetitions": 1000, "n_gen": 200})
+        long = lab.submit("shakespeare-240k", **options | {"repetitions": 1000, "n_gen": 200})
         rig.until_running(long)
-        waiting = lab.submit("shakespeare-240k", **wishes)
+        waiting = lab.submit("shakespeare-240k", **options)
         waiting.cancel()
         long.cancel()
         assert long.wait(timeout=60).state is JobState.CANCELLED
@@ -249,8 +249,8 @@ def test_each_role_has_the_commands_that_are_named_and_no_other(users: Users) ->
 
 
 def test_documentation_names_every_role(users: Users) -> None:
-    """docs/security.md tells what each may do; a role it does not know is a hole nobody looks at."""
-    text = (ROOT / "docs/security.md").read_text()
+    """docs/explanation/security.md tells what each may do; a role it does not know is a hole nobody looks at."""
+    text = (ROOT / "docs/explanation/security.md").read_text()
     for line in (ROOT / "deploy/redis/users.acl").read_text().splitlines()[1:]:
         assert f"| `{line.split()[1]}` |" in text
 

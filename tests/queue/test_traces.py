@@ -112,8 +112,9 @@ def test_jobs_of_a_sweep_link_to_it(rig: Any, open_collector: Callable[[], Any])
     """Each job has a trace of its own, or a sweep of 10 000 would be one; it links to the sweep's."""
     program = """
 import sys
-from edgeprof.scheduler import sweep
-from edgeprof.client.lab import Lab, Request
+from edgeprof.client import sweep
+from edgeprof.client.lab import Lab
+from edgeprof.client.request import Request
 with Lab() as lab:
     base = Request(model="shakespeare-240k", wait_for_board=True)
     sweep.submit(lab, sweep.requests([base.model], ["Q8_0", "Q4_0"], ["null"], base))
@@ -154,7 +155,7 @@ def test_nothing_is_imported_without_a_collector(rig: Any) -> None:
     """Tracing that is off costs nothing: the exporter is not even loaded (redis-py loads the SDK)."""
     program = """
 import json, sys
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 with Lab():
     print(json.dumps([name for name in sys.modules if name.startswith("opentelemetry.exporter")]))
 """
@@ -173,7 +174,7 @@ def test_callers_own_tracing_is_kept(rig: Any) -> None:
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 trace.set_tracer_provider(TracerProvider())
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 with Lab() as lab, trace.get_tracer("theirs").start_as_current_span("their span") as span:
     job = lab.submit("shakespeare-240k", platform="null", wait_for_board=True)
     assert job.view().trace_id == f"{span.get_span_context().trace_id:032x}"

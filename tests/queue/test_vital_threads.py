@@ -30,7 +30,7 @@ Announcer(settings, lambda: info).__enter__()
 """,
     "http": """
 from prometheus_client import CollectorRegistry
-from edgeprof.shared.metrics import endpoint
+from edgeprof.shared.telemetry import endpoint
 endpoint.Server.serve_forever = broken
 endpoint.Endpoint(CollectorRegistry(), "127.0.0.1", 0)
 """,
@@ -44,19 +44,18 @@ Lease(SimpleNamespace(renew=broken), claim, claimed_at_s=0, lease_s=60, heartbea
     "heartbeat": """
 import sys
 sys.argv = ["w", '{"url": "null://?uid=01"}']
-from tests.queue import null_worker
-from edgeprof.workers.board.managed_board import Bench
-from edgeprof.workers.worker.board_worker import serve
 from edgeprof.workers.board.config import BoardConfig
-Bench.unplugged = broken
+from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.testing import fake_job, null_worker
+from edgeprof.workers.worker.serve import serve
+ManagedBoard.unplugged = broken
 config = BoardConfig.model_validate_json(sys.argv[1])
-bench = Bench(config, settings, null_worker.open_board)
-serve(config, bench, null_worker.profile, settings, null_worker.self_test)
+serve(config, settings, null_worker.open_board, fake_job.carry_out, fake_job.self_test)
 """,
 }
 BEFORE = """
 import threading
-from edgeprof.shared import logs
+from edgeprof.shared.telemetry import logs
 from edgeprof.shared.settings import load_settings
 settings = load_settings()
 logs.configure(settings, "test")
@@ -68,8 +67,8 @@ def broken(*_args, **_more):
 RETURN = """
 from edgeprof.workers.host.announcer import Announcer
 from edgeprof.workers.worker.lease import Lease
-from edgeprof.workers.worker.board_worker import BoardWorker
-Announcer._keep = Lease._keep = BoardWorker._beat = lambda _self: None
+from edgeprof.workers.worker.heartbeat import Heartbeat
+Announcer._keep = Lease._keep = Heartbeat.run = lambda _self: None
 broken = lambda *_args, **_more: None
 """
 
@@ -105,7 +104,7 @@ def test_every_thread_is_vital_or_harmless() -> None:
         str(path.relative_to(ROOT))
         for folder in ("shared", "workers", "scheduler")
         for path in (ROOT / folder).rglob("*.py")
-        if path.name != "vital.py" and _starts_a_thread(path)
+        if path.name != "vital_threads.py" and _starts_a_thread(path)
     }
 
     assert found == set(HARMLESS)

@@ -218,16 +218,16 @@ def test_stopping_does_not_wait_for_a_board_that_fell_silent_in_a_job(
 def test_a_port_is_looked_at_ever_less_often_and_never_given_up(tmp_path: Path) -> None:
     """Pauses double up to 10 minutes; up to one where a board was seen, also by an agent before."""
     seen = SeenPorts(tmp_path / "seen")
-    assert [seen.look_again_s("/dev/serial/by-id/a", n, 30) for n in (0, 1, 2, 3, 4, 5, 10**6)] == [
+    assert [seen.retry_after_s("/dev/serial/by-id/a", n, 30) for n in (0, 1, 2, 3, 4, 5, 10**6)] == [
         30, 60, 120, 240, 480, 600, 600,
     ]  # fmt: skip
 
     seen.note("/dev/serial/by-id/a")
     for remembered in (seen, SeenPorts(tmp_path / "seen")):
-        assert [remembered.look_again_s("/dev/serial/by-id/a", n, 30) for n in (0, 1, 99)] == [
+        assert [remembered.retry_after_s("/dev/serial/by-id/a", n, 30) for n in (0, 1, 99)] == [
             30, 60, 60,
         ]  # fmt: skip
-        assert remembered.look_again_s("/dev/serial/by-id/b", 99, 30) == 600
+        assert remembered.retry_after_s("/dev/serial/by-id/b", 99, 30) == 600
 
 
 def test_ports_that_cannot_be_remembered_are_no_trouble(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_ports_that_cannot_be_remembered_are_no_trouble(tmp_path: Path) -> None:
 
     seen.note("/dev/x")
 
-    assert seen.look_again_s("/dev/x", 99, 30) == 60
+    assert seen.retry_after_s("/dev/x", 99, 30) == 60
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_worker_that_ends_again_and_again_is_told_of_once(
     count, how = tmp_path / "count", tmp_path / "how"
     how.write_text(str(code))
     script = f"echo >> {count}; exit $(cat {how})"
-    worker = Supervised("b", ["sh", "-c", script], {}, look_again_s=lambda _looks: 0.01)
+    worker = Supervised("b", ["sh", "-c", script], {}, retry_after_s=lambda _looks: 0.01)
 
     def starts(number: int) -> Callable[[], bool]:
         def so_many() -> bool:

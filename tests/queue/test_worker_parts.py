@@ -24,7 +24,7 @@ from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.workers.board.config import load_boards
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_without_a_list_what_is_plugged_in_is_driven() -> None:
 
 def test_claimed_board_is_refused_and_names_the_holder(tmp_path: Path) -> None:
     """Two claims of one name in one lock folder: the second is told whose it is."""
-    with BoardClaim(tmp_path) as first, BoardClaim(tmp_path) as second:
+    with BoardLock(tmp_path) as first, BoardLock(tmp_path) as second:
         first.take("uid", "00aa")
         first.take("uid", "00aa")
         with pytest.raises(HostFault, match=f"process {os.getpid()}"):
@@ -85,7 +85,7 @@ def test_claimed_board_is_refused_and_names_the_holder(tmp_path: Path) -> None:
 
 def test_lock_names_from_outside_never_become_paths(tmp_path: Path) -> None:
     """A uid that looks like a path stays one file in the folder."""
-    with BoardClaim(tmp_path / "locks") as claim:
+    with BoardLock(tmp_path / "locks") as claim:
         claim.take("uid", "../../escaped")
 
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]

@@ -15,7 +15,7 @@ from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, JobState, Target
 from edgeprof.shared.types.result import JobResult, JobView
 from edgeprof.workers.link.device import OpenOptions, open_board
-from edgeprof.workers.profiling.profile_job import profile
+from edgeprof.workers.profiling.profile_job import profile_job
 
 NATIVE = Path(__file__).parents[2] / "firmware" / "build" / "native" / "tlep-native"
 PROMPT = (300, 400, 401, 402)
@@ -55,7 +55,7 @@ def session(model: ModelFile, tmp_path: Path) -> Callable[..., Any]:
         board = open_board(f"native://?uid=01&{query}".rstrip("&"), options)
         seen: list[dict[str, Any]] = []
         try:
-            result = profile(
+            result = profile_job(
                 board, spec, of.path, of, Reference(of),
                 epoch=3, progress=lambda **fields: seen.append(fields),
                 should_stop=lambda: False, host="here", device_id="native-01", meter=meter,

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgeprof.client import Lab
-from edgeprof.shared.errors import UsageError
+from edgeprof.shared.errors import JobError, UsageError
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.settings import Settings
@@ -91,11 +92,56 @@ def test_a_long_prompt_is_kept_in_part_and_says_so(lab: Lab, tmp_path: Path) -> 
     assert prompt.characters == MAX_PROMPT_CHARACTERS + 5
 
 
-def test_a_prompt_of_broken_bytes_is_kept_as_unicode(inputs_of: Callable[..., Inputs]) -> None:
-    """What a terminal sent as bytes is no text of JSON, Redis or SQL; the tokens are of the bytes."""
-    (case,) = inputs_of(prompt="a\udcffb").cases
+@pytest.mark.parametrize("code", [0xDCFF, 0xD800, 0xDFFF])
+def test_a_prompt_of_broken_bytes_is_kept_as_unicode(
+    inputs_of: Callable[..., Inputs], code: int
+) -> None:
+    """What a terminal sent as bytes, and half a character from a program, are no text of JSON, Redis or SQL."""
+    (case,) = inputs_of(prompt=f"a{chr(code)}b").cases
 
-    assert case.prompt_text == "a�b"
+    assert case.prompt_text == "a\ufffdb"
+
+
+@pytest.mark.parametrize("prompt", ["\0", "a\r\nb\r", "\ufeffx", "😀 e\u0301", "\u2028"])
+def test_a_prompt_is_kept_as_it_was_given(inputs_of: Callable[..., Inputs], prompt: str) -> None:
+    """Zeros, ends of lines of any kind and what has no width are a part of it."""
+    (case,) = inputs_of(prompt=prompt).cases
+
+    assert (case.prompt_text, case.prompt_characters) == (prompt, len(prompt))
+    assert tokenizer_of(catalogue.resolve(MODEL)).decode(case.prompt_tokens) == prompt
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, np.array])
+def test_token_ids_come_in_whatever_holds_them(
+    inputs_of: Callable[..., Inputs], kind: Callable[[list[int]], Any]
+) -> None:
+    """A list, a generator, an array of a tokenizer."""
+    (case,) = inputs_of(prompt_tokens=kind([5, 6])).cases
+
+    assert case.prompt_tokens == (5, 6)
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{"prompt_tokens": "12"}, {"prompt_tokens": [1.0]}, {"prompt_tokens": 7}, {"prompt": 5}],
+)
+def test_a_prompt_that_is_none_is_a_wrong_call(
+    inputs_of: Callable[..., Inputs], wishes: dict[str, Any]
+) -> None:
+    """It is named with what was given, and not as a fault of ours."""
+    with pytest.raises(UsageError, match=f"{next(iter(wishes))} must be"):
+        inputs_of(**wishes)
+
+
+def test_types_are_named_in_either_case(inputs_of: Callable[..., Inputs]) -> None:
+    """As on the command line."""
+    assert inputs_of(kv_type="f32", quantization="q8_0").kv_type == "F32"
+
+
+def test_a_prompt_of_a_billion_tokens_is_not_made(inputs_of: Callable[..., Inputs]) -> None:
+    """It is refused by its count, before it fills the memory."""
+    with pytest.raises(JobError, match="the prompt has 1000000000 tokens"):
+        inputs_of(n_prompt=10**9)
 
 
 def test_the_empty_prompt_is_bos_alone(inputs_of: Callable[..., Inputs]) -> None:

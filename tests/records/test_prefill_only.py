@@ -11,24 +11,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.types.case import TestCase
-from edgeprof.workers.metrics.sessions import SessionMetrics
+from edgeprof.workers.metrics.models import ModelMetrics
+from edgeprof.workers.testing.fake_meter import FakeMeter
 from tests.records.conftest import PROMPT
 
 CASE = TestCase(prompt_tokens=PROMPT, n_gen=0)
 
 
-class Meter:
-    """A meter that always sees a joule."""
-
-    kind = "test"
-
-    def energy_mj(self, _from_s: float, _to_s: float) -> float:
-        return 1000.0
-
-
 def test_decoding_is_absent_not_zero(session: Callable[..., Any]) -> None:
     """Speed, latency, tokens and text of decoding, and energy for each of no tokens."""
-    result, _ = session(CASE, meter=Meter(), repetitions=2)
+    result, _ = session(CASE, meter=FakeMeter(), repetitions=2)
 
     (case,) = result.cases
     assert (case.n_prompt, case.n_gen, case.tokens, case.text) == (4, 0, (), None)
@@ -73,9 +65,7 @@ def test_metrics_have_no_sample_of_decoding(session: Callable[..., Any]) -> None
     result, _ = session(CASE, repetitions=1)
     registry = CollectorRegistry()
 
-    SessionMetrics(registry, lambda _: 1.0).measured(
-        "native", result.model, result.cases[0], None, ""
-    )
+    ModelMetrics(registry).measured("native", result.model, result.cases[0], None, "")
 
     text = generate_latest(registry).decode()
     assert "model_prefill_tokens_per_second{" in text

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import statistics
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.client import Lab, Request, scoring
+from edgeprof.client.request import DEFAULT_SCORED_TOKENS
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.models.tokenizer import tokenizer_of
@@ -21,7 +24,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.case import MAX_SCORED_TOKENS, Scoring, TestCase
 from edgeprof.shared.types.model import KvType
-from edgeprof.workers.metrics.sessions import DATASETS
+from edgeprof.workers.metrics.models import DATASETS
 from edgeprof.workers.profiling.measure import ScoredWindow, check_score, summarize_score
 from tests.records.conftest import PROMPT
 
@@ -109,7 +112,7 @@ def test_perplexity_depends_on_nothing_else_of_a_job(plan: Callable[..., Any]) -
     windows = one.cases[0].scoring.windows
     assert windows == other.cases[0].scoring.windows == typed.cases[0].scoring.windows
     assert {len(window) for window in windows[:-1]} == {scoring.DEFAULT_WINDOW}
-    assert one.cases[0].scoring.n_tokens == scoring.DEFAULT_SCORED_TOKENS
+    assert one.cases[0].scoring.n_tokens == DEFAULT_SCORED_TOKENS
     assert (one.n_ctx, other.n_ctx) == (scoring.DEFAULT_WINDOW, 200)
     assert plan(n_prompt=8, n_gen=8, n_ctx=40).cases[0].scoring.window_tokens == 40
 
@@ -162,7 +165,10 @@ def test_our_text_is_long_enough_for_the_models_that_ship() -> None:
     [
         (None, "cannot read"),
         (b"", "too little text"),
-        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"\xff\x00", "byte 0 is not UTF-8"),
+        ("To be".encode("utf-16"), "this is UTF-16"),
+        ("To be".encode("utf-16-le"), "byte 1 is 0, as in UTF-16"),
+        (b"To be\0or", "byte 5 is 0"),
     ],
 )
 def test_a_corpus_that_is_none_is_one_line(
@@ -197,3 +203,48 @@ def test_a_text_of_ones_own_is_named_by_its_content(
     )
     assert scored.windows == (tuple(tokenizer_of(model).encode(path.read_text())),)
     assert scored.n_tokens == len(scored.windows[0]) - 1
+
+
+def test_a_corpus_may_come_from_a_pipe(tmp_path: Path) -> None:
+    """As of `--corpus <(zcat text.gz)`, whose size is 0 and whose content is read once."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("To be, or not to be",))
+    writer.start()
+
+    found = scoring.corpus(path)
+
+    writer.join()
+    assert found.text == "To be, or not to be"
+
+
+def test_a_corpus_has_an_end() -> None:
+    """A device has no size and no end: no more is read of it than a text may have."""
+    with pytest.raises(UsageError, match="more than 64 MiB"):
+        scoring.corpus("/dev/zero")
+
+
+def test_a_model_that_ends_texts_is_scored_over_the_text_alone(
+    plan: Callable[..., Any], model: ModelFile, tmp_path: Path
+) -> None:
+    """EOS belongs neither before a window nor into the text, though the model's tokenizer adds it."""
+    name = b"tokenizer.ggml.add_%s_token"
+    data = model.path.read_bytes()
+    for which in (b"bos", b"eos"):
+        at = data.index(name % which) + len(name % which) + 4
+        data = data[:at] + b"\1" + data[at + 1 :]
+    path = tmp_path / "ends.gguf"
+    path.write_bytes(data)
+    tokenizer = tokenizer_of(ModelFile.open(path))
+    plain = tokenizer_of(model).encode("To be, or not to be")
+    assert tokenizer.encode("To be, or not to be") == [1, *plain, 2]
+    text = tmp_path / "text.txt"
+    text.write_text("To be, or not to be")
+
+    windows = plan(path, corpus=text, n_prompt=2, n_gen=1, n_ctx=4).cases[0].scoring.windows
+    smallest = plan(path, corpus=text, n_prompt=1, n_gen=1, n_ctx=2).cases[0].scoring.windows
+
+    assert [token for window in windows for token in window[1:]] == plain
+    assert {window[0] for window in windows} == {1}
+    assert smallest == tuple((1, token) for token in plain)
+    assert 2 not in plan(path, n_prompt=64).cases[0].prompt_tokens

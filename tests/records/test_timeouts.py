@@ -12,7 +12,7 @@ from edgeprof.shared.errors import JobError
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.workers.profiling.upload_deadline import Upload
+from edgeprof.workers.profiling.upload_deadline import UploadDeadline
 from tests.queue.test_lab import board_info
 
 MB = 1_000_000
@@ -34,7 +34,9 @@ def board(speed: float | None, **changes: object) -> BoardInfo:
     )
 
 
-def send(upload: Upload, clock: Clock, total: int, bytes_per_s: float, start: int = 0) -> None:
+def send(
+    upload: UploadDeadline, clock: Clock, total: int, bytes_per_s: float, start: int = 0
+) -> None:
     for second in range(int((total - start) / bytes_per_s) + 2):
         clock.now = second
         upload.moved(min(total, start + int(second * bytes_per_s)), total)
@@ -43,7 +45,7 @@ def send(upload: Upload, clock: Clock, total: int, bytes_per_s: float, start: in
 def test_an_upload_that_cannot_end_in_time_ends_soon() -> None:
     """61 MB at 74 kB/s would die after 600 s: it fails after seconds, with the time that it takes."""
     clock = Clock()
-    upload = Upload(600, clock)
+    upload = UploadDeadline(600, clock)
 
     with pytest.raises(
         JobError, match=r"cannot be sent in time: 61000000 bytes at 74\.0 kB/s"
@@ -61,7 +63,7 @@ def test_an_upload_that_may_end_in_time_goes_on(timeout_s: float, start: int) ->
     """Also one that is only just too slow so far, and one whose beginning the board has from before."""
     clock = Clock()
 
-    send(Upload(timeout_s, clock), clock, 61 * MB, 74_000, start)
+    send(UploadDeadline(timeout_s, clock), clock, 61 * MB, 74_000, start)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.workers.link.device import OpenOptions, open_board
-from edgeprof.workers.profiling.profile_job import profile
+from edgeprof.workers.profiling.profile_job import profile_job
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def session(model, tmp_path):
         board = open_board(f"native://?uid=01&{query}".rstrip("&"), options)
         seen = []
         try:
-            result = profile(
+            result = profile_job(
                 board, spec, model.path, model, Reference(model),
                 epoch=3, progress=lambda **fields: seen.append(fields),
                 should_stop=should_stop, host="here", device_id="native-01", meter=meter,

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from edgeprof.workers.board.meter import Meter, mean_power_mw
+from edgeprof.workers.testing.fake_meter import FakeMeter
 
 
 def program(line: str, pause_s: float = 0.001) -> list[str]:
@@ -16,25 +17,18 @@ def program(line: str, pause_s: float = 0.001) -> list[str]:
     return [sys.executable, "-c", script]
 
 
-class Steady(Meter):
-    """250 mW at all times: a run of milliseconds is too short for a program on a busy machine to see."""
-
-    def energy_mj(self, start_s: float, end_s: float) -> float | None:
-        return 250 * (end_s - start_s)
-
-
 def test_energy_is_power_times_time(session):
     """Over each repetition, by the board's own clock, and per generated token."""
-    result, _ = session(meter=Steady(["bench-meter"]), n_gen=60, repetitions=2, warmup=1)
+    result, _ = session(meter=FakeMeter(power_mw=250), n_gen=60, repetitions=2, warmup=1)
 
     run_s = sum(result.cases[0].run_device_s.samples)
     assert result.energy_per_token_mj == pytest.approx(250 * run_s / 120, rel=1e-3)
-    assert result.energy_meter == "bench-meter"
+    assert result.energy_meter == "fake-meter"
 
 
 def test_power_of_a_session_is_that_of_its_runs(session):
     """It is what the board's power metric says; without a meter that says nothing."""
-    metered, _ = session(meter=Steady(["bench-meter"]), n_gen=60, repetitions=2, warmup=1)
+    metered, _ = session(meter=FakeMeter(power_mw=250), n_gen=60, repetitions=2, warmup=1)
     bare, _ = session(n_gen=2)
 
     assert mean_power_mw(metered) == pytest.approx(250, rel=1e-3)

@@ -13,7 +13,7 @@ from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link.device import OpenOptions, open_board
-from edgeprof.workers.profiling import profile_job
+from edgeprof.workers.profiling.profile_job import profile_job
 
 PROMPT = (1, 5, 9, 2)
 
@@ -28,7 +28,7 @@ def board(tmp_path):
 
 @pytest.fixture
 def run(board, tmp_path):
-    """`run({tensor: factor}, score=True)` measures a small model, some of whose tensors are multiplied."""
+    """`run({tensor: factor}, score=True)` measures a small model, some of whose tensors, or rows, are multiplied."""
 
     def start(factors, reference=None, **fields):
         path = SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf")
@@ -36,7 +36,9 @@ def run(board, tmp_path):
         for name, factor in factors.items():
             info = ModelFile.open(path).header.tensors[name]
             weights = data[info.offset : info.offset + info.n_bytes].view("<f4")
-            weights *= np.float32(factor)
+            rows = factor.items() if isinstance(factor, dict) else [(slice(None), factor)]
+            for row, times in rows:
+                weights.reshape(info.rows, -1)[row] *= np.float32(times)
         path.write_bytes(data.tobytes())
         model = ModelFile.open(path)
         spec = JobSpec(
@@ -44,10 +46,9 @@ def run(board, tmp_path):
             target=Target(platform="native"),
             cases=(TestCase(prompt_tokens=PROMPT, n_gen=4),),
             n_ctx=16,
-            kv_type=KvType.F32,
-            **fields,
+            **{"kv_type": KvType.F32} | fields,
         )
-        return profile_job.profile(
+        return profile_job(
             board, spec, path, model, reference or Reference(model),
             epoch=1, progress=lambda **_: None, should_stop=lambda: False,
             host="here", device_id="native-01",
@@ -59,9 +60,12 @@ def run(board, tmp_path):
 NAN = {"output_norm.weight": 1e38, "token_embd.weight": 1e3}
 
 
-@pytest.mark.parametrize(("score", "check_output"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    ("score", "check_output"),
+    [(True, False), (False, True), (True, True), (False, False)],
+)
 def test_logits_that_overflow_are_the_models_fault(run, board, score, check_output):
-    """With --score and without, and the board answers on as before."""
+    """With --score and without, checked or not, and the board answers on as before."""
     with pytest.raises(ModelError, match="numbers overflow") as ended:
         run(NAN, score=score, check_output=check_output)
 
@@ -69,6 +73,23 @@ def test_logits_that_overflow_are_the_models_fault(run, board, score, check_outp
     assert ended.value.blame == ""
     assert not ended.value.fault_class.retryable
     assert board.answers(1.0)
+
+
+@pytest.mark.parametrize("check_output", [True, False])
+def test_numbers_that_overflow_late_are_found(run, check_output):
+    """The last token of a prompt may be the first with a row that is too large."""
+    with pytest.raises(ModelError, match="at position 3"):
+        run({"token_embd.weight": {PROMPT[-1]: 1e25}}, check_output=check_output)
+
+
+def test_a_cache_too_narrow_is_the_models_fault(run):
+    """F16 has no room for what F32 holds: the type of the cache is said, and the wide one runs."""
+    factors = {"blk.0.attn_v.weight": 1e5}
+    with pytest.raises(ModelError, match="cached keys or values") as ended:
+        run(factors, kv_type=KvType.F16, check_output=False)
+
+    assert "F32 is the widest" in str(ended.value.hint)
+    assert run(factors, kv_type=KvType.F32, check_output=False)
 
 
 def test_a_perplexity_that_no_number_holds_is_the_models_fault(run):

@@ -12,40 +12,49 @@ from types import SimpleNamespace
 import pytest
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.shared.store.boards import Cordons
-from edgeprof.shared.types.board import BoardState
-from edgeprof.workers.board.board import ClockOffset
+from edgeprof.shared.settings import load_settings
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.description import describe
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.selftest import selftest
 from edgeprof.workers.selftest.known_answer import check_answer
+from edgeprof.workers.testing.fake_board import FakeBoard, fake_hello
 
 CRYSTAL, RC_OSCILLATOR, WRONG_CRYSTAL = 1e-4, 1e-2, 25 / 8 - 1
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch):
-    """`bench("fault=9:64")`: as much of a bench as a self-test looks at, with a native board on it."""
+def native_board(tmp_path, monkeypatch):
+    """`native_board("fault=9:64")` opens a native board with that query."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
     boards = []
 
     def make(query=""):
         boards.append(open_board(f"native://?uid=01&{query}".rstrip("&"), options))
-        return SimpleNamespace(
-            board=boards[-1],
-            info=SimpleNamespace(device_id="native-01", host="here"),
-            store=SimpleNamespace(boards=SimpleNamespace(next_epoch=lambda: 1)),
-        )
+        return boards[-1]
 
     yield make
     for board in boards:
         board.close()
 
 
-def test_healthy_board_passes_in_two_seconds(bench):
+def self_test(board):
+    selftest.self_test(board, info_of(board), epoch=1, suspect=False)
+
+
+def answer(board, epoch, *, suspect=False):
+    check_answer(board, info_of(board), epoch=epoch, suspect=suspect)
+
+
+def info_of(board):
+    return describe(board.hello, BoardConfig(url="native://?uid=01"), load_settings())
+
+
+def test_healthy_board_passes_in_two_seconds(native_board):
     """All of it, on a board that has nothing."""
     started = time.monotonic()
-    selftest.self_test(bench())
+    self_test(native_board())
 
     assert time.monotonic() - started < 2
 
@@ -62,26 +71,26 @@ def test_healthy_board_passes_in_two_seconds(bench):
     ],
     ids=["stuck at 1", "stuck at 0", "fast clock", "slow clock", "wrong answer", "lost bytes"],
 )
-def test_each_fault_has_its_code(bench, monkeypatch, fault, code, words):
+def test_each_fault_has_its_code(native_board, monkeypatch, fault, code, words):
     """A code for machines, numbers for people."""
     monkeypatch.setattr(selftest, "_PING_TIMEOUT_S", 0.1)
-    board = bench()
-    board.board.inject_fault(*map(int, fault.split(":")))
+    board = native_board()
+    board.inject_fault(*map(int, fault.split(":")))
     if code == "link_loss":  # what the line does to counting is not the question
         monkeypatch.setattr(selftest, "_damaged_frames", lambda _: 0)
 
     with pytest.raises((BoardFault, LinkFault), match=words) as caught:
-        selftest.self_test(board)
+        self_test(board)
     assert caught.value.code == code
 
 
-def test_damaged_frames_count_when_every_ping_is_answered(bench):
+def test_damaged_frames_count_when_every_ping_is_answered(native_board):
     """Noise between frames harms no PING, but it will harm an upload."""
-    board = bench().board
+    board = native_board()
     answers, noise = board.answers, b"\0\x05noise\0"
 
     def noisy(timeout_s):
-        board._session.send(noise)
+        board.connection.client.send(noise)
         return answers(timeout_s)
 
     board.answers = noisy
@@ -90,40 +99,39 @@ def test_damaged_frames_count_when_every_ping_is_answered(bench):
     assert caught.value.code == "link_loss"
 
 
-def test_board_without_the_operations_passes(bench):
+def test_board_without_the_operations_passes(native_board):
     """Firmware of before protocol 1.1: what it cannot do is not asked of it."""
-    board = bench()
-    board.board.hello = dataclasses.replace(board.board.hello, protocol=(1, 0), features=3)
+    board = native_board()
+    board.hello = dataclasses.replace(board.hello, protocol=(1, 0), features=3)
 
-    selftest.self_test(board)
+    self_test(board)
 
 
-def test_board_too_small_for_the_model_passes(bench):
+def test_board_too_small_for_the_model_passes(native_board):
     """That the known answer does not fit says nothing about the board."""
-    selftest.self_test(bench("ram=65536"))
+    self_test(native_board("ram=65536"))
 
 
-def test_board_without_the_kernel_is_not_asked(bench):
+def test_board_without_the_kernel_is_not_asked(native_board):
     """It could not know the answer."""
-    board = bench("fault=7:3")
-    board.board.hello = dataclasses.replace(board.board.hello, kernels=())
+    board = native_board("fault=7:3")
+    board.hello = dataclasses.replace(board.hello, kernels=())
 
-    check_answer(board, 1)
+    answer(board, 1)
 
 
 @pytest.mark.parametrize("quarantined", [False, True])
-def test_model_in_real_flash_is_replaced_under_suspicion_only(bench, monkeypatch, quarantined):
+def test_model_in_real_flash_is_replaced_under_suspicion_only(
+    native_board, monkeypatch, quarantined
+):
     """Flash wears, and the next job wants its model there."""
     placed: list[int] = []
-    board = bench("fault=7:3")
-    board.store.boards.cordons = lambda _: Cordons(BoardState.QUARANTINED if quarantined else None)
-    board.board.hello = dataclasses.replace(
-        board.board.hello, emulated=False, flash_model_sha256="ab" * 32
-    )
-    monkeypatch.setattr(board.board, "needs_flash", lambda _: True)
-    monkeypatch.setattr(board.board, "_place", lambda *_: placed.append(1))
+    into_flash = SimpleNamespace(how="flash", transfers=False, bring=lambda *_: placed.append(1))
+    board = native_board("fault=7:3")
+    board.hello = dataclasses.replace(board.hello, emulated=False, flash_model_sha256="ab" * 32)
+    monkeypatch.setattr(board.loading, "loader_for", lambda _: into_flash)
     with contextlib.suppress(BoardFault):  # nothing is flashed here, so LOAD fails
-        check_answer(board, 1)
+        answer(board, 1, suspect=quarantined)
 
     assert bool(placed) is quarantined
 
@@ -131,14 +139,8 @@ def test_model_in_real_flash_is_replaced_under_suspicion_only(bench, monkeypatch
 def ticking(drift, trip_s, *, emulated=False):
     """A board whose clock runs `drift` too fast, seen over a line with round trips of up to `trip_s`."""
     chance = random.Random(1)
-
-    def clock():
-        now = time.monotonic()
-        error = chance.uniform(0, trip_s / 2)
-        wrong = chance.uniform(-error, error)
-        return ClockOffset(offset_s=-now * drift + wrong, error_s=error, at_s=now)
-
-    return SimpleNamespace(hello=SimpleNamespace(emulated=emulated), clock=clock)
+    hello = dataclasses.replace(fake_hello(), emulated=emulated)
+    return FakeBoard(hello, drift=drift, clock_error_s=lambda: chance.uniform(0, trip_s / 2))
 
 
 @pytest.mark.parametrize("drift", [0, CRYSTAL, -CRYSTAL, RC_OSCILLATOR, -RC_OSCILLATOR])
@@ -170,11 +172,11 @@ def test_emulated_clock_may_lag(monkeypatch):
         selftest.check_clock(ticking(-0.1, 0))
 
 
-def test_known_answer_outlives_an_emptied_cache(bench, monkeypatch, tmp_path):
+def test_known_answer_outlives_an_emptied_cache(native_board, monkeypatch, tmp_path):
     """The model it needs is made again: a cache that is cleared must not keep a host from work for good."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
-    board = bench()
-    check_answer(board, 1)
+    board = native_board()
+    answer(board, 1)
     shutil.rmtree(tmp_path / "cache")
 
-    check_answer(board, 2)
+    answer(board, 2)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.board.managed_board import Verdict
+from edgeprof.workers.board.health import Verdict
 from edgeprof.workers.selftest.schedule import SelfTestSchedule
 
 ROUTINE_S, RETEST_S = 1000.0, 10.0

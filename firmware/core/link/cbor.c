@@ -3,7 +3,8 @@
 #include <string.h>
 
 enum { MAJOR_UINT, MAJOR_NEGATIVE, MAJOR_BYTES, MAJOR_TEXT, MAJOR_ARRAY, MAJOR_MAP, MAJOR_TAG, MAJOR_SIMPLE };
-enum { MAX_DEPTH = 4, SIMPLE_FALSE = 20, SIMPLE_TRUE = 21, SIMPLE_NULL = 22, INFO_FLOAT32 = 26 };
+enum { MAX_DEPTH = 4, SIMPLE_FALSE = 20, SIMPLE_TRUE = 21, SIMPLE_NULL = 22 };
+enum { MOST_IN_HEAD = 23, INFO_BYTE = 24, INFO_FLOAT32 = 26 };
 
 /* --- writing --- */
 
@@ -17,7 +18,8 @@ static void put_raw(tlep_cbor_writer *w, const void *data, uint32_t n)
     w->bytes += n;
 }
 
-static void put_head(tlep_cbor_writer *w, uint8_t major, uint64_t value)
+/* Not inlined: at -O3 each of the functions below would hold a copy, a kilobyte of flash in all. */
+static __attribute__((noinline)) void put_head(tlep_cbor_writer *w, uint8_t major, uint64_t value)
 {
     uint8_t head[9];
     uint32_t extra = value < 24 ? 0 : value <= 0xFF ? 1 : value <= 0xFFFF ? 2 : value <= 0xFFFFFFFFU ? 4 : 8;
@@ -34,13 +36,35 @@ void tlep_cbor_begin(tlep_cbor_writer *w, uint8_t *buffer, uint32_t capacity)
     w->buffer = buffer;
     w->capacity = capacity;
     w->bytes = 0;
+    w->keys = 0;
     w->overflow = false;
     put_head(w, MAJOR_MAP, 0);
 }
 
+/* Count one more key in the map's head, which stands before everything written so far: it holds up to 23 keys in
+ * itself, and up to 255 in a byte behind it, for which the rest moves on. */
+static void count_key(tlep_cbor_writer *w)
+{
+    if (w->keys == UINT8_MAX || (w->keys == MOST_IN_HEAD && w->bytes == w->capacity)) {
+        w->overflow = true;
+        return;
+    }
+    if (w->keys == MOST_IN_HEAD) {
+        memmove(w->buffer + 2, w->buffer + 1, w->bytes - 1);
+        w->bytes++;
+        w->buffer[0] = (MAJOR_MAP << 5) | INFO_BYTE;
+    }
+    w->keys++;
+    if (w->keys > MOST_IN_HEAD) {
+        w->buffer[1] = (uint8_t)w->keys;
+    } else {
+        w->buffer[0]++;
+    }
+}
+
 void tlep_cbor_key(tlep_cbor_writer *w, uint32_t key)
 {
-    w->buffer[0]++; /* the count lives in the head's low bits: at most 23 keys */
+    count_key(w);
     put_head(w, MAJOR_UINT, key);
 }
 
@@ -104,6 +128,30 @@ void tlep_cbor_put(tlep_cbor_writer *w, uint32_t key, uint64_t value)
 {
     tlep_cbor_key(w, key);
     tlep_cbor_uint(w, value);
+}
+
+void tlep_cbor_put_text(tlep_cbor_writer *w, uint32_t key, const char *text)
+{
+    tlep_cbor_key(w, key);
+    tlep_cbor_text(w, text);
+}
+
+void tlep_cbor_put_bool(tlep_cbor_writer *w, uint32_t key, bool value)
+{
+    tlep_cbor_key(w, key);
+    tlep_cbor_bool(w, value);
+}
+
+void tlep_cbor_pair(tlep_cbor_writer *w, uint32_t key, uint64_t value)
+{
+    tlep_cbor_uint(w, key);
+    tlep_cbor_uint(w, value);
+}
+
+void tlep_cbor_pair_text(tlep_cbor_writer *w, uint32_t key, const char *text)
+{
+    tlep_cbor_uint(w, key);
+    tlep_cbor_text(w, text);
 }
 
 /* --- reading --- */
@@ -232,6 +280,17 @@ bool tlep_cbor_find_bytes(const uint8_t *data, uint32_t n, uint32_t key, const u
     }
     *bytes = item.data;
     *count = (uint32_t)item.value; /* tlep_cbor_valid() held it to the payload's size */
+    return true;
+}
+
+bool tlep_cbor_find_bool(const uint8_t *data, uint32_t n, uint32_t key, bool *value)
+{
+    tlep_cbor_item item;
+    if (!tlep_cbor_find(data, n, key, &item) || item.major != MAJOR_SIMPLE ||
+        (item.info != SIMPLE_FALSE && item.info != SIMPLE_TRUE)) {
+        return false;
+    }
+    *value = item.info == SIMPLE_TRUE;
     return true;
 }
 

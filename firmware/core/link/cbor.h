@@ -12,10 +12,12 @@ typedef struct {
     uint8_t *buffer;
     uint32_t capacity;
     uint32_t bytes;
+    uint32_t keys; /* of the map at the top level */
     bool overflow;
 } tlep_cbor_writer;
 
-/* Begin with an empty map of up to 23 keys at the top level; tlep_cbor_key() adds to it. */
+/* Begin with an empty map at the top level; tlep_cbor_key() adds a key to it, whose value must follow. A map
+ * takes 255 keys; one more is an overflow. */
 void tlep_cbor_begin(tlep_cbor_writer *w, uint8_t *buffer, uint32_t capacity);
 void tlep_cbor_key(tlep_cbor_writer *w, uint32_t key);
 
@@ -29,8 +31,14 @@ void tlep_cbor_bool(tlep_cbor_writer *w, bool value);
 void tlep_cbor_null(tlep_cbor_writer *w);
 void tlep_cbor_float(tlep_cbor_writer *w, float value);
 
-/* Key and unsigned value in one, the commonest pair. */
+/* Key and value in one, at the top level. */
 void tlep_cbor_put(tlep_cbor_writer *w, uint32_t key, uint64_t value);
+void tlep_cbor_put_text(tlep_cbor_writer *w, uint32_t key, const char *text);
+void tlep_cbor_put_bool(tlep_cbor_writer *w, uint32_t key, bool value);
+
+/* Key and value in one, inside tlep_cbor_map(). */
+void tlep_cbor_pair(tlep_cbor_writer *w, uint32_t key, uint64_t value);
+void tlep_cbor_pair_text(tlep_cbor_writer *w, uint32_t key, const char *text);
 
 typedef struct {
     uint8_t major;       /* 0 unsigned, 2 bytes, 3 text, 4 array, 5 map, 7 simple or float */
@@ -50,6 +58,7 @@ bool tlep_cbor_find_u32(const uint8_t *data, uint32_t n, uint32_t key, uint32_t 
 bool tlep_cbor_find_u64(const uint8_t *data, uint32_t n, uint32_t key, uint64_t *value);
 bool tlep_cbor_find_bytes(const uint8_t *data, uint32_t n, uint32_t key, const uint8_t **bytes,
                           uint32_t *count);
+bool tlep_cbor_find_bool(const uint8_t *data, uint32_t n, uint32_t key, bool *value);
 bool tlep_cbor_find_array(const uint8_t *data, uint32_t n, uint32_t key, tlep_cbor_item *array);
 
 /* Read one unsigned item of an array and step over it; *cursor starts at array.data. */

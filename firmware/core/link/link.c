@@ -2,11 +2,20 @@
 
 #include <string.h>
 
+#include "link/keys.h"
 #include "platform/fault.h"
 #include "platform/timer.h"
 
-enum { EVENT_TOKEN = 1, EVENT_PREFILL = 2, EVENT_DONE = 3, EVENT_BOOT = 4 };
-enum { GAP_QUIET_US = 50000, BAUD_PROOF_US = 1000000, READ_CHUNK = 64 };
+enum { BAUD_PROOF_US = 1000000, READ_CHUNK = 64 };
+
+void tlep_link_init(tlep_link *l, const tlep_board *board, const tlep_link_handler *handler)
+{
+    memset(l, 0, sizeof *l);
+    l->handler = *handler;
+    l->baud = l->previous_baud = board->bauds != NULL ? board->bauds[0] : 0;
+}
+
+/* --- sending --- */
 
 /* Replies must leave, and DONE, without which the host waits out a silence; events and ACKs may be lost. */
 static void send_surely(tlep_link *l, const uint8_t *frame, uint32_t n)
@@ -17,7 +26,7 @@ static void send_surely(tlep_link *l, const uint8_t *frame, uint32_t n)
     l->tx_frames++;
 }
 
-static void send_event(tlep_link *l, tlep_kind kind, uint16_t seq, const tlep_cbor_writer *w)
+static void send_if_room(tlep_link *l, tlep_kind kind, uint16_t seq, const tlep_cbor_writer *w)
 {
     uint32_t n = tlep_frame_build(l->event, kind, seq, w->bytes);
     if (hal_uart_write(l->event, n)) {
@@ -27,74 +36,46 @@ static void send_event(tlep_link *l, tlep_kind kind, uint16_t seq, const tlep_cb
     }
 }
 
-static void begin_event(tlep_link *l, tlep_cbor_writer *w, uint32_t event)
+void tlep_link_begin_event(tlep_link *l, tlep_cbor_writer *w, uint32_t event)
 {
     tlep_cbor_begin(w, l->event + TLEP_PAYLOAD_AT, TLEP_MAX_PAYLOAD);
-    tlep_cbor_put(w, 0, event);
+    tlep_cbor_put(w, KEY_EVENT, event);
 }
 
-void tlep_link_init(tlep_link *l, const tlep_board *board)
+void tlep_link_send_event(tlep_link *l, const tlep_cbor_writer *w)
 {
-    memset(l, 0, sizeof *l);
-    l->board = board;
-    l->baud = l->previous_baud = board->bauds != NULL ? board->bauds[0] : 0;
-    tlep_timer_init(board);
-    l->boot_id = hal_boot_id();
-    tlep_model_init(&l->model, board);
-    l->run.model = &l->model;
-
-    tlep_cbor_writer w;
-    begin_event(l, &w, EVENT_BOOT);
-    tlep_cbor_put(&w, 1, l->boot_id);
-    send_event(l, TLEP_EVT, l->event_seq++, &w);
+    send_if_room(l, TLEP_EVT, l->event_seq++, w);
 }
 
-/* --- requests --- */
-
-/* Whether a request is older than the last one answered: a copy that the line held back. It was carried out once. */
-static bool is_late(const tlep_link *l, uint16_t seq)
+void tlep_link_send_event_surely(tlep_link *l, const tlep_cbor_writer *w)
 {
-    return l->reply_seq != 0 && (uint16_t)(l->reply_seq - seq) < 0x8000U;
+    send_surely(l, l->event, tlep_frame_build(l->event, TLEP_EVT, l->event_seq++, w->bytes));
 }
 
-static void answer(tlep_link *l, const tlep_frame *frame)
+void tlep_link_begin_ack(tlep_link *l, tlep_cbor_writer *w)
 {
-    if (frame->seq != 0 && frame->seq == l->reply_seq) {
-        send_surely(l, l->reply, l->reply_bytes); /* a repeat: the reply was lost, the work is done */
-        return;
-    }
-    tlep_error err = {TLEP_OK, "", 0, 0};
-    tlep_request request = {frame->payload, frame->bytes, 0};
-    bool valid = tlep_cbor_valid(frame->payload, frame->bytes) &&
-                 tlep_cbor_find_u32(frame->payload, frame->bytes, 0, &request.op);
-    if (is_late(l, frame->seq) && !tlep_op_opens(request.op)) {
-        return; /* the remembered reply stays: it is not this one's */
-    }
-    tlep_cbor_writer w;
-    uint8_t *payload = l->reply + TLEP_PAYLOAD_AT;
-    tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
-    int code;
-    if (!valid) {
-        code = tlep_fail(&err, TLEP_E_BAD_MESSAGE, "payload is not a CBOR map with an operation", 0, 0);
-    } else {
-        tlep_cbor_put(&w, 0, request.op);
-        code = tlep_op(l, &request, &w, &err);
-        if (code == TLEP_OK && w.overflow) {
-            code = tlep_fail(&err, TLEP_E_INTERNAL, "reply does not fit a frame", 0, TLEP_MAX_PAYLOAD);
-        }
-    }
-    if (code != TLEP_OK) {
-        tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
-        tlep_cbor_put(&w, 0, request.op);
-        tlep_cbor_put(&w, 1, (uint64_t)err.code);
-        tlep_cbor_key(&w, 2);
-        tlep_cbor_text(&w, err.message);
-        tlep_cbor_put(&w, 3, err.requested);
-        tlep_cbor_put(&w, 4, err.available);
-    }
-    l->reply_bytes = tlep_frame_build(l->reply, code == TLEP_OK ? TLEP_RSP : TLEP_ERR, frame->seq, w.bytes);
-    l->reply_seq = frame->seq;
-    send_surely(l, l->reply, l->reply_bytes);
+    tlep_cbor_begin(w, l->event + TLEP_PAYLOAD_AT, TLEP_MAX_PAYLOAD);
+}
+
+void tlep_link_send_ack(tlep_link *l, uint16_t data_seq, const tlep_cbor_writer *w)
+{
+    send_if_room(l, TLEP_ACK, data_seq, w);
+}
+
+/* --- what waits for a reply to have left --- */
+
+void tlep_link_set_baud(tlep_link *l, uint32_t baud)
+{
+    l->baud = baud;
+}
+
+void tlep_link_reset(tlep_link *l)
+{
+    l->reset_requested = true;
+}
+
+static void after_reply(tlep_link *l)
+{
     if (l->baud != l->previous_baud && l->baud_since_us == 0) {
         hal_uart_drain();
         if (hal_uart_set_baud(l->baud)) {
@@ -109,45 +90,60 @@ static void answer(tlep_link *l, const tlep_frame *frame)
     }
 }
 
-/* --- upload --- */
+/* --- requests --- */
 
-static void send_ack(tlep_link *l)
+/* Whether a request is older than the last one answered: a copy that the line held back. It was carried out once. */
+static bool is_late(const tlep_link *l, uint16_t seq)
 {
-    tlep_cbor_writer w;
-    tlep_cbor_begin(&w, l->event + TLEP_PAYLOAD_AT, TLEP_MAX_PAYLOAD);
-    tlep_cbor_put(&w, 1, l->model.upload.next_offset);
-    tlep_cbor_put(&w, 2, hal_uart_rx_free());
-    send_event(l, TLEP_ACK, l->data_seq, &w);
-    l->ack_pending = false;
-    l->unacked_bytes = 0;
+    return l->reply_seq != 0 && (uint16_t)(l->reply_seq - seq) < 0x8000U;
 }
 
-static void take_data(tlep_link *l, const tlep_frame *frame)
+static void write_error(tlep_cbor_writer *w, uint32_t op, const tlep_error *err)
 {
-    uint32_t offset, bytes;
-    const uint8_t *data;
-    if (tlep_run_active(&l->run) || l->model.upload.size == 0 || !tlep_cbor_valid(frame->payload, frame->bytes) ||
-        !tlep_cbor_find_u32(frame->payload, frame->bytes, 1, &offset) ||
-        !tlep_cbor_find_bytes(frame->payload, frame->bytes, 2, &data, &bytes)) {
-        l->receiver.errors++;
+    tlep_cbor_put(w, KEY_OP, op);
+    tlep_cbor_put(w, KEY_ERROR_REPLY_CODE, (uint64_t)err->code);
+    tlep_cbor_put_text(w, KEY_ERROR_REPLY_MESSAGE, err->message);
+    tlep_cbor_put(w, KEY_ERROR_REPLY_REQUESTED, err->requested);
+    tlep_cbor_put(w, KEY_ERROR_REPLY_AVAILABLE, err->available);
+}
+
+static void answer(tlep_link *l, const tlep_frame *frame)
+{
+    if (frame->seq != 0 && frame->seq == l->reply_seq) {
+        send_surely(l, l->reply, l->reply_bytes); /* a repeat: the reply was lost, the work is done */
         return;
     }
-    l->data_seq = frame->seq;
-    l->unacked_bytes += frame->wire_bytes;
-    if (tlep_model_append(&l->model, offset, data, bytes)) {
-        l->gap_told = false;
-        l->ack_pending = true;
-        if (l->unacked_bytes >= l->board->rx_window / 2) {
-            send_ack(l);
-        }
-    } else if (!l->gap_told || tlep_time_us() - l->gap_us > GAP_QUIET_US) {
-        l->gap_told = true; /* say once where to go back to; a whole window may follow the lost frame */
-        l->gap_us = tlep_time_us();
-        send_ack(l);
+    tlep_error err = {TLEP_OK, "", 0, 0};
+    tlep_request request = {frame->payload, frame->bytes, 0};
+    bool valid = tlep_cbor_valid(frame->payload, frame->bytes) &&
+                 tlep_cbor_find_u32(frame->payload, frame->bytes, KEY_OP, &request.op);
+    if (is_late(l, frame->seq) && request.op != OP_HELLO) { /* a new host begins with HELLO, and any seq */
+        return; /* the remembered reply stays: it is not this one's */
     }
+    tlep_cbor_writer w;
+    uint8_t *payload = l->reply + TLEP_PAYLOAD_AT;
+    tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
+    int code;
+    if (!valid) {
+        code = tlep_fail(&err, TLEP_E_BAD_MESSAGE, "payload is not a CBOR map with an operation", 0, 0);
+    } else {
+        tlep_cbor_put(&w, KEY_OP, request.op);
+        code = l->handler.request(l->handler.device, &request, &w, &err);
+        if (code == TLEP_OK && w.overflow) {
+            code = tlep_fail(&err, TLEP_E_INTERNAL, "reply does not fit a frame", 0, TLEP_MAX_PAYLOAD);
+        }
+    }
+    if (code != TLEP_OK) {
+        tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
+        write_error(&w, request.op, &err);
+    }
+    l->reply_bytes = tlep_frame_build(l->reply, code == TLEP_OK ? TLEP_RSP : TLEP_ERR, frame->seq, w.bytes);
+    l->reply_seq = frame->seq;
+    send_surely(l, l->reply, l->reply_bytes);
+    after_reply(l);
 }
 
-/* --- main loop --- */
+/* --- receiving --- */
 
 static void take_frame(tlep_link *l, const tlep_frame *frame)
 {
@@ -156,7 +152,7 @@ static void take_frame(tlep_link *l, const tlep_frame *frame)
     if (frame->kind == TLEP_REQ) {
         answer(l, frame);
     } else if (frame->kind == TLEP_DATA) {
-        take_data(l, frame);
+        l->receiver.errors += l->handler.data(l->handler.device, frame) ? 0 : 1;
     }
 }
 
@@ -180,45 +176,10 @@ bool tlep_link_poll(tlep_link *l)
             }
         }
     }
-    if (l->ack_pending) {
-        send_ack(l);
-    }
     if (l->baud_since_us != 0 && tlep_time_us() - l->baud_since_us > BAUD_PROOF_US) {
         l->baud = l->previous_baud; /* nobody spoke at the new rate: go back */
         l->baud_since_us = 0;
         (void)hal_uart_set_baud(l->baud);
     }
     return any;
-}
-
-void tlep_link_step(tlep_link *l)
-{
-    tlep_run *r = &l->run;
-    tlep_cbor_writer w;
-    if (!tlep_run_step(r, l->idle_us)) {
-        return;
-    }
-    if (r->stream && !r->scoring && r->n_entries > 0) {
-        const tlep_run_entry *entry = &r->entries[r->n_entries - 1];
-        uint64_t us = r->n_entries == 1 ? tlep_run_prefill_us(r) : entry->of.us;
-        begin_event(l, &w, EVENT_TOKEN);
-        tlep_cbor_put(&w, 1, r->id);
-        tlep_cbor_put(&w, 2, r->n_entries - 1);
-        tlep_cbor_put(&w, 3, entry->token);
-        tlep_cbor_put(&w, 4, us > UINT32_MAX ? UINT32_MAX : us);
-        send_event(l, TLEP_EVT, l->event_seq++, &w);
-    } else if (r->state == TLEP_RUN_RUNNING) {
-        r->reported_us = tlep_time_us();
-        begin_event(l, &w, EVENT_PREFILL);
-        tlep_cbor_put(&w, 1, r->id);
-        tlep_cbor_put(&w, 2, r->pos);
-        tlep_cbor_put(&w, 3, r->n_prompt);
-        send_event(l, TLEP_EVT, l->event_seq++, &w);
-    }
-    if (r->state != TLEP_RUN_RUNNING) {
-        begin_event(l, &w, EVENT_DONE);
-        tlep_cbor_put(&w, 1, r->id);
-        tlep_cbor_put(&w, 2, r->state);
-        send_surely(l, l->event, tlep_frame_build(l->event, TLEP_EVT, l->event_seq++, w.bytes));
-    }
 }

@@ -1,4 +1,7 @@
-/* The board's end of docs/link-protocol.md: frames in, operations carried out at most once, frames out. */
+/* One line to one host (docs/link-protocol.md, sections 1, 3 and 7): frames in, each request carried out at
+ * most once, its reply sent again when the request comes again, frames out.
+ *
+ * The link knows nothing of models and runs: it hands requests and data to a handler. */
 #ifndef TLEP_LINK_H
 #define TLEP_LINK_H
 
@@ -7,22 +10,32 @@
 
 #include "link/cbor.h"
 #include "link/frame.h"
+#include "platform/error.h"
 #include "platform/hal.h"
-#include "link/identify.h"
-#include "model/model.h"
-#include "model/run.h"
 
 enum { TLEP_PROTOCOL_MAJOR = 1, TLEP_PROTOCOL_MINOR = 1 };
 
+/* A request, checked to be a CBOR map. */
 typedef struct {
-    const tlep_board *board;
-    tlep_model model;
-    tlep_run run;
-    tlep_identify identify;
-    uint32_t boot_id;
-    uint64_t epoch;   /* the highest lease epoch seen since boot */
-    uint64_t idle_us; /* since boot */
+    const uint8_t *payload;
+    uint32_t bytes;
+    uint32_t op;
+} tlep_request;
 
+/* Who carries out what comes over the link. */
+typedef struct {
+    void *device; /* the first argument of the functions below */
+
+    /* Carry out `request`, appending the reply's keys to `w` (key 0 is there). Returns TLEP_OK, or a code with
+     * *err filled. */
+    int (*request)(void *device, const tlep_request *request, tlep_cbor_writer *w, tlep_error *err);
+
+    /* Take a DATA frame; false when it made no sense, which counts as an error of the line. */
+    bool (*data)(void *device, const tlep_frame *frame);
+} tlep_link_handler;
+
+typedef struct {
+    tlep_link_handler handler;
     tlep_receiver receiver;
     uint8_t reply[TLEP_MAX_WIRE]; /* the remembered reply: sent again when its request comes again */
     uint32_t reply_bytes;
@@ -36,34 +49,24 @@ typedef struct {
     uint32_t previous_baud;
     uint64_t baud_since_us; /* 0: settled */
 
-    bool ack_pending;
-    bool gap_told;      /* one ACK for each run of bad DATA frames */
-    uint64_t gap_us;
-    uint16_t data_seq;
-    uint32_t unacked_bytes;
-
     bool reset_requested;
 } tlep_link;
 
-void tlep_link_init(tlep_link *l, const tlep_board *board);
+void tlep_link_init(tlep_link *l, const tlep_board *board, const tlep_link_handler *handler);
 
 /* Take what has been received; true when there was anything. */
 bool tlep_link_poll(tlep_link *l);
 
-/* Do one token of the run in progress and tell the host. */
-void tlep_link_step(tlep_link *l);
+/* Go to another rate, or restart, once the reply to the request in hand has left. */
+void tlep_link_set_baud(tlep_link *l, uint32_t baud);
+void tlep_link_reset(tlep_link *l);
 
-/* A request, checked to be a CBOR map (ops.c carries it out). */
-typedef struct {
-    const uint8_t *payload;
-    uint32_t bytes;
-    uint32_t op;
-} tlep_request;
-
-/* Whether an operation is what a new host begins with, whose seq may be anything. */
-bool tlep_op_opens(uint32_t op);
-
-/* Carry out `request`, appending the reply's keys to `w` (key 0 is there). Returns TLEP_OK, or a code with *err filled. */
-int tlep_op(tlep_link *l, const tlep_request *request, tlep_cbor_writer *w, tlep_error *err);
+/* Events and ACKs: begin one, add its keys, send it. It is dropped when there is no room; an event sent
+ * surely waits for room. */
+void tlep_link_begin_event(tlep_link *l, tlep_cbor_writer *w, uint32_t event);
+void tlep_link_send_event(tlep_link *l, const tlep_cbor_writer *w);
+void tlep_link_send_event_surely(tlep_link *l, const tlep_cbor_writer *w);
+void tlep_link_begin_ack(tlep_link *l, tlep_cbor_writer *w);
+void tlep_link_send_ack(tlep_link *l, uint16_t data_seq, const tlep_cbor_writer *w);
 
 #endif

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Annotated, Final
 
 import typer
@@ -16,9 +15,9 @@ from edgeprof.cli.render.tables import boards_table, new_table, styled
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.identity import user_name
+from edgeprof.shared.own_version import own_version
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, BoardStore
 from edgeprof.shared.store.hosts import HostInfo
-from edgeprof.shared.telemetry.tracing import DISTRIBUTION
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
 app = typer.Typer(
@@ -76,7 +75,7 @@ def _tell_waiting(hosts: Sequence[HostInfo]) -> None:
 
 
 def _tell_skew(known: Sequence[BoardInfo]) -> None:
-    mine = version(DISTRIBUTION)
+    mine = own_version()
     others: dict[str, list[str]] = {}
     for board in known:
         if board.state is not BoardState.OFFLINE and board.agent_version != mine:

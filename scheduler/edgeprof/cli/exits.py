@@ -1,18 +1,12 @@
-"""Exit codes, and the one way an error is printed. docs/exit-codes.md is held to this table."""
+"""Exit codes, and the one way an error is printed. docs/reference/exit-codes.md is held to this table."""
 
 from __future__ import annotations
 
 import tempfile
 import traceback
-from collections.abc import Iterable
 from typing import Final
 
-from rich.text import Text
-
-from edgeprof.client.console import PlainConsole
 from edgeprof.shared.errors import EdgeprofError, Fault, FaultClass, UsageError
-from edgeprof.shared.types.job import JobState
-from edgeprof.shared.types.result import JobView
 
 OK: Final = 0
 JOB_FAILED: Final = 1
@@ -31,10 +25,6 @@ MEANING: Final = {
 }
 
 
-def _stderr() -> PlainConsole:
-    return PlainConsole(stderr=True, soft_wrap=True)
-
-
 def code_of(error: EdgeprofError) -> int:
     """Return the exit code for an error that reached the command line.
 
@@ -48,17 +38,17 @@ def code_of(error: EdgeprofError) -> int:
     return INFRASTRUCTURE
 
 
-def of_jobs(views: Iterable[JobView]) -> int:
-    """Return the exit code for jobs that were waited for: 0 when all succeeded, else 1."""
-    good = all(view.state is JobState.SUCCEEDED for view in views)
-    return OK if good else JOB_FAILED
-
-
 def report(error: EdgeprofError) -> int:
     """Print the error and its hint on stderr; returns the exit code."""
-    _stderr().print(Text.assemble(("error:", "bold red"), f" {error}"))
+    # Only what goes wrong needs them, and they take a tenth of a second.
+    from rich.text import Text  # noqa: PLC0415
+
+    from edgeprof.client.console import PlainConsole  # noqa: PLC0415
+
+    console = PlainConsole(stderr=True, soft_wrap=True)
+    console.print(Text.assemble(("error:", "bold red"), f" {error}"))
     if error.hint:
-        _stderr().print(Text.assemble(("hint:", "cyan"), f" {error.hint}"))
+        console.print(Text.assemble(("hint:", "cyan"), f" {error.hint}"))
     return code_of(error)
 
 

@@ -12,7 +12,6 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.render.tables import jobs_table
 from edgeprof.client.lab import Lab
-from edgeprof.scheduler.archive import Archive
 from edgeprof.shared.errors import JobNotFound, UsageError
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.store.search import JobFilter
@@ -88,6 +87,9 @@ def _view(job_id: str) -> JobView:
         try:
             return lab.job(job_id).view()
         except JobNotFound:
+            # Most jobs are in Redis still, and SQLAlchemy takes a fifth of a second.
+            from edgeprof.scheduler.archive import Archive  # noqa: PLC0415
+
             with Archive.open(lab.settings) as archive:
                 archived = archive.view(job_id)
             if archived is None:

@@ -14,8 +14,8 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.results import print_rows
 from edgeprof.client import sweep
-from edgeprof.client.lab import Lab, Request
-from edgeprof.client.scoring import DEFAULT_SCORED_TOKENS
+from edgeprof.client.lab import Lab
+from edgeprof.client.request import DEFAULT_SCORED_TOKENS, Request
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.case import MAX_SCORED_TOKENS
 from edgeprof.shared.types.model import KvType, Quantization

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -12,7 +12,14 @@ from edgeprof.cli import exits, output
 from edgeprof.cli.render.follow import Follower
 from edgeprof.cli.render.live import live
 from edgeprof.client.lab import Lab
+from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
+
+
+def exit_code(views: Iterable[JobView]) -> int:
+    """Return the exit code for jobs that were waited for: 0 when all succeeded, else 1."""
+    good = all(view.state is JobState.SUCCEEDED for view in views)
+    return exits.OK if good else exits.JOB_FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,7 @@ class Waited:
     def finish(self) -> NoReturn:
         """Exit 0 when all succeeded, 1 when one did not. Raises JobNotFound (exit 3) when one is gone."""
         self.follower.raise_for_gone()
-        raise typer.Exit(exits.of_jobs(self.views))
+        raise typer.Exit(exit_code(self.views))
 
 
 def wait(lab: Lab, job_ids: Sequence[str]) -> Waited:

@@ -10,11 +10,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edgeprof.client.job import Job
-    from edgeprof.client.lab import Lab, Planned, Request
+    from edgeprof.client.lab import Lab
+    from edgeprof.client.planning import Planned
+    from edgeprof.client.request import JobOptions, Request
 
-__all__ = ["Job", "Lab", "Planned", "Request"]
+__all__ = ["Job", "JobOptions", "Lab", "Planned", "Request"]
 
-_HOMES = {"Job": "job", "Lab": "lab", "Planned": "lab", "Request": "lab"}
+_HOMES = {
+    "Job": "job",
+    "JobOptions": "request",
+    "Lab": "lab",
+    "Planned": "planning",
+    "Request": "request",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,9 @@
 """The Python API: a lab of boards, to submit jobs to.
 
-from edgeprof.scheduler import Lab
+from edgeprof.client import Lab
 
 lab = Lab()
-job = lab.submit("shakespeare-260k", platform="stm32f405", quantization="Q8_0")
+job = lab.submit("shakespeare-240k", platform="stm32f405", quantization="Q8_0")
 print(job.wait(progress=True).result)
 """
 
@@ -12,19 +12,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self, Unpack
 
-from pydantic import ValidationError
-
-from edgeprof.client import admission, routing, scoring, timeouts
 from edgeprof.client.job import Job
-from edgeprof.client.preparation import Preparer
+from edgeprof.client.request import JobOptions, Request
 from edgeprof.shared.errors import InfrastructureError, UsageError
-from edgeprof.shared.identity import user_name
-from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.jobs import Doorbell, NewJob
@@ -32,61 +26,18 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, JobState
-from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.result import JobView
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edgeprof.client.planning import Planned
+    from edgeprof.client.preparation import Batch, Preparer
+    from edgeprof.shared.models import ModelFile
 
 log = logging.getLogger(__name__)
 
 _ANY: Final = JobFilter()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a user asks for; `Lab.submit` takes the same as keywords.
-
-    model: a name of the catalogue or the path of a GGUF file. quantization: None for the file as it
-    is. Prompt: a text, or token ids, or neither for n_prompt tokens of a standard text.
-    n_gen: 0 for prefill only. n_ctx: None for as much as prompt, generated tokens and windows to score
-    need. score: perplexity over score_tokens of a text: corpus, whose name alone says to score, or one
-    that ships.
-    timeout_s: of one attempt; None for 600 s and what the upload of the model can be foreseen to take.
-    """
-
-    model: str | Path
-    platform: str | None = None
-    board: str | None = None
-    quantization: Quantization | str | None = None
-    prompt: str | None = None
-    prompt_tokens: Sequence[int] | None = None
-    n_prompt: int = 64
-    n_gen: int = 64
-    repetitions: int = 3
-    warmup: int = 1
-    n_ctx: int | None = None
-    kv_type: KvType | str = KvType.F16
-    priority: int = 5
-    wait_for_board: bool = False
-    check_output: bool = True
-    score: bool = False
-    corpus: str | Path | None = None
-    score_tokens: int = scoring.DEFAULT_SCORED_TOKENS
-    timeout_s: float | None = None
-    queue_timeout_s: float = 86400.0
-    max_attempts: int = 3
-    user: str = field(default_factory=user_name)
-    sweep_id: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-    source: str = "python"
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A request that passed every check that can be made before a board is involved."""
-
-    spec: JobSpec
-    model: ModelFile
 
 
 class Lab:
@@ -99,7 +50,12 @@ class Lab:
         self.settings = settings
         self.store = LabStore.open(settings)
         tracing.configure("edgeprof-client", f"{settings.host}:{os.getpid()}", settings.host)
-        self._preparer = Preparer(settings.cache_dir)
+
+    @cached_property
+    def _preparer(self) -> Preparer:
+        from edgeprof.client.preparation import Preparer  # noqa: PLC0415 - as in plan()
+
+        return Preparer(self.settings.cache_dir)
 
     def __enter__(self) -> Self:
         return self
@@ -111,76 +67,52 @@ class Lab:
         """Close the connections; jobs go on."""
         self.store.close()
 
-    def submit(self, model: str | Path, **wishes: Any) -> Job:
-        """Queue one job; keywords are the fields of Request. When it returns, the job is safe.
+    def submit(self, model: str | Path, **options: Unpack[JobOptions]) -> Job:
+        """Queue one job. When this returns, the job is safe.
+
+        model: the name of a bundled model, or the path of a GGUF file.
+        platform, board: where it may run; name one of them.
+        quantization: the weight type to make of the model. Default: as its file is.
+        prompt, prompt_tokens: a text, or token ids. Default: n_prompt (64) tokens of a standard text.
+        n_gen: tokens to generate, 64 unless said; 0 measures prefill only.
+        repetitions, warmup: measured runs (3), and runs before them that are not measured (1).
+        n_ctx: positions of KV cache. Default: as many as the job needs.
+        kv_type: element type of the KV cache, F16 or F32.
+        priority: 0 (whenever) to 9 (now); 5 unless said.
+        wait_for_board: queue also when no board could take the job yet.
+        check_output: False leaves out the comparison with the host reference; for research on kernels.
+        score, corpus, score_tokens: also measure perplexity, over so many tokens (512) of a text that
+            ships, or of the file `corpus`, which alone says to score.
+        timeout_s: of one attempt, seconds. Default: 600, and what the model's upload will take.
+        queue_timeout_s: how long the job may wait before it expires, seconds; a day unless said.
+        max_attempts: tries after faults of boards, links and hosts; 3 unless said.
+        user, sweep_id, tags, source: who and what asked; kept in the record.
 
         Raises UsageError for a wrong call, ModelError for a model that is malformed or does not fit,
-        JobError for a prompt the model cannot take, StoreUnavailable and StoreRefused.
+        JobError for a prompt that the model cannot take, StoreUnavailable and StoreRefused.
         """
-        return self.submit_many([Request(model=model, **wishes)])[0]
+        return self.submit_many([Request(model=model, **options)])[0]
 
     def submit_many(self, requests: Sequence[Request]) -> list[Job]:
         """Queue many jobs in few round trips. All are checked before any is queued."""
         boards = self.boards()
-        return self.submit_planned([self.plan(request, boards) for request in requests])
+        batch: Batch = {}
+        return self.submit_planned([self.plan(request, boards, batch) for request in requests])
 
-    def plan(self, request: Request, boards: Sequence[BoardInfo] | None = None) -> Planned:
-        """Check a request and make its job, without queueing it. Raises as submit does."""
+    def plan(
+        self,
+        request: Request,
+        boards: Sequence[BoardInfo] | None = None,
+        batch: Batch | None = None,
+    ) -> Planned:
+        """Check a request and make its job, without queueing it. Raises as submit does.
+
+        batch: an empty one for requests that are to read each model's file once.
+        """
+        from edgeprof.client import planning  # noqa: PLC0415 - `edgeprof jobs` needs no numpy
+
         known = self.boards() if boards is None else boards
-        target = routing.choose_target(
-            request.platform, request.board, known, wait_for_board=request.wait_for_board
-        )
-        _check_counts(request)
-        source = self._preparer.source(request.model)
-        model = self._preparer.typed(source, request.quantization)
-        prompt = self._preparer.prompt(
-            model, request.prompt, request.prompt_tokens, request.n_prompt
-        )
-        text_to_score = None
-        scored = request.score or request.corpus is not None
-        if scored:
-            text_to_score = self._preparer.scoring(
-                source,
-                model,
-                scoring.corpus(request.corpus),
-                request.score_tokens,
-                request.n_ctx,
-            )
-        on = routing.boards_of(target, known)
-        timeout_s = request.timeout_s
-        try:
-            case = TestCase(
-                prompt_tokens=prompt.tokens,
-                n_gen=request.n_gen,
-                prompt_source=prompt.source,
-                prompt_text=prompt.kept,
-                prompt_characters=prompt.characters,
-                scoring=text_to_score,
-            )
-            spec = JobSpec(
-                model=model.ref,
-                target=target,
-                cases=(case,),
-                repetitions=request.repetitions,
-                warmup=request.warmup,
-                n_ctx=case.n_ctx_needed if request.n_ctx is None else request.n_ctx,
-                kv_type=request.kv_type,
-                check_output=request.check_output,
-                score=scored,
-                priority=request.priority,
-                timeout_s=timeouts.foreseen_s(model, on) if timeout_s is None else timeout_s,
-                queue_timeout_s=request.queue_timeout_s,
-                max_attempts=request.max_attempts,
-                user=request.user,
-                sweep_id=request.sweep_id,
-                tags=request.tags,
-                source=f"{request.source} {version(tracing.DISTRIBUTION)}"[:64],
-                tensor_bytes=sum(info.n_bytes for info in model.header.tensors.values()),
-            )
-        except ValidationError as error:
-            raise _usage(error) from None
-        admission.check(model, spec, on)
-        return Planned(spec, model)
+        return planning.plan(request, known, self._preparer, batch)
 
     def submit_planned(self, planned: Sequence[Planned]) -> list[Job]:
         """Queue jobs made by plan(): files first, then records, then doorbells.
@@ -261,6 +193,8 @@ class Lab:
 
     def models(self) -> list[ModelFile]:
         """Return the models that can be named without a path."""
+        from edgeprof.shared.models import catalogue  # noqa: PLC0415 - as in plan()
+
         return catalogue.list_models()
 
     def _handle(self, job_id: str) -> Job:
@@ -293,20 +227,3 @@ class Lab:
                 self.store.doorbells.notify(doorbells, step=step)
         except InfrastructureError as error:
             log.warning("queued, but the doorbells were not sent (the custodian will): %s", error)
-
-
-def _check_counts(request: Request) -> None:
-    """Say in the user's words what pydantic would say in the record's."""
-    least = {"n_prompt": 1, "n_gen": 0, "repetitions": 1, "max_attempts": 1}
-    for name, smallest in least.items():
-        if getattr(request, name) < smallest:
-            raise UsageError(f"{name} must be at least {smallest}, not {getattr(request, name)}")
-    if request.n_ctx is not None and request.n_ctx < 1:
-        raise UsageError(f"n_ctx must be at least 1, not {request.n_ctx}")
-
-
-def _usage(error: ValidationError) -> UsageError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return UsageError(f"{where}: {message}" if where else message)

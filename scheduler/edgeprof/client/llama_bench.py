@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from edgeprof.shared.types.model import made_as
 from edgeprof.shared.types.result import CaseResult, Identity, InputCase, JobView, Samples
 
 #: Keys that scripts for llama-bench insist on, with what llama-bench says where there is none of it. A board
@@ -55,6 +56,11 @@ class BenchRow:
     model_filename: str
     model_type: str
     model_sha256: str
+    #: The file that the weights come from, and its content; null when the record does not say.
+    model_source_file: str | None
+    model_source_sha256: str | None
+    #: Types that the weights had, from the source's to the one that was run.
+    model_source_chain: tuple[str, ...] | None
     #: Bytes of the model's tensors, as llama-bench counts; null for jobs of schema 1.
     model_size: int | None
     #: Bytes of the model's file.
@@ -116,6 +122,11 @@ class BenchRow:
     sweep_id: str | None
     source: str | None
 
+    @property
+    def made_as(self) -> str:
+        """The type as tables show it: "Q8_0", or "Q4_0>Q8_0" where an earlier step had cost precision."""
+        return made_as(self.model_type.split()[-1], self.model_source_chain or ())
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values in the order above, then what llama-bench always has."""
         return asdict(self) | ALWAYS
@@ -151,7 +162,7 @@ def _row(
 ) -> BenchRow:
     assert view.result is not None
     identity, load, check = view.result.identity, view.result.load, case.output_check
-    inputs, score = view.inputs, case.score
+    inputs, score, source = view.inputs, case.score, view.model.source
     finished = datetime.fromtimestamp(view.finished_s or view.created_s, UTC)
     n_prompt, n_gen, n_depth = counts
     times = _times(speed, n_timed)
@@ -162,6 +173,9 @@ def _row(
         model_filename=view.model.name,
         model_type=f"{view.model.architecture} {view.model.quantization}",
         model_sha256=view.model.sha256,
+        model_source_file=source.file if source else None,
+        model_source_sha256=source.sha256 if source else None,
+        model_source_chain=source.chain if source else None,
         model_size=inputs.tensor_bytes if inputs else None,
         model_file_size=view.model.size_bytes,
         model_n_params=view.model.n_params,

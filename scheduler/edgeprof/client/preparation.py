@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle, islice
+from operator import index
 from pathlib import Path
+from reprlib import repr as short_repr
 
 from edgeprof.client import scoring
 from edgeprof.shared.errors import JobError, ModelError, UsageError
-from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized
-from edgeprof.shared.models.reading import Stamp, stamp_of
+from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized, reading
 from edgeprof.shared.models.special import bos_token
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.sanitize import valid_unicode
 from edgeprof.shared.types.case import (
     MAX_PROMPT_CHARACTERS,
     MAX_PROMPT_TOKENS,
@@ -47,8 +49,7 @@ class Prompt:
         """The text as a record holds it: its beginning, and valid Unicode whatever a terminal sent."""
         if self.text is None:
             return None
-        raw = self.text[:MAX_PROMPT_CHARACTERS].encode("utf-8", "surrogateescape")
-        return raw.decode("utf-8", "replace")
+        return valid_unicode(self.text[:MAX_PROMPT_CHARACTERS])
 
     @property
     def characters(self) -> int | None:
@@ -56,33 +57,48 @@ class Prompt:
         return None if self.text is None else len(self.text)
 
 
+#: Files that one call of a user has read. A sweep compares boards and types of one content, and reads it once.
+Batch = dict[Path, ConvertibleModel]
+
+
 class Preparer:
     """Prepares each model once; a sweep names the same few again and again.
 
-    A file is looked at for each job: what was written anew since is read anew.
+    A file is read for each call of a user, and worked on anew when its content is another. Its times would not
+    do: what is written through a memory map (numpy.memmap) may change none of them.
     """
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
-        self._read: dict[Path, tuple[Stamp, ConvertibleModel]] = {}
+        self._read: dict[Path, ConvertibleModel] = {}
         self._made: dict[tuple[str, Quantization], ModelFile] = {}
         self._spellers: dict[str, _Speller] = {}
         self._scorings: dict[tuple[str, bool, str, int, int], Scoring] = {}
 
-    def source(self, name: str | Path) -> ConvertibleModel:
-        """Return the model as its file is now, of any types. Raises UsageError and ModelError."""
+    def source(self, name: str | Path, batch: Batch | None = None) -> ConvertibleModel:
+        """Return the model as its file is now, of any types; within one batch as it was at first.
+
+        Raises UsageError and ModelError.
+        """
         path = catalogue.locate(name).absolute()
-        stamp = stamp_of(path)
-        before = self._read.get(path)
-        if before is not None and before[0].settled and before[0].same_as(stamp):
-            return before[1]
+        found = None if batch is None else batch.get(path)
+        if found is None:
+            found = self._read[path] = self._as_it_is(path, self._read.get(path))
+            if batch is not None:
+                batch[path] = found
+        return found
+
+    def _as_it_is(self, path: Path, before: ConvertibleModel | None) -> ConvertibleModel:
+        if before is None:
+            return ConvertibleModel.open(path)
+        if reading.holds(path, before.data):
+            return before
         model = ConvertibleModel.open(path)
-        if before is not None and before[1].sha256 != model.sha256:
+        if before.sha256 != model.sha256:
             # A notebook that trains writes many; what was made of the earlier ones is not needed.
             self._made.clear()
             self._spellers.clear()
             self._scorings.clear()
-        self._read[path] = stamp, model
         return model
 
     def typed(self, source: ConvertibleModel, quantization: Quantization | str | None) -> ModelFile:
@@ -114,15 +130,8 @@ class Preparer:
         key = (source.sha256, source.sha256 == made.sha256, text.sha256, n_tokens, size)
         if key not in self._scorings:
             try:
-                # A tokenizer that begins a text with BOS says so of the empty one.
-                head = self._encode(source, "")
-                windows = scoring.windows(
-                    text,
-                    lambda part: self._encode(source, part)[len(head) :],
-                    head,
-                    n_tokens,
-                    size,
-                )
+                speller = self._speller(source)
+                windows = scoring.windows(text, speller.body, speller.head, n_tokens, size)
             except ModelError as error:
                 raise ModelError(
                     f"{error}, and a text to score over must be tokenised",
@@ -145,7 +154,7 @@ class Preparer:
         return self._scorings[key]
 
     def prompt(
-        self, model: ModelFile, text: str | None, tokens: Sequence[int] | None, n_prompt: int
+        self, model: ModelFile, text: str | None, tokens: Iterable[int] | None, n_prompt: int
     ) -> Prompt:
         """Return the prompt: ids as given, of a text, or n_prompt of the standard text.
 
@@ -156,9 +165,14 @@ class Preparer:
         if text is not None and tokens is not None:
             raise UsageError("give a prompt or prompt_tokens, not both")
         source: PromptSource = "tokens"
-        if tokens is None:
+        if tokens is not None:
+            tokens = _whole_numbers(tokens)
+        else:
             source = "standard" if text is None else "text"
+            if not isinstance(text, str | None):
+                raise UsageError(f"prompt must be text, not {short_repr(text)}")
             if text is None:
+                _check_room(model, n_prompt)  # before so many are made
                 tokens, text = self._speller(model).standard(n_prompt)
             else:
                 tokens = self._encode(model, text) if text else _beginning(model)
@@ -171,14 +185,8 @@ class Preparer:
                     f" (0 to {model.shape.n_vocab - 1})",
                     code="token",
                 )
-        limit = min(model.shape.n_ctx, MAX_PROMPT_TOKENS)
-        if len(tokens) > limit:
-            raise JobError(
-                f"the prompt has {len(tokens)} tokens; the context of {model.name} holds {limit}",
-                code="context",
-                hint="shorten the prompt, or take a model with a longer context",
-            )
-        return Prompt(tuple(tokens), source, text)
+        _check_room(model, len(tokens))
+        return Prompt(tokens, source, text)
 
     def _encode(self, model: ConvertibleModel, text: str) -> tuple[int, ...]:
         return self._speller(model).encode(text)
@@ -202,11 +210,17 @@ class _Speller:
         self.encode = lru_cache(maxsize=256)(lambda text: tuple(tokenizer.encode(text)))
         self.standard = lru_cache(maxsize=256)(self._standard)
         self._tokenizer = tokenizer
+        #: What this model begins a text with: BOS, or nothing.
+        self.head = tuple(tokenizer.head)
+
+    def body(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text itself, without those of its beginning and its end."""
+        return tuple(self._tokenizer.body(text))
 
     def _standard(self, n_prompt: int) -> tuple[tuple[int, ...], str]:
         """Return so many tokens of the standard text, and what they say."""
         try:
-            first, *rest = self.encode(STANDARD_PROMPT)
+            first, *rest = (*self.head, *self.body(STANDARD_PROMPT))
         except ModelError as error:
             if error.code != "unspellable":
                 raise
@@ -215,6 +229,24 @@ class _Speller:
         else:
             tokens = (first, *islice(cycle(rest), n_prompt - 1))
         return tokens, self._tokenizer.decode(tokens)
+
+
+def _whole_numbers(tokens: Iterable[object]) -> tuple[int, ...]:
+    """Return token ids, of whatever a program keeps them in: a list, an array of numpy, a generator."""
+    try:
+        return tuple(index(token) for token in tokens)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError(f"prompt_tokens must be whole numbers, not {short_repr(tokens)}") from None
+
+
+def _check_room(model: ModelFile, n_tokens: int) -> None:
+    limit = min(model.shape.n_ctx, MAX_PROMPT_TOKENS)
+    if n_tokens > limit:
+        raise JobError(
+            f"the prompt has {n_tokens} tokens; the context of {model.name} holds {limit}",
+            code="context",
+            hint="shorten the prompt, or take a model with a longer context",
+        )
 
 
 def _beginning(model: ModelFile) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,22 +12,19 @@ from typing import Final
 
 from edgeprof.shared.errors import JobError, UsageError
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.types.case import (
-    MAX_PROMPT_TOKENS,
-    MAX_SCORE_WINDOWS,
-    MAX_SCORED_TOKENS,
-)
+from edgeprof.shared.types.case import MAX_PROMPT_TOKENS, MAX_SCORE_WINDOWS, MAX_SCORED_TOKENS
 
 #: Ours is of the tenth of the corpus that the models which ship never saw (models/README.md).
 OUR_TEXT: Final = "the-tempest"
-#: Enough that types of a model can be told apart, and seconds on the slowest emulated board.
-DEFAULT_SCORED_TOKENS: Final = 512
 #: The same for every model and whatever else a job does: perplexity depends on it. 128 positions of
 #: cache fit the boards that the models fit.
 DEFAULT_WINDOW: Final = 128
 MAX_CORPUS_BYTES: Final = 64 << 20
 #: More characters than these a token are rare: so much of a long text is tokenised first.
 _CHARACTERS_A_TOKEN: Final = 8
+
+_PLAIN_TEXT: Final = "--corpus takes a file of plain text"
+_RECODE: Final = f"{_PLAIN_TEXT}: iconv -f UTF-16 -t UTF-8 FILE > NEW"
 
 Encode = Callable[[str], Sequence[int]]
 
@@ -47,23 +45,32 @@ def corpus(path: str | Path | None) -> Corpus:
         return Corpus(OUR_TEXT, hashlib.sha256(data).hexdigest(), data.decode())
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_CORPUS_BYTES:
-            raise UsageError(
-                f"{path}: more than {MAX_CORPUS_BYTES >> 20} MiB of text to score over",
-                hint=f"a job scores {MAX_SCORED_TOKENS} tokens at most: its beginning will do",
-            )
-        data = path.read_bytes()
-    except OSError as error:
+        # Not by its size: that of a pipe is 0, as for `--corpus <(zcat …)`, and of a device, too.
+        with path.open("rb") as file:
+            data = file.read(MAX_CORPUS_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path}: cannot read: {why}", hint=_PLAIN_TEXT) from None
+    if len(data) > MAX_CORPUS_BYTES:
         raise UsageError(
-            f"{path}: cannot read: {error.strerror}", hint="--corpus takes a file of plain text"
-        ) from None
+            f"{path}: more than {MAX_CORPUS_BYTES >> 20} MiB of text to score over",
+            hint=f"a job scores {MAX_SCORED_TOKENS} tokens at most: its beginning will do",
+        )
+    text = _decoded(path, data)
+    return Corpus(one_line(path.name, 128) or "text", hashlib.sha256(data).hexdigest(), text)
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    """Return a file's text. Zeros are UTF-8, too, but of no text: English in UTF-16 has one at each letter."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UsageError(f"{path}: this is UTF-16, not UTF-8", hint=_RECODE)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path}: byte {error.start} is not UTF-8", hint="--corpus takes a file of plain text"
-        ) from None
-    return Corpus(one_line(path.name, 128) or "text", hashlib.sha256(data).hexdigest(), text)
+        raise UsageError(f"{path}: byte {error.start} is not UTF-8", hint=_PLAIN_TEXT) from None
+    if (at := data.find(b"\0")) >= 0:
+        raise UsageError(f"{path}: byte {at} is 0, as in UTF-16 or no text at all", hint=_RECODE)
+    return text
 
 
 def window_size(n_ctx_model: int, n_ctx: int | None) -> int:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeprof.client.job import Job
-from edgeprof.client.lab import Lab, Request
+from edgeprof.client.lab import Lab
+from edgeprof.client.preparation import Batch
+from edgeprof.client.request import Request
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.models.quantize import padding_note
 from edgeprof.shared.telemetry import tracing
@@ -57,12 +59,12 @@ def submit(lab: Lab, combinations: Sequence[Request], *, name: str = "sweep") ->
     A wrong name is still a UsageError: a typo should stop a sweep, not thin it out.
     """
     sweep_id = f"{name}-{secrets.token_hex(4)}"
-    boards = lab.boards()
+    boards, batch = lab.boards(), Batch()
     taken, planned, refused = [], [], []
     for combination in combinations:
         request = dataclasses.replace(combination, sweep_id=sweep_id)
         try:
-            planned.append(lab.plan(request, boards))
+            planned.append(lab.plan(request, boards, batch))
         except (ModelError, JobError) as error:
             refused.append(Refused(request, error))
         else:

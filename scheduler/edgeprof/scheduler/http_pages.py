@@ -25,7 +25,7 @@ alerts = logging.getLogger("profiler.alerts")
 _SILENT_INTERVALS: Final = 10
 
 
-class Pulse:
+class Liveness:
     """When the custodian last ticked."""
 
     def __init__(self, interval_s: float) -> None:
@@ -50,16 +50,16 @@ class Pulse:
         return self.silent_s < self._limit_s
 
 
-def pages(store: LabStore, settings: Settings, pulse: Pulse) -> dict[str, Page | Post]:
+def pages(store: LabStore, settings: Settings, liveness: Liveness) -> dict[str, Page | Post]:
     """Return the scheduler's pages by path."""
 
     def health(_body: bytes) -> Answer:
-        well = pulse.alive and not pulse.trouble
+        well = liveness.alive and not liveness.trouble
         body = {
-            "status": "unwell" if not well else "in danger" if pulse.dangers else "ok",
-            "custodian_silent_s": round(pulse.silent_s, 3),
-            "trouble": pulse.trouble,
-            "dangers": list(pulse.dangers),
+            "status": "unwell" if not well else "in danger" if liveness.dangers else "ok",
+            "custodian_silent_s": round(liveness.silent_s, 3),
+            "trouble": liveness.trouble,
+            "dangers": list(liveness.dangers),
             "host": settings.host,
         }
         return _json("200 OK" if well else "503 Service Unavailable", body)

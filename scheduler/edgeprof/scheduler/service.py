@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from prometheus_client import CollectorRegistry
 
 from edgeprof.scheduler.custodian import Archive, Custodian, Holds
-from edgeprof.scheduler.http_pages import Pulse, pages
+from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
 from edgeprof.scheduler.store_memory import StoreMemory
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
@@ -36,7 +36,7 @@ def run_scheduler(
     """
     registry = CollectorRegistry()
     metrics = CustodianMetrics(registry)
-    pulse = Pulse(settings.custodian_interval_s)
+    liveness = Liveness(settings.custodian_interval_s)
     with ExitStack() as stack:
         store = LabStore.open(settings)
         stack.callback(store.close)
@@ -49,7 +49,7 @@ def run_scheduler(
             registry,
             settings.metrics_bind,
             settings.scheduler_port,
-            pages(store, settings, pulse),
+            pages(store, settings, liveness),
             Gate.of(settings),
         )
         if settings.alerts_token is None and not is_loopback(settings.metrics_bind):
@@ -65,11 +65,11 @@ def run_scheduler(
         )
         stack.callback(_resign, custodian)
         while not stop.is_set():
-            trouble = _tick(custodian, retention, pulse.trouble)
+            trouble = _tick(custodian, retention, liveness.trouble)
             dangers = store.watch.look_when_due()
             memory.keep(store.url, store.watch.known_id)
             metrics.store_looked_at({danger.kind for danger in dangers})
-            pulse.beat(trouble, [danger.text for danger in dangers])
+            liveness.beat(trouble, [danger.text for danger in dangers])
             stop.wait(settings.custodian_interval_s)
 
 

@@ -17,6 +17,20 @@ _COMMANDS: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 
+#: Halves of UTF-16 pairs, which no text holds; those that stand for bytes (0xDC80 to 0xDCFF) are kept apart.
+_HALVES: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+def without_halves(text: str) -> str:
+    """Return the text with U+FFFD for what is no character; bytes of a terminal that are no UTF-8 stay."""
+    return _HALVES.sub("\ufffd", text)
+
+
+def valid_unicode(text: str) -> str:
+    """Return the text as JSON, databases and files can hold it, whatever a terminal or program gave."""
+    raw = without_halves(text).encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "replace")
+
 
 def harmless(text: str) -> str:
     """Return the text without control characters; lines and tabs stay."""

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-import edgeprof.workers.worker.wiring  # noqa: F401 - a missing extra is told here, once, not by every worker
+# Imports what a worker will: a missing extra is told here, once, and not by every worker.
+import edgeprof.workers.worker.__main__  # noqa: F401
 from edgeprof.shared import own_folders
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis import server as redis_server
@@ -37,7 +38,8 @@ def worker(
 ) -> None:
     """Take jobs for the boards of this machine, until Ctrl-C.
 
-    Without --boards and --board: for every board that is plugged in, now or later (/dev/serial/by-id).
+    Without --boards and --board, every board that is plugged in, now or later, is driven
+    (/dev/serial/by-id).
 
     Example: edgeprof worker --board /dev/serial/by-id/usb-... --board 'native://?uid=01'
     """
@@ -54,6 +56,6 @@ def worker(
     check_ports(wanted, boards, board or [])
     own_folders.start_service(settings)
     logs.configure(settings, "edgeprof-agent")
-    redis_server.connect(settings).close()  # a wrong URL is told here, once, not by every worker
+    redis_server.connect(settings).close()  # a wrong URL is told here, once
     typer.echo(f"lab: {masked(redis_server.locate(settings).url)}", err=True)
     Agent(wanted, settings).run()

@@ -1,4 +1,4 @@
-"""What programs that are not ours may know, and how they are ended: flash tools, resets, meters."""
+"""Runs external programs (flash tools, resets, meters): without credentials, and to a sure end."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-_LOOK_S = 0.1
-#: From being asked to end until it is made to.
+_CHECK_INTERVAL_S = 0.1
+#: How long a program that was asked to end may take before it is killed.
 _END_S = 1.0
 
 
 def environment() -> dict[str, str]:
-    """Return our environment without our settings: the login of Redis is among them."""
+    """Return the environment for external programs: ours without our settings.
+
+    The login of Redis is among the settings.
+    """
     return {name: value for name, value in os.environ.items() if not name.startswith("EDGEPROF_")}
 
 
@@ -24,9 +27,9 @@ def run(
 ) -> tuple[int, str]:
     """Run a program to its end; returns its exit code, and what it wrote (errors, or else output).
 
-    check_stop is called some times a second. When it raises, or the time is up
-    (subprocess.TimeoutExpired), the program ends with whatever it has started. Raises OSError when
-    there is no such program.
+    `check_stop` is called several times a second. When it raises, or when the time is up
+    (subprocess.TimeoutExpired), the program is ended with everything that it has started. Raises
+    OSError when there is no such program.
     """
     process = subprocess.Popen(
         command,
@@ -36,7 +39,7 @@ def run(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        start_new_session=True,  # so that all of it can be ended
+        start_new_session=True,  # its children can be ended with it
     )
     until_s = time.monotonic() + limit_s
     with process:
@@ -44,7 +47,7 @@ def run(
             while True:
                 check_stop()
                 try:
-                    out, err = process.communicate(timeout=_LOOK_S)
+                    out, err = process.communicate(timeout=_CHECK_INTERVAL_S)
                 except subprocess.TimeoutExpired:
                     if time.monotonic() > until_s:
                         raise subprocess.TimeoutExpired(command, limit_s) from None

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import exits, output
+from edgeprof.cli.demo.children import Terminated, sigterm_unwinds
+from edgeprof.cli.demo.run import run_demo
+from edgeprof.cli.waiting import exit_code
 from edgeprof.shared.settings import load_settings
 
 
@@ -26,13 +29,6 @@ def demo(
 
     Example: edgeprof demo --json demo.json
     """
-    # Only the demo starts processes; the other commands do not pay for its imports.
-    from edgeprof.cli.demo.children import (  # noqa: PLC0415
-        Terminated,
-        sigterm_unwinds,
-    )
-    from edgeprof.cli.demo.run import run_demo  # noqa: PLC0415
-
     settings = load_settings()
     try:
         with sigterm_unwinds():
@@ -47,4 +43,4 @@ def demo(
     except (KeyboardInterrupt, Terminated):
         output.note("stopped; nothing of the demo is left running")
         raise typer.Exit(exits.INTERRUPTED) from None
-    raise typer.Exit(exits.of_jobs(views))
+    raise typer.Exit(exit_code(views))

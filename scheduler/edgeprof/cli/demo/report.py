@@ -12,7 +12,7 @@ from edgeprof.shared.types.result import JobView, Samples
 
 
 def as_json(views: Iterable[JobView], refusals: Iterable[Refused]) -> dict[str, Any]:
-    """Return the demo's documented JSON (docs/results.md)."""
+    """Return the demo's documented JSON (docs/reference/results.md)."""
     return {
         "schema_version": SCHEMA_VERSION,
         "results": [_job(view) for view in views],

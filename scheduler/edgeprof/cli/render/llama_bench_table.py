@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from edgeprof.cli.render.humanize import human_bytes, human_count, human_s
+from edgeprof.cli.render.model_names import ModelNames, Named
 from edgeprof.cli.render.tables import new_table
 from edgeprof.client.llama_bench import FIELDS, BenchRow, bench_rows
 from edgeprof.shared.types.result import JobView
@@ -27,6 +28,7 @@ _HEADINGS = (
 )  # fmt: skip
 #: Numbers are read down a column, so they end where their neighbours do.
 _RIGHT = frozenset({"size", "params", "test", "t/s", "TTFT", "ITL p50/p95", "perplexity"})
+_CRLF = "\r\n"
 #: Before the last column, where any job was scored.
 _PERPLEXITY = "perplexity"
 
@@ -59,11 +61,11 @@ def table(rows: Sequence[BenchRow]) -> Table:
     """Return the table for a terminal."""
     shown = new_table(*_headings(rows), right=_RIGHT)
     before = None
-    for row in rows:
+    for row, cells in zip(rows, _lines(rows), strict=True):
         if before is not None and row.job_id != before:
             shown.add_section()
         before = row.job_id
-        shown.add_row(*_cells(row, scored=_scored(rows)))
+        shown.add_row(*cells)
     return shown
 
 
@@ -91,7 +93,7 @@ def score_note(rows: Sequence[BenchRow]) -> str | None:
 def markdown(rows: Sequence[BenchRow]) -> str:
     """Return llama-bench's Markdown: padded, so that it reads as plain text too."""
     headings = _headings(rows)
-    lines = [headings, *(_cells(row, scored=_scored(rows)) for row in rows)]
+    lines = [headings, *_lines(rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
     right = [heading in _RIGHT for heading in headings]
 
@@ -114,12 +116,15 @@ def markdown(rows: Sequence[BenchRow]) -> str:
 
 def csv_text(rows: Sequence[BenchRow]) -> str:
     """Return CSV with a heading line: lists are joined by spaces, tags are JSON, absent values empty."""
+    lines = [FIELDS, *(map(_csv_value, row.as_dict().values()) for row in rows)]
+    return "\n".join(map(_csv_line, lines))
+
+
+def _csv_line(values: Iterable[object]) -> str:
+    """Return one line. A value with a carriage return is quoted only where lines end with one."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _csv_value(value) for name, value in row.as_dict().items()})
-    return out.getvalue().rstrip("\n")
+    csv.writer(out, lineterminator=_CRLF).writerow(values)
+    return out.getvalue().removesuffix(_CRLF)
 
 
 def _csv_value(value: object) -> object:
@@ -148,7 +153,16 @@ def text_of(rows: Sequence[BenchRow], output: Format) -> str:
             return markdown(rows)
 
 
-def _cells(row: BenchRow, *, scored: bool) -> tuple[str, ...]:
+def _lines(rows: Sequence[BenchRow]) -> list[tuple[str, ...]]:
+    names, scored = ModelNames.of(map(_named, rows)), _scored(rows)
+    return [_cells(row, names.name(_named(row)), scored=scored) for row in rows]
+
+
+def _named(row: BenchRow) -> Named:
+    return Named(row.model_filename, row.made_as, row.model_sha256)
+
+
+def _cells(row: BenchRow, name: str, *, scored: bool) -> tuple[str, ...]:
     prefill = row.n_gen == 0
     latency = (
         "" if prefill or row.inter_token_p50_s is None or row.inter_token_p95_s is None
@@ -160,7 +174,7 @@ def _cells(row: BenchRow, *, scored: bool) -> tuple[str, ...]:
     )  # fmt: skip
     perplexity = [_perplexity(row)] if scored else []
     return (
-        f"{row.model_filename} {row.model_type.split()[-1]}",
+        f"{name} {row.made_as}",
         "" if row.model_size is None else human_bytes(row.model_size),
         human_count(row.model_n_params),
         row.backends + (" (emu)" if row.emulated else ""),

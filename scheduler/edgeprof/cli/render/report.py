@@ -25,7 +25,7 @@ def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
     facts = _grid()
     facts.add_row("job", view.id)
     facts.add_row("state", Text.assemble(styled(view.state), f"  {view.reason}"))
-    facts.add_row("model", f"{view.model.name} {view.model.quantization}  {view.model.sha256[:12]}")
+    facts.add_row("model", f"{view.model.name} {view.model.made_as}  {view.model.sha256[:12]}")
     source = view.model.source
     if source is not None:
         chain = f"  {' > '.join(source.chain)}" if len(source.chain) > 1 else ""
@@ -90,7 +90,7 @@ def _asked(inputs: Inputs) -> Iterator[tuple[str, str]]:
     if inputs.tags:
         yield "tags", ", ".join(f"{name}={text}" for name, text in inputs.tags.items())
     if inputs.source:
-        yield "source", inputs.source
+        yield "through", inputs.source
 
 
 def _grid() -> Table:
@@ -141,6 +141,10 @@ def _measured(result: JobResult) -> RenderableType:
     if result.energy_per_token_mj is not None:
         by = f", by {result.energy_meter}" if result.energy_meter else ""
         grid.add_row("energy", f"{result.energy_per_token_mj:.3g} mJ per token{by}")
+    if result.energy_trouble:
+        grid.add_row("energy", f"none: {result.energy_trouble}")
+    if result.clock_trouble:
+        grid.add_row("clock", f"runs are not in the trace: {result.clock_trouble}")
     for case in result.cases:
         if case.score is not None:
             grid.add_row("perplexity", _score(case.score))

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeprof.cli.render.humanize import ago, human_bytes
+from edgeprof.cli.render.model_names import ModelNames, Named
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
@@ -51,11 +52,13 @@ def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
     table = new_table(
         "job", "state", "model", "type", "target", "tries", "submitted", "reason", text="reason"
     )
+    views = list(views)
+    names = ModelNames.of(map(_named, views))
     for view in views:
         table.add_row(
             view.id,
             styled(view.state),
-            view.model.name,
+            names.name(_named(view)),
             view.model.made_as,
             view.target,
             str(len(view.attempts)),
@@ -63,6 +66,10 @@ def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
             view.reason,
         )
     return table
+
+
+def _named(view: JobView) -> Named:
+    return Named(view.model.name, view.model.made_as, view.model.sha256)
 
 
 def boards_table(boards: Sequence[BoardInfo], *, with_notes: bool = True) -> Table:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from reprlib import repr as short_repr
 
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.models.file import ConvertibleModel, ModelFile
@@ -39,16 +40,22 @@ def resolve_source(name_or_path: str | Path) -> ConvertibleModel:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """Return the file of a bundled model's name, or of a path; raises UsageError listing what there is."""
+    """Return the file of a bundled model's name, or of a path; raises UsageError listing what there is.
+
+    Text is a name before it is a path; a Path is a path, and a name only where no such file is.
+    """
     text = str(name_or_path)
     known = bundled()
-    if text in known:
+    if text in known and not (isinstance(name_or_path, Path) and name_or_path.is_file()):
         return known[text]
     path = Path(os.path.expanduser(text))  # noqa: PTH111 - that of Path fails for a user without a home
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise UsageError(f"{text} is a folder, not a model", hint=_in_folder(path))
+    try:
+        if path.is_file():
+            return path
+        if path.is_dir():
+            raise UsageError(f"{text} is a folder, not a model", hint=_in_folder(path))
+    except OSError as error:  # a name that is too long, or a folder that may not be looked into
+        raise UsageError(f"{short_repr(text)}: cannot read: {error.strerror}") from None
     raise UsageError(
         f"no model {text!r}: neither a bundled model nor a file",
         hint=f"bundled: {', '.join(known) or 'none'}; or give the path of a GGUF file",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gguf
 import numpy as np
 import numpy.typing as npt
 
@@ -45,6 +46,9 @@ def check_weights(header: Header, data: bytes) -> None:
 
 def _check_readable(info: TensorInfo, raw: npt.NDArray[np.uint8]) -> None:
     """Check a tensor that no board has a kernel for: by its weights, some rows at a time."""
+    if info.ggml_type == gguf.GGMLQuantizationType.F64:
+        narrowed(info.name, raw.view("<f8"))
+        return
     rows = raw.reshape(info.rows, -1)
     step = max(1, _CHUNK // info.ne[0])
     for start in range(0, info.rows, step):
@@ -60,6 +64,23 @@ def check_values(name: str, values: npt.NDArray[np.float32]) -> None:
     bad = first_bad(np.ascontiguousarray(values).view(np.uint8).reshape(-1), Quantization.F32)
     if bad is not None:
         raise _not_finite(name, f"weight {bad} is {values.reshape(-1)[bad]}")
+
+
+def narrowed(name: str, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+    """Return weights as float32. Raises ModelError where one is no finite number, or too large for that type."""
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32, copy=False)
+    try:
+        check_values(name, narrow)
+    except ModelError:
+        if not np.isfinite(values).all():
+            raise
+        at = int(np.isinf(narrow).argmax())
+        raise ModelError(
+            f"tensor {name!r} is too large: weight {at} is {values.reshape(-1)[at]:g}, more than F32 holds",
+            code="overflow",
+        ) from None
+    return narrow
 
 
 def first_bad(raw: npt.NDArray[np.uint8], quantization: Quantization) -> int | None:

@@ -98,7 +98,8 @@ class _Checkpoint:
                 if self._grouped(name):
                     q = np.frombuffer(self.data, np.int8, weights, at)
                     scales = np.frombuffer(self.data, "<f4", weights // self.group, at + weights)
-                    values = q.reshape(-1, self.group).astype(np.float32) * scales[:, None]
+                    with np.errstate(over="ignore", invalid="ignore"):  # found by its result
+                        values = q.reshape(-1, self.group).astype(np.float32) * scales[:, None]
                 else:
                     values = np.frombuffer(self.data, "<f4", weights, at)
                 at += self.n_bytes(name)

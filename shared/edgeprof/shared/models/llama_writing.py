@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.file import ModelFile
+from edgeprof.shared.models.finite import check_values
 from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.writing import write_gguf
 from edgeprof.shared.types.model import ModelSource
@@ -106,9 +107,18 @@ def write_llama(
         for tensor in names:
             values = tensors(tensor)
             if values is not None:
+                _check(source.file, f"{tensor}.weight", values)
                 writer.add_tensor(f"{tensor}.weight", np.ascontiguousarray(values, np.float32))
 
     return write_gguf(out, fill)
+
+
+def _check(file: str, name: str, values: F32) -> None:
+    """Look for what is no number while the file it is in can be named."""
+    try:
+        check_values(name, values)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}", code=error.code, hint=error.hint) from None
 
 
 def _add_table(writer: gguf.GGUFWriter, table: TokenTable) -> None:

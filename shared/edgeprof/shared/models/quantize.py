@@ -23,6 +23,7 @@ from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.tensor_types import BLOCK, F32, to_float32
 from edgeprof.shared.models.writing import write_gguf
+from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.model import Quantization
 
 _FILE_TYPES = {
@@ -33,7 +34,7 @@ _FILE_TYPES = {
     Quantization.TQ2_0: gguf.LlamaFileType.MOSTLY_TQ2_0,
 }
 #: What decides, beside the model and the type, which bytes come out.
-_MAKER = f"gguf{version('gguf')}-{version('tiny-llm-edge-profiler')}"
+_MAKER = f"gguf{version('gguf')}-{own_version()}"
 _HIDDEN_KEY = "llama.feed_forward_length"
 #: Weights from here on are infinite: as an F16 number themselves, or as the scale of their block.
 _LARGEST = {
@@ -90,11 +91,12 @@ def _keep(model: ConvertibleModel, to: Quantization, cache_dir: Path, made_of: s
             if path.is_dir():  # nothing replaces a folder
                 path = cache_dir / f"{made_of}-again-{made.sha256}.gguf"
             made.path.replace(path)
-    except OSError as error:
+    except (OSError, HostFault) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise HostFault(
-            f"cannot keep models in {cache_dir}: {error.strerror}",
+            f"cannot keep models in {cache_dir}: {why}",
             code="unwritable",
-            hint="set EDGEPROF_CACHE_DIR to a folder you may write",
+            hint="set EDGEPROF_CACHE_DIR to a folder you may write, with space",
         ) from None
     return replace(made, path=path, name=model.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,23 +9,18 @@ from typing import Self
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.types.wire import MAX_FILE_BYTES
 
-#: The coarsest clock of file systems in use (FAT): what was written within it of a look may be written
-#: again without a trace.
-_CLOCK_S = 2.0
 _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What changes with a file's content. Not its modification time alone: copies keep that, and tools set it."""
+    """What tells that a file was written while it was read; of an earlier look it proves nothing."""
 
     device: int
     inode: int
     size_bytes: int
     modified_ns: int
     changed_ns: int
-    #: Whether the file had rested long enough for the times to tell of every later change.
-    settled: bool
 
     @classmethod
     def of(cls, path: Path) -> Self:
@@ -38,20 +32,13 @@ class Stamp:
             size_bytes=stat.st_size,
             modified_ns=stat.st_mtime_ns,
             changed_ns=stat.st_ctime_ns,
-            settled=time.time() - stat.st_ctime > _CLOCK_S,
         )
 
-    def same_as(self, other: Stamp) -> bool:
-        """Whether nothing was written between two looks, as far as the file's times tell."""
-        mine = (self.device, self.inode, self.size_bytes, self.modified_ns, self.changed_ns)
-        theirs = (other.device, other.inode, other.size_bytes, other.modified_ns, other.changed_ns)
-        return mine == theirs
 
-
-def stamp_of(path: Path) -> Stamp:
-    """Look at a file. Raises ModelError when it cannot be looked at."""
+def holds(path: Path, content: bytes) -> bool:
+    """Whether this is what a file holds now. Raises ModelError when it cannot be read."""
     try:
-        return Stamp.of(path)
+        return path.stat().st_size == len(content) and path.read_bytes() == content
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -67,7 +54,7 @@ def read_settled(path: Path) -> bytes:
                     code="too_big",
                 )
             content = path.read_bytes()
-            if before.same_as(Stamp.of(path)):
+            if before == Stamp.of(path):
                 return content
     except OSError as error:
         raise _unreadable(path, error) from error

@@ -94,9 +94,9 @@ def _id(model: ConvertibleModel, name: str, default: int, n: int) -> int | None:
 
 
 def _flag(model: ConvertibleModel, name: str, *, default: bool) -> bool:
-    """Return a flag by its value: other writers than llama.cpp's store it as an integer."""
+    """Return a flag by its value: other writers than llama.cpp's store it as a number."""
     value = model.meta(f"tokenizer.ggml.{name}")
-    return bool(value) if isinstance(value, int) else default
+    return bool(value) if isinstance(value, int | float) else default
 
 
 def _items(model: ConvertibleModel, key: str, kind: type[T]) -> list[T]:

@@ -6,14 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import regex
-
 from edgeprof.shared.errors import ModelError
+from edgeprof.shared.sanitize import without_halves
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
-#: Halves of UTF-16 pairs, which no text holds; those that stand for bytes (0xDC80 to 0xDCFF) stay.
-_NO_TEXT = regex.compile("[\ud800-\udc7f\udd00-\udfff]")
 #: These end a generation: llama.cpp takes them for control tokens, whatever their file says.
 _ALWAYS_CONTROL = frozenset(
     {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>"}
@@ -59,15 +56,25 @@ class Tokenizer(ABC):
 
         Raises ModelError "unspellable" where the vocabulary cannot spell a character.
         """
-        ids = [] if self._vocabulary.bos_id is None else [self._vocabulary.bos_id]
+        end = [] if self._vocabulary.eos_id is None else [self._vocabulary.eos_id]
+        return [*self.head, *self.body(text), *end]
+
+    @property
+    def head(self) -> list[int]:
+        """What the model wants before a text: its token of beginning, or nothing."""
+        return [] if self._vocabulary.bos_id is None else [self._vocabulary.bos_id]
+
+    def body(self, text: str) -> list[int]:
+        """Token ids of a text itself. Raises as encode() does."""
+        ids: list[int] = []
         after_token = True
-        for part in self._partition(_NO_TEXT.sub("\ufffd", text)):
+        for part in self._partition(without_halves(text)):
             if isinstance(part, int):
                 ids.append(part)
             else:
                 ids += self._encode(part, after_token=after_token)
             after_token = isinstance(part, int)
-        return ids if self._vocabulary.eos_id is None else [*ids, self._vocabulary.eos_id]
+        return ids
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token ids; control tokens are left out, broken UTF-8 becomes U+FFFD."""

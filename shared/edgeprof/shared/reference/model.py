@@ -98,6 +98,18 @@ class Reference:
         cache = _Cache(self._shape, len(tokens), kv_type)
         return self._head(self._run(list(tokens), 0, cache), 0)
 
+    def check_finite(
+        self, prompt_tokens: Sequence[int], generated: Sequence[int], kv_type: KvType = KvType.F16
+    ) -> None:
+        """Compute what a run computed that gave these tokens, whether greedy or not. Raises ModelError
+        "not_finite" where its numbers overflow.
+        """
+        tokens = [*prompt_tokens, *generated[:-1]]
+        self._check(tokens, self._shape.n_ctx, len(tokens))
+        hidden = self._run(tokens, 0, _Cache(self._shape, len(tokens), kv_type))
+        for first in range(len(prompt_tokens) - 1, len(tokens), _CHUNK):
+            self._head(hidden[first : first + _CHUNK], first)
+
     def score(
         self, tokens: Sequence[int], kv_type: KvType = KvType.F16
     ) -> tuple[list[float], list[int]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from prometheus_client import CollectorRegistry, Info, disable_created_metrics
+
+from edgeprof.shared.own_version import own_version
 
 # A second series for each counter and bucket that no dashboard or rule of ours asks.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -13,4 +13,4 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 def build_info(registry: CollectorRegistry, component: str) -> None:
     """Say which version of which part serves this endpoint."""
     info = Info("edgeprof_build", "Version of tiny-llm-edge-profiler", registry=registry)
-    info.info({"version": version("tiny-llm-edge-profiler"), "component": component})
+    info.info({"version": own_version(), "component": component})

@@ -13,19 +13,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import version
-from typing import Final
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 
 from edgeprof.shared.errors import Fault
+from edgeprof.shared.own_version import own_version
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.telemetry import about
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import JobSpec
-
-DISTRIBUTION: Final = "tiny-llm-edge-profiler"
 
 _EXPORT_TIMEOUT_S = 2.0
 
@@ -67,7 +64,7 @@ def configure(service: str, instance: str, host: str, **about_it: str) -> None:
             "service.name": os.environ.get("OTEL_SERVICE_NAME", service),
             "service.instance.id": instance,
             "host.name": host,
-            "service.version": version(DISTRIBUTION),
+            "service.version": own_version(),
             **about_it,
         }
     )
@@ -92,7 +89,7 @@ def instrument_celery() -> None:
 
 def tracer() -> Tracer:
     """Return the project's tracer."""
-    return trace.get_tracer("edgeprof", version(DISTRIBUTION))
+    return trace.get_tracer("edgeprof", own_version())
 
 
 def submit_traceparent(job_id: str, spec: JobSpec) -> str:

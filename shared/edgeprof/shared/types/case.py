@@ -1,6 +1,6 @@
 """What a job asks a board to do: a prompt to continue, and a text to score the model over.
 
-Every limit is in docs/security.md.
+Every limit is in docs/explanation/security.md.
 """
 
 from __future__ import annotations

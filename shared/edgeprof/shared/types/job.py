@@ -1,7 +1,7 @@
 """A job: one model profiled on one board. What it asks for, and the states it goes through.
 
 Records are validated where a job enters (Lab.submit) and again where it is carried out (the board
-worker), because other programs can write to Redis. Every limit is in docs/security.md.
+worker), because other programs can write to Redis. Every limit is in docs/explanation/security.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -55,6 +56,12 @@ class ModelSource(WireModel):
         return self.model_copy(update={"chain": (first, *rest[-(_MAX_CHAIN - 2) :], to)})
 
 
+def made_as(quantization: str, chain: Sequence[str]) -> str:
+    """Return a type, behind those of a chain of conversions that had cost precision before."""
+    lossy = [step for step in chain[:-1] if step not in {*_UNQUANTIZED, quantization}]
+    return ">".join([*lossy, quantization])
+
+
 class ModelRef(WireModel):
     """Which model: by content, so that a name can never point at other weights."""
 
@@ -74,6 +81,4 @@ class ModelRef(WireModel):
     @property
     def made_as(self) -> str:
         """The type as tables show it: "Q8_0", or "Q4_0>Q8_0" where an earlier step had cost precision."""
-        chain = self.source.chain[:-1] if self.source else ()
-        lossy = [step for step in chain if step not in {*_UNQUANTIZED, self.quantization}]
-        return ">".join([*lossy, self.quantization])
+        return made_as(self.quantization, self.source.chain if self.source else ())

@@ -1,4 +1,5 @@
-"""What a board is to its host: what it can be asked, who holds its port, how it is reset, flashed and metered.
+"""One board, seen from its host: what it can do, who owns it, whether it is healthy.
 
-Imports no link: docs/link-protocol.md is the business of the link package.
+`board.py` holds the protocols that a driver implements, `managed_board.py` what a worker does with
+an open board. This package must not import `link`: how bytes travel is not its business.
 """

@@ -1,20 +1,21 @@
-"""Which boards an agent drives: boards.toml, --board URL, and what is plugged in.
+"""Which boards an agent drives, from boards.toml, --board URL, and what is plugged in.
 
-watch = ["/dev/serial/by-id/*"]       # optional; ports that come and go. Without boards.toml: just these
-exclude = ["*-FTDI_*"]                # optional; watched ports to leave alone
+watch = ["/dev/serial/by-id/*"]       # optional; ports that come and go. The default without a file
+exclude = ["*-FTDI_*"]                # optional; watched ports that are left alone
 
 [[board]]
-uid = "2a0033000f51373138393335"      # a watched board, wherever it is plugged in; what follows is optional
+uid = "2a0033000f51373138393335"      # a watched board, on whatever port; the rest is optional
 id = "bench-3"                        # without: <platform>-<start of its uid>
-platform = "stm32f405"                # the board is refused when it says otherwise
-baud = 115200                         # the rate to open at, the board may offer a faster one
-flash = ["st-flash", "write", "{slot}", "0x08040000"]   # puts a model into flash
-reset = "dtr"                         # or "rts", { hub = "1-1.2", port = 3 }, { command = ["pyocd", "reset"] }
-meter = ["my-meter", "--port", "3"]    # a program that prints milliwatts, one number a line, as it samples
+platform = "stm32f405"                # a board of another platform is refused
+baud = 115200                         # the rate to open at; the board may offer a faster one
+flash = ["st-flash", "write", "{slot}", "0x0800C000"]   # puts a model into flash
+# reset: or "rts", { hub = "1-1.2", port = 3 }, { command = ["pyocd", "reset"] }
+reset = "dtr"                         # how a board that does not answer is reset
+meter = ["my-meter", "--port", "3"]   # a program that prints milliwatts, a number a line
 tags = { shelf = "left" }
 
 [[board]]
-url = "/dev/ttyS4"                    # a port that is always driven, whatever answers there
+url = "/dev/ttyS4"                    # a port that is always driven, whatever board is there
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from edgeprof.shared.types.wire import Name, WireModel
 from edgeprof.workers.board import config_words
 from edgeprof.workers.emulated.check import check_url
 
-#: Names that udev gives to USB serial ports; they outlive a replug.
+#: The names that udev gives to USB serial ports. They outlive a replug.
 WATCHED: Final = ("/dev/serial/by-id/*",)
 
 Word = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -45,7 +46,10 @@ class HubPort(WireModel):
 
 
 class ResetCommand(WireModel):
-    """A program that resets a board: words, never a line for a shell. "{port}" becomes the board's port."""
+    """A program that resets a board, as words and never as a line for a shell.
+
+    "{port}" becomes the board's port.
+    """
 
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
 
@@ -62,9 +66,9 @@ class BoardConfig(WireModel):
     reset: Literal["dtr", "rts"] | HubPort | ResetCommand | None = None
     meter: tuple[Word, ...] = ()
     tags: dict[Name, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
-    #: Whether the port is watched, so that anything may answer on it: a board, a modem, nothing.
+    #: Whether the port is watched. Then anything may be there: a board, a modem, nothing.
     watched: bool = False
-    #: What is known of the boards that may be plugged in there.
+    #: Configurations of the boards, by uid, that may be plugged in there.
     pinned: tuple[BoardConfig, ...] = ()
 
     @model_validator(mode="after")
@@ -74,7 +78,7 @@ class BoardConfig(WireModel):
         return self
 
     def of(self, uid: str) -> BoardConfig:
-        """Return what holds for the board that answers on this port."""
+        """Return the configuration of the board that answers on this port."""
         for pin in self.pinned:
             if pin.uid == uid:
                 return pin.model_copy(update={"url": self.url})
@@ -82,7 +86,7 @@ class BoardConfig(WireModel):
 
     @property
     def port(self) -> str:
-        """The URL; a board that is only known by its uid has none before it is plugged in."""
+        """The port's URL; a board that is known only by its uid has none until it is plugged in."""
         assert self.url is not None
         return self.url
 
@@ -90,12 +94,12 @@ class BoardConfig(WireModel):
         return self.id or self.port
 
 
-#: What may be written of a board; the rest is the agent's own to say.
+#: The keys of a [[board]] table; the agent sets the other fields itself.
 _KEYS: Final = tuple(key for key in BoardConfig.model_fields if key not in {"watched", "pinned"})
 
 
 class Boards(WireModel):
-    """What boards.toml says."""
+    """The content of boards.toml."""
 
     watch: tuple[Word, ...] = ()
     exclude: tuple[Word, ...] = ()
@@ -103,19 +107,19 @@ class Boards(WireModel):
 
     @property
     def fixed(self) -> list[BoardConfig]:
-        """Boards with a port of their own."""
+        """The boards whose port is written in the file."""
         return [board for board in self.board if board.url is not None]
 
     def found_at(self, path: str) -> BoardConfig:
-        """Return how to drive what is plugged in at a watched port."""
+        """Return the configuration of whatever is plugged in at a watched port."""
         pins = tuple(board for board in self.board if board.url is None)
         return BoardConfig(url=path, watched=True, pinned=pins)
 
 
 def load_boards(path: Path | None, urls: Sequence[str]) -> Boards:
-    """Read boards.toml and add the URLs; neither: watch the USB serial ports.
+    """Read boards.toml and add the URLs; without both, watch the USB serial ports.
 
-    Raises UsageError that names file, board and key.
+    Raises UsageError, which names file, board and key.
     """
     boards = Boards(watch=WATCHED) if path is None and not urls else _read(path)
     boards = boards.model_copy(update={"board": (*boards.board, *map(_at, urls))})
@@ -139,9 +143,9 @@ def load_boards(path: Path | None, urls: Sequence[str]) -> Boards:
 
 
 def check_ports(boards: Boards, path: Path | None, urls: Sequence[str]) -> None:
-    """Raise UsageError for a port that can never be one, and name the place where it is written.
+    """Raise UsageError for a URL that can never be a port, and name the place where it is written.
 
-    Asked before anything is started. What is not there yet is no mistake: it is waited for.
+    Called before anything is started. A port that is absent now is no mistake: it is waited for.
     """
     in_file = len(boards.board) - len(urls)
     for number, board in enumerate(boards.board, 1):

@@ -1,4 +1,4 @@
-"""What is wrong with boards.toml, in the words of whoever wrote it."""
+"""Explains what is wrong with boards.toml, by file, board and key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeprof.workers.emulated.words import suggestion
 
 _NAME: Final = "a name in quotes: letters, digits, '.', '_' and '-', at most 64"
 
-#: What the value of each key has to be.
+#: For each key, what its value has to be.
 WANTED: Final[Mapping[str, str]] = {
     "watch": 'a list of patterns, e.g. ["/dev/serial/by-id/*"]',
     "exclude": 'a list of patterns, e.g. ["*-FTDI_*"]',
@@ -23,7 +23,7 @@ WANTED: Final[Mapping[str, str]] = {
     "id": _NAME,
     "platform": _NAME,
     "baud": "a whole number from 1 to 12000000",
-    "flash": 'a list of words, e.g. ["st-flash", "write", "{slot}", "0x08040000"]',
+    "flash": 'a list of words, e.g. ["st-flash", "write", "{slot}", "0x0800C000"]',
     "reset": '"dtr", "rts", { hub = "1-1.2", port = 3 } or { command = ["pyocd", "reset"] }',
     "meter": 'a list of words, e.g. ["my-meter", "--port", "3"]',
     "tags": 'names with texts, e.g. { shelf = "left" }',
@@ -32,7 +32,7 @@ _LONGEST_VALUE: Final = 80
 
 
 def check_keys(where: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Raise UsageError for the first key that nobody reads."""
+    """Raise UsageError for the first unknown key."""
     known = tuple(known)
     for key in table:
         if key not in known:
@@ -43,7 +43,7 @@ def check_keys(where: str, table: Mapping[str, Any], known: Iterable[str]) -> No
 
 
 def explain(where: str, data: Mapping[str, Any], error: ValidationError) -> UsageError:
-    """Say which board and which key the first mistake is in, and what is wanted there."""
+    """Return an error that names the first mistake's board and key, and what is wanted there."""
     first = error.errors()[0]
     match first["loc"]:
         case ("board", int(index), str(key), *_) if key in WANTED:

@@ -1,7 +1,7 @@
 """Putting a model into a board's flash, as a slot image (docs/link-protocol.md, section 6).
 
-Emulated boards are started again with QEMU's loader (or a mapped file) placing the slot; real ones run
-the flash tool that boards.toml names.
+A SlotPlacer knows how: the flash tool that boards.toml names writes into a real board, and an
+emulated board is started again with the slot.
 """
 
 from __future__ import annotations
@@ -9,21 +9,76 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Protocol
 
 from edgeprof.shared import private_files
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.sanitize import one_line
 from edgeprof.workers import subprocess_env
+from edgeprof.workers.emulated import urls
 
 MAGIC = b"TLEPMDL1"
 HEADER_BYTES = 64
 FLASH_TIMEOUT_S = 300.0
 
 
+class SlotPlacer(Protocol):
+    """A way to put a slot into the flash of one board."""
+
+    @property
+    def upload_bytes_per_s(self) -> int | None:
+        """How fast this board takes an upload; None: fast enough not to matter."""
+        ...
+
+    def place(self, slot: Path, check_stop: Callable[[], None]) -> str:
+        """Put the slot there, while its port is closed; returns the URL to open the board by."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FlashTool:
+    """Runs the flash tool of boards.toml."""
+
+    url: str
+    command: Sequence[str]
+    upload_bytes_per_s: int | None = None
+
+    def place(self, slot: Path, check_stop: Callable[[], None]) -> str:
+        """Have the tool write the slot; the board is then where it was."""
+        run_flash_tool(self.command, self.url, slot, check_stop)
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorRestart:
+    """Has the emulator map the slot when it is started again, which opening the URL does."""
+
+    url: str
+
+    @property
+    def upload_bytes_per_s(self) -> int | None:
+        """How fast the emulated UART is, where it is slow."""
+        return urls.upload_bytes_per_s(self.url)
+
+    def place(self, slot: Path, check_stop: Callable[[], None]) -> str:  # noqa: ARG002
+        """Return the URL that starts the emulator with the slot."""
+        return urls.with_slot(self.url, slot)
+
+
+def slot_placer(url: str, flash_command: Sequence[str]) -> SlotPlacer | None:
+    """Return the way to put a slot into this board's flash; None when there is none."""
+    if urls.is_emulated(url):
+        return EmulatorRestart(url)
+    return FlashTool(url, flash_command) if flash_command else None
+
+
 def write_slot(model: Path, sha256: str, folder: Path) -> Path:
-    """Write the slot image of `model` (hash in hex) into `folder`, unless it is there whole; returns its path."""
+    """Write the slot image of `model` (hash in hex) into `folder`; returns its path.
+
+    An image that is there whole is left alone.
+    """
     path = folder / f"{sha256}.slot"
     try:
         data = model.read_bytes()
@@ -42,19 +97,6 @@ def write_slot(model: Path, sha256: str, folder: Path) -> Path:
     except OSError as error:
         raise HostFault(f"cannot write the slot image {path}: {error}", code="disk") from error
     return path
-
-
-def emulated(url: str) -> bool:
-    """Whether the board is a process that we start, and so can start again with another slot."""
-    return urlsplit(url).scheme in {"native", "qemu"}
-
-
-def with_slot(url: str, slot: Path) -> str:
-    """The URL of the same emulated board with another slot."""
-    parts = urlsplit(url)
-    query = [(k, v) for k, v in parse_qsl(parts.query) if k != "slot"]
-    # not urlunsplit, which writes a scheme it does not know without its //
-    return f"{parts.scheme}://{parts.netloc}?{urlencode([*query, ('slot', str(slot))], safe='/:')}"
 
 
 def run_flash_tool(

@@ -1,6 +1,6 @@
-"""Whether this machine can do its part of any job: write its folders, lock its boards, run its tools.
+"""Checks that this machine can do its part of a job: write its folders, lock boards, run tools.
 
-A host that cannot would take one job after the other and fail each of them, while others wait for work.
+A host that cannot would take one job after the other and fail them all, while others wait for work.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from typing import Final
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 
-#: Room for a model and its slot image; with less, sooner or later one does not fit.
+#: Room for a model and its slot image.
 _LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
 _PROBE: Final = bytes(64 * 1024)
 
 
 def check_host(settings: Settings) -> None:
-    """Raise HostFault for what no board of this machine can do without."""
+    """Raise HostFault for something that every board of this machine needs."""
     for name in ("models", "slots"):
         _check_folder(settings.cache_dir / name, "EDGEPROF_CACHE_DIR")
     _check_folder(settings.data_dir / "undelivered", "EDGEPROF_DATA_DIR")
-    with BoardClaim(settings.lock_dir) as claim:
-        claim.take("probe", str(os.getpid()))
+    with BoardLock(settings.lock_dir) as lock:
+        lock.take("probe", str(os.getpid()))
 
 
 def check_tools(config: BoardConfig) -> None:
-    """Raise HostFault for a program of boards.toml that this board needs and the machine lacks."""
+    """Raise HostFault for a program of boards.toml that this machine does not have."""
     _check_program("flash", config.flash, "no_flash_tool")
 
 
 def _check_folder(folder: Path, setting: str) -> None:
-    """Write, flush and remove a file there: a disk that is full or dying shows only so."""
+    """Write, flush and remove a file there: nothing less shows a full or dying disk."""
     hint = f"free space there or mend its rights, or set {setting}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

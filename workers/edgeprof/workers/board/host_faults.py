@@ -1,4 +1,4 @@
-"""What this machine refuses while a board is worked on: files, memory, threads. One fault class for all of it."""
+"""Turns what this machine refuses (files, memory, threads) into one fault class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgeprof.shared.resources import exhausted
 
 @contextmanager
 def host_faults() -> Iterator[None]:
-    """Turn what the system refuses into HostFault; what is no refusal passes."""
+    """Turn a refusal of the operating system into HostFault; other errors pass."""
     try:
         yield
     except OSError as error:
@@ -28,5 +28,6 @@ def host_faults() -> Iterator[None]:
         raise HostFault(
             f"this machine has no more {what} for the board worker",
             code="exhausted",
-            hint="what uses them up? The worker's own limits: ulimit -a; MemoryMax= and TasksMax= of its unit",
+            hint="what uses them up? The worker's own limits: ulimit -a; MemoryMax= and TasksMax="
+            " of its unit",
         ) from error

@@ -1,8 +1,8 @@
-"""Lock files in a folder that every user of the machine may write, so nothing found there is trusted.
+"""Lock files in a folder that every user of the machine may write, so nothing there is trusted.
 
-A file under a lock's name may be another user's, a link to somebody's data, a pipe that would be waited for, or a
-second name of a file elsewhere. Locks are taken on plain files only, and modes are changed only of what was made
-or is owned here.
+A file under a lock's name may be another user's, a link to somebody's data, a pipe that blocks its
+reader, or a second name of a file elsewhere. So locks are taken only on plain files, and modes are
+changed only of files and folders that this process made or owns.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Final
 from edgeprof.shared.errors import HostFault
 
 _EVERYBODY: Final = 0o666
-#: Everybody makes files there, and nobody removes those of others.
+#: Everybody can make files there, and nobody can remove those of others.
 _FOLDER_MODE: Final = 0o1777
 _SAFELY: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _TRIES: Final = 10
 
 
 class Taken(Exception):  # noqa: N818 - not an error: somebody else has the lock
-    """Raised when another process holds the lock; `holder` is its id as it says, or "unknown"."""
+    """Raised when another process has the lock; `holder` is the id that it wrote, or "unknown"."""
 
     def __init__(self, holder: str) -> None:
         super().__init__(holder)
@@ -35,9 +35,9 @@ class Taken(Exception):  # noqa: N818 - not an error: somebody else has the lock
 
 @contextmanager
 def lock_folder(path: Path) -> Iterator[int]:
-    """Open the folder, made for all users when it is missing; HostFault says what is wrong with it.
+    """Open the folder, after making it for all users if it is missing. Raises HostFault.
 
-    One that is there keeps its mode, whatever that is: it may be somebody's private folder.
+    A folder that exists keeps its mode: it may be somebody's private folder.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def lock_folder(path: Path) -> Iterator[int]:
 
 
 def take(folder: Path, name: str) -> int:
-    """Return the descriptor that holds the lock until it is closed. Raises Taken, or HostFault."""
+    """Lock a name; returns a descriptor, and closing it unlocks. Raises Taken, or HostFault."""
     path = folder / name
     with lock_folder(folder) as inside:
         try:
@@ -73,19 +73,18 @@ def take(folder: Path, name: str) -> int:
                 except BaseException:
                     os.close(descriptor)
                     raise
-                os.close(
-                    descriptor
-                )  # removed or replaced meanwhile: another process would lock the new one
+                # Removed or replaced meanwhile: another process would lock the new file.
+                os.close(descriptor)
         except OSError as error:
             raise _unusable(path, error.strerror or str(error)) from None
     raise _unusable(path, "it is replaced again and again")
 
 
 def _open(inside: int, path: Path) -> int:
-    """Open the lock file, made when it is missing."""
+    """Open the lock file, after making it if it is missing."""
     for _ in range(_TRIES):
-        # Not O_CREAT at once: of another user's file in a sticky folder the kernel then refuses the opening
-        # (fs.protected_regular).
+        # Without O_CREAT at first: with it, the kernel refuses another user's file in a sticky
+        # folder (fs.protected_regular).
         with suppress(FileNotFoundError):
             return _open_existing(inside, path)
         with suppress(FileExistsError):
@@ -97,12 +96,12 @@ def _open(inside: int, path: Path) -> int:
 
 
 def _open_existing(inside: int, path: Path) -> int:
-    # Looked at before it is opened: opening is an act for a device.
+    # Checked before it is opened: to open a device may do something.
     _check(path, os.stat(path.name, dir_fd=inside, follow_symlinks=False))
     try:
         descriptor = os.open(path.name, os.O_RDWR | _SAFELY, dir_fd=inside)
     except PermissionError:
-        # Of an older version, by another user: enough for a lock.
+        # Another user made it with an older version. Reading is enough for a lock.
         descriptor = os.open(path.name, os.O_RDONLY | _SAFELY, dir_fd=inside)
     try:
         found = os.fstat(descriptor)
@@ -117,7 +116,7 @@ def _open_existing(inside: int, path: Path) -> int:
 
 def _check(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise _unusable(path, "it is a link" if stat.S_ISLNK(found.st_mode) else "it is no file")
+        raise _unusable(path, "it is a link" if stat.S_ISLNK(found.st_mode) else "it is not a file")
     if found.st_nlink > 1:
         raise _unusable(path, "it is a file that has another name elsewhere (a hard link)")
 
@@ -130,7 +129,7 @@ def _lock(descriptor: int) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """Everybody may write there, so only a number is believed to be one."""
+    """Return who has the lock, as the file says; anybody may write it, so only a number counts."""
     with suppress(OSError):
         said = os.pread(descriptor, 16, 0)
         if re.fullmatch(rb"[0-9]{1,10}", said):
@@ -139,7 +138,7 @@ def _holder(descriptor: int) -> str:
 
 
 def _sign(descriptor: int) -> None:
-    """Write who has it, for the message that others get; the lock holds without it, too (a full disk)."""
+    """Write who has the lock, for other processes' messages. The lock holds without it too."""
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -159,7 +158,7 @@ def _no_folder(path: Path, error: OSError) -> HostFault:
         if stat.S_ISLNK(found.st_mode):
             reason = "it is a link, and none is followed where all users may write"
         elif not stat.S_ISDIR(found.st_mode):
-            reason = "it is no folder"
+            reason = "it is not a folder"
         else:
             reason += f" (of user {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o})"
     return HostFault(
@@ -177,6 +176,7 @@ def _unusable(path: Path, reason: str) -> HostFault:
     return HostFault(
         f"no board lock at {path}{owner}: {reason}",
         code="lock_file",
-        hint=f"let its owner or root remove it while no agent runs, and see that all agents of this host"
-        f" can write {path.parent} (mode 1777), or set EDGEPROF_LOCK_DIR to another folder for all",
+        hint="let its owner or root remove it while no agent runs, and see that all agents of this"
+        f" host can write {path.parent} (mode 1777), or set EDGEPROF_LOCK_DIR to another folder for"
+        " all",
     )

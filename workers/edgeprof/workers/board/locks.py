@@ -1,8 +1,9 @@
 """The second fence: on one host, one process drives a board, whatever Redis says.
 
-Advisory locks on files in a host-wide folder. The kernel drops them when their holder dies, however
-it dies, so whoever gets the lock knows that the process before is gone. Three names are locked: the port
-(before anything is sent to it), the silicon's uid, and the board's id in the lab.
+These are advisory locks on files in a folder that the whole host shares. The kernel drops them when
+their holder dies, however it dies, so whoever gets a lock knows that the holder before is gone.
+Three names of a board are locked: its port (before a byte is sent), its silicon's uid, and its id
+in the lab.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from edgeprof.workers.board import lock_files
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
-class BoardClaim:
-    """Locks held for one board until closed, or until this process ends."""
+class BoardLock:
+    """The locks on one board's names. They end with close(), or with this process."""
 
     def __init__(self, lock_dir: Path) -> None:
         self._dir = lock_dir
-        self._held: dict[str, int] = {}
+        self._descriptors: dict[str, int] = {}
         with lock_files.lock_folder(lock_dir):
-            pass  # it can be used, or HostFault says why not
+            pass  # the folder is usable, or HostFault says why it is not
 
     def __enter__(self) -> Self:
         return self
@@ -56,12 +57,12 @@ class BoardClaim:
         return f"{boot_id}:{found.st_dev:x}:{found.st_ino:x}"
 
     def take(self, kind: str, name: str) -> None:
-        """Lock one name, or raise HostFault that says which process has it. Again is harmless."""
+        """Lock one name; taking it again does nothing. HostFault says which process has it."""
         file_name = f"{kind}-{_file_name(name)}.lock"
-        if file_name in self._held:
+        if file_name in self._descriptors:
             return
         try:
-            self._held[file_name] = lock_files.take(self._dir, file_name)
+            self._descriptors[file_name] = lock_files.take(self._dir, file_name)
         except lock_files.Taken as taken:
             raise HostFault(
                 f"{kind} {name} is already driven by process {taken.holder} on this host",
@@ -70,12 +71,12 @@ class BoardClaim:
             ) from None
 
     def close(self) -> None:
-        """Let go. The files stay: removing them would let two processes lock two files."""
-        while self._held:
-            os.close(self._held.popitem()[1])
+        """Give up all locks. The files stay: without them two processes could lock two files."""
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
 
 
 def _file_name(name: str) -> str:
-    """Return a file name that is readable where it can be and unique always."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
-    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    """Return a file name that is always unique, and readable where the name allows it."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"

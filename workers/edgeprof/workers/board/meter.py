@@ -1,7 +1,8 @@
 """A power meter: any program that prints milliwatts, one number a line, as it samples.
 
-Lines are stamped as they arrive, on the host's monotonic clock; a run's window comes from the board's own
-timestamps, placed on that clock. What the meter did not see is absent from the result, never zero.
+Each line gets the host's monotonic time at which it arrives. A run's window comes from the board's
+own timestamps, placed on that clock. What the meter did not see is absent from the result, and is
+never zero.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from edgeprof.workers import subprocess_env
 log = logging.getLogger(__name__)
 
 _FEWEST_SAMPLES = 3
-#: Ten minutes at 1 kHz; older samples belong to runs that have been read.
+#: Ten minutes at 1 kHz; older samples are of runs that have been accounted for.
 _SAMPLES_KEPT = 600_000
 _STOP_LIMIT_S = 2.0
 
 
 class Meter:
-    """Runs the program for the length of a job; use as a context manager. Its trouble costs no job."""
+    """Runs the program for the length of a job, as a context manager. Its trouble costs no job."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)
@@ -40,7 +41,7 @@ class Meter:
 
     @property
     def kind(self) -> str:
-        """What measured: the program's name."""
+        """The program's name, which results give as the meter."""
         return Path(self._command[0]).name
 
     def __enter__(self) -> Self:
@@ -80,7 +81,7 @@ class Meter:
         self._process.stdout.close()
 
     def energy_mj(self, start_s: float, end_s: float) -> float | None:
-        """Return millijoule between two monotonic times; None when too little was sampled in between."""
+        """Return millijoule between two monotonic times; None when too little was sampled."""
         seen = [mw for at_s, mw in list(self._samples) if start_s <= at_s <= end_s]
         if len(seen) < _FEWEST_SAMPLES:
             return None
@@ -99,7 +100,7 @@ class Meter:
 
 
 def mean_power_mw(result: JobResult) -> float | None:
-    """Return the mean power over all measured runs of a session; None where no meter saw them all."""
+    """Return the mean power over all measured runs of a job; None unless a meter saw them all."""
     if result.energy_per_token_mj is None:
         return None
     runs = [(case.n_gen, case.run_device_s.samples) for case in result.cases]

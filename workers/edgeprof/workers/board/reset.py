@@ -1,4 +1,4 @@
-"""Resetting a board that does not answer, in the way boards.toml tells."""
+"""Resets a board that does not answer, in the way that boards.toml gives."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import subprocess
 import time
 from collections.abc import Callable
 
-import serial
-
 from edgeprof.shared.errors import HostFault
-from edgeprof.workers import emulated, subprocess_env
+from edgeprof.workers import subprocess_env
+from edgeprof.workers.board import port_kinds
 from edgeprof.workers.board.config import BoardConfig, HubPort, ResetCommand
 
 _PULSE_S = 0.1
@@ -17,9 +16,10 @@ _COMMAND_LIMIT_S = 30.0
 
 
 def reset(config: BoardConfig, check_stop: Callable[[], None] = lambda: None) -> None:
-    """Reset the board; raises HostFault "reset_failed". Nothing happens without a method.
+    """Reset the board, if boards.toml gives a way. Raises HostFault "reset_failed".
 
-    check_stop is called some times a second while a program runs; when it raises, that is ended.
+    `check_stop` is called several times a second while a program runs; when it raises, the program
+    is ended.
     """
     match config.reset:
         case None:
@@ -34,9 +34,8 @@ def reset(config: BoardConfig, check_stop: Callable[[], None] = lambda: None) ->
 
 def _pulse(port: str, line: str) -> None:
     """Pull a control line low for a moment, as reset circuits of boards with a USB bridge want it."""
-    emulated.register()
     try:
-        with serial.serial_for_url(port) as opened:
+        with port_kinds.serial_port(port) as opened:
             setattr(opened, line, True)
             time.sleep(_PULSE_S)
             setattr(opened, line, False)

@@ -1,8 +1,8 @@
-"""Whether a board's URL could ever work, found out before anything is started or opened.
+"""Refuses a board's URL that can never work, before anything is started or opened.
 
-What may still come (a device that is not plugged in, a server that does not run, firmware that is
-not built) is no mistake: it is waited for. Handlers of ours check their own part
-(ChildSerial.check); pyserial's are known here.
+What may still come is no mistake, and is waited for: a device that is not plugged in, a server that
+does not run, firmware that is not built. Our own handlers check their part (ChildSerial.check);
+this module knows pyserial's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edgeprof.workers import emulated
 from edgeprof.workers.emulated.words import suggestion
 
 _LOGGING = {"logging": "debug|info|warning|error"}
-#: Query keys of pyserial's handlers, and what their values look like.
+#: The query keys of pyserial's handlers, with a pattern of their values.
 _QUERY: Mapping[str, Mapping[str, str]] = {
     "socket": _LOGGING,
     "loop": _LOGGING,
@@ -33,7 +33,7 @@ _QUERY: Mapping[str, Mapping[str, str]] = {
     "cp2110": {},
 }
 _PREFIX = "protocol_"
-_MEMORY_DEVICES = 1  # /dev/null and its like
+_MEMORY_DEVICES = 1  # the major number of /dev/null and its like
 
 
 def check_url(url: str) -> None:
@@ -106,7 +106,7 @@ def _check_path(url: str, path: str) -> None:
 
 
 def _schemes() -> list[str]:
-    """Schemes that have a handler, whether or not what it needs is installed."""
+    """Return the schemes that have a handler, whether or not its dependencies are installed."""
     modules = [
         module.name
         for package in serial.protocol_handler_packages
@@ -116,7 +116,7 @@ def _schemes() -> list[str]:
 
 
 def _handler(url: str) -> type | None:
-    """Return the handler's class; None where there is none to check with."""
+    """Return the handler's class, or None for a handler without one. Raises UsageError."""
     scheme, known = url.partition("://")[0].lower(), _schemes()
     if scheme not in known:
         raise UsageError(
@@ -143,7 +143,7 @@ def _check_pattern(url: str) -> None:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"{url}: {pattern!r} is no regular expression: {error}") from None
+        raise UsageError(f"{url}: {pattern!r} is not a regular expression: {error}") from None
     for option in options:
         key, _, value = option.partition("=")
         if key not in {"n", "skip_busy"}:

@@ -1,7 +1,7 @@
 """A serial port whose other end is a child process on a socket pair.
 
-A socket pair and not a pty: QEMU's pty throws away what the guest sends before somebody opens it, and a
-socket says at once when the other end is gone.
+It is a socket pair and not a pty. QEMU's pty throws away what the guest sends before somebody opens
+it, and a socket tells at once when the other end is gone.
 """
 
 from __future__ import annotations
@@ -33,16 +33,18 @@ STOP_GRACE_S = 1.0
 
 
 class ChildSerial(serial.SerialBase):
-    """Common half of native:// and qemu://; a subclass says which program to start."""
+    """What native:// and qemu:// have in common; a subclass says which program to start."""
 
-    #: Query keys of the URL and what they mean, for error messages.
+    #: The query keys of the URL and what they mean, for error messages.
     options: ClassVar[Mapping[str, str]] = {}
-    #: What the values of some of them look like, as regular expressions.
+    #: Regular expressions for the values of some of them.
     values: ClassVar[Mapping[str, str]] = {}
     #: The longest chip id, in bytes.
     uid_max_bytes: ClassVar[int] = 16
-    #: Where the program's standard error goes; None: where ours goes.
+    #: Where the program's standard error goes; None: to ours.
     stderr: ClassVar[int | None] = subprocess.DEVNULL
+    #: Opening the port again would start another board.
+    ends_with_its_board: ClassVar[bool] = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._socket: socket.socket | None = None
@@ -63,11 +65,11 @@ class ChildSerial(serial.SerialBase):
 
     @classmethod
     def check_host(cls, host: str) -> None:
-        """Raise UsageError when no board is called so; here: any may be."""
+        """Raise UsageError for a host part of the URL that names no board; here none is refused."""
 
     @abstractmethod
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
-        """Return the program that is the board, speaking on the inherited descriptor `fd`."""
+        """Return the command of the board's program, which speaks on the descriptor `fd`."""
 
     def open(self) -> None:
         """Start the board; raises HostFault when its program is missing."""
@@ -177,7 +179,7 @@ class ChildSerial(serial.SerialBase):
 
 
 def parse_board_url(url: str, options: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Split `scheme://host?key=value` and refuse keys that nobody reads."""
+    """Split `scheme://host?key=value`. Raises UsageError for unknown keys."""
     parts = urlsplit(url)
     if parts.path or parts.fragment:
         raise UsageError(
@@ -197,19 +199,19 @@ def parse_board_url(url: str, options: Mapping[str, str]) -> tuple[str, dict[str
 
 
 def hex_bytes(text: str, longest: int, url: str) -> bytes:
-    """Return the chip id that is written in hex, or raise UsageError."""
+    """Return a chip id that is written in hex. Raises UsageError."""
     if not re.fullmatch(rf"([0-9a-fA-F]{{2}}){{1,{longest}}}", text):
         raise UsageError(f"{url}: uid={text}: wants 1 to {longest} bytes of hex, e.g. uid=01")
     return bytes.fromhex(text)
 
 
 def firmware_dir() -> Path:
-    """Where the built firmware is: EDGEPROF_FIRMWARE_DIR, or firmware/build of the checkout."""
+    """Return the folder of built firmware: EDGEPROF_FIRMWARE_DIR, or firmware/build here."""
     return load_settings().firmware_dir or Path(__file__).parents[4] / "firmware" / "build"
 
 
 def firmware_image(name: str, port: str) -> Path:
-    """Return the path of a built image, or raise HostFault saying how to build it."""
+    """Return the path of a built image. Raises HostFault, which says how to build it."""
     path = firmware_dir() / port / name
     if not path.is_file():
         raise HostFault(
@@ -220,10 +222,10 @@ def firmware_image(name: str, port: str) -> Path:
     return path
 
 
-# --- starting children that cannot outlive us -------------------------------------------------------
+# --- starting children that cannot outlive us ---
 #
-# The kernel's parent-death signal is sent when the *thread* that forked ends, so children are started by
-# one thread that lives as long as the process. setpriv and not preexec_fn, which can deadlock
+# The kernel sends the parent-death signal when the *thread* that forked ends. So one thread, which
+# lives as long as the process, starts all children. setpriv is used because preexec_fn can deadlock
 # in a process with threads.
 
 _requests: SimpleQueue[
@@ -263,7 +265,7 @@ def _spawn(command: Sequence[str], fd: int, stderr: int | None) -> subprocess.Po
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             pass_fds=(fd,),
-            start_new_session=True,  # Ctrl-C in a terminal is for the agent to handle, not for boards
+            start_new_session=True,  # Ctrl-C in a terminal is for the agent, not for boards
         )
 
     result: Future[subprocess.Popen[bytes]] = Future()

@@ -36,11 +36,11 @@ class Serial(ChildSerial):
         "fault": r"\d+:\d+",
     }
 
-    stderr = None  # its LED: where the operator of its worker looks
+    stderr = None  # the board's LED blinks there, where the worker's operator looks
 
     @classmethod
     def check(cls, url: str) -> None:
-        """As for every child; and its RAM is memory of this host."""
+        """Check the URL as for every child, and the RAM, which is memory of this host."""
         super().check(url)
         ram = parse_board_url(url, cls.options)[1].get("ram", "0")
         if int(ram) > RAM_MAX_BYTES:
@@ -48,7 +48,7 @@ class Serial(ChildSerial):
 
     @classmethod
     def check_host(cls, host: str) -> None:
-        """A build: those of the sanitizers have names of their own (native-asan, say)."""
+        """Accept the name of a build; those of the sanitizers have names like native-asan."""
         if host and not host.startswith("native") and not (firmware_dir() / host).is_dir():
             raise UsageError(
                 f"native://{host}: no such build of the firmware",
@@ -56,7 +56,7 @@ class Serial(ChildSerial):
             )
 
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
-        """tlep-native with the URL's options as flags; the URL's host part picks the build."""
+        """Return tlep-native with the URL's options as flags; the host part picks the build."""
         build = host or "native"
         command = [str(firmware_image("tlep-native", build)), "--fd", str(fd)]
         for key, value in query.items():

@@ -1,7 +1,7 @@
 """qemu://PORT?uid=HEX&slot=FILE&… : bare-metal firmware on an emulated chip.
 
-QEMU runs with an instruction clock (-icount), so that a device's timings are instructions times a
-constant: the same run twice gives identical times, and host load changes nothing.
+QEMU runs with an instruction clock (-icount): a device's timings are instructions times a constant.
+So the same run gives the same times again, and the host's load changes nothing.
 """
 
 from __future__ import annotations
@@ -22,18 +22,23 @@ UID_MAX_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """How QEMU is started for one port, and where its loader puts what silicon would have."""
+    """How QEMU is started for one port, and where its loader puts what a chip would have."""
 
     program: str
     package: str
     arguments: tuple[str, ...]
     #: 2^icount_shift ns per instruction.
     icount_shift: int
-    #: Three words the firmware reads at start: a magic, the uid, a boot seed (ports/*/hal.c).
+    #: Where the firmware reads a magic, the uid and a boot seed at start (ports/*/hal.c).
     identity_address: int
-    #: Where a model slot stands; None when the port has no flash for models.
+    #: The address of the model slot; None when the port has no flash for models.
     slot_address: int | None
+    #: What the emulated UART takes in; None: so much that an upload is no wait.
+    upload_bytes_per_s: int | None
 
+
+#: Of QEMU's Cortex-M UARTs (measured): a byte costs a turn of QEMU's main loop.
+_CORTEX_M_UPLOAD_BYTES_PER_S = 20_000
 
 MACHINES: Mapping[str, Machine] = {
     "stm32f405": Machine(
@@ -43,6 +48,7 @@ MACHINES: Mapping[str, Machine] = {
         icount_shift=3,  # 8 ns: 168 MHz at 1.34 cycles per instruction
         identity_address=0x2001FFE0,
         slot_address=0x0800C000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
     ),
     "mps2-an500": Machine(
         "qemu-system-arm",
@@ -51,6 +57,7 @@ MACHINES: Mapping[str, Machine] = {
         icount_shift=5,  # 32 ns: the FPGA image's 25 MHz at 0.8 cycles per instruction
         identity_address=0x203FFFE0,
         slot_address=0x60800000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
     ),
     "riscv32-virt": Machine(
         "qemu-system-riscv32",
@@ -58,7 +65,8 @@ MACHINES: Mapping[str, Machine] = {
         ("-M", "virt", "-m", "64M", "-bios", "none"),
         icount_shift=3,
         identity_address=0x83FFFFE0,
-        slot_address=None,  # uploads are fast enough here
+        slot_address=None,
+        upload_bytes_per_s=None,
     ),
 }
 IDENTITY_MAGIC = 0x49444D51  # "QMDI"
@@ -78,7 +86,7 @@ class Serial(ChildSerial):
 
     @classmethod
     def check_host(cls, host: str) -> None:
-        """A chip that our firmware is built for."""
+        """Accept a chip that our firmware is built for."""
         if host not in MACHINES:
             raise UsageError(
                 f"qemu://{host}: no such port{suggestion(host, MACHINES)}",
@@ -86,7 +94,7 @@ class Serial(ChildSerial):
             )
 
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
-        """QEMU with firmware, identity words and slot loaded."""
+        """Return QEMU with firmware, identity words and slot loaded."""
         machine = MACHINES[host]
         program = shutil.which(machine.program)
         if program is None:
@@ -120,7 +128,7 @@ class Serial(ChildSerial):
                 raise HostFault(f"qemu://{host} has no flash for a model", code="no_slot")
             if not slot.is_file():
                 raise HostFault(f"qemu://{host}: no slot image at {slot}", code="no_slot")
-            file = str(slot).replace(",", ",,")  # QEMU's way to write a comma
+            file = str(slot).replace(",", ",,")  # QEMU writes a comma this way
             loader = f"loader,file={file},addr={machine.slot_address:#x},force-raw=on"
             command += ["-device", loader]
         return command

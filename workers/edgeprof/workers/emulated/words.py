@@ -1,4 +1,4 @@
-"""Guessing what a misspelt word was meant to be."""
+"""Guesses what a misspelt word was meant to be."""
 
 from __future__ import annotations
 

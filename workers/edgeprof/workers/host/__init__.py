@@ -1,4 +1,5 @@
-"""One host of the lab: the agent finds boards, starts a worker process for each, and tells the lab of them.
+"""One host of the lab: its agent finds boards, and starts a worker process for each of them.
 
-Nothing else imports it. It starts workers as processes, and shares with them only how they end and what they are told.
+Of `worker` this package may import only `process.py`, which both sides agree on: workers are
+processes, and nothing else is shared with them. Only the command line imports this package.
 """

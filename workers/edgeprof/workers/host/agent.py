@@ -1,4 +1,4 @@
-"""The host agent: one supervised worker process for each board of this machine, one metrics endpoint for all."""
+"""The host agent: a supervised worker process for each board, one metrics endpoint for all."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from edgeprof.workers.worker.process import STOP_MARGIN_S
 
 log = logging.getLogger(__name__)
 
-#: Started with a board's configuration as the last argument.
-WORKER_COMMAND: Final = (sys.executable, "-m", "edgeprof.workers.worker.board_worker")
+#: The command of a worker; a board's configuration as JSON is its last argument.
+WORKER_COMMAND: Final = (sys.executable, "-m", "edgeprof.workers.worker")
 
 _TICK_S = 0.1
 
 
 class _Driven:
-    """A board's worker process, and the socket on which it tells what to count."""
+    """A board's worker process, and the socket on which it sends what the agent counts."""
 
     def __init__(
         self,
@@ -53,8 +53,8 @@ class _Driven:
     ) -> None:
         self.receiver = receiver
 
-        def look_again_s(looks: int) -> float:
-            return seen.look_again_s(board.port, looks, settings.port_look_s)
+        def retry_after_s(tries: int) -> float:
+            return seen.retry_after_s(board.port, tries, settings.port_look_s)
 
         self.worker = Supervised(
             str(board),
@@ -62,7 +62,7 @@ class _Driven:
             settings.as_environment() | {FD_VARIABLE: str(receiver.worker_fd)},
             pass_fds=(receiver.worker_fd,),
             on_end=receiver.worker_ended,
-            look_again_s=look_again_s if board.watched else None,
+            retry_after_s=retry_after_s if board.watched else None,
         )
 
     def stop(self, deadline_s: float) -> None:
@@ -71,7 +71,7 @@ class _Driven:
 
 
 class Agent:
-    """Runs until told to stop. A board that is absent is its worker's business: it waits."""
+    """The agent of one host. A board that is absent is waited for by its worker."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Agent:
 
     def _told_to_stop(self) -> None:
         if not self._stop.is_set():
-            # The workers end first; Redis may hold up what is left to say.
+            # The workers end first; then Redis may hold up the last announcement.
             end_within(self._settings.stop_grace_s + STOP_MARGIN_S + 0.4)
         self.stop()
 
@@ -128,7 +128,7 @@ class Agent:
         )
 
     def _follow_ports(self) -> None:
-        """Give each port that appears a worker, and let go of those that went once theirs have ended."""
+        """Start a worker for each new port; forget a port that is gone once its worker ended."""
         there = self._watcher.ports()
         for port in sorted(there - self._driven.keys()):
             log.info("%s was plugged in", port)
@@ -166,7 +166,7 @@ class Agent:
         )
 
     def _waiting(self) -> tuple[WaitingPort, ...]:
-        """Return where no board has answered yet. The announcer's thread asks."""
+        """Return the ports where no board has answered yet; the announcer's thread calls this."""
         driven = list(self._driven.items())
         found = [
             WaitingPort(port=one_line(port, 1024), reason=each.receiver.waiting)
@@ -182,7 +182,7 @@ class Agent:
         return tuple(found[:MAX_WAITING])
 
     def _listen(self) -> None:
-        """Take in what workers tell, for the length of a tick at most."""
+        """Receive what workers send, for the length of a tick at most."""
         receivers = {port: driven.receiver for port, driven in self._driven.items()}
         ready, _, _ = select.select([r.socket for r in receivers.values()], [], [], _TICK_S)
         for port, receiver in receivers.items():
@@ -201,7 +201,7 @@ class Agent:
 
 
 def _machine() -> str:
-    """Return what systemd calls the machine's id; "" where there is none, as in most containers."""
+    """Return the machine's id of systemd; "" where there is none, as in most containers."""
     with contextlib.suppress(OSError):
         return Path("/etc/machine-id").read_text().strip()
     return ""

@@ -1,4 +1,4 @@
-"""Tells the lab where this host's metrics are, as long as the agent runs."""
+"""Announces this host and its metric endpoints to the lab, as long as the agent runs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _INTERVAL_S = 5.0
 
 
 class Announcer:
-    """A thread of the agent's. Redis being away is waited out; Prometheus keeps what it knows."""
+    """A thread of the agent. It waits while Redis is away; Prometheus keeps what it knows."""
 
     def __init__(self, settings: Settings, info: Callable[[], HostInfo]) -> None:
-        """info: what is to be announced now."""
+        """`info` returns what is to be announced now."""
         self._settings = settings
         self._info = info
         self._done = threading.Event()
@@ -54,7 +54,8 @@ class Announcer:
                     store.hosts.withdraw(self._info())
                     break
             except HostClash as clash:
-                log.error("%s; %s", clash, clash.hint)  # noqa: TRY400 - a user's trouble, not a bug of ours
+                # A user's trouble, not a bug of ours.
+                log.error("%s; %s", clash, clash.hint)  # noqa: TRY400
                 if self._done.wait(_INTERVAL_S):
                     break
             except InfrastructureError as error:

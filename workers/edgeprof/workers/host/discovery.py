@@ -1,8 +1,8 @@
-"""Which watched ports are there now, and how often one is looked at where no board of ours answers.
+"""Finds the watched ports that are plugged in, and how long one without a board is left alone.
 
-The folder is listed twice a second: udev makes and removes the names in it within milliseconds, a listing of
-it costs 20 us, and it works in containers too. Rejected: udev's own events (pyudev). They need netlink, which
-containers do not have, and would be a second way to learn the same, with the listing still needed at start.
+The folder is listed twice a second. udev makes and removes the names in it within milliseconds, a
+listing costs 20 us, and it works in containers too. udev's own events (pyudev) were rejected: they
+need netlink, which containers do not have, and the listing would still be needed at the start.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from edgeprof.workers.board.config import Boards
 
 _INTERVAL_S = 0.5
 
-#: A port is looked at again after the first pause, and each pause is twice the one before, up to so
-#: many of the first. Where a board of ours was seen it is off, or being flashed, and jobs may wait
-#: for it. Elsewhere it may be anybody's printer or modem, and opening a port is not free (DTR resets
-#: an Arduino), but never is no answer either.
+#: A port is opened again after a first pause, and each pause is twice as long as the one before, up
+#: to this many first pauses. Where a board of ours was seen, it may be off or in the hands of a
+#: flash tool, and jobs may wait for it. Elsewhere it may be a printer or a modem, and opening a
+#: port is not free (DTR resets an Arduino), but it has to be tried some time.
 _LONGEST_WHERE_SEEN = 2
 _LONGEST_ELSEWHERE = 20
 
 
 class SeenPorts:
-    """Watched ports on which a board of ours has answered, remembered by name in a folder."""
+    """The watched ports on which a board of ours has answered, remembered by name in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -37,23 +37,22 @@ class SeenPorts:
             self._seen = {unquote(path.name) for path in folder.iterdir()}
 
     def note(self, port: str) -> None:
-        """A board of ours answered there."""
+        """Remember that a board of ours answered on the port."""
         if port not in self._seen:
             self._seen.add(port)
-            with contextlib.suppress(
-                OSError
-            ):  # forgotten with this process: then it is looked at less often
+            # Without the folder the port is forgotten with this process, and tried less often then.
+            with contextlib.suppress(OSError):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 (self._folder / quote(port, safe="")).touch()
 
-    def look_again_s(self, port: str, looks: int, first_s: float) -> float:
-        """Return how long the port is left alone after so many looks in vain, and one more."""
+    def retry_after_s(self, port: str, tries: int, first_s: float) -> float:
+        """Return how long to leave the port alone after `tries` + 1 tries in vain."""
         longest = _LONGEST_WHERE_SEEN if port in self._seen else _LONGEST_ELSEWHERE
-        return float(first_s * min(2 ** min(looks, 10), longest))
+        return float(first_s * min(2 ** min(tries, 10), longest))
 
 
 class Watcher:
-    """The ports of `watch`, without `exclude` and without those that are driven by name."""
+    """Lists the ports of `watch`, without `exclude` and without ports that have a [[board]]."""
 
     def __init__(self, boards: Boards) -> None:
         self._boards = boards

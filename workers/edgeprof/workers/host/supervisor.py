@@ -1,4 +1,4 @@
-"""Keep one process alive: start it, start it again with growing pauses, stop it."""
+"""Keeps one process alive: starts it, starts it again with growing pauses, stops it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-#: A process that lived so long was well; its next pause is the first one again.
+#: A process that lived so long was well, and its next pause is the first one again.
 _HEALTHY_S = 30.0
 
 
 class Supervised:
-    """A child process that is to run until stop().
+    """A child process that runs until it is retired or waited for.
 
-    Start it from the main thread: the child asks the kernel to be told when its parent *thread* dies.
+    Start it from the main thread: the kernel tells the child when its parent *thread* dies.
     """
 
     def __init__(
@@ -38,17 +38,17 @@ class Supervised:
         *,
         pass_fds: Sequence[int] = (),
         on_end: Callable[[], None] = lambda: None,
-        look_again_s: Callable[[int], float] | None = None,
+        retry_after_s: Callable[[int], float] | None = None,
     ) -> None:
-        """on_end is called whenever the process has ended, by itself or not.
+        """`on_end` is called whenever the process has ended, by itself or not.
 
-        look_again_s says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
+        `retry_after_s` says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
         """
         self.name = name
         self._pass_fds = tuple(pass_fds)
         self._on_end = on_end
-        self._look_again_s = look_again_s
-        self._looks = 0
+        self._retry_after_s = retry_after_s
+        self._tries_in_vain = 0
         self._last_code: int | None = None
         self._retired = False
         self._command = list(command)
@@ -62,11 +62,11 @@ class Supervised:
 
     @property
     def pid(self) -> int | None:
-        """The running process' id."""
+        """The id of the running process."""
         return self._process.pid if self._process else None
 
     def tend(self) -> None:
-        """Start the process when it is time; note its end. Call this some times a second."""
+        """Start the process when it is time, and note its end. Call this several times a second."""
         now = time.monotonic()
         if self._process is None:
             if now >= self._start_at_s and not self._retired:
@@ -82,13 +82,13 @@ class Supervised:
         lived_long = now - self._started_s > _HEALTHY_S
         if lived_long or code == EXIT_BOARD_GONE:
             self._pause_s = _FIRST_PAUSE_S  # nothing is wrong with the worker
-        if code == EXIT_NOT_OURS and self._look_again_s is not None:
-            pause_s = self._look_again_s(self._looks)
-            self._looks += 1
+        if code == EXIT_NOT_OURS and self._retry_after_s is not None:
+            pause_s = self._retry_after_s(self._tries_in_vain)
+            self._tries_in_vain += 1
         else:
-            pause_s, self._looks = self._pause_s, 0
+            pause_s, self._tries_in_vain = self._pause_s, 0
             self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-        # Each trouble once: a worker that keeps ending in the same way is the same trouble.
+        # A worker that keeps ending in the same way is one trouble, and is logged once.
         news = code != self._last_code or (lived_long and code != EXIT_NOT_OURS)
         self._tell(code, pause_s, logging.WARNING if news else logging.DEBUG)
         self._last_code = code
@@ -119,7 +119,7 @@ class Supervised:
             )
 
     def retire(self) -> None:
-        """Do not start it again: its port is gone. What runs is asked to end, by itself or now."""
+        """End the process, and do not start it again: its port is gone."""
         if not self._retired:
             self._retired = True
             self.terminate()
@@ -130,7 +130,7 @@ class Supervised:
             self._process.terminate()
 
     def wait(self, deadline_s: float) -> None:
-        """Wait for the end until a monotonic time, then kill."""
+        """Wait for the end until a monotonic time, then kill the process."""
         if self._process is None:
             return
         try:
@@ -151,9 +151,9 @@ class Supervised:
                 env={**self._environment, **last},
                 stdin=subprocess.DEVNULL,
                 pass_fds=self._pass_fds,
-                start_new_session=True,  # Ctrl-C is for the agent; it tells the workers in its own way
+                start_new_session=True,  # Ctrl-C is for the agent, which then stops the workers
             )
-        except OSError as error:  # no memory, process or file to be had now; other workers go on
+        except OSError as error:  # out of memory, processes or files; other workers go on
             self._told.say("start", f"worker of board {self.name} not started: {error.strerror}")
             self._start_at_s = now + self._pause_s
             self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)

@@ -9,36 +9,48 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import serial
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.link.framing import MAX_FRAME_BYTES, Decoder, Frame, Kind, encode
-from edgeprof.workers.link.messages import (
-    PROTOCOL,
-    Event,
-    Op,
-    Payload,
-    dump,
-    fault_of,
-    get_uint,
-    load,
+from edgeprof.workers.link import framing
+from edgeprof.workers.link.framing import (
+    MAX_FRAME_BYTES,
+    MAX_PAYLOAD_BYTES,
+    Decoder,
+    Frame,
+    Kind,
 )
+from edgeprof.workers.link.hello import payload_limit, read_hello
+from edgeprof.workers.link.messages.board import BootEvent, HelloReply, HelloRequest
+from edgeprof.workers.link.messages.codec import (
+    HEAD_KEY,
+    Message,
+    MessageT,
+    ReplyT,
+    Request,
+    decode,
+    encode,
+    reply_of,
+)
+from edgeprof.workers.link.messages.errors import ErrorReply, fault_of
+from edgeprof.workers.link.messages.operations import PROTOCOL, Op
+from edgeprof.workers.link.messages.payload import Payload, dump, load
 from edgeprof.workers.link.port import CheckStop, rate_of, read_port, write_port
 from edgeprof.workers.link.port_faults import others_on
 
 FIRST_TIMEOUT_S = 0.5
 MAX_TIMEOUT_S = 4.0
 TRIES = 5
-#: UPLOAD, VERIFY and LOAD: clearing, hashing and checking take the board's time, so it has a minute. Asked again
-#: sooner than that, or one lost frame would cost the minute; what it answers is the same.
+#: UPLOAD, VERIFY and LOAD take the board's time: it clears, hashes and checks, and has a minute.
+#: The host asks again every 4 s, so that a lost frame costs 4 s; the answer is the same.
 SLOW_TIMEOUT_S = 4.0
 SLOW_TRIES = 15
 HELLO_EVERY_S = 0.25
 POLL_S = 0.05
-#: How long a wait goes on before it is asked whether anybody still wants it.
+#: A wait asks this often whether anybody still wants it.
 STOP_EVERY_S = 0.1
 SLOW_BELOW_BAUD = 115200
 
@@ -46,18 +58,24 @@ _SLOW = {Op.VERIFY, Op.LOAD, Op.UPLOAD}
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A frame whose payload is a valid map."""
+class Received:
+    """A frame whose payload is a map of the protocol's subset of CBOR."""
 
     kind: Kind
     seq: int
     payload: Payload
 
+    def event(self, message: type[MessageT]) -> MessageT | None:
+        """Return the event if it is of this class, else None. Raises LinkFault if malformed."""
+        if self.kind is Kind.EVT and self.payload.get(HEAD_KEY) == message.HEAD:
+            return decode(message, self.payload)
+        return None
 
-class LinkSession:
+
+class LinkClient:
     """One open serial port to one board. Not thread-safe.
 
-    Whatever it waits for, `check_stop` is called some times a second, and may raise.
+    Every wait calls `check_stop` some times a second; it may raise.
     """
 
     def __init__(
@@ -67,10 +85,12 @@ class LinkSession:
         self._check_stop = check_stop
         self.name = name
         self._decoder = Decoder()
-        self._inbox: deque[Message] = deque()
-        self._seq = random.randint(1, 65535)  # noqa: S311 - only to differ from the session before
-        self.data_seq = 0  # upload's counter
+        self._inbox: deque[Received] = deque()
+        self._seq = random.randint(1, 65535)  # noqa: S311 - only to differ from the client before
+        self._data_seq = 0
         self.boot_id: int | None = None
+        #: How much a frame to this board may carry; HELLO names it.
+        self.max_payload_bytes = MAX_PAYLOAD_BYTES
         self.retransmits = 0
         self._bytes_sent = 0
 
@@ -97,7 +117,17 @@ class LinkSession:
         write_port(self._port, self.name, frame)
         self._bytes_sent += len(frame)
 
-    def receive(self, timeout_s: float) -> Message | None:
+    @property
+    def data_seq(self) -> int:
+        """The number of the last DATA frame."""
+        return self._data_seq
+
+    def data_frame(self, message: Message) -> bytes:
+        """Return the wire bytes of the next DATA frame."""
+        self._data_seq = (self._data_seq + 1) & 0xFFFF
+        return framing.encode(Kind.DATA, self._data_seq, dump(encode(message)))
+
+    def receive(self, timeout_s: float) -> Received | None:
         """Return the next valid message, or None when none came in time."""
         deadline = time.monotonic() + timeout_s
         while not self._inbox:
@@ -115,9 +145,10 @@ class LinkSession:
         if payload is None:
             self._decoder.errors += 1
             return
-        if frame.kind is Kind.EVT and payload.get(0) == Event.BOOT:
-            self.check_boot(payload, 1)
-        self._inbox.append(Message(frame.kind, frame.seq, payload))
+        received = Received(frame.kind, frame.seq, payload)
+        if (boot := received.event(BootEvent)) is not None:
+            self.check_boot(boot.boot_id)
+        self._inbox.append(received)
 
     # --- requests ---
 
@@ -129,19 +160,30 @@ class LinkSession:
 
     def request(
         self,
-        op: Op,
-        arguments: Mapping[int, object] | None = None,
+        request: Request[ReplyT],
         *,
-        on_event: Callable[[Message], None] | None = None,
+        on_event: Callable[[Received], None] | None = None,
+        timeout_s: float | None = None,
+        tries: int | None = None,
+    ) -> ReplyT:
+        """Send a request and return its reply; the same frame again while no reply comes.
+
+        Raises LinkFault "silence" when the board does not answer, "bad_reply" when its answer is
+        malformed, or the fault that an ERR tells of.
+        """
+        payload = self._exchange(request, on_event, timeout_s, tries)
+        return decode(reply_of(type(request)), payload)
+
+    def _exchange(
+        self,
+        request: Request[ReplyT],
+        on_event: Callable[[Received], None] | None = None,
         timeout_s: float | None = None,
         tries: int | None = None,
     ) -> Payload:
-        """Send one operation and return its reply; the same frame again while no reply comes.
-
-        Raises LinkFault "silence" when the board does not answer, or the fault an ERR tells of.
-        """
+        op = request.HEAD
         self._seq = self._seq % 65535 + 1
-        frame = encode(Kind.REQ, self._seq, dump({0: int(op), **(arguments or {})}))
+        frame = framing.encode(Kind.REQ, self._seq, dump(encode(request)))
         slow = op in _SLOW
         timeout_s = timeout_s or (SLOW_TIMEOUT_S if slow else FIRST_TIMEOUT_S)
         timeout_s += self._wire_s
@@ -150,11 +192,11 @@ class LinkSession:
         for attempt in range(tries):
             self.retransmits += attempt > 0
             self.send(frame)
-            for message in self._messages(timeout_s):
-                if message.seq == self._seq and message.kind in {Kind.RSP, Kind.ERR}:
-                    return self._reply(op, message)
-                if message.kind is Kind.EVT and on_event is not None:
-                    on_event(message)
+            for received in self._all_within(timeout_s):
+                if received.seq == self._seq and received.kind in {Kind.RSP, Kind.ERR}:
+                    return self._answer_to(op, received)
+                if received.kind is Kind.EVT and on_event is not None:
+                    on_event(received)
             waited_s += timeout_s
             timeout_s = min(2 * timeout_s, max(MAX_TIMEOUT_S, timeout_s))
         raise LinkFault(
@@ -163,49 +205,53 @@ class LinkSession:
             hint="is the board powered, and running this project's firmware?",
         )
 
-    def _reply(self, op: Op, message: Message) -> Payload:
-        if message.payload.get(0) != op:
+    def _answer_to(self, op: Op, received: Received) -> Payload:
+        if received.payload.get(HEAD_KEY) != op:
             raise LinkFault(f"{self.name}: answer to another operation", code="bad_reply")
-        if message.kind is Kind.ERR:
-            raise fault_of(message.payload)
-        return message.payload
+        if received.kind is Kind.ERR:
+            raise fault_of(decode(ErrorReply, received.payload))
+        return received.payload
 
-    def _messages(self, timeout_s: float) -> Iterator[Message]:
+    def _all_within(self, timeout_s: float) -> Iterator[Received]:
         deadline = time.monotonic() + timeout_s
         while True:
             left = deadline - time.monotonic()
             if left < 0 and not self._inbox:
                 return  # a board that never falls silent is no answer either
-            message = self.receive(max(left, 0.0))
-            if message is None:
+            received = self.receive(max(left, 0.0))
+            if received is None:
                 return
-            yield message
+            yield received
 
-    def check_boot(self, payload: Payload, key: int) -> None:
-        """Notice a board that has rebooted since HELLO: what it was told is forgotten."""
-        boot_id = get_uint(payload, key, "boot id", 2**32 - 1)
+    def check_boot(self, boot_id: int) -> None:
+        """Raise BoardFault if the board has rebooted since HELLO, and so forgotten everything."""
         if self.boot_id is not None and boot_id != self.boot_id:
             raise BoardFault(f"{self.name}: the board rebooted", code="rebooted")
 
     def hello(
         self, timeout_s: float, before_try: Callable[[int], None] = lambda _number: None
-    ) -> Payload:
+    ) -> HelloReply:
         """Ask who is there until somebody says; opening a port may have reset the board."""
         deadline = time.monotonic() + timeout_s
-        arguments = {1: PROTOCOL[0], 2: PROTOCOL[1]}
+        request = HelloRequest(*PROTOCOL)
         for number in itertools.count():
             before_try(number)
             try:
-                reply = self.request(Op.HELLO, arguments, timeout_s=HELLO_EVERY_S, tries=1)
+                payload = self._exchange(request, timeout_s=HELLO_EVERY_S, tries=1)
             except LinkFault as fault:
                 # bad_reply: a board that remembers a reply under the number we happened to draw
                 if fault.code not in {"silence", "bad_reply"}:
                     raise
             else:
-                self.boot_id = get_uint(reply, 10, "boot id", 2**32 - 1)
+                reply = read_hello(payload)
+                self.boot_id = reply.boot_id
+                self.max_payload_bytes = payload_limit(reply)
                 return reply
             if time.monotonic() > deadline:
                 break
+        raise self._no_hello(timeout_s)
+
+    def _no_hello(self, timeout_s: float) -> LinkFault:
         heard = self.bytes_seen
         if heard == 0:
             detail = "not one byte came back"
@@ -217,6 +263,6 @@ class LinkSession:
             hint = "another baud rate, or another firmware, speaks there"
         if others := others_on(self.name):
             hint += f"; {', '.join(others)} has the port open too, and takes bytes away"
-        raise LinkFault(
+        return LinkFault(
             f"{self.name}: no HELLO in {timeout_s:.0f} s: {detail}", code="no_hello", hint=hint
         )

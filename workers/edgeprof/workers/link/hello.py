@@ -1,25 +1,27 @@
-"""HELLO's reply, checked field by field: what a board says of itself is not trusted."""
+"""HELLO's reply: what a board says of itself is checked, and turned into a Hello."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 from edgeprof.shared.errors import LinkFault
 from edgeprof.shared.types.board import MemoryRegion
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.wire import is_name
 from edgeprof.workers.board.board import Hello
-from edgeprof.workers.link.messages import (
-    PROTOCOL,
-    Payload,
-    get,
-    get_list,
-    get_map,
-    get_text,
-    get_uint,
-    version_fault,
+from edgeprof.workers.link.framing import MAX_PAYLOAD_BYTES
+from edgeprof.workers.link.messages.board import (
+    FlashModel,
+    HelloReply,
+    ProtocolVersion,
+    RamModel,
+    Region,
 )
+from edgeprof.workers.link.messages.codec import Key, Message, decode
+from edgeprof.workers.link.messages.errors import version_fault
+from edgeprof.workers.link.messages.operations import PROTOCOL
+from edgeprof.workers.link.messages.payload import Payload
 
 #: ggml's type ids.
 QUANTIZATIONS = {
@@ -33,16 +35,41 @@ REGION_KINDS = {0: "ram", 1: "flash", 2: "stack"}
 FEATURE_UPLOAD = 2
 FEATURE_MEMTEST = 16
 FEATURE_IDENTIFY = 32
-U32 = 2**32 - 1
+
+#: No board may ask for less (protocol, section 1).
+LEAST_PAYLOAD_BYTES: Final = 256
+_LEAST_WINDOW_BYTES: Final = 1100
+_MOST_WINDOW_BYTES: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class LinkHello:
-    """Hello, and what only the link itself needs to know."""
+class _AnyHello(Message):
+    """What a HELLO of every version has: the version is known before the rest is read."""
 
-    hello: Hello
-    max_payload_bytes: int
-    rx_window_bytes: int
+    protocol: Annotated[ProtocolVersion, Key(1)]
+
+
+def read_hello(payload: Payload) -> HelloReply:
+    """Check the version, then everything else. Raises LinkFault "version" or "bad_reply"."""
+    major, minor = decode(_AnyHello, payload).protocol
+    if major != PROTOCOL[0]:
+        raise version_fault(f"{major}.{minor}", f"{PROTOCOL[0]}.{PROTOCOL[1]}")
+    return decode(HelloReply, payload)
+
+
+def payload_limit(reply: HelloReply) -> int:
+    """Return how much a frame to this board may carry."""
+    return max(LEAST_PAYLOAD_BYTES, min(reply.max_payload_bytes, MAX_PAYLOAD_BYTES))
+
+
+def window_bytes(reply: HelloReply) -> int:
+    """Return how many bytes of DATA frames may be on their way to this board."""
+    if reply.rx_window_bytes > _MOST_WINDOW_BYTES:
+        raise LinkFault(
+            f"the board's receive window is out of range: {reply.rx_window_bytes}",
+            code="bad_reply",
+        )
+    return max(_LEAST_WINDOW_BYTES, reply.rx_window_bytes)
 
 
 def region_kind(value: int) -> Literal["ram", "flash", "stack"]:
@@ -52,73 +79,45 @@ def region_kind(value: int) -> Literal["ram", "flash", "stack"]:
     return cast('Literal["ram", "flash", "stack"]', REGION_KINDS[value])
 
 
-def parse_hello(reply: Payload, *, can_flash: bool) -> LinkHello:
-    """Check and convert; raises LinkFault "version" or "bad_reply"."""
-    version = get_list(reply, 1, "protocol version", 2)
-    if len(version) != 2 or not all(isinstance(part, int) for part in version):
-        raise LinkFault("the board's protocol version is malformed", code="bad_reply")
-    major, minor = cast("list[int]", version)
-    if major != PROTOCOL[0]:
-        raise version_fault(f"{major}.{minor}", f"{PROTOCOL[0]}.{PROTOCOL[1]}")
-    uid = get(reply, 2, bytes, "uid")
-    if not 1 <= len(uid) <= 16:
-        raise LinkFault("the board's uid is not 1 to 16 bytes", code="bad_reply")
-    platform = get_text(reply, 3, "platform", 32)
-    if not is_name(platform):  # a queue's name, a label of metrics
+def parse_hello(reply: HelloReply, *, can_flash: bool) -> Hello:
+    """Turn a HELLO into what the rest of the host knows of a board. Raises LinkFault."""
+    if not is_name(reply.platform):  # it becomes a queue's name, and a label of metrics
         raise LinkFault("the board's platform is not a name", code="bad_reply")
-    timer = get_map(reply.get(8), "timer")
-    features = get_uint(reply, 18, "features", U32)
-    hello = Hello(
-        uid=uid.hex(),
-        platform=platform,
-        firmware_version=get_text(reply, 4, "firmware version", 32),
-        firmware_git_hash=get_text(reply, 5, "git hash", 40),
-        toolchain=get_text(reply, 6, "toolchain", 48),
-        protocol=(major, minor),
-        clock_hz=get_uint(reply, 7, "clock", U32) or None,
-        timer_name=get_text(timer, 1, "timer name", 16),
-        timer_resolution_ns=get_uint(timer, 2, "timer resolution", U32),
-        emulated=get(reply, 9, bool, "emulated flag"),
-        boot_id=get_uint(reply, 10, "boot id", U32),
-        regions=tuple(_region(item) for item in get_list(reply, 11, "memory regions", 8)),
-        kernels=tuple(
-            QUANTIZATIONS[item]
-            for item in get_list(reply, 12, "kernels", 64)
-            if isinstance(item, int) and item in QUANTIZATIONS
-        ),
-        bauds=tuple(
-            item for item in get_list(reply, 15, "baud rates", 32) if isinstance(item, int)
-        ),
-        flash_model_sha256=_model(reply.get(16)),
-        ram_model_sha256=_model(reply.get(17)),
-        features=features,
-        n_ctx_max=get_uint(reply, 19, "longest context", U32),
-        can_upload=bool(features & FEATURE_UPLOAD),
+    return Hello(
+        uid=reply.uid.hex(),
+        platform=reply.platform,
+        firmware_version=reply.firmware_version,
+        firmware_git_hash=reply.firmware_git_hash,
+        toolchain=reply.toolchain,
+        protocol=(reply.protocol.major, reply.protocol.minor),
+        clock_hz=reply.clock_hz or None,
+        timer_name=reply.timer.name,
+        timer_resolution_ns=reply.timer.resolution_ns,
+        emulated=reply.emulated,
+        boot_id=reply.boot_id,
+        regions=tuple(_region(region) for region in reply.regions),
+        kernels=tuple(QUANTIZATIONS[kernel] for kernel in reply.kernels if kernel in QUANTIZATIONS),
+        bauds=reply.bauds,
+        flash_model_sha256=_held(reply.flash_model),
+        ram_model_sha256=_held(reply.ram_model),
+        features=reply.features,
+        n_ctx_max=reply.n_ctx_max,
+        can_upload=bool(reply.features & FEATURE_UPLOAD),
         can_flash=can_flash,
     )
-    return LinkHello(
-        hello,
-        max_payload_bytes=max(256, min(get_uint(reply, 13, "payload limit", U32), 1024)),
-        rx_window_bytes=max(1100, get_uint(reply, 14, "receive window", 2**20)),
-    )
 
 
-def _region(item: object) -> MemoryRegion:
-    fields = get_map(item, "memory region")
+def _region(region: Region) -> MemoryRegion:
     return MemoryRegion(
-        name=get_text(fields, 1, "region name", 16),
-        kind=region_kind(get_uint(fields, 2, "region kind", 255)),
-        total_bytes=get_uint(fields, 3, "region size", U32),
-        available_bytes=get_uint(fields, 4, "region space", U32),
+        name=region.name,
+        kind=region_kind(region.kind),
+        total_bytes=region.total_bytes,
+        available_bytes=region.available_bytes,
     )
 
 
-def _model(item: object) -> str | None:
+def _held(model: FlashModel | RamModel | None) -> str | None:
     """Hash of a model the board holds; an upload that has not all its bytes does not count."""
-    if item is None:
+    if model is None or (isinstance(model, RamModel) and model.next_offset != model.size_bytes):
         return None
-    fields = get_map(item, "model")
-    size = get_uint(fields, 2, "model size", U32)
-    if 3 in fields and get_uint(fields, 3, "upload position", U32) != size:
-        return None
-    return get(fields, 1, bytes, "model hash").hex()
+    return model.sha256.hex()

@@ -13,9 +13,9 @@ from typing import Final
 
 from edgeprof.shared.types.board import MemoryRegion
 from edgeprof.workers.board.board import BadWord, MemoryTest
-from edgeprof.workers.link.client import LinkSession
-from edgeprof.workers.link.hello import U32
-from edgeprof.workers.link.messages import Op, get, get_uint
+from edgeprof.workers.link.client import LinkClient
+from edgeprof.workers.link.messages.board import MemtestRequest
+from edgeprof.workers.link.messages.wire_types import malformed
 
 #: The longest piece that a board takes.
 PIECE_BYTES: Final = 64 * 1024
@@ -35,23 +35,23 @@ class _Piece:
 
 
 def test_memory(
-    session: LinkSession, regions: Sequence[MemoryRegion], epoch: int, budget_s: float
+    client: LinkClient, regions: Sequence[MemoryRegion], epoch: int, budget_s: float
 ) -> MemoryTest:
-    """Do all passes over pieces in random order: what the time leaves out now, it may take the next time."""
+    """Do all passes over pieces in random order; what time leaves out may come next time."""
     pieces = _cut(regions)
     total = sum(piece.size_bytes for piece in pieces)
     random.shuffle(pieces)
     deadline = time.monotonic() + budget_s / _PASSES
     filled: list[_Piece] = []
     for piece in pieces:
-        _pass(session, piece, _FILL, epoch)
+        _pass(client, piece, _FILL, epoch)
         filled.append(piece)
         if time.monotonic() > deadline:
             break
     tested = sum(piece.size_bytes for piece in filled)
     for number in (_INVERT, _CHECK):
         for piece in filled:
-            bad = _pass(session, piece, number, epoch)
+            bad = _pass(client, piece, number, epoch)
             if bad is not None:
                 return MemoryTest(tested, total, bad)
     return MemoryTest(tested, total, None)
@@ -69,16 +69,23 @@ def _cut(regions: Sequence[MemoryRegion]) -> list[_Piece]:
     return pieces
 
 
-def _pass(session: LinkSession, piece: _Piece, number: int, epoch: int) -> BadWord | None:
-    reply = session.request(
-        Op.MEMTEST,
-        {1: piece.index, 2: piece.offset_bytes, 3: piece.size_bytes, 4: number, 5: epoch},
+def _pass(client: LinkClient, piece: _Piece, number: int, epoch: int) -> BadWord | None:
+    reply = client.request(
+        MemtestRequest(
+            region=piece.index,
+            offset=piece.offset_bytes,
+            length_bytes=piece.size_bytes,
+            pass_number=number,
+            epoch=epoch,
+        )
     )
-    if get(reply, 1, bool, "memory test's outcome"):
+    if reply.passed:
         return None
+    if reply.offset is None or reply.expected is None or reply.got is None:
+        raise malformed("memtest-reply", "of a failed test does not name the bad word")
     return BadWord(
         region=piece.region,
-        offset_bytes=get_uint(reply, 2, "bad word's offset", U32),
-        expected=get_uint(reply, 3, "expected word", U32),
-        got=get_uint(reply, 4, "word read", U32),
+        offset_bytes=reply.offset,
+        expected=reply.expected,
+        got=reply.got,
     )

@@ -26,9 +26,9 @@ import serial
 from serial import rfc2217
 
 from edgeprof.shared.errors import EdgeprofError
-from edgeprof.workers import emulated
+from edgeprof.workers.board import port_kinds
 from edgeprof.workers.board.board import Cancelled
-from edgeprof.workers.board.locks import BoardClaim
+from edgeprof.workers.board.locks import BoardLock
 from edgeprof.workers.link.port_faults import NETWORK, device_of, link_fault, open_fault, words
 
 log = logging.getLogger(__name__)
@@ -44,10 +44,9 @@ CheckStop = Callable[[], None]
 
 def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> serial.SerialBase:
     """Open a pyserial URL; raises HostFault that says why not and what to do."""
-    emulated.register()
     try:
         # Timeouts come first: an open rfc2217:// negotiates all settings anew for each change.
-        port = serial.serial_for_url(
+        port = port_kinds.serial_port(
             _patient(url), baudrate=baud, timeout=_POLL_S, do_not_open=True
         )
         if isinstance(port, serial.Serial):
@@ -116,8 +115,16 @@ def set_rate(port: serial.SerialBase, url: str, baud: int) -> None:
             port.baudrate = baud
 
 
+def ends_with_its_board(port: serial.SerialBase) -> bool:
+    """Whether the port is gone for good when its board is, as that of a child process."""
+    return bool(getattr(port, "ends_with_its_board", False))
+
+
 def plugged_in(port: serial.SerialBase, url: str) -> bool:
-    """Whether the other end is still there, without reading a byte: harmless while another thread uses the port."""
+    """Whether the other end is still there.
+
+    No byte is read, so this is harmless while another thread uses the port.
+    """
     with contextlib.suppress(Exception):  # closed meanwhile, to be opened again: no news
         path = str(port.port if "://" in url else url)  # alt:// and hwgrep:// know their device
         if path.startswith("/") and not Path(path).exists():
@@ -130,19 +137,20 @@ def plugged_in(port: serial.SerialBase, url: str) -> bool:
     return True
 
 
-def lock_port(url: str, lock_dir: Path) -> BoardClaim:
-    """Make the port this process' own, host-wide, before a byte is sent; HostFault names who has it."""
-    claim = BoardClaim(lock_dir)
+def lock_port(url: str, lock_dir: Path) -> BoardLock:
+    """Make the port this process' own on this host, before a byte is sent.
+
+    Raises HostFault that names who has it.
+    """
+    claim = BoardLock(lock_dir)
     claim.take("port", _resource(url))
     return claim
 
 
 def _resource(url: str) -> str:
     """What two URLs of one port have in common: the device, or the chip of an emulated board."""
-    parts = urlsplit(url)
-    if parts.scheme in {"native", "qemu"}:
-        uid = next((part for part in parts.query.split("&") if part.startswith("uid=")), "")
-        return f"{parts.scheme}://{parts.netloc}?{uid}"
+    if chip := port_kinds.chip_behind(url):
+        return chip
     device = device_of(url)
     return os.path.realpath(device) if device.startswith("/") else url
 

@@ -74,7 +74,7 @@ def _errno(error: BaseException) -> int | None:
 
 
 def others_on(url: str) -> list[str]:
-    """Return "process 123 (minicom)" for each other program with the port open, if we may see it."""
+    """Name the other programs that have the port open, as far as we may see them."""
     return holders(device_of(url))
 
 

@@ -1,6 +1,7 @@
 """Running and scoring on a board: stage the prompt, follow progress, read the measurement back.
 
-What is measured comes from RESULT, which can be asked again; TOKEN events are progress, and are only compared.
+What is measured comes from RESULT, which can be asked again. TOKEN events are progress, and are only
+compared with it.
 """
 
 from __future__ import annotations
@@ -12,23 +13,35 @@ from typing import cast
 
 from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.workers.board.board import MAX_NATS, Cancelled, RunReport, ScoreReport
-from edgeprof.workers.link.client import POLL_S, LinkSession, Message
-from edgeprof.workers.link.hello import U32
-from edgeprof.workers.link.messages import Event, Op, Payload, RunState, get_list, get_uint
+from edgeprof.workers.link.client import POLL_S, LinkClient, Received
+from edgeprof.workers.link.messages.operations import RunState
+from edgeprof.workers.link.messages.runs import (
+    DoneEvent,
+    Entry,
+    PromptRequest,
+    ResultReply,
+    ResultRequest,
+    RunRequest,
+    ScoreRequest,
+    TokenEvent,
+)
+from edgeprof.workers.link.messages.wire_types import U32_MAX, malformed
 
-#: Silence after which RESULT is asked for, waiting 1, 2 and 4 times as long for it: the link is served between
-#: tokens, so this bounds how long one token may take (14 s), as much as how soon a hung board is found.
+#: After so much silence RESULT is asked for, waiting 1, 2 and 4 times as long for it. A board serves
+#: the link between tokens, so this bounds how long one token may take (14 s), and how soon a hung
+#: board is found.
 SILENCE_S = 2.0
 SILENCE_TRIES = 3
 RESULT_PAGE = 64
-PROMPT_PAGE = 128
+#: PROMPT's bytes beside the tokens, and the most that a token takes.
+_PROMPT_HEAD_BYTES, _TOKEN_BYTES = 13, 5
 
 
 class Runs:
-    """RUN and SCORE over one session."""
+    """RUN and SCORE over one open link."""
 
-    def __init__(self, session: LinkSession, name: str) -> None:
-        self._session = session
+    def __init__(self, client: LinkClient, name: str) -> None:
+        self._client = client
         self._name = name
 
     def run(
@@ -42,26 +55,27 @@ class Runs:
     ) -> RunReport:
         """Prefill, decode greedily, and read the measurement back (see Board.run)."""
         self._stage(prompt_tokens)
-        run_id = random.randint(1, U32)  # noqa: S311 - a name, not a secret
+        run_id = random.randint(1, U32_MAX)  # noqa: S311 - a name, not a secret
         sent = time.monotonic()
         first_token: list[float] = []
         streamed: dict[int, int] = {}
 
-        def on_event(message: Message) -> None:
-            payload = message.payload
-            if payload.get(0) == Event.TOKEN and payload.get(1) == run_id:
-                index = get_uint(payload, 2, "token index", n_gen - 1)
-                token = get_uint(payload, 3, "token", U32)
+        def on_event(received: Received) -> None:
+            event = received.event(TokenEvent)
+            if event is not None and event.run_id == run_id:
+                if event.index >= n_gen:
+                    raise malformed("token-event.index", f"is out of range: {event.index}")
                 if not first_token:
                     first_token.append(time.monotonic())
-                streamed[index] = token
-                on_token(index, token)
+                streamed[event.index] = event.token
+                on_token(event.index, event.token)
 
-        self._session.request(Op.RUN, {1: run_id, 2: n_gen, 3: epoch}, on_event=on_event)
+        request = RunRequest(run_id=run_id, n_gen=n_gen, epoch=epoch)
+        self._client.request(request, on_event=on_event)
         self._follow(run_id, on_event, should_stop)
         head, entries = self._read_entries(run_id, n_gen)
         done = time.monotonic()
-        if not all(isinstance(us, int) and 0 <= us <= U32 for _, us in entries):
+        if not all(isinstance(us, int) for _, us in entries):
             raise LinkFault(f"{self._name}: malformed time of a token", code="bad_reply")
         tokens = tuple(token for token, _ in entries)
         if any(tokens[index] != token for index, token in streamed.items()):
@@ -70,11 +84,11 @@ class Runs:
             )
         return RunReport(
             tokens=tokens,
-            prefill_us=get_uint(head, 5, "prefill time"),
+            prefill_us=head.prefill_us,
             step_us=tuple(cast("int", us) for _, us in entries[1:]),
-            idle_us=get_uint(head, 9, "idle time") if 9 in head else None,
-            start_us=get_uint(head, 4, "start time"),
-            end_us=get_uint(head, 7, "end time"),
+            idle_us=head.idle_us,
+            start_us=head.start_us,
+            end_us=head.end_us,
             host_sent_s=sent,
             host_first_token_s=first_token[0] if first_token else None,
             host_done_s=done,
@@ -85,8 +99,8 @@ class Runs:
     ) -> ScoreReport:
         """Teacher-forced log-likelihood and top-1 (see Board.score)."""
         self._stage(tokens)
-        run_id = random.randint(1, U32)  # noqa: S311
-        self._session.request(Op.SCORE, {1: run_id, 2: epoch})
+        run_id = random.randint(1, U32_MAX)  # noqa: S311
+        self._client.request(ScoreRequest(run_id=run_id, epoch=epoch))
         self._follow(run_id, lambda _: None, should_stop)
         head, entries = self._read_entries(run_id, len(tokens) - 1)
         # The host, which computes the same, has refused models with a mean below -MAX_NATS.
@@ -96,21 +110,22 @@ class Runs:
         return ScoreReport(
             top1=tuple(token for token, _ in entries),
             log_likelihood_nats=tuple(float(value) for _, value in entries),
-            start_us=get_uint(head, 4, "start time"),
-            end_us=get_uint(head, 7, "end time"),
+            start_us=head.start_us,
+            end_us=head.end_us,
         )
 
     def _stage(self, tokens: Sequence[int]) -> None:
-        for offset in range(0, len(tokens), PROMPT_PAGE):
-            page = list(tokens[offset : offset + PROMPT_PAGE])
-            reply = self._session.request(Op.PROMPT, {1: offset, 2: page})
-            if get_uint(reply, 1, "number of staged tokens", U32) != offset + len(page):
+        most = (self._client.max_payload_bytes - _PROMPT_HEAD_BYTES) // _TOKEN_BYTES
+        for offset in range(0, len(tokens), most):
+            page = tuple(tokens[offset : offset + most])
+            reply = self._client.request(PromptRequest(offset=offset, tokens=page))
+            if reply.n_staged != offset + len(page):
                 raise BoardFault(f"{self._name}: the board lost prompt tokens", code="inconsistent")
 
     def _follow(
         self,
         run_id: int,
-        on_event: Callable[[Message], None],
+        on_event: Callable[[Received], None],
         should_stop: Callable[[], bool],
     ) -> None:
         """Watch a run until it is done; what is measured is read later, by RESULT."""
@@ -118,69 +133,72 @@ class Runs:
         while True:
             if should_stop():
                 raise Cancelled  # LinkBoard ends the run
-            message = self._session.receive(POLL_S)
-            if message is not None:
+            received = self._client.receive(POLL_S)
+            if received is not None:
                 heard, unanswered = time.monotonic(), 0
-                on_event(message)
-                if message.payload.get(0) == Event.DONE and message.payload.get(1) == run_id:
+                on_event(received)
+                done = received.event(DoneEvent)
+                if done is not None and done.run_id == run_id:
                     return
             elif time.monotonic() - heard > SILENCE_S:
-                try:
-                    head = self._session.request(
-                        Op.RESULT,
-                        {1: run_id, 2: 0, 3: 0},
-                        on_event=on_event,
-                        tries=1,
-                        timeout_s=SILENCE_S * 2**unanswered,
-                    )
-                except BoardFault as fault:
-                    if fault.code != "no_run":
-                        raise
-                    raise BoardFault(
-                        f"{self._name}: the board forgot the run: it rebooted", code="rebooted"
-                    ) from fault
-                except LinkFault as fault:
-                    if fault.code != "silence":
-                        raise
-                    unanswered += 1
-                    if unanswered >= SILENCE_TRIES:
-                        raise BoardFault(
-                            f"{self._name}: the board has been silent for"
-                            f" {time.monotonic() - heard:.0f} s in the middle of a run",
-                            code="hung",
-                        ) from fault
-                else:
-                    self._session.check_boot(head, 3)
+                reply = self._ask_how_far(run_id, on_event, SILENCE_S * 2**unanswered)
+                if reply is not None:
                     heard, unanswered = time.monotonic(), 0
-                    if get_uint(head, 1, "run state", 3) != RunState.RUNNING:
+                    if reply.state != RunState.RUNNING:
                         return
+                    continue
+                unanswered += 1
+                if unanswered >= SILENCE_TRIES:
+                    raise BoardFault(
+                        f"{self._name}: the board has been silent for"
+                        f" {time.monotonic() - heard:.0f} s in the middle of a run",
+                        code="hung",
+                    )
 
-    def _read_entries(
-        self, run_id: int, expected: int
-    ) -> tuple[Payload, list[tuple[int, int | float]]]:
-        entries: list[tuple[int, int | float]] = []
+    def _ask_how_far(
+        self, run_id: int, on_event: Callable[[Received], None], timeout_s: float
+    ) -> ResultReply | None:
+        """Ask once for the state of the run; None when the board does not answer."""
+        request = ResultRequest(run_id=run_id, first=0, count=0)
+        try:
+            reply = self._client.request(request, on_event=on_event, tries=1, timeout_s=timeout_s)
+        except BoardFault as fault:
+            if fault.code != "no_run":
+                raise
+            raise BoardFault(
+                f"{self._name}: the board forgot the run: it rebooted", code="rebooted"
+            ) from fault
+        except LinkFault as fault:
+            if fault.code != "silence":
+                raise
+            return None
+        self._client.check_boot(reply.boot_id)
+        self._known_state(reply)
+        return reply
+
+    def _known_state(self, reply: ResultReply) -> RunState:
+        try:
+            return RunState(reply.state)
+        except ValueError:
+            raise malformed("result-reply.state", f"is out of range: {reply.state}") from None
+
+    def _read_entries(self, run_id: int, expected: int) -> tuple[ResultReply, list[Entry]]:
+        entries: list[Entry] = []
         while True:
-            head = self._session.request(
-                Op.RESULT, {1: run_id, 2: len(entries), 3: min(RESULT_PAGE, expected)}
+            page_size = min(RESULT_PAGE, expected)
+            reply = self._client.request(
+                ResultRequest(run_id=run_id, first=len(entries), count=page_size)
             )
-            self._session.check_boot(head, 3)
-            state = get_uint(head, 1, "run state", 3)
-            if state != RunState.DONE:
+            self._client.check_boot(reply.boot_id)
+            state = self._known_state(reply)
+            if state is not RunState.DONE:
                 raise BoardFault(
-                    f"{self._name}: the run ended as {RunState(state).name.lower()}",
-                    code="run_failed",
+                    f"{self._name}: the run ended as {state.name.lower()}", code="run_failed"
                 )
-            page = get_list(head, 6, "result entries", RESULT_PAGE)
-            for item in page:
-                if not isinstance(item, list) or len(item) != 2:
-                    raise LinkFault(f"{self._name}: malformed result entry", code="bad_reply")
-                token, value = item
-                if not isinstance(token, int) or not isinstance(value, int | float) or token < 0:
-                    raise LinkFault(f"{self._name}: malformed result entry", code="bad_reply")
-                entries.append((token, value))
+            entries += reply.entries
             if len(entries) == expected:
-                return head, entries
-            if not page or len(entries) > expected:
+                return reply, entries
+            if not reply.entries or len(entries) > expected:
                 raise BoardFault(
                     f"{self._name}: {len(entries)} result entries, expected {expected}",
                     code="inconsistent",

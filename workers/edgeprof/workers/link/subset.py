@@ -1,7 +1,8 @@
-"""The subset of CBOR that payloads are made of (docs/link-protocol.md, section 2), checked before it is decoded.
+"""The subset of CBOR that payloads are made of, checked before it is decoded.
 
-A decoder of all of CBOR does more than its reader expects: bignums that no float holds, references that make a
-kilobyte a million items, dates, regular expressions. The firmware has the same check in cbor.c.
+docs/link-protocol.md, section 2, names the subset. A decoder of all of CBOR does more than its reader
+expects: it makes bignums that no float holds, dates, regular expressions, and a million items out of
+references in one kilobyte. The firmware has the same check in cbor.c.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def is_message(payload: bytes) -> bool:
 
 
 def _head(payload: bytes, at: int) -> tuple[int, int, int, int]:
-    """Read one head: its major type, its low bits, its value, and where what it announces begins."""
+    """Read one head: its major type, low bits and value, and where its content begins."""
     if at >= len(payload):
         raise _Outside
     major, info = payload[at] >> 5, payload[at] & 31

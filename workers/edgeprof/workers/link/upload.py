@@ -1,4 +1,7 @@
-"""Upload of a model: DATA frames inside the board's window, go-back-N (docs/link-protocol.md, section 5)."""
+"""Upload of a model: DATA frames inside the board's window, with go-back-N.
+
+docs/link-protocol.md, section 5.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,23 @@ from collections import deque
 from collections.abc import Callable
 
 from edgeprof.shared.errors import LinkFault
-from edgeprof.workers.link.client import LinkSession
-from edgeprof.workers.link.framing import Kind, encode
-from edgeprof.workers.link.messages import dump, get_uint
+from edgeprof.workers.link.client import LinkClient
+from edgeprof.workers.link.framing import Kind
+from edgeprof.workers.link.messages.codec import decode
+from edgeprof.workers.link.messages.model import UploadAck, UploadData
+from edgeprof.workers.link.messages.wire_types import malformed
 
 ACK_TIMEOUT_S = 1.0
 ACK_TRIES = 8
-#: A board that acknowledges, or says something else, and takes nothing in: longer than any noise that we get through.
+#: How long a board may talk and take nothing in: longer than any noise that we get through.
 STALL_S = 30.0
-CHUNK_BYTES = 960  # of model in a DATA frame: fills a frame, with its CBOR head
+#: What a DATA frame spares beside the model's bytes. CBOR's heads need 11 bytes; with the rest, two
+#: frames of the usual 1024 bytes fit the usual window of 2 KiB.
+_SPARED_BYTES = 64
 
 
 def upload(
-    session: LinkSession,
+    client: LinkClient,
     data: bytes,
     start: int,
     window_bytes: int,
@@ -30,35 +37,37 @@ def upload(
 
     Returns False when `should_stop` said so. Raises LinkFault "upload_stalled".
     """
+    chunk_bytes = client.max_payload_bytes - _SPARED_BYTES
     acked, sent = start, start
     in_flight: deque[tuple[int, int]] = deque()  # (offset after the frame, wire bytes)
     flying = silent = 0
-    gone_back_at = session.data_seq  # the last frame sent before we last went back
+    gone_back_at = client.data_seq  # the last frame sent before we last went back
     moved_s = time.monotonic()
     while acked < len(data):
         if should_stop():
             return False
         while sent < len(data):
-            chunk = data[sent : sent + CHUNK_BYTES]
-            session.data_seq = (session.data_seq + 1) & 0xFFFF
-            frame = encode(Kind.DATA, session.data_seq, dump({1: sent, 2: chunk}))
+            chunk = data[sent : sent + chunk_bytes]
+            frame = client.data_frame(UploadData(offset=sent, content=chunk))
             if flying and flying + len(frame) > window_bytes:
                 break
-            session.send(frame)
+            client.send(frame)
             sent += len(chunk)
             in_flight.append((sent, len(frame)))
             flying += len(frame)
-        message = session.receive(ACK_TIMEOUT_S)
+        message = client.receive(ACK_TIMEOUT_S)
         silent = silent + 1 if message is None else 0
         if silent >= ACK_TRIES or time.monotonic() - moved_s > STALL_S:
             raise LinkFault(
-                f"{session.name}: upload stands still at byte {acked} of {len(data)}",
+                f"{client.name}: upload stands still at byte {acked} of {len(data)}",
                 code="upload_stalled",
             )
         if message is not None:
             if message.kind is not Kind.ACK:
                 continue
-            position = get_uint(message.payload, 1, "upload position", len(data))
+            position = decode(UploadAck, message.payload).next_offset
+            if position > len(data):
+                raise malformed("upload-ack.next_offset", f"is beyond the model: {position}")
             if position > acked:
                 acked, moved_s = position, time.monotonic()
                 while in_flight and in_flight[0][0] <= acked:
@@ -66,10 +75,12 @@ def upload(
                 on_progress(acked, len(data))
                 continue
             if not _later(message.seq, gone_back_at):
-                continue  # caused by a frame that we have sent again already: to do so once more feeds itself
-        # Silence, or the same position again: the frames in flight are worthless, so back to what the board has.
-        session.retransmits += len(in_flight)
-        gone_back_at = session.data_seq
+                # A frame that we have sent again already caused it: going back once more for it
+                # would cause the next such ACK.
+                continue
+        # Silence, or the same position again: the board will take none of the frames in flight.
+        client.retransmits += len(in_flight)
+        gone_back_at = client.data_seq
         sent, flying = acked, 0
         in_flight.clear()
     return True

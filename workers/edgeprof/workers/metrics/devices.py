@@ -1,4 +1,4 @@
-"""What a host's boards say of themselves: `:9100/metrics` of the host agent."""
+"""What a host's boards say of themselves: the agent's `:9100/metrics`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from edgeprof.shared.telemetry.build import build_info
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.result import RegionUse
 
-#: Regions, and sensors, that a board may tell of until it is opened anew: each name is a series.
+#: How many regions, and how many sensors, a board may name until it is opened anew: each name makes
+#: a series.
 _MOST_NAMES: Final = 16
 
-#: STATS' and the link's counters, since boot or since the port was opened -> metric and its label.
+#: Counters of STATS and of the host's link, and the label that each has in its metric. They count
+#: since the board booted, or since the port was opened.
 _FRAMES = {"rx_frames": "rx", "tx_frames": "tx"}
 _BYTES = {"host_tx_bytes": "sent", "host_rx_bytes": "received"}
 _ERRORS = {
@@ -28,9 +30,10 @@ _ERRORS = {
 
 
 class DeviceMetrics:
-    """One set of series a board; what a board that left last said is taken away, its status stays."""
+    """A set of series for each board. When a board leaves, its readings go and its status stays."""
 
     def __init__(self, registry: CollectorRegistry, temperature_limit_c: float = 85.0) -> None:
+        """Declare the metrics. This is long because it is a list, one statement a metric."""
         board = ["device_id", "platform"]
         self.tlep_temperature_limit = Gauge(
             "tlep_temperature_limit_celsius",
@@ -72,7 +75,8 @@ class DeviceMetrics:
         )
         self.device_power_consumption = Gauge(
             "device_power_consumption_mw",
-            "Power consumption of target device, mean over its last metered job; absent without a meter",
+            "Power consumption of target device, mean over its last metered job; absent without a"
+            " meter",
             board,
             registry=registry,
         )
@@ -121,7 +125,7 @@ class DeviceMetrics:
         self._names: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
 
     def connected(self, board: BoardInfo) -> None:
-        """Note that a board answers. What it was before (another port, firmware) is forgotten."""
+        """Note that a board answers; forget what it was before (another port, other firmware)."""
         if before := self._known.get(board.device_id):
             self._forget(before)
         self._known[board.device_id] = board
@@ -139,7 +143,7 @@ class DeviceMetrics:
         self.device_link_retransmits_total.labels(*labels)
 
     def disconnected(self, device_id: str) -> None:
-        """Note that a board is gone: its status says 0, and its last readings say nothing more."""
+        """Note that a board is gone: its status becomes 0, and its readings disappear."""
         board = self._known.get(device_id)
         if board is None:
             return
@@ -158,7 +162,7 @@ class DeviceMetrics:
         power_mw: float | None,
         link: Mapping[str, int],
     ) -> None:
-        """Publish one reading of a connected board; what it did not tell keeps its last sample."""
+        """Publish one reading of a connected board. What it did not tell keeps its last sample."""
         board = self._known.get(device_id)
         if board is None:
             return
@@ -186,7 +190,7 @@ class DeviceMetrics:
         self._count(labels, link)
 
     def _known_names(self, device_id: str, kind: str, told: Iterable[str]) -> set[str]:
-        """Return the names of a board's parts that are shown: the first that it told."""
+        """Return the names that are shown: the first _MOST_NAMES that the board told."""
         known = self._names[device_id, kind]
         for name in told:
             if len(known) < _MOST_NAMES:
@@ -194,7 +198,7 @@ class DeviceMetrics:
         return known
 
     def _count(self, labels: tuple[str, str], link: Mapping[str, int]) -> None:
-        """Add what came since the last reading; a counter that went back began anew at zero."""
+        """Add what came since the last reading; a counter that went back has restarted at zero."""
         last = self._counted.setdefault(labels[0], {})
         for name, value in link.items():
             grown = value - last.get(name, 0)
@@ -212,7 +216,7 @@ class DeviceMetrics:
             self.device_link_retransmits_total.labels(*labels).inc(amount)
 
     def _forget(self, board: BoardInfo) -> None:
-        """Take away every gauge of a board; its counters go on when it returns."""
+        """Remove every gauge of a board; its counters go on when it returns."""
         device = {"device_id": board.device_id}
         for kind in ("memory", "sensors"):
             self._names.pop((board.device_id, kind), None)

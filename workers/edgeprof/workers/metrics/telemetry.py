@@ -1,8 +1,8 @@
 """From board workers to the host agent that serves their metrics: one datagram an event.
 
-The agent holds the registries, so counters outlive a worker, and what a killed worker leaves behind is
-put right by the one who notices. Chosen over prometheus_client's multiprocess mode, which drops exemplars
-and cannot take a label set away.
+The agent has the registries, so counters outlive a worker, and the agent resets a killed worker's
+gauges. This was chosen over prometheus_client's multiprocess mode, which drops exemplars and cannot
+remove a label set.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from edgeprof.workers.metrics.sessions import Refusal, SessionMetrics
 
 log = logging.getLogger(__name__)
 
-#: Tells a worker on which inherited descriptor its agent listens.
+#: Tells a worker the inherited descriptor on which its agent receives.
 FD_VARIABLE: Final = "EDGEPROF_TELEMETRY_FD"
 
 _LARGEST_BYTES: Final = 1 << 18
 
-#: Becomes an exemplar, and a wrong one would be an error in the agent, whose other boards have no part in it.
+#: Becomes an exemplar. A malformed one would raise in the agent, which serves other boards too.
 TraceId = Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")]
 
 
 class Connected(WireModel):
-    """The board answers, as this."""
+    """The board answers, and this is what it is."""
 
     kind: Literal["connected"] = "connected"
     board: BoardInfo
 
 
 class Waiting(WireModel):
-    """No board has answered yet, for this reason."""
+    """No board has answered yet, and this is why."""
 
     kind: Literal["waiting"] = "waiting"
     reason: str
@@ -62,7 +62,7 @@ class Reading(WireModel):
     temperature_celsius: dict[str, float] | None = None
     temperature_emulated: bool = False
     uptime_s: float | None = None
-    #: Share of the time since the reading before that the core was not idle, 0..1.
+    #: Share of the time since the last reading in which the core was not idle, 0..1.
     cpu_utilization: float | None = None
     power_mw: float | None = None
     #: Counters since boot (board) or since the port was opened (host).
@@ -70,7 +70,7 @@ class Reading(WireModel):
 
 
 class Started(WireModel):
-    """A session began."""
+    """An attempt began."""
 
     kind: Literal["started"] = "started"
     model: ModelRef
@@ -79,7 +79,7 @@ class Started(WireModel):
 
 
 class Ended(WireModel):
-    """A session ended; reason says whose fault it was, if it failed."""
+    """An attempt ended. `reason` says whose fault it was, if it failed."""
 
     kind: Literal["ended"] = "ended"
     test_type: str
@@ -89,7 +89,7 @@ class Ended(WireModel):
 
 
 class Loaded(WireModel):
-    """How the model of a session that succeeded got onto the board."""
+    """How the model of a job that succeeded got onto the board."""
 
     kind: Literal["loaded"] = "loaded"
     model: ModelRef
@@ -100,7 +100,7 @@ class Loaded(WireModel):
 
 
 class Measured(WireModel):
-    """One test case of a session that succeeded; tokens and text left out."""
+    """One test case of a job that succeeded, without tokens and text."""
 
     kind: Literal["measured"] = "measured"
     model: ModelRef
@@ -110,8 +110,7 @@ class Measured(WireModel):
 
 
 class Refused(WireModel):
-    """Messages came that no part of edgeprof writes, and were dropped: how many since the last such
-    event."""
+    """Messages that no part of edgeprof writes were dropped: how many since the last such event."""
 
     kind: Literal["refused"] = "refused"
     counts: dict[Refusal, Annotated[int, Field(gt=0)]]
@@ -122,19 +121,19 @@ _EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discrimin
 
 
 class Sender:
-    """A worker's end. Never blocks and never fails: metrics are not worth a measurement."""
+    """The worker's end. It never blocks or raises: metrics are not worth a measurement."""
 
     def __init__(self, sock: socket.socket | None) -> None:
         self._socket = sock
 
     @classmethod
     def inherited(cls) -> Sender:
-        """Take the descriptor the agent passed, if this process has an agent."""
+        """Use the descriptor that the agent passed, if this process has an agent."""
         number = os.environ.pop(FD_VARIABLE, None)
         return cls(None if number is None else socket.socket(fileno=int(number)))
 
     def send(self, event: Event) -> bool:
-        """Tell the agent; False when the event is lost."""
+        """Send the agent an event; False when it is lost."""
         if self._socket is None:
             return False
         try:
@@ -154,17 +153,17 @@ class Receiver:
         self._sessions = sessions
         self._devices = devices
         self._board: BoardInfo | None = None
-        #: Why no board has answered yet; "" once one has, or while the first look goes on.
+        #: Why no board has answered yet; "" once one has, and during the first try.
         self.waiting = ""
 
     @property
     def worker_fd(self) -> int:
-        """The descriptor to pass on."""
+        """The descriptor that the worker inherits."""
         return self._theirs.fileno()
 
     @property
     def board_seen(self) -> bool:
-        """Whether a board of ours has answered to this worker, or to one before it."""
+        """Whether a board of ours has answered this worker, or one before it."""
         return self._board is not None
 
     @property
@@ -173,7 +172,7 @@ class Receiver:
         return self._board.uid if self._board else ""
 
     def drain(self) -> None:
-        """Apply all that has come."""
+        """Apply all events that have come."""
         while True:
             try:
                 data = self.socket.recv(_LARGEST_BYTES)
@@ -185,7 +184,7 @@ class Receiver:
                 log.warning("a worker's event is not understood: %s", one_line(str(error), 300))
 
     def worker_ended(self) -> None:
-        """Put right what a worker leaves behind that was killed."""
+        """Reset what a killed worker leaves behind."""
         self.drain()
         self._apply(Disconnected())
 
@@ -234,7 +233,7 @@ class Receiver:
                     trace_id=event.trace_id,
                 )
             case Loaded():
-                self._sessions.loaded(
+                self._sessions.models.loaded(
                     platform,
                     event.model,
                     event.memory,
@@ -243,7 +242,7 @@ class Receiver:
                     trace_id=event.trace_id,
                 )
             case Measured():
-                self._sessions.measured(
+                self._sessions.models.measured(
                     platform, event.model, event.case, event.energy_per_token_mj, event.trace_id
                 )
             case Refused():

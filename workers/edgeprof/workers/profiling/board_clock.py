@@ -1,7 +1,7 @@
 """Spans made of the board's own timestamps, placed on the host's clock.
 
-The board's clock is looked at before and after each run, because whatever happens between two runs
-(a model that is flashed, a restart, an hour of drift) may have moved it. placement.py does the rest.
+The board's clock is read before and after each run, because whatever happens between two runs (a
+model that is flashed, a restart, an hour of drift) may have moved it. placement.py does the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from opentelemetry import trace
 
-from edgeprof.workers.board.board import Board, ClockOffset, RunReport
+from edgeprof.workers.board.board import ClockOffset, HasClock, RunReport
 from edgeprof.workers.profiling.placement import (
     DRIFT_LIMIT,
     DRIFT_LIMIT_EMULATED,
@@ -23,48 +23,48 @@ from edgeprof.workers.profiling.placement import (
 
 log = logging.getLogger(__name__)
 
-#: A look serves as the one before the next run for so long: repetitions follow each other at once.
+#: How long a reading serves for the next run too: repetitions follow each other at once.
 _FRESH_S: Final = 0.05
 
 
 class BoardClock:
-    """The clock of one board during one session."""
+    """The clock of one board during one job."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: HasClock) -> None:
         self._board = board
         self._drift_limit = DRIFT_LIMIT_EMULATED if board.hello.emulated else DRIFT_LIMIT
         self._last: ClockOffset | None = None
-        #: Why a run could not be placed, the first that could not; "" when all were.
+        #: Why the first run without a place had none; "" when all runs were placed.
         self.trouble = ""
 
-    def look(self) -> ClockOffset:
-        """Measure where the board's clock stands now. Raises Fault."""
+    def read(self) -> ClockOffset:
+        """Read the board's clock. Raises Fault."""
         self._last = self._board.clock()
         return self._last
 
     def before_run(self) -> None:
-        """Look, unless that has just been done. Raises Fault."""
+        """Read the clock, unless that has just been done. Raises Fault."""
         if self._last is None or time.monotonic() - self._last.at_s > _FRESH_S:
-            self.look()
+            self.read()
 
     def loaded(self, load_device_s: float, began_s: float) -> None:
-        """Trace LOAD, which tells only how long it took: it ended now, when its reply has come.
+        """Trace LOAD, of which the board tells only how long it took: it ended now, with its reply.
 
-        began_s: monotonic time before the call. An emulated clock may have gone faster than the host's, and a
-        span that began before its cause would be wrong. Raises Fault: the clock is looked at anew, because
-        the load may have restarted the board.
+        `began_s` is monotonic time before the call. An emulated clock may have gone faster than the
+        host's, and a span that began before its cause would be wrong. The clock is read again,
+        because the load may have restarted the board. Raises Fault.
         """
         now_s = time.monotonic()
-        error_s = self.look().error_s
+        error_s = self.read().error_s
         start_s = max(now_s - load_device_s, began_s)
         self._span("board.load", start_s, now_s, error_s, board_s=load_device_s)
 
     def ran(self, phase: str, report: RunReport) -> Placed | None:
-        """Trace prefill and decode of a run, and return where it lay; None when nobody can say.
+        """Trace prefill and decode of a run; return its place in time, or None if that is unknown.
 
-        phase is "warmup" or "decode". Raises Fault when the board does not say its time.
+        `phase` is "warmup" or "decode". Raises Fault when the board does not say its time.
         """
-        before, after = self._last, self.look()
+        before, after = self._last, self.read()
         assert before is not None, "before_run() comes first"
         try:
             placed = place(report, before, after, self._drift_limit)
@@ -92,7 +92,7 @@ class BoardClock:
         return placed
 
     def _missing(self, why: str) -> None:
-        """Say why there are no spans: in the trace at each run, in the log once."""
+        """Tell why a run has no spans: in the trace for each run, in the log once."""
         trace.get_current_span().set_attribute("edgeprof.board_spans_absent", why)
         if not self.trouble:
             self.trouble = why
@@ -108,14 +108,14 @@ class BoardClock:
         board_s: float,
         warmup: bool | None = None,
     ) -> None:
-        # Asked each time: the host's clock may have been set since the session began.
+        # Taken each time: the host's clock may have been set since the job began.
         epoch_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
         span = trace.get_tracer("edgeprof").start_span(
             name, start_time=int(start_s * 1e9) + epoch_minus_monotonic_ns
         )
         span.set_attribute("edgeprof.clock", "board")
         span.set_attribute("edgeprof.clock_offset_error_s", error_s)
-        #: As the board measured it; the span may be longer or shorter where its clock drifts.
+        # As the board measured it. The span may be longer or shorter, where the clock drifts.
         span.set_attribute("edgeprof.board_s", board_s)
         if warmup is not None:
             span.set_attribute("edgeprof.warmup", warmup)

@@ -1,8 +1,8 @@
-"""From what the board timed to the numbers of a result. Pure functions; llama-bench's conventions.
+"""From what the board timed to the numbers of a result. Pure functions, llama-bench's conventions.
 
 prefill tokens/s = prompt tokens / prefill time; decode tokens/s = (n_gen - 1) / sum of steps, for
-each repetition; the mean over repetitions is of these, not total over total. The first token belongs to prefill,
-so inter-token latency leaves it out.
+each repetition. The mean over repetitions is the mean of these, not total over total. The first
+token belongs to prefill, so inter-token latency leaves it out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.types.result import CaseResult, OutputCheck, Samples, ScoreResult
 from edgeprof.workers.board.board import MAX_NATS, RunReport
 
-#: Boards and host agree bit for bit; this is room for who ports SCORE with a logarithm of their own.
+#: Boards and host agree bit for bit; this allows a port to have a logarithm of its own.
 SCORE_TOLERANCE_NATS: Final = 1e-4
 
 
@@ -48,8 +48,8 @@ def summarize(
 ) -> CaseResult:
     """Turn the repetitions of one case (at least one run) into its result.
 
-    With n_gen 0 a run names one token, which ends its prefill; nothing was generated then.
-    Raises BoardFault "timer_stuck" for a time of zero: never an infinite speed.
+    With n_gen 0 a run names one token, which ends its prefill; nothing was generated then. A time
+    of zero raises BoardFault "timer_stuck", and never becomes an infinite speed.
     """
     for run in runs:
         if run.prefill_us <= 0 or any(step <= 0 for step in run.step_us):
@@ -95,14 +95,14 @@ def summarize(
 
 
 def has_perplexity(log_likelihoods: Sequence[float]) -> bool:
-    """Whether e to their mean, negated, is a float."""
+    """Whether the perplexity of these log-likelihoods is a finite float."""
     with np.errstate(over="ignore"):
         return bool(-np.mean(log_likelihoods) <= MAX_NATS)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredWindow:
-    """One window as a board and the host scored it: entry i of each is about tokens[i + 1]."""
+    """One window as the board and the host scored it. Entry i of each is about tokens[i + 1]."""
 
     tokens: Sequence[int]
     log_likelihoods: Sequence[float]
@@ -113,13 +113,16 @@ class ScoredWindow:
 
 
 def summarize_score(windows: Sequence[ScoredWindow]) -> ScoreResult:
-    """Perplexity and top-1 over a text: against the text, the host's arithmetic on the same file, and
-    the unquantized model."""
+    """Return perplexity and top-1 agreement over a text.
+
+    Top-1 is compared with the text, with the host's arithmetic on the same file, and with the
+    unquantized model.
+    """
     nll = [-value for window in windows for value in window.log_likelihoods]
     mean = float(np.mean(nll))
     perplexity = math.exp(mean)
     error = float(np.std(nll, ddof=1)) / math.sqrt(len(nll)) if len(nll) > 1 else None
-    held = [value for window in windows for value in window.reference_log_likelihoods]
+    expected = [value for window in windows for value in window.reference_log_likelihoods]
     pairs = [(w.top1, w.unquantized_top1) for w in windows if w.unquantized_top1 is not None]
     return ScoreResult(
         n_tokens=len(nll),
@@ -127,7 +130,7 @@ def summarize_score(windows: Sequence[ScoredWindow]) -> ScoreResult:
         perplexity=perplexity,
         nll_stderr_nats=error,
         perplexity_stderr=None if error is None else perplexity * error,
-        reference_perplexity=math.exp(-float(np.mean(held))),
+        reference_perplexity=math.exp(-float(np.mean(expected))),
         n_windows=len(windows),
         window_tokens=max(len(window.tokens) for window in windows),
         top1_agreement=_agreement((window.top1, window.reference_top1) for window in windows),
@@ -137,13 +140,13 @@ def summarize_score(windows: Sequence[ScoredWindow]) -> ScoreResult:
 
 
 def check_score(window: ScoredWindow, number: int) -> None:
-    """Hold a board's log-likelihoods to the host's (invariant 5). Raises ModelError."""
+    """Compare a board's log-likelihoods with the host's (invariant 5). Raises ModelError."""
     both = zip(window.log_likelihoods, window.reference_log_likelihoods, strict=True)
     for position, (got, expected) in enumerate(both, 1):
         if not abs(got - expected) <= SCORE_TOLERANCE_NATS:
             raise ModelError(
-                f"wrong score: token {position} of window {number} has log-likelihood {got:.6g} nats,"
-                f" the host reference says {expected:.6g}",
+                f"wrong score: token {position} of window {number} has log-likelihood {got:.6g}"
+                f" nats, the host reference says {expected:.6g}",
                 code="wrong_output",
                 hint="the firmware or its compiler computes something else: docs/arithmetic.md",
             )

@@ -1,4 +1,4 @@
-"""An upload that cannot end in time is ended as soon as that is certain, and says what time it needs."""
+"""Ends an upload as soon as it cannot end in time any more, and says how much time it needs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 
 from edgeprof.shared.errors import JobError
 
-#: A link is judged after so long: its first bytes tell nothing.
+#: How long a link is watched before it is judged: its first bytes tell nothing.
 _LOOK_AFTER_S: Final = 5.0
-#: Speed goes up and down: what is only just too slow is left to the timeout itself.
+#: Speed goes up and down, so an upload that is just too slow is left to the timeout itself.
 _MARGIN: Final = 1.25
 
 
-class Upload:
-    """The upload of one attempt, from the moment the attempt began."""
+class UploadDeadline:
+    """The deadline of one attempt's upload; its clock starts with this object."""
 
     def __init__(self, timeout_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
         self._timeout_s = timeout_s
@@ -24,10 +24,10 @@ class Upload:
         self._first: tuple[float, int] | None = None
 
     def moved(self, done: int, total: int) -> None:
-        """Note how far it is. Raises JobError "timeout" when the rest will not come in time."""
+        """Note how far the upload is. Raises JobError "timeout" when it cannot end in time."""
         now_s = self._now_s()
         if self._first is None:
-            self._first = now_s, done  # a board may hold the beginning from before
+            self._first = now_s, done  # the board may hold the beginning already
             return
         since_s, already = self._first
         spent_s = now_s - since_s

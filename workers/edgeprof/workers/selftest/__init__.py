@@ -1,4 +1,5 @@
-"""Whether a board is sound: what is asked of it, what it must answer, and when it is asked.
+"""Whether a board is sound: what it is asked, what it must answer, and when it is tested.
 
-Works on a board that the worker holds; never claims a job.
+A self-test works on a board that its worker has open. It claims no job, and must not import
+`worker`.
 """

@@ -1,4 +1,4 @@
-"""A small model with a known answer, through every part of a board that a job would use."""
+"""A small model with a known answer, sent through every part of a board that a job would use."""
 
 from __future__ import annotations
 
@@ -10,46 +10,47 @@ from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
-from edgeprof.shared.types.board import BoardState
+from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.model import Quantization
-from edgeprof.workers.board.managed_board import Bench
-from edgeprof.workers.profiling import profile_job
+from edgeprof.workers.board.board import SelfTestBoard
+from edgeprof.workers.profiling.profile_job import profile_job
 
 log = logging.getLogger(__name__)
 
-#: 149 KiB, which fits every board that can run anything we ship.
+#: 149 KiB, which fits every board that can run any of our models.
 _MODEL: Final = "shakespeare-240k"
 _QUANTIZATION: Final = Quantization.Q4_0
 _PROMPT: Final = (1, 300, 400, 401)
 _N_GEN: Final = 8
 
 
-def check_answer(bench: Bench, epoch: int) -> None:
-    """Load a model, generate a few tokens, and compare them with the host's. Raises Fault.
+def check_answer(board: SelfTestBoard, info: BoardInfo, *, epoch: int, suspect: bool) -> None:
+    """Load a model, generate a few tokens, and compare them with the host's. Raises a Fault.
 
-    The host computes the answer with the same arithmetic (invariant 5), so a flipped bit in memory or in flash
-    shows, and not only silence. A model that does not fit says nothing about the board: then nothing is checked.
+    The host computes the answer with the same arithmetic (invariant 5), so a flipped bit in memory
+    or in flash shows, and not only silence. A model that does not fit says nothing about the board,
+    and then nothing is checked. `suspect`: whether the board is quarantined.
     """
-    if _QUANTIZATION not in bench.board.hello.kernels:
+    if _QUANTIZATION not in board.hello.kernels:
         log.info("no known answer checked: the board has no kernel for %s", _QUANTIZATION)
         return
     model, reference = _known(load_settings().cache_dir)
-    if _would_cost_flash(bench, model):
+    if not suspect and _would_replace_flash(board, model):
         log.info("no known answer checked: it would take the place of a model in flash")
         return
     spec = JobSpec(
         model=model.ref,
-        target=Target(device_id=bench.info.device_id),
+        target=Target(device_id=info.device_id),
         cases=(TestCase(prompt_tokens=_PROMPT, n_gen=_N_GEN),),
         n_ctx=len(_PROMPT) + _N_GEN,
         repetitions=1,
         warmup=0,
     )
     try:
-        profile_job.profile(
-            bench.board,
+        profile_job(
+            board,
             spec,
             model.path,
             model,
@@ -57,29 +58,31 @@ def check_answer(bench: Bench, epoch: int) -> None:
             epoch=epoch,
             progress=lambda **_: None,
             should_stop=lambda: False,
-            host=bench.info.host,
-            device_id=bench.info.device_id,
+            host=info.host,
+            device_id=info.device_id,
         )
     except ModelError as error:
         if error.code == "no_memory":
             log.info("no known answer checked: %s", error)
             return
-        # The model is known to be good, so it is the board that is wrong about it.
+        # The model is known to be good, so the board is wrong about it.
         raise BoardFault(str(error), code=error.code, hint=error.hint) from error
 
 
-def _would_cost_flash(bench: Bench, model: ModelFile) -> bool:
-    """Flash wears, and jobs want the model there back: only a board under suspicion is worth that."""
-    hello = bench.board.hello
+def _would_replace_flash(board: SelfTestBoard, model: ModelFile) -> bool:
+    """Whether the test would write real flash over a job's model.
+
+    A board that is not suspect is spared that: it avoids wearing flash and evicting a job's model.
+    """
+    hello = board.hello
     return (
         not hello.emulated
         and hello.flash_model_sha256 not in {None, model.sha256}
-        and bench.board.needs_flash(model.path.stat().st_size)
-        and bench.store.boards.cordons(bench.info.device_id).board is not BoardState.QUARANTINED
+        and board.needs_flash(model.path.stat().st_size)
     )
 
 
 def _known(cache_dir: Path) -> tuple[ModelFile, Reference]:
-    # Looked for anew each time: the file may have gone with a cache that was emptied.
+    # Made anew each time: the file may have gone with a cache that was emptied.
     model = quantized(catalogue.resolve(_MODEL), _QUANTIZATION, cache_dir / "models")
     return model, Reference(model)

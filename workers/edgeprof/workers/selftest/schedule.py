@@ -1,15 +1,15 @@
-"""When a board is tested: at first sight, from time to time after that, and soon again while it is sick."""
+"""When a board is tested: before its first job, routinely after that, and sooner while it fails."""
 
 from __future__ import annotations
 
 import time
 
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.board.managed_board import Verdict
+from edgeprof.workers.board.health import Verdict
 
 
 class SelfTestSchedule:
-    """Of one board, for as long as its worker lives: a worker that starts anew does not know the silicon."""
+    """The schedule of one board. It ends with the board's worker: a new one tests at its start."""
 
     def __init__(self, settings: Settings) -> None:
         self._retest_interval_s = settings.selftest_quarantine_interval_s
@@ -18,12 +18,12 @@ class SelfTestSchedule:
         self._routine_at_s = 0.0
 
     def due(self, *, quarantined: bool) -> bool:
-        """Whether to test now. Who is newly quarantined, by whomever, is tested at once."""
+        """Whether to test now. Newly quarantined boards are tested at once."""
         now_s = time.monotonic()
         return now_s >= self._retest_at_s and (quarantined or now_s >= self._routine_at_s)
 
     def note(self, verdict: Verdict, *, quarantined: bool) -> None:
-        """Take a test's outcome into account; `quarantined` is what the board was before it."""
+        """Take a test's verdict into account; `quarantined` is what the board was before it."""
         if verdict is Verdict.NOT_TESTED:
             return
         now_s = time.monotonic()

@@ -1,6 +1,7 @@
-"""Whether a board works: its link, its clock and its memory, and then a model with a known answer.
+"""Whether a board works: its link, its clock and its memory, then a model with a known answer.
 
-The cheapest first, and nothing after the first fault: over a bad link every later answer would be doubtful.
+The cheapest test comes first, and the first fault ends it all: over a bad link every later answer
+would be doubtful.
 """
 
 from __future__ import annotations
@@ -10,40 +11,50 @@ import time
 from typing import Final
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.board.board import Board
-from edgeprof.workers.board.managed_board import Bench
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.workers.board.board import (
+    AnswersPing,
+    HasClock,
+    HasMemoryTest,
+    HasStats,
+    SelfTestBoard,
+)
 from edgeprof.workers.profiling.placement import DRIFT_LIMIT
 from edgeprof.workers.selftest.known_answer import check_answer
 
 log = logging.getLogger(__name__)
 
 _PINGS: Final = 50
-#: A board on a good cable loses none; a busy host may miss one.
+#: A board on a good cable loses no PING; a busy host may miss one.
 _LOST_LIMIT: Final = 2
 #: Long, so that a host that stands still for a moment loses no PING.
 _PING_TIMEOUT_S: Final = 1.0
 
 _CLOCK_INTERVAL_S: Final = 0.5
 _CLOCK_TRIES: Final = 3
-#: QEMU's instruction clock lags by up to 7 % when its host is busy (measured with six times as many busy
-#: processes as cores).
+#: QEMU's instruction clock lags by up to 7 % when its host is busy (measured with six times as many
+#: busy processes as cores).
 _DRIFT_LIMIT_EMULATED: Final = 0.25
 
-#: All RAM of the boards that exist as silicon, several times over; a part of what QEMU's machines have.
+#: Enough for all RAM of the boards that exist as silicon, several times over, and for a part of
+#: what QEMU's machines have.
 _MEMORY_BUDGET_S: Final = 0.4
 
 
-def self_test(bench: Bench) -> None:
-    """Test an idle board; the model in its RAM is lost. Raises Fault."""
-    epoch = bench.store.boards.next_epoch()
-    check_link(bench.board)
-    check_clock(bench.board)
-    check_memory(bench.board, epoch)
-    check_answer(bench, epoch)
+def self_test(board: SelfTestBoard, info: BoardInfo, *, epoch: int, suspect: bool) -> None:
+    """Test an idle board; a model in its RAM is lost. Raises the Fault that the board has.
+
+    `epoch` is a fencing token, and a board wants to see them grow. `suspect`: whether the board is
+    quarantined.
+    """
+    check_link(board)
+    check_clock(board)
+    check_memory(board, epoch)
+    check_answer(board, info, epoch=epoch, suspect=suspect)
 
 
-def check_link(board: Board) -> None:
-    """Send small frames, and count those that are not answered at once. Raises LinkFault "link_loss"."""
+def check_link(board: AnswersPing) -> None:
+    """Count small frames that are not answered at once. Raises LinkFault "link_loss"."""
     damaged_before = _damaged_frames(board)
     sent = lost = 0
     while sent < _PINGS and lost <= _LOST_LIMIT:
@@ -59,17 +70,18 @@ def check_link(board: Board) -> None:
         )
 
 
-def _damaged_frames(board: Board) -> int:
-    """As both ends have counted them."""
+def _damaged_frames(board: HasStats) -> int:
+    """Return how many frames arrived damaged, as both ends have counted them."""
     counters = board.stats().link
     return counters["rx_errors"] + counters["host_rx_errors"]
 
 
-def check_clock(board: Board) -> None:
-    """Hold the board's clock against the host's, while the board idles. Raises BoardFault "timer_drift".
+def check_clock(board: HasClock) -> None:
+    """Compare an idle board's clock with the host's. Raises BoardFault "timer_drift".
 
-    Half of the shortest round trip bounds how wrong each look at the board's clock can be: that much is
-    allowed on top, so no host is too slow for a healthy board. And a sick clock is sick each time.
+    Half of the shortest round trip bounds the error of each reading of the board's clock. That much
+    is allowed on top of the limit, so no host is too slow for a healthy board. A clock fails only
+    if it is wrong at every try.
     """
     limit = _DRIFT_LIMIT_EMULATED if board.hello.emulated else DRIFT_LIMIT
     for _ in range(_CLOCK_TRIES):
@@ -84,8 +96,8 @@ def check_clock(board: Board) -> None:
     )
 
 
-def _drift(board: Board) -> tuple[float, float]:
-    """How much faster than the host's the board's clock runs, and how wrong that may be; 0.01 is 1 %."""
+def _drift(board: HasClock) -> tuple[float, float]:
+    """Return how much faster than the host's the board's clock runs, and the error; 0.01 is 1 %."""
     first = board.clock()
     started_s = time.monotonic()
     time.sleep(_CLOCK_INTERVAL_S)
@@ -95,11 +107,11 @@ def _drift(board: Board) -> tuple[float, float]:
     return (first.offset_s - second.offset_s) / elapsed_s, error_s / elapsed_s
 
 
-def check_memory(board: Board, epoch: int) -> None:
+def check_memory(board: HasMemoryTest, epoch: int) -> None:
     """Write patterns to RAM and read them back. Raises BoardFault "memory_pattern"."""
     test = board.test_memory(epoch, _MEMORY_BUDGET_S)
     if test is None:
-        log.debug("its firmware has no memory test")
+        log.debug("no memory test: the board's firmware has none")
         return
     log.debug("memory test: %d of %d bytes", test.tested_bytes, test.total_bytes)
     if bad := test.bad:

@@ -1,7 +1,8 @@
 """One attempt at a job: claim it, carry it out, write how it ended. Nothing escapes.
 
-A Celery task that raises may take its worker with it (docs/decisions/0003-doorbell.md), and a job whose
-attempt ends without a word waits for its lease. So every way out of here is a line in the store.
+A Celery task that raises may take its worker with it (docs/decisions/0003-doorbell.md), and a job
+whose attempt ends without a word waits for its lease. So every way out of here is a line in the
+store.
 """
 
 from __future__ import annotations
@@ -16,34 +17,32 @@ from threading import Event
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, JobError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, JobStore, NoClaim
+from edgeprof.shared.store.jobs import Claim, JobStore
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.telemetry.about import about
-from edgeprof.shared.telemetry.logs import hardware, operations
-from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.shared.types.wire import is_name
 from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.host_faults import host_faults
-from edgeprof.workers.board.meter import mean_power_mw
-from edgeprof.workers.metrics.sessions import load_seconds, test_type
-from edgeprof.workers.metrics.telemetry import Ended, Loaded, Measured, Reading, Sender, Started
+from edgeprof.workers.metrics.telemetry import Sender
+from edgeprof.workers.worker.attempt_report import AttemptReport
 from edgeprof.workers.worker.lease import Lease, Stop
 from edgeprof.workers.worker.outbox import Outbox, report
 from edgeprof.workers.worker.task_events import TaskEvents
 
 log = logging.getLogger(__name__)
 
-#: Carries a claimed job out: raises Fault or Cancelled, or returns what was measured.
+#: Carries out a claimed job: returns what was measured, or raises a Fault or Cancelled.
 Work = Callable[[Claim, Lease], JobResult]
 
+#: How long to wait before a job's end is written again, while Redis is away.
 _RETRY_S = 0.5
 
 
 class Attempts:
-    """Attempts of one board worker, one after the other."""
+    """The attempts of one board worker, one after the other."""
 
     def __init__(
         self,
@@ -58,11 +57,14 @@ class Attempts:
         events: TaskEvents | None = None,
         on_host_fault: Callable[[], None] = lambda: None,
     ) -> None:
-        """on_host_fault is called before a fault of this machine is written, to cordon it if need be."""
+        """`stopping` is set when a running job has to be handed back.
+
+        `on_host_fault` is called before a fault of this machine is written, to cordon it if needed.
+        """
         self._jobs = jobs
         self._settings = settings
         self._node = node
-        self._domain = lock_domain
+        self._lock_domain = lock_domain
         self._stopping = stopping
         self._telemetry = telemetry
         self._outbox = outbox
@@ -70,9 +72,12 @@ class Attempts:
         self._on_host_fault = on_host_fault
 
     def claim(self, notified_job_id: str, board: BoardInfo) -> tuple[Claim, Lease] | None:
-        """Claim a job after the doorbell of job `notified_job_id`; None when there is nothing (left) to do."""
+        """Claim the next job of the notified queue; None: none is left.
+
+        The queue is that of the job which the doorbell named.
+        """
         if not is_name(notified_job_id):
-            log.debug("a doorbell of no job dropped")
+            log.debug("dropped a doorbell that names no job")
             return None
         claimed_at_s = time.monotonic()
         try:
@@ -82,17 +87,17 @@ class Attempts:
                 device_id=board.device_id,
                 platform=board.platform,
                 host=board.host,
-                lock_domain=self._domain,
+                lock_domain=self._lock_domain,
                 lease_s=self._settings.lease_s,
                 traceparent=tracing.current_traceparent(),
             )
         except InfrastructureError as error:
-            # The doorbell is lost; the custodian sends it again once Redis is back.
-            log.warning("no job was claimed at the doorbell of job %s: %s", notified_job_id, error)
+            # The doorbell is lost; the custodian sends another once Redis is back.
+            log.warning("no job claimed after the doorbell of job %s: %s", notified_job_id, error)
             return None
-        if isinstance(answer, NoClaim):
-            # Not a warning: thousands of doorbells may be sent for nothing.
-            log.debug("doorbell of job %s dropped: %s", notified_job_id, answer)
+        if isinstance(answer, str):
+            # Only for debugging: thousands of doorbells may lead to nothing.
+            log.debug("dropped the doorbell of job %s: %s", notified_job_id, answer)
             return None
         return answer, Lease(
             self._jobs,
@@ -104,124 +109,37 @@ class Attempts:
         )
 
     def carry_out(self, claim: Claim, lease: Lease, board: BoardInfo, work: Work) -> Fault | None:
-        """Run the work under the lease and write its end; returns the fault, if it was one."""
-        context = {
-            "session_id": claim.job_id,
-            "job_id": claim.job_id,
-            "model_name": claim.spec.model.name,
-            "device_id": board.device_id,
-            "platform": board.platform,
-            "attempt": claim.attempt,
-            "epoch": claim.epoch,
-        }
-        trace_id = trace_id_of(claim.traceparent)
-        started_s = time.monotonic()
+        """Do the work under the lease and write its end; returns the fault, if there was one."""
+        fields = {"device_id": board.device_id, "platform": board.platform}
+        reported = AttemptReport(claim, board, self._telemetry, self._events)
         with (
-            about(
-                job_id=claim.job_id,
-                device_id=board.device_id,
-                platform=board.platform,
-                attempt=claim.attempt,
-            ),
-            ExitStack() as held,
+            about(job_id=claim.job_id, attempt=claim.attempt, **fields),
+            ExitStack() as leased,
             tracing.attempt_span(claim) as span,
         ):
-            # How long it will take nobody knows: the longest that it may, in seconds.
-            duration = {"test_duration": claim.spec.timeout_s}
-            operations.info("Profiling session started", extra=context | duration)
-            self._events.started(claim)
-            self._telemetry.send(
-                Started(model=claim.spec.model, wait_s=claim.wait_s, trace_id=trace_id)
-            )
-            outcome = self._guarded(claim, lease, work, held)
+            reported.started()
+            outcome = self._guarded(claim, lease, work, leased)
             if isinstance(outcome, HostFault) and not outcome.graceful_stop:
                 self._on_host_fault()
             state = self._finish(claim, outcome)
-            ended_by = outcome if isinstance(outcome, Fault) else None
-            span.ended(str(state or "refused"), ended_by)
-            duration_s = time.monotonic() - started_s
-            self._events.ended(claim, state, ended_by, duration_s)
-            context |= {"duration_s": round(duration_s, 3), "outcome": str(state or "refused")}
-            fault = self._tell(outcome, state, context)
-        self._telemetry.send(
-            Ended(
-                test_type=test_type(claim.spec),
-                duration_s=duration_s,
-                reason=None if fault is None else fault.fault_class,
-                trace_id=trace_id,
-            )
-        )
+            span.ended(str(state or "refused"), outcome if isinstance(outcome, Fault) else None)
+            reported.ended(outcome, state)
         if isinstance(outcome, JobResult):
-            self._publish(outcome, trace_id)
+            reported.measured(outcome)
             return None
         return outcome
-
-    def _tell(
-        self,
-        outcome: JobResult | Fault,
-        state: JobState | None,
-        context: dict[str, object],
-    ) -> Fault | None:
-        """Log how the session ended; returns the fault, unless somebody asked for the end."""
-        if isinstance(outcome, JobResult):
-            operations.info("Profiling session finished", extra=context)
-            return None
-        if state is JobState.CANCELLED:
-            operations.info("Profiling session cancelled", extra=context)
-            return None
-        context |= {"fault_class": outcome.fault_class, "code": outcome.code}
-        operations.warning("Profiling session failed: %s", outcome, extra=context)
-        if outcome.requested_bytes is not None:
-            hardware.error(
-                "Memory allocation failed",
-                extra=context
-                | {
-                    "requested_bytes": outcome.requested_bytes,
-                    "available_bytes": outcome.available_bytes,
-                },
-            )
-        return outcome
-
-    def _publish(self, result: JobResult, trace_id: str) -> None:
-        model = result.model
-        self._telemetry.send(
-            Loaded(
-                model=model,
-                memory=result.memory,
-                how=result.load.how,
-                load_s=load_seconds(result),
-                trace_id=trace_id,
-            )
-        )
-        for case in result.cases:
-            slim = case.model_copy(update={"tokens": (), "text": None})
-            self._telemetry.send(
-                Measured(
-                    model=model,
-                    case=slim,
-                    energy_per_token_mj=result.energy_per_token_mj,
-                    trace_id=trace_id,
-                )
-            )
-        last = result.cases[-1].cpu_utilization
-        self._telemetry.send(
-            Reading(
-                regions=result.regions,
-                temperature_celsius=result.temperature_celsius,
-                temperature_emulated=result.temperature_emulated,
-                cpu_utilization=None if last is None else last.mean,
-                power_mw=mean_power_mw(result),
-            )
-        )
 
     def _guarded(
-        self, claim: Claim, lease: Lease, work: Work, held: ExitStack
+        self, claim: Claim, lease: Lease, work: Work, leased: ExitStack
     ) -> JobResult | Fault:
-        """Keep the lease until its end was written, and carry the job out."""
+        """Do the work and return its outcome, whatever it raises.
+
+        `leased` keeps the lease beyond this call, until the end is written.
+        """
         try:
             with host_faults():
-                held.enter_context(lease)
-                return _kept(work(claim, lease))
+                leased.enter_context(lease)
+                return storable(work(claim, lease))
         except Fault as fault:
             return fault
         except Cancelled:
@@ -233,42 +151,44 @@ class Attempts:
             )
 
     def _finish(self, claim: Claim, outcome: JobResult | Fault) -> JobState | None:
-        """Write the end, for as long as it takes Redis to be back; None: it was not ours to write.
+        """Write the end, however long Redis is away; None: the store refused it.
 
-        A worker that is told to stop meanwhile leaves its result to the next one, in the outbox.
+        A worker that has to stop meanwhile leaves its result in the outbox, for the next one.
         """
-        kept = False
+        in_outbox = False
         while True:
             try:
-                if isinstance(outcome, JobResult):
-                    state = self._jobs.succeed(claim.job_id, claim.epoch, outcome)
-                else:
-                    state = self._jobs.fail(
-                        claim.job_id,
-                        claim.epoch,
-                        outcome,
-                        self._settings.quarantine_after,
-                        self._settings.backoff_s(outcome),
-                    )
+                state = self._write_end(claim, outcome)
             except InfrastructureError as error:
-                if not kept and isinstance(outcome, JobResult):
+                if not in_outbox and isinstance(outcome, JobResult):
                     log.warning("job %s: end not written yet: %s", claim.job_id, error)
                     self._outbox.keep(claim.job_id, claim.epoch, outcome)
-                    kept = True
+                    in_outbox = True
                 if self._stopping.wait(_RETRY_S):
                     return None
                 continue
-            if kept:
+            if in_outbox:
                 self._outbox.drop(claim.job_id, claim.epoch)
-            if kept or state is None:
+            if in_outbox or state is None:
                 report(claim.job_id, claim.epoch, state)
             return state
 
+    def _write_end(self, claim: Claim, outcome: JobResult | Fault) -> JobState | None:
+        if isinstance(outcome, JobResult):
+            return self._jobs.succeed(claim.job_id, claim.epoch, outcome)
+        return self._jobs.fail(
+            claim.job_id,
+            claim.epoch,
+            outcome,
+            self._settings.quarantine_after,
+            self._settings.backoff_s(outcome),
+        )
 
-def _kept(result: JobResult) -> JobResult:
-    """Return the result, or raise BoardFault for one that could not be read back: NaN, or too large.
 
-    It would end in the store all the same, and be there for ever: no archive could take it.
+def storable(result: JobResult) -> JobResult:
+    """Return the result. Raises BoardFault for one that cannot be read back: NaN, or too large.
+
+    The store would take such a result, and no archive could: it would stay there for ever.
     """
     try:
         JobResult.read(result.model_dump_json())

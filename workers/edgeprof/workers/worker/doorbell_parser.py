@@ -1,9 +1,9 @@
-"""Reading replies of Redis without keeping what is too large to be a doorbell.
+"""Reads replies of Redis without keeping what is too large to be a doorbell.
 
-BRPOP takes a message off its list and hands it over whole, and no command of Redis asks how large
-the next one is. So the bound is here: the bytes of a larger one are read and thrown away, a piece
-at a time, and the worker never holds them. Rejected: closing the connection instead, which restarts
-Celery's consumer each time.
+BRPOP takes a message off its list and hands it over whole, and no command of Redis tells how large
+the next one is. So the limit is here: the bytes of a larger message are read and thrown away piece
+by piece, and the worker never holds them. Closing the connection instead was rejected, because it
+restarts Celery's consumer each time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from redis.utils import SENTINEL
 #: Largest reply that is kept: room for a remote-control message that names 500 boards.
 LARGEST_BYTES: Final = 65536
 
-#: What a larger one becomes: itself too large for every reader.
+#: What stands for a larger reply: itself too large for every reader.
 TOO_LARGE: Final = bytes(LARGEST_BYTES + 1)
 
 
@@ -27,7 +27,7 @@ class _Buffer(SocketBuffer):
     def read(self, length: int, timeout: float | object = SENTINEL) -> bytes:
         if length <= LARGEST_BYTES:
             return super().read(length, timeout=timeout)
-        missing = length + 2  # the line's end
+        missing = length + 2  # and the end of the line
         while missing := missing - len(self._buffer.read(missing)):
             self._buffer.seek(0)
             self._buffer.truncate()
@@ -48,5 +48,5 @@ class DoorbellParser(_RESP2Parser):
 
 
 def options() -> dict[str, Any]:
-    """Return what a connection needs to be read so; RESP3 would replace the parser."""
+    """Return the options of a connection that is read this way; RESP3 would replace the parser."""
     return {"parser_class": DoorbellParser, "protocol": 2}

@@ -1,18 +1,18 @@
-"""kombu's Redis transport for a board's worker: nothing that others wrote reaches kombu or Celery
-unjudged.
+"""kombu's Redis transport for a board's worker, with a guard in front of kombu and Celery.
 
-Whatever logins can write to Redis stands before this worker: lists it pops, channels it hears, and
-keys that kombu keeps for itself. The judge (door.py) sits where a reply of Redis is one string of
-bytes still, in the two clients that kombu reads with, because
-- kombu decodes, parses and looks into a message before it calls anybody: a string, a null, a list
-  as a tag break its event loop, and the worker with it;
-- Celery's hooks (`on_task_message`, `create_task_handler`, a consumer step) come later still, and
-  what raises after kombu noted a message is put back on its queue, to be met again: a loop;
-- a task of ours is called last of all, when a time limit or an ETA has been acted on.
+Whoever has a login can leave anything in Redis in front of this worker: on the lists that it pops,
+on the channels that it subscribes to, under the keys that kombu keeps for itself. The guard
+(message_guard.py) sits where a reply of Redis is still one string of bytes, in the two clients that
+kombu reads with. Later is too late:
+- kombu decodes, parses and looks into a message before it calls anybody. A string, a null or a list
+  as a tag breaks its event loop, and the worker with it.
+- Celery's hooks (`on_task_message`, `create_task_handler`, a consumer step) run after that. What
+  raises once kombu has noted a message is put back on its queue and comes again: an endless loop.
+- Our task runs last, when a time limit or an ETA has already been acted on.
 
-And kombu's own keys are not used: no table of bindings (`_kombu.binding.*`) is needed where a
-worker knows its queues by name, and no copy of a message in flight (`unacked*`) where a lost doorbell
-is sent again. So none of them can be filled, emptied or made of a wrong type under a worker.
+kombu's own keys are not used, so nobody can fill, empty or replace them under a worker: a worker
+knows its queues by name and needs no table of bindings (`_kombu.binding.*`), and a lost doorbell is
+sent again, so no copy of a message in flight is kept (`unacked*`).
 """
 
 # The stubs of kombu leave out what a transport is made of.
@@ -26,36 +26,37 @@ from functools import partial
 from typing import Any, Final
 
 import kombu.transport
-from kombu.transport import redis as plain
+from kombu.transport import redis as kombu_redis
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from edgeprof.shared.queue import doorbell
 from edgeprof.shared.store.script import text
 from edgeprof.workers.metrics.telemetry import Sender
 from edgeprof.workers.worker import doorbell_parser, remote_control
-from edgeprof.workers.worker.door import Door
+from edgeprof.workers.worker.message_guard import MessageGuard
 
-#: A reply that nobody fetched is gone after so long, as kombu's own reply queues are.
+#: A reply that nobody fetched is gone after so long, as in kombu's own reply queues.
 _REPLY_TTL_S: Final = 10
 
-#: Messages that are taken off a list at once, where one was dropped. Redis writes them all into one
-#: reply, however large they are.
+#: How many messages are taken off a list at once after one was dropped. Redis writes them all into
+#: one reply, however large they are.
 _MESSAGES_A_LOOK: Final = 16
 
-#: Remote-control messages that are read in one go, before doorbells have their turn again.
+#: How many remote-control messages are read before doorbells have their turn again.
 _MESSAGES_A_TURN: Final = 500
 
-_door = Door("", Sender(None))
+_guard = MessageGuard("", Sender(None))
 
 
-def install(node: str, telemetry: Sender) -> Door:
-    """Make this process' connections to every kind of broker URL judged ones; returns the judge.
+def install(node: str, telemetry: Sender) -> MessageGuard:
+    """Put a guard on this process' connections to every kind of broker URL; returns the guard.
 
-    kombu takes the transport from the URL's scheme, at every failover anew, so the schemes are what
+    kombu picks the transport by the URL's scheme, again at every failover, so the schemes are what
     is changed.
     """
-    global _door  # noqa: PLW0603 - kombu makes the transports, and can be told nothing
-    _door = Door(node, telemetry)
+    global _guard  # noqa: PLW0603 - kombu makes the transports, and nothing can be handed to them
+    _guard = MessageGuard(node, telemetry)
     for scheme, transport in (
         ("redis", "Transport"),
         ("rediss", "Transport"),
@@ -63,28 +64,29 @@ def install(node: str, telemetry: Sender) -> Door:
     ):
         kombu.transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:{transport}"
         kombu.transport._transport_cache.pop(scheme, None)  # noqa: SLF001
-    return _door
+    return _guard
 
 
-class _Listener(plain.PrefixedRedisPubSub):
-    """Hears remote control."""
+class _Subscriber(kombu_redis.PrefixedRedisPubSub):
+    """Receives remote-control messages."""
 
     def parse_response(self, *args: Any, **kwargs: Any) -> Any:
         reply = super().parse_response(*args, **kwargs)
         if isinstance(reply, list) and reply[0].endswith(b"message"):
-            reply[-1] = _door.command(reply[-1]) or b""  # kombu passes over an empty one
+            # kombu passes over an empty message.
+            reply[-1] = _guard.admit_command(reply[-1]) or b""
         return reply
 
 
-class _Popper(plain.PrefixedStrictRedis):
+class _Popper(kombu_redis.PrefixedStrictRedis):
     """Pops doorbells."""
 
     def __init__(self, *args: Any, channel: Channel, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._channel = channel
 
-    def pubsub(self, **kwargs: Any) -> _Listener:
-        return _Listener(self.connection_pool, global_keyprefix=self.global_keyprefix, **kwargs)
+    def pubsub(self, **kwargs: Any) -> _Subscriber:
+        return _Subscriber(self.connection_pool, global_keyprefix=self.global_keyprefix, **kwargs)
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
         if command_name != "BRPOP":
@@ -93,38 +95,40 @@ class _Popper(plain.PrefixedStrictRedis):
             reply = super().parse_response(connection, command_name, **options)
         except ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
-                _door.troubled(f"Redis refuses the wait for doorbells: {error}")
+                _guard.refused(f"Redis refuses the wait for doorbells: {error}")
                 raise
-            self._channel.mend()
+            self._channel.remove_foreign_keys()
             return None
-        _door.answered()
+        _guard.answered()
         if not reply:
             return None
         key = reply[0].decode()
         queue = key.rsplit(self._channel.sep, 1)[0]
-        doorbell = _door.doorbell(reply[1], queue)
-        if doorbell is None and len(reply[1]) <= doorbell.LARGEST_BYTES:
-            doorbell = self._channel.look_behind(key, queue)
-        return None if doorbell is None else (reply[0], doorbell)
+        message = _guard.admit_doorbell(reply[1], queue)
+        if message is None and len(reply[1]) <= doorbell.LARGEST_BYTES:
+            message = self._channel.next_doorbell(key, queue)
+        return None if message is None else (reply[0], message)
 
 
-class Channel(plain.Channel):
-    """Of one server, by TCP, TLS or socket."""
+class Channel(kombu_redis.Channel):
+    """A channel to one server, by TCP, TLS or socket."""
 
     #: When a connection breaks, doorbells in hand are being acted on, or are sent again.
     do_restore = False
 
     def _get_client(self) -> Any:
-        super()._get_client()  # looks at redis-py's version
+        super()._get_client()  # checks redis-py's version
         return partial(_Popper, channel=self, global_keyprefix=self.global_keyprefix)
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         return {**super()._connparams(asynchronous), **doorbell_parser.options()}
 
-    def mend(self) -> None:
-        """Remove what is no list under the names of this worker's lists: no doorbell would be heard any
-        more."""
-        redis = Redis(connection_pool=self.pool)  # kombu's would prefix some commands only
+    def remove_foreign_keys(self) -> None:
+        """Remove what is no list under the names of this worker's lists.
+
+        With such a key in the way, no doorbell would reach the worker any more.
+        """
+        redis = Redis(connection_pool=self.pool)  # kombu's client would prefix only some commands
         for queue in self.active_queues:
             for step in self.priority_steps:
                 key = self.global_keyprefix + self._q_for_pri(queue, step)
@@ -134,33 +138,35 @@ class Channel(plain.Channel):
                 try:
                     redis.unlink(key)
                 except ResponseError as error:
-                    _door.troubled(
-                        f"the key {key!r} is a {kind}, not the list of doorbells it is to be, and Redis"
-                        f" does not let this worker remove it ({error}): redis-cli DEL {key!r}"
+                    _guard.refused(
+                        f"the key {key!r} is a {kind}, not the list of doorbells it is to be, and"
+                        f" Redis does not let this worker remove it ({error}):"
+                        f" redis-cli DEL {key!r}"
                     )
                     raise
-                _door.removed(key, kind)
+                _guard.removed(key, kind)
 
-    def look_behind(self, key: str, queue: str) -> bytes | None:
-        """Return the next doorbell on a list where a message was dropped: more of the kind may be
-        before it.
+    def next_doorbell(self, key: str, queue: str) -> bytes | None:
+        """Return the next doorbell of a list on which a message was dropped.
 
-        Waiting for each would take 30 s for 100,000 of them. What is lost when this fails is sent
-        again.
+        More of the kind may stand before it, and to wait for each would take 30 s for 100,000 of
+        them. What is lost when this fails is sent again.
         """
         redis = self._create_client()
         with suppress(RedisError):
-            found = redis.rpop(key, _MESSAGES_A_LOOK) or []
+            messages = redis.rpop(key, _MESSAGES_A_LOOK) or []
             doorbells = [
-                doorbell for message in found if (doorbell := _door.doorbell(message, queue))
+                admitted
+                for message in messages
+                if (admitted := _guard.admit_doorbell(message, queue))
             ]
             if len(doorbells) > 1:
                 redis.rpush(key, *reversed(doorbells[1:]))
             return doorbells[0] if doorbells else None
         return None
 
-    # A queue is a list that is popped, or a channel that is heard: nothing of it needs to be
-    # written first.
+    # A queue is a list that is popped, or a channel that is subscribed to. Neither has to be made
+    # first, so kombu writes nothing here.
 
     def _new_queue(self, *_: Any, **__: Any) -> None:
         pass
@@ -176,8 +182,10 @@ class Channel(plain.Channel):
         pass
 
     def _receive(self) -> bool:
-        """Hear remote control, but not for ever; what is more is lost with the connection, and
-        doorbells go on."""
+        """Read remote-control messages, but not for ever: doorbells have their turn.
+
+        After _MESSAGES_A_TURN the connection is closed, and the rest is lost with it.
+        """
         for _ in range(_MESSAGES_A_TURN):
             self._receive_one(self.subclient)
             connection = self.subclient.connection
@@ -186,41 +194,40 @@ class Channel(plain.Channel):
         connection.disconnect()
         return True
 
-    # What a worker itself puts on a list: its replies, and the doorbell of a queue that it does not
-    # hear any more.
+    # A worker itself puts two things on lists: its replies to remote control, and the doorbell of a
+    # queue that it has just left.
 
     def _lookup(self, exchange: str, routing_key: str, _: Any = None) -> list[str]:
-        """Return the reply queue of who asked, by its name; kombu would look into a table in
-        Redis."""
+        """Return the asker's reply queue by its name; kombu would look into a table in Redis."""
         return [f"{routing_key}.{exchange}"] if exchange == remote_control.REPLIES else []
 
     def _put(self, queue: str, message: Any, **_: Any) -> None:
         pipe = self._create_client().pipeline()
         pipe.lpush(queue, json.dumps(message))
         pipe.pexpire(queue, _REPLY_TTL_S * 1000)
-        with suppress(RedisError):  # who asked asks again
+        with suppress(RedisError):  # the asker asks again
             pipe.execute()
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's
         """Put a doorbell back as it came: it was on its way here when the queue was left."""
-        doorbell = message._raw  # noqa: SLF001 - kombu's own way
-        properties = doorbell["properties"]
+        raw = message._raw  # noqa: SLF001 - kombu's own way
+        properties = raw["properties"]
         key = self._q_for_pri(properties["delivery_info"]["routing_key"], properties["priority"])
-        with suppress(RedisError):  # it is sent again
-            self._create_client().rpush(key, json.dumps(doorbell))
+        with suppress(RedisError):  # the custodian sends it again
+            self._create_client().rpush(key, json.dumps(raw))
 
 
-class SentinelChannel(Channel, plain.SentinelChannel):
-    """Of the master that Sentinels name."""
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
+    """A channel to the master that Sentinels name."""
 
 
-class Transport(plain.Transport):
+class Transport(kombu_redis.Transport):
     """For redis://, rediss:// and redis+socket://."""
 
     Channel = Channel
 
 
-class SentinelTransport(plain.SentinelTransport):
+class SentinelTransport(kombu_redis.SentinelTransport):
     """For sentinel://."""
 
     Channel = SentinelChannel

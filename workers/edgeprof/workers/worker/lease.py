@@ -1,10 +1,12 @@
-"""Holding a claimed job: renewals and progress from a thread of their own, and when to stop.
+"""The lease of a claimed job: renewed by a thread of its own, and the reasons to stop early.
 
-The local deadline is taken *before* a renewal is sent, so this side gives up no later than the store
-does, whatever the network did in between. Only while there is no store that could give the job to anybody
-(Redis is down, loading, or cannot write) the measurement goes on: the custodian gives everybody a lease's
-time when it is back, and until then the outbox keeps the result. Nothing here stops a process that is itself stopped
-(SIGSTOP, a swapped-out host): for that the store fences the result, and the board knows the epoch.
+The local deadline is taken *before* a renewal is sent. So this side gives up no later than the
+store does, whatever the network did in between. While no store could grant the job to anybody
+(Redis is down, loading, or cannot write), the measurement goes on: the custodian gives everybody a
+lease's time when Redis is back, and until then the outbox keeps the result.
+
+Nothing here helps against a process that is stopped itself (SIGSTOP, a swapped-out host). For that
+the store fences the result, and the board knows the epoch.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from edgeprof.shared.vital_threads import vital_thread
 
 log = logging.getLogger(__name__)
 
-#: How often watchers hear of progress.
-_PROGRESS_S = 0.25
+#: How often watchers are told of progress.
+_PROGRESS_INTERVAL_S = 0.25
 
 
 class Stop(StrEnum):
@@ -50,7 +52,7 @@ class Lease:
         heartbeat_s: float,
         stopping: threading.Event,
     ) -> None:
-        """claimed_at_s: monotonic time taken before the claim was sent."""
+        """`claimed_at_s` is monotonic time taken before the claim was sent."""
         self._jobs = jobs
         self._claim = claim
         self._lease_s = lease_s
@@ -59,7 +61,7 @@ class Lease:
         self._deadline_s = claimed_at_s + lease_s
         self._timeout_at_s = claimed_at_s + claim.spec.timeout_s
         self._verdict: Stop | None = None
-        self._latest: dict[str, str | float] | None = None
+        self._latest_progress: dict[str, str | float] | None = None
         self._done = threading.Event()
         self._trouble = Troubles(log)
         self._context = contextvars.Context()
@@ -93,23 +95,23 @@ class Lease:
         return None
 
     def should_stop(self) -> bool:
-        """Whether to stop; what session and board ask."""
+        """Whether to stop, as profiling and the board ask."""
         return self.stop() is not None
 
     def progress(self, **fields: str | float) -> None:
-        """Note how far the job is; the thread tells watchers the latest, some times a second."""
-        self._latest = fields
+        """Note how far the job is. The lease's thread tells watchers the latest."""
+        self._latest_progress = fields
 
     def _work(self) -> None:
-        """Keep the lease; lines about that are about the job, and in its trace."""
+        """Keep the lease in the context of the attempt: log lines name the job and its trace."""
         self._context.run(self._keep)
 
     def _keep(self) -> None:
         renew_at_s = time.monotonic() + self._heartbeat_s
-        while not self._done.wait(_PROGRESS_S):
+        while not self._done.wait(_PROGRESS_INTERVAL_S):
             tried_s = time.monotonic()
             try:
-                latest, self._latest = self._latest, None
+                latest, self._latest_progress = self._latest_progress, None
                 if latest is not None:
                     self._jobs.progress(self._claim.job_id, self._claim.epoch, **latest)
                 if time.monotonic() >= renew_at_s:

@@ -1,7 +1,8 @@
-"""Results that Redis could not take yet: kept on disk until it does, whatever happens to the worker.
+"""Results that Redis cannot take yet: kept on disk until it can, whatever happens to the worker.
 
-A measurement may have taken an hour; an outage must not cost it. One file a result, by job and epoch, so
-that the store's fence decides as ever: delivered twice it counts once, delivered too late it is refused.
+A measurement may have taken an hour, and an outage must not cost it. There is one file a result,
+named by job and epoch, so the store's fence decides as always: a result that is delivered twice
+counts once, one that comes too late is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Undelivered(WireModel):
-    """What a file holds."""
+    """What a file of the outbox holds."""
 
     job_id: Name
     epoch: int
@@ -31,13 +32,16 @@ class Undelivered(WireModel):
 
 
 class Outbox:
-    """The folder of one host; its workers share it."""
+    """The outbox of one host, a folder that its workers share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def keep(self, job_id: str, epoch: int, result: JobResult) -> None:
-        """Write a result to disk, whole or not at all. A full disk is logged: the worker still has it."""
+        """Write a result to disk, whole or not at all.
+
+        A disk that is full is only logged, because the worker still has the result.
+        """
         path = self._path(job_id, epoch)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
@@ -50,24 +54,24 @@ class Outbox:
             part.replace(path)
         except OSError as error:
             log.warning("job %s: result not kept at %s: %s", job_id, path, error.strerror)
-            _remove(part)  # what a full disk took of it
+            _remove(part)  # as much of it as fitted
         else:
             log.warning("job %s: result kept at %s until Redis is back", job_id, path)
 
     def drop(self, job_id: str, epoch: int) -> None:
-        """Forget a result: it was delivered, or refused. What stays is offered again, and refused then."""
+        """Remove a result that was delivered or refused. One that stays is refused next time."""
         _remove(self._path(job_id, epoch))
 
     def deliver(self, jobs: JobStore) -> None:
-        """Write what workers before us could not. Raises InfrastructureError; the rest stays."""
+        """Deliver what earlier workers could not. After an InfrastructureError the rest stays."""
         for path in sorted(self._folder.glob("*.json")):
             try:
                 kept = Undelivered.model_validate_json(path.read_text())
             except FileNotFoundError:
-                continue  # another worker of this host was faster
+                continue  # another worker of this host delivered it
             except (OSError, ValidationError) as error:
                 log.warning(
-                    "%s is no result of ours, and stays: %s", path, str(error).split("\n")[0]
+                    "%s is not a result of ours, and stays: %s", path, str(error).split("\n")[0]
                 )
                 continue
             state = jobs.succeed(kept.job_id, kept.epoch, kept.result)
@@ -82,12 +86,12 @@ class Outbox:
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
-    except OSError as error:  # the disk is read-only now, say
+    except OSError as error:  # the disk may be read-only now
         log.warning("%s cannot be removed: %s", path, error.strerror)
 
 
 def report(job_id: str, epoch: int, state: JobState | None) -> None:
-    """Log what became of a result that was late."""
+    """Log what became of a result that could not be written at once."""
     if state is None:
         log.warning(
             "job %s: end of epoch %d refused: the lease ran out and the job went on without us",

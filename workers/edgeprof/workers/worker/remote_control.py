@@ -1,13 +1,13 @@
-"""The remote-control messages of Celery that a worker obeys: the questions of Flower and
-celery-exporter.
+"""The remote-control messages of Celery that a worker obeys: questions of Flower and exporters.
 
-Every worker login can publish, and Celery's own commands let a caller stop a worker (shutdown),
-starve it (rate_limit, cancel_consumer), point it at foreign lists (add_consumer), or have it look
-for its name by a regular expression of the caller's. None of that is used here: the lab has its own
-commands for it.
+Every worker login can publish such messages. Celery's own commands let a caller stop a worker
+(shutdown), starve it (rate_limit, cancel_consumer), point it at foreign lists (add_consumer), or
+make it match its name against a regular expression of the caller's. None of that is obeyed: the lab
+has its own commands for it.
 
-As with doorbells, what Celery is given was written here. A caller chooses among the commands below,
-whom it asks, and which of its own reply queues gets the answer; it passes no arguments.
+As with doorbells, what Celery is given was written here. A caller chooses one of the commands
+below, the workers it asks, and which of its own reply queues gets the answer. It passes no
+arguments.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from edgeprof.shared.queue.doorbell import UUID
 EXCHANGE: Final = "celery.pidbox"
 REPLIES: Final = "reply.celery.pidbox"
 
-#: What is asked, and the arguments it is asked with here. Flower's page of a worker asks all but
-#: `ping` and `heartbeat`, celery-exporter `stats` and `active_queues`, `celery status` `ping`;
-#: whoever begins to follow the events asks for a `heartbeat`.
+#: The commands that are obeyed, with the arguments that we give them. Flower's page of a worker
+#: asks all but `ping` and `heartbeat`, celery-exporter asks `stats` and `active_queues`, `celery
+#: status` asks `ping`, and whoever starts to follow the events asks for a `heartbeat`.
 COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "ping": {},
     "heartbeat": {},
@@ -40,8 +40,8 @@ COMMANDS: Final[dict[str, dict[str, Any]]] = {
     "conf": {},
 }
 
-#: Flower says this every few seconds. Events are on anyway, and stay on.
-_NEEDLESS: Final = "enable_events"
+#: Flower sends this every few seconds. It is ignored: events are always on.
+_IGNORED: Final = "enable_events"
 
 _Uuid = Annotated[str, Field(pattern=f"^{UUID}$")]
 
@@ -50,28 +50,28 @@ class NotACommandError(ValueError):
     """A remote-control message that no worker obeys."""
 
 
-class _Told(BaseModel):
-    """Base of what others publish; more may be said than is listened to."""
+class _TolerantModel(BaseModel):
+    """Base of what other programs publish; fields that are not read here are allowed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class _Properties(_Told):
+class _Properties(_TolerantModel):
     body_encoding: Literal["base64"]
 
 
-class _Envelope(_Told):
+class _Envelope(_TolerantModel):
     body: str
     content_type: Literal["application/json"] = Field(alias="content-type")
     properties: _Properties
 
 
-class _ReplyTo(_Told):
+class _ReplyTo(_TolerantModel):
     exchange: Literal["reply.celery.pidbox"]
     routing_key: _Uuid
 
 
-class _Command(_Told):
+class _Command(_TolerantModel):
     method: str
     destination: list[str] | None = None
     pattern: None = None
@@ -81,19 +81,21 @@ class _Command(_Told):
 
 
 def read(message: bytes, node: str) -> str | None:
-    """Return a command in our own writing, or None when it is not for this node. Raises
-    NotACommandError."""
+    """Return the command, written anew, or None when it is not for this node.
+
+    Raises NotACommandError.
+    """
     try:
         envelope = _Envelope.model_validate_json(message)
         command = _Command.model_validate_json(base64.b64decode(envelope.body, validate=True))
     except (ValidationError, ValueError) as error:
-        raise NotACommandError("it has not the form of a command") from error
+        raise NotACommandError("it does not have the form of a command") from error
     if command.destination is not None and node not in command.destination:
         return None
-    if command.method == _NEEDLESS:
+    if command.method == _IGNORED:
         return None
     if command.method not in COMMANDS:
-        raise NotACommandError("it is none that is obeyed here")
+        raise NotACommandError("it is a command that is not obeyed here")
     return _write(command)
 
 
@@ -106,7 +108,7 @@ def _write(command: _Command) -> str:
             "body": base64.b64encode(json.dumps(body).encode()).decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
-            "headers": {},  # no clock of others: it would be carried on in every event
+            "headers": {},  # no foreign clock: each event would carry it on
             "properties": {
                 "delivery_mode": 1,
                 "delivery_info": {"exchange": EXCHANGE, "routing_key": ""},

@@ -1,9 +1,9 @@
-"""Celery's task events, told of attempts: what Flower and celery-exporter show is what became of jobs.
+"""Celery's task events, sent for attempts, so that Flower and celery-exporter show jobs.
 
-Celery would tell of doorbells: each one a success (the task that hears it never raises, or it might take
-the worker along), also when its attempt failed, when another job of its queue was carried out, and
-when there was nothing to do. So it is told to be silent (`send_events=False`, DoorbellRequest), and the same
-events are sent here, of the job that was claimed, through the worker's own dispatcher.
+Celery's own events would be about doorbells, and each doorbell is a success: the task never raises.
+It is a success too when the attempt failed, when another job of the queue was carried out, and when
+there was nothing to do. So Celery is told to be silent (`send_events=False`, DoorbellRequest), and
+the same events are sent here about the claimed job, through the worker's own dispatcher.
 """
 
 from __future__ import annotations
@@ -14,50 +14,35 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from celery.worker.request import Request
-
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.queue.celery_app import TASK_NAME
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.jobs import Claim
 from edgeprof.shared.types.job import JobState
 
-#: Kept while Redis is away; three an attempt.
+#: How many events are kept while Redis is away; an attempt makes three.
 _MOST_PENDING: Final = 300
 
-#: What is shown of a fault: it is a column in Flower.
+#: How much of a fault is shown: it is a column in Flower.
 _LONGEST_FAULT: Final = 300
 
 
-class DoorbellRequest(Request):
-    """What Celery makes of a doorbell. Nobody is told of it; Celery's loop is woken as if somebody were.
-
-    That loop waits for I/O, up to a second, and looks for the next doorbell only when it turns: the event
-    at the end of a task is what has it turn at once.
-    """
-
-    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002, ARG002 - Celery's names
-        dispatcher: Any = getattr(self, "_eventer", None)
-        if dispatcher is not None and dispatcher.on_send_buffered is not None:
-            dispatcher.on_send_buffered()
-
-
 class TaskEvents:
-    """Of one worker. What cannot be sent now is kept for the next flush; nothing here raises for that."""
+    """The events of one worker. What cannot be sent now is kept for the next flush."""
 
     def __init__(self, dispatcher: Callable[[], Any]) -> None:
-        """dispatcher: returns Celery's EventDispatcher, or None while there is no connection."""
+        """`dispatcher` returns Celery's EventDispatcher, or None while there is no connection."""
         self._dispatcher = dispatcher
         self._pending: deque[tuple[str, dict[str, Any]]] = deque(maxlen=_MOST_PENDING)
         self._lock = threading.Lock()
 
     @property
     def pending(self) -> bool:
-        """Whether something is still to be told."""
+        """Whether an event is still to be sent."""
         return bool(self._pending)
 
     def started(self, claim: Claim) -> None:
-        """Tell that an attempt begins."""
+        """Send that an attempt begins."""
         self._send(
             "task-received",
             claim,
@@ -69,7 +54,7 @@ class TaskEvents:
             retries=claim.attempt - 1,
             eta=None,
             expires=None,
-            # Of Celery's own events only task-sent has it; celery-exporter takes it from any.
+            # Celery's own events have it only in task-sent; celery-exporter reads it from any.
             queue=claim.spec.target.queue,
         )
         self._send("task-started", claim)
@@ -77,7 +62,10 @@ class TaskEvents:
     def ended(
         self, claim: Claim, state: JobState | None, fault: Fault | None, runtime_s: float
     ) -> None:
-        """Tell how it ended. state: the job's afterwards; None when the end was not this attempt's to write."""
+        """Send how an attempt ended. `state` is the job's afterwards.
+
+        None: the store refused the end, because the job went on without this attempt.
+        """
         if state is JobState.SUCCEEDED:
             self._send("task-succeeded", claim, result=None, runtime=runtime_s)
         elif state is JobState.CANCELLED:
@@ -88,7 +76,7 @@ class TaskEvents:
             self._send(kind, claim, exception=said, traceback=None)
 
     def flush(self, last: Any = None) -> None:
-        """Send what is pending; `last` is a dispatcher to use when Celery has closed its own for good."""
+        """Send what is pending. `last` is the dispatcher to use once Celery has closed its own."""
         with self._lock:
             dispatcher = self._dispatcher() or last
             if dispatcher is None or not dispatcher.enabled:
@@ -98,6 +86,6 @@ class TaskEvents:
                 dispatcher.send(kind, **fields)
 
     def _send(self, kind: str, claim: Claim, **fields: Any) -> None:
-        # Its own time: it may be sent later.
+        # The event carries its own time, because it may be sent later.
         self._pending.append((kind, {"uuid": claim.job_id, "timestamp": time.time(), **fields}))
         self.flush()

@@ -15,8 +15,11 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.llama_writing import Hyperparameters, read_file, refused
 
 #: Mistral is llama but for its window; what its configuration leaves out has other defaults.
-_ARCHITECTURES = {"LlamaForCausalLM", "MistralForCausalLM"}
+_ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM")
 _LIMIT = 1 << 20
+_LARGEST_FLOAT = 3.4e38
+#: Kinds of RoPE that a factor of 1 makes plain; yarn has a factor for attention besides.
+_UNSCALED_BY_1 = ("linear", "dynamic", "llama3", "yarn")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -82,7 +85,7 @@ class Config:
 
     def _check_effects(self) -> None:
         act = self._values.get("hidden_act", "silu")
-        if act not in {"silu", "swish"}:
+        if act not in ("silu", "swish"):
             raise self._unsupported("hidden_act", "the boards compute silu")
         if self._values.get("quantization_config"):
             raise self._unsupported(
@@ -90,11 +93,11 @@ class Config:
             )
         for key in ("num_experts", "num_local_experts"):
             experts = self._values.get(key)
-            if experts is not None and experts not in {0, 1}:
+            if experts not in (None, 0, 1):
                 raise self._unsupported(key, "experts are not computed by any board")
         for name in ("rope_scaling", "rope_parameters"):
             self._check_rope(name)
-        if self._values.get("partial_rotary_factor", 1.0) not in {None, 1.0}:
+        if self._values.get("partial_rotary_factor", 1.0) not in (None, 1.0):
             raise self._unsupported("partial_rotary_factor", "the boards rotate whole heads")
         self._check_window()
 
@@ -105,10 +108,13 @@ class Config:
         if not isinstance(rope, dict):
             raise self._unsupported(name, "it is no object")
         kind = rope.get("rope_type", rope.get("type", "default"))
-        plain = kind in {None, "default"} or (kind == "linear" and rope.get("factor") == 1)
+        unscaled = kind in _UNSCALED_BY_1 and rope.get("factor") == 1
+        plain = kind in (None, "default") or (
+            unscaled and rope.get("attention_factor") in (None, 1.0)
+        )
         if not plain:
             raise self._unsupported(name, "the boards rotate by plain RoPE")
-        if rope.get("partial_rotary_factor", 1.0) not in {None, 1.0}:
+        if rope.get("partial_rotary_factor", 1.0) not in (None, 1.0):
             raise self._unsupported(name, "the boards rotate whole heads")
 
     def _check_window(self) -> None:
@@ -144,7 +150,7 @@ class Config:
 
     def _positive(self, key: str, value: Any) -> float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 < value < float("inf"):
+        if not number or not 0 < value < _LARGEST_FLOAT:
             raise refused(self.path, f"{key} is {short_repr(value)}, not a positive number")
         return float(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from edgeprof.shared.models.source import source_of_import
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _TOKENIZERS = ("tokenizer.model", "tokenizer.json")
+#: Vocabularies are made longer to be a multiple of up to 128.
+_MOST_PADDING = 127
+_TRAINED_WITH = "give the tokenizer that the model was trained with"
 _SAVE = "load it with transformers and write it again: model.save_pretrained(FOLDER)"
 
 
@@ -79,12 +83,13 @@ def _completed(
     if missing < 0:
         raise refused(
             tokens, f"this tokenizer has {len(table.tokens)} tokens, the model only {n_vocab}",
-            code="tokenizer", hint="give the tokenizer that the model was trained with",
+            code="tokenizer", hint=_TRAINED_WITH,
         )  # fmt: skip
     generation = folder / "generation_config.json"
     special = special_tokens(
         tokens.parent, config.values, read_json(generation) if generation.is_file() else {}, n_vocab
     )
+    _check_related(tokens, len(table.tokens), n_vocab, special.ids)
     padding = [f"[PAD{i}]".encode() for i in range(len(table.tokens), n_vocab)]
     filled = replace(
         table,
@@ -101,3 +106,19 @@ def _completed(
         else ()
     )
     return filled, notes
+
+
+def _check_related(tokens: Path, n_tokens: int, n_vocab: int, ids: Mapping[str, int]) -> None:
+    """Refuse a tokenizer that is shorter than the vocabulary for another reason than whole blocks."""
+    if n_vocab - n_tokens > max(_MOST_PADDING, n_vocab // 4):
+        raise refused(
+            tokens, f"this tokenizer has {n_tokens} tokens, the model {n_vocab}: it is another's",
+            code="tokenizer", hint=_TRAINED_WITH,
+        )  # fmt: skip
+    for name, token in ids.items():
+        if token >= n_tokens:
+            raise refused(
+                tokens,
+                f"this tokenizer has {n_tokens} tokens, and the model's {name} is token {token}",
+                code="tokenizer", hint=_TRAINED_WITH,
+            )  # fmt: skip

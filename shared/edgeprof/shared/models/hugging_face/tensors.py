@@ -11,6 +11,7 @@ import numpy as np
 from gguf.utility import LocalTensor, SafetensorsLocal
 
 from edgeprof.shared.errors import ModelError
+from edgeprof.shared.models.finite import narrowed
 from edgeprof.shared.models.hugging_face.config import Config, read_json
 from edgeprof.shared.models.llama_writing import F32, refused
 from edgeprof.shared.types.wire import MAX_FILE_BYTES
@@ -141,8 +142,12 @@ class Weights:
             values = (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
         else:
             values = raw.view({"F64": "<f8", "F32": "<f4", "F16": "<f2"}[tensor.dtype])
-        with np.errstate(over="ignore"):  # what does not fit is found when the file is checked
-            return values.astype(np.float32, copy=False).reshape(tensor.shape)
+        try:
+            return narrowed(name, values).reshape(tensor.shape)
+        except ModelError as error:
+            raise refused(
+                tensor.data_range.filename, str(error), code=error.code, hint=error.hint
+            ) from None
 
 
 def permuted(weights: F32, n_heads: int) -> F32:

@@ -27,7 +27,7 @@ def read_tokenizer_json(path: Path) -> tuple[TokenTable, tuple[str, ...]]:
     """Return the tokens, and what a person should know of them; raises ModelError."""
     try:
         return _Reader(path).table()
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         raise refused(
             path, f"its tokenizer makes no sense ({type(error).__name__}: {error})"
         ) from None

@@ -91,7 +91,7 @@ def with_added(table: TokenTable, folder: Path) -> TokenTable:
         if config.is_file():
             for token, entry in (read_json(config).get("added_tokens_decoder") or {}).items():
                 added[int(token)] = (str(entry["content"]), bool(entry.get("special")))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise refused(
             folder, f"its added tokens make no sense ({type(error).__name__}: {error})"
         ) from None

@@ -1,0 +1,132 @@
+"""Every command by name, with its first sentence: a module is imported when its command is called.
+
+Importing all of them takes most of a second, which `--help`, `--version` and each small command would pay.
+`edgeprof worker` is found by entry point: a laptop without pyserial has no edgeprof.workers to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from edgeprof.shared.errors import InfrastructureError
+
+#: Where other packages' commands are found by name.
+GROUP: Final = "edgeprof.commands"
+
+#: Section -> command -> (module and function, first sentence of its help). A test holds the sentences.
+SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "Jobs": {
+        "submit": ("submit:submit", "Queue jobs: every type on every platform and board named."),
+        "watch": (
+            "watch:watch",
+            "Show live bars: of jobs until they end, or of the whole lab until Ctrl-C.",
+        ),
+        "jobs": ("jobs:jobs", "List the newest jobs to which all of these options apply."),
+        "job": ("jobs:job", "Show all about one job: state, attempts, and the result."),
+        "results": (
+            "results:results",
+            "Print measured jobs in the manner of llama-bench, newest first.",
+        ),
+        "cancel": ("cancel:cancel", "Cancel jobs."),
+        "retry": (
+            "jobs:retry",
+            "Queue jobs that have ended once more, as new jobs; prints the new ids.",
+        ),
+    },
+    "Boards and models": {
+        "boards": (
+            "boards:app",
+            "List the boards of the lab, the offline ones too; drain, resume, test, forget.",
+        ),
+        "models": (
+            "models:app",
+            "Models: list, inspect, quantize, import; and which boards one fits.",
+        ),
+    },
+    "The lab": {
+        "scheduler": (
+            "scheduler:scheduler",
+            "Run the custodian: requeue lost jobs, repeat lost doorbells, archive results.",
+        ),
+        "worker": ("", "Take jobs for the boards of this machine, until Ctrl-C."),
+        "flower": ("flower:flower", "Show boards and their tasks in Flower, until Ctrl-C."),
+        "stop": ("stop:stop", "Stop the embedded Redis that the first command started."),
+        "demo": (
+            "demo.command:demo",
+            "Profile the bundled models on six emulated boards, from nothing, and clean up.",
+        ),
+    },
+}
+COMMANDS: Final = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class Commands(TyperGroup):
+    """The command group: nothing is imported to list commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's interface
+        """Return all names, those of other packages last."""
+        others = (point.name for point in entry_points(group=GROUP))
+        return [*COMMANDS, *(name for name in others if name not in COMMANDS)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - click's interface
+        """Return a command, importing it now."""
+        for point in entry_points(group=GROUP, name=cmd_name):
+            try:
+                return _command(cmd_name, point.load())
+            except ImportError as error:
+                return _explain_missing(cmd_name, error)
+        where, _ = COMMANDS.get(cmd_name, ("", ""))
+        if not where:
+            return None
+        module, _, name = where.partition(":")
+        return _command(cmd_name, getattr(import_module(f"edgeprof.cli.{module}"), name))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections of the help."""
+        known = {title: dict(section) for title, section in SECTIONS.items()}
+        others = [name for name in self.list_commands(ctx) if name not in COMMANDS]
+        if others:
+            known["Added by other packages"] = dict.fromkeys(others, ("", ""))
+        width = max(map(len, self.list_commands(ctx)))
+        for title, section in known.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(width), says) for name, (_, says) in section.items()]
+                )
+
+
+def _command(name: str, made: Callable[..., None] | typer.Typer) -> Any:
+    if isinstance(made, typer.Typer):
+        command: Any = typer.main.get_command(made)
+        command.name = name
+        return command
+    single = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+    single.command(name)(made)
+    return typer.main.get_command(single)
+
+
+def _explain_missing(name: str, error: ImportError) -> Any:
+    """Return a command that says which extra to install; help still lists it."""
+
+    def missing() -> None:
+        raise InfrastructureError(
+            f"`edgeprof {name}` needs more than the base install: {error}",
+            hint=f"pip install 'tiny-llm-edge-profiler[{name}]'",
+        )
+
+    missing.__doc__ = f"(not installed: pip install 'tiny-llm-edge-profiler[{name}]')"
+    single = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+    single.command(
+        name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+    )(missing)
+    return typer.main.get_command(single)

@@ -1,0 +1,99 @@
+"""Whose a board is: locked on this host, announced to the lab, and given back with a reason.
+
+Two fences keep two workers from one board: the locks hold on this host without Redis; the
+announcement finds a board of the same name or the same uid on another host (BoardClash).
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+from edgeprof.shared.errors import Fault, HostFault, InfrastructureError
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.boards import BoardStore, Owner
+from edgeprof.shared.telemetry.trouble import Troubles
+from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.locks import BoardLock
+
+log = logging.getLogger(__name__)
+
+
+class Ownership:
+    """A board that is ours, from take() to release()."""
+
+    def __init__(self, boards: BoardStore, locks: BoardLock, info: BoardInfo, ttl_s: float) -> None:
+        """Use take() instead: it makes the board ours first."""
+        #: The board as the lab was last told of it.
+        self.info = info
+        self._boards = boards
+        self._locks = locks
+        self._ttl_s = ttl_s
+        self._owner = Owner(host=info.host, lock_domain=locks.lock_domain, uid=info.uid)
+        self._troubles = Troubles(log)
+
+    @classmethod
+    def take(cls, boards: BoardStore, locks: BoardLock, info: BoardInfo, ttl_s: float) -> Ownership:
+        """Lock the board's names and announce it.
+
+        Raises HostFault, BoardClash, or InfrastructureError.
+
+        What was locked before an error stays locked until the caller closes `locks`.
+        """
+        locks.take("board", info.device_id)
+        locks.take("uid", info.uid)
+        taken = cls(boards, locks, info, ttl_s)
+        boards.announce(taken._owner, info, ttl_s)
+        return taken
+
+    @property
+    def lock_domain(self) -> str:
+        """A name for all processes that the locks keep apart."""
+        return self._locks.lock_domain
+
+    def note(self, **fields: Any) -> None:
+        """Change what is known of the board; the next announcement tells it."""
+        self.info = self.info.model_copy(update=fields)
+
+    def announce(self, state: BoardState | None = None, job_id: str | None = None) -> None:
+        """Tell the lab how the board is; without a state, only that it is still here.
+
+        Raises BoardClash. Redis being away is logged once: the next heartbeat announces again.
+        """
+        if state is not None:
+            self.note(state=state, job_id=job_id)
+        try:
+            self._boards.announce(self._owner, self.info, self._ttl_s)
+        except InfrastructureError as error:
+            self._troubles.say("store", f"board {self.info.device_id}: {error}; trying on")
+        else:
+            self._troubles.well("store", f"board {self.info.device_id}: Redis is back")
+
+    def announce_unplugged(self) -> None:
+        """Show the board as offline and keep its state: its job has yet to notice and end."""
+        gone = {"state": BoardState.OFFLINE, "reason": "its port is gone"}
+        with suppress(InfrastructureError):
+            self._boards.announce(self._owner, self.info.model_copy(update=gone), self._ttl_s)
+
+    def withdraw(self, reason: str) -> None:
+        """Tell the lab that the board leaves, and why; it is shown as offline from now on."""
+        with suppress(InfrastructureError, Fault):
+            self._boards.withdraw(self._owner, self.info, reason)
+
+    def release(self) -> None:
+        """Let another process of this host have the board."""
+        self._locks.close()
+
+
+def refuse_released_port(boards: BoardStore, config: BoardConfig, settings: Settings) -> None:
+    """Raise HostFault when this port is released to another program, such as a debugger."""
+    for known in boards.all():
+        on_this_port = (known.host, known.url) == (settings.host, config.port)
+        if on_this_port and boards.port_wanted(known.device_id):
+            raise HostFault(
+                f"the port of board {known.device_id} is released to another program",
+                code="port_released",
+                hint=f"edgeprof boards resume {known.device_id}",
+            )

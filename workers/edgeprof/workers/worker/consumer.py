@@ -1,0 +1,174 @@
+"""The Celery side of a board's worker: which queues it consumes, and what a doorbell leads to.
+
+A doorbell says "look at this queue". The way of a job from here: on_doorbell → attempt.claim →
+attempt.carry_out → fetch_and_profile → profiling.profile_job → board.run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from celery import Celery, concurrency, signals
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from edgeprof.shared.errors import BoardFault, LinkFault
+from edgeprof.shared.queue import doorbell
+from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.blobs import ModelCache
+from edgeprof.shared.store.boards import Cordons
+from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.telemetry import logs
+from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.result import JobResult
+from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.worker import celery_hooks, doorbell_transport
+from edgeprof.workers.worker.attempt import Attempts
+from edgeprof.workers.worker.lease import Lease
+from edgeprof.workers.worker.message_guard import MessageGuard
+from edgeprof.workers.worker.outbox import Outbox
+from edgeprof.workers.worker.shutdown import Shutdown
+from edgeprof.workers.worker.task_events import TaskEvents
+
+log = logging.getLogger(__name__)
+
+#: Longer than Celery waits before it connects again; Redis answers the wait for a doorbell each
+#: second.
+_LONGEST_SILENCE_S: Final = 60.0
+
+#: Carries out a claimed job on an open board; fetch_and_profile does it for real.
+CarryOut = Callable[[ManagedBoard, Claim, Lease, ModelCache], JobResult]
+
+
+class Consumer:
+    """The Celery worker of one board. run() is Celery's loop; the rest may come from any thread."""
+
+    def __init__(
+        self,
+        managed: ManagedBoard,
+        settings: Settings,
+        carry_out: CarryOut,
+        outbox: Outbox,
+        shutdown: Shutdown,
+        on_board_gone: Callable[[], None],
+    ) -> None:
+        """The board has to be acquired. `on_board_gone` ends the worker."""
+        self._managed = managed
+        self._settings = settings
+        self._carry_out = carry_out
+        self._shutdown = shutdown
+        self._on_board_gone = on_board_gone
+        self._celery: Any = None
+        self._guard: MessageGuard | None = None
+        self._models = ModelCache(settings.cache_dir, managed.store.blobs)
+        self.events = TaskEvents(lambda: celery_hooks.event_dispatcher(self._celery))
+        self._attempts = Attempts(
+            managed.store.jobs,
+            settings,
+            node=f"{managed.node}/{os.getpid()}",
+            lock_domain=managed.ownership.lock_domain,
+            stopping=shutdown.hand_back,
+            telemetry=managed.telemetry,
+            outbox=outbox,
+            events=self.events,
+            on_host_fault=managed.health.check_after_host_fault,
+        )
+
+    def run(self) -> None:
+        """Consume doorbells until the worker is to end."""
+        managed = self._managed
+        self._guard = doorbell_transport.install(managed.node, managed.telemetry)
+        celery_hooks.prepare_process()
+        signals.worker_shutting_down.connect(self._on_celery_shutdown, weak=False)
+        app = make_app(managed.store.url)
+        register = app.task(name=TASK_NAME, send_events=False, Request=celery_hooks.DoorbellRequest)
+        register(self.on_doorbell)
+        self._celery = app.Worker(
+            hostname=managed.node,
+            pool_cls=concurrency.get_implementation("threads"),
+            concurrency=1,
+            queues=queues_of(managed.info, Cordons()),
+            without_gossip=True,
+            without_mingle=True,
+            quiet=True,
+        )
+        if not self._shutdown.leaving.is_set():
+            self._celery.start()
+            self._send_last_events(app)
+        if not self._shutdown.leaving.is_set():
+            # Celery gave up by itself: the agent starts this process afresh.
+            self._shutdown.exit_code = self._celery.exitcode or 1
+
+    def on_doorbell(self, job_id: Any) -> None:
+        """Carry out the next job of the doorbell's queue, if there is one. Celery calls this.
+
+        A doorbell that comes while the worker leaves is lost, and the custodian notifies another
+        worker.
+        """
+        if not isinstance(job_id, str) or self._shutdown.leaving.is_set():
+            return
+        managed = self._managed
+        with managed.in_use():
+            claimed = self._attempts.claim(job_id, managed.info)
+            if claimed is None:
+                return
+            managed.ownership.announce(BoardState.BUSY, claimed[0].job_id)
+            fault = self._attempts.carry_out(
+                *claimed,
+                managed.info,
+                lambda claim, lease: self._carry_out(managed, claim, lease, self._models),
+            )
+            if isinstance(fault, (BoardFault, LinkFault)):
+                extra = managed.log_fields | {"code": fault.code}
+                logs.hardware.error("%s", fault, extra=extra)
+                if not managed.reopen():
+                    self._on_board_gone()
+                    return
+            managed.ownership.announce(BoardState.ONLINE)
+
+    def consume_only(self, queues: Sequence[str]) -> None:
+        """Leave the board's other queues: a doorbell that a cordoned board takes is lost."""
+        celery_hooks.follow_queues(self._celery, queues_of(self._managed.info, Cordons()), queues)
+
+    def expect_silence(self) -> None:
+        """Note that no doorbell can come now: the board is busy or cordoned, or Redis is away."""
+        if self._guard is not None:
+            self._guard.expect_silence()
+
+    def out_of_reach(self) -> str | None:
+        """Return why no doorbell reaches this worker although Redis is there, or None."""
+        if self._managed.info.job_id is not None or celery_hooks.is_handling_doorbell():
+            self.expect_silence()
+            return None
+        if self._guard is None:
+            return None
+        ttl_s = self._settings.board_ttl_s
+        return self._guard.out_of_reach(ttl_s, _LONGEST_SILENCE_S + ttl_s)
+
+    def _send_last_events(self, app: Celery) -> None:
+        """Tell of a job that ended when Celery had closed its connections already."""
+        if not self.events.pending:
+            return
+        with (
+            contextlib.suppress(OperationalError, RedisError, OSError),
+            app.events.default_dispatcher(hostname=self._managed.node) as dispatcher,
+        ):
+            self.events.flush(dispatcher)
+
+    def _on_celery_shutdown(self, **_: Any) -> None:
+        self._shutdown.leave()
+
+
+def queues_of(info: BoardInfo, held: Cordons) -> list[str]:
+    """Return the queues whose jobs a board may take: its own, and its platform's."""
+    queues = []
+    if held.takes_own_jobs:
+        queues.append(doorbell.board_queue(info.device_id))
+    if held.takes_jobs_of_platform:
+        queues.append(doorbell.platform_queue(info.platform))
+    return queues

@@ -1,0 +1,43 @@
+"""A board's cordon, as its worker applies it: which queues it leaves, and when it is tested."""
+
+from __future__ import annotations
+
+from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.settings import Settings
+from edgeprof.workers.board.health import SelfTest, Verdict
+from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.selftest.schedule import SelfTestSchedule
+from edgeprof.workers.worker.consumer import Consumer, queues_of
+
+
+class Cordon:
+    """The cordon of one board and its host."""
+
+    def __init__(
+        self, managed: ManagedBoard, consumer: Consumer, self_test: SelfTest, settings: Settings
+    ) -> None:
+        self._managed = managed
+        self._consumer = consumer
+        self._self_test = self_test
+        self._schedule = SelfTestSchedule(settings)
+
+    def apply(self) -> bool:
+        """Consume only what the cordon allows, and test the board when a test is due.
+
+        False: the board failed its test and is gone.
+        """
+        info = self._managed.info
+        try:
+            held = self._managed.store.boards.cordons(info.device_id, info.host)
+        except InfrastructureError:
+            self._consumer.expect_silence()
+            return True
+        queues = queues_of(info, held)
+        self._consumer.consume_only(queues)
+        if not queues:
+            self._consumer.expect_silence()
+        if not self._schedule.due(quarantined=held.suspect):
+            return True
+        verdict = self._managed.self_test(self._self_test)
+        self._schedule.note(verdict, quarantined=held.suspect)
+        return verdict is not Verdict.GONE

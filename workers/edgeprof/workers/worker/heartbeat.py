@@ -1,0 +1,132 @@
+"""The heartbeat of a board's worker: what is done every few seconds, whether or not a job runs.
+
+Each beat announces the board, looks whether it is still there, and does what the lab wants of it:
+a released port, a cordon, a blinking LED.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from edgeprof.shared.errors import Fault, InfrastructureError
+from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash
+from edgeprof.shared.types.board import BoardState
+from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.worker.consumer import Consumer
+from edgeprof.workers.worker.cordon import Cordon
+from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NO_DOORBELLS
+from edgeprof.workers.worker.shutdown import Shutdown
+
+log = logging.getLogger(__name__)
+
+#: How often the port is looked at: a board is to be shown as offline within 2 s of being unplugged.
+_PORT_INTERVAL_S: Final = 0.5
+
+_PORT_IS_BACK: Final = "its port was taken back, and it is opened anew"
+
+#: Ends the worker with an exit code, and the reason that the lab is told; "" says it is silent.
+End = Callable[[int, str], None]
+
+
+class Heartbeat:
+    """The thread that beats for one board until the worker ends."""
+
+    def __init__(
+        self,
+        managed: ManagedBoard,
+        consumer: Consumer,
+        cordon: Cordon,
+        shutdown: Shutdown,
+        settings: Settings,
+        end: End,
+    ) -> None:
+        self._managed = managed
+        self._consumer = consumer
+        self._cordon = cordon
+        self._shutdown = shutdown
+        self._interval_s = min(settings.board_ttl_s / 3, settings.probe_interval_s)
+        self._end = end
+
+    def run(self) -> None:
+        """Beat until the worker is silent, or ends because of what a beat found."""
+        while self._pause():
+            try:
+                if not self._beat():
+                    return
+            except BoardClash as clash:
+                log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
+                self._end(EXIT_BOARD_GONE, "")
+                return
+
+    def _pause(self) -> bool:
+        """Wait until the next beat, or until the port is gone; False: nothing more is announced."""
+        until_s = time.monotonic() + self._interval_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._shutdown.silent.wait(min(left_s, _PORT_INTERVAL_S)):
+                return False
+            if self._managed.unplugged():
+                break
+        return True
+
+    def _beat(self) -> bool:
+        """Do what is due; False: the worker ends. Raises BoardClash."""
+        managed = self._managed
+        if managed.unplugged() and managed.info.job_id is not None:
+            managed.ownership.announce_unplugged()  # the job finds out by itself, and ends
+            return True
+        if self._shutdown.leaving.is_set():
+            managed.ownership.announce(BoardState.DRAINING, managed.info.job_id)
+            return True
+        if not self._apply_port_request():
+            # Another program has used the board, so a new process asks anew what the board is.
+            self._end(EXIT_BOARD_GONE, _PORT_IS_BACK)
+            return False
+        if not managed.port_released and not (managed.probe() and self._cordon.apply()):
+            self._end(EXIT_BOARD_GONE, "")
+            return False
+        if why := self._consumer.out_of_reach():
+            # A board that looks alive and gets no doorbell would keep its jobs waiting.
+            log.error("board %s gets no doorbells: %s", managed.config, why)
+            self._end(EXIT_NO_DOORBELLS, f"it gets no doorbells: {why}")
+            return False
+        self._consumer.events.flush()
+        self._identify_when_asked()
+        managed.store.watch.look_when_due()
+        managed.ownership.announce()
+        return True
+
+    def _apply_port_request(self) -> bool:
+        """Close the port when somebody wants it; False: it is closed and not wanted any more."""
+        managed = self._managed
+        try:
+            wanted = managed.store.boards.port_wanted(managed.info.device_id)
+        except InfrastructureError:
+            return True
+        if wanted:
+            self._consumer.expect_silence()
+        if wanted and not managed.port_released:
+            self._consumer.consume_only([])
+            managed.release_port()  # not while a job has the board; the next beat tries again
+        return wanted or not managed.port_released
+
+    def _identify_when_asked(self) -> None:
+        """Have the board blink for a person who asked for it, and answer."""
+        boards, name = self._managed.store.boards, self._managed.info.device_id
+        with contextlib.suppress(InfrastructureError):
+            actor = boards.take_identify(name)
+            if not actor:
+                return
+            if self._managed.port_released:
+                boards.identified(name, actor, f"cannot blink: {PORT_RELEASED}")
+                return
+            try:
+                blinks = self._managed.identify()
+            except Fault as fault:
+                boards.identified(name, actor, f"cannot blink: {fault}")
+            else:
+                boards.identified(name, actor, "blinks" if blinks else "busy with a job")

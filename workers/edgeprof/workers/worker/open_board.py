@@ -1,0 +1,24 @@
+"""Open the board that boards.toml describes, over the link of docs/link-protocol.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgeprof.shared.settings import Settings
+from edgeprof.workers.board.board import Board
+from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.link import device
+
+
+def open_board(
+    config: BoardConfig, settings: Settings, should_stop: Callable[[], bool] = lambda: False
+) -> Board:
+    """Open the board; the wait for it ends with a HostFault once `should_stop` says so."""
+    options = device.OpenOptions(
+        lock_dir=settings.lock_dir,
+        slot_dir=settings.cache_dir / "slots",
+        baud=config.baud,
+        flash_command=config.flash,
+        should_stop=should_stop,
+    )
+    return device.open_board(config.port, options)
