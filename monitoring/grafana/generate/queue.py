@@ -223,7 +223,7 @@ DASHBOARD: Final = dashboard(
                     timeseries(
                         "Custodian",
                         "What the scheduler did in the minute before: jobs taken back from dead workers, expired,"
-                        " sent again; and archived.",
+                        " rung again; and archived.",
                         [
                             query(
                                 counted("edgeprof_custodian_actions_total", "1m", "action"),
@@ -246,7 +246,7 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Celery tasks in 5 minutes",
-                        "From celery-exporter: doorbells received, by what became of them. A doorbell that comes too late is"
+                        "From celery-exporter: bells heard, by what became of them. A bell that comes too late is"
                         " one too, so there may be more of them than jobs.",
                         [
                             query(

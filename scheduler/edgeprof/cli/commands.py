@@ -52,7 +52,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "The lab": {
         "scheduler": (
             "scheduler:scheduler",
-            "Run the custodian: requeue lost jobs, ring lost bells, archive results.",
+            "Run the custodian: requeue lost jobs, repeat lost doorbells, archive results.",
         ),
         "worker": ("", "Take jobs for the boards of this machine, until Ctrl-C."),
         "flower": ("flower:flower", "Show boards and their tasks in Flower, until Ctrl-C."),

@@ -226,4 +226,4 @@ class Lab:
             for step, doorbells in by_step.items():
                 self.store.doorbells.notify(doorbells, step=step)
         except InfrastructureError as error:
-            log.warning("queued, but the doorbells were not rung (the custodian will): %s", error)
+            log.warning("queued, but the doorbells were not sent (the custodian will): %s", error)

@@ -1,4 +1,4 @@
-"""The job store: the truth about jobs and boards, in Redis. Keys and meanings: lua/store.lua."""
+"""The job store: the truth about jobs and boards, in Redis. Keys and meanings: lua/keys.lua."""
 
 from edgeprof.shared.store.boards import BoardClash, BoardStore, Owner
 from edgeprof.shared.store.jobs import Claim, Event, JobStore, NewJob, NoClaim, Renewal, Transition

@@ -1,4 +1,4 @@
-"""Jobs in the store: typed calls around lua/store.lua, which keeps invariants 1 to 4."""
+"""Jobs in the store: typed calls around the script in lua/, which keeps invariants 1 to 4."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Claim:
 
 
 class NoClaim(StrEnum):
-    """Why a claim was not granted, in the words of store.lua."""
+    """Why a claim was not granted, in the words of lua/claim.lua."""
 
     GONE = "gone"
     LATE = "late"

@@ -1,10 +1,11 @@
-"""How the Lua file is called: the one place where our errors, not redis-py's, come out."""
+"""How the Lua script is assembled and called: the one place where our errors, not redis-py's, come out."""
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pydantic_core
 from redis import Redis
@@ -18,20 +19,41 @@ PREFIX = "edgeprof:"
 
 T = TypeVar("T")
 
+#: The files of lua/ in the order in which they are joined: each uses only names of those before it.
+LUA_FILES: Final = (
+    "keys",
+    "values",
+    "records",
+    "queues",
+    "cordons",
+    "attempts",
+    "claim",
+    "run",
+    "custodian",
+    "archive",
+    "boards",
+    "hosts",
+)
+
+
+@functools.cache
+def lua_source() -> str:
+    """Return the store's one script. Redis runs it whole, so its files share their local names."""
+    folder = importlib.resources.files("edgeprof.shared.store").joinpath("lua")
+    return "\n".join(folder.joinpath(f"{name}.lua").read_text() for name in LUA_FILES)
+
 
 class Script:
-    """lua/store.lua, bound to one Redis and one key prefix."""
+    """The script of the store, bound to one Redis and one key prefix."""
 
     def __init__(self, redis: Redis, url: str, prefix: str = PREFIX) -> None:
         self.redis = redis
         self.url = url
         self.prefix = prefix
-        self._lua = redis.register_script(
-            importlib.resources.files("edgeprof.shared.store").joinpath("lua/store.lua").read_text()
-        )
+        self._lua = redis.register_script(lua_source())
 
     def key(self, name: str) -> str:
-        """Return the Redis key the Lua file calls `$p name`."""
+        """Return the Redis key that lua/keys.lua calls `$p name`."""
         return self.prefix + name
 
     def call(self, command: str, *args: Any) -> Any:

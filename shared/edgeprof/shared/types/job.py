@@ -69,7 +69,7 @@ class JobSpec(WireModel):
     """Everything a board worker needs to know; never changes after submit.
 
     A lab that is upgraded has jobs and workers of both schemas: a worker of schema 1 leaves jobs of
-    schema 2 queued (store.lua), so a job of schema 1 must not hold what only schema 2 knows.
+    schema 2 queued (lua/claim.lua), so a job of schema 1 must not hold what only schema 2 knows.
     """
 
     #: The largest that is valid has 0.5 MB (a test makes it).

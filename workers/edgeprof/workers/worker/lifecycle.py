@@ -137,8 +137,8 @@ class BoardWorker:
         # Results first: the job of the worker before us may be done.
         self._outbox.deliver(jobs)
         # We have the locks, so that worker is dead: its job need not wait for lease or test.
-        domain = managed.ownership.lock_domain
-        if job_id := jobs.reclaim(managed.info.device_id, domain, managed.node):
+        lock_domain = managed.ownership.lock_domain
+        if job_id := jobs.reclaim(managed.info.device_id, lock_domain, managed.node):
             with about_job(job_id, jobs.traceparents([job_id])[job_id]):
                 log.warning("job %s of the worker before us is back in the queue", job_id)
         if not cordon.apply():

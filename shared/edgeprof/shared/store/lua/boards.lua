@@ -1,0 +1,110 @@
+-- The commands about boards: announcements, cordons, identification.
+
+-- announce(device, owner JSON, info JSON, ttl_s): {'ok'} or {'clash', board, owner JSON of
+-- the other}. A board is one owner's; and a uid is one board's, or two boards.toml name the same silicon.
+-- An owner of the same lock domain replaces the one before: it holds the board's lock, so that one is dead.
+function commands.announce(device, owner, info, ttl_s)
+  local mine = cjson.decode(owner)
+  for _, other in ipairs({device, call('HGET', P .. 'boards:uid', mine.uid) or device}) do
+    local theirs = score('boards:until', other) > now and entry_of('boards:owner', other)
+    if theirs and theirs.owner ~= mine.owner and theirs.lock_domain ~= mine.lock_domain then
+      return {'clash', other, encoded({pid = theirs.pid, host = theirs.host}) or '{}'}
+    end
+  end
+  call('HSET', P .. 'boards', device, info)
+  call('HSET', P .. 'boards:owner', device, owner)
+  call('HSET', P .. 'boards:uid', mine.uid, device)
+  call('HSET', P .. 'boards:seen', device, now_s)
+  call('ZADD', P .. 'boards:until', tonumber(ttl_s) > 0 and at(now + tonumber(ttl_s)) or 0, device)
+  return {'ok'}
+end
+
+-- boards(): {now, info, seen, until, held or '', cordon of its host or '', ...}
+function commands.boards()
+  local reply, room = {now_s}, REPLY_LIMIT
+  -- Those that have to announce themselves again soonest: what is to stand for long hides none of them.
+  local all = call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'WITHSCORES', 'LIMIT', 0, BOARDS)
+  local silent = call('ZREVRANGEBYSCORE', P .. 'boards:until', '(' .. now_s, '-inf', 'WITHSCORES', 'LIMIT', 0, BOARDS)
+  for _, v in ipairs(silent) do table.insert(all, v) end
+  for i = 1, #all, 2 do
+    local info = short(P .. 'boards', all[i], ENTRY_LIMIT)
+    room = room - #(info or '')
+    if room < 0 then break end
+    if info then
+      local host = (decoded(info) or {}).host
+      table.insert(reply, info)
+      table.insert(reply, at(number(call('HGET', P .. 'boards:seen', all[i]), 0)))
+      table.insert(reply, at(number(all[i + 1], 0)))
+      table.insert(reply, short(P .. 'boards:cordoned', all[i], ENTRY_LIMIT) or '')
+      table.insert(reply, type(host) == 'string' and short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or '')
+    end
+  end
+  return reply
+end
+
+-- cordon_board(device, state, actor, reason, only, flag): 'draining', 'quarantined', or 'online' to let it go again;
+-- only when it is cordoned as `only` now, unless that is ''. flag: 'of_host' (for what its host lacks), 'release_port'
+-- (to free the port too), or ''.
+function commands.cordon_board(device, state, actor, reason, only, flag)
+  if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
+  if only ~= '' and cordon_state(device) ~= only then return 'other' end
+  set_cordon(device, state, actor, reason, {[flag] = true})
+  return 'ok'
+end
+
+-- cordons(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1' when its port is wanted,
+-- cordon of the host as JSON or ''}.
+function commands.cordons(device, host)
+  return {cordon_state(device) or '', cordon_has(device, 'of_host') and '1' or '', cordon_has(device, 'release_port') and '1' or '',
+    short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or ''}
+end
+
+-- cordon(host, actor, reason): none of its boards gets a job any more.
+function commands.cordon(host, actor, reason)
+  cordon_host(host, actor, reason)
+end
+
+-- uncordon(host): its boards take jobs again; 1 when it was cordoned.
+function commands.uncordon(host)
+  call('HDEL', P .. 'hosts:faults', host)
+  return call('HDEL', P .. 'hosts:cordoned', host)
+end
+
+-- ask_identify(device, actor): have the board make itself known to a person; its worker takes the wish.
+function commands.ask_identify(device, actor)
+  if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
+  call('HSET', P .. 'boards:identify', device, actor)
+  return 'ok'
+end
+
+-- take_identify(device): who asked, or ''.
+function commands.take_identify(device)
+  local actor = short(P .. 'boards:identify', device, LABEL_LIMIT)
+  call('HDEL', P .. 'boards:identify', device)
+  return actor or ''
+end
+
+-- identified(device, actor, answer): what became of it, in the board's history.
+function commands.identified(device, actor, answer)
+  note(device, cordon_state(device) or 'online', actor, answer, {})
+end
+
+-- next_epoch(): a fencing token for what is no job: a board's self-test.
+function commands.next_epoch()
+  return next_epoch()
+end
+
+-- forget_board(device): take a board off the list, unless somebody announces it.
+function commands.forget_board(device)
+  if score('boards:until', device) > now then return 0 end
+  local owner = entry_of('boards:owner', device)
+  if owner then call('HDEL', P .. 'boards:uid', tostring(owner.uid)) end
+  call('HDEL', P .. 'boards', device)
+  call('HDEL', P .. 'boards:owner', device)
+  call('HDEL', P .. 'boards:seen', device)
+  call('HDEL', P .. 'boards:cordoned', device)
+  call('HDEL', P .. 'boards:faults', device)
+  call('HDEL', P .. 'boards:identify', device)
+  call('DEL', P .. 'board:' .. device .. ':history')
+  return call('ZREM', P .. 'boards:until', device)
+end

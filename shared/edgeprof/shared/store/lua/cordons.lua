@@ -1,0 +1,60 @@
+-- Cordons of boards and hosts, and which boards could take a job instead.
+
+-- A board is cordoned (no jobs, or only its own) or let go; said in its history.
+local function note(device, state, actor, reason, flags)
+  local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason,
+    of_host = flags.of_host, release_port = flags.release_port})
+  call('RPUSH', P .. 'board:' .. device .. ':history', entry)
+  call('LTRIM', P .. 'board:' .. device .. ':history', -100, -1)
+  return entry
+end
+
+local function set_cordon(device, state, actor, reason, flags)
+  local entry = note(device, state, actor, reason, flags)
+  if state == 'online' then
+    call('HDEL', P .. 'boards:cordoned', device)
+    call('HDEL', P .. 'boards:faults', device)
+  else
+    call('HSET', P .. 'boards:cordoned', device, entry)
+  end
+end
+
+local function cordon_state(device)
+  local cordon = entry_of('boards:cordoned', device)
+  return cordon and (cordon.state == 'draining' or cordon.state == 'quarantined') and cordon.state or nil
+end
+
+-- Whether a cordon has a flag: of_host, and the board cannot do its own jobs either; release_port.
+local function cordon_has(device, flag)
+  local cordon = entry_of('boards:cordoned', device)
+  return cordon and cordon[flag] == true or false
+end
+
+local function cordoned(host) return call('HEXISTS', P .. 'hosts:cordoned', host) == 1 end
+
+-- {board, what it announced} of the live ones, read once a call.
+local live
+local function live_boards()
+  if live then return live end
+  live = {}
+  for _, other in ipairs(call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'LIMIT', 0, BOARDS)) do
+    local info = entry_of('boards', other)
+    if info then table.insert(live, {other, info}) end
+  end
+  return live
+end
+
+-- Whether a live board of the platform that `differs` could take the job instead.
+local function another_board(platform, differs)
+  for _, found in ipairs(live_boards()) do
+    local other, info = found[1], found[2]
+    if info.platform == platform and differs(other, info.host) and not cordon_state(other)
+        and not cordoned(tostring(info.host)) and (info.state == 'online' or info.state == 'busy') then
+      return true
+    end
+  end
+  return false
+end
+
+local function board_but(device) return function(other) return other ~= device end end
+local function host_but(host) return function(_, other) return other ~= host end end

@@ -1,0 +1,64 @@
+-- The commands about hosts, the store itself and its queues; then the call of the command.
+
+-- withdraw_host(address)
+function commands.withdraw_host(address)
+  call('HDEL', P .. 'hosts', address)
+  call('ZREM', P .. 'hosts:until', address)
+end
+
+-- announce_host(address, info JSON, kept_s, fresh_s): '', or the address of another machine of the same name that was
+-- announced within fresh_s; then this one is not listed. Those silent for too long are forgotten.
+function commands.announce_host(address, info, kept_s, fresh_s)
+  local forgotten = call('ZRANGEBYSCORE', P .. 'hosts:until', '-inf', now_s, 'LIMIT', 0, HOSTS)
+  for _, silent in ipairs(forgotten) do commands.withdraw_host(silent) end
+  local mine = cjson.decode(info)
+  -- Those announced of late, and no later than now.
+  local from, to = at(now + tonumber(kept_s) - tonumber(fresh_s)), at(now + tonumber(kept_s))
+  for _, each in ipairs(call('ZRANGEBYSCORE', P .. 'hosts:until', '(' .. from, to, 'LIMIT', 0, HOSTS)) do
+    local other = entry_of('hosts', each) or {}
+    if other.host == mine.host and (other.machine or '') ~= mine.machine then return each end
+  end
+  call('HSET', P .. 'hosts', address, info)
+  call('ZADD', P .. 'hosts:until', at(now + tonumber(kept_s)), address)
+  return ''
+end
+
+-- hosts(): {now, info JSON, until when it is listed, ...}
+function commands.hosts()
+  local reply, latest = {now_s}, at(now + LONGEST_UNTIL_S)
+  local listed = call('ZREVRANGEBYSCORE', P .. 'hosts:until', latest, now_s, 'WITHSCORES', 'LIMIT', 0, HOSTS)
+  for i = 1, #listed, 2 do
+    local info = short(P .. 'hosts', listed[i], ENTRY_LIMIT)
+    if info then
+      table.insert(reply, info)
+      table.insert(reply, at(number(listed[i + 1], 0)))
+    end
+  end
+  return reply
+end
+
+-- identify(known, fresh): {now, the store's id, when it was found emptied or ''}. An empty store is called `fresh`; one
+-- that is not the `known` one (unless that is '') was emptied, or is another.
+function commands.identify(known, fresh)
+  call('HSETNX', P .. 'store', 'id', fresh)
+  local id = call('HGET', P .. 'store', 'id')
+  if known ~= '' and id ~= known then call('HSETNX', P .. 'store', 'emptied_s', now_s) end
+  local emptied_s = number(call('HGET', P .. 'store', 'emptied_s'))
+  return {now_s, id, emptied_s and at(emptied_s) or ''}
+end
+
+-- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had jobs.
+function commands.queue_depths()
+  local reply = {}
+  for _, queue in ipairs(some_queues()) do
+    local oldest, ready = 0, P .. 'ready:' .. queue
+    for _, id in ipairs(try('ZRANGE', ready, 0, AGED - 1) or {}) do
+      oldest = math.max(oldest, now - number(get(id, 'queued_s'), now))
+    end
+    for _, v in ipairs({queue, try('ZCARD', ready) or 0, at(oldest)}) do table.insert(reply, v) end
+  end
+  return reply
+end
+
+if ARGV[1] == 'submit' then return commands.submit(ARGV[2]) end
+return commands[ARGV[1]](unpack(ARGV, 2))

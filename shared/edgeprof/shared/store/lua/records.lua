@@ -1,0 +1,85 @@
+-- A job's record: its transitions, and what becomes of a record that is none of ours.
+
+local function line(from, to, actor, reason)
+  return cjson.encode({s = now, from = from, to = to, actor = actor, reason = reason})
+end
+
+local function remember(id, from, to, actor, reason)
+  local key = job_key(id) .. ':history'
+  call('RPUSH', key, line(from, to, actor, reason))
+  call('LTRIM', key, -HISTORY_KEPT, -1)
+end
+
+local function transition(id, from, to, actor, reason)
+  local created = call('ZSCORE', P .. 'jobs', id) or now_s
+  call('HSET', job_key(id), 'state', to, 'reason', reason)
+  call('ZREM', P .. 'jobs:' .. from, id)
+  call('ZADD', P .. 'jobs:' .. to, created, id)
+  remember(id, from, to, actor, reason)
+  append(job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*',
+    'kind', 'state', 'state', to, 'reason', reason)
+end
+
+local function terminate(id, from, to, actor, reason)
+  call('HSET', job_key(id), 'finished_s', now_s)
+  call('ZADD', P .. 'unarchived', now_s, id)
+  transition(id, from, to, actor, reason)
+end
+
+-- What every command needs of a job's record, or nil and why it is none of ours.
+local function sound(id)
+  local values = try('HMGET', job_key(id), 'state', 'queue', 'platform', 'priority', 'user', 'queue_timeout_s',
+    'max_attempts', 'queued_s', 'deadline_s', 'schema', 'avoid', 'avoid_until_s', 'avoid_host')
+  if not values then return nil, 'its record is a key of another type' end
+  if not values[1] then return nil, 'it has no record' end
+  if not is_id(id) then return nil, 'its id is none' end
+  local job = {state = values[1], queue = values[2] or '', platform = values[3] or '', user = values[5] or '',
+    priority = number(values[4]), queue_timeout_s = number(values[6]), max_attempts = number(values[7]),
+    queued_s = number(values[8], now), deadline_s = number(values[9]), schema = number(values[10]),
+    avoid = values[11], avoid_until_s = number(values[12], 0), avoid_host = values[13]}
+  if not IS_STATE[job.state] then return nil, 'its state is none' end
+  local spec_bytes = call('HSTRLEN', job_key(id), 'spec')
+  if spec_bytes > SPEC_LIMIT then return nil, 'its record is larger than a job can be' end
+  if spec_bytes == 0 or not (job.priority and job.queue_timeout_s and job.max_attempts and job.deadline_s and job.schema)
+      or job.schema < 1 or job.priority < 0 or job.priority > 9 or job.priority % 1 ~= 0
+      or job.max_attempts > MOST_ATTEMPTS or not is_queue(job.queue) then
+    return nil, 'its record is malformed'
+  end
+  return job
+end
+
+function note_aside(where, id, why)
+  call('LPUSH', P .. 'aside', cjson.encode({s = now, where = string.sub(where, 1, 200), id = string.sub(id, 1, 64), why = why}))
+  call('LTRIM', P .. 'aside', 0, 999)
+end
+
+-- Take an entry that no sound record stands behind out of a zset, and say so. Where there is a record all the same,
+-- its job has failed: whoever waits for it must learn that.
+local function set_aside(where, id, why)
+  call('ZREM', P .. where, id)
+  note_aside(where, id, why)
+  local state = get(id, 'state')
+  if state == 'queued' or state == 'running' then
+    for _, name in ipairs({'deadlines', 'delayed', 'leases'}) do call('ZREM', P .. name, id) end
+    terminate(id, state, 'failed', 'store', why)
+  end
+end
+
+-- The first `most` jobs of a zset, as {id, record}, whose records are sound and `fits` says belong there. Others are
+-- taken out on the way: they would be met again by every later call.
+local function sound_jobs(where, ids, fits)
+  local found = {}
+  for _, id in ipairs(ids) do
+    local job, why = sound(id)
+    if not job then set_aside(where, id, why)
+    elseif fits(job) then table.insert(found, {id, job})
+    else
+      call('ZREM', P .. where, id)
+      note_aside(where, id, 'it is ' .. job.state)
+    end
+  end
+  return found
+end
+
+local function is_queued(job) return job.state == 'queued' end
+local function is_running(job) return job.state == 'running' end

@@ -1,0 +1,87 @@
+-- Reading and writing single keys: what somebody else wrote there must not stop a call.
+
+local function job_key(id) return P .. 'job:' .. id end
+local function at(s) return string.format('%.6f', s) end
+
+-- Whether a reply is an error that has this text in it.
+local function failed_with(reply, text)
+  return type(reply) == 'table' and reply.err and string.find(reply.err, text, 1, true) ~= nil
+end
+
+local note_aside
+
+-- The reply of a command. A key of another type than the command's holds nothing of ours, and would stop every call
+-- that comes upon it: it gives way, and its removal is noted.
+local function call(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if not failed_with(reply, '') then return reply end
+  if not failed_with(reply, 'WRONGTYPE') then return redis.call(command, key, ...) end
+  local found = redis.call('TYPE', key).ok
+  redis.call('DEL', key)
+  note_aside(string.sub(key, #P + 1), '', 'a key of type ' .. found .. ' stood there')
+  return redis.call(command, key, ...)
+end
+
+-- The reply of a command, or nil where the key is of another type. Any other error is raised.
+local function try(...)
+  local reply = redis.pcall(...)
+  if failed_with(reply, 'WRONGTYPE') then return nil end
+  if failed_with(reply, '') then return redis.call(...) end
+  return reply
+end
+
+-- Write to a stream that nothing but reading depends on. One that was filled up to the last possible id gives way.
+local function append(key, ...)
+  local reply = redis.pcall('XADD', key, ...)
+  if failed_with(reply, 'XADD') or failed_with(reply, 'exhausted') then redis.call('DEL', key) end
+  if failed_with(reply, '') then call('XADD', key, ...) end
+end
+
+local function get(id, field) return try('HGET', job_key(id), field) or nil end
+
+-- A finite number from a text, or the default.
+local function number(text, default)
+  local value = tonumber(text or nil)
+  if value and value == value and math.abs(value) < 1e15 then return value end
+  return default
+end
+
+-- A table from JSON that somebody wrote, or nil.
+local function decoded(text)
+  local ok, value = pcall(cjson.decode, text or '')
+  return ok and type(value) == 'table' and value or nil
+end
+
+-- A field of a hash, or nil where there is none or it is longer than ours are.
+local function short(key, field, most)
+  if call('HSTRLEN', key, field) > most then return nil end
+  return call('HGET', key, field) or nil
+end
+
+-- A table from JSON in a field of a hash, or nil.
+local function entry_of(name, field) return decoded(short(P .. name, field, ENTRY_LIMIT)) end
+
+-- JSON of a table that somebody else may have put a NaN into, or nil.
+local function encoded(value)
+  local ok, text = pcall(cjson.encode, value)
+  return ok and text or nil
+end
+
+-- Whether a job's id is one that we give. Another may be no text, so that its readers do not find it again.
+local function is_id(id) return #id <= 64 and string.find(id, '^%w[%w._-]*$') ~= nil end
+
+-- Whether a queue's name is one that we give. Others are not walked: their keys may be long, or anybody's.
+local function is_queue(name)
+  return #name <= 128 and (string.find(name, '^board%.[%w._-]+$') or string.find(name, '^platform%.[%w._-]+$')) ~= nil
+end
+
+-- Some of the queues in use.
+local function some_queues()
+  local found = {}
+  for _, queue in ipairs(call('SRANDMEMBER', P .. 'queues', QUEUES)) do
+    if is_queue(queue) then table.insert(found, queue) end
+  end
+  return found
+end
+
+local function score(name, member) return number(call('ZSCORE', P .. name, member), 0) end
