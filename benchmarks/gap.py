@@ -7,7 +7,7 @@ import statistics
 
 from benchmarks.harness import Result, agent, private_settings
 from edgeprof.client import Lab
-from edgeprof.client.lab import Request
+from edgeprof.client.request import Request
 
 NAME = "gap"
 

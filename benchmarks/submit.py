@@ -10,7 +10,7 @@ from redis import Redis
 
 from benchmarks.harness import Result, interleaved, private_settings, rate
 from edgeprof.client import Lab
-from edgeprof.client.lab import Request
+from edgeprof.client.request import Request
 from edgeprof.shared.queue.celery_app import make_app
 
 NAME = "submit"

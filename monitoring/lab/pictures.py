@@ -17,7 +17,7 @@ from typing import Final
 from rich.console import Console
 
 from edgeprof.client import sweep
-from edgeprof.client.lab import Request
+from edgeprof.client.request import Request
 from edgeprof.shared.settings import load_settings
 from monitoring.lab.config import ROOT
 from monitoring.lab.lab import MonitoredLab, Ports

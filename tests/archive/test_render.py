@@ -17,7 +17,7 @@ from edgeprof.cli.render.humanize import ago, human_bytes, human_count, human_s
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.results import parse_since
 from edgeprof.client.console import PlainConsole
-from edgeprof.client.lab import Request
+from edgeprof.client.request import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.types.job import JobState, Quantization

@@ -23,7 +23,8 @@ from typing import Any
 
 from rich.progress import Progress
 
-from edgeprof.client.lab import Lab, Request
+from edgeprof.client.lab import Lab
+from edgeprof.client.request import Request
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.store.lab import LabStore

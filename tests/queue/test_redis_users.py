@@ -17,7 +17,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError, NoPermissionError, ResponseError  # noqa: A004
 
-from edgeprof.client.lab import Lab
+from edgeprof.client import JobOptions, Lab
 from edgeprof.shared.errors import StoreRefused
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.jobs import Claim, NewJob
@@ -151,7 +151,7 @@ def test_every_role_can_do_its_work(
     rig.adopt(agent)
     with Lab(settings=_as(settings, users, "client")) as lab, LabStore.open(rig.settings) as boss:
         wait_until(lambda: [b for b in lab.boards() if b.state is BoardState.ONLINE], "a board")
-        wishes = {"platform": "native", "n_prompt": 4, "n_gen": 4, "repetitions": 1}
+        wishes: JobOptions = {"platform": "native", "n_prompt": 4, "n_gen": 4, "repetitions": 1}
         done = lab.submit("shakespeare-240k", **wishes)
         assert done.wait(timeout=60).state is JobState.SUCCEEDED
         assert lab.retry(done.id).wait(timeout=60).state is JobState.SUCCEEDED

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import serial
 
-from edgeprof.client import Lab
+from edgeprof.client import JobOptions, Lab
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.store.boards import PORT_RELEASED
 from edgeprof.shared.types.job import BoardInfo, BoardState, JobState
@@ -84,8 +84,8 @@ def test_port_is_free_until_resumed(rig: Any, port: Path, start_agent: Any) -> N
     start_agent()
     rig.until_board(NAME, BoardState.ONLINE)
     with Lab(settings=rig.settings) as lab:
-        wish = {"platform": "native", "n_prompt": 4, "repetitions": 5}
-        job = lab.submit(MODEL, n_gen=100, **wish)
+        wish: JobOptions = {"platform": "native", "n_prompt": 4, "repetitions": 5}
+        job = lab.submit(MODEL, **wish | {"n_gen": 100})
         rig.until_running(job)
 
         edgeprof(rig, "boards", "drain", NAME, "--release-port", "--reason", "gdb")
@@ -94,7 +94,7 @@ def test_port_is_free_until_resumed(rig: Any, port: Path, start_agent: Any) -> N
 
         assert users_of(port) == []
         with serial.Serial(str(port), exclusive=True):
-            waiting = lab.submit(MODEL, n_gen=4, **wish)
+            waiting = lab.submit(MODEL, **wish | {"n_gen": 4})
             said = edgeprof(rig, "boards", "drain", NAME, "--release-port", "--reason", "gdb")
         assert str(port) in said
         assert (board(rig).state, board(rig).reason) == (

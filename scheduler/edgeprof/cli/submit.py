@@ -14,7 +14,8 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.results import print_rows
 from edgeprof.client import sweep
-from edgeprof.client.lab import Lab, Request
+from edgeprof.client.lab import Lab
+from edgeprof.client.request import Request
 from edgeprof.client.scoring import DEFAULT_SCORED_TOKENS
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.job import MAX_SCORED_TOKENS, KvType, Quantization

@@ -10,11 +10,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edgeprof.client.job import Job
-    from edgeprof.client.lab import Lab, Planned, Request
+    from edgeprof.client.lab import Lab, Planned
+    from edgeprof.client.request import JobOptions, Request
 
-__all__ = ["Job", "Lab", "Planned", "Request"]
+__all__ = ["Job", "JobOptions", "Lab", "Planned", "Request"]
 
-_HOMES = {"Job": "job", "Lab": "lab", "Planned": "lab", "Request": "lab"}
+_HOMES = {
+    "Job": "job",
+    "JobOptions": "request",
+    "Lab": "lab",
+    "Planned": "lab",
+    "Request": "request",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,18 +12,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self, Unpack
 
 from pydantic import ValidationError
 
 from edgeprof.client import admission, routing, scoring, timeouts
 from edgeprof.client.job import Job
 from edgeprof.client.preparation import Batch, Preparer
+from edgeprof.client.request import JobOptions, Request
 from edgeprof.shared.errors import InfrastructureError, UsageError
-from edgeprof.shared.identity import user_name
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.settings import Settings, load_settings
@@ -31,51 +31,12 @@ from edgeprof.shared.store.jobs import Bell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.telemetry import tracing
-from edgeprof.shared.types.job import BoardInfo, JobSpec, JobState, KvType, Quantization, TestCase
+from edgeprof.shared.types.job import BoardInfo, JobSpec, JobState, TestCase
 from edgeprof.shared.types.result import JobView
 
 log = logging.getLogger(__name__)
 
 _ANY: Final = JobFilter()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a user asks for; `Lab.submit` takes the same as keywords.
-
-    model: a name of the catalogue or the path of a GGUF file. quantization: None for the file as it
-    is. Prompt: a text, or token ids, or neither for n_prompt tokens of a standard text.
-    n_gen: 0 for prefill only. n_ctx: None for as much as prompt, generated tokens and windows to score
-    need. score: perplexity over score_tokens of a text: corpus, whose name alone says to score, or one
-    that ships.
-    timeout_s: of one attempt; None for 600 s and what the upload of the model can be foreseen to take.
-    """
-
-    model: str | Path
-    platform: str | None = None
-    board: str | None = None
-    quantization: Quantization | str | None = None
-    prompt: str | None = None
-    prompt_tokens: Sequence[int] | None = None
-    n_prompt: int = 64
-    n_gen: int = 64
-    repetitions: int = 3
-    warmup: int = 1
-    n_ctx: int | None = None
-    kv_type: KvType | str = KvType.F16
-    priority: int = 5
-    wait_for_board: bool = False
-    check_output: bool = True
-    score: bool = False
-    corpus: str | Path | None = None
-    score_tokens: int = scoring.DEFAULT_SCORED_TOKENS
-    timeout_s: float | None = None
-    queue_timeout_s: float = 86400.0
-    max_attempts: int = 3
-    user: str = field(default_factory=user_name)
-    sweep_id: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-    source: str = "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +69,13 @@ class Lab:
         """Close the connections; jobs go on."""
         self.store.close()
 
-    def submit(self, model: str | Path, **wishes: Any) -> Job:
-        """Queue one job; keywords are the fields of Request. When it returns, the job is safe.
+    def submit(self, model: str | Path, **options: Unpack[JobOptions]) -> Job:
+        """Queue one job; JobOptions explains each option. When it returns, the job is safe.
 
         Raises UsageError for a wrong call, ModelError for a model that is malformed or does not fit,
         JobError for a prompt the model cannot take, StoreUnavailable and StoreRefused.
         """
-        return self.submit_many([Request(model=model, **wishes)])[0]
+        return self.submit_many([Request(model=model, **options)])[0]
 
     def submit_many(self, requests: Sequence[Request]) -> list[Job]:
         """Queue many jobs in few round trips. All are checked before any is queued."""

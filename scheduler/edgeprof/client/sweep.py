@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeprof.client.job import Job
-from edgeprof.client.lab import Lab, Request
+from edgeprof.client.lab import Lab
 from edgeprof.client.preparation import Batch
+from edgeprof.client.request import Request
 from edgeprof.shared.errors import JobError, ModelError
 from edgeprof.shared.models.quantize import padding_note
 from edgeprof.shared.telemetry import tracing

@@ -13,7 +13,7 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.follow import Follower
 from edgeprof.cli.render.live import live
 from edgeprof.client import sweep
-from edgeprof.client.lab import Request
+from edgeprof.client.request import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings

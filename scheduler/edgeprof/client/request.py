@@ -1,0 +1,105 @@
+"""What a user may ask of a lab: the options of a job, each with its unit and default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+from edgeprof.client import scoring
+from edgeprof.shared.identity import user_name
+from edgeprof.shared.types.job import KvType, Quantization
+
+
+class JobOptions(TypedDict, total=False):
+    """The keywords of `Lab.submit`. Name a platform or a board; all else has a default.
+
+    platform: any board of this kind, e.g. "stm32f405".
+    board: this very board, by its name.
+    quantization: the weight type to make of the model. Default: None, as the file is.
+    prompt: a text; "" is the model's BOS token alone. Default: None, see n_prompt.
+    prompt_tokens: the prompt as token ids, in place of a text. Default: None.
+    n_prompt: without a prompt, how many tokens of a standard text to take. Default: 64.
+    n_gen: how many tokens to generate; 0 measures the prefill only. Default: 64.
+    repetitions: how many measured runs. Default: 3.
+    warmup: how many runs before them that do not count. Default: 1.
+    n_ctx: positions of the KV cache. Default: None, as many as prompt, generated tokens and the
+        windows to score need.
+    kv_type: the element type of the KV cache, F16 or another of KvType. Default: F16.
+    priority: from 0 (whenever) to 9 (now). Default: 5.
+    wait_for_board: whether a platform or board that nobody has announced yet is accepted; the job
+        then waits for it. Default: False.
+    check_output: whether the tokens are compared with the reference on the host. Default: True.
+    score: whether perplexity is measured as well. Default: False.
+    corpus: a file of text to score over; naming one is enough to score. Default: None, a text
+        that ships.
+    score_tokens: how many tokens of that text to score. Default: 512.
+    timeout_s: seconds that one attempt may take. Default: None, 600 s and what the upload of the
+        model can be foreseen to take.
+    queue_timeout_s: seconds after which a job that no board took expires. Default: 86400, a day.
+    max_attempts: how often the job is tried in all when board, link or host fail. Default: 3.
+    user: who asks. Default: the name of the user who runs the program.
+    sweep_id: the sweep that the job belongs to. Default: None.
+    tags: names and values of your own, kept with the job. Default: none.
+    source: which program submits. Default: "python".
+    """
+
+    platform: str | None
+    board: str | None
+    quantization: Quantization | str | None
+    prompt: str | None
+    prompt_tokens: Sequence[int] | None
+    n_prompt: int
+    n_gen: int
+    repetitions: int
+    warmup: int
+    n_ctx: int | None
+    kv_type: KvType | str
+    priority: int
+    wait_for_board: bool
+    check_output: bool
+    score: bool
+    corpus: str | Path | None
+    score_tokens: int
+    timeout_s: float | None
+    queue_timeout_s: float
+    max_attempts: int
+    user: str
+    sweep_id: str | None
+    tags: dict[str, str]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One job to ask for: a model and the options, which JobOptions explains.
+
+    model: a name of the catalogue, or the path of a GGUF file.
+    """
+
+    model: str | Path
+    platform: str | None = None
+    board: str | None = None
+    quantization: Quantization | str | None = None
+    prompt: str | None = None
+    prompt_tokens: Sequence[int] | None = None
+    n_prompt: int = 64
+    n_gen: int = 64
+    repetitions: int = 3
+    warmup: int = 1
+    n_ctx: int | None = None
+    kv_type: KvType | str = KvType.F16
+    priority: int = 5
+    wait_for_board: bool = False
+    check_output: bool = True
+    score: bool = False
+    corpus: str | Path | None = None
+    score_tokens: int = scoring.DEFAULT_SCORED_TOKENS
+    timeout_s: float | None = None
+    queue_timeout_s: float = 86400.0
+    max_attempts: int = 3
+    user: str = field(default_factory=user_name)
+    sweep_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    source: str = "python"
