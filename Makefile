@@ -19,8 +19,8 @@ SOURCES := $(shell find firmware \( -path firmware/build -o -path firmware/fuzz 
 APT      := python3 python3-venv build-essential cmake ninja-build git util-linux redis-server \
             gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf \
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
-APT_TEST := clang faketime libclang-rt-dev openssl ser2net
-APT_LINT := clang-tidy shellcheck
+APT_TEST := clang faketime libclang-rt-dev openssl ser2net shellcheck
+APT_LINT := clang-tidy
 # What watches the lab of `make lab`, and the tests of the monitoring.
 APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter
 # Grafana's panels are drawn in a browser. Node.js 20 is asked for, not installed: Debian 12's is 18.
@@ -64,7 +64,7 @@ soak: $(STAMPS)/apt-test $(STAMPS)/install-dev ## Two hours' small jobs and more
 fuzz: $(STAMPS)/apt-test $(STAMPS)/install-dev ## Fuzz firmware and host under the sanitizers. FUZZ_INPUTS=N in all, FUZZ_SECONDS=N at most.
 	nice $(BIN)/python -m tests.chaos.fuzz $(if $(FUZZ_INPUTS),--inputs $(FUZZ_INPUTS)) $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))
 
-lint: $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-lint ## Check style, types, layers, C and shell.
+lint: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-lint ## Check style, types, layers, C and shell.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -88,7 +88,7 @@ def test_bad_setting(edgeprof: Edgeprof) -> None:
 
 def test_unknown_job(edgeprof: Edgeprof) -> None:
     """A job that neither store nor archive knows is said to be unknown."""
-    assert_refused(edgeprof("job", "nobody"), exits.INFRASTRUCTURE, "no job 'nobody'", "hint: ")
+    assert_refused(edgeprof("job", "nobody"), exits.USAGE, "no job 'nobody'", "hint: ")
 
 
 @pytest.mark.usefixtures("board")

@@ -1,25 +1,32 @@
-"""What a user may ask for is one truth in three places: the type of the keywords, the value, the help."""
+"""The keywords of `Lab.submit` and the fields of Request are one list."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import fields
 from typing import get_type_hints
 
-from edgeprof.client import JobOptions, Lab, Request
+from edgeprof.client import JobOptions, Request
 
 
-def test_the_keywords_of_submit_are_the_fields_of_a_request() -> None:
-    """An editor completes the keywords from JobOptions; the values live in Request."""
-    of_request = get_type_hints(Request)
+def test_job_options_are_the_fields_of_a_request() -> None:
+    """JobOptions has each field of Request but the model, with the same type."""
+    fields = get_type_hints(Request)
+    del fields["model"]
 
-    assert get_type_hints(JobOptions) == {
-        field.name: of_request[field.name] for field in fields(Request) if field.name != "model"
-    }
+    assert get_type_hints(JobOptions) == fields
 
 
-def test_each_option_is_explained_where_it_is_asked_for() -> None:
-    """`help(Lab.submit)` names every option."""
-    explained = set(re.findall(r"\w+", Lab.submit.__doc__ or ""))
+def test_each_option_is_explained_with_its_default() -> None:
+    """The docstring of JobOptions explains each option, and states the default that Request has."""
+    explained = dict(
+        re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", str(JobOptions.__doc__), re.MULTILINE)
+    )
+    assert list(explained) == list(JobOptions.__annotations__)
 
-    assert set(JobOptions.__annotations__) <= explained
+    for field in dataclasses.fields(Request):
+        if field.name in {"model", "platform", "board", "user", "tags"}:
+            continue
+        value = f'"{field.default}"' if field.name == "source" else f"{field.default}"
+        value = value.removesuffix(".0")
+        assert f"Default: {value}" in " ".join(explained[field.name].split())

@@ -303,7 +303,7 @@ def nameless(code: str, **environment: str | None) -> subprocess.CompletedProces
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in many containers: jobs and drains are by uid-N."""
     done = nameless(
-        "from edgeprof.client.lab import Request\n"
+        "from edgeprof.client.request import Request\n"
         "from edgeprof.cli.boards import _actor\n"
         "print(Request(model='m').user, _actor())"
     )

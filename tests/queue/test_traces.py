@@ -113,7 +113,8 @@ def test_jobs_of_a_sweep_link_to_it(rig: Any, open_collector: Callable[[], Any])
     program = """
 import sys
 from edgeprof.client import sweep
-from edgeprof.client.lab import Lab, Request
+from edgeprof.client.lab import Lab
+from edgeprof.client.request import Request
 with Lab() as lab:
     base = Request(model="shakespeare-240k", wait_for_board=True)
     sweep.submit(lab, sweep.requests([base.model], ["Q8_0", "Q4_0"], ["null"], base))

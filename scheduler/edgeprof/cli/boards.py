@@ -13,7 +13,7 @@ from edgeprof.cli import exits, output
 from edgeprof.cli.render.humanize import when
 from edgeprof.cli.render.tables import boards_table, new_table, styled
 from edgeprof.client.lab import Lab
-from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.errors import BoardNotFound, InfrastructureError
 from edgeprof.shared.identity import user_name
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, BoardStore
@@ -152,9 +152,10 @@ def forget(names: Names) -> None:
     """
     with Lab() as lab:
         for name in names:
+            _must_be_known(lab.store.boards, name)
             if not lab.store.boards.forget(name):
                 raise InfrastructureError(
-                    f"board {name} was not forgotten: it is not on the list, or its worker announces it",
+                    f"board {name} was not forgotten: its worker announces it",
                     hint="take it out of boards.toml of its host, and restart the agent there",
                 )
             output.note(f"{name} is forgotten")
@@ -233,6 +234,8 @@ def history(
     """
     with Lab() as lab:
         changes = lab.store.boards.history(name)
+        if not changes:  # a forgotten board may have left some
+            _must_be_known(lab.store.boards, name)
     if json:
         output.print_json([dataclasses.asdict(change) for change in changes])
         return
@@ -243,6 +246,11 @@ def history(
     for change in changes:
         table.add_row(when(change.at_s), styled(change.state), change.actor, change.reason)
     output.show(table)
+
+
+def _must_be_known(boards: BoardStore, name: str) -> None:
+    if name not in {board.device_id for board in boards.all()}:
+        raise BoardNotFound(f"no board {name!r} in the lab", hint="edgeprof boards lists them")
 
 
 def _actor() -> str:

@@ -30,7 +30,10 @@ class Waited:
     follower: Follower
 
     def finish(self) -> NoReturn:
-        """Exit 0 when all succeeded, 1 when one did not. Raises JobNotFound (exit 3) when one is gone."""
+        """Exit 0 when all succeeded, 1 when one did not.
+
+        Raises InfrastructureError (exit 3) when the store lost one while it was followed.
+        """
         self.follower.raise_for_gone()
         raise typer.Exit(exit_code(self.views))
 

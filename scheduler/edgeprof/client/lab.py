@@ -68,25 +68,7 @@ class Lab:
         self.store.close()
 
     def submit(self, model: str | Path, **options: Unpack[JobOptions]) -> Job:
-        """Queue one job. When this returns, the job is safe.
-
-        model: the name of a bundled model, or the path of a GGUF file.
-        platform, board: where it may run; name one of them.
-        quantization: the weight type to make of the model. Default: as its file is.
-        prompt, prompt_tokens: a text, or token ids. Default: n_prompt (64) tokens of a standard text.
-        n_gen: tokens to generate, 64 unless said; 0 measures prefill only.
-        repetitions, warmup: measured runs (3), and runs before them that are not measured (1).
-        n_ctx: positions of KV cache. Default: as many as the job needs.
-        kv_type: element type of the KV cache, F16 or F32.
-        priority: 0 (whenever) to 9 (now); 5 unless said.
-        wait_for_board: queue also when no board could take the job yet.
-        check_output: False leaves out the comparison with the host reference; for research on kernels.
-        score, corpus, score_tokens: also measure perplexity, over so many tokens (512) of a text that
-            ships, or of the file `corpus`, which alone says to score.
-        timeout_s: of one attempt, seconds. Default: 600, and what the model's upload will take.
-        queue_timeout_s: how long the job may wait before it expires, seconds; a day unless said.
-        max_attempts: tries after faults of boards, links and hosts; 3 unless said.
-        user, sweep_id, tags, source: who and what asked; kept in the record.
+        """Queue one job; JobOptions explains each option. When it returns, the job is safe.
 
         Raises UsageError for a wrong call, ModelError for a model that is malformed or does not fit,
         JobError for a prompt that the model cannot take, StoreUnavailable and StoreRefused.

@@ -1,4 +1,4 @@
-"""What a user may ask for: the options of one job, as keywords and as a value."""
+"""What a user may ask of a lab: the options of a job, each with its unit and default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,37 @@ DEFAULT_SCORED_TOKENS: Final = 512
 
 
 class JobOptions(TypedDict, total=False):
-    """The keywords of `Lab.submit`, whose docstring explains them. A test holds them to Request's fields."""
+    """The keywords of `Lab.submit`. Name a platform or a board; all else has a default.
+
+    platform: any board of this kind, e.g. "stm32f405".
+    board: this very board, by its name.
+    quantization: the weight type to make of the model. Default: None, as the file is.
+    prompt: a text; "" is the model's BOS token alone. Default: None, see n_prompt.
+    prompt_tokens: the prompt as token ids, in place of a text. Default: None.
+    n_prompt: without a prompt, how many tokens of a standard text to take. Default: 64.
+    n_gen: how many tokens to generate; 0 measures the prefill only. Default: 64.
+    repetitions: how many measured runs. Default: 3.
+    warmup: how many runs before them that do not count. Default: 1.
+    n_ctx: positions of the KV cache. Default: None, as many as prompt, generated tokens and the
+        windows to score need.
+    kv_type: the element type of the KV cache, F16 or another of KvType. Default: F16.
+    priority: from 0 (whenever) to 9 (now). Default: 5.
+    wait_for_board: whether a platform or board that nobody has announced yet is accepted; the job
+        then waits for it. Default: False.
+    check_output: whether the tokens are compared with the reference on the host. Default: True.
+    score: whether perplexity is measured as well. Default: False.
+    corpus: a file of text to score over; naming one is enough to score. Default: None, a text
+        that ships.
+    score_tokens: how many tokens of that text to score. Default: 512.
+    timeout_s: seconds that one attempt may take. Default: None, 600 s and what the upload of the
+        model can be foreseen to take.
+    queue_timeout_s: seconds after which a job that no board took expires. Default: 86400, a day.
+    max_attempts: how often the job is tried in all when board, link or host fail. Default: 3.
+    user: who asks. Default: the name of the user who runs the program.
+    sweep_id: the sweep that the job belongs to. Default: None.
+    tags: names and values of your own, kept with the job. Default: none.
+    source: which program submits. Default: "python".
+    """
 
     platform: str | None
     board: str | None
@@ -45,7 +75,10 @@ class JobOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One job as it is asked for: a model, and JobOptions with their defaults."""
+    """One job to ask for: a model and the options, which JobOptions explains.
+
+    model: a name of the catalogue, or the path of a GGUF file.
+    """
 
     model: str | Path
     platform: str | None = None

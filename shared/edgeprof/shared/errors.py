@@ -2,10 +2,12 @@
 
 EdgeprofError
 ├── UsageError                 the call itself is wrong: exit code 2
+│   └── NotFound               a name that the lab does not know: a typo, or gone long ago
+│       ├── JobNotFound        no such job, in the store or in the archive
+│       └── BoardNotFound      no worker has ever announced such a board
 ├── InfrastructureError        Redis, the embedded server, the archive: exit code 3
 │   ├── StoreUnavailable       Redis cannot be reached
-│   ├── StoreRefused           Redis answered, and refused (password, ACL, memory, read-only)
-│   └── JobNotFound            no such job (finished long ago, or a typo)
+│   └── StoreRefused           Redis answered, and refused (password, ACL, memory, read-only)
 └── Fault                      a job's attempt failed; `.fault_class` decides about a retry
     ├── LinkFault      "link"  our cable: silence, CRC errors, port gone, protocol version
     ├── BoardFault     "board" their chip: rebooted, hung, refused as unhealthy
@@ -52,6 +54,18 @@ class UsageError(EdgeprofError):
     """Raised when the call itself is wrong; nothing was submitted."""
 
 
+class NotFound(UsageError):  # noqa: N818 - names a state, as httpx's do
+    """Raised when the lab knows nothing of this name."""
+
+
+class JobNotFound(NotFound):
+    """Raised when no job has this id, in the store or in the archive."""
+
+
+class BoardNotFound(NotFound):
+    """Raised when no worker has ever announced a board of this name."""
+
+
 class InfrastructureError(EdgeprofError):
     """Raised when something the lab runs on is not there."""
 
@@ -65,14 +79,6 @@ class StoreUnavailable(InfrastructureError):  # noqa: N818 - names a state, as h
 
 class StoreRefused(InfrastructureError):  # noqa: N818
     """Raised when Redis answers but refuses: wrong password, no memory, read-only."""
-
-
-class JobNotFound(InfrastructureError):  # noqa: N818
-    """Raised when no job has this id, in the store or in the archive."""
-
-
-class BoardNotFound(InfrastructureError):  # noqa: N818
-    """Raised when no worker has ever announced a board of this name."""
 
 
 #: Host faults that are about one board's port, flash tool, reset or emulator; the others of the host may

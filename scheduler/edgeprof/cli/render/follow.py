@@ -8,7 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edgeprof.client.lab import Lab
-from edgeprof.shared.errors import JobNotFound, StoreRefused, StoreUnavailable
+from edgeprof.shared.errors import (
+    InfrastructureError,
+    JobNotFound,
+    StoreRefused,
+    StoreUnavailable,
+)
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
@@ -112,9 +117,9 @@ class Follower:
         return Look(tuple(running), tuple(self.lab.boards()), n_queued, tuple(ended))
 
     def raise_for_gone(self) -> None:
-        """Raise JobNotFound when jobs vanished from the store while they were followed."""
+        """Raise InfrastructureError when jobs vanished from the store while they were followed."""
         if self.gone:
-            raise JobNotFound(
+            raise InfrastructureError(
                 f"{len(self.gone)} job(s) are not in the store any more: {' '.join(self.gone)}",
                 hint="the store was emptied, or lost them: `edgeprof boards` tells. Submit them again",
             )

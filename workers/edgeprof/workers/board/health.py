@@ -13,7 +13,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Protocol
 
-from edgeprof.shared.errors import Fault, HostFault, InfrastructureError
+from edgeprof.shared.errors import BoardNotFound, Fault, HostFault, InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import SELF_TEST
 from edgeprof.shared.store.lab import LabStore
@@ -73,7 +73,7 @@ class Health:
                 with host_faults():
                     self._check_machine()
                     test()
-            except InfrastructureError as error:
+            except (InfrastructureError, BoardNotFound) as error:
                 log.warning("board %s: not tested: %s", self._info.device_id, error)
                 return Verdict.NOT_TESTED
             except Fault as fault:
@@ -94,7 +94,7 @@ class Health:
             with host_faults():
                 self._check_machine()
         except HostFault as fault:
-            with suppress(InfrastructureError):
+            with suppress(InfrastructureError, BoardNotFound):
                 self._cordon_for(fault)
 
     def _check_machine(self) -> None:
@@ -106,12 +106,12 @@ class Health:
             self._last_failure = str(fault)
             extra = log_fields(self._info) | {"code": fault.code}
             logs.hardware.warning("Self-test failed: %s", fault, extra=extra)
-        with suppress(InfrastructureError):
+        with suppress(InfrastructureError, BoardNotFound):
             self._cordon_for(fault)
 
     def _passed(self) -> None:
         self._last_failure = ""
-        with suppress(InfrastructureError):  # the next passed test tells it again
+        with suppress(InfrastructureError, BoardNotFound):  # the next passed test tells it again
             self._store.boards.passed_self_test(self._info.device_id)
             if self._store.hosts.uncordon(self._info.host):
                 log.warning("host %s is not cordoned any more", self._info.host)
