@@ -163,7 +163,7 @@ def test_long_text_is_cut() -> None:
 def test_progress_is_believed_only_where_it_is_a_number() -> None:
     """A worker that says otherwise does not end anybody's wait."""
     from edgeprof.client.progress import bar
-    from edgeprof.shared.store.jobs import Event
+    from edgeprof.shared.store.job_values import Event
 
     fields: Any = {"phase": EVIL, "percent": "soon"}
     with bar("id") as draw:

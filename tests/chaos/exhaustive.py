@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from edgeprof.shared.errors import LinkFault, ModelError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
+from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
@@ -79,7 +79,7 @@ class World:
 
     def take(self, step: Step) -> None:
         """Make the call, and hold its answer against the rules."""
-        jobs = self.store.jobs
+        jobs, custody = self.store.jobs, self.store.custody
         before = {job: jobs.state(job) for job in JOBS}
         match step.name:
             case "claim":
@@ -100,15 +100,15 @@ class World:
                 self._past("leases", step.subject)
             case "too late":
                 self._past("deadlines", step.subject)
-                jobs.expire_queued("model")
+                custody.expire_queued("model")
             case "restart":
                 if freed := jobs.reclaim(step.board, "d", "model"):
                     self.holder.pop(freed, None)
             case "custodian":
-                for job, *_ in jobs.expire_leases("model", 60, 1e9):
+                for job, *_ in custody.expire_leases("model", 60, 1e9):
                     self.holder.pop(job, None)
             case "archive":
-                jobs.archived([job for job in JOBS if jobs.state(job).terminal], 1e6)
+                custody.archived([job for job in JOBS if jobs.state(job).terminal], 1e6)
         self._check(before)
 
     def _claim(self, step: Step, before: dict[str, JobState]) -> None:

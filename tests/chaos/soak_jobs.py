@@ -15,7 +15,7 @@ from edgeprof.client.job import Job
 from edgeprof.shared.errors import JobNotFound
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Doorbell, NewJob, new_job_id
+from edgeprof.shared.store.job_values import Doorbell, NewJob, new_job_id
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.types.job import JobSpec, JobState

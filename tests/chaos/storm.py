@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.queue import doorbell
-from edgeprof.shared.store.jobs import Doorbell, NewJob
+from edgeprof.shared.store.job_values import Doorbell, NewJob
 from edgeprof.shared.types.job import JobState
 from edgeprof.workers.testing.fake_job import TOKEN_S
 from tests.chaos import ledger, report

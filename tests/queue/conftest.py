@@ -17,7 +17,7 @@ from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Doorbell, NewJob
+from edgeprof.shared.store.job_values import Doorbell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.case import TestCase

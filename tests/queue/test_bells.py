@@ -12,7 +12,7 @@ from edgeprof.scheduler.custodian import Custodian
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Doorbell, NewJob
+from edgeprof.shared.store.job_values import Doorbell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec
 

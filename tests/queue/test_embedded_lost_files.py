@@ -11,7 +11,7 @@ import pytest
 
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.redis.embedded import owner
-from edgeprof.shared.store.jobs import NewJob
+from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from tests.queue.embedded_redis import Embedded, refusal

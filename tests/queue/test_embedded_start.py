@@ -18,7 +18,7 @@ import pytest
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.redis.embedded import files
-from edgeprof.shared.store.jobs import NewJob
+from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec
 from tests.queue.embedded_redis import Embedded, delay_loading, leave, refusal, slow_binary

@@ -14,7 +14,7 @@ import pytest
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable
 from edgeprof.shared.redis.embedded import files
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import NewJob
+from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from tests.queue.embedded_redis import Embedded, refusal

@@ -12,7 +12,7 @@ import pytest
 from edgeprof.shared.errors import Fault, HostFault
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
-from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
+from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState

@@ -17,7 +17,7 @@ from edgeprof.shared.errors import HostFault
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.boards import Owner
-from edgeprof.shared.store.jobs import NewJob
+from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.host.supervisor import Supervised

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from edgeprof.shared.queue import doorbell
-from edgeprof.shared.store.jobs import Doorbell
+from edgeprof.shared.store.job_values import Doorbell
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.workers.metrics.devices import DeviceMetrics

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
+from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import MAX_TAGS, JobSpec, JobState
 

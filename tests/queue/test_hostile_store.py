@@ -17,7 +17,7 @@ from edgeprof.shared.errors import JobError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.hosts import HostInfo
-from edgeprof.shared.store.jobs import Claim, NewJob, NoClaim
+from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -473,7 +473,7 @@ def test_ids_that_are_no_names_hold_up_no_archive(store: LabStore, settings: Set
 
     lab.finish()
 
-    assert store.jobs.unarchived_count() == 0
+    assert store.custody.unarchived_count() == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from edgeprof.shared.errors import BoardFault, HostFault, JobError
 from edgeprof.shared.store.blobs import BlobStore, ModelCache
 from edgeprof.shared.store.hosts import HostInfo
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types import case as limits
 from edgeprof.shared.types import job, wire

@@ -12,7 +12,7 @@ import pytest
 
 from edgeprof.client.job import Job
 from edgeprof.shared.errors import StoreUnavailable
-from edgeprof.shared.store.jobs import NewJob
+from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 

@@ -13,7 +13,7 @@ import pytest
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable, UsageError
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import NewJob
+from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 

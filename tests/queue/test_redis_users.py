@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError, NoPermissionError, ResponseError  
 from edgeprof.client import JobOptions, Lab
 from edgeprof.shared.errors import StoreRefused
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import JobFilter, JobSearch
 from edgeprof.shared.types.board import BoardState

@@ -12,7 +12,7 @@ from edgeprof.client import Lab
 from edgeprof.shared.errors import BoardFault
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store import search
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.types.job import JobSpec, JobState

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edgeprof.shared.store.jobs import Claim, NewJob
+from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import CaseResult, JobView, ScoreResult

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from edgeprof.shared.errors import StoreUnavailable
-from edgeprof.shared.store.jobs import Event, Transition
+from edgeprof.shared.store.job_values import Event, Transition
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult, JobView

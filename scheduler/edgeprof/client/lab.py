@@ -21,7 +21,7 @@ from edgeprof.client.request import JobOptions, Request
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.settings import Settings, load_settings
-from edgeprof.shared.store.jobs import Doorbell, NewJob
+from edgeprof.shared.store.job_values import Doorbell, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.telemetry import tracing

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from edgeprof.client.console import PlainConsole
-from edgeprof.shared.store.jobs import Event
+from edgeprof.shared.store.job_values import Event
 from edgeprof.shared.types.job import JobState
 
 

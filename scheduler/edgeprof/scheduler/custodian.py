@@ -78,7 +78,7 @@ class Custodian:
 
     def start(self) -> None:
         """Let the archive look once more at what one before it could not keep. Raises InfrastructureError."""
-        if self._archive is not None and (again := self._store.jobs.retry_unreadable()):
+        if self._archive is not None and (again := self._store.custody.retry_unreadable()):
             log.info("%d job(s) that an archive before this one put aside are tried again", again)
 
     def tick(self) -> bool:
@@ -87,13 +87,13 @@ class Custodian:
         self._metrics.ticked(leading)
         if not leading:
             return False
-        self._store.jobs.heal()
+        self._store.custody.heal()
         self.requeue_expired()
         self.expire_queued()
         self.notify_stale()
         self.tell_aside()
         self.archive()
-        self._metrics.acted("pruned", self._store.jobs.prune())
+        self._metrics.acted("pruned", self._store.custody.prune())
         return True
 
     def resign(self) -> None:
@@ -107,7 +107,7 @@ class Custodian:
         lease_s = self._settings.lease_s
         # Longer than our own ticks are apart on a busy machine, or we would take ourselves for an outage.
         away_s = max(lease_s / 2, 3 * self._settings.custodian_interval_s)
-        expired = self._store.jobs.expire_leases(self._actor, lease_s, away_s, _BATCH)
+        expired = self._store.custody.expire_leases(self._actor, lease_s, away_s, _BATCH)
         traces = self._store.jobs.traceparents([job_id for job_id, _, _ in expired])
         for job_id, device_id, state in expired:
             with about_job(job_id, traces[job_id]):
@@ -122,7 +122,7 @@ class Custodian:
 
     def expire_queued(self) -> None:
         """End jobs no board took in time."""
-        expired = self._store.jobs.expire_queued(self._actor, _BATCH)
+        expired = self._store.custody.expire_queued(self._actor, _BATCH)
         traces = self._store.jobs.traceparents(expired)
         for job_id in expired:
             with about_job(job_id, traces[job_id]):
@@ -131,7 +131,7 @@ class Custodian:
 
     def notify_stale(self) -> None:
         """Notify again for ready jobs whose doorbell was lost, and for those that go round again."""
-        doorbells = self._store.jobs.stale_notifications(
+        doorbells = self._store.custody.stale_notifications(
             self._settings.doorbell_grace_s,
             key_prefix=KEY_PREFIX,
             separator=doorbell.SEPARATOR,
@@ -161,13 +161,13 @@ class Custodian:
         """Notice an archive without the jobs that were given to it: deleted, emptied, replaced, an old copy."""
         if self._holds is None:
             return
-        ends = self._store.jobs.archived_ends()
+        ends = self._store.custody.archived_ends()
         if (keep_days := self._settings.archive_keep_days) is not None:
             deleted_s = time.time() - keep_days * _DAY_S + _CLOCKS_S
             ends = {job_id: at_s for job_id, at_s in ends.items() if at_s > deleted_s}
         if not ends or self._holds(ends):
             return
-        lost = self._store.jobs.archive_lost()
+        lost = self._store.custody.archive_lost()
         if lost and not self._lost:
             log.warning(
                 "the results archive has lost jobs (it was deleted, emptied or replaced): the %d that are"
@@ -178,8 +178,8 @@ class Custodian:
 
     def archive_again(self) -> None:
         """Hand some of what an archive has lost to it again: a batch a tick, for there may be many."""
-        jobs = self._store.jobs
-        if self._archive is None or not (job_ids := jobs.rearchivable(_BATCH)):
+        jobs, custody = self._store.jobs, self._store.custody
+        if self._archive is None or not (job_ids := custody.rearchivable(_BATCH)):
             if self._lost:
                 self._lost = False
                 log.info("the results archive holds all jobs again that are in Redis")
@@ -187,8 +187,8 @@ class Custodian:
         self._lost = True
         views = jobs.views(job_ids)
         kept = self._keep(views)
-        jobs.archived([view.id for view in kept], self._settings.result_ttl_s)
-        jobs.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
+        custody.archived([view.id for view in kept], self._settings.result_ttl_s)
+        custody.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
         self._metrics.acted("archived_again", len(kept))
 
     def archive_finished(self) -> None:
@@ -198,18 +198,18 @@ class Custodian:
         """
         if self._archive is None:
             return
-        jobs = self._store.jobs
-        while job_ids := jobs.unarchived(_BATCH):
+        jobs, custody = self._store.jobs, self._store.custody
+        while job_ids := custody.unarchived(_BATCH):
             views = jobs.views(job_ids)
             kept = self._keep(views)
-            jobs.archived([view.id for view in kept], self._settings.result_ttl_s)
-            jobs.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
+            custody.archived([view.id for view in kept], self._settings.result_ttl_s)
+            custody.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
             self._metrics.acted("archived", len(kept))
             boards = self._store.boards.all()
             self._metrics.finished(kept, {board.device_id: board.platform for board in boards})
             if len(job_ids) < _BATCH:
                 break
-        self._backlog.look(jobs.unarchived_count())
+        self._backlog.look(custody.unarchived_count())
 
     def _keep(self, views: Sequence[JobView]) -> Sequence[JobView]:
         """Archive what can be archived, and return that. Raises what the archive raises when it is ill."""
@@ -230,7 +230,7 @@ class Custodian:
 
     def tell_aside(self) -> None:
         """Log what the store set aside, a few lines a tick: somebody may make many."""
-        taken, more = self._store.jobs.take_aside()
+        taken, more = self._store.custody.take_aside()
         jobs = [entry.id for entry in taken if is_name(entry.id)]
         traces = self._store.jobs.traceparents(jobs)
         for entry in taken:

@@ -24,7 +24,7 @@ from typing import Any, Final
 import pydantic_core
 
 from edgeprof.shared.queue.celery_app import KEY_PREFIX, PRIORITY_STEPS, TASK_NAME
-from edgeprof.shared.store.jobs import Doorbell
+from edgeprof.shared.store.job_values import Doorbell
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.wire import is_name

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
-import pydantic_core
 from redis import Redis
 from redis.client import Pipeline
 
 from edgeprof.shared.errors import Fault, InfrastructureError, JobError, JobNotFound, StoreRefused
 from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.store.job_values import Claim, Event, NewJob, NoClaim, Renewal, Transition
+from edgeprof.shared.store.job_views import first_wrong, view_of
 from edgeprof.shared.store.script import Script, records, text
-from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, JobSpec, JobState
-from edgeprof.shared.types.result import Inputs, JobResult, JobView
+from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec, JobState
+from edgeprof.shared.types.result import JobResult, JobView
 from edgeprof.shared.types.wire import is_name
 
 log = logging.getLogger(__name__)
@@ -37,111 +34,8 @@ _CLAIM_CALLS: Final = 50
 #: Lines of a job's history that are read; the store keeps no more.
 HISTORY_READ: Final = 1000
 
-#: Times beyond this, in the year 9000, were not written by us.
-_LATEST_S: Final = 2.2e11
 
 _TRANSITION: Final = ("from", "to", "actor", "reason")
-
-_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u to misread
-
-
-def new_job_id() -> str:
-    """Return 12 random characters (60 bits) that survive being read aloud."""
-    bits = secrets.randbits(60)
-    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(0, 60, 5))
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job on its way into the store."""
-
-    spec: JobSpec
-    traceparent: str = ""
-    id: str = field(default_factory=new_job_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A granted claim: this attempt, and only this one, may write the job's result."""
-
-    job_id: str
-    epoch: int
-    attempt: int
-    spec: JobSpec
-    traceparent: str
-    #: Time in the queue before this attempt, by Redis' clock.
-    wait_s: float = 0.0
-    #: Of the attempt before this one; empty for a first attempt, or when that one was not traced.
-    previous_traceparent: str = ""
-
-
-class NoClaim(StrEnum):
-    """Why a claim was not granted, in the words of lua/claim.lua."""
-
-    GONE = "gone"
-    LATE = "late"
-    NEWER_AGENT_NEEDED = "needs a newer agent"
-    BETTER_ELSEWHERE = "better elsewhere"
-    NOT_FOR_THIS_BOARD = "not for this board"
-    BUSY = "busy"
-    DRAINING = "draining"
-    QUARANTINED = "quarantined"
-    HOST_CORDONED = "its host is cordoned"
-    #: The job's record did not validate; that job has failed.
-    MALFORMED = "malformed"
-    #: Only entries that are no jobs were found so far, and more of them wait.
-    AGAIN = "again"
-
-
-class Renewal(StrEnum):
-    """What a renewal of a lease was answered."""
-
-    OK = "ok"
-    #: Somebody asked for the end of the job: stop soon.
-    CANCEL = "cancel"
-    #: Another attempt has the job by now.
-    STALE = "stale"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One entry of a job's event stream. `cursor` is where to read on."""
-
-    cursor: str
-    #: Seconds since the epoch, Redis' clock.
-    at_s: float
-    kind: str  # "state" or "progress"
-    fields: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One line of a job's history."""
-
-    at_s: float
-    before: str
-    after: str
-    actor: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Doorbell:
-    """A doorbell to notify: which job, on which queue, in which trace; the label is for people to read."""
-
-    job_id: str
-    queue: str
-    traceparent: str
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """An entry that stood in the store and was none of ours: where, which, and what was wrong with it."""
-
-    where: str
-    id: str
-    why: str
 
 
 class JobStore:
@@ -207,7 +101,7 @@ class JobStore:
             done += len(replies)
             for job_id, reply in zip(chunk, replies, strict=True):
                 try:
-                    view = _view(job_id, reply)
+                    view = view_of(job_id, reply)
                 except (ValueError, KeyError) as error:
                     said = "unreadable record: " + one_line(str(error), 200)
                     self._unreadable.say(job_id, f"job {one_line(job_id, 64)}: {said}")
@@ -355,7 +249,7 @@ class JobStore:
         try:
             read = _claimed(job_id, spec)
         except ValueError as error:
-            problem = f"the job's record is malformed: {_first_line(error)}"
+            problem = f"the job's record is malformed: {first_wrong(error)}"
             self.fail(job_id, int(epoch), JobError(problem, code="record"))
             return NoClaim.MALFORMED
         return Claim(job_id, int(epoch), int(attempt), read, submitted, float(wait_s), previous)
@@ -407,91 +301,6 @@ class JobStore:
         """Give back what the dead worker before us held on this board; returns the job's id."""
         return self._script.call("reclaim", actor, device_id, lock_domain) or None
 
-    # --- the custodian's side
-
-    def expire_leases(
-        self, actor: str, lease_s: float, away_s: float, limit: int = 100
-    ) -> Sequence[tuple[str, str, JobState]]:
-        """End the attempts of workers gone silent: (job, board, state afterwards).
-
-        When nobody gave a sign for `away_s`, Redis was away: nobody is taken for dead for `lease_s`.
-        """
-        flat = self._script.call("expire_leases", actor, limit, lease_s, away_s)
-        return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
-
-    def expire_queued(self, actor: str, limit: int = 100) -> Sequence[str]:
-        """End jobs that waited past their deadline."""
-        expired: list[str] = self._script.call("expire_queued", actor, limit)
-        return expired
-
-    def stale_notifications(
-        self, grace_s: float, *, key_prefix: str, separator: str, last_step: int, limit: int = 500
-    ) -> Sequence[Doorbell]:
-        """Return doorbells to send again; they count as sent from now on."""
-        flat = self._script.call(
-            "stale_notifications", grace_s, limit, key_prefix, separator, last_step
-        )
-        return [Doorbell(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
-
-    def unarchived(self, limit: int = 100) -> Sequence[str]:
-        """Return finished jobs no archive holds yet, oldest first."""
-        found: list[str] = self._script.call("unarchived", limit, "unarchived")
-        return found
-
-    def unarchived_count(self) -> int:
-        """Return how many finished jobs no archive holds, yet or any more."""
-
-        def ask(pipe: Pipeline) -> None:
-            for name in ("unarchived", "rearchive"):
-                pipe.zcard(self._script.key(name))
-
-        return sum(self._script.pipelined(ask))
-
-    def archived_ends(self) -> dict[str, float]:
-        """Return the jobs archived last and first of those that are still here -> when they finished."""
-        flat = self._script.call("archived_ends")
-        return {flat[i]: float(flat[i + 1]) for i in range(0, len(flat), 2)}
-
-    def archive_lost(self) -> int:
-        """Note that no archive holds any more what was archived; returns how many jobs are still here."""
-        return int(self._script.call("archive_lost"))
-
-    def rearchivable(self, limit: int = 100) -> Sequence[str]:
-        """Return jobs that an archive held which is gone."""
-        found: list[str] = self._script.call("unarchived", limit, "rearchive")
-        return found
-
-    def unreadable(self, job_ids: Sequence[str]) -> None:
-        """Put finished jobs aside that the archive cannot keep, so that they hold up no other."""
-        if job_ids:
-            self._script.call("unreadable", *job_ids)
-
-    def retry_unreadable(self) -> int:
-        """Let the archive look once more at what was put aside; returns how many jobs."""
-        return int(self._script.call("retry_unreadable"))
-
-    def heal(self, page: int = 500) -> None:
-        """Remove shared keys of a wrong type, and put queued jobs back that fell out of their queue."""
-        self._script.call("heal", page)
-
-    def take_aside(self, limit: int = 20) -> tuple[list[Aside], int]:
-        """Return what the store set aside since the last call, and how much more there is."""
-        more, *lines = self._script.call("take_aside", limit)
-        taken = [
-            Aside(one_line(line["where"]), one_line(line["id"]), one_line(line["why"]))
-            for line in records(lines, where=str, id=str, why=str)
-        ]
-        return taken, int(more)
-
-    def archived(self, job_ids: Sequence[str], ttl_s: float) -> None:
-        """Note that an archive holds these jobs; Redis forgets them after ttl_s."""
-        if job_ids:
-            self._script.call("archived", ttl_s, *job_ids)
-
-    def prune(self, limit: int = 500) -> int:
-        """Forget archived jobs whose time has come."""
-        return int(self._script.call("prune", limit))
-
     # --- helpers
 
     def _key(self, job_id: str) -> str:
@@ -526,62 +335,7 @@ def _fenced(reply: str) -> JobState | None:
     return None if reply == "stale" else JobState(reply)
 
 
-def _view(job_id: str, reply: Sequence[Any]) -> JobView | None:
-    """Make a view of what the script's `read` says of a job; None when there is no such job.
-
-    Raises ValueError and KeyError for what this version cannot read.
-    """
-    if not reply:
-        return None
-    if len(reply) == 1:
-        raise ValueError(reply[0])
-    flat, attempts, result = reply
-    record: dict[str, str] = dict(zip(flat[::2], flat[1::2], strict=True))
-    spec = JobSpec.read(record["spec"])
-    return JobView(
-        schema_version=SCHEMA_VERSION,
-        id=job_id,
-        state=JobState(record["state"]),
-        reason=one_line(record["reason"]),
-        model=spec.model,
-        target=str(spec.target),
-        priority=spec.priority,
-        user=spec.user,
-        sweep_id=spec.sweep_id,
-        created_s=_time(record["created_s"]),
-        started_s=_time(record["started_s"]) if "started_s" in record else None,
-        finished_s=_time(record["finished_s"]) if "finished_s" in record else None,
-        attempts=tuple(_attempts(attempts)),
-        trace_id=trace_id_of(record["traceparent"]) or None,
-        inputs=Inputs.of(spec),
-        result=JobResult.read(result) if result else None,
-    )
-
-
-def _time(text: str) -> float:
-    """Parse seconds since the epoch; raises ValueError for what no calendar has."""
-    time_s = float(text)
-    if not 0 <= time_s < _LATEST_S:
-        raise ValueError("a time is none")
-    return time_s
-
-
-def _attempts(lines: Sequence[str]) -> Iterator[Attempt]:
-    """Yield the attempts that can be read: one that cannot must not hide how the job ended."""
-    for line in lines:
-        with suppress(ValueError):
-            yield Attempt.read(line)
-
-
 def _claimed(job_id: str, spec: str) -> JobSpec:
     if not is_name(job_id):  # it becomes a file's name (Outbox)
         raise ValueError("its id is not a name")
     return JobSpec.read(spec)
-
-
-def _first_line(error: ValueError) -> str:
-    """Say the first thing that is wrong, without the value that is: it may be long."""
-    if not isinstance(error, pydantic_core.ValidationError):
-        return str(error)
-    first = error.errors(include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

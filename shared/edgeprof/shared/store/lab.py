@@ -13,6 +13,7 @@ from edgeprof.shared.redis.embedded.written import until_written
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import BlobStore
 from edgeprof.shared.store.boards import BoardStore
+from edgeprof.shared.store.custody import JobCustody
 from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.store.script import Script
@@ -27,6 +28,7 @@ class LabStore:
     embedded: bool
     script: Script
     jobs: JobStore
+    custody: JobCustody
     boards: BoardStore
     hosts: HostStore
     blobs: BlobStore
@@ -46,6 +48,7 @@ class LabStore:
             script=script,
             # What other servers write down, and when, their owners have decided.
             jobs=JobStore(script, written if endpoint.embedded else None),
+            custody=JobCustody(script),
             boards=BoardStore(script),
             hosts=HostStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),

@@ -19,7 +19,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.own_version import own_version
-from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.telemetry import about
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import JobSpec

@@ -7,7 +7,7 @@ from typing import Final
 
 from edgeprof.shared.errors import BoardFault, FaultClass, HostFault, LinkFault
 from edgeprof.shared.store.blobs import ModelCache
-from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.result import CaseResult, Identity, JobResult, Samples

@@ -17,7 +17,8 @@ from threading import Event
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, InfrastructureError, JobError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.jobs import Claim, JobStore
+from edgeprof.shared.store.job_values import Claim
+from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.telemetry.about import about
 from edgeprof.shared.types.board import BoardInfo

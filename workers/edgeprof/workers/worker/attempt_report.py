@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from edgeprof.shared.errors import Fault
-from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.telemetry.logs import hardware, operations
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.board import BoardInfo

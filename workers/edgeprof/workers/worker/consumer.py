@@ -22,7 +22,7 @@ from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.boards import Cordons
-from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.telemetry import logs
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.result import JobResult

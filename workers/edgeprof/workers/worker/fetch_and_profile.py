@@ -10,7 +10,7 @@ from edgeprof.shared.errors import JobError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.store.blobs import ModelCache
-from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.board.managed_board import ManagedBoard

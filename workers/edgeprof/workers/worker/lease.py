@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Self
 
 from edgeprof.shared.errors import InfrastructureError
-from edgeprof.shared.store.jobs import Claim, JobStore, Renewal
+from edgeprof.shared.store.job_values import Claim, Renewal
+from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.vital_threads import vital_thread
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.queue.celery_app import TASK_NAME
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.store.jobs import Claim
+from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.types.job import JobState
 
 #: How many events are kept while Redis is away; an attempt makes three.

@@ -1,0 +1,102 @@
+"""The custodian's side of the job store: what nobody did in time, and what an archive has taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redis.client import Pipeline
+
+from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.store.job_values import Aside, Doorbell
+from edgeprof.shared.store.script import Script, records
+from edgeprof.shared.types.job import JobState
+
+
+class JobCustody:
+    """Requeues, expires and archives jobs. Raises StoreUnavailable or StoreRefused, nothing of redis-py."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def expire_leases(
+        self, actor: str, lease_s: float, away_s: float, limit: int = 100
+    ) -> Sequence[tuple[str, str, JobState]]:
+        """End the attempts of workers gone silent: (job, board, state afterwards).
+
+        When nobody gave a sign for `away_s`, Redis was away: nobody is taken for dead for `lease_s`.
+        """
+        flat = self._script.call("expire_leases", actor, limit, lease_s, away_s)
+        return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
+
+    def expire_queued(self, actor: str, limit: int = 100) -> Sequence[str]:
+        """End jobs that waited past their deadline."""
+        expired: list[str] = self._script.call("expire_queued", actor, limit)
+        return expired
+
+    def stale_notifications(
+        self, grace_s: float, *, key_prefix: str, separator: str, last_step: int, limit: int = 500
+    ) -> Sequence[Doorbell]:
+        """Return doorbells to send again; they count as sent from now on."""
+        flat = self._script.call(
+            "stale_notifications", grace_s, limit, key_prefix, separator, last_step
+        )
+        return [Doorbell(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
+
+    def unarchived(self, limit: int = 100) -> Sequence[str]:
+        """Return finished jobs no archive holds yet, oldest first."""
+        found: list[str] = self._script.call("unarchived", limit, "unarchived")
+        return found
+
+    def unarchived_count(self) -> int:
+        """Return how many finished jobs no archive holds, yet or any more."""
+
+        def ask(pipe: Pipeline) -> None:
+            for name in ("unarchived", "rearchive"):
+                pipe.zcard(self._script.key(name))
+
+        return sum(self._script.pipelined(ask))
+
+    def archived_ends(self) -> dict[str, float]:
+        """Return the jobs archived last and first of those that are still here -> when they finished."""
+        flat = self._script.call("archived_ends")
+        return {flat[i]: float(flat[i + 1]) for i in range(0, len(flat), 2)}
+
+    def archive_lost(self) -> int:
+        """Note that no archive holds any more what was archived; returns how many jobs are still here."""
+        return int(self._script.call("archive_lost"))
+
+    def rearchivable(self, limit: int = 100) -> Sequence[str]:
+        """Return jobs that an archive held which is gone."""
+        found: list[str] = self._script.call("unarchived", limit, "rearchive")
+        return found
+
+    def unreadable(self, job_ids: Sequence[str]) -> None:
+        """Put finished jobs aside that the archive cannot keep, so that they hold up no other."""
+        if job_ids:
+            self._script.call("unreadable", *job_ids)
+
+    def retry_unreadable(self) -> int:
+        """Let the archive look once more at what was put aside; returns how many jobs."""
+        return int(self._script.call("retry_unreadable"))
+
+    def heal(self, page: int = 500) -> None:
+        """Remove shared keys of a wrong type, and put queued jobs back that fell out of their queue."""
+        self._script.call("heal", page)
+
+    def take_aside(self, limit: int = 20) -> tuple[list[Aside], int]:
+        """Return what the store set aside since the last call, and how much more there is."""
+        more, *lines = self._script.call("take_aside", limit)
+        taken = [
+            Aside(one_line(line["where"]), one_line(line["id"]), one_line(line["why"]))
+            for line in records(lines, where=str, id=str, why=str)
+        ]
+        return taken, int(more)
+
+    def archived(self, job_ids: Sequence[str], ttl_s: float) -> None:
+        """Note that an archive holds these jobs; Redis forgets them after ttl_s."""
+        if job_ids:
+            self._script.call("archived", ttl_s, *job_ids)
+
+    def prune(self, limit: int = 500) -> int:
+        """Forget archived jobs whose time has come."""
+        return int(self._script.call("prune", limit))

@@ -1,0 +1,111 @@
+"""What goes into the job store and comes out of it, beside the records themselves."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from edgeprof.shared.types.job import JobSpec
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u to misread
+
+
+def new_job_id() -> str:
+    """Return 12 random characters (60 bits) that survive being read aloud."""
+    bits = secrets.randbits(60)
+    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(0, 60, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job on its way into the store."""
+
+    spec: JobSpec
+    traceparent: str = ""
+    id: str = field(default_factory=new_job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A granted claim: this attempt, and only this one, may write the job's result."""
+
+    job_id: str
+    epoch: int
+    attempt: int
+    spec: JobSpec
+    traceparent: str
+    #: Time in the queue before this attempt, by Redis' clock.
+    wait_s: float = 0.0
+    #: Of the attempt before this one; empty for a first attempt, or when that one was not traced.
+    previous_traceparent: str = ""
+
+
+class NoClaim(StrEnum):
+    """Why a claim was not granted, in the words of lua/claim.lua."""
+
+    GONE = "gone"
+    LATE = "late"
+    NEWER_AGENT_NEEDED = "needs a newer agent"
+    BETTER_ELSEWHERE = "better elsewhere"
+    NOT_FOR_THIS_BOARD = "not for this board"
+    BUSY = "busy"
+    DRAINING = "draining"
+    QUARANTINED = "quarantined"
+    HOST_CORDONED = "its host is cordoned"
+    #: The job's record did not validate; that job has failed.
+    MALFORMED = "malformed"
+    #: Only entries that are no jobs were found so far, and more of them wait.
+    AGAIN = "again"
+
+
+class Renewal(StrEnum):
+    """What a renewal of a lease was answered."""
+
+    OK = "ok"
+    #: Somebody asked for the end of the job: stop soon.
+    CANCEL = "cancel"
+    #: Another attempt has the job by now.
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a job's event stream. `cursor` is where to read on."""
+
+    cursor: str
+    #: Seconds since the epoch, Redis' clock.
+    at_s: float
+    kind: str  # "state" or "progress"
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One line of a job's history."""
+
+    at_s: float
+    before: str
+    after: str
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doorbell:
+    """A doorbell to notify: which job, on which queue, in which trace; the label is for people to read."""
+
+    job_id: str
+    queue: str
+    traceparent: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """An entry that stood in the store and was none of ours: where, which, and what was wrong with it."""
+
+    where: str
+    id: str
+    why: str

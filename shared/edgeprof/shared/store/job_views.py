@@ -1,0 +1,72 @@
+"""A job's view, made of what the store's script reads: what cannot be read is refused, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import pydantic_core
+
+from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.telemetry.traceparent import trace_id_of
+from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, JobSpec, JobState
+from edgeprof.shared.types.result import Inputs, JobResult, JobView
+
+#: Times beyond this, in the year 9000, were not written by us.
+_LATEST_S: Final = 2.2e11
+
+
+def view_of(job_id: str, reply: Sequence[Any]) -> JobView | None:
+    """Make a view of what the script's `read` says of a job; None when there is no such job.
+
+    Raises ValueError and KeyError for what this version cannot read.
+    """
+    if not reply:
+        return None
+    if len(reply) == 1:
+        raise ValueError(reply[0])
+    flat, attempts, result = reply
+    record: dict[str, str] = dict(zip(flat[::2], flat[1::2], strict=True))
+    spec = JobSpec.read(record["spec"])
+    return JobView(
+        schema_version=SCHEMA_VERSION,
+        id=job_id,
+        state=JobState(record["state"]),
+        reason=one_line(record["reason"]),
+        model=spec.model,
+        target=str(spec.target),
+        priority=spec.priority,
+        user=spec.user,
+        sweep_id=spec.sweep_id,
+        created_s=_time(record["created_s"]),
+        started_s=_time(record["started_s"]) if "started_s" in record else None,
+        finished_s=_time(record["finished_s"]) if "finished_s" in record else None,
+        attempts=tuple(_attempts(attempts)),
+        trace_id=trace_id_of(record["traceparent"]) or None,
+        inputs=Inputs.of(spec),
+        result=JobResult.read(result) if result else None,
+    )
+
+
+def _time(text: str) -> float:
+    """Parse seconds since the epoch; raises ValueError for what no calendar has."""
+    time_s = float(text)
+    if not 0 <= time_s < _LATEST_S:
+        raise ValueError("a time is none")
+    return time_s
+
+
+def _attempts(lines: Sequence[str]) -> Iterator[Attempt]:
+    """Yield the attempts that can be read: one that cannot must not hide how the job ended."""
+    for line in lines:
+        with suppress(ValueError):
+            yield Attempt.read(line)
+
+
+def first_wrong(error: ValueError) -> str:
+    """Say the first thing that is wrong, without the value that is: it may be long."""
+    if not isinstance(error, pydantic_core.ValidationError):
+        return str(error)
+    first = error.errors(include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
