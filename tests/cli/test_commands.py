@@ -146,9 +146,9 @@ def test_drain_and_resume_by_name(edgeprof: Edgeprof) -> None:
     """A board nobody knows is an error with a hint; the plain command still lists."""
     refused = edgeprof("boards", "drain", "nobody")
 
-    assert refused.returncode == exits.INFRASTRUCTURE
+    assert refused.returncode == exits.USAGE
     assert "no board 'nobody' in the lab" in refused.stderr
-    assert edgeprof("boards", "resume", "nobody").returncode == exits.INFRASTRUCTURE
+    assert edgeprof("boards", "resume", "nobody").returncode == exits.USAGE
     assert "never drained" in edgeprof("boards", "history", "nobody").stderr
     assert json.loads(edgeprof("boards", "--json").stdout) == []
 

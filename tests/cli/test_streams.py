@@ -74,7 +74,7 @@ def test_messages_that_nobody_gets_change_nothing(shell: Callable[..., object], 
     done: object = shell(f"{{edgeprof}} jobs --json {gone} && {{edgeprof}} job nobody {gone}")
 
     assert isinstance(done, subprocess.CompletedProcess)
-    assert (done.returncode, done.stdout.strip()) == (exits.INFRASTRUCTURE, "[]")
+    assert (done.returncode, done.stdout.strip()) == (exits.USAGE, "[]")
 
 
 @pytest.mark.parametrize("command", LISTS[:4])

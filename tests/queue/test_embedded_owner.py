@@ -201,7 +201,7 @@ def test_folder_of_another_user(shown: Settings) -> None:
     """A second user learns whose folder it is, whether the server runs or not."""
     redis_server.locate(shown)
     code = (
-        "import os, pwd; import edgeprof.cli.app; from edgeprof.cli import main\n"
+        "import os, pwd; import edgeprof.cli.run, edgeprof.cli.jobs; from edgeprof.cli import main\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); main(['jobs'])"
     )
     for _ in range(2):

@@ -278,7 +278,8 @@ def test_kept_results_are_private(settings: Settings, result: Any) -> None:
 #: Imports first, as the checkout may be closed to others; then becomes a user of no name, if root may.
 NAMELESS = """
 import os, sys
-import edgeprof.cli.app, edgeprof.client.lab, edgeprof.scheduler.archive
+import edgeprof.cli.run, edgeprof.cli.boards, edgeprof.cli.results, edgeprof.client.lab
+import edgeprof.client.planning, edgeprof.scheduler.archive, rich.text
 import edgeprof.shared.identity
 import alembic.command, alembic.config, getpass, pwd
 if os.geteuid() == 0:
