@@ -18,7 +18,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostClash, HostInfo
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry.endpoint import Endpoint
-from edgeprof.shared.telemetry.posts import Post
+from edgeprof.shared.telemetry.http_posts import Post
 
 Fetch = Callable[..., Any]
 

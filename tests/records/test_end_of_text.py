@@ -10,7 +10,7 @@ import pytest
 
 from edgeprof.cli.render.report import shown_text
 from edgeprof.shared.models import ModelFile
-from edgeprof.shared.models.special import ended_at
+from edgeprof.shared.models.special_tokens import ended_at
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase

@@ -14,7 +14,7 @@ from reprlib import repr as short_repr
 from edgeprof.client import scoring
 from edgeprof.shared.errors import JobError, ModelError, UsageError
 from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized, reading
-from edgeprof.shared.models.special import bos_token
+from edgeprof.shared.models.special_tokens import bos_token
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.sanitize import valid_unicode

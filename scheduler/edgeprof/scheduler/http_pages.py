@@ -16,7 +16,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry.endpoint import Page
-from edgeprof.shared.telemetry.posts import Answer, Post
+from edgeprof.shared.telemetry.http_posts import Answer, Post
 
 #: Alerts as Alertmanager tells them, beside all other lines of the lab.
 alerts = logging.getLogger("profiler.alerts")

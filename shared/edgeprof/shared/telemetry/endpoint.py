@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from edgeprof.shared.telemetry import http_gate
 from edgeprof.shared.telemetry.connections import Handler, Server
 from edgeprof.shared.telemetry.http_gate import Gate
-from edgeprof.shared.telemetry.posts import Answer, Post, plain
+from edgeprof.shared.telemetry.http_posts import Answer, Post, plain
 from edgeprof.shared.vital_threads import vital_thread
 
 log = logging.getLogger(__name__)

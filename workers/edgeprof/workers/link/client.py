@@ -16,13 +16,7 @@ import serial
 
 from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.workers.link import framing
-from edgeprof.workers.link.framing import (
-    MAX_FRAME_BYTES,
-    MAX_PAYLOAD_BYTES,
-    Decoder,
-    Frame,
-    Kind,
-)
+from edgeprof.workers.link.framing import MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, Decoder, Frame, Kind
 from edgeprof.workers.link.hello import payload_limit, read_hello
 from edgeprof.workers.link.messages.board import BootEvent, HelloReply, HelloRequest
 from edgeprof.workers.link.messages.codec import (

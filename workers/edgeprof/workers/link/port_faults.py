@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from edgeprof.shared.errors import EdgeprofError, HostFault, LinkFault
 from edgeprof.shared.sanitize import one_line
 from edgeprof.workers.board.board import Cancelled
-from edgeprof.workers.link.holders import holders
+from edgeprof.workers.link.port_holders import holders
 
 #: Schemes with another machine at the other end.
 NETWORK = frozenset({"socket", "rfc2217"})

@@ -9,7 +9,7 @@ from opentelemetry import trace
 
 from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.models import ModelFile
-from edgeprof.shared.models.special import ended_at
+from edgeprof.shared.models.special_tokens import ended_at
 from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase

@@ -7,7 +7,7 @@ from typing import cast
 
 import cbor2
 
-from edgeprof.workers.link.subset import is_message
+from edgeprof.workers.link.cbor_subset import is_message
 
 #: A message as CBOR holds it: values by key number. codec.py gives them names.
 Payload = Mapping[int, object]
