@@ -415,3 +415,14 @@ def test_a_record_in_anothers_words_still_gets_a_doorbell() -> None:
     for label, trace in (('"', "x"), ("\n", "\udcff"), ("x" * 5000, "0" * 5000)):
         written = doorbell.write(Doorbell("a", QUEUE, trace, label), 0)
         assert doorbell.read(written.encode(), QUEUE) == written
+
+
+@pytest.mark.parametrize("label", ["<body>", "<tag>", "a <id> b"])
+def test_a_label_is_no_place_of_the_template(label: str) -> None:
+    """Somebody else's record may hold such a label; the doorbell is then the one without a label."""
+    with_label, without = (
+        doorbell.write(Doorbell("a", QUEUE, "", text), 0, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
+        for text in (label, "")
+    )
+
+    assert with_label == without

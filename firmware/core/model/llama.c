@@ -38,8 +38,8 @@ static void *carve(uint8_t *base, uint64_t *at, uint64_t bytes)
     return p;
 }
 
-/* Lay the activations out from `base`; returns the bytes they take. One function for counting and for doing,
- * so that the two cannot drift apart. */
+/* Lay the activations out from `base`; returns the bytes they take. The same function
+ * counts the bytes and places the buffers, so that the two always agree. */
 static uint64_t lay_out(tlep_llama *m, const tlep_hparams *hp, uint32_t n_ctx, uint8_t *base)
 {
     uint64_t at = 0;
@@ -74,7 +74,7 @@ static uint32_t saturated(uint64_t n)
     return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-/* Take keys, values and activations from the arenas: all, or none. */
+/* Allocate keys, values and activations. On failure every arena is as it was. */
 static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32_t n_arenas, tlep_error *err)
 {
     uint64_t half = tlep_llama_kv_bytes(&m->hp, n_ctx, m->kv_type) / 2;
@@ -184,7 +184,7 @@ static int find_layer(const tlep_gguf *g, uint32_t i, tlep_layer *l, tlep_error 
     return TLEP_OK;
 }
 
-/* Factors of the rotation's frequencies: 1 for each of the pairs changes nothing, anything else is not computed. */
+/* Factors of the rotation's frequencies. Factors that are all 1 change nothing; others are refused. */
 static int check_frequency_factors(const tlep_gguf *g, const tlep_tensor *t, tlep_error *err)
 {
     if (t->type != TLEP_TYPE_F32) {
@@ -203,7 +203,7 @@ static int check_frequency_factors(const tlep_gguf *g, const tlep_tensor *t, tle
     return TLEP_OK;
 }
 
-/* Find every tensor; a tensor left over means parts that would be ignored: biases, rope factors, doubles. */
+/* Find every tensor. One that is left over (a bias, a duplicate) is refused: we would ignore it. */
 static int find_tensors(tlep_llama *m, const tlep_gguf *g, tlep_layer *layers, tlep_error *err)
 {
     const tlep_hparams *h = &g->hparams;

@@ -1,4 +1,4 @@
-"""A sweep: models x types x platforms, each combination a job or a reasoned refusal."""
+"""A sweep combines models, weight types and platforms. Each combination is queued or refused."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What became of a sweep. jobs[i] was made of requests[i]."""
+    """The result of a sweep. jobs[i] is the job of requests[i]."""
 
     sweep_id: str
     requests: tuple[Request, ...]
     jobs: tuple[Job, ...]
     refused: tuple[Refused, ...]
-    #: What was changed to make a model's type, each once.
+    #: Each change (such as padding) that a weight type needed, once.
     notes: tuple[str, ...] = ()
 
 
@@ -56,7 +56,7 @@ def requests(
 def submit(lab: Lab, combinations: Sequence[Request], *, name: str = "sweep") -> SweepResult:
     """Queue all combinations that can run, in one go; the others come back with the reason.
 
-    A wrong name is still a UsageError: a typo should stop a sweep, not thin it out.
+    An unknown name raises UsageError: a typo must stop the sweep, not shrink it silently.
     """
     sweep_id = f"{name}-{secrets.token_hex(4)}"
     boards, batch = lab.boards(), Batch()

@@ -1,4 +1,4 @@
-"""The whole lab as the store knows it: `:8001/metrics` of the scheduler."""
+"""Metrics of the whole lab, read from the store: `:8001/metrics` of the scheduler."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class CustodianMetrics:
 class LabCollector(Collector):
     """Asks the store at each scrape: what it says is true now, of the whole lab, and survives us.
 
-    With Redis away there are no samples, rather than old ones; `up` of Redis' exporter tells why.
+    Without Redis there are no samples: old values would mislead; `up` of Redis' exporter tells why.
     """
 
     def __init__(self, store: LabStore, custodian: CustodianMetrics) -> None:

@@ -1,4 +1,4 @@
-"""Tokens of a model that mean something to who runs it: where a text begins, and where it has ended."""
+"""A model's special tokens: the one that begins a text, and those that end it."""
 
 from __future__ import annotations
 

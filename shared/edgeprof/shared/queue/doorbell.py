@@ -32,17 +32,16 @@ from edgeprof.shared.types.wire import is_name
 #: kombu.transport.redis.Channel.sep: between a queue's name and the priority in a list's key.
 SEPARATOR: Final = "\x06\x16"
 
-#: Doorbells the custodian sends it again go before all others: their jobs have waited once already.
+#: The highest priority. Repeated doorbells use it, because their jobs have waited already.
 FIRST: Final = 0
 
-#: Longest doorbell that is parsed. Ours have about 1300 bytes; names, label and queue at their longest,
-#: under 2100.
+#: A longer message is not parsed. Ours have about 1300 bytes, and at most 2100.
 LARGEST_BYTES: Final = 4096
 
 #: What kombu and `write` draw for a message; also kombu's tickets and addresses for replies.
 UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-#: What JSON writes as it is.
-_LABEL_TEXT: Final = re.compile(r"[ !#-\[\]-~]{0,300}")
+#: Text that needs no escaping in JSON, and cannot be taken for a place of the template (no "<").
+_LABEL_TEXT: Final = re.compile(r"[ !#-;=-\[\]-~]{0,300}")
 
 _EMBED: Final = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 
@@ -130,7 +129,7 @@ def _canonical(message: Any) -> str:
 
 @lru_cache(maxsize=256)
 def _template(queue: str, step: int) -> str:
-    """Return the JSON of all doorbells of a queue: a sweep has thousands that differ in four places."""
+    """Return the JSON of all doorbells of a queue: a sweep has thousands that differ in five places."""
     message: dict[str, Any] = {
         "body": _BODY,
         "content-encoding": "utf-8",

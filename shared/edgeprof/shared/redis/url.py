@@ -41,7 +41,7 @@ _HOST: Final = re.compile(
     r"|(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII
 )
 
-#: Behind the host: a database, and nothing else.
+#: The path after the host is a database number, or empty.
 _NUMBER: Final = re.compile(r"(/[0-9]{0,10})?", re.ASCII)
 
 #: Options of a URL that hold no secret, and are worth showing.

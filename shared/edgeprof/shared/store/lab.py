@@ -1,4 +1,4 @@
-"""Everything of one lab's Redis behind one object: what client, scheduler and workers open."""
+"""One object for all stores of a lab's Redis. Client, scheduler and workers open it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LabStore:
             url=endpoint.url,
             embedded=endpoint.embedded,
             script=script,
-            # What other servers write down, and when, their owners have decided.
+            # We wait for the disk of our embedded Redis only: other servers' owners choose their persistence.
             jobs=JobStore(script, written if endpoint.embedded else None),
             custody=JobCustody(script),
             boards=BoardStore(script),

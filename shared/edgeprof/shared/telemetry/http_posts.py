@@ -1,4 +1,4 @@
-"""What is posted to a page: who may, what it must be, how much of it is read."""
+"""Checks an HTTP POST: the sender's token, the content type and the size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 #: Status line, content type, body.
 Answer = tuple[str, str, bytes]
 
-#: Far beyond what Alertmanager posts; who sends more is not heard out.
+#: Far more than Alertmanager posts. A larger body is refused.
 _LARGEST_BYTES: Final = 1 << 20
 
 

@@ -129,7 +129,7 @@ class JobSpec(WireModel):
                 f" a job keeps {MAX_PROMPT_CHARACTERS}"
             )
         if sum(case.scoring is not None for case in self.cases) > 1:
-            raise ValueError("more than one case is to be scored; one measures the model")
+            raise ValueError("only one case of a job may have a text to score")
         if len(self.cases) * self.repetitions > MAX_RUNS:
             raise ValueError(
                 f"{len(self.cases)} cases of {self.repetitions} repetitions are more than {MAX_RUNS} runs"
