@@ -6,7 +6,9 @@ Importing all of them takes most of a second, which `--help`, `--version` and ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final
@@ -14,6 +16,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from edgeprof.cli import quit_at_once
 from edgeprof.shared.errors import InfrastructureError
 
 #: Where other packages' commands are found by name.
@@ -78,14 +81,18 @@ class Commands(TyperGroup):
         """Return a command, importing it now."""
         for point in entry_points(group=GROUP, name=cmd_name):
             try:
-                return _command(cmd_name, point.load())
+                with _ended_by_ctrl_c():
+                    found = point.load()
+                return _command(cmd_name, found)
             except ImportError as error:
                 return _explain_missing(cmd_name, error)
         where, _ = COMMANDS.get(cmd_name, ("", ""))
         if not where:
             return None
         module, _, name = where.partition(":")
-        return _command(cmd_name, getattr(import_module(f"edgeprof.cli.{module}"), name))
+        with _ended_by_ctrl_c():
+            found = getattr(import_module(f"edgeprof.cli.{module}"), name)
+        return _command(cmd_name, found)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the sections of the help."""
@@ -99,6 +106,20 @@ class Commands(TyperGroup):
                 formatter.write_dl(
                     [(name.ljust(width), says) for name, (_, says) in section.items()]
                 )
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """End the program at once on Ctrl-C while modules are imported, as main() does for its own."""
+    heard = signal.getsignal(signal.SIGINT)
+    if heard is not signal.default_int_handler:  # somebody wants it otherwise: nohup, say
+        yield
+        return
+    signal.signal(signal.SIGINT, quit_at_once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def _command(name: str, made: Callable[..., None] | typer.Typer) -> Any:
