@@ -18,7 +18,7 @@ from edgeprof.shared.store.watch import KINDS
 from edgeprof.shared.telemetry.build import build_info
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.types.board import BoardInfo, BoardState
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobState, board_queue, platform_queue
 from edgeprof.shared.types.result import JobView
 
 log = logging.getLogger(__name__)
@@ -245,9 +245,9 @@ def _queues(
     )
     # A queue that has jobs, and one of each platform whether it has or not. Queues of single boards
     # come and go with their jobs: with 200 boards they would be most of what is served.
-    serving: dict[str, int] = {f"platform.{board.platform}": 0 for board in boards}
-    platforms = {f"platform.{board.platform}": board.platform for board in boards}
-    known = {f"board.{board.device_id}" for board in boards} | serving.keys()
+    serving: dict[str, int] = {platform_queue(board.platform): 0 for board in boards}
+    platforms = {platform_queue(board.platform): board.platform for board in boards}
+    known = {board_queue(board.device_id) for board in boards} | serving.keys()
     # People may wait for a board of any name: queues that no board has ever served are one series.
     waiting: dict[str, tuple[int, float]] = {}
     for queue, count, age_s in depths:
@@ -256,10 +256,10 @@ def _queues(
         waiting[name] = (more + count, max(older_s, age_s))
         serving.setdefault(name, 0)
     for board in boards:
-        own = f"board.{board.device_id}"
+        own = board_queue(board.device_id)
         platforms[own] = board.platform
         if board.state in {BoardState.ONLINE, BoardState.BUSY}:
-            for queue in (own, f"platform.{board.platform}"):
+            for queue in (own, platform_queue(board.platform)):
                 if queue in serving:
                     serving[queue] += 1
     for queue, at_work in sorted(serving.items()):

@@ -11,10 +11,10 @@ import logging
 from flower.views import BaseHandler
 
 from edgeprof.shared.errors import EdgeprofError
-from edgeprof.shared.queue import doorbell
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry.trouble import Troubles
+from edgeprof.shared.types.job import board_queue, platform_queue
 
 log = logging.getLogger(__name__)
 
@@ -41,5 +41,5 @@ def known(store: LabStore) -> list[str]:
     """Return the queues of each board and platform, and those that have jobs. Raises EdgeprofError."""
     found = {queue for queue, jobs, _ in store.jobs.queue_depths() if jobs}
     for board in store.boards.all():
-        found |= {doorbell.board_queue(board.device_id), doorbell.platform_queue(board.platform)}
+        found |= {board_queue(board.device_id), platform_queue(board.platform)}
     return sorted(found)

@@ -50,16 +50,6 @@ _EMBED: Final = '{"callbacks": null, "errbacks": null, "chain": null, "chord": n
 _ID, _TRACE, _BODY, _TAG, _LABEL = "<id>", "<traceparent>", "<body>", "<tag>", "<label>"
 
 
-def board_queue(device_id: str) -> str:
-    """Return the queue of jobs for this very board."""
-    return f"board.{device_id}"
-
-
-def platform_queue(platform: str) -> str:
-    """Return the queue of jobs for any board of a platform."""
-    return f"platform.{platform}"
-
-
 def transport_priority(priority: int) -> int:
     """Map 0 (whenever) .. 9 (now) to kombu's reverse order; 0 there stays free for repeated doorbells."""
     return min(9, 10 - priority)

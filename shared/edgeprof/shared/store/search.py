@@ -14,10 +14,9 @@ from typing import Any, Final
 import pydantic_core
 from redis.client import Pipeline
 
-from edgeprof.shared.queue.doorbell import board_queue
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.script import Script
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobState, board_queue
 
 log = logging.getLogger(__name__)
 

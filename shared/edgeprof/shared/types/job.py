@@ -42,6 +42,16 @@ class JobState(StrEnum):
         return self not in {JobState.QUEUED, JobState.RUNNING}
 
 
+def board_queue(device_id: str) -> str:
+    """Return the queue of jobs for this very board."""
+    return f"board.{device_id}"
+
+
+def platform_queue(platform: str) -> str:
+    """Return the queue of jobs for any board of a platform."""
+    return f"platform.{platform}"
+
+
 class Target(WireModel):
     """Where a job may run: on one board, or on any board of a platform."""
 
@@ -58,8 +68,8 @@ class Target(WireModel):
     def queue(self) -> str:
         """The Celery queue whose workers may take the job."""
         if self.device_id is not None:
-            return f"board.{self.device_id}"
-        return f"platform.{self.platform}"
+            return board_queue(self.device_id)
+        return platform_queue(str(self.platform))
 
     def __str__(self) -> str:
         return self.device_id or str(self.platform)

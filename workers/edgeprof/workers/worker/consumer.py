@@ -17,7 +17,6 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.shared.queue import doorbell
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import ModelCache
@@ -25,6 +24,7 @@ from edgeprof.shared.store.boards import Cordons
 from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.telemetry import logs
 from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.job import board_queue, platform_queue
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.board.managed_board import ManagedBoard
 from edgeprof.workers.worker import celery_hooks, doorbell_transport
@@ -168,7 +168,7 @@ def queues_of(info: BoardInfo, cordons: Cordons) -> list[str]:
     """Return the queues whose jobs a board may take: its own, and its platform's."""
     queues = []
     if cordons.takes_own_jobs:
-        queues.append(doorbell.board_queue(info.device_id))
+        queues.append(board_queue(info.device_id))
     if cordons.takes_jobs_of_platform:
-        queues.append(doorbell.platform_queue(info.platform))
+        queues.append(platform_queue(info.platform))
     return queues
