@@ -28,11 +28,13 @@ def test_loading_server_is_waited_for(
     embedded: Embedded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It loads for some seconds: one notice with how far it is, and then the store with all in it."""
-    leave(embedded, 10_000)
-    delay_loading(monkeypatch, 300)
+    # A server that loads answers once in 1024 keys, and one question takes it four such answers:
+    # many keys of a little delay, so that it is asked again often after the notice is due.
+    leave(embedded, 40_000)
+    delay_loading(monkeypatch, 100)
 
     with caplog.at_level(logging.WARNING), LabStore.open(embedded.settings) as store:
-        assert store.script.redis.dbsize() == 10_000
+        assert store.script.redis.dbsize() == 40_000
 
     assert caplog.text.count("which is loading its jobs: ") == 1
 

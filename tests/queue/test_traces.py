@@ -89,22 +89,26 @@ def test_log_lines_about_a_job_are_in_its_trace(rig: Any, make_spec: Any) -> Non
     rig.adopt(scheduler)
     worker = rig.start_worker("01")
     job = rig.submit(make_spec(2000))
-    rig.until_running(job)
+
+    def lines(words: str = "") -> list[dict[str, Any]]:
+        written = [path.read_text() for path in rig.settings.log_dir.glob("*.jsonl")]
+        # The last line may be half written: it is read whole at the next look.
+        whole = [text[: text.rfind("\n") + 1] for text in written]
+        found = [json.loads(line) for text in whole for line in text.splitlines()]
+        ours = [line for line in found if line.get("trace.id") == job.view().trace_id]
+        return [line for line in ours if words in line["message"]]
+
+    rig.wait_until(lambda: lines("Profiling session started"), "the worker logs its start")
     worker.kill()
     worker.wait()
     rig.wait_until(lambda: job.status is JobState.QUEUED, "the job is taken back")
+    rig.wait_until(lambda: lines("went silent"), "it is logged")
 
-    def lines() -> list[dict[str, Any]]:
-        written = [path.read_text() for path in rig.settings.log_dir.glob("*.jsonl")]
-        found = [json.loads(line) for text in written for line in text.splitlines()]
-        return [line for line in found if line.get("trace.id") == job.view().trace_id]
-
-    rig.wait_until(lambda: [x for x in lines() if "went silent" in x["message"]], "it is logged")
     assert {line["job_id"] for line in lines()} == {job.id}
-    (silent,) = [line for line in lines() if "went silent" in line["message"]]
+    (silent,) = lines("went silent")
     assert silent["service.name"] == "edgeprof-scheduler"
     assert silent["device_id"] == "null-01"
-    (started,) = [line for line in lines() if line["message"] == "Profiling session started"]
+    (started,) = lines("Profiling session started")
     assert started["test_duration"] == make_spec().timeout_s
 
 
