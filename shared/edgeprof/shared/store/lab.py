@@ -9,7 +9,7 @@ from typing import Self
 from edgeprof.shared.queue.doorbell import Doorbells
 from edgeprof.shared.redis import client as redis_client
 from edgeprof.shared.redis import server as redis_server
-from edgeprof.shared.redis.embedded.written import until_written
+from edgeprof.shared.redis.embedded.durability import until_written
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import BlobStore
 from edgeprof.shared.store.boards import BoardStore
