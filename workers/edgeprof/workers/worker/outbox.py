@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from edgeprof.shared import private_files
 from edgeprof.shared.store.jobs import JobStore
-from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.telemetry.context_fields import bound_job
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.shared.types.wire import Name, WireModel
@@ -75,7 +75,7 @@ class Outbox:
                 )
                 continue
             state = jobs.succeed(kept.job_id, kept.epoch, kept.result)
-            with about_job(kept.job_id, jobs.traceparents([kept.job_id])[kept.job_id]):
+            with bound_job(kept.job_id, jobs.traceparents([kept.job_id])[kept.job_id]):
                 report(kept.job_id, kept.epoch, state)
             _remove(path)
 
