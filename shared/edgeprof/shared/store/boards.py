@@ -111,14 +111,14 @@ class BoardStore:
         now, *flat = self._script.call("boards")
         boards, left_out = [], LeftOut()
         rows = zip(*(flat[column::5] for column in range(5)), strict=True)
-        for announced, seen, until, held, cordon in rows:
+        for announced, seen, until, own_cordon, host_cordon in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
             try:
                 info = BoardInfo.read(announced)
             except ValueError as error:
                 left_out.add(error)
                 continue
-            cordoned = _cordon_of(held)
+            cordoned = _cordon_of(own_cordon)
             if 0 < float(until) < float(now):
                 silent_s = float(now) - float(seen)
                 changes["state"] = BoardState.OFFLINE
@@ -126,8 +126,8 @@ class BoardStore:
                     f"its worker on {info.host} has been silent for {silent_s:.0f} s"
                 )
                 changes["job_id"] = None
-            elif cordon and info.state is not BoardState.OFFLINE:
-                reason = f"host {info.host} is cordoned: {reason_of(cordon)}"
+            elif host_cordon and info.state is not BoardState.OFFLINE:
+                reason = f"host {info.host} is cordoned: {reason_of(host_cordon)}"
                 changes |= {"state": BoardState.QUARANTINED, "reason": reason}
             elif cordoned and info.state is not BoardState.OFFLINE:
                 released = f"; {PORT_RELEASED}" if info.reason == PORT_RELEASED else ""
@@ -227,9 +227,9 @@ class BoardStore:
         return bool(self._script.call("forget_board", device_id))
 
 
-def _cordon_of(held: str) -> tuple[BoardState, str] | None:
+def _cordon_of(entry: str) -> tuple[BoardState, str] | None:
     """Return state and reason of a cordon; None for none, and for one that nobody of ours wrote."""
-    for line in records([held], state=str, reason=str):
+    for line in records([entry], state=str, reason=str):
         if line["state"] in {BoardState.DRAINING, BoardState.QUARANTINED}:
             return BoardState(line["state"]), one_line(line["reason"])
     return None

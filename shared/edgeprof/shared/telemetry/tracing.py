@@ -179,12 +179,12 @@ def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
     ).get_span_context()
     links = [Link(before, {"edgeprof.link": "previous attempt"})] if before.is_valid else []
     doorbell = trace.get_current_span()
-    heard = doorbell.get_span_context()
-    anothers = f"{heard.trace_id:032x}" != trace_id_of(claim.traceparent)
+    doorbell_context = doorbell.get_span_context()
+    anothers = f"{doorbell_context.trace_id:032x}" != trace_id_of(claim.traceparent)
     if not anothers:
         doorbell.set_attributes(context_fields.current())  # it began before anybody knew
-    if heard.is_valid and anothers:
-        links.append(Link(heard, {"edgeprof.link": "doorbell"}))
+    if doorbell_context.is_valid and anothers:
+        links.append(Link(doorbell_context, {"edgeprof.link": "doorbell"}))
     with tracer().start_as_current_span(
         "profile_model",
         context=submitted if anothers else None,

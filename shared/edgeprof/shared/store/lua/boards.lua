@@ -19,7 +19,7 @@ function commands.announce(device, owner, info, ttl_s)
   return {'ok'}
 end
 
--- boards(): {now, info, seen, until, held or '', cordon of its host or '', ...}
+-- boards(): {now, info, seen, until, its cordon or '', cordon of its host or '', ...}
 function commands.boards()
   local reply, room = {now_s}, REPLY_LIMIT
   -- Those that have to announce themselves again soonest: what is to stand for long hides none of them.
