@@ -25,6 +25,7 @@ LUA_FILES: Final = (
     "values",
     "records",
     "queues",
+    "submit",
     "cordons",
     "attempts",
     "claim",

@@ -53,7 +53,7 @@ local function attempt_failed(id, fault_class, code, reason, retryable, backoff_
     return 'failed'
   end
   local backoff = math.min(backoff_s * 2 ^ math.min(tries - 1, 20), LONGEST_BACKOFF_S)
-  local elsewhere = job.queue ~= 'board.' .. device
+  local elsewhere = job.queue ~= board_queue(device)
     and another_board(job.platform, of_host and host_but(host) or board_but(device))
   -- Its time in the queue starts again: a job is not late because its board died.
   local deadline_s = at(now + job.queue_timeout_s)
@@ -65,7 +65,7 @@ local function attempt_failed(id, fault_class, code, reason, retryable, backoff_
     call('ZADD', P .. 'delayed', at(now + backoff), id)
     said = said .. string.format(' (again in %.1f s)', backoff)
   else
-    enter_queue(id, job.queue, job.priority, nil, 0)
+    enter_again(id, job)
   end
   transition(id, 'running', 'queued', actor, said)
   return 'queued'

@@ -51,7 +51,7 @@ function commands.stale_notifications(grace_s, limit, prefix, separator, last)
   local due = call('ZRANGEBYSCORE', P .. 'delayed', '-inf', now_s, 'LIMIT', 0, room)
   for _, found in ipairs(sound_jobs('delayed', due, is_queued)) do
     call('ZREM', P .. 'delayed', found[1])
-    enter_queue(found[1], found[2].queue, found[2].priority, nil, 0)
+    enter_again(found[1], found[2])
   end
   for _, queue in ipairs(some_queues()) do
     local ready, doorbells = P .. 'ready:' .. queue, {prefix .. queue}
@@ -87,6 +87,29 @@ function commands.stale_notifications(grace_s, limit, prefix, separator, last)
   return reply
 end
 
+-- Fixed keys and their types; $p queues' own are ready:, order: (zset) and turns: (hash).
+local TYPES = {jobs = 'zset', queues = 'set', delayed = 'zset', deadlines = 'zset', leases = 'zset', running_on = 'hash',
+  dead = 'zset', unarchived = 'zset', unreadable = 'zset', prunable = 'zset', rearchive = 'zset', boards = 'hash', hosts = 'hash',
+  scrub = 'hash', aside = 'list', store = 'hash', last_sign = 'string', ['last_sign:grace'] = 'string', epoch = 'string',
+  ['boards:owner'] = 'hash', ['boards:uid'] = 'hash', ['boards:seen'] = 'hash', ['boards:until'] = 'zset',
+  ['boards:cordoned'] = 'hash', ['boards:identify'] = 'hash', ['boards:faults'] = 'hash', ['hosts:until'] = 'zset',
+  ['hosts:cordoned'] = 'hash', ['hosts:faults'] = 'hash'}
+for _, state in ipairs(STATES) do TYPES['jobs:' .. state] = 'zset' end
+
+-- A shared key of another type than ours stops everybody; there is nothing of ours in it.
+local function heal(name, kind)
+  local found = call('TYPE', P .. name).ok
+  if found == 'none' or found == kind then return end
+  call('DEL', P .. name)
+  note_aside(name, '', 'a key of type ' .. found .. ' stood there')
+end
+
+local function heal_queue(queue)
+  heal('ready:' .. queue, 'zset')
+  heal('order:' .. queue, 'zset')
+  heal('turns:' .. queue, 'hash')
+end
+
 -- heal(page): shared keys of another type than ours go, and a page of the queued and of the running jobs is held
 -- against the sets that move them on: a job that fell out of one is put back. Called by the custodian.
 function commands.heal(page)
@@ -119,7 +142,7 @@ function commands.heal(page)
       or call('ZSCORE', P .. 'delayed', id)
       or call('ZSCORE', P .. 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue, id)
     if not queued then
-      enter_queue(id, job.queue, job.priority, nil, 0)
+      enter_again(id, job)
       note_aside('order:' .. job.queue, id, 'it was not in its queue, and is there again')
     end
   end

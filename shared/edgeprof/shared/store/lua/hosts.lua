@@ -60,5 +60,4 @@ function commands.queue_depths()
   return reply
 end
 
-if ARGV[1] == 'submit' then return commands.submit(ARGV[2]) end
 return commands[ARGV[1]](unpack(ARGV, 2))

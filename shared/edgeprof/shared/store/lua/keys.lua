@@ -92,6 +92,8 @@ local LONGEST_UNTIL_S = 2 * 86400
 local EPOCH_AHEAD_MS = 86400e3
 -- How many of a queue's longest unsent jobs are looked at for the oldest: a bound on the work of a scrape.
 local AGED = 200
+-- How much of a batch is written at once: Lua's stack holds some thousands.
+local BATCH = 1000
 
 local STATES = {'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
 local IS_STATE, IS_TERMINAL = {}, {}

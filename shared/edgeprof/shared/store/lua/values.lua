@@ -70,9 +70,15 @@ end
 -- Whether a job's id is one that we give. Another may be no text, so that its readers do not find it again.
 local function is_id(id) return #id <= 64 and string.find(id, '^%w[%w._-]*$') ~= nil end
 
+-- Names of queues, as board_queue() and platform_queue() of types/job.py make them.
+local BOARD_QUEUE, PLATFORM_QUEUE = 'board.', 'platform.'
+local function board_queue(device) return BOARD_QUEUE .. device end
+local function platform_queue(platform) return PLATFORM_QUEUE .. platform end
+
 -- Whether a queue's name is one that we give. Others are not walked: their keys may be long, or anybody's.
 local function is_queue(name)
-  return #name <= 128 and (string.find(name, '^board%.[%w._-]+$') or string.find(name, '^platform%.[%w._-]+$')) ~= nil
+  local kind = string.match(name, '^(%l+%.)[%w._-]+$')
+  return #name <= 128 and (kind == BOARD_QUEUE or kind == PLATFORM_QUEUE)
 end
 
 -- Some of the queues in use.
