@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-import pydantic_core
-
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, JobSpec, JobState
@@ -62,11 +60,3 @@ def _attempts(lines: Sequence[str]) -> Iterator[Attempt]:
     for line in lines:
         with suppress(ValueError):
             yield Attempt.read(line)
-
-
-def first_wrong(error: ValueError) -> str:
-    """Say the first thing that is wrong, without the value that is: it may be long."""
-    if not isinstance(error, pydantic_core.ValidationError):
-        return str(error)
-    first = error.errors(include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

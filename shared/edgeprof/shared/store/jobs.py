@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from pydantic import ValidationError
 from redis import Redis
 
 from edgeprof.shared.errors import Fault, JobError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.job_reader import JobReader, not_found
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim, Renewal
-from edgeprof.shared.store.job_views import first_wrong
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.shared.types.wire import is_name
+from edgeprof.shared.validation import first_error
 
 #: Jobs written at once, all or none. Redis does nothing else meanwhile: about half a second.
 SUBMIT_CHUNK: Final = 10_000
@@ -100,7 +101,8 @@ class JobStore(JobReader):
         try:
             read = _claimed(job_id, spec)
         except ValueError as error:
-            problem = f"the job's record is malformed: {first_wrong(error)}"
+            wrong = first_error(error) if isinstance(error, ValidationError) else error
+            problem = f"the job's record is malformed: {wrong}"
             self.fail(job_id, int(epoch), JobError(problem, code="record"))
             return NoClaim.MALFORMED
         return Claim(job_id, int(epoch), int(attempt), read, submitted, float(wait_s), previous)

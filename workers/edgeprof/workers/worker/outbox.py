@@ -8,7 +8,6 @@ counts once, one that comes too late is refused.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -43,18 +42,11 @@ class Outbox:
         A disk that is full is only logged, because the worker still has the result.
         """
         path = self._path(job_id, epoch)
-        part = path.with_suffix(f".{os.getpid()}.part")
+        kept = Undelivered(job_id=job_id, epoch=epoch, result=result)
         try:
-            private_files.make_folder(self._folder)
-            with open(part, "w", opener=private_files.opener) as file:
-                kept = Undelivered(job_id=job_id, epoch=epoch, result=result)
-                file.write(kept.model_dump_json())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            private_files.write_whole(path, kept.model_dump_json().encode())
         except OSError as error:
             log.warning("job %s: result not kept at %s: %s", job_id, path, error.strerror)
-            _remove(part)  # as much of it as fitted
         else:
             log.warning("job %s: result kept at %s until Redis is back", job_id, path)
 
