@@ -31,7 +31,10 @@ _TRANSITION: Final = ("from", "to", "actor", "reason")
 
 
 class JobReader:
-    """Everything that can be asked about jobs. Raises StoreUnavailable or StoreRefused, nothing of redis-py."""
+    """Everything that can be asked about jobs.
+
+    Raises StoreUnavailable or StoreRefused, never an error of redis-py.
+    """
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -46,7 +49,7 @@ class JobReader:
         return views[0]
 
     def views(self, job_ids: Sequence[str]) -> list[JobView]:
-        """Return several jobs, in order; left out are ids nobody knows, and records this version cannot read."""
+        """Return several jobs, in order, without unknown ones and those that cannot be read."""
         found = []
         done = 0
         while done < len(job_ids):
@@ -66,7 +69,7 @@ class JobReader:
         return found
 
     def state(self, job_id: str) -> JobState:
-        """Return only the state: cheap enough to ask often."""
+        """Return only the state, which is cheap enough to ask for often."""
         state = self._script.guarded(lambda redis: text(redis.hget(self._key(job_id), "state")))
         if state is None:
             raise not_found(job_id)
@@ -94,7 +97,7 @@ class JobReader:
         return self._ids("dead", offset, limit)
 
     def spec(self, job_id: str) -> JobSpec:
-        """Return what a job was asked to be, or raise JobNotFound."""
+        """Return a job's specification, or raise JobNotFound."""
         found = self._script.guarded(lambda redis: text(redis.hget(self._key(job_id), "spec")))
         if found is None:
             raise not_found(job_id)
@@ -104,7 +107,7 @@ class JobReader:
             raise _unreadable(job_id) from None
 
     def traceparents(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """Return where each job's trace began, for log lines: "" where that cannot be found out."""
+        """Return where each job's trace began, for log lines; "" where it cannot be read."""
 
         def ask(pipe: Pipeline) -> None:
             for job_id in job_ids:

@@ -1,4 +1,4 @@
-"""A job's view, made of what the store's script reads: what cannot be read is refused, with the reason."""
+"""A job's view, made of what the script's `read` returns."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LATEST_S: Final = 2.2e11
 
 
 def view_of(job_id: str, reply: Sequence[Any]) -> JobView | None:
-    """Make a view of what the script's `read` says of a job; None when there is no such job.
+    """Make a view of a job from the reply of the script's `read`; None when there is no such job.
 
-    Raises ValueError and KeyError for what this version cannot read.
+    Raises ValueError or KeyError for a record that this version cannot read.
     """
     if not reply:
         return None
@@ -48,7 +48,7 @@ def view_of(job_id: str, reply: Sequence[Any]) -> JobView | None:
 
 
 def _time(text: str) -> float:
-    """Parse seconds since the epoch; raises ValueError for what no calendar has."""
+    """Parse seconds since the epoch; raises ValueError for a time beyond the year 9000."""
     time_s = float(text)
     if not 0 <= time_s < _LATEST_S:
         raise ValueError("a time is none")

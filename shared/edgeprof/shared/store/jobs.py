@@ -21,7 +21,7 @@ from edgeprof.shared.validation import first_error
 #: Jobs written at once, all or none. Redis does nothing else meanwhile: about half a second.
 SUBMIT_CHUNK: Final = 10_000
 
-#: Calls of one claim: each takes thousands of entries out of the way that are no jobs, and lets others to Redis.
+#: Calls of one claim: each removes thousands of entries that are no jobs, and lets others to Redis.
 _CLAIM_CALLS: Final = 50
 
 
@@ -31,14 +31,14 @@ class JobStore(JobReader):
     def __init__(
         self, script: Script, until_written: Callable[[Redis], None] | None = None
     ) -> None:
-        """until_written: waits until what was submitted is on the disk of this Redis."""
+        """until_written: waits until all that this Redis has acknowledged is on its disk."""
         super().__init__(script)
         self._until_written = until_written
 
     # --- the client's side
 
     def submit(self, jobs: Sequence[NewJob], actor: str) -> None:
-        """Write jobs as queued. When this returns they are the lab's; repeating it is harmless."""
+        """Write jobs as queued. When this returns they are safe; repeating it is harmless."""
         for start in range(0, len(jobs), SUBMIT_CHUNK):
             names: list[str] = []
             values: list[Any] = []
@@ -74,12 +74,12 @@ class JobStore(JobReader):
     ) -> Claim | NoClaim:
         """Take the job whose turn it is for a board, or return why there is none.
 
-        `notified_job_id` is the job whose doorbell was received. It tells the queue; which job of that queue is granted, their
-        priorities and the users' turns decide. A doorbell of nothing does for the board's other jobs.
-        `owner` is one attempt's own token: asking again with it returns the same claim.
-        `traceparent` is where the attempt is in its trace, for the next one to link to. A record
-        that does not validate, or has an id that none of ours has, is failed at once, as a
-        JobError, and answered as MALFORMED.
+        `notified_job_id` is the job whose doorbell was received. It decides the queue; the
+        priorities and the users' turns decide which job of that queue is granted. A doorbell of a
+        job that is gone serves for the board's other jobs. `owner` is this attempt's own token:
+        asking again with it returns the same claim. `traceparent` is where the attempt is in its
+        trace, for the next one to link to. A job whose record or id is malformed is failed at once,
+        as a JobError, and the answer is MALFORMED.
         """
         asked = (
             notified_job_id,
@@ -112,12 +112,12 @@ class JobStore(JobReader):
         return Renewal(self._script.call("renew", job_id, epoch, lease_s))
 
     def progress(self, job_id: str, epoch: int, **fields: str | float) -> bool:
-        """Tell watchers; False when the job is not ours any more."""
+        """Add an event for watchers; False when another attempt has the job by now."""
         flat = [part for item in fields.items() for part in item]
         return bool(self._script.call("progress", job_id, epoch, *flat) == "ok")
 
     def succeed(self, job_id: str, epoch: int, result: JobResult) -> JobState | None:
-        """Write the result; None when refused because the job is not ours any more."""
+        """Write the result; None when it was refused because another attempt has the job by now."""
         return _fenced(self._script.call("succeed", job_id, epoch, result.model_dump_json()))
 
     def fail(
@@ -128,11 +128,11 @@ class JobStore(JobReader):
         quarantine_after: int = 1_000_000,
         backoff_s: float = 0.0,
     ) -> JobState | None:
-        """End this attempt by a fault: back to the queue, failed, or None when not ours any more.
+        """End this attempt by a fault: back to the queue, or failed; None when it was refused.
 
-        Where no other board could take it, the job rests for `backoff_s` first, doubled for each attempt before.
-        The board is quarantined when so many of its attempts in a row failed for board or link reasons,
-        and the host cordoned when so many of its own failed for host reasons.
+        Where no other board could take it, the job waits for `backoff_s` first, doubled for each
+        attempt before. The board is quarantined when `quarantine_after` of its attempts in a row
+        failed for board or link reasons, and the host is cordoned likewise for host reasons.
         """
         retryable = int(fault.fault_class.retryable)
         return _fenced(
@@ -151,12 +151,12 @@ class JobStore(JobReader):
         )
 
     def reclaim(self, device_id: str, lock_domain: str, actor: str) -> str | None:
-        """Give back what the dead worker before us held on this board; returns the job's id."""
+        """Give back the job that a dead worker had on this board; returns its id."""
         return self._script.call("reclaim", actor, device_id, lock_domain) or None
 
 
 def _record(job: NewJob) -> dict[str, Any]:
-    """Return the fields of a job's record that its client fills in; lua/keys.lua says what they mean."""
+    """Return the fields of a job's record that its client fills in; lua/keys.lua explains them."""
     spec = job.spec
     return {
         "spec": spec.model_dump_json(),
@@ -177,6 +177,6 @@ def _fenced(reply: str) -> JobState | None:
 
 
 def _claimed(job_id: str, spec: str) -> JobSpec:
-    if not is_name(job_id):  # it becomes a file's name (Outbox)
+    if not is_name(job_id):  # it becomes a part of a file's name (Outbox)
         raise ValueError("its id is not a name")
     return JobSpec.read(spec)

@@ -2,8 +2,8 @@
 
 local commands = {}
 
--- Why a claim is not granted: NoClaim of store/job_values.py, by its names. `again`: there was nothing so far but what
--- stood in the way, and the caller is to ask again.
+-- Why a claim is not granted: NoClaim of store/job_values.py, by its names. AGAIN: so far there was
+-- nothing but entries that are no jobs, and the caller is to ask again.
 local NO_CLAIM = {
   GONE = 'gone',
   LATE = 'late',
@@ -22,13 +22,16 @@ local function granted(id)
   local before, current = decoded(call('LINDEX', key, -2)), decoded(call('LINDEX', key, -1)) or {}
   local started_s, traceparent = number(current.started_s, now), before and before.traceparent
   return {'granted', id, get(id, 'epoch'), call('LLEN', key), get(id, 'spec') or '',
-    short(job_key(id), 'traceparent', LABEL_LIMIT) or '', at(started_s - number(get(id, 'queued_s'), started_s)),
+    short(job_key(id), 'traceparent', LABEL_LIMIT) or '',
+    at(started_s - number(get(id, 'queued_s'), started_s)),
     type(traceparent) == 'string' and traceparent or ''}
 end
 
--- Jobs of a newer schema wait apart, where they are in nobody's way; the first agent that knows it fetches them.
+-- Jobs of a newer schema wait apart, where they are in nobody's way; the first agent that can read
+-- them fetches them.
 local function set_newer_apart(id, job)
-  local order, apart = P .. 'order:' .. job.queue, 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue
+  local order, version = P .. 'order:' .. job.queue, string.format('%.0f', job.schema)
+  local apart = 'newer:' .. version .. ':' .. job.queue
   call('ZADD', P .. apart, call('ZSCORE', order, id), id)
   call('ZREM', order, id)
   call('ZREM', P .. 'ready:' .. job.queue, id)
@@ -47,9 +50,10 @@ local function fetch_newer(queue, schema)
   end
 end
 
--- The job of a queue whose turn it is on a board, or nil and why there is none; AGAIN when some entries were taken out
--- of the way and more wait, which are another call's work. What cannot be granted to anyone is taken out of the queue:
--- the ghosts of one caller, or the late jobs of a time without custodian, would hide all others.
+-- The job of a queue whose turn it is on a board, or nil and why there is none; AGAIN when some
+-- entries were taken out of the way and more wait, which are another call's work. A job that cannot
+-- be granted to anyone is taken out of the queue: the ghosts of one caller, or the late jobs of a
+-- time without custodian, would hide all others.
 local function next_job(queue, device, host, platform, schema)
   local why, order, skipped, looked = NO_CLAIM.GONE, 'order:' .. queue, 0, 0
   local other_board, other_host, more
@@ -90,20 +94,24 @@ local function next_job(queue, device, host, platform, schema)
   return nil, more and skipped < looked and NO_CLAIM.AGAIN or why
 end
 
--- claim(notified_job_id, owner, device, platform, host, lock_domain, lease_s, schema, traceparent of the attempt or ''):
--- {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue, traceparent of the attempt before}, or {why
--- not}. The job that the doorbell named decides which queue is looked at first, the order of that queue which of its
--- jobs is granted. The board's other queue is looked at where that one has nothing, and where the doorbell was of no
--- job of this board: else a job would wait behind every doorbell that somebody sent for nothing.
+-- claim(notified_job_id, owner, device, platform, host, lock_domain, lease_s, schema, traceparent
+-- of the attempt or ''): {'granted', id, epoch, attempt, spec, traceparent, seconds in the queue,
+-- traceparent of the attempt before}, or {why not}. The job that the doorbell named decides which
+-- queue is looked at first, the order of that queue which of its jobs is granted. The board's other
+-- queue is looked at where the first has nothing, and where the doorbell was of no job of this
+-- board: else a job would wait behind every doorbell that somebody sent for nothing.
 -- Idempotent: the same owner asking again is granted the same job and epoch.
-function commands.claim(notified_job_id, owner, device, platform, host, lock_domain, lease_s, schema, traceparent)
+function commands.claim(notified_job_id, owner, device, platform, host, lock_domain, lease_s,
+    schema, traceparent)
   local running_id = call('HGET', P .. 'running_on', device)
-  if running_id and get(running_id, 'owner') == owner and holds(running_id, get(running_id, 'epoch')) then
+  if running_id and get(running_id, 'owner') == owner
+      and holds(running_id, get(running_id, 'epoch')) then
     return granted(running_id)
   end
   local own, shared = board_queue(device), platform_queue(platform)
   local queue, cordon = get(notified_job_id, 'queue'), cordon_state(device)
-  local refused = cordon == 'draining' and NO_CLAIM.DRAINING or cordon == 'quarantined' and NO_CLAIM.QUARANTINED
+  local refused = cordon == 'draining' and NO_CLAIM.DRAINING
+    or cordon == 'quarantined' and NO_CLAIM.QUARANTINED
   if cordoned(host) then return {NO_CLAIM.HOST_CORDONED} end
   if cordon == 'draining' or cordon and cordon_has(device, 'of_host') then return {refused} end
   if running_id and get(running_id, 'state') == 'running' and get(running_id, 'device') == device
@@ -126,7 +134,8 @@ function commands.claim(notified_job_id, owner, device, platform, host, lock_dom
   end
   if not id then
     if why == NO_CLAIM.AGAIN then return {why} end
-    local newer = number(get(notified_job_id, 'schema'), 0) > tonumber(schema) and NO_CLAIM.NEWER_AGENT_NEEDED
+    local newer = number(get(notified_job_id, 'schema'), 0) > tonumber(schema)
+      and NO_CLAIM.NEWER_AGENT_NEEDED
     return {newer or why or queue and NO_CLAIM.NOT_FOR_THIS_BOARD or NO_CLAIM.GONE}
   end
   local epoch = next_epoch()

@@ -10,18 +10,19 @@ local function leave_queue(id, queue)
   return rank and number(rank, 0) % RANKS
 end
 
--- A user's or a priority's turn; what nobody of ours wrote counts as none.
+-- A user's or a priority's turn; 0 where none is stored, or something that is none.
 local function turn_of(queue, field)
   local turn = number(call('HGET', P .. 'turns:' .. queue, field), 0)
   return turn >= 0 and turn < RANKS - 1 and math.floor(turn) or 0
 end
 
--- The order of a queue: the higher priority first, and within one priority users take turns (start-time fair
--- queueing: a job's turn is one after its user's last, but not before the turn served now), so that the single job
--- of one does not wait for the 10 000 of another.
+-- The order of a queue: the higher priority first, and within one priority users take turns
+-- (start-time fair queueing: a job's turn is one after its user's last, but not before the turn
+-- served now), so that the single job of one user does not wait for the 10 000 of another.
 local function rank(priority, turn) return string.format('%.0f', (9 - priority) * RANKS + turn) end
 
--- Put a job back into its queue: one that has had an attempt goes first, and its doorbell is yet to be sent.
+-- Put a job back into its queue, before those that had no attempt yet. Its doorbell is yet to be
+-- sent.
 local function enter_again(id, job)
   call('HSET', job_key(id), 'queued_s', now_s)
   call('SADD', P .. 'queues', job.queue)
@@ -29,17 +30,20 @@ local function enter_again(id, job)
   call('ZADD', P .. 'order:' .. job.queue, rank(job.priority, turn_of(job.queue, job.priority)), id)
 end
 
--- Take a job out of its queue that nobody claimed; its user's later jobs move up.
+-- Take a job that nobody claimed out of its queue; its user's later jobs move up.
 local function withdraw(id, job)
   if leave_queue(id, job.queue) then
     local field = job.priority .. ':' .. job.user
     local turn = turn_of(job.queue, field)
-    if turn > 0 then call('HSET', P .. 'turns:' .. job.queue, field, string.format('%.0f', turn - 1)) end
+    if turn > 0 then
+      call('HSET', P .. 'turns:' .. job.queue, field, string.format('%.0f', turn - 1))
+    end
   end
 end
 
 -- No board took it in time.
 local function expire(id, job, actor)
   withdraw(id, job)
-  terminate(id, 'queued', 'expired', actor, 'no board took it within ' .. get(id, 'queue_timeout_s') .. ' s')
+  local why = 'no board took it within ' .. get(id, 'queue_timeout_s') .. ' s'
+  terminate(id, 'queued', 'expired', actor, why)
 end

@@ -1,5 +1,5 @@
--- The command that brings jobs in. A sweep has thousands, so what goes into one zset or one queue is collected and
--- written at once: a call costs Redis more than the entries in it.
+-- The command that brings jobs in. A sweep has thousands, so all that goes into one zset or one
+-- queue is collected and written at once: a call costs Redis more than the entries in it.
 
 -- Adds an entry to a batch: name of a zset -> {score, member, ...}.
 local function add(batch, name, score, member)
@@ -16,7 +16,8 @@ local function add(batch, name, score, member)
   end
 end
 
--- The turn of a user's next job. `turns` holds what this call has given so far: queue -> {priority:user -> turn}.
+-- The turn of a user's next job. `turns` has those that this call has given: queue ->
+-- {priority:user -> turn}.
 local function next_turn(turns, job)
   local queue, field = job.queue, job.priority .. ':' .. job.user
   turns[queue] = turns[queue] or {}
@@ -34,17 +35,19 @@ local function save_turns(turns)
   end
 end
 
--- submit(actor, number of fields, their names, then for each job: id, a value for each field). They are the fields of a
--- record (keys.lua) that the client fills in. The caller notifies right after; `ready` says "sent now", and a doorbell
--- that never came is found by its age.
+-- submit(actor, number of fields, their names, then for each job: id, a value for each field). They
+-- are the fields of a record (keys.lua) that the client fills in. The caller notifies right after,
+-- so `ready` counts the doorbell as sent now; one that never came is found by its age.
 local function submit(actor)
   local first, width, job = line('', 'queued', actor, 'submitted'), tonumber(ARGV[3]), {}
-  local record = {'state', 'queued', 'reason', 'submitted', 'created_s', now_s, 'queued_s', now_s, 'epoch', '0'}
+  local record = {'state', 'queued', 'reason', 'submitted', 'created_s', now_s, 'queued_s', now_s,
+    'epoch', '0'}
   local deadline_at = #record + 2
   record[deadline_at - 1] = 'deadline_s'
   for i = 1, width do record[deadline_at + 2 * i - 1] = ARGV[3 + i] end
   local zsets, turns = {}, {}
-  for start = 4 + width, #ARGV, width + 1 do -- read in place: Lua's stack does not hold a large sweep's arguments
+  -- Arguments are read in place: Lua's stack does not hold those of a large sweep.
+  for start = 4 + width, #ARGV, width + 1 do
     for i = 1, width do
       job[ARGV[3 + i]] = ARGV[start + i]
       record[deadline_at + 2 * i] = ARGV[start + i]
