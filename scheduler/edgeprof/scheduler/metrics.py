@@ -154,7 +154,7 @@ class LabCollector(Collector):
             counts = self._store.jobs.counts()
             dead = self._store.jobs.dead_letter_count()
             depths = self._store.jobs.queue_depths()
-            waiting = self._store.custody.unarchived_count()
+            waiting = self._store.maintenance.unarchived_count()
             cordoned = self._store.hosts.cordoned()
         except InfrastructureError as error:
             self._told.say("store", f"nothing to tell Prometheus: {error}")

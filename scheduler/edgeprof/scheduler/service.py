@@ -9,7 +9,8 @@ from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.custodian import Archive, Custodian, Holds
+from edgeprof.scheduler.archiver import HoldsJobs, SaveJobs
+from edgeprof.scheduler.custodian import Custodian
 from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
 from edgeprof.scheduler.store_memory import StoreMemory
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 
 def run_scheduler(
     settings: Settings,
-    archive: Archive | None,
+    save: SaveJobs | None,
     stop: threading.Event,
     retention: Callable[[], None] = lambda: None,
-    holds: Holds | None = None,
+    holds: HoldsJobs | None = None,
 ) -> None:
     """Tick and serve until `stop` is set. Redis or the archive being away is waited out, and said once.
 
@@ -43,7 +44,7 @@ def run_scheduler(
         memory = StoreMemory(settings.data_dir)
         store.watch.known_id = memory.recall(store.url)
         registry.register(LabCollector(store, metrics))
-        custodian = Custodian(store, settings, archive, metrics, holds)
+        custodian = Custodian(store, settings, save, metrics, holds)
         custodian.start()
         endpoint = Endpoint(
             registry,

@@ -29,7 +29,7 @@ LUA_FILES: Final = (
     "attempts",
     "claim",
     "run",
-    "custodian",
+    "maintenance",
     "archive",
     "boards",
     "hosts",
