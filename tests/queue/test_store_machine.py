@@ -238,7 +238,9 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.final) == len(self.all) == 3)
     @rule()
     def archive_and_forget(self) -> None:
-        self.store.maintenance.archived(list(self.all), 0)  # those that have not ended are left alone
+        self.store.maintenance.archived(
+            list(self.all), 0
+        )  # those that have not ended are left alone
         assert self.store.maintenance.prune() == len(self.final)
         for job in list(self.final):
             for kept in (self.all, self.final, self.granted):

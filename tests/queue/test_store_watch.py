@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.scheduler.known_stores import KnownStores
+from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.shared.errors import JobNotFound
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore

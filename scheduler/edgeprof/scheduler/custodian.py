@@ -127,7 +127,7 @@ class Custodian:
                     log.info("job %s: its doorbell is sent again", message.job_id)
             if len(doorbells) > _LINES:
                 log.info("notified again for %d more job(s)", len(doorbells) - _LINES)
-            self._metrics.acted("rung_again", len(doorbells))
+            self._metrics.acted("renotified", len(doorbells))
 
     def log_aside(self) -> None:
         """Log the entries that the store set aside, a few a tick: a faulty client may make many."""
