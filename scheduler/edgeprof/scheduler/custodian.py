@@ -21,12 +21,7 @@ from edgeprof.shared.queue import doorbell
 from edgeprof.shared.queue.celery_app import KEY_PREFIX, PRIORITY_STEPS
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-<<<<<<< HEAD
 from edgeprof.shared.telemetry.context_fields import bound_job
-from edgeprof.shared.types.result import JobView
-=======
-from edgeprof.shared.telemetry.about import about_job
->>>>>>> e2-sched
 from edgeprof.shared.types.wire import is_name
 
 log = logging.getLogger(__name__)
@@ -134,97 +129,9 @@ class Custodian:
                 log.info("notified again for %d more job(s)", len(doorbells) - _LINES)
             self._metrics.acted("renotified", len(doorbells))
 
-<<<<<<< HEAD
-    def archive(self) -> None:
-        """Hand finished jobs to the archive. Raises what it raises when it is ill, after that was noted."""
-        try:
-            self.look_at_archive()
-            self.archive_finished()
-            self.archive_again()
-        except Exception:
-            self._metrics.archive_used(well=False)
-            raise
-        self._metrics.archive_used(well=True)
-
-    def look_at_archive(self) -> None:
-        """Notice an archive without the jobs that were given to it: deleted, emptied, replaced, an old copy."""
-        if self._holds is None:
-            return
-        ends = self._store.custody.archived_ends()
-        if (keep_days := self._settings.archive_keep_days) is not None:
-            deleted_s = time.time() - keep_days * _DAY_S + _CLOCKS_S
-            ends = {job_id: at_s for job_id, at_s in ends.items() if at_s > deleted_s}
-        if not ends or self._holds(ends):
-            return
-        lost = self._store.custody.archive_lost()
-        if lost and not self._lost:
-            log.warning(
-                "the results archive has lost jobs (it was deleted, emptied or replaced): the %d that are"
-                " still in Redis are archived again",
-                lost,
-            )
-        self._lost = True
-
-    def archive_again(self) -> None:
-        """Hand some of what an archive has lost to it again: a batch a tick, for there may be many."""
-        jobs, custody = self._store.jobs, self._store.custody
-        if self._archive is None or not (job_ids := custody.rearchivable(_BATCH)):
-            if self._lost:
-                self._lost = False
-                log.info("the results archive holds all jobs again that are in Redis")
-            return
-        self._lost = True
-        views = jobs.views(job_ids)
-        kept = self._keep(views)
-        custody.archived([view.id for view in kept], self._settings.result_ttl_s)
-        custody.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
-        self._metrics.acted("archived_again", len(kept))
-
-    def archive_finished(self) -> None:
-        """Hand finished jobs to the archive; an archive in trouble gets them again next time.
-
-        A job that it can never take is put aside, so that it holds up no other.
-        """
-        if self._archive is None:
-            return
-        jobs, custody = self._store.jobs, self._store.custody
-        while job_ids := custody.unarchived(_BATCH):
-            views = jobs.views(job_ids)
-            kept = self._keep(views)
-            custody.archived([view.id for view in kept], self._settings.result_ttl_s)
-            custody.unreadable(sorted(set(job_ids) - {view.id for view in kept}))
-            self._metrics.acted("archived", len(kept))
-            boards = self._store.boards.all()
-            self._metrics.finished(kept, {board.device_id: board.platform for board in boards})
-            if len(job_ids) < _BATCH:
-                break
-        self._backlog.look(custody.unarchived_count())
-
-    def _keep(self, views: Sequence[JobView]) -> Sequence[JobView]:
-        """Archive what can be archived, and return that. Raises what the archive raises when it is ill."""
-        assert self._archive is not None
-        try:
-            self._archive(views)
-        except InfrastructureError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a value of one job makes a database raise
-            if len(views) == 1:
-                said = one_line(str(error), 200)
-                job_id = views[0].id
-                with bound_job(job_id, self._store.jobs.traceparents([job_id])[job_id]):
-                    log.warning("job %s cannot be archived, and is put aside: %s", job_id, said)
-                return []
-            return [view for each in views for view in self._keep([each])]
-        return views
-
-    def tell_aside(self) -> None:
-        """Log what the store set aside, a few lines a tick: somebody may make many."""
-        taken, more = self._store.custody.take_aside()
-=======
     def log_aside(self) -> None:
         """Log the entries that the store set aside, a few a tick: a faulty client may make many."""
         taken, more = self._store.maintenance.take_aside()
->>>>>>> e2-sched
         jobs = [entry.id for entry in taken if is_name(entry.id)]
         traces = self._store.jobs.traceparents(jobs)
         for entry in taken:
