@@ -16,7 +16,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import KvType
 
-Port = tuple[Any, Path]  # a Target of firmware/tests/bench_compute.py, and its image
+Port = tuple[Any, Path]  # a Target of firmware/bench/bench_compute.py, and its image
 
 pytestmark = pytest.mark.qemu
 PORTS = ["cortex-m4", "cortex-m7", "cortex-m7-scalar", "rv32imafc"]

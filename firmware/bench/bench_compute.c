@@ -1,7 +1,7 @@
 /* Instructions per multiply-accumulate and per token, and digests that must be the same on every port.
  *
  * Runs bare-metal under QEMU with an instruction clock (-icount shift=0: 1 ns an instruction), printing by
- * semihosting; and on the host, without times. firmware/tests/bench_compute.py builds, runs and reads it.
+ * semihosting; and on the host, without times. firmware/bench/bench_compute.py builds, runs and reads it.
  *
  *   kernel TYPE ROWS COLS INSTRUCTIONS DIGEST
  *   model TOKENS FIRST_INSTRUCTIONS LAST_INSTRUCTIONS DIGEST TOKEN...   when a GGUF lies at MODEL_ADDRESS */

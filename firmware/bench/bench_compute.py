@@ -2,7 +2,7 @@
 # ruff: noqa: T201 - a script whose output is its result
 """Build and run bench_compute.c: instructions per multiply-accumulate and per token under QEMU.
 
-    firmware/tests/bench_compute.py [MODEL.gguf ...]
+    firmware/bench/bench_compute.py [MODEL.gguf ...]
 
 One process for each target and model; instructions are exact (-icount), so one run is enough.
 """
