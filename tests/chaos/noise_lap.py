@@ -17,7 +17,7 @@ from edgeprof.shared.errors import BoardFault, Fault, LinkFault
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import KvType
-from edgeprof.workers.board.board import RunReport
+from edgeprof.workers.board.protocols import RunReport
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from tests.chaos.noisy_line import NoisyLine
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from edgeprof.shared.errors import BoardFault, JobError, LinkFault
-from edgeprof.workers.board.board import BadWord, MemoryTest
+from edgeprof.workers.board.protocols import BadWord, MemoryTest
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.selftest import selftest
 

@@ -11,7 +11,7 @@ from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import KvType
-from edgeprof.workers.board.board import Cancelled
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link import client as link_client
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind

@@ -13,7 +13,7 @@ from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.models.fit import activation_bytes, kv_bytes
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.workers.board.board import Cancelled
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link.device import open_board
 
 PROMPT = (1, 400, 401, 402)

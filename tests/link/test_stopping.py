@@ -18,8 +18,8 @@ import pytest
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.board import flash, reset
-from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.config import BoardConfig, ResetCommand
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages.operations import Op

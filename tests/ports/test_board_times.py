@@ -16,7 +16,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.model import Quantization
-from edgeprof.workers.board.board import ClockOffset, RunReport
+from edgeprof.workers.board.protocols import ClockOffset, RunReport
 from edgeprof.workers.profiling.energy import EnergyMeter
 from edgeprof.workers.profiling.profile_job import profile_job
 from edgeprof.workers.testing.fake_meter import FakeMeter

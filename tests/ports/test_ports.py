@@ -15,9 +15,9 @@ from edgeprof.shared.errors import BoardFault, HostFault, ModelError, UsageError
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.workers.board.board import MemoryTest
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
+from edgeprof.workers.board.protocols import MemoryTest
 from edgeprof.workers.link.device import open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test

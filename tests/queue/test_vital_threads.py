@@ -45,10 +45,10 @@ Lease(SimpleNamespace(renew=broken), claim, claimed_at_s=0, lease_s=60, heartbea
 import sys
 sys.argv = ["w", '{"url": "null://?uid=01"}']
 from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.testing import fake_job, null_worker
 from edgeprof.workers.worker.serve import serve
-ManagedBoard.unplugged = broken
+WorkerBoard.unplugged = broken
 config = BoardConfig.model_validate_json(sys.argv[1])
 serve(config, settings, null_worker.open_board, fake_job.carry_out, fake_job.self_test)
 """,

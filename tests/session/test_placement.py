@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof.workers.board.board import ClockOffset, RunReport
+from edgeprof.workers.board.protocols import ClockOffset, RunReport
 from edgeprof.workers.profiling.placement import (
     DRIFT_LIMIT,
     DRIFT_LIMIT_EMULATED,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.shared.errors import BoardFault, ModelError
-from edgeprof.workers.board.board import Cancelled, RunReport
+from edgeprof.workers.board.protocols import Cancelled, RunReport
 from edgeprof.workers.profiling.measure import check_output, summarize
 
 

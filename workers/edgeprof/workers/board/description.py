@@ -6,8 +6,8 @@ from edgeprof.shared.errors import BoardFault, HostFault
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.board import BoardInfo, BoardState
-from edgeprof.workers.board.board import Hello
 from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.protocols import Hello
 
 
 def describe(hello: Hello, config: BoardConfig, settings: Settings) -> BoardInfo:

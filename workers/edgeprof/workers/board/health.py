@@ -20,11 +20,11 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import logs, tracing
 from edgeprof.shared.telemetry.context_fields import bound_fields
 from edgeprof.shared.types.board import BoardInfo, BoardState
-from edgeprof.workers.board.board import SelfTestBoard
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import log_fields
 from edgeprof.workers.board.host_checks import check_host, check_tools
 from edgeprof.workers.board.host_faults import host_faults
+from edgeprof.workers.board.protocols import SelfTestBoard
 
 log = logging.getLogger(__name__)
 

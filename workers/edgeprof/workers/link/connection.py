@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from edgeprof.shared.errors import BoardFault, HostFault, LinkFault
-from edgeprof.workers.board.board import Cancelled, Hello
+from edgeprof.workers.board.protocols import Cancelled, Hello
 from edgeprof.workers.link import baud
 from edgeprof.workers.link.client import STOP_EVERY_S, LinkClient
 from edgeprof.workers.link.hello import parse_hello, window_bytes

@@ -16,7 +16,8 @@ from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board import flash
-from edgeprof.workers.board.board import (
+from edgeprof.workers.board.locks import BoardLock
+from edgeprof.workers.board.protocols import (
     BoardStats,
     Cancelled,
     ClockOffset,
@@ -25,7 +26,6 @@ from edgeprof.workers.board.board import (
     RunReport,
     ScoreReport,
 )
-from edgeprof.workers.board.locks import BoardLock
 from edgeprof.workers.link import memtest
 from edgeprof.workers.link.baud import DEFAULT_BAUD
 from edgeprof.workers.link.connection import Connection

@@ -27,8 +27,8 @@ from serial import rfc2217
 
 from edgeprof.shared.errors import EdgeprofError
 from edgeprof.workers.board import port_kinds
-from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.locks import BoardLock
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link.port_faults import NETWORK, device_of, link_fault, open_fault, words
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from edgeprof.shared.errors import EdgeprofError, HostFault, LinkFault
 from edgeprof.shared.sanitize import one_line
-from edgeprof.workers.board.board import Cancelled
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link.port_holders import holders
 
 #: Schemes with another machine at the other end.

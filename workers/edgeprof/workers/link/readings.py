@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from edgeprof.shared.types.result import MemoryUse, RegionUse
-from edgeprof.workers.board.board import BoardStats
+from edgeprof.workers.board.protocols import BoardStats
 from edgeprof.workers.link.hello import region_kind
 from edgeprof.workers.link.messages import board, model
 

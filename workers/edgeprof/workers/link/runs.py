@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.board.board import MAX_NATS, Cancelled, RunReport, ScoreReport
+from edgeprof.workers.board.protocols import MAX_NATS, Cancelled, RunReport, ScoreReport
 from edgeprof.workers.link.client import POLL_S, LinkClient, Received
 from edgeprof.workers.link.messages.operations import RunState
 from edgeprof.workers.link.messages.runs import (

@@ -12,7 +12,7 @@ from typing import Final
 
 from opentelemetry import trace
 
-from edgeprof.workers.board.board import ClockOffset, HasClock, RunReport
+from edgeprof.workers.board.protocols import ClockOffset, HasClock, RunReport
 from edgeprof.workers.profiling.placement import (
     DRIFT_LIMIT,
     DRIFT_LIMIT_EMULATED,

@@ -17,7 +17,7 @@ from edgeprof.shared.own_version import own_version
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec
 from edgeprof.shared.types.result import Identity, JobResult, LoadResult, MemoryUse
-from edgeprof.workers.board.board import Hello, RunBoard
+from edgeprof.workers.board.protocols import Hello, RunBoard
 from edgeprof.workers.profiling.board_clock import BoardClock
 from edgeprof.workers.profiling.case_runner import CaseRunner, tokenizer_or_none
 from edgeprof.workers.profiling.energy import EnergyAccount, EnergyMeter

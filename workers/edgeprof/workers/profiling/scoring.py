@@ -7,7 +7,7 @@ from collections.abc import Callable
 from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.result import ScoreResult
-from edgeprof.workers.board.board import ScoreReport
+from edgeprof.workers.board.protocols import ScoreReport
 from edgeprof.workers.profiling.measure import (
     ScoredWindow,
     check_score,

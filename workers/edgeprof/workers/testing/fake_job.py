@@ -11,8 +11,8 @@ from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.result import CaseResult, Identity, JobResult, Samples
-from edgeprof.workers.board.board import Cancelled, SelfTestBoard
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.protocols import Cancelled, SelfTestBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.testing.fake_board import fake_load
 from edgeprof.workers.worker.lease import Lease
 
@@ -23,7 +23,7 @@ _FAULTS: Final = {FaultClass.LINK: LinkFault, FaultClass.HOST: HostFault}
 
 
 def carry_out(
-    managed: ManagedBoard,
+    worker_board: WorkerBoard,
     claim: Claim,
     lease: Lease,
     models: ModelCache,  # noqa: ARG001 - as fetch_and_profile
@@ -40,10 +40,10 @@ def carry_out(
     for index in range(case.n_gen):
         if lease.should_stop() and "deaf" not in spec.tags:
             raise Cancelled
-        managed.board.stats()  # raises when the board is gone
+        worker_board.board.stats()  # raises when the board is gone
         time.sleep(TOKEN_S)
         lease.progress(phase="run", percent=100 * index / case.n_gen)
-    return fake_result(spec, managed.info)
+    return fake_result(spec, worker_board.info)
 
 
 def fake_result(spec: JobSpec, info: BoardInfo) -> JobResult:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.board.board import Board
 from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.protocols import Board
 from edgeprof.workers.link import device
 
 

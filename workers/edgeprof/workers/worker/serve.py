@@ -12,8 +12,8 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.telemetry import logs
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import SelfTest
-from edgeprof.workers.board.managed_board import ManagedBoard
-from edgeprof.workers.board.opened_board import OpenBoard
+from edgeprof.workers.board.reopenable_board import OpenBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.metrics.telemetry import Sender
 from edgeprof.workers.worker.consumer import CarryOut
 from edgeprof.workers.worker.lifecycle import BoardWorker
@@ -34,8 +34,8 @@ def serve(
     die_with_parent()
     private_files.umask_of_a_service()
     logs.configure(settings, "edgeprof-worker")
-    managed = ManagedBoard(config, settings, open_board, telemetry)
-    return BoardWorker(config, settings, managed, carry_out, self_test).run()
+    worker_board = WorkerBoard(config, settings, open_board, telemetry)
+    return BoardWorker(config, settings, worker_board, carry_out, self_test).run()
 
 
 def die_with_parent() -> None:

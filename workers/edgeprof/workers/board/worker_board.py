@@ -1,8 +1,8 @@
-"""A board in the hands of its worker: open, owned, and used by one thread at a time.
+"""A board as its worker has it: open, owned, and used by one thread at a time.
 
-Its parts: opened_board.py (open, reset, reopen), ownership.py (locks and announcements), health.py
-(self-tests and what follows from them), readings.py (what a probe reads). This module puts them
-together, and keeps a job and a probe from talking to the board at the same time.
+Its parts are reopenable_board.py (open, reset, reopen), ownership.py (locks and announcements),
+health.py (self-tests and what follows from them) and readings.py (what a probe reads). This module
+puts them together, and keeps a job and a probe from talking to the board at the same time.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from edgeprof.shared.store.boards import PORT_RELEASED
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import logs
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.workers.board.board import Board
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe, log_fields, node_name
 from edgeprof.workers.board.health import Health, SelfTest, Verdict
 from edgeprof.workers.board.locks import BoardLock
-from edgeprof.workers.board.opened_board import OpenBoard, OpenedBoard
 from edgeprof.workers.board.ownership import Ownership, refuse_released_port
+from edgeprof.workers.board.protocols import Board
 from edgeprof.workers.board.readings import Readings
+from edgeprof.workers.board.reopenable_board import OpenBoard, ReopenableBoard
 from edgeprof.workers.metrics.telemetry import Connected, Disconnected, Sender
 
 #: How much longer than the grace a job may take to leave its board clean.
 _CLEANUP_S = 0.7
 
 
-class ManagedBoard:
+class WorkerBoard:
     """One board that is ours from acquire() to release(); before that, only its configuration."""
 
     store: LabStore
@@ -50,7 +50,7 @@ class ManagedBoard:
         #: Whether the port is closed so that another program can use it.
         self.port_released = False
         self._settings = settings
-        self._opened = OpenedBoard(config, settings, open_board, self._nobody_waits)
+        self._reopenable = ReopenableBoard(config, settings, open_board, self._nobody_waits)
         self._in_use = threading.Lock()
         self._has_job = False
         self._leaving: Callable[[], bool] = lambda: False
@@ -59,12 +59,12 @@ class ManagedBoard:
     @property
     def board(self) -> Board:
         """The open board."""
-        return self._opened.board
+        return self._reopenable.board
 
     @property
     def config(self) -> BoardConfig:
         """What boards.toml says of this board."""
-        return self._opened.config
+        return self._reopenable.config
 
     @property
     def info(self) -> BoardInfo:
@@ -84,7 +84,7 @@ class ManagedBoard:
     @property
     def gone_because(self) -> str:
         """Why the board could not be opened again; "" when no more is known than its silence."""
-        return self._opened.gone_because
+        return self._reopenable.gone_because
 
     def acquire(self, leaving: Callable[[], bool] = lambda: False) -> None:
         """Reach the store, open the board, make it ours, and announce it. Raises EdgeprofError.
@@ -97,7 +97,7 @@ class ManagedBoard:
         try:
             refuse_released_port(store.boards, self.config, self._settings)
             locks = BoardLock(self._settings.lock_dir)
-            self._opened.open()
+            self._reopenable.open()
             try:
                 info = describe(self.board.hello, self.config, self._settings)
                 ttl_s = self._settings.board_ttl_s
@@ -110,7 +110,7 @@ class ManagedBoard:
             if locks is not None:
                 locks.close()
             raise
-        self._opened.name = info.device_id
+        self._reopenable.name = info.device_id
         self.store = store
         self.health = Health(self.config, self._settings, info, store)
         self._readings = Readings(info, self.telemetry, self._settings.temperature_limit_c)
@@ -122,7 +122,7 @@ class ManagedBoard:
         self.ownership.withdraw(reason)
         with self._in_use:
             if not self.port_released:
-                self._opened.close()
+                self._reopenable.close()
         self.telemetry.send(Disconnected())
         logs.operations.info("Device disconnected: %s", reason, extra=self.log_fields)
         self.store.close()
@@ -150,7 +150,7 @@ class ManagedBoard:
 
     def reopen(self) -> bool:
         """Close the board and open it again; False: it is gone. The caller has it in use."""
-        return self._opened.reopen()
+        return self._reopenable.reopen()
 
     def unplugged(self) -> bool:
         """Whether the port is gone. No byte is sent, so a busy board can be asked too."""
@@ -198,7 +198,7 @@ class ManagedBoard:
         """Close the port for another program, and say so; False while a job has the board."""
         with self._if_idle() as idle:
             if idle:
-                self._opened.close()
+                self._reopenable.close()
                 self.port_released = True
                 self.ownership.note(reason=PORT_RELEASED)
                 logs.operations.info("Port released", extra=self.log_fields)

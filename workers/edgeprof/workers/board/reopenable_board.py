@@ -1,4 +1,4 @@
-"""Keeps one board open: opened as boards.toml says, reset and reopened when it is silent."""
+"""A board that can be opened again: it is opened as boards.toml says, and reset when it is silent."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.board.board import Board
 from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.protocols import Board
 from edgeprof.workers.board.reset import reset
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ OpenBoard = Callable[[BoardConfig, Settings, Callable[[], bool]], Board]
 _REOPEN_TRIES = 2
 
 
-class OpenedBoard:
+class ReopenableBoard:
     """One board, from open() to close()."""
 
     board: Board
