@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from edgeprof.shared.errors import BoardFault, JobError, LinkFault
@@ -51,7 +49,7 @@ def test_memory_test_of_an_older_lease_is_refused(open_native):
 def test_board_of_an_older_protocol_is_not_asked(open_native):
     """Its features say what it can: nothing is sent that it would not know."""
     board = open_native()
-    board.hello = dataclasses.replace(board.hello, protocol=(1, 0), features=3)
+    board.hello = board.hello.model_copy(update={"protocol": (1, 0), "features": 3})
     sent = board.stats().link["rx_frames"]
 
     assert board.test_memory(1, budget_s=1) is None

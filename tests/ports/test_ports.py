@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -141,7 +140,7 @@ def test_board_without_an_led_says_so(open_qemu, port):
         board.identify(1)
     assert caught.value.code == "unsupported"
 
-    board.hello = dataclasses.replace(board.hello, features=FEATURE_IDENTIFY)
+    board.hello = board.hello.model_copy(update={"features": FEATURE_IDENTIFY})
     with pytest.raises(BoardFault, match="no LED") as caught:
         board.identify(1)
     assert caught.value.code == "unsupported"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import random
 import shutil
 import time
@@ -103,7 +102,7 @@ def test_damaged_frames_count_when_every_ping_is_answered(native_board):
 def test_board_without_the_operations_passes(native_board):
     """Firmware of before protocol 1.1: what it cannot do is not asked of it."""
     board = native_board()
-    board.hello = dataclasses.replace(board.hello, protocol=(1, 0), features=3)
+    board.hello = board.hello.model_copy(update={"protocol": (1, 0), "features": 3})
 
     self_test(board)
 
@@ -116,7 +115,7 @@ def test_board_too_small_for_the_model_passes(native_board):
 def test_board_without_the_kernel_is_not_asked(native_board):
     """It could not know the answer."""
     board = native_board("fault=7:3")
-    board.hello = dataclasses.replace(board.hello, kernels=())
+    board.hello = board.hello.model_copy(update={"kernels": ()})
 
     answer(board, 1)
 
@@ -129,7 +128,9 @@ def test_model_in_real_flash_is_replaced_under_suspicion_only(
     placed: list[int] = []
     into_flash = SimpleNamespace(how="flash", transfers=False, bring=lambda *_: placed.append(1))
     board = native_board("fault=7:3")
-    board.hello = dataclasses.replace(board.hello, emulated=False, flash_model_sha256="ab" * 32)
+    board.hello = board.hello.model_copy(
+        update={"emulated": False, "flash_model_sha256": "ab" * 32}
+    )
     monkeypatch.setattr(board.loading, "loader_for", lambda _: into_flash)
     with contextlib.suppress(BoardFault):  # nothing is flashed here, so LOAD fails
         answer(board, 1, suspect=quarantined)
@@ -140,7 +141,7 @@ def test_model_in_real_flash_is_replaced_under_suspicion_only(
 def ticking(drift, trip_s, *, emulated=False):
     """A board whose clock runs `drift` too fast, seen over a line with round trips of up to `trip_s`."""
     chance = random.Random(1)
-    hello = dataclasses.replace(fake_hello(), emulated=emulated)
+    hello = fake_hello().model_copy(update={"emulated": emulated})
     return FakeBoard(hello, drift=drift, clock_error_s=lambda: chance.uniform(0, trip_s / 2))
 
 

@@ -22,25 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from edgeprof.shared.types.board import MemoryRegion
+from edgeprof.shared.types.board import FirmwareAndClock, MemoryRegion
 from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.result import LoadResult, MemoryUse, RegionUse
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(FirmwareAndClock):
     """A board's description of itself (HELLO)."""
 
     uid: str  # lower-case hex
     platform: str
-    firmware_version: str
-    firmware_git_hash: str
-    toolchain: str
-    protocol: tuple[int, int]
-    clock_hz: int | None
-    timer_name: str
-    timer_resolution_ns: int
-    emulated: bool
     boot_id: int
     regions: tuple[MemoryRegion, ...]
     kernels: tuple[Quantization, ...]

@@ -49,12 +49,15 @@ def carry_out(
 def fake_result(spec: JobSpec, info: BoardInfo) -> JobResult:
     """Return a result whose every speed and time is 1."""
     case, one = spec.cases[0], Samples.of([1.0])
-    same = Identity.model_fields.keys() & BoardInfo.model_fields.keys()
     return JobResult(
         model=spec.model,
-        identity=Identity.model_validate(
-            {name: getattr(info, name) for name in same}
-            | {"board_uid": info.uid, "edgeprof_version": "0"}
+        identity=Identity(
+            device_id=info.device_id,
+            platform=info.platform,
+            host=info.host,
+            board_uid=info.uid,
+            **info.firmware_and_clock(),
+            edgeprof_version="0",
         ),
         load=fake_load(spec.n_ctx, spec.kv_type),
         cases=(
