@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parent / "core"
 SOURCES = [
-    *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "llama")),
+    *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "gguf_hparams", "llama")),
     *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels")),
     *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
 ]

@@ -20,7 +20,7 @@ from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import ModelCache
-from edgeprof.shared.store.boards import Cordons
+from edgeprof.shared.store.boards import BoardClash, Cordons
 from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.telemetry import logs
 from edgeprof.shared.types.board import BoardInfo, BoardState
@@ -117,19 +117,25 @@ class Consumer:
             claimed = self._attempts.claim(job_id, worker_board.info)
             if claimed is None:
                 return
-            worker_board.ownership.announce(BoardState.BUSY, claimed[0].job_id)
-            fault = self._attempts.carry_out(
-                *claimed,
-                worker_board.info,
-                lambda claim, lease: self._carry_out(worker_board, claim, lease, self._models),
-            )
+            fault = self._attempts.carry_out(*claimed, worker_board.info, self._work)
             if isinstance(fault, (BoardFault, LinkFault)):
                 extra = worker_board.log_fields | {"code": fault.code}
                 logs.hardware.error("%s", fault, extra=extra)
                 if not worker_board.reopen():
                     self._on_board_gone()
                     return
-            worker_board.ownership.announce(BoardState.ONLINE)
+            try:
+                if isinstance(fault, BoardClash):
+                    raise fault
+                worker_board.ownership.announce(BoardState.ONLINE)
+            except BoardClash as clash:
+                log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
+                self._on_board_gone()
+
+    def _work(self, claim: Claim, lease: Lease) -> JobResult:
+        """Announce the job, and do it. A BoardClash gives it back, as any fault of a host does."""
+        self._worker_board.ownership.announce(BoardState.BUSY, claim.job_id)
+        return self._carry_out(self._worker_board, claim, lease, self._models)
 
     def consume_only(self, queues: Sequence[str]) -> None:
         """Leave the board's other queues: a doorbell that a cordoned board takes is lost."""
