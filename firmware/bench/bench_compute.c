@@ -1,10 +1,14 @@
-/* Instructions per multiply-accumulate and per token, and digests that must be the same on every port.
+/* Instructions per multiply-accumulate and per token, and digests that must be the same on every
+ * port.
  *
- * Runs bare-metal under QEMU with an instruction clock (-icount shift=0: 1 ns an instruction), printing by
- * semihosting; and on the host, without times. firmware/bench/bench_compute.py builds, runs and reads it.
+ * Runs bare-metal under QEMU with an instruction clock (-icount shift=0: 1 ns an instruction), and
+ * prints by semihosting. On the host it runs without times. firmware/bench/bench_compute.py builds
+ * and runs it, and reads what it prints:
  *
  *   kernel TYPE ROWS COLS INSTRUCTIONS DIGEST
- *   model TOKENS FIRST_INSTRUCTIONS LAST_INSTRUCTIONS DIGEST TOKEN...   when a GGUF lies at MODEL_ADDRESS */
+ *   model TOKENS FIRST_INSTRUCTIONS LAST_INSTRUCTIONS DIGEST TOKEN...
+ *
+ * The line "model" comes when a GGUF lies at MODEL_ADDRESS. */
 #include <stdio.h>
 #include <string.h>
 
@@ -60,8 +64,8 @@ static uint32_t digest(const void *data, uint32_t n, uint32_t hash)
     return hash;
 }
 
-/* Random blocks with scales between 2^-7 and 2^-6; F32 and F16 as small normal numbers. `extreme`: every
- * field of a block at its largest, so that a sum that can overflow does. */
+/* Random blocks with scales between 2^-7 and 2^-6; F32 and F16 as small normal numbers. `extreme`:
+ * every field of a block at its largest, so that a sum that can overflow does. */
 static void fill(uint32_t type, uint32_t bytes, bool extreme)
 {
     for (uint32_t i = 0; i < bytes; i++) {
@@ -78,7 +82,8 @@ static void fill(uint32_t type, uint32_t bytes, bool extreme)
     }
 }
 
-static void bench_kernel(const char *name, uint32_t type, uint32_t rows, uint32_t cols, bool extreme)
+static void bench_kernel(const char *name, uint32_t type, uint32_t rows, uint32_t cols,
+                         bool extreme)
 {
     random_state = 7 + type;
     fill(type, rows * (cols / tlep_type_block(type)) * tlep_type_bytes(type), extreme);
@@ -105,7 +110,8 @@ static void bench_model(const uint8_t *file)
     tlep_error err;
     tlep_arena arena = {"ram", state, STATE_BYTES, 0, 0};
     /* The loader does not say how long the file is; the parser only needs an upper bound. */
-    if (tlep_gguf_open(&g, file, 8u << 20, &err) || tlep_llama_prepare(&m, &g, TOKENS, TLEP_KV_F16, &arena, 1, &err)) {
+    if (tlep_gguf_open(&g, file, 8u << 20, &err) ||
+        tlep_llama_prepare(&m, &g, TOKENS, TLEP_KV_F16, &arena, 1, &err)) {
         printf("error %d %s\n", (int)err.code, err.message);
         return;
     }
@@ -121,7 +127,8 @@ static void bench_model(const uint8_t *file)
         tokens[pos + 1] = tlep_argmax(logits, m.hp.n_vocab);
         hash = digest(logits, m.hp.n_vocab * 4, hash);
     }
-    printf("model %u %u %u %08x", (unsigned)TOKENS, (unsigned)first, (unsigned)last, (unsigned)hash);
+    printf("model %u %u %u %08x", (unsigned)TOKENS, (unsigned)first, (unsigned)last,
+           (unsigned)hash);
     for (uint32_t i = 1; i <= TOKENS; i++) {
         printf(" %u", (unsigned)tokens[i]);
     }

@@ -119,15 +119,16 @@ def main(models: list[Path]) -> None:
             for line in target.run(image):
                 _, kind, rows, columns, instructions, _ = line
                 per_mac = int(instructions) / int(rows) / int(columns)
-                print(
-                    f"{target.name:18} {kind:6} {rows:>4} x {columns:4} {per_mac:6.2f} instructions/MAC"
-                )
+                size = f"{rows:>4} x {columns:4}"
+                print(f"{target.name:18} {kind:6} {size} {per_mac:6.2f} instructions/MAC")
             for model in models:
                 line = next(
                     line for line in target.run(image, model) if line[0] in ("model", "error")
                 )
+                last = int(line[1]) - 1
                 print(
-                    f"{target.name:18} {model.name}: instructions at position 0 {line[2]}, at {int(line[1]) - 1} {line[3]}"
+                    f"{target.name:18} {model.name}: instructions at position 0 {line[2]},"
+                    f" at {last} {line[3]}"
                 )
 
 

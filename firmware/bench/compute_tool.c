@@ -1,15 +1,23 @@
 /* The firmware's compute core behind a command line, for the tests in tests/firmware_compute.
  *
- *   compute_tool open FILE...                       one line each: code, message, requested, available
- *   compute_tool logits FILE N_CTX KV TOKEN...      float32 logits after each token, raw, on stdout
- *   compute_tool greedy FILE N_CTX KV N_GEN TOKEN...  the generated ids, one a line
- *   compute_tool score FILE N_CTX KV TOKEN...       "log-likelihood-bits top1" of tokens 1..n-1, one a line
- *   compute_tool memory FILE N_CTX KV               kv bytes, activation bytes, arena bytes used
- *   compute_tool place FILE N_CTX KV SIZE...        the state laid out in regions of those sizes: the error's line,
- *                                                   "category region bytes" lines, then bytes used of each region
- *   compute_tool map FUNCTION                       raw words from stdin through exp, log, sin, cos, f16 or f32
+ *   compute_tool open FILE...
+ *       one line each: code, message, requested, available
+ *   compute_tool logits FILE N_CTX KV TOKEN...
+ *       float32 logits after each token, raw, on stdout
+ *   compute_tool greedy FILE N_CTX KV N_GEN TOKEN...
+ *       the generated ids, one a line
+ *   compute_tool score FILE N_CTX KV TOKEN...
+ *       "log-likelihood-bits top1" of tokens 1..n-1, one a line
+ *   compute_tool memory FILE N_CTX KV
+ *       kv bytes, activation bytes, arena bytes used
+ *   compute_tool place FILE N_CTX KV SIZE...
+ *       the state laid out in regions of those sizes: the error's line, "category region bytes"
+ *       lines, then bytes used of each region
+ *   compute_tool map FUNCTION
+ *       raw words from stdin through exp, log, sin, cos, f16 or f32
  *
- * `open` goes on to run two tokens of what it could open: a hostile file must not get further than its code. */
+ * `open` goes on to run two tokens of each model that it could open: a hostile file must not get
+ * further than its code. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,8 +83,8 @@ static void tear_down(bench *b)
 
 static void report(const bench *b)
 {
-    printf("%d\t%s\t%u\t%u\n", (int)b->err.code, b->err.message ? b->err.message : "", (unsigned)b->err.requested,
-           (unsigned)b->err.available);
+    printf("%d\t%s\t%u\t%u\n", (int)b->err.code, b->err.message ? b->err.message : "",
+           (unsigned)b->err.requested, (unsigned)b->err.available);
 }
 
 static int open_files(int n, char **paths)
@@ -97,7 +105,8 @@ static int print_logits(bench *b, int n, char **tokens)
 {
     for (int i = 0; i < n; i++) {
         const float *logits = tlep_llama_forward(&b->llama, (uint32_t)atoi(tokens[i]), (uint32_t)i);
-        if (!logits || fwrite(logits, sizeof *logits, b->llama.hp.n_vocab, stdout) != b->llama.hp.n_vocab) {
+        if (!logits ||
+            fwrite(logits, sizeof *logits, b->llama.hp.n_vocab, stdout) != b->llama.hp.n_vocab) {
             return 1;
         }
     }
@@ -131,7 +140,8 @@ static int print_scores(bench *b, int n, char **tokens)
             return 1;
         }
         float ll = tlep_log_softmax(logits, b->llama.hp.n_vocab, (uint32_t)atoi(tokens[i + 1]));
-        printf("%08x %u\n", (unsigned)tlep_float_bits(ll), (unsigned)tlep_argmax(logits, b->llama.hp.n_vocab));
+        printf("%08x %u\n", (unsigned)tlep_float_bits(ll),
+               (unsigned)tlep_argmax(logits, b->llama.hp.n_vocab));
     }
     return 0;
 }
@@ -196,7 +206,8 @@ int main(int argc, char **argv)
         return 2;
     }
     bench b;
-    int status = set_up(&b, argv[2], (uint32_t)atoi(argv[3]), atoi(argv[4]) ? TLEP_KV_F16 : TLEP_KV_F32);
+    int status =
+        set_up(&b, argv[2], (uint32_t)atoi(argv[3]), atoi(argv[4]) ? TLEP_KV_F16 : TLEP_KV_F32);
     if (status) {
         report(&b);
         status = 1;
@@ -210,7 +221,8 @@ int main(int argc, char **argv)
         status = print_places(&b, (uint32_t)atoi(argv[3]), b.llama.kv_type, argc - 5, argv + 5);
     } else if (!strcmp(argv[1], "memory")) {
         const tlep_placement *p = b.llama.placements;
-        printf("%u %u %u\n", (unsigned)(p[0].bytes + p[1].bytes), (unsigned)p[2].bytes, (unsigned)b.arena.used);
+        printf("%u %u %u\n", (unsigned)(p[0].bytes + p[1].bytes), (unsigned)p[2].bytes,
+               (unsigned)b.arena.used);
     }
     tear_down(&b);
     return status;

@@ -1,7 +1,9 @@
-/* Whatever a payload holds, reading it stays inside it; and what is framed comes out of its frame as it went in.
+/* Whatever a payload holds, reading it stays inside it; and what is framed comes out of its frame
+ * as it went in.
  *
- * fuzz_link reads payloads where the firmware does, inside its receiver, where one byte too far is still the receiver's.
- * Here they are blocks of exactly their size, and AddressSanitizer sees it. */
+ * fuzz_link reads payloads where the firmware does, inside its receiver, where one byte too far is
+ * still the receiver's. Here they are blocks of exactly their size, and AddressSanitizer sees
+ * it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +30,8 @@ static void look_up(const uint8_t *payload, uint32_t n, uint32_t key)
     }
     if (tlep_cbor_find_array(payload, n, key, &array)) {
         const uint8_t *at = array.data;
-        for (uint64_t i = 0; i < array.value && tlep_cbor_next_u32(&at, payload + n, &narrow); i++) {
+        for (uint64_t i = 0; i < array.value && tlep_cbor_next_u32(&at, payload + n, &narrow);
+             i++) {
             fuzz_check(at <= payload + n);
         }
     }

@@ -1,6 +1,8 @@
-/* The whole device: a line to a host, the model that the host has brought, and the run it has asked for.
+/* The whole device: a line to a host, the model that the host has brought, and the run it has asked
+ * for.
  *
- * ops.c carries out what the host asks; intake.c takes an upload in; run_events.c tells how a run goes. */
+ * ops.c carries out what the host asks; intake.c takes an upload in; run_events.c tells how a run
+ * goes. */
 #ifndef TLEP_DEVICE_H
 #define TLEP_DEVICE_H
 

@@ -5,8 +5,8 @@
 #include "model/gguf_cursor.h"
 #include "model/gguf_hparams.h"
 
-const uint8_t tlep_types[TLEP_N_TYPES] = {TLEP_TYPE_F32, TLEP_TYPE_F16, TLEP_TYPE_Q4_0, TLEP_TYPE_Q8_0,
-                                          TLEP_TYPE_TQ2_0};
+const uint8_t tlep_types[TLEP_N_TYPES] = {TLEP_TYPE_F32, TLEP_TYPE_F16, TLEP_TYPE_Q4_0,
+                                          TLEP_TYPE_Q8_0, TLEP_TYPE_TQ2_0};
 
 uint32_t tlep_type_block(uint32_t type)
 {
@@ -38,7 +38,7 @@ uint32_t tlep_row_bytes(uint32_t type, uint32_t n)
     return block ? n / block * tlep_type_bytes(type) : 0;
 }
 
-/* ---- Metadata values ------------------------------------------------------------------------------ */
+/* ---- Metadata values ------------------------------------------------------------------------- */
 
 static bool skip_string(cursor *c)
 {
@@ -62,7 +62,8 @@ static bool skip_value(cursor *c, uint32_t type, uint32_t *items_left)
     if (!c->ok) {
         return true;
     }
-    if (count > TLEP_GGUF_MAX_ARRAY || count > *items_left || (element != KV_STRING && !scalar_bytes(element))) {
+    if (count > TLEP_GGUF_MAX_ARRAY || count > *items_left ||
+        (element != KV_STRING && !scalar_bytes(element))) {
         return false; /* arrays of arrays too: no llama has them, and they would need a stack */
     }
     *items_left -= (uint32_t)count;
@@ -78,11 +79,12 @@ static bool skip_value(cursor *c, uint32_t type, uint32_t *items_left)
     return true;
 }
 
-/* ---- Tensors -------------------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
 /* Read one tensor info; `offset` is left relative to the data section, as the file has it. Returns
  * TLEP_OK, or a code with *err filled; running off the end shows in c->ok. */
-static int take_info(cursor *c, tlep_tensor *t, uint64_t *offset, uint64_t *elements, tlep_error *err)
+static int take_info(cursor *c, tlep_tensor *t, uint64_t *offset, uint64_t *elements,
+                     tlep_error *err)
 {
     uint64_t name_bytes;
     t->name = take_string(c, &name_bytes);
@@ -92,7 +94,8 @@ static int take_info(cursor *c, tlep_tensor *t, uint64_t *offset, uint64_t *elem
     }
     if (name_bytes == 0 || name_bytes > TLEP_GGUF_MAX_NAME_BYTES) {
         return tlep_fail(err, TLEP_E_MALFORMED, "length of a tensor name",
-                         name_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)name_bytes, TLEP_GGUF_MAX_NAME_BYTES);
+                         name_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)name_bytes,
+                         TLEP_GGUF_MAX_NAME_BYTES);
     }
     t->name_bytes = (uint32_t)name_bytes;
     if (t->n_dims == 0 || t->n_dims > 4) {
@@ -121,7 +124,8 @@ static int take_info(cursor *c, tlep_tensor *t, uint64_t *offset, uint64_t *elem
         return tlep_fail(err, TLEP_E_TENSOR_TYPE, "no kernel for this tensor type", type, 0);
     }
     if (t->ne[0] % block) {
-        return tlep_fail(err, TLEP_E_MALFORMED, "tensor row is not a whole number of blocks", t->ne[0], block);
+        return tlep_fail(err, TLEP_E_MALFORMED, "tensor row is not a whole number of blocks",
+                         t->ne[0], block);
     }
     t->type = (tlep_type)type;
     uint64_t bytes = *elements / block * tlep_type_bytes(type);
@@ -149,7 +153,7 @@ bool tlep_gguf_tensor(const tlep_gguf *g, const char *name, tlep_tensor *t)
     return false;
 }
 
-/* ---- The file ------------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 static int truncated(tlep_error *err, uint32_t size)
 {
@@ -164,7 +168,8 @@ static bool is_ascii(const uint8_t *text, uint64_t bytes)
     return bytes == 0;
 }
 
-/* Walk the metadata once: every value well-formed, and those that are read here known by their place. */
+/* Walk the metadata once: every value well-formed, and those that are read here known by their
+ * place. */
 static int walk_metadata(tlep_gguf *g, cursor *c, tlep_error *err)
 {
     uint32_t items_left = TLEP_GGUF_MAX_ITEMS;
@@ -211,7 +216,8 @@ static bool overlaps(const tlep_gguf *g, uint32_t n, uint64_t offset, uint32_t b
     return false;
 }
 
-/* Walk the tensor infos twice: where the data section starts is known only after the last of them. */
+/* Walk the tensor infos twice: where the data section starts is known only after the last of
+ * them. */
 static int walk_tensors(tlep_gguf *g, cursor *c, uint32_t alignment, tlep_error *err)
 {
     g->infos_at = c->at;
@@ -229,12 +235,15 @@ static int walk_tensors(tlep_gguf *g, cursor *c, uint32_t alignment, tlep_error 
             }
             g->parameters += elements;
             if (offset % alignment) {
-                return tlep_fail(err, TLEP_E_MALFORMED, "tensor offset is not aligned", i, alignment);
+                return tlep_fail(err, TLEP_E_MALFORMED, "tensor offset is not aligned", i,
+                                 alignment);
             }
-            if (pass == 1 && (offset > g->size - g->data_at || t.bytes > g->size - g->data_at - offset)) {
+            if (pass == 1 &&
+                (offset > g->size - g->data_at || t.bytes > g->size - g->data_at - offset)) {
                 return truncated(err, g->size);
             }
-            /* Writers put tensors one behind the other: only others are compared with all that came before. */
+            /* Writers put tensors one behind the other: only others are compared with all that came
+             * before. */
             if (pass == 1 && offset < end && overlaps(g, i, offset, t.bytes)) {
                 return tlep_fail(err, TLEP_E_MALFORMED, "tensors overlap", i, 0);
             }

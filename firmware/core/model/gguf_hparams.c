@@ -4,7 +4,7 @@
 
 #include "model/gguf_cursor.h"
 
-/* ---- Keys ----------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 typedef struct {
     const char *name;
@@ -24,7 +24,8 @@ static const uint8_t NEUTRALS[] = {TLEP_GGUF_KEYS(NOT_LISTED, NOT_LISTED, LISTED
 uint32_t tlep_gguf_key_of(const uint8_t *name, uint64_t bytes)
 {
     uint32_t key = 0;
-    while (key < TLEP_N_KEYS && !(RULES[key].bytes == bytes && memcmp(RULES[key].name, name, (size_t)bytes) == 0)) {
+    while (key < TLEP_N_KEYS &&
+           !(RULES[key].bytes == bytes && memcmp(RULES[key].name, name, (size_t)bytes) == 0)) {
         key++;
     }
     return key;
@@ -76,13 +77,15 @@ static uint32_t saturated(uint64_t n)
     return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-int tlep_gguf_refuse_key(tlep_key key, tlep_code code, uint64_t value, uint32_t limit, tlep_error *err)
+int tlep_gguf_refuse_key(tlep_key key, tlep_code code, uint64_t value, uint32_t limit,
+                         tlep_error *err)
 {
     return tlep_fail(err, code, RULES[key].name, saturated(value), limit);
 }
 
 /* Read an integer key; `fallback` when absent (0: it is required). */
-static int get_whole(const tlep_gguf *g, tlep_key key, uint32_t fallback, uint32_t *value, tlep_error *err)
+static int get_whole(const tlep_gguf *g, tlep_key key, uint32_t fallback, uint32_t *value,
+                     tlep_error *err)
 {
     uint32_t type;
     cursor c;
@@ -99,7 +102,8 @@ static int get_whole(const tlep_gguf *g, tlep_key key, uint32_t fallback, uint32
     return TLEP_OK;
 }
 
-/* Read a number that need not be whole, strictly within its limits (NaN is not); `fallback` likewise. */
+/* Read a number that need not be whole, strictly within its limits (NaN is not); `fallback`
+ * likewise. */
 static int get_real(const tlep_gguf *g, tlep_key key, float fallback, float *value, tlep_error *err)
 {
     uint32_t type;
@@ -109,7 +113,8 @@ static int get_real(const tlep_gguf *g, tlep_key key, float fallback, float *val
     if (!find_value(g, key, &type, &c)) {
         return fallback > 0.0f ? TLEP_OK : tlep_gguf_refuse_key(key, TLEP_E_MISSING, 0, 0, err);
     }
-    if (!take_number(&c, type, &n) || type == KV_BOOL || !(n.real > RULES[key].low && n.real < RULES[key].high)) {
+    if (!take_number(&c, type, &n) || type == KV_BOOL ||
+        !(n.real > RULES[key].low && n.real < RULES[key].high)) {
         return tlep_gguf_refuse_key(key, TLEP_E_MALFORMED, type, 0, err);
     }
     *value = n.real;
@@ -125,7 +130,7 @@ int tlep_gguf_alignment(const tlep_gguf *g, uint32_t *alignment, tlep_error *err
     return e;
 }
 
-/* ---- Hyperparameters ------------------------------------------------------------------------------ */
+/* ---- Hyperparameters ------------------------------------------------------------------------- */
 
 /* Whether positions are left as they are, whatever factors are there. */
 static int read_scaling_type(const tlep_gguf *g, bool *is_none, tlep_error *err)
@@ -174,7 +179,8 @@ static int check_plain_llama(const tlep_gguf *g, tlep_error *err)
     return e;
 }
 
-/* Attention as this forward pass computes it: over all positions, scaled by the root of a head's width. */
+/* Attention as this forward pass computes it: over all positions, scaled by the root of a head's
+ * width. */
 static int check_attention(const tlep_gguf *g, tlep_error *err)
 {
     const tlep_hparams *h = &g->hparams;
@@ -183,14 +189,17 @@ static int check_attention(const tlep_gguf *g, tlep_error *err)
     number n;
     if (find_value(g, TLEP_KEY_ATTENTION_SLIDING_WINDOW, &type, &c) &&
         (!take_number(&c, type, &n) || (n.real != 0.0f && !(n.real >= (float)h->n_ctx)))) {
-        return tlep_gguf_refuse_key(TLEP_KEY_ATTENTION_SLIDING_WINDOW, TLEP_E_ARCHITECTURE, n.whole, h->n_ctx, err);
+        return tlep_gguf_refuse_key(TLEP_KEY_ATTENTION_SLIDING_WINDOW, TLEP_E_ARCHITECTURE, n.whole,
+                                    h->n_ctx, err);
     }
     if (find_value(g, TLEP_KEY_ATTENTION_SCALE, &type, &c)) {
         bool is_number = take_number(&c, type, &n);
         float off = n.real * n.real * (float)h->head_dim - 1.0f;
-        bool is_root = n.real > 0.0f && off <= TLEP_GGUF_SCALE_TOLERANCE && off >= -TLEP_GGUF_SCALE_TOLERANCE;
+        bool is_root =
+            n.real > 0.0f && off <= TLEP_GGUF_SCALE_TOLERANCE && off >= -TLEP_GGUF_SCALE_TOLERANCE;
         if (!is_number || (n.real != 0.0f && !is_root)) {
-            return tlep_gguf_refuse_key(TLEP_KEY_ATTENTION_SCALE, TLEP_E_ARCHITECTURE, n.whole, 0, err);
+            return tlep_gguf_refuse_key(TLEP_KEY_ATTENTION_SCALE, TLEP_E_ARCHITECTURE, n.whole, 0,
+                                        err);
         }
     }
     return TLEP_OK;
@@ -204,18 +213,21 @@ int tlep_gguf_read_hparams(tlep_gguf *g, tlep_error *err)
     uint32_t value_length;
     uint32_t n_vocab;
     int e;
-    if ((e = check_plain_llama(g, err)) || (e = get_whole(g, TLEP_KEY_CONTEXT_LENGTH, 0, &h->n_ctx, err)) ||
+    if ((e = check_plain_llama(g, err)) ||
+        (e = get_whole(g, TLEP_KEY_CONTEXT_LENGTH, 0, &h->n_ctx, err)) ||
         (e = get_whole(g, TLEP_KEY_EMBEDDING_LENGTH, 0, &h->dim, err)) ||
         (e = get_whole(g, TLEP_KEY_FEED_FORWARD_LENGTH, 0, &h->hidden, err)) ||
         (e = get_whole(g, TLEP_KEY_BLOCK_COUNT, 0, &h->n_layers, err)) ||
         (e = get_whole(g, TLEP_KEY_ATTENTION_HEAD_COUNT, 0, &h->n_heads, err)) ||
         (e = get_whole(g, TLEP_KEY_ATTENTION_HEAD_COUNT_KV, h->n_heads, &h->n_heads_kv, err)) ||
         (e = get_real(g, TLEP_KEY_ATTENTION_LAYER_NORM_RMS_EPSILON, 0.0f, &h->rms_eps, err)) ||
-        (e = get_real(g, TLEP_KEY_ROPE_FREQ_BASE, TLEP_GGUF_DEFAULT_FREQ_BASE, &h->rope_base, err))) {
+        (e = get_real(g, TLEP_KEY_ROPE_FREQ_BASE, TLEP_GGUF_DEFAULT_FREQ_BASE, &h->rope_base,
+                      err))) {
         return e;
     }
     if (h->dim % h->n_heads || h->n_heads % h->n_heads_kv) {
-        return tlep_fail(err, TLEP_E_MALFORMED, "embedding length and head counts do not divide", h->dim, h->n_heads);
+        return tlep_fail(err, TLEP_E_MALFORMED, "embedding length and head counts do not divide",
+                         h->dim, h->n_heads);
     }
     h->head_dim = h->dim / h->n_heads;
     /* Pairs are rotated, and rows of halves in the cache stay aligned. */
@@ -229,24 +241,29 @@ int tlep_gguf_read_hparams(tlep_gguf *g, tlep_error *err)
         return e;
     }
     if (key_length != h->head_dim) {
-        return tlep_gguf_refuse_key(TLEP_KEY_ATTENTION_KEY_LENGTH, TLEP_E_ARCHITECTURE, key_length, h->head_dim, err);
+        return tlep_gguf_refuse_key(TLEP_KEY_ATTENTION_KEY_LENGTH, TLEP_E_ARCHITECTURE, key_length,
+                                    h->head_dim, err);
     }
     if (value_length != h->head_dim) {
-        return tlep_gguf_refuse_key(TLEP_KEY_ATTENTION_VALUE_LENGTH, TLEP_E_ARCHITECTURE, value_length, h->head_dim, err);
+        return tlep_gguf_refuse_key(TLEP_KEY_ATTENTION_VALUE_LENGTH, TLEP_E_ARCHITECTURE,
+                                    value_length, h->head_dim, err);
     }
     if (h->rope_dim % 2 || h->rope_dim > h->head_dim) {
-        return tlep_gguf_refuse_key(TLEP_KEY_ROPE_DIMENSION_COUNT, TLEP_E_MALFORMED, h->rope_dim, h->head_dim, err);
+        return tlep_gguf_refuse_key(TLEP_KEY_ROPE_DIMENSION_COUNT, TLEP_E_MALFORMED, h->rope_dim,
+                                    h->head_dim, err);
     }
     if (!tlep_gguf_tensor(g, "token_embd.weight", &embd)) {
         return tlep_fail(err, TLEP_E_MISSING, "token_embd.weight", 0, 0);
     }
     h->n_vocab = embd.ne[1];
     if (h->n_vocab > TLEP_GGUF_MAX_ARRAY) {
-        return tlep_fail(err, TLEP_E_MALFORMED, "token_embd.weight", h->n_vocab, TLEP_GGUF_MAX_ARRAY);
+        return tlep_fail(err, TLEP_E_MALFORMED, "token_embd.weight", h->n_vocab,
+                         TLEP_GGUF_MAX_ARRAY);
     }
     if ((e = get_whole(g, TLEP_KEY_VOCAB_SIZE, h->n_vocab, &n_vocab, err))) {
         return e;
     }
     return n_vocab == h->n_vocab ? TLEP_OK
-                                 : tlep_gguf_refuse_key(TLEP_KEY_VOCAB_SIZE, TLEP_E_MALFORMED, n_vocab, h->n_vocab, err);
+                                 : tlep_gguf_refuse_key(TLEP_KEY_VOCAB_SIZE, TLEP_E_MALFORMED,
+                                                        n_vocab, h->n_vocab, err);
 }

@@ -1,5 +1,5 @@
-/* What the metadata keys of an opened GGUF file mean, by the rules of gguf_rules.h. gguf.c finds where
- * each value is (tlep_gguf.value_at); these functions read the values. For gguf.c only. */
+/* What the metadata keys of an opened GGUF file mean, by the rules of gguf_rules.h. gguf.c finds
+ * where each value is (tlep_gguf.value_at); these functions read the values. For gguf.c only. */
 #ifndef TLEP_GGUF_HPARAMS_H
 #define TLEP_GGUF_HPARAMS_H
 
@@ -9,7 +9,8 @@
 uint32_t tlep_gguf_key_of(const uint8_t *name, uint64_t bytes);
 
 /* Fill *err with the key's name, and return `code`. */
-int tlep_gguf_refuse_key(tlep_key key, tlep_code code, uint64_t value, uint32_t limit, tlep_error *err);
+int tlep_gguf_refuse_key(tlep_key key, tlep_code code, uint64_t value, uint32_t limit,
+                         tlep_error *err);
 
 /* Read general.alignment: a power of two, 32 when the file has no such key. */
 int tlep_gguf_alignment(const tlep_gguf *g, uint32_t *alignment, tlep_error *err);

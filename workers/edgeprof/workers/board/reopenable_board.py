@@ -1,4 +1,4 @@
-"""A board that can be opened again: it is opened as boards.toml says, and reset when it is silent."""
+"""A board that can be opened again, with a reset when boards.toml gives a way to reset it."""
 
 from __future__ import annotations
 

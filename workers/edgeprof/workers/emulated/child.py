@@ -206,7 +206,7 @@ def hex_bytes(text: str, longest: int, url: str) -> bytes:
 
 
 def firmware_dir() -> Path:
-    """Return the folder of built firmware: EDGEPROF_FIRMWARE_DIR, the wheel's, or the checkout's."""
+    """Return the folder of built firmware: EDGEPROF_FIRMWARE_DIR, the wheel's or the clone's."""
     package = Path(__file__).parents[1]
     packed = package / "firmware"  # by scripts/wheel_firmware.py
     built = package.parents[2] / "firmware" / "build"
