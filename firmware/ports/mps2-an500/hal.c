@@ -84,11 +84,11 @@ uint64_t hal_ticks(void)
     return tlep_clock_ticks(&clock, ~REG32(TIMER0 + 0x04)); /* the timer counts down */
 }
 
-/* A vernier. Under QEMU's instruction clock (32 ns) the timer's tick (40 ns) has five phases, so the
- * same work measures a tick more or less by where it starts. One turn of this loop is 9 instructions
- * or 7.2 ticks: from look to look the phase moves by one fifth, and the counter by 7. Where the
- * phase comes round to zero, the counter moves by 8, and the loop stops. (On silicon, where
- * instructions differ in length, the count of tries ends it within microseconds.) */
+/* A vernier. Under QEMU's instruction clock (32 ns) the timer's tick (40 ns) has five phases, so
+ * the same work measures a tick more or less by where it starts. One turn of this loop takes 7.2
+ * ticks (9 instructions): from look to look the phase moves by one fifth, and the counter by 7.
+ * Where the phase comes round to zero, the counter moves by 8, and the loop stops. (On silicon,
+ * where instructions differ in length, the count of tries ends it within microseconds.) */
 void hal_align(void)
 {
     uint32_t tries = 16, before = REG32(TIMER0 + 0x04), now, moved;
