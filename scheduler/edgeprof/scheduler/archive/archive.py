@@ -59,8 +59,12 @@ class Archive:
             raise UsageError("EDGEPROF_ARCHIVE_URL is not usable", hint=_HINT) from None
         self._reading = self._engine.execution_options(**{engine.READS: True})
         self._file = DatabaseFile.of(url)
-        with self._guarded():
-            self._prepare()
+        try:
+            with self._guarded():
+                self._prepare()
+        except BaseException:
+            self._engine.dispose()  # a connection that nobody closes would hold the file
+            raise
 
     @classmethod
     def open(cls, settings: Settings) -> Self:

@@ -85,8 +85,9 @@ def _other(error: Exception, where: str) -> StoreRefused | StoreUnavailable:
             f"Redis at {where} refused the login: {error}",
             hint="check user and password in EDGEPROF_REDIS_URL",
         )
-    # In a script it is another error, known by its words only.
-    if isinstance(error, exceptions.NoPermissionError) or "user executing the script" in str(error):
+    # In a script it is another error, known by its words only: those of Redis 7, and of Redis 8.
+    refused = ("user executing the script", "ACL failure in script")
+    if isinstance(error, exceptions.NoPermissionError) or any(w in str(error) for w in refused):
         return StoreRefused(
             f"Redis at {where} does not let this user do that: {error}",
             hint="client, worker and scheduler have users of their own: deploy/redis/users.acl",
