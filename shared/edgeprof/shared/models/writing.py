@@ -1,4 +1,4 @@
-"""Writing a GGUF so that a file under its final name is always whole and always passes our own checks."""
+"""Writes a GGUF so that a file under its final name is always whole and passes our own checks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def write_gguf(
 ) -> ModelFile:
     """Write `out` by way of a file beside it that is checked first; returns it opened.
 
-    Raises UsageError when `out` is one of the `sources` it is made from, by whatever name; HostFault
-    when it cannot be written; ModelError when what was written is not a usable model (then `out` is
-    left as it was).
+    Raises UsageError when `out` is one of the `sources` it is made from, by whatever name,
+    HostFault when it cannot be written, and ModelError when the written file is not a usable model;
+    then `out` is left as it was.
     """
     for source in sources:
         if out.exists() and out.samefile(source):
@@ -51,7 +51,7 @@ def write_gguf(
 
 
 def _check(part: Path, out: Path) -> None:
-    """Raise ModelError, under the final name, unless what was written is a usable model."""
+    """Raise ModelError, under the final name, unless the written file is a usable model."""
     try:
         ModelFile.open(part)
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""What every metrics endpoint of ours begins with."""
+"""The edgeprof_build metric, which every endpoint of ours has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Info, disable_created_metrics
 
 from edgeprof.shared.own_version import own_version
 
-# A second series for each counter and bucket that no dashboard or rule of ours asks.
+# They are a second series for each counter and bucket, which no dashboard or rule reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
