@@ -84,13 +84,18 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
+        put_in_place(Path(part), path)
     except BaseException:
         with suppress(OSError):
             Path(part).unlink()
         raise
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a finished file its name once its bytes are on the disk. Raises OSError."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def make_file(path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gguf
 
+from edgeprof.shared import private_files
 from edgeprof.shared.errors import HostFault, ModelError, UsageError
 from edgeprof.shared.models.file import ModelFile
 
@@ -40,7 +41,7 @@ def write_gguf(
             writer.write_tensors_to_file()
             writer.close()
             _check(part, out)
-            part.replace(out)
+            private_files.put_in_place(part, out)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:

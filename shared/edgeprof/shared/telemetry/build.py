@@ -11,6 +11,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def build_info(registry: CollectorRegistry, component: str) -> None:
-    """Say which version of which part serves this endpoint."""
+    """Add the metric with version and component."""
     info = Info("edgeprof_build", "Version of tiny-llm-edge-profiler", registry=registry)
     info.info({"version": own_version(), "component": component})

@@ -39,9 +39,9 @@ def diagnose(folder: Path, living: Owner, found: Answer | None) -> Infrastructur
         return StoreUnavailable(
             f"{who} {living.condition}: no word in {probe.SILENCE_LIMIT_S:g} s", hint=living.hint
         )
-    if found.condition is Condition.UNHAPPY:
-        return StoreRefused(f"{who} refuses: {found.said}", hint=living.hint)
-    if found.condition is Condition.LOCKED:
+    if found.condition is Condition.FAILING:
+        return StoreRefused(f"{who} refuses: {found.error}", hint=living.hint)
+    if found.condition is Condition.DENIED:
         return StoreRefused(
             f"{who} refuses the password that {folder / 'server.json'} says",
             hint=_restart(living),

@@ -26,13 +26,13 @@ class Condition(StrEnum):
 
     READY = "ready"
     LOADING = "loading"
-    #: Nobody listens (yet, or any more).
-    DEAF = "deaf"
+    #: Nothing listens on its port, yet or any more.
+    NOT_LISTENING = "not listening"
     SILENT = "silent"
     #: It answers with an error: a script does not end, or there are too many clients.
-    UNHAPPY = "unhappy"
+    FAILING = "failing"
     #: It refuses the password that we remember.
-    LOCKED = "locked"
+    DENIED = "denied"
     #: Another program answers on the port, or the Redis of another folder.
     FOREIGN = "foreign"
 
@@ -49,7 +49,7 @@ class Answer:
     cannot_write: bool = False
     unwritten_bytes: int = 0
     #: Its error message.
-    said: str = ""
+    error: str = ""
 
 
 def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
@@ -65,20 +65,20 @@ def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
     try:
         info: dict[str, Any] = redis.info()
     except exceptions.AuthenticationError:
-        return Answer(server, Condition.LOCKED)
+        return Answer(server, Condition.DENIED)
     except exceptions.TimeoutError:
         return Answer(server, Condition.SILENT)
     except exceptions.NoPermissionError:
-        return Answer(server, Condition.LOCKED)
+        return Answer(server, Condition.DENIED)
     except exceptions.InvalidResponse:
         return Answer(server, Condition.FOREIGN)
     except (exceptions.ConnectionError, OSError) as error:
         if "max number of clients" in str(error):
-            return Answer(server, Condition.UNHAPPY, said=str(error))
+            return Answer(server, Condition.FAILING, error=str(error))
         lost = "closed by server" in str(error) or isinstance(error.__context__, ConnectionError)
-        return Answer(server, Condition.DEAF if lost else Condition.FOREIGN)
+        return Answer(server, Condition.NOT_LISTENING if lost else Condition.FOREIGN)
     except exceptions.RedisError as error:
-        return Answer(server, Condition.UNHAPPY, said=one_line(str(error)))
+        return Answer(server, Condition.FAILING, error=one_line(str(error)))
     finally:
         redis.close()
     pid = int(info.get("process_id", 0))
