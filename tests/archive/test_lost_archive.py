@@ -139,7 +139,7 @@ def test_jobs_in_redis_are_archived_again(
         desk.tick()
 
     assert desk.kept() == old | new
-    assert desk.store.custody.unarchived_count() == 0
+    assert desk.store.maintenance.unarchived_count() == 0
     assert desk.tick() == ""
     assert len([line for line in caplog.messages if "has lost jobs" in line]) == 1
     counted = 2 if restarted else 152
@@ -178,7 +178,7 @@ def test_much_is_archived_again_a_batch_a_tick(desk: Desk) -> None:
         counts.append(len(desk.kept()))
 
     assert counts == [100, 200, 300, 400, 450]
-    assert desk.store.custody.unarchived_count() == 0
+    assert desk.store.maintenance.unarchived_count() == 0
 
 
 def test_what_retention_deleted_is_not_missed(
@@ -264,7 +264,7 @@ def test_archive_that_takes_nothing_is_told_once(
         told = [desk.tick() for _ in range(2)]
         assert all(said in text for text in told)
         assert desk.metric("edgeprof_archive_usable") == 0
-        assert desk.store.custody.unarchived_count() == 60
+        assert desk.store.maintenance.unarchived_count() == 60
         assert desk.metric("edgeprof_custodian_leading") == 1
     assert desk.tick() == ""
 

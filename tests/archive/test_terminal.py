@@ -11,7 +11,7 @@ import pytest
 from rich.console import RenderableType
 
 from edgeprof.cli.render import llama_bench_table
-from edgeprof.cli.render.follow import Look, Running
+from edgeprof.cli.render.follow import Running, Snapshot
 from edgeprof.cli.render.live import live
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.render.tables import boards_table, jobs_table
@@ -97,10 +97,10 @@ def test_bars_carry_no_commands(make_view: MakeView) -> None:
         console = PlainConsole(file=out, width=2000, force_terminal=terminal, color_system=None)
         with live(console, 2, [evil_board()]) as bars:
             running = Running(view.model_copy(update={"state": JobState.RUNNING}), phase=EVIL)
-            bars.show(Look((running,), (evil_board(),), 0, ()))
-            bars.show(Look((), (), 0, (view,)))
-            bars.show(Look((), (), 0, (view.model_copy(update={"state": JobState.FAILED}),)))
-            bars.show(Look((), (), 0, (), trouble=EVIL))
+            bars.show(Snapshot((running,), (evil_board(),), 0, ()))
+            bars.show(Snapshot((), (), 0, (view,)))
+            bars.show(Snapshot((), (), 0, (view.model_copy(update={"state": JobState.FAILED}),)))
+            bars.show(Snapshot((), (), 0, (), trouble=EVIL))
         text = out.getvalue()
         assert "[link=http://evil]x" in text
         for part in ("\x1b]", "\x07", "\x9b", "\x1b[31m", "\b", "\u202e"):

@@ -79,7 +79,7 @@ class World:
 
     def take(self, step: Step) -> None:
         """Make the call, and hold its answer against the rules."""
-        jobs, custody = self.store.jobs, self.store.custody
+        jobs, maintenance = self.store.jobs, self.store.maintenance
         before = {job: jobs.state(job) for job in JOBS}
         match step.name:
             case "claim":
@@ -100,15 +100,15 @@ class World:
                 self._past("leases", step.subject)
             case "too late":
                 self._past("deadlines", step.subject)
-                custody.expire_queued("model")
+                maintenance.expire_queued("model")
             case "restart":
                 if freed := jobs.reclaim(step.board, "d", "model"):
                     self.holder.pop(freed, None)
             case "custodian":
-                for job, *_ in custody.expire_leases("model", 60, 1e9):
+                for job, *_ in maintenance.expire_leases("model", 60, 1e9):
                     self.holder.pop(job, None)
             case "archive":
-                custody.archived([job for job in JOBS if jobs.state(job).terminal], 1e6)
+                maintenance.archived([job for job in JOBS if jobs.state(job).terminal], 1e6)
         self._check(before)
 
     def _claim(self, step: Step, before: dict[str, JobState]) -> None:

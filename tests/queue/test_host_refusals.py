@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeprof.cli import exits, run
-from edgeprof.scheduler.store_memory import StoreMemory
+from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.shared import private_files
 from edgeprof.shared.errors import HostFault
 from edgeprof.shared.settings import Settings
@@ -105,7 +105,7 @@ def test_file_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:
 def test_memory_of_stores_leaves_nothing_behind(settings: Settings) -> None:
     """It is written each second for as long as that fails."""
     (settings.data_dir / "stores.json").mkdir(parents=True)
-    memory = StoreMemory(settings.data_dir)
+    memory = KnownStores(settings.data_dir)
     for _ in range(3):
         memory.keep("x", "1")
 

@@ -473,7 +473,7 @@ def test_ids_that_are_no_names_hold_up_no_archive(store: LabStore, settings: Set
 
     lab.finish()
 
-    assert store.custody.unarchived_count() == 0
+    assert store.maintenance.unarchived_count() == 0
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 
 from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.custody import JobCustody
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.store.maintenance import StoreMaintenance
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 
@@ -140,15 +140,15 @@ def test_job_rests_between_attempts_twice_as_long_each_time(
         assert claim(store, job_id) == "gone"
         assert store.jobs.state(job_id) is JobState.QUEUED
         store.script.redis.zadd(key, {job_id: 0})
-        assert stale_notifications(store.custody) == [job_id]
+        assert stale_notifications(store.maintenance) == [job_id]
 
     assert rests == [2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def stale_notifications(custody: JobCustody) -> list[str]:
+def stale_notifications(maintenance: StoreMaintenance) -> list[str]:
     return [
         b.job_id
-        for b in custody.stale_notifications(0, key_prefix="none:", separator="/", last_step=0)
+        for b in maintenance.stale_notifications(0, key_prefix="none:", separator="/", last_step=0)
     ]
 
 
@@ -183,14 +183,14 @@ def test_nobody_is_taken_for_dead_after_redis_was_away(
     (job_id,) = submit(store, make_spec())
     assert isinstance(claim(store, job_id), Claim)
     redis, key = store.script.redis, store.script.key
-    store.custody.expire_leases("custodian", 15, 8)
+    store.maintenance.expire_leases("custodian", 15, 8)
     redis.zadd(key("leases"), {job_id: 0})
     redis.set(key("last_sign"), time.time() - 60)
 
-    assert store.custody.expire_leases("custodian", 15, 8) == []
+    assert store.maintenance.expire_leases("custodian", 15, 8) == []
 
     redis.set(key("last_sign:grace"), 0)
-    assert [job for job, *_ in store.custody.expire_leases("custodian", 15, 8)] == [job_id]
+    assert [job for job, *_ in store.maintenance.expire_leases("custodian", 15, 8)] == [job_id]
 
 
 def test_a_doorbell_of_nothing_does_for_what_waits(

@@ -123,7 +123,7 @@ class StoreMachine(RuleBasedStateMachine):
     def rest_is_over(self) -> None:
         delayed = self.store.script.key("delayed")
         self.store.script.redis.zadd(delayed, dict.fromkeys(self.delayed, 0), xx=True)
-        self.store.custody.stale_notifications(
+        self.store.maintenance.stale_notifications(
             0, key_prefix="doorbell:", separator="/", last_step=0
         )
         self.delayed.clear()
@@ -212,7 +212,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.overdue)
     @rule()
     def custodian_comes_by(self) -> None:
-        expired = {found[0] for found in self.store.custody.expire_leases("custodian", 60, 1e9)}
+        expired = {found[0] for found in self.store.maintenance.expire_leases("custodian", 60, 1e9)}
         assert expired == self.overdue
         for job in expired:
             self._let_go(job)
@@ -223,7 +223,7 @@ class StoreMachine(RuleBasedStateMachine):
         job = self._job(pick)
         queued = self.store.jobs.state(job) is JobState.QUEUED
         self.store.script.redis.zadd(self.store.script.key("deadlines"), {job: 0}, xx=True)
-        assert self.store.custody.expire_queued("custodian") == ([job] if queued else [])
+        assert self.store.maintenance.expire_queued("custodian") == ([job] if queued else [])
         self.delayed.discard(job)
 
     @precondition(lambda self: self.holder)
@@ -238,8 +238,10 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.final) == len(self.all) == 3)
     @rule()
     def archive_and_forget(self) -> None:
-        self.store.custody.archived(list(self.all), 0)  # those that have not ended are left alone
-        assert self.store.custody.prune() == len(self.final)
+        self.store.maintenance.archived(
+            list(self.all), 0
+        )  # those that have not ended are left alone
+        assert self.store.maintenance.prune() == len(self.final)
         for job in list(self.final):
             for kept in (self.all, self.final, self.granted):
                 kept.pop(job)

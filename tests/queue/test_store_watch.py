@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.scheduler.metrics import CustodianMetrics
-from edgeprof.scheduler.store_memory import StoreMemory
 from edgeprof.shared.errors import JobNotFound
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -78,15 +78,15 @@ def test_scheduler_remembers_the_store_over_its_own_restart(
 ) -> None:
     """Redis and the scheduler of one machine go down together; and no password is in the file."""
     kinds(store)
-    memory = StoreMemory(settings.data_dir)
+    memory = KnownStores(settings.data_dir)
     memory.keep("redis://:secret@lab/0", store.watch.known_id)
     store.script.redis.flushall()
 
-    store.watch.known_id = StoreMemory(settings.data_dir).recall("redis://:secret@lab/0")
+    store.watch.known_id = KnownStores(settings.data_dir).recall("redis://:secret@lab/0")
 
     assert "emptied" in kinds(store)
     assert "secret" not in (settings.data_dir / "stores.json").read_text()
-    assert StoreMemory(settings.data_dir).recall("redis://elsewhere/0") == ""
+    assert KnownStores(settings.data_dir).recall("redis://elsewhere/0") == ""
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
@@ -94,7 +94,7 @@ def test_damaged_memory_is_none(settings: Settings, content: str) -> None:
     """It only ever adds a warning."""
     settings.data_dir.mkdir()
     (settings.data_dir / "stores.json").write_text(content)
-    memory = StoreMemory(settings.data_dir)
+    memory = KnownStores(settings.data_dir)
 
     assert memory.recall("x") == ""
     memory.keep("x", "1")

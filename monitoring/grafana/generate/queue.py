@@ -222,8 +222,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Custodian",
-                        "What the scheduler did in the minute before: jobs taken back from dead workers, expired,"
-                        " rung again; and archived.",
+                        "What the scheduler did in the minute before: jobs requeued from dead workers, expired,"
+                        " renotified (their doorbell was sent again), archived and pruned from Redis.",
                         [
                             query(
                                 counted("edgeprof_custodian_actions_total", "1m", "action"),
@@ -235,7 +235,7 @@ DASHBOARD: Final = dashboard(
                         colours={
                             "archived": GREEN,
                             "pruned": BLUE,
-                            "rung_again": YELLOW,
+                            "renotified": YELLOW,
                             "requeued": ORANGE,
                             "expired": PURPLE,
                             "set_aside": RED,

@@ -43,8 +43,8 @@ def wait(lab: Lab, job_ids: Sequence[str]) -> Waited:
     follower = Follower.of(lab, job_ids)
     try:
         with live(output.stderr(), len(job_ids)) as bars:
-            for look in follower.looks():
-                bars.show(look)
+            for snapshot in follower.snapshots():
+                bars.show(snapshot)
     except KeyboardInterrupt:
         left = list(follower.pending)
         output.note(f"not waiting any more; {len(left)} job(s) go on: {' '.join(left)}")

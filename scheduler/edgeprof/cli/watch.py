@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import output, waiting
-from edgeprof.cli.render.follow import LOOK_EVERY_S, Follower
+from edgeprof.cli.render.follow import INTERVAL_S, Follower
 from edgeprof.cli.render.live import live
 from edgeprof.client.lab import Lab
 from edgeprof.shared.types.job import JobState
@@ -50,11 +50,11 @@ def _watch_all(lab: Lab, *, json: bool) -> None:
                 for state in (JobState.RUNNING, JobState.QUEUED):
                     for view_id in lab.store.jobs.ids(state, limit=200):
                         follower.pending.setdefault(view_id, None)
-                look = follower.look()
-                bars.show(look)
-                for view in look.ended if json else ():
+                snapshot = follower.snapshot()
+                bars.show(snapshot)
+                for view in snapshot.ended if json else ():
                     output.data(view.model_dump_json())
                     sys.stdout.flush()  # whoever reads the line waits for it
-                time.sleep(LOOK_EVERY_S)
+                time.sleep(INTERVAL_S)
     except KeyboardInterrupt:
         return

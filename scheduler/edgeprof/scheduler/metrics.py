@@ -23,11 +23,11 @@ from edgeprof.shared.types.result import JobView
 
 log = logging.getLogger(__name__)
 
-#: What a custodian does on its own account.
+#: Values of the label `action`: what the custodian does.
 ACTIONS: Final = (
     "requeued",
     "expired",
-    "rung_again",
+    "renotified",
     "archived",
     "archived_again",
     "pruned",
@@ -47,8 +47,8 @@ class CustodianMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.edgeprof_custodian_actions_total = Counter(
             "edgeprof_custodian_actions_total",
-            "Jobs the custodian requeued, expired, notified again for, archived, archived again or pruned;"
-            " entries of the store that were none of ours, set aside",
+            "Jobs that the custodian requeued, expired, renotified (sent their doorbell again),"
+            " archived, archived_again or pruned; and unreadable entries of the store, set_aside",
             ["action"],
             registry=registry,
         )
@@ -154,7 +154,7 @@ class LabCollector(Collector):
             counts = self._store.jobs.counts()
             dead = self._store.jobs.dead_letter_count()
             depths = self._store.jobs.queue_depths()
-            waiting = self._store.custody.unarchived_count()
+            waiting = self._store.maintenance.unarchived_count()
             cordoned = self._store.hosts.cordoned()
         except InfrastructureError as error:
             self._told.say("store", f"nothing to tell Prometheus: {error}")

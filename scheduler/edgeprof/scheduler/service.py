@@ -9,10 +9,11 @@ from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
 
-from edgeprof.scheduler.custodian import Archive, Custodian, Holds
+from edgeprof.scheduler.archiver import HoldsJobs, SaveJobs
+from edgeprof.scheduler.custodian import Custodian
 from edgeprof.scheduler.http_pages import Liveness, pages
+from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
-from edgeprof.scheduler.store_memory import StoreMemory
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 
 def run_scheduler(
     settings: Settings,
-    archive: Archive | None,
+    save: SaveJobs | None,
     stop: threading.Event,
     retention: Callable[[], None] = lambda: None,
-    holds: Holds | None = None,
+    holds: HoldsJobs | None = None,
 ) -> None:
     """Tick and serve until `stop` is set. Redis or the archive being away is waited out, and said once.
 
@@ -40,10 +41,10 @@ def run_scheduler(
     with ExitStack() as stack:
         store = LabStore.open(settings)
         stack.callback(store.close)
-        memory = StoreMemory(settings.data_dir)
-        store.watch.known_id = memory.recall(store.url)
+        known_stores = KnownStores(settings.data_dir)
+        store.watch.known_id = known_stores.recall(store.url)
         registry.register(LabCollector(store, metrics))
-        custodian = Custodian(store, settings, archive, metrics, holds)
+        custodian = Custodian(store, settings, save, metrics, holds)
         custodian.start()
         endpoint = Endpoint(
             registry,
@@ -67,7 +68,7 @@ def run_scheduler(
         while not stop.is_set():
             trouble = _tick(custodian, retention, liveness.trouble)
             dangers = store.watch.look_when_due()
-            memory.keep(store.url, store.watch.known_id)
+            known_stores.keep(store.url, store.watch.known_id)
             metrics.store_looked_at({danger.kind for danger in dangers})
             liveness.beat(trouble, [danger.text for danger in dangers])
             stop.wait(settings.custodian_interval_s)

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     firmware_dir: Path | None = Field(
         None,
         description="Folder with built firmware for emulated boards."
-        " Unset: firmware/build of the checkout.",
+        " Unset: what is packed into the wheel, or firmware/build of the checkout.",
     )
 
     lease_s: Seconds = Field(

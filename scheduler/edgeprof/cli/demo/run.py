@@ -49,9 +49,9 @@ def run_demo(
         console.print(f"queued {len(jobs)} jobs; {len(refusals)} refused before queueing")
         follower = Follower.of(demo.lab, [job.id for job in jobs])
         with live(console, len(jobs), boards) as bars:
-            for look in follower.looks():
+            for snapshot in follower.snapshots():
                 demo.check()
-                bars.show(look)
+                bars.show(snapshot)
         follower.raise_for_gone()
         views = sorted(follower.ended, key=_order)
         console.print("stopping what was started …")

@@ -1,4 +1,4 @@
-"""Following jobs to their end: what happened since the last look. No drawing here (render/live.py)."""
+"""Follows jobs to their end, a snapshot at a time. Nothing is drawn here (render/live.py does)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 
-LOOK_EVERY_S = 0.25
+INTERVAL_S = 0.25
 
 
 @dataclass(slots=True)
 class Running:
-    """A running job and the latest its worker said."""
+    """A running job and its worker's latest progress."""
 
     view: JobView
     phase: str = ""
@@ -32,20 +32,20 @@ class Running:
 
     @property
     def device_id(self) -> str:
-        """The board that runs it."""
+        """The board that runs the job; before its first attempt, the board or platform it waits for."""
         return self.view.attempts[-1].device_id if self.view.attempts else self.view.target
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at the followed jobs."""
+class Snapshot:
+    """The followed jobs at one moment."""
 
     running: tuple[Running, ...]
     boards: tuple[BoardInfo, ...]
     n_queued: int
-    #: Jobs that ended since the look before.
+    #: Jobs that ended since the previous snapshot.
     ended: tuple[JobView, ...]
-    #: Why this look saw nothing new: Redis is away, and the wait goes on.
+    #: Why this snapshot is empty (Redis is away, and the wait goes on), or None.
     trouble: str | None = None
 
 
@@ -58,12 +58,12 @@ class _Followed:
 
 @dataclass
 class Follower:
-    """Looks at jobs until all have ended, enduring a Redis that is away for a while."""
+    """Asks the store about jobs until all have ended; a Redis that is away for a while is waited for."""
 
     lab: Lab
     pending: dict[str, _Followed | None]
     ended: list[JobView] = field(default_factory=list)
-    #: Jobs that were in the store, and are not any more, or cannot be read any more.
+    #: Jobs that have left the store, or cannot be read any more.
     gone: list[str] = field(default_factory=list)
     _lost_since: float | None = None
 
@@ -72,19 +72,19 @@ class Follower:
         """Follow these jobs from their start."""
         return cls(lab, dict.fromkeys(job_ids))
 
-    def looks(self) -> Iterator[Look]:
-        """Yield a look some times a second until all jobs have ended.
+    def snapshots(self) -> Iterator[Snapshot]:
+        """Yield a snapshot every INTERVAL_S until all jobs have ended.
 
         Raises StoreUnavailable when Redis stays away longer than EDGEPROF_STORE_PATIENCE_S.
         """
         while self.pending:
-            yield self._look_or_endure()
+            yield self._snapshot_or_wait()
             if self.pending:
-                time.sleep(LOOK_EVERY_S)
+                time.sleep(INTERVAL_S)
 
-    def _look_or_endure(self) -> Look:
+    def _snapshot_or_wait(self) -> Snapshot:
         try:
-            look = self.look()
+            snapshot = self.snapshot()
         except StoreUnavailable as error:
             now = time.monotonic()
             self._lost_since = self._lost_since or now
@@ -93,12 +93,12 @@ class Follower:
                     f"gave up waiting for {len(self.pending)} job(s): {error}",
                     hint="they go on without you; ask `edgeprof jobs` once Redis is back",
                 ) from error
-            return Look((), (), 0, (), trouble=str(error))
+            return Snapshot((), (), 0, (), trouble=str(error))
         self._lost_since = None
-        return look
+        return snapshot
 
-    def look(self) -> Look:
-        """Ask the store once."""
+    def snapshot(self) -> Snapshot:
+        """Ask the store once. Raises StoreUnavailable."""
         running, ended, n_queued = [], [], 0
         views = self.lab.store.jobs.views(list(self.pending))
         for job_id in self.pending.keys() - {view.id for view in views}:
@@ -114,7 +114,7 @@ class Follower:
             else:
                 n_queued += 1
         self.ended += ended
-        return Look(tuple(running), tuple(self.lab.boards()), n_queued, tuple(ended))
+        return Snapshot(tuple(running), tuple(self.lab.boards()), n_queued, tuple(ended))
 
     def raise_for_gone(self) -> None:
         """Raise InfrastructureError when jobs vanished from the store while they were followed."""
@@ -125,7 +125,7 @@ class Follower:
             )
 
     def _is_lost(self, job_id: str) -> bool:
-        """Whether nothing more will be heard of a job that the store shows nothing of."""
+        """Whether a job that the store does not show has ended or is gone."""
         try:
             return self.lab.store.jobs.state(job_id).terminal
         except (JobNotFound, StoreRefused):
@@ -143,6 +143,6 @@ class Follower:
                 now = followed.running
                 now.phase = event.fields.get("phase", now.phase)
                 now.tokens = event.fields.get("tokens", now.tokens)
-                with suppress(ValueError):  # a worker's word, which no worker of ours would say
+                with suppress(ValueError):  # another program may have written it
                     now.percent = float(event.fields.get("percent", ""))
         return followed.running

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from edgeprof.cli.render.follow import Look, Running
+from edgeprof.cli.render.follow import Running, Snapshot
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
@@ -51,26 +51,26 @@ class Live:
         for board in boards:
             self._bar(board.device_id, _named(board))
 
-    def show(self, look: Look) -> None:
-        """Draw one look."""
-        if look.trouble != self._trouble:
-            self._trouble = look.trouble
-            self._say(f"{look.trouble}; trying on" if look.trouble else "Redis is back")
-        if look.trouble:
+    def show(self, snapshot: Snapshot) -> None:
+        """Update the bars, and print a line for each job that ended."""
+        if snapshot.trouble != self._trouble:
+            self._trouble = snapshot.trouble
+            self._say(f"{snapshot.trouble}; trying on" if snapshot.trouble else "Redis is back")
+        if snapshot.trouble:
             return
-        for view in look.ended:
+        for view in snapshot.ended:
             self._n_ended += 1
             self._say(self._ended_line(view))
-        note = f"{self._n_ended} ended, {len(look.running)} running, {look.n_queued} queued"
+        note = f"{self._n_ended} ended, {len(snapshot.running)} running, {snapshot.n_queued} queued"
         self.progress.update(self._all, completed=self._n_ended, note=note)
-        boards = {board.device_id: board for board in look.boards}
-        busy = {running.device_id: running for running in look.running}
+        boards = {board.device_id: board for board in snapshot.boards}
+        busy = {running.device_id: running for running in snapshot.running}
         for device_id, running in busy.items():
             self._draw(device_id, boards.get(device_id), running)
         for device_id in self._bars.keys() - busy.keys():
             self._idle(device_id, boards.get(device_id))
         if time.monotonic() - self._said_s > _HEARTBEAT_S and not self._console.is_terminal:
-            self._say(note + _where(look.running))
+            self._say(note + _where(snapshot.running))
 
     def _bar(self, device_id: str, description: str) -> TaskID:
         if device_id not in self._bars:

@@ -13,9 +13,9 @@ from edgeprof.shared.redis.embedded.durability import until_written
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import BlobStore
 from edgeprof.shared.store.boards import BoardStore
-from edgeprof.shared.store.custody import JobCustody
 from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore
+from edgeprof.shared.store.maintenance import StoreMaintenance
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.store.watch import StoreWatch
 
@@ -28,7 +28,7 @@ class LabStore:
     embedded: bool
     script: Script
     jobs: JobStore
-    custody: JobCustody
+    maintenance: StoreMaintenance
     boards: BoardStore
     hosts: HostStore
     blobs: BlobStore
@@ -48,7 +48,7 @@ class LabStore:
             script=script,
             # We wait for the disk of the embedded Redis only: other servers' owners choose theirs.
             jobs=JobStore(script, written if endpoint.embedded else None),
-            custody=JobCustody(script),
+            maintenance=StoreMaintenance(script),
             boards=BoardStore(script),
             hosts=HostStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),

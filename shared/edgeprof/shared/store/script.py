@@ -30,7 +30,7 @@ LUA_FILES: Final = (
     "attempts",
     "claim",
     "run",
-    "custodian",
+    "maintenance",
     "archive",
     "boards",
     "hosts",

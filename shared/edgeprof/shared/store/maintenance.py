@@ -1,4 +1,4 @@
-"""The custodian's side of the job store: overdue jobs, and jobs that an archive has taken."""
+"""The custodian's commands of the job store: overdue leases and jobs, lost doorbells, archiving."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeprof.shared.store.script import Script, records
 from edgeprof.shared.types.job import JobState
 
 
-class JobCustody:
+class StoreMaintenance:
     """Requeues, expires and archives jobs.
 
     Raises StoreUnavailable or StoreRefused, never an error of redis-py.

@@ -19,7 +19,7 @@ _FILE: Final = "stores.json"
 _MOST: Final = 100
 
 
-class StoreMemory:
+class KnownStores:
     """A file of the data folder: the store's id by a hash of its URL, which holds a password."""
 
     def __init__(self, folder: Path) -> None:
