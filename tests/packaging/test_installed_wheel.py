@@ -44,7 +44,7 @@ def test_wheel_alone_profiles_on_an_emulated_board(installed: Path, tmp_path: Pa
         **{k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")},
         **settings.as_environment(),
     }
-    command = [installed, "worker", "--board", "native://?uid=c0ffee"]
+    command = [str(installed), "worker", "--board", "native://?uid=c0ffee"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment) as worker:
         try:
             submit = ["submit", "-m", "shakespeare-240k", "--platform", "native", "-n", "8"]
