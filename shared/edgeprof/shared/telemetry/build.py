@@ -1,4 +1,4 @@
-"""The edgeprof_build metric, which every endpoint of ours has."""
+"""The edgeprof_build_info metric, which every endpoint of ours has."""
 
 from __future__ import annotations
 
