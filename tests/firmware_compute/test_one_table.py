@@ -14,7 +14,7 @@ import pytest
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, rules
-from edgeprof.shared.models.gguf_header import SCALARS
+from edgeprof.shared.models.gguf_values import SCALARS
 from tests.firmware_compute import header_files as h
 from tests.firmware_compute.header_files import HeaderFile, Tensor
 

@@ -15,7 +15,7 @@ from edgeprof.cli.render.humanize import human_bytes, human_count
 from edgeprof.cli.render.tables import new_table
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ConvertibleModel
-from edgeprof.shared.models.gguf_header import Scalar, Value
+from edgeprof.shared.models.gguf_values import Scalar, Value
 from edgeprof.shared.models.quantize import padding_note
 
 #: Of a metadata value on a terminal, and of an array in JSON: vocabularies have thousands.

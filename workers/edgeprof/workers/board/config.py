@@ -29,7 +29,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.wire import Name, WireModel
-from edgeprof.workers.board import config_words
+from edgeprof.workers.board import config_errors
 from edgeprof.workers.emulated.check import check_url
 
 #: The names that udev gives to USB serial ports. They outlive a replug.
@@ -181,12 +181,12 @@ def _read(path: Path | None) -> Boards:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
-    config_words.check_keys(str(path), data, Boards.model_fields)
+    config_errors.check_keys(str(path), data, Boards.model_fields)
     tables = data.get("board")
     for number, table in enumerate(tables if isinstance(tables, list) else (), 1):
         if isinstance(table, dict):
-            config_words.check_keys(f"{path}: board {number}", table, _KEYS)
+            config_errors.check_keys(f"{path}: board {number}", table, _KEYS)
     try:
         return Boards.model_validate(data)
     except ValidationError as error:
-        raise config_words.explain(str(path), data, error) from None
+        raise config_errors.explain(str(path), data, error) from None

@@ -20,7 +20,7 @@ import serial
 
 from edgeprof.shared.errors import UsageError
 from edgeprof.workers import emulated
-from edgeprof.workers.emulated.words import suggestion
+from edgeprof.workers.emulated.spelling import suggestion
 
 _LOGGING = {"logging": "debug|info|warning|error"}
 #: The query keys of pyserial's handlers, with a pattern of their values.

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from edgeprof.shared.errors import HostFault, UsageError
 from edgeprof.workers.emulated.child import ChildSerial, firmware_image, hex_bytes
-from edgeprof.workers.emulated.words import suggestion
+from edgeprof.workers.emulated.spelling import suggestion
 
 UID_MAX_BYTES = 8
 
