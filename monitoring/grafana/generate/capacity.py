@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import PLATFORM, choice, dashboard
-from monitoring.grafana.generate.panels import (
-    GREEN,
-    RED,
-    YELLOW,
-    bars,
-    override,
-    query,
-    table,
-    timeseries,
-)
+from monitoring.grafana.generate.fields import GREEN, RED, YELLOW, override
+from monitoring.grafana.generate.panels import bars, table, timeseries
+from monitoring.grafana.generate.queries import query
 
 _PLATFORM = 'platform=~"$platform"'
 _QUEUED = f"sum by (platform) (platform:edgeprof_queued_board_seconds:sum{{{_PLATFORM}}})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from monitoring.grafana.generate.panels import PROMETHEUS, Json
+from monitoring.grafana.generate.queries import PROMETHEUS, Json
 
 SCHEMA_VERSION: Final = 42
 _COLUMNS: Final = 24

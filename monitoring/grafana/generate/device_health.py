@@ -5,19 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import DEVICE, HOST, PLATFORM, dashboard
+from monitoring.grafana.generate.fields import GREEN, RED, YELLOW, limit, override
 from monitoring.grafana.generate.main import CONNECTED
-from monitoring.grafana.generate.panels import (
-    GREEN,
-    RED,
-    YELLOW,
-    counted,
-    limit,
-    override,
-    query,
-    states,
-    table,
-    timeseries,
-)
+from monitoring.grafana.generate.panels import states, table, timeseries
+from monitoring.grafana.generate.queries import counted, query
 
 _LIMIT, _LIMIT_DRAWN = limit(
     'max by (host) (tlep_temperature_limit_celsius{host=~"$host"})', "limit {{host}}"

@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import PLATFORM, dashboard, textbox
-from monitoring.grafana.generate.panels import (
-    FAULT_COLOURS,
-    Json,
-    counted,
-    quantile,
-    query,
-    text,
-    timeseries,
-)
+from monitoring.grafana.generate.fields import FAULT_COLOURS
+from monitoring.grafana.generate.panels import text, timeseries
+from monitoring.grafana.generate.queries import Json, counted, quantile, query
 
 _ELASTICSEARCH: Final = {"type": "elasticsearch", "uid": "elasticsearch"}
 _JAEGER: Final = {"type": "jaeger", "uid": "jaeger"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import DEVICE, HOST, PLATFORM, dashboard
-from monitoring.grafana.generate.panels import (
+from monitoring.grafana.generate.fields import (
     BLUE,
     FAULT_COLOURS,
     GREEN,
@@ -14,14 +14,10 @@ from monitoring.grafana.generate.panels import (
     RED,
     TOKENS_PER_SECOND,
     YELLOW,
-    counted,
     override,
-    quantile,
-    query,
-    stat,
-    table,
-    timeseries,
 )
+from monitoring.grafana.generate.panels import stat, table, timeseries
+from monitoring.grafana.generate.queries import counted, quantile, query
 
 _BOARD = 'platform=~"$platform", device_id=~"$device", host=~"$host"'
 _PLATFORM = 'platform=~"$platform"'

@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import MODEL, PLATFORM, dashboard
-from monitoring.grafana.generate.panels import (
-    TOKENS_PER_SECOND,
-    bars,
-    override,
-    quantile,
-    query,
-    table,
-    timeseries,
-)
+from monitoring.grafana.generate.fields import TOKENS_PER_SECOND, override
+from monitoring.grafana.generate.panels import bars, table, timeseries
+from monitoring.grafana.generate.queries import quantile, query
 
 _MODEL = 'model_name=~"$model", platform=~"$platform"'
 _BY = "model_name, platform, quantization"

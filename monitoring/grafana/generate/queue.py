@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import PLATFORM, dashboard
-from monitoring.grafana.generate.panels import (
+from monitoring.grafana.generate.fields import (
     BLUE,
     FAULT_COLOURS,
     GREEN,
@@ -14,13 +14,10 @@ from monitoring.grafana.generate.panels import (
     PURPLE,
     RED,
     YELLOW,
-    counted,
     override,
-    quantile,
-    query,
-    table,
-    timeseries,
 )
+from monitoring.grafana.generate.panels import table, timeseries
+from monitoring.grafana.generate.queries import counted, quantile, query
 
 _PLATFORM = 'platform=~"$platform"'
 
