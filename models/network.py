@@ -1,4 +1,4 @@
-"""The network of the reference models: a llama in PyTorch, with linear layers that can be ternary."""
+"""The network of the reference models: a llama in PyTorch, whose linear layers may be ternary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TQ2_0_BLOCK = 256
 
 @dataclass(frozen=True)
 class Shape:
-    """A llama; every row length is a multiple of the block its quantisation needs."""
+    """A llama's sizes. Every row length is a multiple of the block that its type needs."""
 
     name: str
     dim: int
@@ -36,14 +36,14 @@ class Shape:
 
 
 def ternarize(weight: Tensor) -> Tensor:
-    """Project onto {-d, 0, +d}, d = mean |w| of each 256-block, rounded to f16 as TQ2_0 stores it."""
+    """Project onto {-d, 0, +d}: d is the mean |w| of each 256-block, an f16 as in TQ2_0."""
     blocks = weight.detach().reshape(weight.shape[0], -1, TQ2_0_BLOCK)
     scale = blocks.abs().mean(-1, keepdim=True).clamp(min=1e-5).half().float()
     return ((blocks / scale).round().clamp(-1, 1) * scale).reshape(weight.shape)
 
 
 class Linear(nn.Linear):
-    """A linear layer without bias; ternary-aware ones run on their projection (straight-through)."""
+    """A linear layer without bias. A ternary one uses its projection (straight-through)."""
 
     def __init__(self, n_in: int, n_out: int, *, ternary: bool) -> None:
         super().__init__(n_in, n_out, bias=False)
@@ -72,7 +72,7 @@ class Norm(nn.Module):
 
 
 def rope_table(head_dim: int) -> Tensor:
-    """Complex rotations (CONTEXT, head_dim / 2) for adjacent pairs: ggml's NORM order."""
+    """Return complex rotations (CONTEXT, head_dim / 2) for adjacent pairs: ggml's NORM order."""
     frequency = ROPE_BASE ** (-torch.arange(0, head_dim, 2) / head_dim)
     angle = torch.outer(torch.arange(CONTEXT).float(), frequency)
     return torch.polar(torch.ones_like(angle), angle)
@@ -115,7 +115,7 @@ class Block(nn.Module):
 
 
 class Llama(nn.Module):
-    """Tied embedding and output head."""
+    """A llama whose embedding is the output head as well."""
 
     def __init__(self, s: Shape) -> None:
         super().__init__()

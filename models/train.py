@@ -4,11 +4,11 @@
 
 Two llama-architecture models over one tokenizer trained here, PyTorch on the CPU, seeded:
 
-- shakespeare-240k (F32): small enough that even its F32 form fits the flash of an STM32F405.
-- shakespeare-1m (TQ2_0): trained ternary-aware, so that two bits lose nothing: the forward pass of the training
-  uses the very weights, one f16 scale for each 256-block of a row, that TQ2_0 stores.
+- shakespeare-240k (F32): its F32 form fits the flash of an STM32F405.
+- shakespeare-1m (TQ2_0): trained so that two bits lose nothing. The forward pass of the training
+  uses the weights that TQ2_0 stores, with one f16 scale for each 256-block of a row.
 
-PyTorch is not a dependency of the project; install it beside it (pip install torch).
+PyTorch is not a dependency of the project; install it yourself (pip install torch).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ UNK, BOS, EOS = 0, 1, 2
 SHAPES = (
     Shape(
         "shakespeare-240k",
-        64,
-        192,
-        4,
-        8,
-        4,
+        dim=64,
+        hidden=192,
+        layers=4,
+        heads=8,
+        kv_heads=4,
         ternary=False,
         steps=3000,
         learning_rate=4e-3,
@@ -45,11 +45,11 @@ SHAPES = (
     ),
     Shape(
         "shakespeare-1m",
-        256,
-        512,
-        2,
-        8,
-        2,
+        dim=256,
+        hidden=512,
+        layers=2,
+        heads=8,
+        kv_heads=2,
         ternary=True,
         steps=1800,
         learning_rate=2.5e-3,
@@ -60,7 +60,7 @@ SHAPES = (
 
 @torch.no_grad()
 def held_out_loss(model: Llama, tokens: Tensor) -> float:
-    """Mean cross-entropy in nats over consecutive windows of the held-out text."""
+    """Return the mean cross-entropy in nats over consecutive windows of the held-out text."""
     windows = tokens[: (len(tokens) - 1) // CONTEXT * CONTEXT + 1]
     x, y = windows[:-1].view(-1, CONTEXT), windows[1:].view(-1, CONTEXT)
     losses = [
@@ -71,7 +71,7 @@ def held_out_loss(model: Llama, tokens: Tensor) -> float:
 
 
 def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
-    """AdamW, warm-up then cosine to 2 %; keeps the weights with the best held-out loss."""
+    """Train with AdamW, warm-up, then cosine to 2 %; returns the best by held-out loss."""
     torch.manual_seed(SEED)
     model = Llama(shape)
     decay = [p for p in model.parameters() if p.dim() > 1]
@@ -101,7 +101,8 @@ def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
             value = held_out_loss(model, held_out)
             print(
                 f"{shape.name} step {step + 1}/{shape.steps} train {loss.item():.3f}"
-                f" held-out {value:.4f} ppl {math.exp(value):.2f} {time.monotonic() - started:.0f} s",
+                f" held-out {value:.4f} ppl {math.exp(value):.2f}"
+                f" {time.monotonic() - started:.0f} s",
                 flush=True,
             )
             if value < best:
@@ -142,7 +143,9 @@ def write_gguf(
     writer.add_bos_token_id(BOS)
     writer.add_eos_token_id(EOS)
     writer.add_unk_token_id(UNK)
-    writer.add_add_bos_token(False)  # training cuts windows anywhere: the model never sees one
+    writer.add_add_bos_token(
+        False
+    )  # training cuts windows anywhere, so the model has never seen BOS
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
     linear_type = gguf.GGMLQuantizationType.TQ2_0 if s.ternary else gguf.GGMLQuantizationType.F32
@@ -196,7 +199,8 @@ def main() -> None:
         write_gguf(model, path, pieces, scores, types)
         loss = held_out_loss(model, held_out)
         print(
-            f"{path}: {n_params} parameters, {path.stat().st_size} bytes, held-out perplexity {math.exp(loss):.3f}"
+            f"{path}: {n_params} parameters, {path.stat().st_size} bytes,"
+            f" held-out perplexity {math.exp(loss):.3f}"
         )
 
 

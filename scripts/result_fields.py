@@ -1,4 +1,4 @@
-"""docs/reference/results.md: every field of every record, from the types and the comments above fields."""
+"""Makes docs/reference/results.md: every field of every record, from types and `#:` comments."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _PAGE = Path(__file__).parents[1] / "docs" / "reference" / "results.md"
 
 
 def results_page() -> str:
-    """Return docs/reference/results.md: its own words, then every field of every record."""
+    """Return docs/reference/results.md: its hand-written part, then every field of every record."""
     words = _PAGE.read_text(encoding="utf-8").partition(_FIELDS_HEADING)[0]
     parts = [words + _FIELDS_HEADING, "", MADE]
     parts += [
-        f"Schema version {SCHEMA_VERSION}. What an older version did not have is `null` or absent in its records.",
+        f"Schema version {SCHEMA_VERSION}. In older records, newer fields are `null` or absent.",
         "",
     ]
     for title, kind in _RECORDS.items():
@@ -54,7 +54,7 @@ def results_page() -> str:
 
 _FIELDS_HEADING = "## All fields\n"
 _RECORDS: dict[str, type] = {
-    "Job: `job --json`, `jobs --json`, `submit --json`, `watch --json`, `document` of the archive": JobView,
+    "Job: `job`, `jobs`, `submit` and `watch` with `--json`, `document` of the archive": JobView,
     "`model`": ModelRef,
     "`attempts`": Attempt,
     "`inputs`": Inputs,
@@ -85,7 +85,7 @@ def _fields(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def _type_name(hint: Any) -> str:
-    """Return a type in the words of JSON."""
+    """Return JSON's name of a type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in {Union, UnionType}:
         return " or ".join(_type_name(each) for each in arguments)

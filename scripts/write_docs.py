@@ -1,7 +1,7 @@
-"""Write the parts of docs/reference that the code knows best, and the firmware's table of rules.
+"""Writes the parts of docs/ that come from code, and the firmware's table of rules.
 
-Written are commands, settings, exit codes, metrics and the fields of results. The rules for models are
-shared by host and firmware: the table in Python is the source of the C header.
+They are commands, settings, exit codes, metrics, the fields of results and the list of decisions.
+Host and firmware share the rules for models: the C header is made from the table in Python.
 
 python scripts/write_docs.py           writes them
 python scripts/write_docs.py --check   exits 1 and names the files that are out of date
@@ -52,9 +52,9 @@ def settings_page() -> str:
             "# Settings",
             "",
             MADE,
-            "Read from the environment once, at the start of a command. A bad value is an error that",
-            "names its variable; nothing is guessed. A host agent hands its own settings on to its",
-            "board workers. Names end in their unit: `_S` is seconds, `_BYTES` bytes.",
+            "Read from the environment once, at the start of a command. A bad value is an error",
+            "that names its variable. A host agent passes its settings to its board workers.",
+            "Names end in their unit: `_S` is seconds, `_BYTES` bytes.",
             "",
             "| variable | default | meaning |",
             "|---|---|---|",
@@ -133,14 +133,14 @@ def _described(metric: Any) -> list[Any]:
 
 
 _METRICS_INTRODUCTION = """\
-Names and labels of the customer's document are kept as they are; `_kb` and `_ms` names have siblings in
-base units. A gauge that was never measured has no sample: no sensor, no temperature; no meter, no power.
-Histograms carry the trace id of the job as an exemplar, for who asks in the OpenMetrics format.
-`edgeprof_build_info{version, component}` is on every endpoint.
+Names and labels of the customer's document are kept as they are; `_kb` and `_ms` names have
+siblings in base units. A gauge that was never measured has no sample: without a sensor there is no
+temperature, without a meter no power. In the OpenMetrics format, histograms carry the trace id of
+the job as an exemplar. `edgeprof_build_info{version, component}` is on every endpoint.
 
 How many series: a board costs at most 40, a model in one type on one platform about a dozen. A test
-counts 200 boards of 4 platforms with 20 models in 3 types each, and holds the sum under 20 000 (it was
-10 600). Job ids, trace ids, users and error texts are never labels: they are in logs and traces."""
+counts 200 boards of 4 platforms with 20 models in 3 types each: the sum, 10 600, must stay below
+20 000. Job ids, trace ids, users and error texts are never labels: they are in logs and traces."""
 
 
 def decisions_page() -> str:
@@ -161,8 +161,8 @@ def decisions_page() -> str:
             "# Decisions",
             "",
             MADE,
-            "A choice that somebody may want to undo has a record: what was known, what was decided,",
-            "what was rejected, and what follows from it. A record is not rewritten when the choice",
+            "A choice that somebody may want to undo has a record: what was known, decided and",
+            "rejected, and what follows from it. A record is not rewritten when the choice",
             "changes: its status then names the record that replaces it.",
             "",
             "Form: `# N. Title`, a blank line, `- Date: YYYY-MM-DD`, `- Status: accepted`, and the",
@@ -207,7 +207,7 @@ def _commands() -> Iterator[tuple[str, ...]]:
 
 
 def main() -> int:
-    """Write, or with --check compare; returns the exit code."""
+    """Write the files, or compare them; returns the exit code."""
     check = "--check" in sys.argv[1:]
     stale = []
     for name, page in PAGES.items():

@@ -28,8 +28,10 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Device Temperature",
-                        "By sensor; DeviceOverheating fires above the limit, EDGEPROF_TEMPERATURE_LIMIT_C of the"
-                        " host. Boards without a sensor are absent; an emulated sensor says so in its name.",
+                        "By sensor; DeviceOverheating fires above the limit,"
+                        " EDGEPROF_TEMPERATURE_LIMIT_C of the"
+                        " host. Boards without a sensor are absent; an emulated sensor says so"
+                        " in its name.",
                         [
                             query(
                                 f"device_temperature_celsius{{{_BOARD}}}",
@@ -66,8 +68,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Memory in use",
-                        "Share of each memory; above 90 % HighMemoryUsage fires (not for flash, which models"
-                        " are meant to fill).",
+                        "Share of each memory; above 90 % HighMemoryUsage fires (not for flash,"
+                        " which models are meant to fill).",
                         [
                             query(
                                 f"device_memory_usage_bytes{{{_BOARD}}}"
@@ -100,7 +102,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Power",
-                        "Mean over the last job that a meter watched; boards without a meter are absent.",
+                        "Mean over the last job that a meter watched; boards without a meter are"
+                        " absent.",
                         [query(f"device_power_consumption_mw{{{_BOARD}}}", "{{device_id}}")],
                         unit="mwatt",
                         no_value="no board has a meter",
@@ -196,7 +199,10 @@ DASHBOARD: Final = dashboard(
                                 "short",
                             ),
                             (
-                                f"sum by (device_id, platform, host) (device_uptime_seconds{{{_BOARD}}})",
+                                (
+                                    f"sum by (device_id, platform, host)"
+                                    f" (device_uptime_seconds{{{_BOARD}}})"
+                                ),
                                 "up for",
                                 "s",
                             ),

@@ -1,4 +1,4 @@
-"""How a value looks: colours, units, thresholds, and the overrides of single columns or lines."""
+"""The looks of values: colours, units, thresholds, and overrides of single columns or lines."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 
 from monitoring.grafana.generate.queries import Json, query
 
-#: Grafana has no unit for it.
+#: Grafana has no unit for tokens per second.
 TOKENS_PER_SECOND: Final = "suffix:tokens/s"
 
 GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "text"
 ORANGE, PURPLE = "orange", "purple"
 
-#: One colour for each state of a job, wherever it is drawn: Grafana's own order would draw failures green.
+#: A job's state has one colour on all dashboards; Grafana's own order would draw failures green.
 JOB_COLOURS: Final = {
     "succeeded": GREEN,
     "failed": RED,
@@ -22,7 +22,7 @@ JOB_COLOURS: Final = {
     "expired": ORANGE,
     "cancelled": "#8e8e8e",
 }
-#: By whose fault an attempt failed; none of them is good news, so none is green.
+#: Classes of faults. None is good news, so none is green.
 FAULT_COLOURS: Final = {
     "board": RED,
     "link": ORANGE,
@@ -30,17 +30,19 @@ FAULT_COLOURS: Final = {
     "host": PURPLE,
     "job": BLUE,
 }
-#: A typical and a long time.
+#: Quantiles: a typical and a long time.
 QUANTILE_COLOURS: Final = {"p50": BLUE, "p95": ORANGE}
 
-#: A step is a colour from a value on.
+#: Thresholds: from a value on, a colour.
 Steps = Sequence[tuple[float | None, str]]
 ONE_COLOUR: Final[Steps] = ((None, GREEN),)
 
 
 def limit(expr: str, legend: str) -> tuple[Json, Json]:
-    """Return a query whose lines are a limit, and the override that draws them so. The legend's first word
-    names the kind of limit, and no other line of the panel."""
+    """Return the query of a limit, and the override that draws its lines dashed.
+
+    The first word of the legend must begin no other line's legend in the panel.
+    """
     word = legend.split(maxsplit=1)[0]
     drawn = {
         "matcher": {"id": "byRegexp", "options": f"/^{word}\\b/"},
@@ -76,8 +78,8 @@ def override(
     """Return how one column of a table is shown.
 
     mapped: value -> (text, colour of the cell). link: (title, URL). width in pixels.
-    missing: what a cell without a value says, in grey, whatever the colour of the others. no_value: the
-    same, in the colour of the others.
+    missing: the text of a cell without a value, in grey. no_value: the same, in the colour of the
+    other cells.
     """
     properties: list[Json] = []
     if width is not None:

@@ -1,4 +1,4 @@
-"""Panels: each function returns one, without its place."""
+"""Panels: each function returns one, without its position on the dashboard."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stat(
     steps: Steps = ONE_COLOUR,
     decimals: int | None = None,
 ) -> Json:
-    """One number, as it is now."""
+    """Return a panel with the current value of a query."""
     return _panel("stat", title, description, [query(expr)], unit, steps, decimals=decimals) | {
         "options": {
             "colorMode": "value",
@@ -56,11 +56,11 @@ def timeseries(
     wide: bool = False,
     no_value: str | None = None,
 ) -> Json:
-    """Lines over time; limit_line draws the thresholds.
+    """Return a panel with lines over time; limit_line draws the thresholds.
 
-    scraped: how often, where that is less often than the datasource says, so that a rate has two points to be
-    made of. colours: last word of a legend -> colour. wide: the legend stands at the right, with numbers.
-    no_value: what to say where there is nothing to draw.
+    scraped: the interval of the scrapes, where it is longer than the datasource's: a rate needs two
+    points. colours: last word of a legend -> colour. wide: the legend is a table at the right.
+    no_value: the text when there is nothing to draw.
     """
     panel = _panel("timeseries", title, description, targets, unit, steps, decimals=decimals)
     defaults = panel["fieldConfig"]["defaults"]
@@ -107,7 +107,7 @@ def bars(
     unit: str = "short",
     steps: Steps = ONE_COLOUR,
 ) -> Json:
-    """One bar for each series, as it is now."""
+    """Return a panel with a bar for the current value of each series."""
     target = query(expr, legend) | {"instant": True, "range": False}
     panel = _panel("bargauge", title, description, [target], unit, steps)
     panel["fieldConfig"]["defaults"]["min"] = 0
@@ -137,7 +137,7 @@ def bars(
 def states(
     title: str, description: str, targets: Sequence[Json], mapped: dict[str, tuple[str, str]]
 ) -> Json:
-    """What state something was in, over time. mapped: value -> (text, colour)."""
+    """Return a panel with states over time. mapped: value -> (text, colour)."""
     panel = _panel("state-timeline", title, description, targets, "short", ONE_COLOUR)
     defaults = panel["fieldConfig"]["defaults"]
     defaults["mappings"] = [value_mapping(mapped)]
@@ -164,11 +164,12 @@ def table(
     numbers: Sequence[str] = (),
     no_value: str = "-",
 ) -> Json:
-    """Instant queries joined into one table by their common labels.
+    """Return a table of instant queries, joined by their common labels.
 
-    columns: label -> heading, in order. queries: (expression, heading, unit); each is a column after these,
-    but for those without a heading, which only bring rows and labels. numbers: labels that are numbers.
-    no_value: what a cell without a value says, and the whole table without rows.
+    columns: label -> heading, in order. queries: (expression, heading, unit); each is a column
+    after these. A query without a heading only adds rows and labels. numbers: labels that are
+    numbers.
+    no_value: the text of a cell without a value, and of a table without rows.
     """
     targets = [query(expr, instant=True) for expr, _, _ in queries]
     panel = _panel("table", title, description, targets, "short", ONE_COLOUR)
@@ -209,7 +210,7 @@ def table(
 
 
 def text(title: str, markdown: str) -> Json:
-    """Words."""
+    """Return a panel with text."""
     return {
         "type": "text",
         "title": title,

@@ -10,7 +10,7 @@ PROMETHEUS: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
 
 
 def query(expr: str, legend: str = "", *, instant: bool = False, exemplar: bool = False) -> Json:
-    """Return a target; instant ones are the rows of a table."""
+    """Return a query of a panel. An instant one gives the rows of a table."""
     target: Json = {"datasource": PROMETHEUS, "expr": expr, "legendFormat": legend or "__auto"}
     if instant:
         return target | {"instant": True, "range": False, "format": "table"}
@@ -18,9 +18,10 @@ def query(expr: str, legend: str = "", *, instant: bool = False, exemplar: bool 
 
 
 def counted(counter: str, window: str, by: str) -> str:
-    """Return how many were counted within a window, a whole number: increase() makes 5.06 of five.
+    """Return PromQL for a counter's increase in a window, as a whole number.
 
-    Where a counter began anew within the window, it is what increase() says, rounded.
+    increase() extrapolates, and makes 5.06 of five. It is used, and rounded, only where the counter
+    was reset within the window.
     """
     recent = f"{counter}[{window}]"
     return (
@@ -30,7 +31,10 @@ def counted(counter: str, window: str, by: str) -> str:
 
 
 def quantile(share: float, histogram: str, by: str = "") -> str:
-    """Return the quantile of the last five minutes: jobs take minutes, so a shorter rate has gaps. The
-    comparison leaves out NaN, which is what nothing observed makes."""
+    """Return PromQL for a quantile of the last five minutes.
+
+    Jobs take minutes, so a shorter window would have gaps. The comparison removes NaN, the quantile
+    of no observations.
+    """
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({share}, sum by ({labels}) (increase({histogram}[5m]))) >= 0"
