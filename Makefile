@@ -23,12 +23,14 @@ APT_TEST := clang faketime libclang-rt-dev openssl ser2net shellcheck
 APT_LINT := clang-tidy
 # What watches the lab of `make lab`, and the tests of the monitoring.
 APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter
+# Debian's Docker Engine, unless there is one; images stand on a bootstrapped Debian where no registry is in reach.
+APT_DOCKER := debootstrap iproute2 $(if $(wildcard /usr/bin/dockerd /usr/sbin/dockerd),,docker.io $(if $(shell apt-cache policy docker-buildx 2>/dev/null),docker-cli docker-buildx))
 # Grafana's panels are drawn in a browser. Node.js 20 is asked for, not installed: Debian 12's is 18.
 APT_PICTURES := chromium
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-fast chaos soak fuzz lint bench firmware constraints docs clean setup dashboards pictures \
+.PHONY: help demo lab test test-fast test-compose chaos soak fuzz lint bench firmware wheel constraints docs clean setup dashboards pictures \
         monitor-start monitor-stop monitor-logs monitor-dashboards
 
 help: ## Show this list.
@@ -54,6 +56,9 @@ FAST := house models records reference session archive/test_archive.py archive/t
 test-fast: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Run the fast tests: under a minute on two cores.
 	$(BIN)/python -m pytest -n auto -m "not qemu and not e2e" $(FAST:%=tests/%) $(PYTEST)
 
+test-compose: $(STAMPS)/apt-docker $(STAMPS)/install-dev ## Run docker-compose.yml on a Docker Engine: three worker containers, one cut off, one killed. As root; about 6 min.
+	$(BIN)/python -m pytest -m compose tests/compose -s $(PYTEST)
+
 chaos: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Break things on purpose: kill, stall, cut off, pull, add noise; about 55 min. CAMPAIGNS='storm boards' for some.
 	$(BIN)/python -m tests.chaos $(CAMPAIGNS)
 
@@ -77,6 +82,9 @@ bench: $(STAMPS)/install-dev $(STAMPS)/firmware ## Measure queue, link and kerne
 	$(BIN)/python -m benchmarks
 
 firmware: $(STAMPS)/firmware ## Build the firmware of all ports.
+
+wheel: $(STAMPS)/install $(STAMPS)/firmware ## Write a wheel into dist/, the firmware of all ports packed in.
+	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir dist . && ls dist/*.whl
 
 pictures: $(STAMPS)/apt-lab $(STAMPS)/apt-pictures $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Check the dashboards against Grafana's schema, and draw them into docs/images from a running lab.
 	@command -v npm >/dev/null || { echo "make pictures needs Node.js 20 or later, with npm" >&2; exit 1; }
@@ -113,7 +121,7 @@ constraints: $(STAMPS)/lock ## Write constraints/ from pyproject.toml; versions 
 	build/lock/bin/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove what was built here; .venv too.
-	rm -rf $(VENV) build firmware/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist firmware/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # --- set-up, each step once ------------------------------------------------------------------------
 
@@ -128,6 +136,9 @@ $(STAMPS)/apt-lab: $(STAMPS)/apt
 
 $(STAMPS)/apt-pictures: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_PICTURES)
+
+$(STAMPS)/apt-docker: $(STAMPS)/apt
+	@scripts/apt-packages.sh $@ $(APT_DOCKER)
 
 $(STAMPS)/apt-lint: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_LINT)
@@ -154,10 +165,11 @@ $(STAMPS)/install-dev: $(STAMPS)/install-monitor constraints/report.txt constrai
 	@touch $@
 
 # Environments of their own: one's versions exclude ours, the other is only for `make constraints`.
+# The exporter's package asks for Python before 3.13 and runs on 3.13 and 3.14 as well: the tests do that.
 $(STAMPS)/celery-exporter $(STAMPS)/lock: $(STAMPS)/%: constraints/%.txt | $(BIN)/python
 	@echo "set-up: installing $* into build/$*"
 	@$(BIN)/python -m venv --clear build/$*
-	@build/$*/bin/python $(LOCKED) -r $<
+	@build/$*/bin/python $(LOCKED) --ignore-requires-python -r $<
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/firmware: $(SOURCES) | $(STAMPS)/apt

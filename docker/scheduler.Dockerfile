@@ -1,5 +1,8 @@
 # Scheduler, Flower and the command line. Built from the folder above: docker build -f docker/scheduler.Dockerfile .
-FROM python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8 AS build
+# Where no registry is in reach, another base: --build-arg PYTHON=…
+ARG PYTHON=python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
+
+FROM ${PYTHON} AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY constraints constraints
@@ -8,6 +11,7 @@ COPY scheduler scheduler
 COPY workers workers
 COPY models models
 COPY monitoring/runbooks monitoring/runbooks
+COPY scripts/wheel_firmware.py scripts/
 # Against the hashes. What builds stays behind in /build, and /venv gets wheels only.
 RUN python -m venv /build && python -m venv /venv
 RUN --mount=type=cache,target=/pip-cache \
@@ -18,7 +22,7 @@ RUN --mount=type=cache,target=/pip-cache \
     && /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /venv/bin/pip install --no-index --no-deps /wheels/*.whl
 
-FROM python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
+FROM ${PYTHON}
 # The worker's image has the same number: both write into the volume of the logs.
 RUN useradd --key HOME_MODE=0700 --uid 10001 --user-group --home-dir /var/lib/edgeprof --create-home edgeprof \
     && install --directory --mode=0700 --owner edgeprof --group edgeprof /logs

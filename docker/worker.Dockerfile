@@ -1,5 +1,9 @@
 # Host agent with firmware for emulated boards. Built from the folder above: docker build -f docker/worker.Dockerfile .
-FROM debian:bookworm-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171 AS firmware
+# Where no registry is in reach, other bases: --build-arg DEBIAN=… --build-arg PYTHON=…
+ARG DEBIAN=debian:bookworm-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
+ARG PYTHON=python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
+
+FROM ${DEBIAN} AS firmware
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         cmake gcc gcc-arm-none-eabi libc6-dev libnewlib-arm-none-eabi ninja-build \
@@ -12,7 +16,7 @@ RUN for port in native stm32f405; do \
 RUN install -D build/native/tlep-native /out/native/tlep-native \
     && install -D --mode=644 build/stm32f405/tlep-stm32f405.elf /out/stm32f405/tlep-stm32f405.elf
 
-FROM python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8 AS build
+FROM ${PYTHON} AS build
 # cobs comes as source.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev \
@@ -25,6 +29,7 @@ COPY scheduler scheduler
 COPY workers workers
 COPY models models
 COPY monitoring/runbooks monitoring/runbooks
+COPY scripts/wheel_firmware.py scripts/
 # Against the hashes. What builds stays behind in /build, and /venv gets wheels only.
 RUN python -m venv /build && python -m venv /venv
 RUN --mount=type=cache,target=/pip-cache \
@@ -35,7 +40,7 @@ RUN --mount=type=cache,target=/pip-cache \
     && /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /venv/bin/pip install --no-index --no-deps /wheels/*.whl
 
-FROM python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
+FROM ${PYTHON}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends qemu-system-arm \
     && rm -rf /var/lib/apt/lists/*

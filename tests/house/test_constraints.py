@@ -65,7 +65,7 @@ def test_nothing_is_installed_without_hashes() -> None:
 
     assert len(commands) > 10
     hashed = re.compile(r"(\$\(LOCKED\)|pip (install|wheel) --require-hashes) .*-r \S+")
-    local = re.compile(r".* --no-deps .*(-e \.|/wheels \.|/wheels/\*\.whl)")
+    local = re.compile(r".* --no-deps .*(-e \.|/wheels \.|/wheels/\*\.whl|dist \.)")
     stripped = [command.strip() for command in commands]
     assert [c for c in stripped if not hashed.fullmatch(c) and not local.fullmatch(c)] == []
 

@@ -150,6 +150,7 @@ def test_lab_on_a_socket(make_redis: Any, tmp_path: Path, lab_at: Any, make_spec
             "sentinel://me:p%40@a:26379/3;sentinel://me:p%40@b:5/3",
             {"master_name": "m"},
         ),
+        ("redis+sentinel://me@a/0?master=m", "sentinel://me:@a:26379/0", {"master_name": "m"}),
     ],
 )
 def test_celery_is_told_the_same_place(url: str, broker: str, options: dict[str, str]) -> None:
@@ -164,3 +165,12 @@ def test_incomplete_url_is_an_error(url: str) -> None:
     """It says what is missing."""
     with pytest.raises(UsageError, match=r"names no Sentinels or no master|not a Redis URL"):
         redis_url.broker(url)
+
+
+@pytest.mark.parametrize("url", ["unix:///run/redis.sock?db=x", "unix://run/redis.sock"])
+def test_hint_for_a_socket_is_a_socket_url(url: str) -> None:
+    """The number of the database is an option there, not a part of the path."""
+    with pytest.raises(UsageError) as refused:
+        redis_url.scheme(url)
+
+    assert "unix:///run/redis.sock?db=0" in (refused.value.hint or "")

@@ -19,7 +19,7 @@ from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import logs, tracing
-from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.telemetry.context_fields import bound_job
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.model import ModelRef
@@ -145,7 +145,7 @@ def test_log_lines_are_json_with_the_labs_fields(settings: Settings, tmp_path: P
     before, level = root.handlers[:], root.level
     try:
         logs.configure(settings.model_copy(update={"log_dir": tmp_path / "logs"}), "edgeprof-test")
-        with about_job("job1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
+        with bound_job("job1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
             logs.operations.info("Device connected", extra={"device_id": "b1", "odd": {1, 2}})
         path = tmp_path / "logs" / f"profiler-testhost-{os.getpid()}.jsonl"
         line = json.loads(path.read_text())

@@ -57,6 +57,7 @@ enum {
     NEUTRAL(ROPE_SCALING_YARN_ATTN_FACTOR, "llama.rope.scaling.yarn_attn_factor", 1.0f, 1.0f) \
     NEUTRAL(ROPE_SCALING_YARN_EXT_FACTOR, "llama.rope.scaling.yarn_ext_factor", 0.0f, -1.0f) \
     NEUTRAL(ROPE_SCALING_ALPHA, "llama.rope.scaling.alpha", 0.0f, 1.0f) \
+    NEUTRAL(SPLIT_COUNT, "split.count", 0.0f, 1.0f) \
     OTHER(ARCHITECTURE, "general.architecture") \
     OTHER(ROPE_SCALING_TYPE, "llama.rope.scaling.type") \
     OTHER(ATTENTION_SLIDING_WINDOW, "llama.attention.sliding_window") \

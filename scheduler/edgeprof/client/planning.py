@@ -19,6 +19,7 @@ from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.validation import first_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def plan(
             tensor_bytes=sum(info.n_bytes for info in model.header.tensors.values()),
         )
     except ValidationError as error:
-        raise _usage(error) from None
+        raise UsageError(str(first_error(error))) from None
     admission.check(model, spec, on)
     return Planned(spec, model)
 
@@ -98,10 +99,3 @@ def _check_counts(request: Request) -> None:
             raise UsageError(f"{name} must be at least {smallest}, not {getattr(request, name)}")
     if request.n_ctx is not None and request.n_ctx < 1:
         raise UsageError(f"n_ctx must be at least 1, not {request.n_ctx}")
-
-
-def _usage(error: ValidationError) -> UsageError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return UsageError(f"{where}: {message}" if where else message)

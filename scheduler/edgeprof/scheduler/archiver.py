@@ -15,7 +15,7 @@ from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.telemetry.context_fields import bound_job
 from edgeprof.shared.types.result import JobView
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class Archiver:
             if len(views) == 1:
                 cause = one_line(str(error), 200)
                 job_id = views[0].id
-                with about_job(job_id, self._store.jobs.traceparents([job_id])[job_id]):
+                with bound_job(job_id, self._store.jobs.traceparents([job_id])[job_id]):
                     log.warning("job %s cannot be archived, and is put aside: %s", job_id, cause)
                 return []
             return [view for each in views for view in self._save_each([each])]

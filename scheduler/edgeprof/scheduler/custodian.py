@@ -21,7 +21,7 @@ from edgeprof.shared.queue import doorbell
 from edgeprof.shared.queue.celery_app import KEY_PREFIX, PRIORITY_STEPS
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.telemetry.context_fields import bound_job
 from edgeprof.shared.types.wire import is_name
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Custodian:
         expired = self._store.maintenance.expire_leases(self._actor, lease_s, away_s, _BATCH)
         traces = self._store.jobs.traceparents([job_id for job_id, _, _ in expired])
         for job_id, device_id, state in expired:
-            with about_job(job_id, traces[job_id]):
+            with bound_job(job_id, traces[job_id]):
                 log.warning(
                     "job %s: the worker of %s went silent; now %s",
                     job_id,
@@ -108,7 +108,7 @@ class Custodian:
         expired = self._store.maintenance.expire_queued(self._actor, _BATCH)
         traces = self._store.jobs.traceparents(expired)
         for job_id in expired:
-            with about_job(job_id, traces[job_id]):
+            with bound_job(job_id, traces[job_id]):
                 log.warning("job %s: no board took it in time", job_id)
             self._metrics.acted("expired", 1)
 
@@ -123,7 +123,7 @@ class Custodian:
         if doorbells:
             self._store.doorbells.notify(doorbells, step=doorbell.FIRST)
             for message in doorbells[:_LINES]:
-                with about_job(message.job_id, message.traceparent):
+                with bound_job(message.job_id, message.traceparent):
                     log.info("job %s: its doorbell is sent again", message.job_id)
             if len(doorbells) > _LINES:
                 log.info("notified again for %d more job(s)", len(doorbells) - _LINES)
@@ -137,7 +137,7 @@ class Custodian:
         for entry in taken:
             line = ("set aside from %s: %r: %s", entry.where, entry.id, entry.why)
             if trace := traces.get(entry.id):
-                with about_job(entry.id, trace):
+                with bound_job(entry.id, trace):
                     log.warning(*line)
             else:
                 log.warning(*line)

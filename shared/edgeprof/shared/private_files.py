@@ -74,16 +74,20 @@ def _refuse_planted(path: str, found: os.stat_result) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, for its owner alone, and make its folder where it is missing.
 
-    What a full disk did not take is removed: else it would keep the disk full. Raises OSError.
+    Its bytes are on the disk before it has its name, so a crash of the machine leaves no empty file.
+    What a full disk has taken of it is removed again. Raises OSError.
     """
     make_folder(path.parent)
     descriptor, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         Path(part).replace(path)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(part).unlink()
         raise
 
 

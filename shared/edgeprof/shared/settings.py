@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from edgeprof.shared.errors import Fault, FaultClass, UsageError
 from edgeprof.shared.identity import host_name
 from edgeprof.shared.types.wire import Name
+from edgeprof.shared.validation import first_error
 
 #: A board that rebooted or hung needs longer than a line that hiccuped.
 _BACKOFF_FACTORS: Final = {FaultClass.HOST: 1, FaultClass.LINK: 2, FaultClass.BOARD: 5}
@@ -103,7 +104,7 @@ class Settings(BaseSettings):
     firmware_dir: Path | None = Field(
         None,
         description="Folder with built firmware for emulated boards."
-        " Unset: firmware/build of the checkout.",
+        " Unset: what is packed into the wheel, or firmware/build of the checkout.",
     )
 
     lease_s: Seconds = Field(
@@ -284,6 +285,6 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        variable = "EDGEPROF_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise UsageError(f"{variable.rstrip('_')}: {first['msg']}") from None
+        first = first_error(error)
+        variable = "EDGEPROF_" + "_".join(map(str, first.path)).upper()
+        raise UsageError(f"{variable.rstrip('_')}: {first.message}") from None

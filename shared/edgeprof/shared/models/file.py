@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.models import not_a_model, padding
+from edgeprof.shared.models import gguf_kind, padding
 from edgeprof.shared.models.finite import check_weights
 from edgeprof.shared.models.gguf_header import Header, Scalar, TensorInfo, parse
 from edgeprof.shared.models.reading import read_settled
@@ -55,7 +55,7 @@ class ConvertibleModel:
         data = read_settled(path)
         try:
             header = parse(memoryview(data))
-            not_a_model.check(header, path)
+            gguf_kind.check(header, path)
             shape = read_shape(header)
             check_tensors(header, shape)
             check_frequency_factors(header, data)

@@ -15,7 +15,7 @@ from reprlib import repr as short_repr
 from typing import Final
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.models import mangled, wrong_file
+from edgeprof.shared.models import file_signatures, text_damage
 from edgeprof.shared.models.rules import (
     ALIGNMENT,
     MAX_ARRAY,
@@ -153,15 +153,15 @@ def parse(data: memoryview) -> Header:
         header, end = _parse(data)
     except ModelError as error:
         if error.code != "not_gguf":
-            _check_mangled(data)
+            _check_text_damage(data)
         raise
     if len(data) > end + header.alignment:
-        _check_mangled(data)  # bytes that were added among the weights shift all that follow
+        _check_text_damage(data)  # bytes that were added among the weights shift all that follow
     return header
 
 
-def _check_mangled(data: memoryview) -> None:
-    how = mangled.how(bytes(data))
+def _check_text_damage(data: memoryview) -> None:
+    how = text_damage.describe(bytes(data))
     if how:
         raise ModelError(
             f"damaged by a transfer or an editor that took it for text: {how}",
@@ -174,7 +174,7 @@ def _parse(data: memoryview) -> tuple[Header, int]:
     """Return the header, and where the last tensor ends."""
     cursor = _Cursor(data)
     if bytes(data[:4]) != MAGIC:
-        raise wrong_file.explain(bytes(data[: wrong_file.HEAD_BYTES]), len(data))
+        raise file_signatures.explain(bytes(data[: file_signatures.HEAD_BYTES]), len(data))
     cursor.take(4, "the magic")
     version = cursor.uint("<I", "version", 2**32 - 1)
     if version not in VERSIONS:

@@ -111,6 +111,8 @@ NEUTRALS: Final = (
     Neutral("llama.rope.scaling.yarn_attn_factor", (1.0,), "attention would be scaled"),
     Neutral("llama.rope.scaling.yarn_ext_factor", (0.0, -1.0), "positions would be scaled"),
     Neutral("llama.rope.scaling.alpha", (0.0, 1.0), "positions would be scaled"),
+    # A part may look whole: without its output head, a model has that of its embedding.
+    Neutral("split.count", (0.0, 1.0), "the rest of the model is in other files"),
 )
 
 #: A tensor of factors that divide the rotation's frequencies: of no effect when all are 1.

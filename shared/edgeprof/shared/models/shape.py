@@ -42,7 +42,7 @@ class LlamaShape:
 
 
 def read_shape(header: Header) -> LlamaShape:
-    """Return the hyperparameters of a llama (not_a_model.check()).
+    """Return the hyperparameters of a llama (gguf_kind.check()).
 
     Raises ModelError that names the key, its value, and what is wrong with it.
     """

@@ -1,9 +1,10 @@
 """The lab's Celery app for Celery's own tools, run by hand:
 
-    EDGEPROF_REDIS_URL=redis://scheduler:password@lab:6379/0 celery -A edgeprof.shared.queue.celery status
+    export EDGEPROF_REDIS_URL=redis://scheduler:password@lab:6379/0
+    celery -A edgeprof.shared.queue.celery status
 
-`app` is made when it is asked for, from the same settings as every command. Our own programs do not use it: they
-have settings already, and call celery_app.make_app.
+`app` is made when it is first used, from the same settings as every command. Our own programs do
+not use it: they have settings already, and call celery_app.make_app.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def _app() -> Celery:
 
 
 def __getattr__(name: str) -> Celery:
-    """Make the app. What is wrong with the settings ends Celery's command with our line, not its traceback."""
+    """Make the app. Wrong settings end Celery's command with our message, without a traceback."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

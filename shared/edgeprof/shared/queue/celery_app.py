@@ -1,6 +1,6 @@
-"""The Celery app of the lab: who hears which doorbell. The jobs themselves are in the store.
+"""The Celery app of the lab, which carries the doorbells. The jobs themselves are in the store.
 
-Every setting below answers a failure that was measured; docs/decisions/0003-doorbell.md tells it.
+Every setting below prevents a failure that was measured: docs/decisions/0003-doorbell.md.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def transport_options() -> dict[str, Any]:
     return {
         "global_keyprefix": KEY_PREFIX,
         "priority_steps": list(PRIORITY_STEPS),
-        # No copy of each message that is being handled: doorbells are acknowledged early, and a lost
-        # one is sent again. And nobody puts such copies back on a queue, where another login could
-        # have written them.
+        # No copy of each message that is being handled: doorbells are acknowledged early, and a
+        # lost one is sent again. Nor does anybody put such copies back on a queue: another login
+        # could have written them.
         "ack_emulation": False,
         "socket_keepalive": True,
         # The default is none: a publish on a dead connection would wait for ever.
@@ -37,7 +37,7 @@ def transport_options() -> dict[str, Any]:
 
 
 def make_app(lab_url: str) -> Celery:
-    """Make the app; it connects when it is used. One a process: the last made is the current."""
+    """Make a process' only app: Celery's current app is the last. It connects when it is used."""
     url, place = redis_url.broker(lab_url)
     app = Celery("edgeprof", broker=url)
     app.conf.update(
@@ -46,12 +46,12 @@ def make_app(lab_url: str) -> Celery:
         result_serializer="json",
         event_serializer="json",
         accept_content=["json"],
-        # Early acknowledgement. Late would start the job a second time after every broken connection.
+        # Early acknowledgement: a late one would start the job again after a broken connection.
         task_acks_late=False,
-        # Hear a doorbell only when idle, so that a waiting job is never tied to a busy board.
+        # Take a doorbell only when idle, so that a waiting job is never tied to a busy board.
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,
-        # Results are in the job store; a result backend that is full would stop the worker for good.
+        # Results are in the job store; a full result backend would stop the worker for good.
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         # Survive a full or read-only Redis instead of exiting.

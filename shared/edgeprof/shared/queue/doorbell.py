@@ -1,13 +1,12 @@
-"""Doorbells: write the Celery message that says "this job is ready" on the queue of its target, and
-read it.
+"""Doorbells: writes and reads the Celery messages that notify workers of a job on its queue.
 
-A doorbell may be lost or doubled without harm (the store decides who runs what), so many are written in
-one round trip. `Celery.apply_async` costs a round trip and about 0.4 ms of client time each; the
-message below is the one it would write (Celery protocol 2 in kombu's Redis envelope), and a test
-holds the two equal field by field.
+A doorbell may be lost or doubled without harm (the store decides who runs what), so many are
+written in one round trip. `Celery.apply_async` costs a round trip and about 0.4 ms of client time
+for each. The message below is the one that it would write (Celery protocol 2 in kombu's Redis
+envelope); a test compares the two field by field.
 
-Whoever can write to Redis can leave anything on a queue. So the reader takes for a doorbell only what
-the writer would have written: a list of what is wrong would never be complete, and this one needs
+Anybody who can write to Redis can put anything on a queue. So the reader accepts only a message
+that the writer would have written: a list of what is wrong would never be complete, and this needs
 no list.
 """
 
@@ -35,23 +34,23 @@ SEPARATOR: Final = "\x06\x16"
 #: The highest priority. Repeated doorbells use it, because their jobs have waited already.
 FIRST: Final = 0
 
-#: A longer message is not parsed. Ours have about 1300 bytes, and at most 2100.
+#: A longer message is not parsed. Ours have about 1300 bytes, at most 2100.
 LARGEST_BYTES: Final = 4096
 
-#: What kombu and `write` draw for a message; also kombu's tickets and addresses for replies.
+#: A random UUID, as kombu and `write` make for a message, and kombu for its tickets and replies.
 UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-#: Text that needs no escaping in JSON, and cannot be taken for a place of the template (no "<").
+#: Text that needs no escaping in JSON, and has no "<", which marks a place of the template.
 _LABEL_TEXT: Final = re.compile(r"[ !#-;=-\[\]-~]{0,300}")
 
 _EMBED: Final = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 
-#: Where a template is filled in. No id, queue, label or W3C traceparent has these characters, nor any that
-#: JSON escapes.
+#: Places of the template that are filled in. No id, queue, label or W3C traceparent has these
+#: characters, and JSON escapes none of them.
 _ID, _TRACE, _BODY, _TAG, _LABEL = "<id>", "<traceparent>", "<body>", "<tag>", "<label>"
 
 
 def transport_priority(priority: int) -> int:
-    """Map 0 (whenever) .. 9 (now) to kombu's reverse order; 0 there stays free for repeated doorbells."""
+    """Map 0 (whenever) .. 9 (now) to kombu's reverse order, whose 0 is for repeated doorbells."""
     return min(9, 10 - priority)
 
 
@@ -61,13 +60,13 @@ def list_key(queue: str, step: int) -> str:
 
 
 class NotADoorbellError(ValueError):
-    """What stands on a queue is not a doorbell that we sent there."""
+    """Raised for a message on a queue that is not a doorbell of ours."""
 
 
 def write(doorbell: Doorbell, step: int, tag: str | None = None) -> str:
-    """Return what Celery would put on the queue for `edgeprof.profile(job_id)`; a tag is drawn.
+    """Return the message that Celery would send for `edgeprof.profile(job_id)`; the tag is random.
 
-    A label or a traceparent that is none is left out: records hold what others wrote.
+    A malformed label or traceparent is left out: others may have written the record.
     """
     body = f'[["{doorbell.job_id}"], {{}}, {_EMBED}]'
     return (
@@ -81,14 +80,13 @@ def write(doorbell: Doorbell, step: int, tag: str | None = None) -> str:
 
 
 def read(message: bytes, queue: str) -> str:
-    """Return a doorbell that stood on a queue, in our own writing. Raises NotADoorbellError.
+    """Return a doorbell from a queue, written anew by `write`. Raises NotADoorbellError.
 
-    Nothing of the message is passed on but what `write` is given, each judged: so what Celery reads
-    was written here, however the message was made. One that is larger than a doorbell is not even
-    parsed.
+    Only the arguments of `write` are taken from the message, each checked, so Celery reads nothing
+    that was not written here. A message that is larger than a doorbell is not parsed.
     """
     try:
-        # Ids are never seen again: remembered, they would cost each worker some megabytes.
+        # Ids are never seen again; caching them would cost each worker some megabytes.
         told = pydantic_core.from_json(message, cache_strings="keys")
         headers, properties = told["headers"], told["properties"]
         doorbell = Doorbell(headers["id"], queue, headers["traceparent"], headers["argsrepr"])
@@ -104,8 +102,7 @@ def read(message: bytes, queue: str) -> str:
 
 
 def _judge(doorbell: Doorbell, step: Any, tag: Any) -> None:
-    """Look at what may differ from doorbell to doorbell. Raises ValueError, or TypeError for what is no
-    text."""
+    """Check the fields that differ from doorbell to doorbell. Raises ValueError or TypeError."""
     if type(step) is not int or step not in PRIORITY_STEPS:
         raise ValueError("no priority")
     if not (is_name(doorbell.job_id) and re.fullmatch(UUID, tag)):
@@ -113,13 +110,13 @@ def _judge(doorbell: Doorbell, step: Any, tag: Any) -> None:
 
 
 def _canonical(message: Any) -> str:
-    """Return JSON that is equal only for equal messages: in Python True is 1, and 1 is 1.0."""
+    """Return JSON that differs for different messages: in Python True, 1 and 1.0 are equal."""
     return json.dumps(message, sort_keys=True)
 
 
 @lru_cache(maxsize=256)
 def _template(queue: str, step: int) -> str:
-    """Return the JSON of all doorbells of a queue: a sweep has thousands that differ in five places."""
+    """Return the template of a queue's doorbells, which differ in five places only."""
     message: dict[str, Any] = {
         "body": _BODY,
         "content-encoding": "utf-8",
@@ -137,7 +134,7 @@ def _template(queue: str, step: int) -> str:
             "timelimit": [None, None],
             "root_id": _ID,
             "parent_id": None,
-            "argsrepr": _LABEL,  # what Flower shows: the id is in the column beside
+            "argsrepr": _LABEL,  # Flower shows it beside the id
             "kwargsrepr": "{}",
             "origin": "edgeprof",
             "ignore_result": True,
@@ -160,7 +157,7 @@ def _template(queue: str, step: int) -> str:
 
 
 class Doorbells:
-    """The writer of doorbells; the reader is Celery."""
+    """Sends doorbells, and counts those that wait."""
 
     def __init__(self, script: Script) -> None:
         self._script = script

@@ -26,10 +26,10 @@ from redis import Redis
 
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable
 from edgeprof.shared.redis import client as redis_client
-from edgeprof.shared.redis.embedded import answer, files, lost_files, start
-from edgeprof.shared.redis.embedded.answer import Condition
+from edgeprof.shared.redis.embedded import files, lost_files, probe, start
+from edgeprof.shared.redis.embedded.diagnosis import LOOK_S, Patience, diagnose
 from edgeprof.shared.redis.embedded.owner import Owner, owner
-from edgeprof.shared.redis.embedded.trouble import LOOK_S, Patience, trouble
+from edgeprof.shared.redis.embedded.probe import Condition
 from edgeprof.shared.settings import Settings
 
 #: A server that was told to stop writes its file out; a stopped process does nothing at all.
@@ -68,13 +68,13 @@ def locate(settings: Settings) -> Endpoint:
                 raise start.failure(folder)
             starts += _start(folder)
             continue
-        found = answer.find(folder, living)
+        found = probe.find(folder, living)
         if found and found.condition is Condition.READY:
             _mend(folder, living, found.server)
             return Endpoint(found.server.url, embedded=True, started=starts > 0)
         if _owner(folder) != living:
             continue  # it ended while it was asked
-        if why := trouble(folder, living, found):
+        if why := diagnose(folder, living, found):
             raise why
         patience.wait(living, found)
 
@@ -103,7 +103,7 @@ def stop(settings: Settings, *, force: bool = False) -> bool:
             raise StoreUnavailable(
                 f"the embedded Redis of {folder} runs {living}", hint=living.hint
             )
-        found = None if force else answer.find(folder, living)
+        found = None if force else probe.find(folder, living)
         if found and found.condition is Condition.READY:
             _mend(folder, living, found.server)
         if found and found.cannot_write:

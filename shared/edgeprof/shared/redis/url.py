@@ -22,6 +22,10 @@ _HINT: Final = (
     "EDGEPROF_REDIS_URL looks like redis://user:password@host:6379/0; in a password write @ as %40,"
     " : as %3A, / as %2F, # as %23"
 )
+_UNIX_HINT: Final = (
+    "EDGEPROF_REDIS_URL looks like unix:///run/redis.sock?db=0: three slashes and the whole path of"
+    " the socket, then the number of the database"
+)
 _SENTINEL_PORT: Final = 26379
 #: Redis counts databases in an int; how many there are is the server's setting `databases`.
 _MOST_DATABASES: Final = 2**31
@@ -114,7 +118,8 @@ def scheme(url: str) -> str:
     """Return the scheme, or raise UsageError when the URL is not one that store and doorbells both understand."""
     parts = _URL.fullmatch(url)
     if parts is None or not _hosts_are_valid(parts):
-        raise UsageError(f"{masked(url)!r} is not a Redis URL", hint=_HINT)
+        hint = _UNIX_HINT if url.startswith("unix:") else _HINT
+        raise UsageError(f"{masked(url)!r} is not a Redis URL", hint=hint)
     _check_options(url, parts)
     _database(parts)
     return parts["scheme"]
@@ -141,8 +146,13 @@ def _database(parts: re.Match[str]) -> int:
     number = numbers[-1] if numbers else "0"
     if re.fullmatch(r"[0-9]{1,10}", number, re.ASCII) and int(number) < _MOST_DATABASES:
         return int(number)
+    if parts["scheme"] == "unix":
+        raise UsageError(
+            "EDGEPROF_REDIS_URL names no database of Redis: db= is followed by no such number",
+            hint=_UNIX_HINT,
+        )
     raise UsageError(
-        "EDGEPROF_REDIS_URL names no database of Redis: what stands behind the host is no such number",
+        "EDGEPROF_REDIS_URL names no database of Redis: what follows the host is no such number",
         hint="EDGEPROF_REDIS_URL ends in /0, or the number of another database of that Redis",
     )
 
@@ -186,8 +196,11 @@ def broker(url: str) -> tuple[str, dict[str, Any]]:
     if scheme(url) == SENTINEL:
         found = SentinelUrl.parse(url)
         login = ""
-        if found.password:
-            login = f"{quote(found.username or '', safe='')}:{quote(found.password, safe='')}@"
+        if found.username or found.password:
+            user, password = (
+                quote(word or "", safe="") for word in (found.username, found.password)
+            )
+            login = f"{user}:{password}@"
         servers = [f"sentinel://{login}{host}:{port}/{found.db}" for host, port in found.addresses]
         return ";".join(servers), {"master_name": found.master}
     if url.startswith("rediss:") and "ssl_cert_reqs=" not in url:

@@ -18,14 +18,14 @@ from edgeprof.shared.types.model import ModelRef
 
 
 def sha256_of(path: Path) -> str:
-    """Hash a file without holding it in memory."""
+    """Hash a file without reading it into memory as a whole."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _COMPARE_EVERY_S: Final = 60.0
 
-#: Whether a key holds so many bytes, with that SHA-1.
+#: Whether the value of a key has this length and this SHA-1.
 _HOLDS: Final = """
 local found = redis.pcall('STRLEN', KEYS[1])
 if found ~= tonumber(ARGV[1]) then return 0 end
@@ -42,15 +42,15 @@ class BlobStore:
         self._compared_s: dict[str, float] = {}
 
     def put(self, name: str, content: bytes, sha256: str, keep_s: float) -> bool:
-        """Upload unless it is there, and keep it at least keep_s from now. True: bytes moved.
+        """Upload a file unless it is there, for at least keep_s. True: bytes moved.
 
-        What stands there may have been written over by anybody: its length is looked at each time, and
-        all of it once a minute, in Redis, which does nothing else meanwhile.
+        Anybody may have overwritten it: its length is compared each time, and all of it once a
+        minute, in Redis, which does nothing else meanwhile.
         """
         if len(content) > self._limit_bytes:
             raise UsageError(
-                f"{name} has {len(content):,} bytes, more than the {self._limit_bytes:,} that travel"
-                " through Redis",
+                f"{name} has {len(content):,} bytes, more than the {self._limit_bytes:,}"
+                " that travel through Redis",
                 hint="raise EDGEPROF_BLOB_LIMIT_BYTES here and give Redis the memory",
             )
         key = self._key(sha256)
@@ -67,7 +67,7 @@ class BlobStore:
         """Whether the bytes are in Redis, to stay at least keep_s from now."""
         now_s = time.monotonic()
         pipe = redis.pipeline(transaction=False)
-        # GT: a job that needs it longer has said so already.
+        # GT: another job may need it for longer.
         pipe.expire(key, int(keep_s), gt=True)
         if now_s < self._compared_s.get(key, -_COMPARE_EVERY_S) + _COMPARE_EVERY_S:
             pipe.strlen(key)
@@ -81,7 +81,7 @@ class BlobStore:
         return bool(found == there)
 
     def size(self, sha256: str) -> int:
-        """Return how many bytes are there; 0: nobody uploaded them, or their time ran out."""
+        """Return how many bytes are there; 0 when nobody uploaded them, or their time ran out."""
         return int(self._script.guarded(lambda redis: redis.strlen(self._key(sha256))))
 
     def get(self, sha256: str) -> bytes | None:
@@ -95,7 +95,7 @@ class BlobStore:
         key = self._key(sha256)
 
         def extend(redis: Redis) -> bool:
-            # GT: a job that needs it longer has said so already.
+            # GT: another job may need it for longer.
             redis.expire(key, int(keep_s), gt=True)
             return bool(redis.exists(key))
 
@@ -113,18 +113,19 @@ class ModelCache:
         self._blobs = blobs
 
     def fetch(self, model: ModelRef) -> Path:
-        """Return a local file with exactly the model's bytes. Raises HostFault when this machine cannot
-        keep it, JobError when the store has not got it: no other host would find it either.
+        """Return a local file with exactly the model's bytes.
 
-        The hash is taken again at every use: a cache that rots would make wrong measurements.
+        Raises HostFault when this machine cannot keep it, and JobError when the store does not have
+        it: then no other host would find it either. The hash is computed again at every use: a
+        rotten cache would make wrong measurements.
         """
-        # The second is for a first that rots, and can be neither read nor replaced.
+        # The second is for a first that is damaged, and can be neither read nor replaced.
         paths = [self._folder / f"{model.sha256}{end}" for end in (".gguf", ".again.gguf")]
         for path in paths:
             with contextlib.suppress(OSError):
                 if sha256_of(path) == model.sha256:
                     return path
-        # A megabyte more than was said is not even read.
+        # A value of another size than the job says is not read.
         try:
             there = self._blobs.size(model.sha256)
             content = self._blobs.get(model.sha256) if there in {0, model.size_bytes} else b""
@@ -148,9 +149,7 @@ class ModelCache:
         refused = OSError()
         for path in paths:
             try:
-                private_files.write_whole(
-                    path, content
-                )  # two workers fetching the same file do not meet
+                private_files.write_whole(path, content)  # two workers may fetch the same file
             except OSError as error:
                 refused = error
             else:

@@ -1,4 +1,4 @@
-"""Boards in the store: who drives which board, and what the board said it is."""
+"""Boards in the store: their announcements, their cordons and their histories."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from edgeprof.shared.types.board import BoardInfo, BoardState
 
 log = logging.getLogger(__name__)
 
-#: Who brings a board back from quarantine, in its history.
+#: The actor in a board's history when a self-test brought it back from quarantine.
 SELF_TEST = "self-test"
 
-#: What a worker announces once it has closed the port of a board that was drained for that.
+#: The reason that a worker announces once it has closed the port of a board drained for that.
 PORT_RELEASED = "its port is released"
 
 
@@ -41,7 +41,7 @@ class BoardClash(HostFault):
 
 @dataclass(frozen=True, slots=True)
 class BoardChange:
-    """One line of a board's history: seconds since the epoch, and what it was made."""
+    """One line of a board's history. Time in seconds since the epoch."""
 
     at_s: float
     state: BoardState
@@ -51,10 +51,11 @@ class BoardChange:
 
 @dataclass(frozen=True, slots=True)
 class Cordons:
-    """What keeps a board from jobs: DRAINING or QUARANTINED of its own, and why its host is cordoned."""
+    """What keeps a board from jobs: a cordon of its own, and one of its host."""
 
+    #: DRAINING, QUARANTINED or None.
     board: BoardState | None = None
-    #: Whether it is quarantined for what its host lacks, so that it cannot do its own jobs either.
+    #: Whether it is quarantined for something its host lacks, so that it cannot run its own jobs.
     for_host: bool = False
     #: Whether somebody wants its port for another program.
     release_port: bool = False
@@ -78,14 +79,14 @@ class Cordons:
 
 
 class BoardStore:
-    """Announcements with a time to live."""
+    """Boards as their workers announce them, with a time to live, and what keeps them from jobs."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self._left_out = Troubles(log)
 
     def announce(self, owner: Owner, info: BoardInfo, ttl_s: float) -> None:
-        """Say what a board is and does. Raises BoardClash."""
+        """Announce a board and its state. Raises BoardClash."""
         reply = self._script.call(
             "announce", info.device_id, json.dumps(asdict(owner)), info.model_dump_json(), ttl_s
         )
@@ -100,25 +101,25 @@ class BoardStore:
             )
 
     def withdraw(self, owner: Owner, info: BoardInfo, reason: str) -> None:
-        """Say goodbye: the board stays on the list, offline, with the reason."""
+        """Leave the board on the list, offline, with the reason."""
         gone = info.model_copy(
             update={"state": BoardState.OFFLINE, "reason": reason, "job_id": None}
         )
         self.announce(owner, gone, 0)
 
     def all(self) -> list[BoardInfo]:
-        """Return all boards the lab has heard of, by name; the silent ones as offline."""
+        """Return all announced boards, by name; those whose worker is silent as offline."""
         now, *flat = self._script.call("boards")
         boards, left_out = [], LeftOut()
         rows = zip(*(flat[column::5] for column in range(5)), strict=True)
-        for announced, seen, until, held, cordon in rows:
+        for announced, seen, until, own_cordon, host_cordon in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
             try:
                 info = BoardInfo.read(announced)
             except ValueError as error:
                 left_out.add(error)
                 continue
-            cordoned = _cordon_of(held)
+            cordoned = _cordon_of(own_cordon)
             if 0 < float(until) < float(now):
                 silent_s = float(now) - float(seen)
                 changes["state"] = BoardState.OFFLINE
@@ -126,8 +127,8 @@ class BoardStore:
                     f"its worker on {info.host} has been silent for {silent_s:.0f} s"
                 )
                 changes["job_id"] = None
-            elif cordon and info.state is not BoardState.OFFLINE:
-                reason = f"host {info.host} is cordoned: {reason_of(cordon)}"
+            elif host_cordon and info.state is not BoardState.OFFLINE:
+                reason = f"host {info.host} is cordoned: {reason_of(host_cordon)}"
                 changes |= {"state": BoardState.QUARANTINED, "reason": reason}
             elif cordoned and info.state is not BoardState.OFFLINE:
                 released = f"; {PORT_RELEASED}" if info.reason == PORT_RELEASED else ""
@@ -146,10 +147,11 @@ class BoardStore:
         for_host: bool = False,
         release_port: bool = False,
     ) -> None:
-        """Give a board no more jobs (DRAINING), or only those for itself (QUARANTINED); not even those
-        when it is quarantined for what its host lacks. What it runs goes on.
+        """Keep a board from new jobs; the one it runs goes on. Raises BoardNotFound.
 
-        With release_port its worker also closes the port, until the board is resumed. Raises BoardNotFound.
+        DRAINING keeps it from all. QUARANTINED leaves it the jobs that name it, except with
+        for_host, when its host lacks something. With release_port its worker also closes the port,
+        until the board is resumed.
         """
         flag = "of_host" if for_host else "release_port" if release_port else ""
         answer = self._script.call(
@@ -163,7 +165,7 @@ class BoardStore:
         self.cordon(device_id, BoardState.ONLINE, actor, reason)
 
     def passed_self_test(self, device_id: str) -> None:
-        """Let a quarantined board take jobs again; one that somebody drained meanwhile stays so."""
+        """Let a quarantined board take jobs again; one that was drained meanwhile stays drained."""
         self._self_tested(device_id, BoardState.ONLINE, "passed")
 
     def failed_self_test(self, device_id: str, reason: str) -> None:
@@ -196,7 +198,7 @@ class BoardStore:
         return self.cordons(device_id).release_port
 
     def ask_identify(self, device_id: str, actor: str) -> None:
-        """Have a board make itself known to a person; its history tells the answer. Raises BoardNotFound."""
+        """Have a board make itself known to a person (see its history). Raises BoardNotFound."""
         if self._script.call("ask_identify", device_id, actor) == "unknown":
             raise _unknown(device_id)
 
@@ -205,15 +207,15 @@ class BoardStore:
         return str(self._script.call("take_identify", device_id))
 
     def identified(self, device_id: str, actor: str, answer: str) -> None:
-        """Answer the one who asked."""
+        """Write the answer to that request into the board's history."""
         self._script.call("identified", device_id, actor, answer)
 
     def next_epoch(self) -> int:
-        """Return a fencing token for a self-test: a board wants to see them grow."""
+        """Return a fencing token for a self-test: boards refuse one below the last they saw."""
         return int(self._script.call("next_epoch"))
 
     def history(self, device_id: str) -> list[BoardChange]:
-        """Return when a board was drained, quarantined and resumed, by whom and why; oldest first."""
+        """Return when a board was cordoned and resumed, by whom and why; oldest first."""
         key = self._script.key(f"board:{device_id}:history")
         lines = self._script.guarded(lambda redis: text(redis.lrange(key, 0, -1)))
         return [
@@ -227,9 +229,9 @@ class BoardStore:
         return bool(self._script.call("forget_board", device_id))
 
 
-def _cordon_of(held: str) -> tuple[BoardState, str] | None:
-    """Return state and reason of a cordon; None for none, and for one that nobody of ours wrote."""
-    for line in records([held], state=str, reason=str):
+def _cordon_of(entry: str) -> tuple[BoardState, str] | None:
+    """Return state and reason of a cordon's entry; None for an empty or a malformed one."""
+    for line in records([entry], state=str, reason=str):
         if line["state"] in {BoardState.DRAINING, BoardState.QUARANTINED}:
             return BoardState(line["state"]), one_line(line["reason"])
     return None

@@ -1,4 +1,4 @@
-"""Lab hosts in the store: which agents serve metrics, and where. Prometheus finds them through it."""
+"""Lab hosts in the store: which agents serve metrics, and where Prometheus finds them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ log = logging.getLogger(__name__)
 #: host:port, which Prometheus is told to scrape.
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:\[\]-]{1,255}:[0-9]{1,5}$")]
 
-#: A host that went silent stays listed so long, so that Prometheus sees it down rather than not at all.
+#: A silent host stays listed for so long, so that Prometheus shows it as down.
 KEPT_S = 86400.0
 
-
-#: Ports that an agent tells of; a host has some dozens.
+#: Most ports without a board that an agent announces; a host has some dozens.
 MAX_WAITING: Final = 40
 
-#: An agent announces every 5 s; one that did not for so long has gone.
+#: An agent announces itself every 5 s; one that did not for so long has gone.
 FRESH_S = 15.0
 
 
@@ -53,9 +52,9 @@ class HostInfo(TolerantModel):
     devices_address: Address
     #: Tells two machines of one name apart.
     machine: Annotated[str, Field(max_length=64)] = ""
-    #: Where no board has answered yet, and why.
+    #: Ports where no board has answered yet, and why.
     waiting: Annotated[tuple[WaitingPort, ...], Field(max_length=MAX_WAITING)] = ()
-    #: Whether it was announced lately. Set by the store.
+    #: Whether it was announced lately; the store sets it.
     fresh: bool = False
 
 
@@ -67,7 +66,7 @@ class HostStore:
         self._left_out = Troubles(log)
 
     def announce(self, info: HostInfo) -> None:
-        """Say where an agent's metrics are; an agent before it at the same address is replaced.
+        """Announce where an agent's metrics are; it replaces an earlier agent at the same address.
 
         Raises HostClash while another machine of that name is there.
         """
@@ -76,16 +75,17 @@ class HostStore:
         )
         if other:
             raise HostClash(
-                f"another machine, at {other}, is called {info.host} as well: this one is not listed",
+                f"another machine, at {other}, is called {info.host} as well:"
+                " this one is not listed",
                 hint="set EDGEPROF_HOST to a name of its own",
             )
 
     def withdraw(self, info: HostInfo) -> None:
-        """Say goodbye: a host that was stopped on purpose is not down."""
+        """Take a host off the list: one that was stopped on purpose is not down."""
         self._script.call("withdraw_host", info.sessions_address)
 
     def cordon(self, host: str, actor: str, reason: str) -> None:
-        """Give no board of a host jobs any more: what ails is the machine."""
+        """Keep all boards of a host from new jobs, because the machine itself is at fault."""
         self._script.call("cordon", host, actor, one_line(reason))
 
     def uncordon(self, host: str) -> bool:
@@ -99,13 +99,13 @@ class HostStore:
         return {one_line(host, 64): reason_of(cordon) for host, cordon in found.items()}
 
     def sweep_dead(self, host: str) -> None:
-        """Take agents of this very machine off the list that are dead for certain."""
+        """Take agents of this machine off the list whose process is gone."""
         for info in self.all():
             if info.host == host and not _alive(info.pid):
                 self.withdraw(info)
 
     def all(self) -> list[HostInfo]:
-        """Return the agents that serve, or should."""
+        """Return the agents on the list, with `fresh` set."""
         found, left_out = [], LeftOut()
         now, *flat = self._script.call("hosts")
         for announced, until in zip(flat[::2], flat[1::2], strict=True):

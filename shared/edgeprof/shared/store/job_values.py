@@ -1,4 +1,4 @@
-"""What goes into the job store and comes out of it, beside the records themselves."""
+"""Values that go into the job store and come out of it, beside the records themselves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Claim:
 
 
 class NoClaim(StrEnum):
-    """Why a claim was not granted, in the words of lua/claim.lua."""
+    """Why a claim was not granted: NO_CLAIM of lua/claim.lua, and MALFORMED."""
 
     GONE = "gone"
     LATE = "late"
@@ -61,7 +61,7 @@ class NoClaim(StrEnum):
 
 
 class Renewal(StrEnum):
-    """What a renewal of a lease was answered."""
+    """The answer to the renewal of a lease."""
 
     OK = "ok"
     #: Somebody asked for the end of the job: stop soon.
@@ -94,7 +94,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Doorbell:
-    """A doorbell to notify: which job, on which queue, in which trace; the label is for people to read."""
+    """A doorbell: which job, on which queue, in which trace, with a label for people."""
 
     job_id: str
     queue: str
@@ -104,7 +104,7 @@ class Doorbell:
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """An entry that stood in the store and was none of ours: where, which, and what was wrong with it."""
+    """An entry of the store that was set aside: where it was, which, and what was wrong with it."""
 
     where: str
     id: str

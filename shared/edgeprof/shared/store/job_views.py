@@ -1,12 +1,10 @@
-"""A job's view, made of what the store's script reads: what cannot be read is refused, with the reason."""
+"""A job's view, made of what the script's `read` returns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
-
-import pydantic_core
 
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.telemetry.traceparent import trace_id_of
@@ -18,9 +16,9 @@ _LATEST_S: Final = 2.2e11
 
 
 def view_of(job_id: str, reply: Sequence[Any]) -> JobView | None:
-    """Make a view of what the script's `read` says of a job; None when there is no such job.
+    """Make a view of a job from the reply of the script's `read`; None when there is no such job.
 
-    Raises ValueError and KeyError for what this version cannot read.
+    Raises ValueError or KeyError for a record that this version cannot read.
     """
     if not reply:
         return None
@@ -50,7 +48,7 @@ def view_of(job_id: str, reply: Sequence[Any]) -> JobView | None:
 
 
 def _time(text: str) -> float:
-    """Parse seconds since the epoch; raises ValueError for what no calendar has."""
+    """Parse seconds since the epoch; raises ValueError for a time beyond the year 9000."""
     time_s = float(text)
     if not 0 <= time_s < _LATEST_S:
         raise ValueError("a time is none")
@@ -62,11 +60,3 @@ def _attempts(lines: Sequence[str]) -> Iterator[Attempt]:
     for line in lines:
         with suppress(ValueError):
             yield Attempt.read(line)
-
-
-def first_wrong(error: ValueError) -> str:
-    """Say the first thing that is wrong, without the value that is: it may be long."""
-    if not isinstance(error, pydantic_core.ValidationError):
-        return str(error)
-    first = error.errors(include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

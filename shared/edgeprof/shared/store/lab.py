@@ -1,4 +1,4 @@
-"""One object for all stores of a lab's Redis. Client, scheduler and workers open it."""
+"""All stores of a lab's Redis in one object, which client, scheduler and workers open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 from edgeprof.shared.queue.doorbell import Doorbells
 from edgeprof.shared.redis import client as redis_client
 from edgeprof.shared.redis import server as redis_server
-from edgeprof.shared.redis.embedded.written import until_written
+from edgeprof.shared.redis.embedded.durability import until_written
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import BlobStore
 from edgeprof.shared.store.boards import BoardStore
@@ -37,7 +37,7 @@ class LabStore:
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """Find Redis (or start the embedded one), and see that it answers."""
+        """Find Redis (or start the embedded one), and check that it answers."""
         endpoint = redis_server.locate(settings)
         redis_client.greet(endpoint.url)
         written = partial(until_written, folder=(settings.data_dir / "redis").resolve())
@@ -46,7 +46,7 @@ class LabStore:
             url=endpoint.url,
             embedded=endpoint.embedded,
             script=script,
-            # We wait for the disk of our embedded Redis only: other servers' owners choose their persistence.
+            # We wait for the disk of the embedded Redis only: other servers' owners choose theirs.
             jobs=JobStore(script, written if endpoint.embedded else None),
             maintenance=StoreMaintenance(script),
             boards=BoardStore(script),
@@ -63,5 +63,5 @@ class LabStore:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; nothing else is held."""
+        """Close the connections."""
         self.script.redis.close()

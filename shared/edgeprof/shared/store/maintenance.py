@@ -13,7 +13,10 @@ from edgeprof.shared.types.job import JobState
 
 
 class StoreMaintenance:
-    """Requeues, expires and archives jobs. Raises StoreUnavailable or StoreRefused, nothing of redis-py."""
+    """Requeues, expires and archives jobs.
+
+    Raises StoreUnavailable or StoreRefused, never an error of redis-py.
+    """
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -23,7 +26,7 @@ class StoreMaintenance:
     ) -> Sequence[tuple[str, str, JobState]]:
         """End the attempts of workers gone silent: (job, board, state afterwards).
 
-        When nobody gave a sign for `away_s`, Redis was away: nobody is taken for dead for `lease_s`.
+        When nobody gave a sign for `away_s`, Redis was away: then no attempt ends for `lease_s`.
         """
         flat = self._script.call("expire_leases", actor, limit, lease_s, away_s)
         return [(flat[i], flat[i + 1], JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
@@ -57,34 +60,34 @@ class StoreMaintenance:
         return sum(self._script.pipelined(ask))
 
     def archived_ends(self) -> dict[str, float]:
-        """Return the jobs archived last and first of those that are still here -> when they finished."""
+        """Return the jobs archived last and first, of those still here -> when they finished."""
         flat = self._script.call("archived_ends")
         return {flat[i]: float(flat[i + 1]) for i in range(0, len(flat), 2)}
 
     def archive_lost(self) -> int:
-        """Note that no archive holds any more what was archived; returns how many jobs are still here."""
+        """Note that the archive is gone; returns how many of its jobs are still here."""
         return int(self._script.call("archive_lost"))
 
     def rearchivable(self, limit: int = 100) -> Sequence[str]:
-        """Return jobs that an archive held which is gone."""
+        """Return jobs of an archive that is gone, to be archived again."""
         found: list[str] = self._script.call("unarchived", limit, "rearchive")
         return found
 
     def unreadable(self, job_ids: Sequence[str]) -> None:
-        """Put finished jobs aside that the archive cannot keep, so that they hold up no other."""
+        """Put finished jobs aside that the archive cannot keep, so that they delay no others."""
         if job_ids:
             self._script.call("unreadable", *job_ids)
 
     def retry_unreadable(self) -> int:
-        """Let the archive look once more at what was put aside; returns how many jobs."""
+        """Let the archive try the jobs that were put aside once more; returns how many."""
         return int(self._script.call("retry_unreadable"))
 
     def heal(self, page: int = 500) -> None:
-        """Remove shared keys of a wrong type, and put queued jobs back that fell out of their queue."""
+        """Remove shared keys of a wrong type, and put jobs back that fell out of their queue."""
         self._script.call("heal", page)
 
     def take_aside(self, limit: int = 20) -> tuple[list[Aside], int]:
-        """Return what the store set aside since the last call, and how much more there is."""
+        """Return the entries set aside since the last call, and how many more there are."""
         more, *lines = self._script.call("take_aside", limit)
         taken = [
             Aside(one_line(line["where"]), one_line(line["id"]), one_line(line["why"]))

@@ -1,4 +1,4 @@
-"""How the Lua script is assembled and called: the one place where our errors, not redis-py's, come out."""
+"""Assembles and calls the Lua script; errors of redis-py become ours here."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ LUA_FILES: Final = (
     "values",
     "records",
     "queues",
+    "submit",
     "cordons",
     "attempts",
     "claim",
@@ -70,7 +71,7 @@ class Script:
         return self.pipelined(fill)
 
     def guarded(self, operation: Callable[[Redis], T]) -> T:
-        """Run an operation on the client with our errors for redis-py's."""
+        """Run an operation on the client; errors of redis-py become ours."""
         with redis_client.store_errors(self.url):
             return operation(self.redis)
 
@@ -79,7 +80,7 @@ class Script:
     ) -> list[Any]:
         """Fill a pipeline (no transaction: nothing in it needs a snapshot) and run it.
 
-        Without raise_on_error, what Redis refused of it stands in its place among the replies.
+        Without raise_on_error, the error of a refused command is in its place among the replies.
         """
 
         def run(redis: Redis) -> list[Any]:
@@ -93,7 +94,8 @@ class Script:
 def text(reply: Any) -> Any:
     """Decode the bytes of a reply, however deep; model files never come this way.
 
-    What is no UTF-8 was not written by us, and is one more value that its reader refuses.
+    Bytes that are not UTF-8 were not written by us; they are replaced, and the reader refuses the
+    value.
     """
     if isinstance(reply, bytes):
         return reply.decode(errors="replace")
@@ -107,7 +109,7 @@ def text(reply: Any) -> Any:
 def records(lines: Iterable[str], **fields: type) -> list[dict[str, Any]]:
     """Parse lines of JSON, each an object with these fields of these types; others are left out.
 
-    Whoever may write to Redis may have written them: what one line lacks must not hide the rest.
+    Anybody who may write to Redis may have written them: a malformed line must not hide the rest.
     """
     found = []
     for line in lines:
@@ -124,19 +126,19 @@ def records(lines: Iterable[str], **fields: type) -> list[dict[str, Any]]:
 
 
 class LeftOut:
-    """Records of one look that cannot be read: somebody may write thousands, and one line tells of all."""
+    """Counts the unreadable records of one look, so that one line of the log reports them all."""
 
     def __init__(self) -> None:
         self._count = 0
         self._first = ""
 
     def add(self, error: ValueError) -> None:
-        """Count one."""
+        """Count one record."""
         self._count += 1
         self._first = self._first or one_line(str(error), 200)
 
     def tell(self, told: Troubles, what: str) -> None:
-        """Say how many there were and what is wrong with the first; again when that changes."""
+        """Log how many there were and what is wrong with the first; again when that changes."""
         if self._count:
             told.say(what, f"{self._count} {what} cannot be read, and are left out: {self._first}")
         else:

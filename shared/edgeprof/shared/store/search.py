@@ -1,7 +1,7 @@
-"""Jobs looked for by what they are: whose, of which sweep, for which board.
+"""Searches for jobs by user, sweep and board.
 
-The store keeps no index for these: jobs are read newest first, a page at a time, so memory stays bounded
-however many there are.
+The store has no index for these: jobs are read newest first, a page at a time, so memory stays
+bounded however many there are.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OPEN: Final = (JobState.QUEUED, JobState.RUNNING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs are meant; what is None does not matter.
+    """Which jobs are meant; a field that is None matches every job.
 
     `board` means every job for this board, and every job that was tried on it.
     """
@@ -39,7 +39,7 @@ class JobFilter:
     sweep_id: str | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything is asked of a job."""
+        """Whether any field is set."""
         return (self.user, self.board, self.sweep_id) != (None, None, None)
 
 
@@ -82,7 +82,7 @@ class JobSearch:
         done = Cancelled()
         asked: set[str] = set()
         newest = self._newest_s()
-        # A job may start, or return to its queue, behind the back of one look: look until nothing is new.
+        # A job may start, or return to its queue, while we look: look again until nothing is new.
         while True:
             before = (done.cancelled, len(asked))
             for state in OPEN:
@@ -115,7 +115,7 @@ class JobSearch:
         return [(entry[0].decode(errors="replace"), float(entry[1])) for entry in entries]
 
     def _pages(self, name: str) -> Iterator[list[tuple[str, float]]]:
-        """Yield (id, score) of an index, newest first. What comes and goes meanwhile hides nothing else."""
+        """Yield (id, score) of an index, newest first; entries that come or go hide no others."""
         key = self._script.key(name)
         last: tuple[float, str] | None = None
         while True:
@@ -129,7 +129,7 @@ class JobSearch:
                 yield fresh
 
     def _rank_after(self, key: str, score: float, job_id: str) -> int:
-        """Return the place behind the last one seen, or, when that one has left, where its score begins."""
+        """Return the rank after the last entry seen; when it is gone, where lower scores begin."""
 
         def ask(pipe: Pipeline) -> None:
             pipe.zrevrank(key, job_id)
@@ -167,7 +167,7 @@ def _matches(record: Any, attempts: Any, where: JobFilter) -> bool:
 
 
 def _field(text: str | None, name: str) -> Any:
-    """Return a field of a JSON object; None when the text is none."""
+    """Return a field of a JSON object; None when the text is not one."""
     try:
         read = pydantic_core.from_json(text or "")
     except ValueError:

@@ -1,7 +1,7 @@
-"""Is Redis one that keeps jobs? Its settings, and whether the store is still the one it was.
+"""Checks that Redis keeps jobs: its settings, and whether the store is still the same one.
 
-What the lab promises rests on three things that nobody sets by accident and anybody may unset: an append-only
-file, no eviction, and a store that is not emptied. Redis says nothing when one of them goes.
+The lab's promises need three things that are easily changed in Redis: an append-only file, no
+eviction, and a store that nobody empties. Redis reports nothing when one of them is lost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgeprof.shared.telemetry.trouble import Troubles
 
 log = logging.getLogger(__name__)
 
-#: How long a lab is told that its store was emptied: whoever comes to work the next morning reads it.
+#: For how long it is reported that the store was emptied: people read it the next morning.
 EMPTIED_TOLD_S: Final = 86400.0
 #: Pause between two looks of a process that stays.
 LOOK_EVERY_S: Final = 60.0
@@ -41,7 +41,7 @@ class StoreWatch:
     """Looks at one store, for as long as the process lives."""
 
     def __init__(self, script: Script, known_id: str = "") -> None:
-        """known_id: what the store was called when somebody who remembers looked last."""
+        """known_id: the store's id when it was last seen; "" when that is not known."""
         self._script = script
         self.known_id = known_id
         self._told = Troubles(log)
@@ -49,17 +49,17 @@ class StoreWatch:
         self.dangers: list[Danger] = []
 
     def look(self) -> list[Danger]:
-        """Look now. Raises StoreUnavailable; a Redis that does not tell its settings is taken at its word."""
+        """Look now. Raises StoreUnavailable. A Redis that does not show its settings is trusted."""
         found = self._settings()
         try:
             found += self._identity()
-        except StoreRefused as error:  # full or read-only, which others say
+        except StoreRefused as error:  # full or read-only, which is reported elsewhere
             log.debug("the store was not identified: %s", error)
         self.dangers = found
         return found
 
     def look_when_due(self) -> list[Danger]:
-        """Look once a minute, and log what is new. A store that is away is others' business."""
+        """Look once a minute, and log new dangers; that Redis is away is reported elsewhere."""
         now_s = time.monotonic()
         if now_s < self._due_s:
             return self.dangers
@@ -104,7 +104,7 @@ class StoreWatch:
 
 
 def dangers_of(info: Mapping[str, Any]) -> list[Danger]:
-    """Return what Redis' INFO says against keeping jobs in it. What it leaves out counts as well."""
+    """Return the dangers that Redis' INFO shows. A field that is missing counts as safe."""
     found = []
     policy = str(info.get("maxmemory_policy", "noeviction"))
     evicted = int(info.get("evicted_keys", 0))
@@ -121,8 +121,8 @@ def dangers_of(info: Mapping[str, Any]) -> list[Danger]:
         found.append(
             Danger(
                 "not_persistent",
-                f"Redis is a replica of {one_line(str(info.get('master_host', '')), 64)}: jobs that it"
-                " takes are gone when it next copies that one",
+                f"Redis is a replica of {one_line(str(info.get('master_host', '')), 64)}:"
+                " jobs that it takes are gone when it next copies that one",
                 "EDGEPROF_REDIS_URL must name the master; redis+sentinel:// follows it",
             )
         )

@@ -21,7 +21,7 @@ from typing import Any, Final
 from edgeprof.shared import private_files
 from edgeprof.shared.sanitize import harmless, one_line
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.telemetry import about, tracing
+from edgeprof.shared.telemetry import context_fields, tracing
 
 operations = logging.getLogger("profiler.operations")
 hardware = logging.getLogger("profiler.hardware")
@@ -71,7 +71,7 @@ class StructuredFormatter(logging.Formatter):
         }
         if ids := tracing.current_ids():
             entry["trace.id"], entry["span.id"] = ids
-        entry.update(about.current())
+        entry.update(context_fields.current())
         entry.update({key: value for key, value in vars(record).items() if key not in _OWN})
         if record.exc_info:
             kind, error, _ = record.exc_info

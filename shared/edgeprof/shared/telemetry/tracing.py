@@ -20,7 +20,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.store.job_values import Claim
-from edgeprof.shared.telemetry import about
+from edgeprof.shared.telemetry import context_fields
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import JobSpec
 
@@ -57,7 +57,7 @@ def configure(service: str, instance: str, host: str, **about_it: str) -> None:
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    from edgeprof.shared.telemetry.about_spans import AboutSpans  # noqa: PLC0415
+    from edgeprof.shared.telemetry.span_fields import FieldsOnSpans  # noqa: PLC0415
 
     resource = Resource.create(
         {
@@ -74,7 +74,7 @@ def configure(service: str, instance: str, host: str, **about_it: str) -> None:
     else:
         exporter = OTLPSpanExporter(timeout=_EXPORT_TIMEOUT_S)
     provider = TracerProvider(resource=resource)
-    provider.add_span_processor(AboutSpans())
+    provider.add_span_processor(FieldsOnSpans())
     provider.add_span_processor(BatchSpanProcessor(exporter))  # flushed at exit by the provider
     trace.set_tracer_provider(provider)
 
@@ -179,12 +179,12 @@ def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
     ).get_span_context()
     links = [Link(before, {"edgeprof.link": "previous attempt"})] if before.is_valid else []
     doorbell = trace.get_current_span()
-    heard = doorbell.get_span_context()
-    anothers = f"{heard.trace_id:032x}" != trace_id_of(claim.traceparent)
+    doorbell_context = doorbell.get_span_context()
+    anothers = f"{doorbell_context.trace_id:032x}" != trace_id_of(claim.traceparent)
     if not anothers:
-        doorbell.set_attributes(about.current())  # it began before anybody knew
-    if heard.is_valid and anothers:
-        links.append(Link(heard, {"edgeprof.link": "doorbell"}))
+        doorbell.set_attributes(context_fields.current())  # it began before anybody knew
+    if doorbell_context.is_valid and anothers:
+        links.append(Link(doorbell_context, {"edgeprof.link": "doorbell"}))
     with tracer().start_as_current_span(
         "profile_model",
         context=submitted if anothers else None,

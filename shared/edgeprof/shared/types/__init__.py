@@ -1,4 +1,4 @@
-"""What travels between processes: jobs, boards, results. Data only: nothing here reads or writes anything.
+"""Jobs, boards and results as they travel between processes. Data only: nothing here does I/O.
 
-Anything may import it; it imports errors and nothing else of ours.
+Anything may import it; of this project it imports only errors.
 """

@@ -13,9 +13,9 @@ from edgeprof.shared.types.wire import NoControl, Sha256, Token, WireModel
 
 MAX_PROMPT_TOKENS: Final = 4096
 MAX_GENERATED_TOKENS: Final = 4096
-#: Of all prompts of a job together, as they were given; of longer ones the beginning is kept.
+#: Of all prompts of a job together, as they were given; of a longer one the beginning is kept.
 MAX_PROMPT_CHARACTERS: Final = 16384
-#: Tokens that a job scores, and the windows they lie in.
+#: Most tokens that a job scores, and most windows they lie in.
 MAX_SCORED_TOKENS: Final = 4096
 MAX_SCORE_WINDOWS: Final = 512
 
@@ -71,12 +71,14 @@ class TestCase(WireModel):
     #: 0: prefill only. The board then names the first token, which ends the prefill, and no more.
     n_gen: Annotated[int, Field(ge=0, le=MAX_GENERATED_TOKENS)] = 64
     prompt_source: PromptSource | None = None
-    #: The prompt as it was given; its beginning, when it is longer than a record keeps. None: ids were given.
+    #: The prompt as it was given, or its beginning where it is longer than a record keeps. None
+    #: when token ids were given.
     prompt_text: Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)] | None = None
-    #: How long the text was that prompt_text is, or begins.
+    #: Length of the whole text that prompt_text is, or begins.
     prompt_characters: Annotated[int, Field(ge=0, le=2**40)] | None = None
     scoring: Scoring | None = None
-    #: Schema 1: top-1 tokens of the unquantized model over the prompt, which was then the text to score over.
+    #: Schema 1: top-1 tokens of the unquantized model over the prompt, which was also the text to
+    #: score.
     unquantized_top1: Annotated[tuple[Token, ...], Field(max_length=MAX_PROMPT_TOKENS)] | None = (
         None
     )
@@ -87,13 +89,14 @@ class TestCase(WireModel):
             wanted = len(self.prompt_tokens) - 1
             if len(self.unquantized_top1) != wanted:
                 raise ValueError(
-                    f"unquantized_top1 has {len(self.unquantized_top1)} entries, the prompt makes {wanted}"
+                    f"unquantized_top1 has {len(self.unquantized_top1)} entries,"
+                    f" the prompt makes {wanted}"
                 )
         return self
 
     @property
     def n_run(self) -> int:
-        """Tokens the board is asked for: a prefill always ends with the first one's id."""
+        """Tokens that the board is asked for: a prefill always ends with the id of the first."""
         return max(self.n_gen, 1)
 
     @property
@@ -104,7 +107,7 @@ class TestCase(WireModel):
 
     @property
     def needs_schema(self) -> int:
-        """The oldest schema that can say this."""
+        """The oldest schema that has all fields set here."""
         of_schema_2 = (
             self.prompt_source,
             self.prompt_text,

@@ -19,15 +19,15 @@ from edgeprof.shared.types.wire import MAX_FILE_BYTES, Name, NoControl, Tolerant
 #: 2: prompts as given, texts to score over, prefill only. Records of 1 are still read (JobSpec).
 SCHEMA_VERSION: Final = 2
 
-#: Of all cases of a job together: what bounds its record and its result.
+#: Most tokens of all cases of a job together; it bounds the job's record and its result.
 MAX_JOB_TOKENS: Final = 16384
-#: Cases times repetitions: each run leaves a sample of every quantity.
+#: Most cases times repetitions: each run leaves a sample of every quantity.
 MAX_RUNS: Final = 4096
 MAX_TAGS: Final = 32
 
 
 class JobState(StrEnum):
-    """queued -> running -> succeeded | failed | cancelled | expired; running -> queued on a retry."""
+    """queued -> running -> succeeded, failed, cancelled or expired; a retry is queued again."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -78,8 +78,9 @@ class Target(WireModel):
 class JobSpec(WireModel):
     """Everything a board worker needs to know; never changes after submit.
 
-    A lab that is upgraded has jobs and workers of both schemas: a worker of schema 1 leaves jobs of
-    schema 2 queued (lua/claim.lua), so a job of schema 1 must not hold what only schema 2 knows.
+    While a lab is upgraded it has jobs and workers of both schemas: a worker of schema 1 leaves
+    jobs of schema 2 queued (lua/claim.lua), so a job of schema 1 must have no field that only
+    schema 2 has.
     """
 
     #: The largest that is valid has 0.5 MB (a test makes it).
@@ -93,11 +94,11 @@ class JobSpec(WireModel):
     warmup: Annotated[int, Field(ge=0, le=100)] = 1
     n_ctx: Annotated[int, Field(ge=1, le=65536)]
     kv_type: KvType = KvType.F16
-    #: Compare greedy tokens with the host reference (invariant 5). Off only for research on kernels.
+    #: Compare greedy tokens with the host reference (invariant 5); off for research on kernels.
     check_output: bool = True
-    #: Also measure log-likelihood and top-1 (op SCORE): over each case's scoring, or else over its prompt.
+    #: Also measure log-likelihood and top-1 (op SCORE), over a case's scoring or else its prompt.
     score: bool = False
-    #: 0 (whenever) to 9 (now), for people; Celery's order is the reverse and hidden in routing.
+    #: 0 (whenever) to 9 (now). Celery's order is the reverse (queue/doorbell.py).
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     timeout_s: Annotated[float, Field(gt=0, le=86400)] = 600.0
     queue_timeout_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
@@ -130,7 +131,8 @@ class JobSpec(WireModel):
         ):
             if tokens > MAX_JOB_TOKENS:
                 raise ValueError(
-                    f"all cases together have {tokens} {what} tokens; a job may have {MAX_JOB_TOKENS}"
+                    f"all cases together have {tokens} {what} tokens;"
+                    f" a job may have {MAX_JOB_TOKENS}"
                 )
         characters = sum(len(case.prompt_text or "") for case in self.cases)
         if characters > MAX_PROMPT_CHARACTERS:
@@ -142,7 +144,8 @@ class JobSpec(WireModel):
             raise ValueError("only one case of a job may have a text to score")
         if len(self.cases) * self.repetitions > MAX_RUNS:
             raise ValueError(
-                f"{len(self.cases)} cases of {self.repetitions} repetitions are more than {MAX_RUNS} runs"
+                f"{len(self.cases)} cases of {self.repetitions} repetitions"
+                f" are more than {MAX_RUNS} runs"
             )
         return self
 
@@ -174,7 +177,7 @@ class JobSpec(WireModel):
 
 
 class Attempt(TolerantModel):
-    """One try at a job, as its board worker or the custodian told it."""
+    """One try of a job on a board, as the store's script wrote it."""
 
     number: int
     epoch: int

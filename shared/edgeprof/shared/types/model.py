@@ -37,7 +37,7 @@ class KvType(StrEnum):
 
 #: As ggml calls a type of weights; a source may have one that no board has a kernel for.
 WeightType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,16}$")]
-#: Types whose weights are as good as those that were trained, for what is made of them.
+#: Types whose weights are as precise as the trained ones, for the conversions made of them.
 _UNQUANTIZED = frozenset({"F64", "F32", "BF16", "F16"})
 _MAX_CHAIN = 8
 
@@ -51,13 +51,13 @@ class ModelSource(WireModel):
     chain: Annotated[tuple[WeightType, ...], Field(min_length=1, max_length=_MAX_CHAIN)]
 
     def converted(self, to: str) -> Self:
-        """Return the source of a model that was made of this one; of a long chain both ends stay."""
+        """Return the source of a model made of this one; of a long chain both ends stay."""
         first, *rest = self.chain
         return self.model_copy(update={"chain": (first, *rest[-(_MAX_CHAIN - 2) :], to)})
 
 
 def made_as(quantization: str, chain: Sequence[str]) -> str:
-    """Return a type, behind those of a chain of conversions that had cost precision before."""
+    """Return a type, after those of a chain of conversions that cost precision before it."""
     lossy = [step for step in chain[:-1] if step not in {*_UNQUANTIZED, quantization}]
     return ">".join([*lossy, quantization])
 
@@ -73,12 +73,13 @@ class ModelRef(WireModel):
     n_params: Annotated[int, Field(gt=0, le=2**40)]
     n_ctx_train: Annotated[int, Field(gt=0, le=MAX_VOCABULARY)]
     n_vocab: Annotated[int, Field(gt=0, le=MAX_VOCABULARY)]
-    #: Where the bytes are: the blob store in Redis, and nowhere else. A URL from a job is never fetched.
+    #: Where the bytes are. None, the only value, means the blob store in Redis: a URL from a job is
+    #: never fetched.
     url: None = None
-    #: None in the records of versions that did not say.
+    #: None in records of versions that did not write it.
     source: ModelSource | None = None
 
     @property
     def made_as(self) -> str:
-        """The type as tables show it: "Q8_0", or "Q4_0>Q8_0" where an earlier step had cost precision."""
+        """The type as tables show it: "Q8_0", or "Q4_0>Q8_0" after a step that cost precision."""
         return made_as(self.quantization, self.source.chain if self.source else ())

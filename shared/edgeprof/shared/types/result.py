@@ -1,4 +1,4 @@
-"""What a finished job holds. Every number was measured; what could not be is absent, not zero."""
+"""The result of a finished job. Every number was measured; without a measurement it is absent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeprof.shared.types.wire import TolerantModel, WireModel
 
 
 class Samples(TolerantModel):
-    """Repeated measurements of one quantity: llama-bench's mean and *sample* sd, raw values kept."""
+    """Repeated measurements of one quantity: all of them, llama-bench's mean and *sample* sd."""
 
     mean: float
     sd: float
@@ -65,13 +65,14 @@ class ScoreResult(TolerantModel):
     #: Mean negative log-likelihood per token, nats.
     nll_nats: float
     perplexity: float
-    #: Standard error of nll_nats: sample deviation over the square root of n_tokens; None for one token.
+    #: Standard error of nll_nats: the sample deviation over the square root of n_tokens. None for
+    #: one token.
     nll_stderr_nats: float | None = None
     #: The same, propagated to the perplexity as llama.cpp does: perplexity times nll_stderr_nats.
     perplexity_stderr: float | None = None
-    #: What the host's own arithmetic gives over the same windows.
+    #: Perplexity by the host's own arithmetic over the same windows.
     reference_perplexity: float | None = None
-    #: The text's name ("prompt": that of the case, in records of schema 1), and its content.
+    #: The text's name; "prompt", in records of schema 1, is the prompt of the case.
     text: str = "prompt"
     text_sha256: str | None = None
     n_windows: int = 1
@@ -81,7 +82,7 @@ class ScoreResult(TolerantModel):
     top1_agreement: float | None = None
     #: Share of positions whose top-1 is the token that really follows in the prompt.
     accuracy: float = 0.0
-    #: Share of positions whose top-1 is not that of the unquantized model; None without one to compare.
+    #: Share of positions whose top-1 is not the unquantized model's; None without such a model.
     quantization_error_rate: float | None = None
 
 
@@ -96,7 +97,7 @@ class CaseResult(TolerantModel):
     decode_tokens_per_second: Samples | None
     #: Start of prefill to first token id known, by the board's clock.
     ttft_s: Samples
-    #: RUN sent to first token seen on the host, link time included; None when no event got through.
+    #: From RUN sent to the first token seen on the host, with the link; None when no event arrived.
     ttft_host_s: Samples | None
     inter_token_p50_s: float | None
     inter_token_p95_s: float | None
@@ -107,13 +108,13 @@ class CaseResult(TolerantModel):
     cpu_utilization: Samples | None
     run_device_s: Samples
     run_host_s: Samples
-    #: All n_gen of them: the benchmark goes on where the model ended its text.
+    #: All n_gen of them: a run goes on after the model has ended its text.
     tokens: tuple[int, ...]
-    #: How many tokens came before the first that ends a text (EOS, EOT); None when none did.
+    #: How many tokens came before the first that ends a text (EOS, EOT); None when there was none.
     ended_at_token: int | None = None
-    #: The text of the tokens, up to that one; None when nothing was generated, or without a tokenizer.
+    #: The text of the tokens up to that one; None without generated tokens or a tokenizer.
     text: str | None
-    #: With n_gen 0 of the one token whose id ends the prefill.
+    #: With n_gen 0 it is of the one token whose id ends the prefill.
     output_check: OutputCheck | None
     score: ScoreResult | None = None
 
@@ -121,7 +122,7 @@ class CaseResult(TolerantModel):
 class LoadResult(TolerantModel):
     """How the model got onto the board."""
 
-    #: "flash", "ram", or "cached" when the board held it already.
+    #: "flash", "ram", or "cached" when it was on the board already.
     how: str
     region: str
     #: The board's own time to check and lay out the model.
@@ -135,7 +136,7 @@ class LoadResult(TolerantModel):
 
 
 class Identity(TolerantModel):
-    """What exactly was measured."""
+    """Which board was measured, with which firmware and toolchain."""
 
     device_id: str
     platform: str
@@ -153,11 +154,11 @@ class Identity(TolerantModel):
 
 
 class JobResult(TolerantModel):
-    """The result of the one attempt that held the lease to the end."""
+    """The result of the one attempt that had the lease to the end."""
 
     largest_bytes: ClassVar[int] = 8 * 1024 * 1024
 
-    #: 1 for those of before there was a number.
+    #: 1 for results that were written before there was a number.
     schema_version: int = 1
     model: ModelRef
     identity: Identity
@@ -165,16 +166,16 @@ class JobResult(TolerantModel):
     cases: tuple[CaseResult, ...] = Field(min_length=1)
     memory: tuple[MemoryUse, ...]
     regions: tuple[RegionUse, ...]
-    #: location -> degrees Celsius at the end of the run; absent without a sensor.
+    #: Location -> degrees Celsius at the end of the run; absent without a sensor.
     temperature_celsius: dict[str, float] | None = None
     temperature_emulated: bool = False
-    #: millijoule per generated token; None without a meter.
+    #: Millijoules per generated token; None without a meter.
     energy_per_token_mj: float | None = None
-    #: What measured it; None without a meter.
+    #: Which kind of meter measured it; None without one.
     energy_meter: str | None = None
     #: Why there is no energy although there is a meter.
     energy_trouble: str | None = None
-    #: Why a run has no spans of the board's own: its clock did not tell where on the host's the run lay.
+    #: Why a run has no spans from the board's clock: it could not be placed on the host's.
     clock_trouble: str | None = None
 
 
@@ -193,7 +194,7 @@ class InputCase(TolerantModel):
     prompt_source: PromptSource | None = None
     #: The prompt as it was given, or its beginning; None when ids were given, and in schema 1.
     prompt_text: str | None = None
-    #: How long the text was that prompt_text is, or begins.
+    #: Length of the whole text that prompt_text is, or begins.
     prompt_characters: int | None = None
     prompt_tokens: tuple[int, ...]
     n_gen: int
@@ -201,7 +202,7 @@ class InputCase(TolerantModel):
 
     @classmethod
     def of(cls, case: TestCase) -> InputCase:
-        """Return what a record says of a case."""
+        """Return a case as results show it."""
         scoring = None
         if case.scoring is not None:
             scoring = InputScoring.model_construct(**_fields(InputScoring, case.scoring))
@@ -213,9 +214,9 @@ def _fields(kind: type[TolerantModel], record: WireModel, but: str = "") -> dict
 
 
 class Inputs(TolerantModel):
-    """All that a job was asked to do: with the model's file, what is needed to run it again."""
+    """Everything that a job was asked to do. With the model's file it can be run again."""
 
-    #: Of the record in the store.
+    #: Schema of the record in the store.
     schema_version: int
     cases: tuple[InputCase, ...]
     repetitions: int
@@ -235,7 +236,7 @@ class Inputs(TolerantModel):
 
     @classmethod
     def of(cls, spec: JobSpec) -> Inputs:
-        """Return what a job's record says of it. The record was validated, and views are made often."""
+        """Return a job's inputs, not validated again: the record was, and views are made often."""
         cases = tuple(map(InputCase.of, spec.cases))
         return Inputs.model_construct(**_fields(Inputs, spec, "cases"), cases=cases)
 
@@ -243,7 +244,7 @@ class Inputs(TolerantModel):
 class JobView(TolerantModel):
     """A job as users see it: record, inputs, attempts and, once succeeded, the result."""
 
-    #: Of this document. Those of 1 have no inputs.
+    #: Schema of this document. Those of schema 1 have no inputs.
     schema_version: int = 1
     id: str
     state: JobState

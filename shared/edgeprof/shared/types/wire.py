@@ -16,7 +16,7 @@ NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Token = Annotated[int, Field(ge=0, lt=MAX_VOCABULARY)]
-#: For people to read; no control characters.
+#: Text for people to read, without control characters.
 NoControl = Annotated[str, Field(pattern=r"^\P{Cc}*$")]
 
 
@@ -30,12 +30,12 @@ class WireModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    #: Longer ones are not even parsed.
+    #: Longer texts are not parsed.
     largest_bytes: ClassVar[int] = 8192
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Parse what Redis holds. Raises ValueError; what nests deeper than 200 levels is one, too."""
+        """Parse a record from Redis. Raises ValueError, also beyond 200 nested levels."""
         if len(text) > cls.largest_bytes:
             raise ValueError(f"{len(text)} characters are more than a {cls.__name__} may have")
         found = cls.model_validate_json(text)
@@ -45,7 +45,7 @@ class WireModel(BaseModel):
 
 
 def _storable(value: object) -> bool:
-    """Whether every number within can be counted with, shown as a time and kept in a database."""
+    """Whether every number inside fits the arithmetic, times and database columns that use it."""
     match value:
         case int():
             return abs(value) < 2**63
@@ -61,6 +61,6 @@ def _storable(value: object) -> bool:
 
 
 class TolerantModel(WireModel):
-    """Base of what a lab tells about itself: a newer agent may say more than this version understands."""
+    """Base of records that a newer version may have written with more fields: those are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.validation import first_error
 from edgeprof.workers.emulated.words import suggestion
 
 _NAME: Final = "a name in quotes: letters, digits, '.', '_' and '-', at most 64"
@@ -44,19 +45,18 @@ def check_keys(where: str, table: Mapping[str, Any], known: Iterable[str]) -> No
 
 def explain(where: str, data: Mapping[str, Any], error: ValidationError) -> UsageError:
     """Return an error that names the first mistake's board and key, and what is wanted there."""
-    first = error.errors()[0]
-    match first["loc"]:
+    first = first_error(error)
+    match first.path:
         case ("board", int(index), str(key), *_) if key in WANTED:
             return _wrong(f"{where}: board {index + 1}", key, data["board"][index][key])
-        case ("board", int(index)) if first["type"] == "value_error":
-            message = first["msg"].removeprefix("Value error, ")
+        case ("board", int(index)) if first.kind == "value_error":
             return UsageError(
-                f"{where}: board {index + 1}: {message}",
+                f"{where}: board {index + 1}: {first.message}",
                 hint="each board is a [[board]] with url or uid",
             )
         case (str(key), *_) if key in WANTED:
             return _wrong(where, key, data[key])
-    return UsageError(f"{where}: {one_line(first['msg'], 200)}")
+    return UsageError(f"{where}: {one_line(first.message, 200)}")
 
 
 def _wrong(where: str, key: str, value: object) -> UsageError:

@@ -18,7 +18,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import SELF_TEST
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import logs, tracing
-from edgeprof.shared.telemetry.about import about
+from edgeprof.shared.telemetry.context_fields import bound_fields
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.workers.board.board import SelfTestBoard
 from edgeprof.workers.board.config import BoardConfig
@@ -67,7 +67,7 @@ class Health:
         `test` raises the Fault that the board has. `reopen` is called after a failed test, because
         the board may be in any state; it says whether the board still answers.
         """
-        named = about(device_id=self._info.device_id, platform=self._info.platform)
+        named = bound_fields(device_id=self._info.device_id, platform=self._info.platform)
         with named, tracing.self_test_span() as span:
             try:
                 with host_faults():

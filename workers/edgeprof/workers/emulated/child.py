@@ -206,8 +206,11 @@ def hex_bytes(text: str, longest: int, url: str) -> bytes:
 
 
 def firmware_dir() -> Path:
-    """Return the folder of built firmware: EDGEPROF_FIRMWARE_DIR, or firmware/build here."""
-    return load_settings().firmware_dir or Path(__file__).parents[4] / "firmware" / "build"
+    """Return the folder of built firmware: EDGEPROF_FIRMWARE_DIR, the wheel's, or the checkout's."""
+    package = Path(__file__).parents[1]
+    packed = package / "firmware"  # by scripts/wheel_firmware.py
+    built = package.parents[2] / "firmware" / "build"
+    return load_settings().firmware_dir or (packed if packed.is_dir() else built)
 
 
 def firmware_image(name: str, port: str) -> Path:
@@ -217,7 +220,8 @@ def firmware_image(name: str, port: str) -> Path:
         raise HostFault(
             f"no firmware for {port}: {path} does not exist",
             code="no_firmware",
-            hint="build it with: make firmware (or set EDGEPROF_FIRMWARE_DIR)",
+            hint="in a clone: make firmware; else install a wheel of `make wheel`, which has it"
+            " packed, or set EDGEPROF_FIRMWARE_DIR",
         )
     return path
 

@@ -20,7 +20,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.telemetry import tracing
-from edgeprof.shared.telemetry.about import about
+from edgeprof.shared.telemetry.context_fields import bound_fields
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
@@ -114,7 +114,7 @@ class Attempts:
         fields = {"device_id": board.device_id, "platform": board.platform}
         reported = AttemptReport(claim, board, self._telemetry, self._events)
         with (
-            about(job_id=claim.job_id, attempt=claim.attempt, **fields),
+            bound_fields(job_id=claim.job_id, attempt=claim.attempt, **fields),
             ExitStack() as leased,
             tracing.attempt_span(claim) as span,
         ):

@@ -15,7 +15,7 @@ from edgeprof.shared.errors import EdgeprofError, Fault, LinkFault
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import BoardClash
 from edgeprof.shared.telemetry import tracing
-from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.telemetry.context_fields import bound_job
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.vital_threads import vital_thread
 from edgeprof.workers.board.config import BoardConfig
@@ -139,7 +139,7 @@ class BoardWorker:
         # We have the locks, so that worker is dead: its job need not wait for lease or test.
         lock_domain = managed.ownership.lock_domain
         if job_id := jobs.reclaim(managed.info.device_id, lock_domain, managed.node):
-            with about_job(job_id, jobs.traceparents([job_id])[job_id]):
+            with bound_job(job_id, jobs.traceparents([job_id])[job_id]):
                 log.warning("job %s of the worker before us is back in the queue", job_id)
         if not cordon.apply():
             return False

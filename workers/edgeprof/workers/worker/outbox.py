@@ -8,14 +8,13 @@ counts once, one that comes too late is refused.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from edgeprof.shared import private_files
 from edgeprof.shared.store.jobs import JobStore
-from edgeprof.shared.telemetry.about import about_job
+from edgeprof.shared.telemetry.context_fields import bound_job
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.shared.types.wire import Name, WireModel
@@ -43,18 +42,11 @@ class Outbox:
         A disk that is full is only logged, because the worker still has the result.
         """
         path = self._path(job_id, epoch)
-        part = path.with_suffix(f".{os.getpid()}.part")
+        kept = Undelivered(job_id=job_id, epoch=epoch, result=result)
         try:
-            private_files.make_folder(self._folder)
-            with open(part, "w", opener=private_files.opener) as file:
-                kept = Undelivered(job_id=job_id, epoch=epoch, result=result)
-                file.write(kept.model_dump_json())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            private_files.write_whole(path, kept.model_dump_json().encode())
         except OSError as error:
             log.warning("job %s: result not kept at %s: %s", job_id, path, error.strerror)
-            _remove(part)  # as much of it as fitted
         else:
             log.warning("job %s: result kept at %s until Redis is back", job_id, path)
 
@@ -75,7 +67,7 @@ class Outbox:
                 )
                 continue
             state = jobs.succeed(kept.job_id, kept.epoch, kept.result)
-            with about_job(kept.job_id, jobs.traceparents([kept.job_id])[kept.job_id]):
+            with bound_job(kept.job_id, jobs.traceparents([kept.job_id])[kept.job_id]):
                 report(kept.job_id, kept.epoch, state)
             _remove(path)
 

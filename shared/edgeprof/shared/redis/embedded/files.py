@@ -172,12 +172,10 @@ def remember(folder: Path, server: Server) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file only its owner can read, whole or not at all; not when it says so already."""
-    with explained(path):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            if path.read_text() == text and path.stat().st_mode & 0o077 == 0:
-                return
-        part = path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
-        part.write_text(text)
-        part.replace(path)
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path.read_text() == text and path.stat().st_mode & 0o077 == 0:
+            return
+    try:
+        private_files.write_whole(path, text.encode())
+    except OSError as error:
+        raise refusal(error.errno or 0, path) from None

@@ -1,7 +1,7 @@
 -- The commands of the archive and of readers: what is finished, read, archived, forgotten.
 
--- unarchived(limit, where): ids of finished jobs no archive holds yet ('unarchived') or any more ('rearchive'), oldest
--- first.
+-- unarchived(limit, where): ids of finished jobs that no archive holds yet ('unarchived') or any
+-- more ('rearchive'), oldest first.
 function commands.unarchived(limit, where)
   local most, ids, looked = tonumber(limit), {}, 0
   repeat
@@ -21,7 +21,7 @@ function commands.unarchived(limit, where)
   return ids
 end
 
--- unreadable(id...): the archive can do nothing with these; they wait apart until a newer one starts.
+-- unreadable(id...): the archive cannot keep these jobs; they wait apart until a newer one starts.
 function commands.unreadable(...)
   for _, id in ipairs({...}) do
     for _, where in ipairs({'unarchived', 'rearchive'}) do
@@ -43,9 +43,9 @@ function commands.retry_unreadable()
   return #ids / 2
 end
 
--- read(id...): for each job {record as in HGETALL, {attempt JSON, ...}, result}, {} where there is none, or {why it
--- is not handed out}; of as many as fit into one reply. Sizes are looked at here, before anything travels. Only a job
--- that succeeded has a result.
+-- read(id...): for each job {record as in HGETALL, {attempt JSON, ...}, result}, {} where there is
+-- none, or {why it is not handed out}; of as many jobs as fit into one reply. Sizes are looked at
+-- here, before anything travels. Only a job that succeeded has a result.
 function commands.read(...)
   local reply, room = {}, REPLY_LIMIT
   for _, id in ipairs({...}) do
@@ -88,8 +88,9 @@ function commands.archived(ttl_s, ...)
   return 'ok'
 end
 
--- archived_ends(): {id, finished_s, ...} of the job that was archived last, and of the one that was first, of those
--- that are still here: an archive that has both is the one that they were given to.
+-- archived_ends(): {id, finished_s, ...} of the job that was archived last and of the one that was
+-- archived first, of those that are still here. An archive that has both is the one they were given
+-- to.
 function commands.archived_ends()
   local reply = {}
   for _, rank in ipairs({-1, 0}) do
@@ -102,8 +103,8 @@ function commands.archived_ends()
   return reply
 end
 
--- archive_lost(): no archive holds what was archived any more; returns how many jobs there are to archive again. Those
--- of a loss before this one come first: then this is to be called again.
+-- archive_lost(): no archive holds any more what was archived; returns how many jobs there are to
+-- archive again. Those of a loss before this one come first; then this is to be called again.
 function commands.archive_lost()
   if call('EXISTS', P .. 'rearchive') == 0 and call('EXISTS', P .. 'prunable') == 1 then
     redis.call('RENAME', P .. 'prunable', P .. 'rearchive')
@@ -120,7 +121,8 @@ function commands.prune(limit)
     call('ZREM', P .. 'jobs', id)
     call('ZREM', P .. 'dead', id)
     call('ZREM', P .. 'prunable', id)
-    call('DEL', key, key .. ':history', key .. ':events', attempts_key(id), P .. 'work:' .. id .. ':result')
+    call('DEL', key, key .. ':history', key .. ':events')
+    call('DEL', attempts_key(id), P .. 'work:' .. id .. ':result')
   end
   return #ids
 end

@@ -5,7 +5,7 @@ local function attempts_key(id) return P .. 'work:' .. id .. ':attempts' end
 local function close_attempt(id, fault_class, code, reason)
   local key = attempts_key(id)
   local attempt = decoded(call('LINDEX', key, -1))
-  if not attempt then return end -- nobody reads what is none
+  if not attempt then return end -- it is not one of ours, and nobody reads it
   attempt.ended_s = now
   if fault_class ~= '' then
     attempt.fault_class, attempt.code, attempt.reason = fault_class, code, reason
@@ -22,11 +22,12 @@ local function release(id)
   call('HDEL', job_key(id), 'owner')
 end
 
--- A running attempt failed. Another one, unless it was cancelled, is nobody's fault but the job's, or was
--- the last: at once where another board could do it, else after a backoff that doubles from attempt to attempt. A job
--- that failed for its host's own reasons goes to another host while there is one. When host or board get no jobs
--- until that is mended, this was not its last attempt: up to twice as many are granted then.
--- No doorbell is sent here: `stale_notifications` hands the job to the custodian within its interval.
+-- A running attempt failed. The job has another one, unless it was cancelled, the fault is its own,
+-- or this was its last attempt: at once where another board could run it, else after a backoff that
+-- doubles from attempt to attempt. A job that failed for its host's own reasons goes to another
+-- host while there is one. Where the host or board gets no jobs until it is mended, this was not
+-- the job's last attempt: up to twice as many are granted then. No doorbell is sent here:
+-- `stale_notifications` returns the job to the custodian within its interval.
 local function attempt_failed(id, fault_class, code, reason, retryable, backoff_s, actor, of_host)
   local cancel, device, host = get(id, 'cancel'), get(id, 'device') or '', get(id, 'host') or ''
   if cancel then fault_class = '' end -- stopped because somebody asked: nobody's fault
@@ -53,7 +54,7 @@ local function attempt_failed(id, fault_class, code, reason, retryable, backoff_
     return 'failed'
   end
   local backoff = math.min(backoff_s * 2 ^ math.min(tries - 1, 20), LONGEST_BACKOFF_S)
-  local elsewhere = job.queue ~= 'board.' .. device
+  local elsewhere = job.queue ~= board_queue(device)
     and another_board(job.platform, of_host and host_but(host) or board_but(device))
   -- Its time in the queue starts again: a job is not late because its board died.
   local deadline_s = at(now + job.queue_timeout_s)
@@ -65,21 +66,23 @@ local function attempt_failed(id, fault_class, code, reason, retryable, backoff_
     call('ZADD', P .. 'delayed', at(now + backoff), id)
     said = said .. string.format(' (again in %.1f s)', backoff)
   else
-    enter_queue(id, job.queue, job.priority, nil, 0)
+    enter_again(id, job)
   end
   transition(id, 'running', 'queued', actor, said)
   return 'queued'
 end
 
--- Whether the writer still holds job and board: the fence before every write of an attempt. (The board is
--- another job's when the lease ran out, that job was claimed, and no custodian has come by yet.)
+-- Whether the writer still has job and board: the fence before every write of an attempt. (The
+-- board runs another job when the lease ran out, that job was claimed, and no custodian has come by
+-- yet.)
 local function holds(id, epoch)
   return get(id, 'state') == 'running' and get(id, 'epoch') == epoch
     and call('HGET', P .. 'running_on', get(id, 'device') or '') == id
 end
 
--- A fencing token: at least the time in ms, for boards remember the highest they saw, and would refuse to begin anew
--- at 1, in an empty store or after somebody wrote a small one. One that is far ahead of the time is nobody's either.
+-- A fencing token: at least the time in ms, because boards remember the highest they saw and would
+-- refuse a count that begins at 1 again, in an empty store or after somebody wrote a small one. One
+-- that is far ahead of the time was not counted here either.
 local function next_epoch()
   local reply, least = redis.pcall('INCR', P .. 'epoch'), math.floor(now * 1000)
   local epoch = type(reply) == 'number' and reply or 0

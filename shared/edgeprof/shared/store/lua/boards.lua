@@ -1,8 +1,9 @@
 -- The commands about boards: announcements, cordons, identification.
 
--- announce(device, owner JSON, info JSON, ttl_s): {'ok'} or {'clash', board, owner JSON of
--- the other}. A board is one owner's; and a uid is one board's, or two boards.toml name the same silicon.
--- An owner of the same lock domain replaces the one before: it holds the board's lock, so that one is dead.
+-- announce(device, owner JSON, info JSON, ttl_s): {'ok'} or {'clash', board, owner JSON of the
+-- other}. A board has one owner, and a uid belongs to one board: else two boards.toml name the same
+-- silicon. An owner of the same lock domain replaces the one before: it has the board's lock, so
+-- that one is dead.
 function commands.announce(device, owner, info, ttl_s)
   local mine = cjson.decode(owner)
   for _, other in ipairs({device, call('HGET', P .. 'boards:uid', mine.uid) or device}) do
@@ -19,12 +20,15 @@ function commands.announce(device, owner, info, ttl_s)
   return {'ok'}
 end
 
--- boards(): {now, info, seen, until, held or '', cordon of its host or '', ...}
+-- boards(): {now, info, seen, until, its cordon or '', cordon of its host or '', ...}
 function commands.boards()
   local reply, room = {now_s}, REPLY_LIMIT
-  -- Those that have to announce themselves again soonest: what is to stand for long hides none of them.
-  local all = call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'WITHSCORES', 'LIMIT', 0, BOARDS)
-  local silent = call('ZREVRANGEBYSCORE', P .. 'boards:until', '(' .. now_s, '-inf', 'WITHSCORES', 'LIMIT', 0, BOARDS)
+  -- Those that have to announce themselves again soonest: an endless announcement hides none of
+  -- them.
+  local all = call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'WITHSCORES',
+    'LIMIT', 0, BOARDS)
+  local silent = call('ZREVRANGEBYSCORE', P .. 'boards:until', '(' .. now_s, '-inf', 'WITHSCORES',
+    'LIMIT', 0, BOARDS)
   for _, v in ipairs(silent) do table.insert(all, v) end
   for i = 1, #all, 2 do
     local info = short(P .. 'boards', all[i], ENTRY_LIMIT)
@@ -32,19 +36,20 @@ function commands.boards()
     if room < 0 then break end
     if info then
       local host = (decoded(info) or {}).host
+      local host_cordon = type(host) == 'string' and short(P .. 'hosts:cordoned', host, ENTRY_LIMIT)
       table.insert(reply, info)
       table.insert(reply, at(number(call('HGET', P .. 'boards:seen', all[i]), 0)))
       table.insert(reply, at(number(all[i + 1], 0)))
       table.insert(reply, short(P .. 'boards:cordoned', all[i], ENTRY_LIMIT) or '')
-      table.insert(reply, type(host) == 'string' and short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or '')
+      table.insert(reply, host_cordon or '')
     end
   end
   return reply
 end
 
--- cordon_board(device, state, actor, reason, only, flag): 'draining', 'quarantined', or 'online' to let it go again;
--- only when it is cordoned as `only` now, unless that is ''. flag: 'of_host' (for what its host lacks), 'release_port'
--- (to free the port too), or ''.
+-- cordon_board(device, state, actor, reason, only, flag): 'draining', 'quarantined', or 'online' to
+-- end the cordon; only when it is cordoned as `only` now, unless that is ''. flag: 'of_host' (for
+-- what its host lacks), 'release_port' (to free the port too), or ''.
 function commands.cordon_board(device, state, actor, reason, only, flag)
   if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
   if only ~= '' and cordon_state(device) ~= only then return 'other' end
@@ -52,10 +57,11 @@ function commands.cordon_board(device, state, actor, reason, only, flag)
   return 'ok'
 end
 
--- cordons(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1' when its port is wanted,
--- cordon of the host as JSON or ''}.
+-- cordons(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1'
+-- when its port is wanted, cordon of the host as JSON or ''}.
 function commands.cordons(device, host)
-  return {cordon_state(device) or '', cordon_has(device, 'of_host') and '1' or '', cordon_has(device, 'release_port') and '1' or '',
+  local function flag(name) return cordon_has(device, name) and '1' or '' end
+  return {cordon_state(device) or '', flag('of_host'), flag('release_port'),
     short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or ''}
 end
 
@@ -70,7 +76,8 @@ function commands.uncordon(host)
   return call('HDEL', P .. 'hosts:cordoned', host)
 end
 
--- ask_identify(device, actor): have the board make itself known to a person; its worker takes the wish.
+-- ask_identify(device, actor): have the board make itself known to a person; its worker takes the
+-- request.
 function commands.ask_identify(device, actor)
   if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
   call('HSET', P .. 'boards:identify', device, actor)
@@ -84,12 +91,12 @@ function commands.take_identify(device)
   return actor or ''
 end
 
--- identified(device, actor, answer): what became of it, in the board's history.
+-- identified(device, actor, answer): write into the board's history how the request ended.
 function commands.identified(device, actor, answer)
   note(device, cordon_state(device) or 'online', actor, answer, {})
 end
 
--- next_epoch(): a fencing token for what is no job: a board's self-test.
+-- next_epoch(): a fencing token for a board's self-test, which is not a job.
 function commands.next_epoch()
   return next_epoch()
 end

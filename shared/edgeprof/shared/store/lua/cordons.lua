@@ -1,6 +1,6 @@
 -- Cordons of boards and hosts, and which boards could take a job instead.
 
--- A board is cordoned (no jobs, or only its own) or let go; said in its history.
+-- Write into a board's history that it was cordoned (no jobs, or only its own) or resumed.
 local function note(device, state, actor, reason, flags)
   local entry = cjson.encode({s = now, state = state, actor = actor, reason = reason,
     of_host = flags.of_host, release_port = flags.release_port})
@@ -21,10 +21,12 @@ end
 
 local function cordon_state(device)
   local cordon = entry_of('boards:cordoned', device)
-  return cordon and (cordon.state == 'draining' or cordon.state == 'quarantined') and cordon.state or nil
+  local state = cordon and cordon.state
+  return (state == 'draining' or state == 'quarantined') and state or nil
 end
 
--- Whether a cordon has a flag: of_host, and the board cannot do its own jobs either; release_port.
+-- Whether a board's cordon has a flag: of_host (the board cannot do its own jobs either) or
+-- release_port.
 local function cordon_has(device, flag)
   local cordon = entry_of('boards:cordoned', device)
   return cordon and cordon[flag] == true or false
@@ -37,7 +39,8 @@ local live
 local function live_boards()
   if live then return live end
   live = {}
-  for _, other in ipairs(call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'LIMIT', 0, BOARDS)) do
+  local names = call('ZRANGEBYSCORE', P .. 'boards:until', now_s, '+inf', 'LIMIT', 0, BOARDS)
+  for _, other in ipairs(names) do
     local info = entry_of('boards', other)
     if info then table.insert(live, {other, info}) end
   end
@@ -49,7 +52,8 @@ local function another_board(platform, differs)
   for _, found in ipairs(live_boards()) do
     local other, info = found[1], found[2]
     if info.platform == platform and differs(other, info.host) and not cordon_state(other)
-        and not cordoned(tostring(info.host)) and (info.state == 'online' or info.state == 'busy') then
+        and not cordoned(tostring(info.host))
+        and (info.state == 'online' or info.state == 'busy') then
       return true
     end
   end

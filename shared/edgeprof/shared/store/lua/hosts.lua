@@ -1,20 +1,22 @@
 -- The commands about hosts, the store itself and its queues; then the call of the command.
 
--- withdraw_host(address)
+-- withdraw_host(address): take a host off the list.
 function commands.withdraw_host(address)
   call('HDEL', P .. 'hosts', address)
   call('ZREM', P .. 'hosts:until', address)
 end
 
--- announce_host(address, info JSON, kept_s, fresh_s): '', or the address of another machine of the same name that was
--- announced within fresh_s; then this one is not listed. Those silent for too long are forgotten.
+-- announce_host(address, info JSON, kept_s, fresh_s): '', or the address of another machine of the
+-- same name that was announced within fresh_s; then this one is not listed. Hosts that have been
+-- silent for too long are forgotten.
 function commands.announce_host(address, info, kept_s, fresh_s)
   local forgotten = call('ZRANGEBYSCORE', P .. 'hosts:until', '-inf', now_s, 'LIMIT', 0, HOSTS)
   for _, silent in ipairs(forgotten) do commands.withdraw_host(silent) end
   local mine = cjson.decode(info)
-  -- Those announced of late, and no later than now.
+  -- Those announced of late, and not in the future.
   local from, to = at(now + tonumber(kept_s) - tonumber(fresh_s)), at(now + tonumber(kept_s))
-  for _, each in ipairs(call('ZRANGEBYSCORE', P .. 'hosts:until', '(' .. from, to, 'LIMIT', 0, HOSTS)) do
+  local recent = call('ZRANGEBYSCORE', P .. 'hosts:until', '(' .. from, to, 'LIMIT', 0, HOSTS)
+  for _, each in ipairs(recent) do
     local other = entry_of('hosts', each) or {}
     if other.host == mine.host and (other.machine or '') ~= mine.machine then return each end
   end
@@ -26,7 +28,8 @@ end
 -- hosts(): {now, info JSON, until when it is listed, ...}
 function commands.hosts()
   local reply, latest = {now_s}, at(now + LONGEST_UNTIL_S)
-  local listed = call('ZREVRANGEBYSCORE', P .. 'hosts:until', latest, now_s, 'WITHSCORES', 'LIMIT', 0, HOSTS)
+  local listed = call('ZREVRANGEBYSCORE', P .. 'hosts:until', latest, now_s, 'WITHSCORES',
+    'LIMIT', 0, HOSTS)
   for i = 1, #listed, 2 do
     local info = short(P .. 'hosts', listed[i], ENTRY_LIMIT)
     if info then
@@ -37,8 +40,9 @@ function commands.hosts()
   return reply
 end
 
--- identify(known, fresh): {now, the store's id, when it was found emptied or ''}. An empty store is called `fresh`; one
--- that is not the `known` one (unless that is '') was emptied, or is another.
+-- identify(known, fresh): {now, the store's id, when it was found emptied or ''}. An empty store
+-- gets the id `fresh`. A store whose id is not `known` (unless that is '') was emptied, or is
+-- another.
 function commands.identify(known, fresh)
   call('HSETNX', P .. 'store', 'id', fresh)
   local id = call('HGET', P .. 'store', 'id')
@@ -47,7 +51,8 @@ function commands.identify(known, fresh)
   return {now_s, id, emptied_s and at(emptied_s) or ''}
 end
 
--- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had jobs.
+-- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had
+-- jobs.
 function commands.queue_depths()
   local reply = {}
   for _, queue in ipairs(some_queues()) do
@@ -60,5 +65,4 @@ function commands.queue_depths()
   return reply
 end
 
-if ARGV[1] == 'submit' then return commands.submit(ARGV[2]) end
 return commands[ARGV[1]](unpack(ARGV, 2))

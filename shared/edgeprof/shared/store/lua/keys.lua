@@ -1,17 +1,20 @@
--- The job store: every change of a job or a board is one call of this script, so it happens whole or
--- not at all, on Redis' clock, and leaves a line in the job's history that says who and why.
+-- The job store. Every change of a job or a board is one call of this script, so it happens whole
+-- or not at all, on Redis' clock, and leaves a line in the job's history that says who and why.
 --
 -- Keys ($p is the store's prefix, "edgeprof:" unless told otherwise)
 --
 -- $p job:$id            hash    one job:
---                               spec (JSON, never changes), schema (its version), state, reason, queue,
---                               platform (when that is the target), priority, user, max_attempts, created_s,
---                               queue_timeout_s (how long it may wait in its queue), deadline_s (when it expires there),
---                               queued_s (last time it entered its queue), started_s, finished_s, label (what
---                               it is, for people), epoch, owner, device, host, lock_domain, cancel
---                               ("actor\nreason" once asked), avoid, avoid_until_s, traceparent
+--                               spec (JSON, never changes), schema (its version), state, reason,
+--                               queue, platform (when that is the target), priority, user,
+--                               max_attempts, created_s, queue_timeout_s (how long it may wait in
+--                               its queue), deadline_s (when it expires there), queued_s (last
+--                               time it entered its queue), started_s, finished_s, label (what it
+--                               is, for people), epoch, owner, device, host, lock_domain, cancel
+--                               ("actor\nreason" once asked), avoid, avoid_until_s, avoid_host,
+--                               traceparent
 -- $p work:$id:attempts  list    JSON, one a try; the last is open (no ended_s) while the job runs
--- $p work:$id:result    string  JSON. `work:` is what clients may read and only workers write (deploy/redis)
+-- $p work:$id:result    string  JSON. Only workers may write `work:` keys; clients may read them
+--                               (deploy/redis)
 -- $p job:$id:history    list    JSON, one a transition: {s, from, to, actor, reason}
 -- $p job:$id:events     stream  what a watcher sees: transitions and progress, capped
 -- $p jobs               zset    every job -> created_s
@@ -19,45 +22,52 @@
 -- $p queues             set     queues that have had ready jobs
 -- $p ready:$queue       zset    the queued jobs of a queue -> when their doorbell was last sent
 -- $p order:$queue       zset    the same jobs -> their rank: the lowest is claimed first
--- $p turns:$queue       hash    priority -> turn of the job claimed last; priority:user -> the user's last turn
--- $p delayed            zset    queued jobs between two attempts -> when they enter their queue again
+-- $p turns:$queue       hash    priority -> turn of the job claimed last; priority:user -> the
+--                               user's last turn
+-- $p delayed            zset    queued jobs between two attempts -> when they are ready again
 -- $p deadlines          zset    the queued jobs -> when they expire
 -- $p leases             zset    the running jobs -> when their lease runs out
--- $p running_on          hash    board -> the job that runs on it
--- $p epoch              string  fencing tokens: ONE counter for the lab, so that a board too sees them grow
+-- $p running_on         hash    board -> the job that runs on it
+-- $p epoch              string  fencing tokens: one counter for the whole lab, so that each board
+--                               sees them grow
 -- $p dead               zset    jobs given up after their last attempt -> when
--- $p newer:$v:$queue    zset    queued jobs of schema $v, which the agents that looked cannot read -> their rank
+-- $p newer:$v:$queue    zset    queued jobs of schema $v, which no agent that looked can read ->
+--                               their rank
 -- $p unarchived         zset    finished jobs no archive holds yet -> finished_s
--- $p unreadable         zset    finished jobs that the archive's version cannot read or keep -> finished_s
+-- $p unreadable         zset    finished jobs that this archive cannot read or keep -> finished_s
 -- $p prunable           zset    archived jobs -> when they may be forgotten
--- $p rearchive          zset    jobs that an archive held which is gone -> when they might have been forgotten
+-- $p rearchive          zset    jobs of an archive that is gone -> when they may be forgotten
 -- $p boards             hash    board -> BoardInfo (JSON), as last announced
 -- $p boards:owner       hash    board -> {owner, host, pid, lock_domain, uid} (JSON)
 -- $p boards:uid         hash    uid of the silicon -> board
 -- $p boards:seen        hash    board -> when it was last announced
 -- $p boards:until       zset    board -> until when the announcement holds (0: said goodbye)
--- $p boards:cordoned    hash    board -> {state, reason, actor, s, of_host, release_port} (JSON): draining or
---                              quarantined; of_host: for what its host lacks; release_port: its port is to be free
--- $p boards:identify   hash    board -> who wants it to make itself known
--- $p boards:faults     hash    board -> how many attempts in a row failed for board or link reasons
--- $p board:$b:history  list    JSON, one a change of its cordon: {s, state, actor, reason}; the last 100
--- $p hosts             hash    address of a host agent's metrics -> HostInfo (JSON)
--- $p hosts:until       zset    address -> until when it is listed
--- $p hosts:cordoned    hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
--- $p hosts:faults      hash    host -> how many attempts in a row failed for its own reasons
+-- $p boards:cordoned    hash    board -> {state, reason, actor, s, of_host, release_port} (JSON):
+--                               state is draining or quarantined; of_host: for what its host lacks;
+--                               release_port: its port is to be free
+-- $p boards:identify    hash    board -> who wants it to make itself known
+-- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
+-- $p board:$b:history   list    JSON, the last 100 changes of its cordon: {s, state, actor, reason}
+-- $p hosts              hash    address of a host agent's metrics -> HostInfo (JSON)
+-- $p hosts:until        zset    address -> until when it is listed
+-- $p hosts:cordoned     hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
+-- $p hosts:faults       hash    host -> how many attempts in a row failed for its own reasons
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
 -- $p last_sign          string  when a custodian or a working board last gave a sign
--- $p last_sign:grace    string  until when nobody is taken for dead, after a time when nobody gave a sign
+-- $p last_sign:grace    string  until when nobody is taken for dead, after a time without any sign
 -- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
 -- $p scrub              hash    zset of jobs -> how far the custodian's check of it has come
--- $p aside              list    JSON, what was set aside and nobody has logged yet: {s, where, id, why}; the last 1000
--- $p store              hash    id: random, made with the first key; emptied_s: when a store before it vanished
+-- $p aside              list    JSON, what was set aside and nobody has logged yet: {s, where, id,
+--                               why}; the last 1000
+-- $p store              hash    id: random, made with the first key; emptied_s: when a store before
+--                               it vanished
 --
--- Whatever stands here may have been written by somebody else. An entry without a sound record, a record of a
--- newer version, a field that is no number and a key of another type cost themselves and a line in `aside`, never
--- the call that met them.
+-- Any of this may have been written by somebody else. An entry without a sound record, a record of
+-- a newer version, a field that is no number and a key of another type are dropped, at the cost of
+-- a line in `aside`; they never stop the call that met them.
 --
--- "lock_domain" names a set of processes that share one folder of board locks (workers/board/locks.py).
+-- "lock_domain" names a set of processes that share one folder of board locks
+-- (workers/board/locks.py).
 
 local P = KEYS[1]
 local time = redis.call('TIME')
@@ -66,11 +76,11 @@ local now = tonumber(now_s)
 
 local EVENTS_KEPT = 512
 local AVOID_S = 20
--- Of a job's JSON, as JobSpec.largest_bytes. A larger one was not written by us, and no worker reads it.
+-- Of a job's JSON, as JobSpec.largest_bytes. We never write a larger one, and no worker reads it.
 local SPEC_LIMIT = 512 * 1024
 -- As JobResult.largest_bytes.
 local RESULT_LIMIT = 8 * 1024 * 1024
--- After so much of several jobs a reply ends: whoever asked has to hold it.
+-- After so many bytes of several jobs a reply ends: its reader has to hold it in memory.
 local REPLY_LIMIT = 32 * 1024 * 1024
 local LONGEST_BACKOFF_S = 60
 -- Priorities are ranks apart by more turns than a queue will ever hand out.
@@ -79,19 +89,26 @@ local RANKS = 1e12
 local CANDIDATES, MOST_CANDIDATES = 200, 10000
 -- How many queues one call walks through: a lab has some hundreds, and anyone may add names.
 local QUEUES = 1000
--- How many attempts and lines of history of a job are read; ours have at most 20 and a few each.
+-- How many attempts and lines of history of a job are read; ours have at most 20 attempts, with a
+-- few lines each.
 local ATTEMPTS_READ, HISTORY_KEPT = 100, 1000
 local MOST_ATTEMPTS = 20 -- as JobSpec.max_attempts
--- How many boards and hosts one call looks at: a lab has some hundreds, and anyone with a worker's login may add.
+-- How many boards and hosts one call looks at: a lab has some hundreds, and anyone with a worker's
+-- login may add more.
 local BOARDS, HOSTS = 5000, 1000
--- Longest record of a board, a host or an attempt, as TolerantModel.largest_bytes of BoardInfo; of a label or a traceparent.
+-- Longest record of a board, a host or an attempt, as TolerantModel.largest_bytes of BoardInfo;
+-- longest label or traceparent.
 local ENTRY_LIMIT, LABEL_LIMIT = 64 * 1024, 512
--- No lease and no announcement of ours runs for longer: what says so was written by somebody else.
+-- No lease and no announcement of ours runs for longer; one that does was written by somebody else.
 local LONGEST_UNTIL_S = 2 * 86400
--- How far a fencing token may be ahead of the time in ms: Redis' clock may be set back, but not by more.
+-- How far a fencing token may be ahead of the time in ms: Redis' clock may be set back, but not by
+-- more than this.
 local EPOCH_AHEAD_MS = 86400e3
--- How many of a queue's longest unsent jobs are looked at for the oldest: a bound on the work of a scrape.
+-- How many of a queue's longest unsent jobs are looked at for the oldest: it bounds the work of a
+-- scrape.
 local AGED = 200
+-- How many values submit writes into one zset at once: Lua's stack holds some thousands.
+local BATCH = 1000
 
 local STATES = {'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
 local IS_STATE, IS_TERMINAL = {}, {}

@@ -1,8 +1,9 @@
 -- The commands of the custodian: overdue leases and jobs, lost doorbells, healing.
 
--- expire_leases(actor, limit, lease_s, away_s): {id, device, state afterwards, ...} of jobs whose worker went silent.
--- Called about once a second. When nobody at all gave a sign for away_s, Redis was away: nobody is taken
--- for dead for the length of a lease, because live workers could not renew, and still measure.
+-- expire_leases(actor, limit, lease_s, away_s): {id, device, state afterwards, ...} of jobs whose
+-- worker went silent. Called about once a second. When nobody at all gave a sign for away_s, Redis
+-- was away: nobody is taken for dead for the length of a lease, because live workers could not
+-- renew, and still measure.
 function commands.expire_leases(actor, limit, lease_s, away_s)
   local reply, last_sign = {}, number(call('GET', P .. 'last_sign'), now)
   beat()
@@ -10,7 +11,8 @@ function commands.expire_leases(actor, limit, lease_s, away_s)
     call('SET', P .. 'last_sign:grace', at(now + tonumber(lease_s)))
   end
   -- No grace of ours is longer than a lease.
-  if math.min(number(call('GET', P .. 'last_sign:grace'), 0), now + tonumber(lease_s)) > now then return reply end
+  local grace = number(call('GET', P .. 'last_sign:grace'), 0)
+  if math.min(grace, now + tonumber(lease_s)) > now then return reply end
   local due = call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_s, 'LIMIT', 0, limit)
   for _, found in ipairs(sound_jobs('leases', due, is_running)) do
     local id = found[1]
@@ -22,11 +24,14 @@ function commands.expire_leases(actor, limit, lease_s, away_s)
   return reply
 end
 
--- reclaim(actor, device, lock_domain): the new worker of a board, which holds the board's lock, tells that the
--- one before is dead; its job need not wait for the lease. Only within one lock domain is that certain.
+-- reclaim(actor, device, lock_domain): give back the job of a board's dead worker before its lease
+-- runs out. The board's new worker calls it: it has the board's lock, so the one before is dead,
+-- which is certain only within one lock domain.
 function commands.reclaim(actor, device, lock_domain)
   local id = call('HGET', P .. 'running_on', device)
-  if not id or get(id, 'state') ~= 'running' or get(id, 'lock_domain') ~= lock_domain then return '' end
+  if not id or get(id, 'state') ~= 'running' or get(id, 'lock_domain') ~= lock_domain then
+    return ''
+  end
   attempt_failed(id, 'host', 'worker_died', 'the worker of ' .. device .. ' died', true, 0, actor)
   return id
 end
@@ -41,21 +46,24 @@ function commands.expire_queued(actor, limit)
   return expired
 end
 
--- stale_notifications(grace_s, limit, key prefix of the transport, separator, last priority): {id, queue, traceparent,
--- label, ...} of doorbells to send again. Only where the transport holds fewer doorbells than there are ready jobs, or
--- repeated doorbells would pile up behind a busy board; the longest unsent first, so that each has its turn. Jobs
--- whose backoff is over enter their queue first. The doorbells of a queue without jobs go: they are of jobs that were
--- cancelled or expired, and where no board ever comes nobody else would take them away.
+-- stale_notifications(grace_s, limit, key prefix of the transport, separator, last priority): {id,
+-- queue, traceparent, label, ...} of doorbells to send again. Only where the transport holds fewer
+-- doorbells than there are ready jobs, or repeated doorbells would pile up behind a busy board; the
+-- longest unsent first, so that each has its turn. Jobs whose backoff is over enter their queue
+-- first. The doorbells of a queue without jobs are removed: they are of jobs that were cancelled or
+-- expired, and where no board ever comes nobody else would remove them.
 function commands.stale_notifications(grace_s, limit, prefix, separator, last)
   local reply, room = {}, tonumber(limit)
   local due = call('ZRANGEBYSCORE', P .. 'delayed', '-inf', now_s, 'LIMIT', 0, room)
   for _, found in ipairs(sound_jobs('delayed', due, is_queued)) do
     call('ZREM', P .. 'delayed', found[1])
-    enter_queue(found[1], found[2].queue, found[2].priority, nil, 0)
+    enter_again(found[1], found[2])
   end
   for _, queue in ipairs(some_queues()) do
     local ready, doorbells = P .. 'ready:' .. queue, {prefix .. queue}
-    for step = 1, tonumber(last) do table.insert(doorbells, prefix .. queue .. separator .. step) end
+    for step = 1, tonumber(last) do
+      table.insert(doorbells, prefix .. queue .. separator .. step)
+    end
     local missing = call('ZCARD', ready)
     if missing == 0 then
       call('SREM', P .. 'queues', queue)
@@ -77,18 +85,45 @@ function commands.stale_notifications(grace_s, limit, prefix, separator, last)
         call('ZADD', ready, now_s, id)
         room = room - 1
         local key = job_key(id)
-        local traceparent, label = short(key, 'traceparent', LABEL_LIMIT), short(key, 'label', LABEL_LIMIT)
-        for _, v in ipairs({id, queue, traceparent or '', label or ''}) do
-          table.insert(reply, v)
-        end
+        local traceparent = short(key, 'traceparent', LABEL_LIMIT) or ''
+        local label = short(key, 'label', LABEL_LIMIT) or ''
+        for _, v in ipairs({id, queue, traceparent, label}) do table.insert(reply, v) end
       end
     end
   end
   return reply
 end
 
--- heal(page): shared keys of another type than ours go, and a page of the queued and of the running jobs is held
--- against the sets that move them on: a job that fell out of one is put back. Called by the custodian.
+-- Fixed keys and their types. Each queue has keys of its own: ready:, order: (zset), turns: (hash).
+local TYPES = {
+  jobs = 'zset', queues = 'set', delayed = 'zset', deadlines = 'zset', leases = 'zset',
+  running_on = 'hash', epoch = 'string', dead = 'zset',
+  unarchived = 'zset', unreadable = 'zset', prunable = 'zset', rearchive = 'zset',
+  boards = 'hash', ['boards:owner'] = 'hash', ['boards:uid'] = 'hash', ['boards:seen'] = 'hash',
+  ['boards:until'] = 'zset', ['boards:cordoned'] = 'hash', ['boards:identify'] = 'hash',
+  ['boards:faults'] = 'hash',
+  hosts = 'hash', ['hosts:until'] = 'zset', ['hosts:cordoned'] = 'hash', ['hosts:faults'] = 'hash',
+  last_sign = 'string', ['last_sign:grace'] = 'string',
+  scrub = 'hash', aside = 'list', store = 'hash',
+}
+for _, state in ipairs(STATES) do TYPES['jobs:' .. state] = 'zset' end
+
+-- A shared key of another type than ours stops everybody, and holds nothing of ours.
+local function heal(name, kind)
+  local found = call('TYPE', P .. name).ok
+  if found == 'none' or found == kind then return end
+  call('DEL', P .. name)
+  note_aside(name, '', 'a key of type ' .. found .. ' stood there')
+end
+
+local function heal_queue(queue)
+  heal('ready:' .. queue, 'zset')
+  heal('order:' .. queue, 'zset')
+  heal('turns:' .. queue, 'hash')
+end
+
+-- heal(page): remove shared keys of another type than ours, and compare a page of the queued and of
+-- the running jobs with the sets that move them on: a job that fell out of one is put back.
 function commands.heal(page)
   for name, kind in pairs(TYPES) do heal(name, kind) end
   for _, queue in ipairs(call('SRANDMEMBER', P .. 'queues', QUEUES)) do
@@ -98,7 +133,8 @@ function commands.heal(page)
       note_aside('queues', queue, 'it is the name of no queue')
     end
   end
-  -- A lease without end would keep a job from ever being tried again, an announcement without end a dead board live.
+  -- A lease without end would keep a job from ever being tried again; an announcement without end
+  -- would keep a dead board live.
   for _, name in ipairs({'leases', 'boards:until', 'hosts:until'}) do
     local last = at(now + LONGEST_UNTIL_S)
     for _, id in ipairs(call('ZRANGEBYSCORE', P .. name, '(' .. last, '+inf', 'LIMIT', 0, page)) do
@@ -115,11 +151,12 @@ function commands.heal(page)
   for _, found in ipairs(sound_jobs('jobs:queued', next_page('jobs:queued'), is_queued)) do
     local id, job = found[1], found[2]
     call('ZADD', P .. 'deadlines', 'NX', at(job.deadline_s), id)
-    local queued = call('ZSCORE', P .. 'ready:' .. job.queue, id) and call('ZSCORE', P .. 'order:' .. job.queue, id)
+    local queued = call('ZSCORE', P .. 'ready:' .. job.queue, id)
+        and call('ZSCORE', P .. 'order:' .. job.queue, id)
       or call('ZSCORE', P .. 'delayed', id)
       or call('ZSCORE', P .. 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue, id)
     if not queued then
-      enter_queue(id, job.queue, job.priority, nil, 0)
+      enter_again(id, job)
       note_aside('order:' .. job.queue, id, 'it was not in its queue, and is there again')
     end
   end

@@ -1,4 +1,4 @@
--- A job's record: its transitions, and what becomes of a record that is none of ours.
+-- A job's record: its transitions, its check, and setting aside what is not a job of ours.
 
 local function line(from, to, actor, reason)
   return cjson.encode({s = now, from = from, to = to, actor = actor, reason = reason})
@@ -26,22 +26,25 @@ local function terminate(id, from, to, actor, reason)
   transition(id, from, to, actor, reason)
 end
 
--- What every command needs of a job's record, or nil and why it is none of ours.
+-- The fields of a job's record that commands need, or nil and why it is not a sound record.
 local function sound(id)
-  local values = try('HMGET', job_key(id), 'state', 'queue', 'platform', 'priority', 'user', 'queue_timeout_s',
-    'max_attempts', 'queued_s', 'deadline_s', 'schema', 'avoid', 'avoid_until_s', 'avoid_host')
+  local values = try('HMGET', job_key(id), 'state', 'queue', 'platform', 'priority', 'user',
+    'queue_timeout_s', 'max_attempts', 'queued_s', 'deadline_s', 'schema', 'avoid', 'avoid_until_s',
+    'avoid_host')
   if not values then return nil, 'its record is a key of another type' end
   if not values[1] then return nil, 'it has no record' end
   if not is_id(id) then return nil, 'its id is none' end
-  local job = {state = values[1], queue = values[2] or '', platform = values[3] or '', user = values[5] or '',
-    priority = number(values[4]), queue_timeout_s = number(values[6]), max_attempts = number(values[7]),
-    queued_s = number(values[8], now), deadline_s = number(values[9]), schema = number(values[10]),
+  local job = {state = values[1], queue = values[2] or '', platform = values[3] or '',
+    priority = number(values[4]), user = values[5] or '', queue_timeout_s = number(values[6]),
+    max_attempts = number(values[7]), queued_s = number(values[8], now),
+    deadline_s = number(values[9]), schema = number(values[10]),
     avoid = values[11], avoid_until_s = number(values[12], 0), avoid_host = values[13]}
   if not IS_STATE[job.state] then return nil, 'its state is none' end
   local spec_bytes = call('HSTRLEN', job_key(id), 'spec')
   if spec_bytes > SPEC_LIMIT then return nil, 'its record is larger than a job can be' end
-  if spec_bytes == 0 or not (job.priority and job.queue_timeout_s and job.max_attempts and job.deadline_s and job.schema)
-      or job.schema < 1 or job.priority < 0 or job.priority > 9 or job.priority % 1 ~= 0
+  if spec_bytes == 0 or not (job.priority and job.queue_timeout_s and job.max_attempts)
+      or not (job.deadline_s and job.schema) or job.schema < 1
+      or job.priority < 0 or job.priority > 9 or job.priority % 1 ~= 0
       or job.max_attempts > MOST_ATTEMPTS or not is_queue(job.queue) then
     return nil, 'its record is malformed'
   end
@@ -49,12 +52,13 @@ local function sound(id)
 end
 
 function note_aside(where, id, why)
-  call('LPUSH', P .. 'aside', cjson.encode({s = now, where = string.sub(where, 1, 200), id = string.sub(id, 1, 64), why = why}))
+  local entry = {s = now, where = string.sub(where, 1, 200), id = string.sub(id, 1, 64), why = why}
+  call('LPUSH', P .. 'aside', cjson.encode(entry))
   call('LTRIM', P .. 'aside', 0, 999)
 end
 
--- Take an entry that no sound record stands behind out of a zset, and say so. Where there is a record all the same,
--- its job has failed: whoever waits for it must learn that.
+-- Take an entry without a sound record out of a zset, and note it. If there is a record all the
+-- same, its job has failed: people who wait for it must learn that.
 local function set_aside(where, id, why)
   call('ZREM', P .. where, id)
   note_aside(where, id, why)
@@ -65,8 +69,8 @@ local function set_aside(where, id, why)
   end
 end
 
--- The first `most` jobs of a zset, as {id, record}, whose records are sound and `fits` says belong there. Others are
--- taken out on the way: they would be met again by every later call.
+-- Those of a zset's jobs, as {id, record}, whose records are sound and for which `fits` is true.
+-- The others are taken out of it: every later call would meet them again.
 local function sound_jobs(where, ids, fits)
   local found = {}
   for _, id in ipairs(ids) do

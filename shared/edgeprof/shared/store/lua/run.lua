@@ -1,7 +1,7 @@
 -- The commands of a running attempt, and cancel.
 
--- renew(id, epoch, lease_s): 'ok', 'cancel', or 'stale' when the lease is somebody else's by now. A lease
--- that ran out but was not taken yet is renewed: nobody else has started.
+-- renew(id, epoch, lease_s): 'ok', 'cancel', or 'stale' when another attempt has the job by now. A
+-- lease that ran out but was not taken yet is renewed: nobody else has started.
 function commands.renew(id, epoch, lease_s)
   if not holds(id, epoch) then return 'stale' end
   beat()
@@ -9,7 +9,7 @@ function commands.renew(id, epoch, lease_s)
   return get(id, 'cancel') and 'cancel' or 'ok'
 end
 
--- progress(id, epoch, field, value, ...)
+-- progress(id, epoch, field, value, ...): add an event for watchers; 'ok' or 'stale'.
 function commands.progress(id, epoch, ...)
   if not holds(id, epoch) then return 'stale' end
   append(job_key(id) .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', 'progress', ...)
@@ -21,7 +21,9 @@ function commands.succeed(id, epoch, result)
   if not holds(id, epoch) then
     local state = get(id, 'state')
     if state == 'succeeded' and get(id, 'epoch') == epoch then return state end
-    if state then remember(id, state, state, 'store', 'late result of epoch ' .. epoch .. ' refused') end
+    if state then
+      remember(id, state, state, 'store', 'late result of epoch ' .. epoch .. ' refused')
+    end
     return 'stale'
   end
   local owner, host = get(id, 'owner') or '', get(id, 'host') or ''
@@ -45,9 +47,9 @@ local function one_more(name, field)
   return faults
 end
 
--- fail(id, epoch, fault_class, code, reason, retryable, backoff_s, most, blame): the state afterwards, or 'stale'. The
--- board is quarantined when it is to blame for its `most`-th attempt in a row, its host is cordoned likewise; blame
--- is 'board', 'host' or ''.
+-- fail(id, epoch, fault_class, code, reason, retryable, backoff_s, most, blame): the state
+-- afterwards, or 'stale'. blame is 'board', 'host' or ''. The board is quarantined at the `most`-th
+-- fault in a row that it is to blame for; its host is cordoned likewise.
 function commands.fail(id, epoch, fault_class, code, reason, retryable, backoff_s, most, blame)
   if not holds(id, epoch) then return 'stale' end
   local device, host, owner = get(id, 'device'), get(id, 'host') or '', get(id, 'owner') or ''
@@ -55,7 +57,8 @@ function commands.fail(id, epoch, fault_class, code, reason, retryable, backoff_
     if blame == 'board' then
       local faults = one_more('boards:faults', device)
       if faults >= tonumber(most) and not cordon_state(device) then
-        set_cordon(device, 'quarantined', 'store', faults .. ' faults in a row; the last: ' .. reason, {})
+        local why = faults .. ' faults in a row; the last: ' .. reason
+        set_cordon(device, 'quarantined', 'store', why, {})
       end
     elseif blame == 'host' then
       local faults = one_more('hosts:faults', host)
@@ -64,15 +67,17 @@ function commands.fail(id, epoch, fault_class, code, reason, retryable, backoff_
       end
     end
   end
-  return attempt_failed(id, fault_class, code, reason, retryable == '1', tonumber(backoff_s), owner, blame == 'host')
+  return attempt_failed(id, fault_class, code, reason, retryable == '1', tonumber(backoff_s), owner,
+    blame == 'host')
 end
 
--- cancel(id, actor, reason): the state afterwards; a running job stays running until its worker hears.
+-- cancel(id, actor, reason): the state afterwards. A running job stays running until its worker is
+-- told, at its next renewal.
 function commands.cancel(id, actor, reason)
   local state = get(id, 'state')
   if state == 'queued' then
     local job = sound(id)
-    if not job then return state end -- a worker or the custodian ends it as soon as they come upon it
+    if not job then return state end -- a worker or the custodian ends it when they meet it
     withdraw(id, job)
     terminate(id, 'queued', 'cancelled', actor, reason)
     return 'cancelled'

@@ -1,4 +1,4 @@
--- Reading and writing single keys: what somebody else wrote there must not stop a call.
+-- Reading and writing single keys: a value that somebody else wrote there must not stop a call.
 
 local function job_key(id) return P .. 'job:' .. id end
 local function at(s) return string.format('%.6f', s) end
@@ -10,8 +10,8 @@ end
 
 local note_aside
 
--- The reply of a command. A key of another type than the command's holds nothing of ours, and would stop every call
--- that comes upon it: it gives way, and its removal is noted.
+-- The reply of a command. A key of another type than the command's holds nothing of ours, and would
+-- stop every call that meets it: it is removed, which is noted.
 local function call(command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if not failed_with(reply, '') then return reply end
@@ -30,7 +30,8 @@ local function try(...)
   return reply
 end
 
--- Write to a stream that nothing but reading depends on. One that was filled up to the last possible id gives way.
+-- Write to a stream that only readers need. One that was filled up to the last possible id is
+-- removed.
 local function append(key, ...)
   local reply = redis.pcall('XADD', key, ...)
   if failed_with(reply, 'XADD') or failed_with(reply, 'exhausted') then redis.call('DEL', key) end
@@ -52,7 +53,7 @@ local function decoded(text)
   return ok and type(value) == 'table' and value or nil
 end
 
--- A field of a hash, or nil where there is none or it is longer than ours are.
+-- A field of a hash, or nil where there is none or it is longer than `most`.
 local function short(key, field, most)
   if call('HSTRLEN', key, field) > most then return nil end
   return call('HGET', key, field) or nil
@@ -61,18 +62,26 @@ end
 -- A table from JSON in a field of a hash, or nil.
 local function entry_of(name, field) return decoded(short(P .. name, field, ENTRY_LIMIT)) end
 
--- JSON of a table that somebody else may have put a NaN into, or nil.
+-- JSON of a table, or nil: somebody else may have put a NaN into it.
 local function encoded(value)
   local ok, text = pcall(cjson.encode, value)
   return ok and text or nil
 end
 
--- Whether a job's id is one that we give. Another may be no text, so that its readers do not find it again.
+-- Whether a job's id has the form of ours. Others may not be text, and their readers would not find
+-- them again.
 local function is_id(id) return #id <= 64 and string.find(id, '^%w[%w._-]*$') ~= nil end
 
--- Whether a queue's name is one that we give. Others are not walked: their keys may be long, or anybody's.
+-- Names of queues, as board_queue() and platform_queue() of types/job.py make them.
+local BOARD_QUEUE, PLATFORM_QUEUE = 'board.', 'platform.'
+local function board_queue(device) return BOARD_QUEUE .. device end
+local function platform_queue(platform) return PLATFORM_QUEUE .. platform end
+
+-- Whether a queue's name has the form of ours. Others are not walked: their keys may be long, or
+-- somebody else's.
 local function is_queue(name)
-  return #name <= 128 and (string.find(name, '^board%.[%w._-]+$') or string.find(name, '^platform%.[%w._-]+$')) ~= nil
+  local kind = string.match(name, '^(%l+%.)[%w._-]+$')
+  return #name <= 128 and (kind == BOARD_QUEUE or kind == PLATFORM_QUEUE)
 end
 
 -- Some of the queues in use.

@@ -7,7 +7,7 @@ _FEW = 4
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
-def how(data: bytes) -> str | None:
+def describe(data: bytes) -> str | None:
     """Return what was done to the file, or None without a sign of it. `data` is the whole file."""
     line_ends = data.count(b"\n")
     if line_ends >= _FEW and data.count(b"\r\n") == line_ends:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from edgeprof.shared.errors import InfrastructureError, StoreRefused, StoreUnavailable
-from edgeprof.shared.redis.embedded import answer, start
-from edgeprof.shared.redis.embedded.answer import Answer, Condition
+from edgeprof.shared.redis.embedded import probe, start
 from edgeprof.shared.redis.embedded.owner import Owner
+from edgeprof.shared.redis.embedded.probe import Answer, Condition
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ LOOK_S: Final = 0.02
 _NOTICE_AFTER_S: Final = 2.0
 
 
-def trouble(folder: Path, living: Owner, found: Answer | None) -> InfrastructureError | None:
+def diagnose(folder: Path, living: Owner, found: Answer | None) -> InfrastructureError | None:
     """Return why a server that lives cannot be used; None when it only needs time."""
     who = f"the embedded Redis ({living})"
     if living.seen and living.lost_folder(folder):
@@ -37,7 +37,7 @@ def trouble(folder: Path, living: Owner, found: Answer | None) -> Infrastructure
         return StoreUnavailable(f"{who} {living.condition}", hint=living.hint)
     if found.condition is Condition.SILENT and start.has_been_ready(folder):
         return StoreUnavailable(
-            f"{who} {living.condition}: no word in {answer.SILENCE_LIMIT_S:g} s", hint=living.hint
+            f"{who} {living.condition}: no word in {probe.SILENCE_LIMIT_S:g} s", hint=living.hint
         )
     if found.condition is Condition.UNHAPPY:
         return StoreRefused(f"{who} refuses: {found.said}", hint=living.hint)
