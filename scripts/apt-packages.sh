@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the missing Debian packages (compilers, emulators, Redis, Prometheus) without starting any.
+# Install missing Debian packages (compilers, emulators, Redis, Prometheus) without starting any.
 # Usage: apt-packages.sh STAMP PACKAGE...   The stamp is written when no package is missing.
 set -eu
 
@@ -22,8 +22,8 @@ if command -v dpkg-query >/dev/null 2>&1; then
         fi
         echo "set-up: installing Debian packages:$missing"
         export DEBIAN_FRONTEND=noninteractive
-        # Redis and Prometheus packages start a service when they are installed. The project starts its
-        # own, so Debian's policy-rc.d forbids it meanwhile.
+        # The packages of Redis and Prometheus start a service when they are installed. The project
+        # starts its own, so policy-rc.d forbids it meanwhile.
         policy=/usr/sbin/policy-rc.d
         if [ ! -e "$policy" ]; then
             printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
@@ -39,7 +39,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
         fi
     fi
 else
-    echo "set-up: this is not Debian or Ubuntu; these packages, or what your system calls them, are needed:"
+    echo "set-up: this is not Debian or Ubuntu; install your system's packages for these:"
     echo "  $*"
     echo "set-up: going on; what is missing will be named where it is used"
 fi
