@@ -1,4 +1,4 @@
-"""A hook of hatch: it packs the firmware that was built into the wheel, for machines without a clone.
+"""A hook of hatch: it packs built firmware into the wheel, for machines without a clone.
 
 Without built firmware the wheel is for any machine, whose user sets EDGEPROF_FIRMWARE_DIR or has
 boards with firmware on them. With the native firmware, a program for this machine's processor, the

@@ -18,7 +18,7 @@ _BOARD = 'platform=~"$platform", device_id=~"$device", host=~"$host"'
 DASHBOARD: Final = dashboard(
     "tlep-device-health",
     "Device Health Monitoring",
-    "How each board is: what it says of itself, also while it is idle.",
+    "The state of each board by its own figures, also while it is idle.",
     [HOST, PLATFORM, DEVICE],
     [
         (
@@ -179,7 +179,7 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Boards",
-                        "What runs on each board, since when, and when it last told how it is.",
+                        "Firmware of each board, its uptime, and its last report.",
                         {
                             "device_id": "device",
                             "platform": "platform",

@@ -173,8 +173,7 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Session duration",
-                        "Half and 95 % of the sessions took less. A dot is one session: it leads"
-                        " to its trace.",
+                        "Median and 95th percentile. A dot is one session: it leads to its trace.",
                         [
                             query(
                                 quantile(0.5, f"profiling_duration_seconds_bucket{{{_PLATFORM}}}"),
@@ -194,8 +193,7 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Failed attempts in 5 minutes",
-                        "By whose fault it was; more than 3 of one class raise"
-                        " ProfilingSessionFailed.",
+                        "By class of fault; more than 3 of one class raise ProfilingSessionFailed.",
                         [
                             query(
                                 counted(f"profiling_errors_total{{{_PLATFORM}}}", "5m", "reason"),
@@ -217,8 +215,8 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Alerts",
-                        "What fires now. The runbook of each: monitoring/runbooks, or /runbooks"
-                        " of the scheduler.",
+                        "Alerts that fire now. Their runbooks: monitoring/runbooks, or"
+                        " /runbooks of the scheduler.",
                         {
                             "alertname": "alert",
                             "severity": "severity",

@@ -64,8 +64,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Age of the oldest job",
-                        "How long the job has waited that waits longest; TlepOldestJobTooOld"
-                        " after an hour.",
+                        "Waiting time of the job that has waited longest; TlepOldestJobTooOld"
+                        " fires after an hour.",
                         [
                             query(
                                 f"edgeprof_queue_oldest_job_age_seconds{{{_PLATFORM}}}", "{{queue}}"
@@ -147,8 +147,8 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Boards",
-                        "Each board is one Celery worker. What Flower shows of a dead one, it"
-                        " shows for two minutes more; this is the store's own record.",
+                        "Each board is one Celery worker. Flower shows a dead one for two"
+                        " minutes more; this is the store's own record.",
                         {
                             "device_id": "device",
                             "platform": "platform",
@@ -248,8 +248,9 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Celery tasks in 5 minutes",
-                        "From celery-exporter: bells heard, by what became of them. A bell that"
-                        " comes too late is one too, so there may be more of them than jobs.",
+                        "From celery-exporter: doorbells by the end of their attempt. A"
+                        " doorbell that came too late is counted, too, so there may be more of"
+                        " them than jobs.",
                         [
                             query(
                                 f"sum({counted(f'celery_task_{state}_total', '5m', 'hostname')})",
