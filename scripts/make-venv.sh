@@ -5,7 +5,7 @@ set -eu
 
 folder=$1
 for python in python3.13 python3.12 python3.11 python3; do
-    # Being on PATH is not enough: a version manager's shim may stand for a Python that is not there.
+    # A Python on PATH is run, because it may be a version manager's shim for a missing one.
     if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         echo "set-up: $folder with $("$python" --version)"
         "$python" -m venv --clear "$folder"
