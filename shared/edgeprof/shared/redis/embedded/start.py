@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -150,8 +151,16 @@ def _repair(folder: Path) -> str:
 
 
 def _append_only(folder: Path) -> Path:
-    """Return the file for redis-check-aof: since Redis 7 the list of the file's parts."""
-    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+    """Return what redis-check-aof is to be given.
+
+    Before Redis 7 there is one file, since then a list of parts. The check of Valkey 9 refuses
+    that list, because it does not know its own first part: it gets the last part, which grows.
+    """
+    parts = folder / "appendonlydir"
+    damaged = re.search(rf"{_DAMAGED} ([\w.]+\.incr\.aof)", _log(folder))
+    if damaged and "valkey-check-aof" in _log(folder):
+        return parts / damaged[1]
+    manifest = parts / "appendonly.aof.manifest"
     return manifest if manifest.is_file() else folder / "appendonly.aof"
 
 
