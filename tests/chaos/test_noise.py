@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos import noise
 from tests.chaos.noise_plot import plot
-from tests.chaos.noisy_line import Noise
+from tests.support.noisy_line import Noise
 
 
 def test_noise_never_makes_a_wrong_number(tmp_path):

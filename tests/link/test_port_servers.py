@@ -11,8 +11,8 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import baud
 from edgeprof.workers.link.device import open_board
-from tests.chaos.pty_board import PtyBoard
-from tests.link.port_servers import PyserialServer, Ser2net, until_there
+from tests.support.port_servers import PyserialServer, Ser2net, until_there
+from tests.support.pty_board import PtyBoard
 
 #: What a UART at 115200 baud passes on; over a bare TCP connection nobody can make the line faster.
 LINE_RATE = {"rfc2217": 115200, "socket": 0}

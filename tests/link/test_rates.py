@@ -15,7 +15,7 @@ import serial
 from edgeprof.shared.errors import LinkFault
 from edgeprof.workers.link import baud, connection
 from edgeprof.workers.link.device import open_board
-from tests.chaos.noisy_line import NoisyLine
+from tests.support.noisy_line import NoisyLine
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.importing import import_model
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.reference.exact import exact_logits
-from tests.models import folders
-from tests.models.folders import (
+from tests.support import model_folders as folders
+from tests.support.model_folders import (
     BOS,
     EOS,
     LAYERS,

@@ -18,7 +18,7 @@ import pytest
 
 from edgeprof.shared.settings import Settings
 from monitoring.lab.lab import Ports
-from tests.conftest import RedisProcess
+from tests.support.redis_process import RedisProcess
 
 pytestmark = pytest.mark.e2e
 

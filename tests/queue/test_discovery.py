@@ -17,7 +17,7 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.config import BoardConfig, Boards, HubPort, ResetCommand, load_boards
 from edgeprof.workers.board.reset import reset
 from edgeprof.workers.host.discovery import Watcher
-from tests.chaos.pty_board import PtyBoard
+from tests.support.pty_board import PtyBoard
 
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
 

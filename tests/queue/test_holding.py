@@ -24,42 +24,19 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import Health, Verdict
+from tests.support.board_infos import null_board
 
 MakeSpec = Callable[..., JobSpec]
 MOST = 3
 
 
-def make_board(name: str = "b") -> BoardInfo:
-    return BoardInfo(
-        device_id=name,
-        platform="null",
-        host="h",
-        url="x://",
-        uid=name,
-        state=BoardState.ONLINE,
-        emulated=True,
-        firmware_version="1",
-        firmware_git_hash="1",
-        toolchain="none",
-        protocol=(1, 0),
-        clock_hz=1,
-        timer_name="t",
-        timer_resolution_ns=1,
-        regions=(),
-        kernels=(),
-        n_ctx_max=1,
-        can_flash=False,
-        can_upload=True,
-    )
-
-
 def announce(store: LabStore) -> Owner:
     owner = Owner(host="h", lock_domain="d", uid="b")
-    store.boards.announce(owner, make_board(), 60)
+    store.boards.announce(owner, null_board(), 60)
     return owner
 
 
@@ -183,7 +160,7 @@ def test_board_that_is_away_is_offline_first(store: LabStore) -> None:
     """That it is drained as well is of no use to who looks for it."""
     owner = announce(store)
     store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
-    store.boards.withdraw(owner, make_board(), "unplugged")
+    store.boards.withdraw(owner, null_board(), "unplugged")
 
     assert state(store) is BoardState.OFFLINE
 
@@ -317,7 +294,7 @@ def sick() -> None:
 
 def verdict(store: LabStore, settings: Settings, test: Callable[[], None]) -> Verdict:
     """Test the board of announce(), which answers again after each failed test."""
-    health = Health(BoardConfig(url="x://"), settings, make_board(), store)
+    health = Health(BoardConfig(url="x://"), settings, null_board(), store)
     return health.self_test(test, reopen=lambda: True)
 
 

@@ -22,7 +22,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobView
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
 
 MakeSpec = Callable[..., JobSpec]
 

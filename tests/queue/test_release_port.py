@@ -17,7 +17,7 @@ from edgeprof.shared.models import catalogue
 from edgeprof.shared.store.boards import PORT_RELEASED
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
-from tests.chaos.pty_board import PtyBoard
+from tests.support.pty_board import PtyBoard
 
 pytestmark = pytest.mark.e2e
 

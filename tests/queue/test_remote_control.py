@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.workers.worker import remote_control
 from tests.queue import hostile
-from tests.queue.test_hostile_bells import Lab
+from tests.support.doorbell_lab import Lab
 
 CHANNEL = "edgeprof:doorbell:/0.celery.pidbox"
 NODE = "w@null-01.testhost"

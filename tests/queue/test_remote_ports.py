@@ -15,8 +15,8 @@ from edgeprof.client import Lab
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
-from tests.chaos.pty_board import PtyBoard
-from tests.link.port_servers import PyserialServer, Ser2net, until_there
+from tests.support.port_servers import PyserialServer, Ser2net, until_there
+from tests.support.pty_board import PtyBoard
 
 pytestmark = pytest.mark.e2e
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -22,9 +21,9 @@ from edgeprof.shared.telemetry import logs, tracing
 from edgeprof.shared.telemetry.context_fields import bound_job
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import JobSpec
-from edgeprof.shared.types.model import ModelRef
 from edgeprof.workers.board.config import load_boards
 from edgeprof.workers.board.locks import BoardLock
+from tests.support.jobs import ref_of
 
 
 @pytest.mark.parametrize(
@@ -89,18 +88,6 @@ def test_lock_names_from_outside_never_become_paths(tmp_path: Path) -> None:
         claim.take("uid", "../../escaped")
 
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]
-
-
-def ref_of(content: bytes) -> ModelRef:
-    return ModelRef(
-        name="m",
-        sha256=hashlib.sha256(content).hexdigest(),
-        size_bytes=len(content),
-        quantization="F32",
-        n_params=1,
-        n_ctx_train=1,
-        n_vocab=1,
-    )
 
 
 def test_model_travels_once_and_is_checked_at_each_use(store: LabStore, tmp_path: Path) -> None:
