@@ -75,7 +75,7 @@ def test_stopping_the_agent_stops_its_workers(rig: Any, start_agent: Any) -> Non
 
     agent.send_signal(signal.SIGTERM)
 
-    assert agent.wait(20) == 0
+    assert agent.wait(60) == 0
     assert [pid for pid in workers if alive(pid)] == []
     assert {board.state for board in rig.store.boards.all()} == {BoardState.OFFLINE}
 
@@ -97,7 +97,7 @@ def test_dead_worker_is_started_again(rig: Any, start_agent: Any, make_spec: Any
     rig.settings = rig.settings.model_copy(update={"lease_s": 20})
     rig.start_scheduler()
     agent = start_agent("01")
-    job = rig.submit(make_spec(n_gen=50))
+    job = rig.submit(make_spec(n_gen=200))
     rig.until_running(job)
 
     os.kill(children(agent.pid)[0], signal.SIGKILL)
@@ -160,4 +160,4 @@ def test_board_that_never_answered_is_told(rig: Any, tmp_path: Path) -> None:
     rig.until_board("null-07", BoardState.ONLINE)
     rig.wait_until(lambda: waiting() == [shelf], "the one that answers is not told any more")
     agent.terminate()
-    assert agent.wait(20) == 0
+    assert agent.wait(60) == 0

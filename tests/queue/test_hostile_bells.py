@@ -253,7 +253,7 @@ def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kin
 
     assert {redis.type(key) for key in kombu_keys()} == {b"set"}
     lab.worker.terminate()
-    assert lab.worker.wait(20) == 0
+    assert lab.worker.wait(60) == 0
     lab.metrics.close()
 
 

@@ -134,7 +134,7 @@ def test_cancelled_queued_job_ends_at_once(lab: Lab) -> None:
     job = lab.submit(MODEL, platform="big")
 
     assert job.cancel() is JobState.CANCELLED
-    assert job.wait(timeout=5).state is JobState.CANCELLED
+    assert job.wait(timeout=60).state is JobState.CANCELLED
 
 
 def test_wait_times_out_and_the_job_goes_on(lab: Lab) -> None:

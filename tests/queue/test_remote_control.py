@@ -162,7 +162,7 @@ def test_no_other_command_is_obeyed(lab: Lab, app: Any) -> None:
         lab.redis.publish(CHANNEL, command(method))
         lab.redis.publish(CHANNEL, command(method, reply=False))
     for _ in range(3):
-        lab.serve(timeout_s=5)
+        lab.serve()
 
     lab.rig.wait_until(lambda: lab.dropped("command") == 2 * len(refused), "they are counted")
     assert lab.redis.keys("edgeprof:doorbell:*") == []
@@ -231,7 +231,7 @@ def test_a_flood_of_commands_keeps_no_job_waiting(lab: Lab) -> None:
             for _ in range(1000):
                 pipe.publish(CHANNEL, command("stats"))
             pipe.execute()
-        lab.serve(timeout_s=5)
+        lab.serve()
 
     assert lab.memory_mib() < before + 30
     assert lab.dropped("too many") > 1000

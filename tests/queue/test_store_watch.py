@@ -155,7 +155,7 @@ def test_boards_and_a_waiting_client_say_so(
     assert waiting.returncode == 3, said
     assert b"not in the store any more" in said
     with pytest.raises(JobNotFound):
-        job.wait(timeout=10)
+        job.wait(timeout=60)
     rig.store.watch.look()
     boards = subprocess.run(
         [*CLI, "boards"], env=environment, capture_output=True, text=True, check=False

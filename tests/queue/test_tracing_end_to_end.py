@@ -27,7 +27,7 @@ def test_traceparent_travels(
         worker = rig.start_worker("01")
         monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
 
-        rig.submit(make_spec(), notify=notify).wait(timeout=20)
+        rig.submit(make_spec(), notify=notify).wait(timeout=60)
         worker.terminate()
         worker.wait()
 

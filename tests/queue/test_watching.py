@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pty
@@ -27,6 +26,7 @@ from edgeprof.workers.emulated.child import firmware_image
 from edgeprof.workers.host.discovery import SeenPorts
 from edgeprof.workers.host.supervisor import Supervised
 from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NOT_OURS
+from tests.support.log_records import log_records
 
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
 MODEL = min(catalogue.bundled(), key=lambda name: catalogue.bundled()[name].stat().st_size)
@@ -102,9 +102,7 @@ def watch(rig: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[b
 
 def told(settings: Settings, words: str) -> list[str]:
     """Messages of warnings and errors in the logs that hold these words."""
-    folder = settings.log_dir
-    lines = [line for path in folder.glob("*") for line in path.read_text().splitlines()]
-    records = [json.loads(line) for line in lines]
+    records = log_records(settings.log_dir, "*")
     return [str(r["message"]) for r in records if words in str(r["message"]) and is_loud(r)]
 
 
