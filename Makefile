@@ -19,7 +19,7 @@ SOURCES := $(shell find firmware \( -path firmware/build -o -path firmware/fuzz 
 APT      := python3 python3-venv build-essential cmake ninja-build git util-linux redis-server \
             gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf \
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
-APT_TEST := clang faketime libclang-rt-dev openssl ser2net shellcheck
+APT_TEST := clang faketime libclang-rt-dev openssl ser2net shellcheck systemd
 APT_LINT := clang-tidy
 # What watches the lab of `make lab`, and the tests of the monitoring.
 APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter

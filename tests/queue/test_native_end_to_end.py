@@ -22,7 +22,6 @@ from edgeprof.shared.types.job import JobState
 
 pytestmark = pytest.mark.e2e
 
-NATIVE = Path(__file__).parents[2] / "firmware" / "build" / "native" / "tlep-native"
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
 MODEL = min(catalogue.bundled(), key=lambda name: catalogue.bundled()[name].stat().st_size)
 
@@ -30,8 +29,6 @@ MODEL = min(catalogue.bundled(), key=lambda name: catalogue.bundled()[name].stat
 @pytest.fixture
 def lab(rig: Any) -> Iterator[Lab]:
     """A lab with an agent that drives two native boards."""
-    if not NATIVE.exists():
-        pytest.skip("the native firmware is not built: make firmware")
     rig.start_scheduler()
     arguments = ["--board", "native://?uid=0011", "--board", "native://?uid=0022"]
     agent = subprocess.Popen(
