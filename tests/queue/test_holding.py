@@ -29,6 +29,7 @@ from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import Health, Verdict
 from tests.support.board_infos import null_board
+from tests.support.null_lab import Rig
 
 MakeSpec = Callable[..., JobSpec]
 MOST = 3
@@ -172,7 +173,7 @@ def test_unknown_board_is_an_error(store: LabStore) -> None:
 
 
 @pytest.mark.e2e
-def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
+def test_passed_self_test_brings_a_board_back(rig: Rig, tmp_path: Path) -> None:
     """It stays away as long as it fails, and comes back by itself, with a line in its history."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}", selftest_quarantine_interval_s=0.2)
@@ -191,7 +192,7 @@ def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_sick_board_is_quarantined_at_first_sight(rig: Any, tmp_path: Path) -> None:
+def test_sick_board_is_quarantined_at_first_sight(rig: Rig, tmp_path: Path) -> None:
     """Before it gets a job: its worker tests it when it starts."""
     sick = tmp_path / "sick"
     sick.touch()
@@ -203,7 +204,7 @@ def test_sick_board_is_quarantined_at_first_sight(rig: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.e2e
-def test_idle_board_is_tested_from_time_to_time(rig: Any, tmp_path: Path) -> None:
+def test_idle_board_is_tested_from_time_to_time(rig: Rig, tmp_path: Path) -> None:
     """One that falls sick is quarantined without a job's help."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}", selftest_routine_interval_s=0.2)
@@ -300,7 +301,7 @@ def verdict(store: LabStore, settings: Settings, test: Callable[[], None]) -> Ve
 
 @pytest.mark.e2e
 def test_broken_board_is_quarantined_and_another_does_the_job(
-    rig: Any, make_spec: MakeSpec, tmp_path: Path
+    rig: Rig, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     """With real workers: the board that fails three times gets no more, the job ends on the other."""
     rig.start_scheduler()
@@ -321,7 +322,7 @@ def test_broken_board_is_quarantined_and_another_does_the_job(
 
 @pytest.mark.e2e
 @pytest.mark.parametrize(("ails", "code"), [(False, 0), (True, 1)], ids=["well", "sick"])
-def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: int) -> None:
+def test_board_is_tested_on_demand(rig: Rig, tmp_path: Path, ails: bool, code: int) -> None:
     """`edgeprof boards test` tells in its exit code what the board's worker found."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}")
@@ -343,7 +344,7 @@ def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: i
 
 
 @pytest.mark.e2e
-def test_held_board_leaves_doorbells_to_others(rig: Any, make_spec: MakeSpec) -> None:
+def test_held_board_leaves_doorbells_to_others(rig: Rig, make_spec: MakeSpec) -> None:
     """A drained board stops listening; the doorbell that it left is heard when it is resumed."""
     rig.start_workers("01")
     rig.store.boards.cordon("null-01", BoardState.DRAINING, "test", "new firmware")

@@ -29,6 +29,7 @@ from edgeprof.workers.metrics.telemetry import Connected, Receiver, Refused, Sen
 from tests.queue import hostile
 from tests.support.board_infos import numbered_board
 from tests.support.doorbell_lab import QUEUE, Lab
+from tests.support.null_lab import Rig
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 KINDS = ("string", "hash", "set", "zset", "stream")
@@ -48,7 +49,7 @@ def is_doorbell(message: bytes) -> bool:
 
 
 @pytest.fixture
-def lab(rig: Any, make_spec: Any) -> Iterator[Lab]:
+def lab(rig: Rig, make_spec: Any) -> Iterator[Lab]:
     made = Lab(rig, make_spec)
     yield made
     made.metrics.close()
@@ -239,7 +240,7 @@ def kombu_keys() -> list[str]:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["string", "list", "zset"])
-def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kind: str) -> None:
+def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Rig, make_spec: Any, kind: str) -> None:
     """Of whatever type they are when it starts, and while it runs; it neither reads nor changes
     one."""
     redis = rig.store.script.redis
@@ -258,7 +259,7 @@ def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kin
 
 
 @pytest.mark.e2e
-def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
+def test_a_queue_that_is_no_list_is_mended(rig: Rig, make_spec: Any) -> None:
     """Each list of its two doorbell, of each type, before its start and while it runs: removed, and
     said once."""
     redis = rig.store.script.redis
@@ -283,7 +284,7 @@ def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
 
 @pytest.mark.e2e
 def test_a_worker_that_cannot_hear_ends(
-    rig: Any, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Any
+    rig: Rig, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Any
 ) -> None:
     """It names the key and the command to mend it, and its board is shown with the reason; never
     live but deaf."""

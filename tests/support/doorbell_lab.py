@@ -13,6 +13,7 @@ from edgeprof.shared.types.job import JobState
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 from edgeprof.workers.metrics.telemetry import Receiver
+from tests.support.null_lab import Rig
 
 QUEUE = "platform.null"
 
@@ -20,7 +21,7 @@ QUEUE = "platform.null"
 class Lab:
     """One worker with a null board, and the metrics its agent would serve."""
 
-    def __init__(self, rig: Any, make_spec: Any) -> None:
+    def __init__(self, rig: Rig, make_spec: Any) -> None:
         self.rig = rig
         self.make_spec = make_spec
         self.redis = rig.store.script.redis
