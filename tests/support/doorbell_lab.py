@@ -22,9 +22,9 @@ class Lab:
     """One worker with a null board, and the metrics its agent would serve."""
 
     def __init__(self, rig: Rig, make_spec: Any) -> None:
-        self.rig = rig
+        self.rig: Any = rig
         self.make_spec = make_spec
-        self.redis = rig.store.script.redis
+        self.redis: Any = rig.store.script.redis  # its stubs know neither bytes nor wrong types
         self.registry = CollectorRegistry()
         self.metrics = Receiver(
             SessionMetrics(self.registry, lambda _: 1.0), DeviceMetrics(CollectorRegistry())
