@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.chaos import fuzz_firmware, fuzz_host_run
@@ -15,7 +17,7 @@ def fuzzers() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_short_campaign_against_the_firmware_finds_nothing(fuzzers, target, tmp_path):
+def test_a_short_campaign_against_the_firmware_finds_nothing(fuzzers, target, tmp_path: Path):
     """The kept inputs, and ten thousand made of them, end without a sanitizer's report."""
     figures = fuzz_firmware.run(target, tmp_path, Budget(10_000, 8, 7), lambda *_: None)
 
@@ -32,7 +34,7 @@ def test_the_corpus_stays_small():
     assert sum(path.stat().st_size for path in kept) < 200_000
 
 
-def test_a_short_campaign_against_the_host_finds_nothing(tmp_path):
+def test_a_short_campaign_against_the_host_finds_nothing(tmp_path: Path):
     """Some thousand mutations of sound conversations: `make fuzz` goes on where this ends."""
     figures = fuzz_host_run.run(tmp_path, Budget(10_000, 8, 7), lambda *_: None)
 

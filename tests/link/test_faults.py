@@ -8,7 +8,7 @@ from edgeprof.shared.errors import BoardFault, Fault, LinkFault, ModelError
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import runs
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import OpenOptions, open_board
 
 PROMPT = (1, 400, 401)
 
@@ -30,7 +30,9 @@ def run(board, n_gen=32):
     ("fault", "code"), [("1:5", "hung"), ("4:5", "rebooted"), ("8:5", "hung")],
     ids=["hang", "reboot", "babble"],
 )  # fmt: skip
-def test_board_that_fails_mid_run(open_native, small_model, monkeypatch, fault, code):
+def test_board_that_fails_mid_run(
+    open_native, small_model, monkeypatch: pytest.MonkeyPatch, fault, code
+):
     """A board that hangs, reboots or babbles in a run is a board fault, soon."""
     monkeypatch.setattr(runs, "SILENCE_S", 0.3)
     board = open_native(f"uid=01&fault={fault}")
@@ -51,7 +53,7 @@ def test_board_that_runs_out_of_memory(open_native, small_model):
 
 
 @pytest.mark.parametrize("kind", ["drop", "flip", "repeat"])
-def test_noise_never_makes_a_wrong_number(line, options, small_model, kind):
+def test_noise_never_makes_a_wrong_number(line, options: OpenOptions, small_model, kind):
     """On a line that loses, damages or repeats bytes, a run is right or a classed fault."""
     board = open_board(line.url, options)
     setattr(line, kind, 0.01)
@@ -67,7 +69,7 @@ def test_noise_never_makes_a_wrong_number(line, options, small_model, kind):
         board.close()
 
 
-def test_noisy_upload_arrives_whole(line, options, small_model):
+def test_noisy_upload_arrives_whole(line, options: OpenOptions, small_model):
     """Lost and damaged frames are sent again until the hash is right."""
     board = open_board(line.url, options)
     line.drop = line.flip = 0.002
@@ -80,7 +82,7 @@ def test_noisy_upload_arrives_whole(line, options, small_model):
     board.close()
 
 
-def test_upload_is_resumed(line, options, small_model):
+def test_upload_is_resumed(line, options: OpenOptions, small_model):
     """An upload that was interrupted goes on where it stopped, also over a new connection."""
     board = open_board(line.url, options)
     done: list[int] = []
@@ -101,7 +103,7 @@ def test_upload_is_resumed(line, options, small_model):
     board.close()
 
 
-def test_line_that_is_cut(line, options, small_model):
+def test_line_that_is_cut(line, options: OpenOptions, small_model):
     """A cable pulled in the middle is a link fault."""
     board = open_board(line.url, options)
     load(board, small_model)

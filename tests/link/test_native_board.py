@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from edgeprof.shared.models.fit import activation_bytes, kv_bytes
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.workers.board.board import Cancelled
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import OpenOptions, open_board
 
 PROMPT = (1, 400, 401, 402)
 
@@ -59,7 +60,7 @@ def test_hello_is_complete(open_native):
         *(("shakespeare-1m", q) for q in Quantization),
     ],
 )
-def test_greedy_tokens_equal_the_reference(open_native, tmp_path, name, quantization):
+def test_greedy_tokens_equal_the_reference(open_native, tmp_path: Path, name, quantization):
     """64 greedy tokens of every type are the host reference's, all of them."""
     model = quantized(resolve(name), quantization, tmp_path)
     board = open_native()
@@ -108,7 +109,9 @@ def test_model_is_sent_once(open_native, small_model):
     assert second.transfer_s is None
 
 
-def test_model_goes_to_flash_when_ram_is_small(open_native, small_model, options, tmp_path):
+def test_model_goes_to_flash_when_ram_is_small(
+    open_native, small_model, options: OpenOptions, tmp_path: Path
+):
     """A model that RAM cannot hold is put into flash, and the board finds it there by its hash."""
     slot = tmp_path / "big.slot"
     slot.write_bytes(bytes(1 << 20))
@@ -183,7 +186,7 @@ def test_reset_restarts_the_board(open_native, small_model):
     assert board.hello.ram_model_sha256 is None
 
 
-def test_busy_port_names_its_holder(open_native, options):
+def test_busy_port_names_its_holder(open_native, options: OpenOptions):
     """A second process that wants the same board is told who has it."""
     open_native("uid=55")
 
@@ -192,7 +195,7 @@ def test_busy_port_names_its_holder(open_native, options):
     assert caught.value.code == "board_claimed"
 
 
-def test_absent_port(options):
+def test_absent_port(options: OpenOptions):
     """A port that does not exist is one clear line with what to do."""
     with pytest.raises(HostFault, match="no such port") as caught:
         open_board("/dev/serial/by-id/usb-nothing", options)
@@ -202,7 +205,7 @@ def test_absent_port(options):
 @pytest.mark.parametrize(
     ("babble", "words"), [(b"", "not one byte"), (b"login: \r\n", "bytes came")]
 )
-def test_port_that_is_not_ours(options, babble, words):
+def test_port_that_is_not_ours(options: OpenOptions, babble, words):
     """Silence, or another program's text, is no board: after the timeout it says what was heard."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"socket://127.0.0.1:{server.getsockname()[1]}"

@@ -100,7 +100,9 @@ def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quanti
     assert result.energy_per_token_mj > 0
 
 
-def test_clock_that_cannot_be_trusted_places_nothing(open_qemu, model_of, spans, caplog):
+def test_clock_that_cannot_be_trusted_places_nothing(
+    open_qemu, model_of, spans, caplog: pytest.LogCaptureFixture
+):
     """Spans and energy are absent, with the reason in trace, log and result; the numbers stay."""
     board, meter = Recorded(open_qemu("riscv32-virt")), FakeMeter(power_mw=100)
     looks = iter(range(1000))

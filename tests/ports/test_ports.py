@@ -113,7 +113,9 @@ def test_time_goes_on_while_asleep(open_qemu, port, wait_until):
     assert abs(second.offset_s - first.offset_s) < 0.5
 
 
-def test_self_test_passes(open_qemu, model_of, port, tmp_path, monkeypatch):
+def test_self_test_passes(
+    open_qemu, model_of, port, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Link, clock, memory and known answer, on every port."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     board = open_qemu(port)
@@ -190,7 +192,9 @@ def test_unknown_option_lists_the_options(options):
         open_board("qemu://stm32f405?uuid=1", options)
 
 
-def test_missing_firmware_says_how_to_build_it(options, monkeypatch, tmp_path):
+def test_missing_firmware_says_how_to_build_it(
+    options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     """Without an image, the error names the make target."""
     monkeypatch.setenv("EDGEPROF_FIRMWARE_DIR", str(tmp_path))
 
@@ -211,7 +215,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("url", ["qemu://stm32f405?uid=31", "native://?uid=31"])
-def test_no_orphans_after_kill_9(tmp_path, url, wait_until):
+def test_no_orphans_after_kill_9(tmp_path: Path, url, wait_until):
     """A board's process dies with the process that opened it, even killed -9."""
     parent = subprocess.Popen(
         [sys.executable, "-c", OPENER, str(tmp_path), url],

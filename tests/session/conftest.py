@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edgeprof.shared.models.catalogue import resolve
@@ -18,7 +20,7 @@ def model():
 
 
 @pytest.fixture
-def session(model, tmp_path):
+def session(model, tmp_path: Path):
     """`session("fault=7:3", n_gen=8)` profiles the model on a native board with that query."""
 
     def start(query="", *, n_gen=8, should_stop=lambda: False, meter=None, **fields):
