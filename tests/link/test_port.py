@@ -15,16 +15,19 @@ import termios
 import threading
 import tty
 import types
+from collections.abc import Callable
 
 import pytest
 import serial
 
 from edgeprof.shared.errors import Fault, HostFault, LinkFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import port as ports
 from edgeprof.workers.link.client import LinkClient
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.link.port_faults import others_on
+from tests.link.conftest import Line
 
 TIOCGEXCL = 0x80045440
 RAISED = [
@@ -182,7 +185,9 @@ def test_every_handler_of_pyserial_fails_in_our_words(options: OpenOptions, url,
     assert url in str(caught.value)
 
 
-def test_connection_dropped_during_an_upload(line, options: OpenOptions, small_model):
+def test_connection_dropped_during_an_upload(
+    line: Line, options: OpenOptions, small_model: ModelFile
+):
     """It is a link fault, and who looks at the port meanwhile and afterwards gets an answer."""
     board = open_board(line.url, options)
     looks: list[bool] = []
@@ -268,7 +273,9 @@ def test_program_that_has_the_port_is_named(device, options: OpenOptions):
     assert f"process {holder.pid} (python" in str(caught.value)
 
 
-def test_program_that_takes_bytes_away_is_named(device, options: OpenOptions, wait_until):
+def test_program_that_takes_bytes_away_is_named(
+    device, options: OpenOptions, wait_until: Callable[..., None]
+):
     """One that was there first, and looks at no lock: it may be why no HELLO came."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.2)
     with subprocess.Popen(["cat", device], stdout=subprocess.DEVNULL) as reader:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeprof.shared.errors import Fault, LinkFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import baud
@@ -51,7 +52,7 @@ def load(board, model, on_progress=lambda _done, _total: None):
 @SERVERS
 @SCHEMES
 def test_board_behind_a_server_does_its_work(
-    shared, options: OpenOptions, small_model, server, scheme
+    shared, options: OpenOptions, small_model: ModelFile, server, scheme
 ):
     """HELLO, upload, run and result; and RFC 2217 takes both ends of the line to a faster rate."""
     url, _ = shared(server, scheme)
@@ -73,7 +74,7 @@ def test_board_behind_a_server_does_its_work(
 @SERVERS
 @SCHEMES
 def test_connection_that_is_cut_is_a_link_fault_and_comes_back(
-    shared, options: OpenOptions, small_model, server, scheme
+    shared, options: OpenOptions, small_model: ModelFile, server, scheme
 ):
     """In the middle of an upload, at whatever rate: known at once, and the board is found again."""
     url, serving = shared(server, scheme)

@@ -12,6 +12,7 @@ import pytest
 import serial
 
 from edgeprof.shared.errors import HostFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.emulated.child import ChildSerial, firmware_image
@@ -32,7 +33,7 @@ def device():
     os.close(host_end)
 
 
-def test_rate_is_negotiated(device, options: OpenOptions, small_model):
+def test_rate_is_negotiated(device, options: OpenOptions, small_model: ModelFile):
     """Both ends go to the fastest rate they share, and the work is done at it."""
     board = open_board(device, options)
     try:

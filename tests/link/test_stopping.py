@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 import cbor2
 import pytest
 
 from edgeprof.shared.errors import HostFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.board import flash, reset
 from edgeprof.workers.board.board import Cancelled
@@ -23,6 +25,7 @@ from edgeprof.workers.board.config import BoardConfig, ResetCommand
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages.operations import Op
+from tests.link.conftest import Line
 
 SOON_S = 2.0
 
@@ -101,7 +104,9 @@ def swallow_from(line, op):
 
 
 @pytest.mark.parametrize("op", [Op.CANCEL, Op.HELLO, Op.UPLOAD, "DATA", Op.VERIFY, Op.LOAD])
-def test_while_a_model_is_loaded(soon, line, options: OpenOptions, small_model, op):
+def test_while_a_model_is_loaded(
+    soon, line: Line, options: OpenOptions, small_model: ModelFile, op
+):
     """Whatever the board does not answer, the job that is to stop is cancelled."""
     board = open_board(line.url, dataclasses.replace(options, open_timeout_s=30.0))
     swallow_from(line, op)
@@ -116,7 +121,7 @@ def test_while_a_model_is_loaded(soon, line, options: OpenOptions, small_model, 
 
 
 @pytest.mark.parametrize("action", ["stats", "clock", "reset"])
-def test_while_an_idle_board_is_asked(soon, line, options: OpenOptions, action):
+def test_while_an_idle_board_is_asked(soon, line: Line, options: OpenOptions, action):
     """A board that fell silent holds nobody up."""
     board = open_board(line.url, stopped_by(options, soon.stop))
     line.drop = 1.0
@@ -125,7 +130,7 @@ def test_while_an_idle_board_is_asked(soon, line, options: OpenOptions, action):
     board.close()
 
 
-def test_while_a_board_restarts(soon, line, options: OpenOptions):
+def test_while_a_board_restarts(soon, line: Line, options: OpenOptions):
     """It heard RESET, and does not come back."""
     board = open_board(line.url, stopped_by(options, soon.stop))
     swallow_from(line, Op.HELLO)
@@ -143,7 +148,7 @@ STUBBORN = (
 
 
 @pytest.mark.parametrize("tool", ["flash", "reset"])
-def test_while_a_tool_runs(soon, tmp_path: Path, wait_until, tool):
+def test_while_a_tool_runs(soon, tmp_path: Path, wait_until: Callable[..., None], tool):
     """A flash tool or a reset is ended, with whatever it has started, willing or not."""
     note = tmp_path / "child"
     command = (sys.executable, "-c", STUBBORN, str(note))
