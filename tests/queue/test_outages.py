@@ -53,7 +53,7 @@ def test_waiting_client_sees_an_outage_through(
     """One notice when Redis goes, one when it is back, and the job's end in between or after."""
     fragile.start_scheduler()
     fragile.start_workers("01")
-    job = fragile.submit(make_spec(n_gen=200))
+    job = fragile.submit(make_spec(n_gen=100))
     fragile.until_running(job)
 
     events = job.events()
@@ -85,7 +85,7 @@ def test_worker_survives_an_outage_shorter_than_the_lease(fragile: Any, make_spe
     """A board goes on measuring through a short outage, and its result is the first attempt's."""
     fragile.settings = fragile.settings.model_copy(update={"lease_s": 20.0})
     fragile.start_workers("01")
-    job = fragile.submit(make_spec(n_gen=200))
+    job = fragile.submit(make_spec(n_gen=100))
     fragile.until_running(job)
 
     fragile.redis.stop()
@@ -126,7 +126,7 @@ def test_result_is_kept_on_disk_until_redis_is_back(fragile: Any, make_spec: Any
     """Even when the worker that measured it is killed meanwhile: the next one delivers it."""
     fragile.start_scheduler()
     fragile.start_workers("01")
-    job = fragile.submit(make_spec(n_gen=200))
+    job = fragile.submit(make_spec(n_gen=50))
     fragile.until_running(job)
     fragile.redis.stop()
     fragile.wait_until(lambda: kept_results(fragile), "the result is on disk")
@@ -160,7 +160,7 @@ def test_measurement_outlives_a_redis_that_cannot_write(
     """Full for longer than the lease: the result is the first attempt's all the same."""
     fragile.start_scheduler()
     fragile.start_workers("01", "02")
-    job = fragile.submit(make_spec(n_gen=200))
+    job = fragile.submit(make_spec(n_gen=50))
     fragile.until_running(job)
 
     fragile.configure(breaks)
@@ -177,7 +177,7 @@ def test_read_only_redis_costs_no_measurement(fragile: Any, make_spec: Any) -> N
     """As after somebody made the server a replica by mistake."""
     fragile.start_scheduler()
     fragile.start_workers("01")
-    job = fragile.submit(make_spec(n_gen=200))
+    job = fragile.submit(make_spec(n_gen=50))
     fragile.until_running(job)
 
     fragile.store.script.redis.replicaof("127.0.0.1", "1")
