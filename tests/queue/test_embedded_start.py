@@ -21,7 +21,7 @@ from edgeprof.shared.redis.embedded import files
 from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec
-from tests.queue.embedded_redis import Embedded, delay_loading, leave, refusal, slow_binary
+from tests.support.embedded_redis import Embedded, delay_loading, leave, refusal, slow_binary
 
 
 def test_loading_server_is_waited_for(

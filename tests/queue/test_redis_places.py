@@ -15,10 +15,11 @@ from edgeprof.shared.redis import url as redis_url
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobState
+from tests.support.null_lab import Rig
 
 
 @pytest.fixture
-def lab_at(rig: Any) -> Iterator[Callable[[str], Any]]:
+def lab_at(rig: Rig) -> Iterator[Callable[[str], Any]]:
     """`lab_at(url)`: a rig whose Redis is there."""
     made: list[Any] = []
 
