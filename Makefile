@@ -19,12 +19,12 @@ SOURCES := $(shell find firmware \( -path firmware/build -o -path firmware/fuzz 
 APT      := python3 python3-venv build-essential cmake ninja-build git util-linux redis-server \
             gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf \
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
-APT_TEST := clang faketime libclang-rt-dev openssl ser2net shellcheck
+APT_TEST := clang faketime iproute2 libclang-rt-dev openssl ser2net shellcheck systemd
 APT_LINT := clang-tidy
 # What watches the lab of `make lab`, and the tests of the monitoring.
 APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter
 # Debian's Docker Engine, unless there is one; images stand on a bootstrapped Debian where no registry is in reach.
-APT_DOCKER := debootstrap iproute2 $(if $(wildcard /usr/bin/dockerd /usr/sbin/dockerd),,docker.io $(if $(shell apt-cache policy docker-buildx 2>/dev/null),docker-cli docker-buildx))
+APT_DOCKER := debootstrap $(if $(wildcard /usr/bin/dockerd /usr/sbin/dockerd),,docker.io $(if $(shell apt-cache policy docker-buildx 2>/dev/null),docker-cli docker-buildx))
 # Grafana's panels are drawn in a browser. Node.js 20 is asked for, not installed: Debian 12's is 18.
 APT_PICTURES := chromium
 
@@ -50,6 +50,7 @@ test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celer
 # Quick and broad: nothing that starts an emulator, Prometheus or many processes, and nothing that waits for seconds.
 # CONTRIBUTING.md tells of it.
 FAST := house models records reference session archive/test_archive.py archive/test_render.py archive/test_terminal.py \
+        $(patsubst %,packaging/test_%.py,constraints lock pins units) \
         $(patsubst %,link/test_%.py,framing messages native_board port upload worked_examples) \
         $(patsubst %,queue/test_%.py,bells identity lab limits masking order paths search) \
         $(patsubst %,monitoring/test_%.py,dashboards logs metrics)

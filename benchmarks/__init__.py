@@ -1,1 +1,1 @@
-"""Benchmarks: figures from one run on one machine, so ratios and not absolutes are worth quoting."""
+"""Benchmarks: figures of one run on one machine. Quote their ratios, not the figures."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...] [--quick]`: run the benchmarks, print tables, write benchmarks/results/NAME.json."""
+"""`python -m benchmarks [NAME ...] [--quick]`: tables, and benchmarks/results/NAME.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a board stands idle between two queued jobs: end of one attempt to start of the next, Redis' clock."""
+"""How long a board is idle between two queued jobs: from attempt to attempt, by Redis' clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a private Redis, a lab of native boards, a table and a JSON file."""
+"""Shared by all benchmarks: a private Redis, a lab of native boards, a table and a JSON file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ console = Console()
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One benchmark's outcome: rows for people, the same as JSON for scripts."""
+    """One benchmark's result: rows for people, and the same as JSON for scripts."""
 
     name: str
     title: str
@@ -55,14 +55,14 @@ def report(result: Result) -> None:
 
 
 def rate(work: Callable[[], object], n: int) -> float:
-    """Items per second of one call that does `n` of them."""
+    """Call once; returns items per second, where the call handles `n` items."""
     started = time.perf_counter()
     work()
     return n / (time.perf_counter() - started)
 
 
 def interleaved(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Median of each contestant's figure, taken in turn so that a slow minute slows all alike."""
+    """Return each contestant's median. They take turns, so that a slow minute slows all alike."""
     figures: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, measure in contestants.items():
@@ -81,7 +81,7 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = 60) -> 
 
 @contextmanager
 def private_settings() -> Iterator[Settings]:
-    """Settings over a Redis and folders of this run's own."""
+    """Settings with a Redis and folders of this run's own."""
     with tempfile.TemporaryDirectory(prefix="edgeprof-bench-") as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -124,7 +124,7 @@ def _answers(port: int) -> bool:
 
 @contextmanager
 def agent(settings: Settings, urls: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A host agent with these boards, once all are online."""
+    """Start a host agent with these boards; the block runs once all are online."""
     command = [sys.executable, "-m", "edgeprof.cli", "worker"]
     for url in urls:
         command += ["--board", url]

@@ -1,4 +1,4 @@
-"""Upload rate against the line's: a paced native board; the ceiling is baud / 10 bytes per second (8N1)."""
+"""Upload rate of a paced native board. The line allows baud / 10 bytes per second (8N1)."""
 
 from __future__ import annotations
 

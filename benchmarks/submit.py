@@ -1,6 +1,7 @@
 """Submit rate, single and bulk, against raw Celery apply_async and RQ's enqueue and enqueue_many.
 
-What differs: ours checks each job, writes a record that survives, and notifies a doorbell; Celery's and RQ's write a message.
+They do different things: a submit checks each job, writes its record and sends a doorbell, while
+Celery and RQ write a message.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ NAME = "submit"
 
 
 def nothing(job_id: str) -> None:
-    """The task that RQ is given; never run."""
+    """The task that is enqueued with RQ; no worker runs it."""
 
 
 def measure(*, quick: bool) -> Result:
-    """Enqueue onto one Redis by every way, in turn."""
+    """Enqueue in each way, in turn, onto one Redis."""
     n, rounds = (300, 3) if quick else (1500, 5)
     with private_settings() as settings, Lab(settings=settings) as lab:
         assert settings.redis_url is not None

@@ -1,4 +1,4 @@
-"""Device time of a token by port and weight type; under QEMU's instruction clock that is instructions, exactly."""
+"""Device time of a token by port and weight type. QEMU's clock counts instructions exactly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ N_GEN = 32
 
 
 def measure(*, quick: bool) -> Result:
-    """Decode after a prompt of 32 tokens on each port: median step, and what it is in instructions."""
+    """Decode after a prompt of 32 tokens on each port: the median step, and its instructions."""
     ports = ("native", "stm32f405") if quick else ("native", *MACHINES)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -28,7 +28,7 @@ def measure(*, quick: bool) -> Result:
                 try:
                     model = quantized(resolve(name), quantization, Path(folder))
                 except ModelError:
-                    continue  # TQ2_0 wants rows of 256
+                    continue  # TQ2_0 needs rows of 256
                 row: dict[str, object] = {"model": f"{name} {quantization}"}
                 for port in ports:
                     row |= _on(port, model, Path(folder))

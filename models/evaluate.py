@@ -1,10 +1,11 @@
-"""Measure what models/README.md states: held-out perplexity and a greedy sample of each weight type.
+"""Measures the figures of models/README.md: held-out perplexity and a greedy sample of each type.
 
     python models/evaluate.py --corpus tinyshakespeare.txt --cache /tmp/types
 
-The forward pass is `edgeprof.shared.reference`, the boards' own arithmetic bit for bit (integer kernels, F16 KV cache), so
-these are the perplexities a board would score, not those of a desktop library. The text is the last tenth of
-the corpus, which training never saw, in windows of the full context that do not overlap.
+The forward pass is `edgeprof.shared.reference`, which is the boards' arithmetic bit for bit
+(integer kernels, F16 KV cache). So these are the perplexities of a board, not of a desktop library.
+The text is the last tenth of the corpus, which training never saw, in windows of the full context
+that do not overlap.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def held_out_windows(model: ModelFile, tokenizer: Tokenizer, corpus: str) -> lis
 
 
 def perplexity(model: ModelFile, windows: list[list[int]]) -> float:
-    """exp of the mean negative log-likelihood of tokens 2 … n of each window."""
+    """Return exp of the mean negative log-likelihood of tokens 2 … n of each window."""
     reference = Reference(model)
     likelihoods = [value for window in windows for value in reference.score(window)[0]]
     return math.exp(-sum(likelihoods) / len(likelihoods))

@@ -1,4 +1,4 @@
-"""The tokenizer of the reference models: byte-pair merges, stored as a SentencePiece model (score = -rank)."""
+"""The tokenizer of the reference models: byte-pair merges as SentencePiece scores (-rank)."""
 
 from __future__ import annotations
 

@@ -4,11 +4,11 @@
 
 Two llama-architecture models over one tokenizer trained here, PyTorch on the CPU, seeded:
 
-- shakespeare-240k (F32): small enough that even its F32 form fits the flash of an STM32F405.
-- shakespeare-1m (TQ2_0): trained ternary-aware, so that two bits lose nothing: the forward pass of the training
-  uses the very weights, one f16 scale for each 256-block of a row, that TQ2_0 stores.
+- shakespeare-240k (F32): its F32 form fits the flash of an STM32F405.
+- shakespeare-1m (TQ2_0): trained so that two bits lose nothing. The forward pass of the training
+  uses the weights that TQ2_0 stores, with one f16 scale for each 256-block of a row.
 
-PyTorch is not a dependency of the project; install it beside it (pip install torch).
+PyTorch is not a dependency of the project; install it yourself (pip install torch).
 """
 
 from __future__ import annotations
@@ -16,55 +16,28 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
 import numpy as np
 import torch
 import torch.nn.functional as F
+from network import CONTEXT, RMS_EPS, ROPE_BASE, Linear, Llama, Shape
 from tokenizer_training import VOCAB, encode, train_tokenizer
 from torch import Tensor, nn
 
 SEED = 20261123
-CONTEXT = 256
-RMS_EPS = 1e-5
-ROPE_BASE = 10000.0
 UNK, BOS, EOS = 0, 1, 2
-TQ2_0_BLOCK = 256
-
-
-# --- model -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A llama; every row length is a multiple of the block its quantisation needs."""
-
-    name: str
-    dim: int
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    ternary: bool
-    steps: int
-    learning_rate: float
-    batch: int
-
-    @property
-    def head_dim(self) -> int:
-        return self.dim // self.heads
-
 
 SHAPES = (
     Shape(
         "shakespeare-240k",
-        64,
-        192,
-        4,
-        8,
-        4,
+        dim=64,
+        hidden=192,
+        layers=4,
+        heads=8,
+        kv_heads=4,
         ternary=False,
         steps=3000,
         learning_rate=4e-3,
@@ -72,11 +45,11 @@ SHAPES = (
     ),
     Shape(
         "shakespeare-1m",
-        256,
-        512,
-        2,
-        8,
-        2,
+        dim=256,
+        hidden=512,
+        layers=2,
+        heads=8,
+        kv_heads=2,
         ternary=True,
         steps=1800,
         learning_rate=2.5e-3,
@@ -85,110 +58,9 @@ SHAPES = (
 )
 
 
-def ternarize(weight: Tensor) -> Tensor:
-    """Project onto {-d, 0, +d}, d = mean |w| of each 256-block, rounded to f16 as TQ2_0 stores it."""
-    blocks = weight.detach().reshape(weight.shape[0], -1, TQ2_0_BLOCK)
-    scale = blocks.abs().mean(-1, keepdim=True).clamp(min=1e-5).half().float()
-    return ((blocks / scale).round().clamp(-1, 1) * scale).reshape(weight.shape)
-
-
-class Linear(nn.Linear):
-    """A linear layer without bias; ternary-aware ones run on their projection (straight-through)."""
-
-    def __init__(self, n_in: int, n_out: int, *, ternary: bool) -> None:
-        super().__init__(n_in, n_out, bias=False)
-        self.ternary = ternary
-        nn.init.normal_(self.weight, std=0.02 if not ternary else n_in**-0.5)
-
-    def stored(self) -> Tensor:
-        return ternarize(self.weight) if self.ternary else self.weight.detach()
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight
-        if self.ternary:
-            weight = weight + (ternarize(weight) - weight).detach()
-        return F.linear(x, weight)
-
-
-class Norm(nn.Module):
-    """RMSNorm."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + RMS_EPS) * self.weight
-
-
-def rope_table(head_dim: int) -> Tensor:
-    """Complex rotations (CONTEXT, head_dim / 2) for adjacent pairs: ggml's NORM order."""
-    frequency = ROPE_BASE ** (-torch.arange(0, head_dim, 2) / head_dim)
-    angle = torch.outer(torch.arange(CONTEXT).float(), frequency)
-    return torch.polar(torch.ones_like(angle), angle)
-
-
-def rotate(x: Tensor, table: Tensor) -> Tensor:
-    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2).contiguous())
-    return torch.view_as_real(pairs * table[: x.shape[-2]]).flatten(-2)
-
-
-class Block(nn.Module):
-    def __init__(self, s: Shape) -> None:
-        super().__init__()
-        self.shape = s
-        kv_dim = s.kv_heads * s.head_dim
-        self.attn_norm, self.ffn_norm = Norm(s.dim), Norm(s.dim)
-        self.attn_q = Linear(s.dim, s.dim, ternary=s.ternary)
-        self.attn_k = Linear(s.dim, kv_dim, ternary=s.ternary)
-        self.attn_v = Linear(s.dim, kv_dim, ternary=s.ternary)
-        self.attn_output = Linear(s.dim, s.dim, ternary=s.ternary)
-        self.ffn_gate = Linear(s.dim, s.hidden, ternary=s.ternary)
-        self.ffn_up = Linear(s.dim, s.hidden, ternary=s.ternary)
-        self.ffn_down = Linear(s.hidden, s.dim, ternary=s.ternary)
-
-    def forward(self, x: Tensor, table: Tensor) -> Tensor:
-        batch, length, _ = x.shape
-        s, normed = self.shape, self.attn_norm(x)
-
-        def split(y: Tensor, heads: int) -> Tensor:
-            return y.view(batch, length, heads, s.head_dim).transpose(1, 2)
-
-        q = rotate(split(self.attn_q(normed), s.heads), table)
-        k = rotate(split(self.attn_k(normed), s.kv_heads), table)
-        v = split(self.attn_v(normed), s.kv_heads)
-        k, v = (t.repeat_interleave(s.heads // s.kv_heads, dim=1) for t in (k, v))
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.attn_output(mixed.transpose(1, 2).reshape(batch, length, s.dim))
-        normed = self.ffn_norm(x)
-        return x + self.ffn_down(F.silu(self.ffn_gate(normed)) * self.ffn_up(normed))
-
-
-class Llama(nn.Module):
-    """Tied embedding and output head."""
-
-    def __init__(self, s: Shape) -> None:
-        super().__init__()
-        self.shape = s
-        self.token_embd = nn.Embedding(VOCAB, s.dim)
-        nn.init.normal_(self.token_embd.weight, std=0.02)
-        self.blk = nn.ModuleList(Block(s) for _ in range(s.layers))
-        self.output_norm = Norm(s.dim)
-        self.register_buffer("table", rope_table(s.head_dim), persistent=False)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        x = self.token_embd(tokens)
-        for block in self.blk:
-            x = block(x, self.table)
-        return F.linear(self.output_norm(x), self.token_embd.weight)
-
-
-# --- training --------------------------------------------------------------------------------------
-
-
 @torch.no_grad()
 def held_out_loss(model: Llama, tokens: Tensor) -> float:
-    """Mean cross-entropy in nats over consecutive windows of the held-out text."""
+    """Return the mean cross-entropy in nats over consecutive windows of the held-out text."""
     windows = tokens[: (len(tokens) - 1) // CONTEXT * CONTEXT + 1]
     x, y = windows[:-1].view(-1, CONTEXT), windows[1:].view(-1, CONTEXT)
     losses = [
@@ -199,7 +71,7 @@ def held_out_loss(model: Llama, tokens: Tensor) -> float:
 
 
 def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
-    """AdamW, warm-up then cosine to 2 %; keeps the weights with the best held-out loss."""
+    """Train with AdamW, warm-up, then cosine to 2 %; returns the best by held-out loss."""
     torch.manual_seed(SEED)
     model = Llama(shape)
     decay = [p for p in model.parameters() if p.dim() > 1]
@@ -229,7 +101,8 @@ def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
             value = held_out_loss(model, held_out)
             print(
                 f"{shape.name} step {step + 1}/{shape.steps} train {loss.item():.3f}"
-                f" held-out {value:.4f} ppl {math.exp(value):.2f} {time.monotonic() - started:.0f} s",
+                f" held-out {value:.4f} ppl {math.exp(value):.2f}"
+                f" {time.monotonic() - started:.0f} s",
                 flush=True,
             )
             if value < best:
@@ -237,9 +110,6 @@ def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
                 best_state = {k: v.clone() for k, v in model.state_dict().items()}
     model.load_state_dict(best_state)
     return model
-
-
-# --- GGUF ------------------------------------------------------------------------------------------
 
 
 def write_gguf(
@@ -273,7 +143,9 @@ def write_gguf(
     writer.add_bos_token_id(BOS)
     writer.add_eos_token_id(EOS)
     writer.add_unk_token_id(UNK)
-    writer.add_add_bos_token(False)  # training cuts windows anywhere: the model never sees one
+    writer.add_add_bos_token(
+        False
+    )  # training cuts windows anywhere, so the model has never seen BOS
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
     linear_type = gguf.GGMLQuantizationType.TQ2_0 if s.ternary else gguf.GGMLQuantizationType.F32
@@ -327,7 +199,8 @@ def main() -> None:
         write_gguf(model, path, pieces, scores, types)
         loss = held_out_loss(model, held_out)
         print(
-            f"{path}: {n_params} parameters, {path.stat().st_size} bytes, held-out perplexity {math.exp(loss):.3f}"
+            f"{path}: {n_params} parameters, {path.stat().st_size} bytes,"
+            f" held-out perplexity {math.exp(loss):.3f}"
         )
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install the Debian packages that are missing: compilers, emulators, Redis, Prometheus; start none of them.
-# Usage: apt-packages.sh STAMP PACKAGE...   The stamp is made when nothing is missing any more.
+# Install missing Debian packages (compilers, emulators, Redis, Prometheus) without starting any.
+# Usage: apt-packages.sh STAMP PACKAGE...   The stamp is written when no package is missing.
 set -eu
 
 stamp=$1
@@ -22,16 +22,16 @@ if command -v dpkg-query >/dev/null 2>&1; then
         fi
         echo "set-up: installing Debian packages:$missing"
         export DEBIAN_FRONTEND=noninteractive
-        # Some packages start a service as they are installed (Redis, Prometheus): we run our own, on our own
-        # ports, so Debian's way of saying no is put in place meanwhile.
+        # The packages of Redis and Prometheus start a service when they are installed. The project
+        # starts its own, so policy-rc.d forbids it meanwhile.
         policy=/usr/sbin/policy-rc.d
         if [ ! -e "$policy" ]; then
             printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
             $as_root chmod 755 "$policy"
-            # shellcheck disable=SC2064  # expanded now, on purpose
+            # shellcheck disable=SC2064  # expanded now, by intent
             trap "$as_root rm -f $policy" EXIT
         fi
-        # shellcheck disable=SC2086  # $missing is a list of words, and an empty $as_root must vanish
+        # shellcheck disable=SC2086  # $missing is a list, and an empty $as_root must be no argument
         if ! { $as_root apt-get update -qq &&
             $as_root apt-get install -qq -y --no-install-recommends $missing >/dev/null; }; then
             echo "set-up: apt-get failed; install these yourself and run make again:$missing" >&2
@@ -39,7 +39,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
         fi
     fi
 else
-    echo "set-up: this is not Debian or Ubuntu; these packages, or what your system calls them, are needed:"
+    echo "set-up: this is not Debian or Ubuntu; install your system's packages for these:"
     echo "  $*"
     echo "set-up: going on; what is missing will be named where it is used"
 fi

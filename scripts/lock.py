@@ -1,9 +1,9 @@
-"""Write constraints/: which versions are installed, and the hashes that pip holds their files to.
+"""Writes constraints/: the versions that are installed, and the hashes that pip checks.
 
 python scripts/lock.py [--upgrade]
 
 uv resolves for every Python at once; without --upgrade it keeps the versions that constraints/ has.
-A file is one set of packages. Those of ours leave out what base.txt has: they are installed on top.
+Each file is one set of packages. Those of the extras leave out the packages of base.txt.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 SYSTEMS = ("any", "linux", "manylinux", "musllinux", "macosx")
 HEADER = "# Written by `make constraints`; see docs/decisions/0009-pins.md."
 
-# Where uv starts for each file. The packages of one environment are resolved together.
+# The requirements of each file. The packages of one environment are resolved together.
 ENVIRONMENTS = (
     {
         "base": ["pyproject.toml"],
@@ -42,7 +42,7 @@ ENVIRONMENTS = (
 
 
 def main() -> None:
-    """Write every file anew."""
+    """Write every file."""
     FOLDER.mkdir(exist_ok=True)
     for environment in ENVIRONMENTS:
         with TemporaryDirectory() as folder:
@@ -52,7 +52,7 @@ def main() -> None:
 def write(environment: dict[str, list[str]], folder: Path) -> None:
     """Write the files of one environment, whose versions agree."""
     versions = folder / "versions.txt"
-    versions.write_text("\n".join(known(environment)))  # uv prefers what the file has already
+    versions.write_text("\n".join(known(environment)))  # uv prefers the versions that the file has
     compile_lock(chain.from_iterable(environment.values()), versions, *sys.argv[1:])
     base: set[str] = set()
     for name, source in environment.items():
@@ -68,7 +68,7 @@ def write(environment: dict[str, list[str]], folder: Path) -> None:
 
 
 def known(environment: Iterable[str]) -> Iterable[str]:
-    """Yield what the files have now, `name==version ; marker`."""
+    """Yield the current lines of the files, `name==version ; marker`."""
     for path in (FOLDER / f"{name}.txt" for name in environment):
         if path.exists():
             lines = path.read_text().splitlines()
@@ -95,8 +95,8 @@ def compile_lock(source: Iterable[str], to: Path, *options: str) -> None:
 def entry(package: Package) -> str:
     """Return a package with its hashes, as pip reads them.
 
-    The source is listed only where one of our Pythons has no wheel: else a wheel whose hash is wrong
-    would have pip build the source, in place of an error.
+    The source is listed only when one of our Pythons has no wheel. Otherwise pip would build the
+    source in place of a wheel whose hash is wrong, and that must be an error.
     """
     wheels = [wheel for wheel in package.wheels or () if fits(wheel, PYTHONS)]
     files = [wheel.hashes["sha256"] for wheel in wheels]
@@ -108,7 +108,7 @@ def entry(package: Package) -> str:
 
 
 def fits(wheel: PackageWheel, pythons: Iterable[tuple[int, int]]) -> bool:
-    """Return whether one of these Pythons takes the wheel, on a system where this project runs."""
+    """Return whether one of these Pythons can use the wheel, on a system where edgeprof runs."""
     taken = {
         (tag.interpreter, tag.abi)
         for major, minor in pythons

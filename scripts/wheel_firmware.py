@@ -1,8 +1,8 @@
-"""A hook of hatch: packs the firmware that was built into the wheel, for boards on machines without a clone.
+"""A hook of hatch: it packs built firmware into the wheel, for machines without a clone.
 
-Nothing built, nothing packed: the wheel is then for any machine, and who installs it sets
-EDGEPROF_FIRMWARE_DIR or has boards with firmware in them. With the native firmware, which is a program of
-this machine's processor, the wheel is for Linux on that.
+Without built firmware the wheel is for any machine, whose user sets EDGEPROF_FIRMWARE_DIR or has
+boards with firmware on them. With the native firmware, a program for this machine's processor, the
+wheel is for Linux on such a processor.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Write the parts of docs/reference that the code knows best, and the firmware's table of rules.
+"""Writes the parts of docs/ that come from code, and the firmware's table of rules.
 
-Written are commands, settings, exit codes, metrics and the fields of results. The rules for models are
-shared by host and firmware: the table in Python is the source of the C header.
+They are commands, settings, exit codes, metrics, the fields of results and the list of decisions.
+Host and firmware share the rules for models: the C header is made from the table in Python.
 
 python scripts/write_docs.py           writes them
 python scripts/write_docs.py --check   exits 1 and names the files that are out of date
@@ -9,16 +9,10 @@ python scripts/write_docs.py --check   exits 1 and names the files that are out 
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import json
-import re
 import sys
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import typer.main
 from prometheus_client import CollectorRegistry
@@ -26,37 +20,19 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from result_fields import MADE, results_page
 from rules_header import rules_header
 from typer.testing import CliRunner
 
 from edgeprof.cli import exits
 from edgeprof.cli.app import app
-from edgeprof.client.llama_bench import ALWAYS, BenchRow
 from edgeprof.scheduler.metrics import CustodianMetrics, lab_families
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt
-from edgeprof.shared.types.model import ModelRef
-from edgeprof.shared.types.result import (
-    CaseResult,
-    Identity,
-    InputCase,
-    Inputs,
-    InputScoring,
-    JobResult,
-    JobView,
-    LoadResult,
-    MemoryUse,
-    OutputCheck,
-    RegionUse,
-    Samples,
-    ScoreResult,
-)
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-_MADE = "<!-- Written by `make docs` from the code; edit there. -->\n"
 #: Defaults that depend on the machine, in words.
 _COMPUTED = {
     "data_dir": "the user's data folder",
@@ -75,10 +51,10 @@ def settings_page() -> str:
         [
             "# Settings",
             "",
-            _MADE,
-            "Read from the environment once, at the start of a command. A bad value is an error that",
-            "names its variable; nothing is guessed. A host agent hands its own settings on to its",
-            "board workers. Names end in their unit: `_S` is seconds, `_BYTES` bytes.",
+            MADE,
+            "Read from the environment once, at the start of a command. A bad value is an error",
+            "that names its variable. A host agent passes its settings to its board workers.",
+            "Names end in their unit: `_S` is seconds, `_BYTES` bytes.",
             "",
             "| variable | default | meaning |",
             "|---|---|---|",
@@ -91,7 +67,7 @@ def settings_page() -> str:
 def commands_page() -> str:
     """Return docs/reference/cli.md: the help of every command, as printed."""
     runner = CliRunner()
-    parts = ["# Commands", "", _MADE]
+    parts = ["# Commands", "", MADE]
     for arguments in _commands():
         shown = " ".join(["edgeprof", *arguments])
         help_text = runner.invoke(
@@ -109,7 +85,7 @@ def exits_page() -> str:
         [
             "# Exit codes",
             "",
-            _MADE,
+            MADE,
             "An error is one line on stderr, `error: …`, with a `hint: …` below it where there is",
             "something to do about it. Stdout carries only data that can be piped.",
             "",
@@ -136,7 +112,7 @@ def metrics_page() -> str:
             *lab_families(),
         ],
     }
-    parts = ["# Metrics", "", _MADE, *_METRICS_INTRODUCTION.splitlines(), ""]
+    parts = ["# Metrics", "", MADE, *_METRICS_INTRODUCTION.splitlines(), ""]
     for title, found in sections.items():
         rows = [
             f"| `{family.name}{'_total' if family.type == 'counter' else ''}` | {family.type} |"
@@ -157,98 +133,14 @@ def _described(metric: Any) -> list[Any]:
 
 
 _METRICS_INTRODUCTION = """\
-Names and labels of the customer's document are kept as they are; `_kb` and `_ms` names have siblings in
-base units. A gauge that was never measured has no sample: no sensor, no temperature; no meter, no power.
-Histograms carry the trace id of the job as an exemplar, for who asks in the OpenMetrics format.
-`edgeprof_build_info{version, component}` is on every endpoint.
+Names and labels of the customer's document are kept as they are; `_kb` and `_ms` names have
+siblings in base units. A gauge that was never measured has no sample: without a sensor there is no
+temperature, without a meter no power. In the OpenMetrics format, histograms carry the trace id of
+the job as an exemplar. `edgeprof_build_info{version, component}` is on every endpoint.
 
 How many series: a board costs at most 40, a model in one type on one platform about a dozen. A test
-counts 200 boards of 4 platforms with 20 models in 3 types each, and holds the sum under 20 000 (it was
-10 600). Job ids, trace ids, users and error texts are never labels: they are in logs and traces."""
-
-
-def results_page() -> str:
-    """Return docs/reference/results.md: its own words, then every field of every record."""
-    path = REFERENCE / "results.md"
-    words = path.read_text(encoding="utf-8").partition(_FIELDS_HEADING)[0]
-    parts = [words + _FIELDS_HEADING, "", _MADE]
-    parts += [
-        f"Schema version {SCHEMA_VERSION}. What an older version did not have is `null` or absent in its records.",
-        "",
-    ]
-    for title, kind in _RECORDS.items():
-        parts += [f"### {title}", "", "| field | type | meaning |", "|---|---|---|"]
-        meanings = _meanings(kind)
-        for name, annotation in _fields(kind):
-            parts.append(f"| `{name}` | {annotation} | {meanings.get(name, '')} |")
-        parts.append("")
-    return "\n".join(parts)
-
-
-_FIELDS_HEADING = "## All fields\n"
-_RECORDS: dict[str, type] = {
-    "Job: `job --json`, `jobs --json`, `submit --json`, `watch --json`, `document` of the archive": JobView,
-    "`model`": ModelRef,
-    "`attempts`": Attempt,
-    "`inputs`": Inputs,
-    "`inputs.cases`": InputCase,
-    "`inputs.cases.scoring`": InputScoring,
-    "`result`": JobResult,
-    "`result.identity`": Identity,
-    "`result.load`": LoadResult,
-    "`result.cases`": CaseResult,
-    "`result.cases.output_check`": OutputCheck,
-    "`result.cases.score`": ScoreResult,
-    "`result.memory`": MemoryUse,
-    "`result.regions`": RegionUse,
-    "Samples": Samples,
-    "Row: `results --format json|jsonl|csv`, `results --json`": BenchRow,
-}
-
-
-def _fields(kind: type) -> Iterator[tuple[str, str]]:
-    hints = get_type_hints(kind)
-    if dataclasses.is_dataclass(kind):
-        yield from (
-            (field.name, _type_name(hints[field.name])) for field in dataclasses.fields(kind)
-        )
-        yield from ((name, f"always `{json.dumps(value)}`") for name, value in ALWAYS.items())
-        return
-    yield from ((name, _type_name(hints[name])) for name in kind.model_fields)  # type: ignore[attr-defined]
-
-
-def _type_name(hint: Any) -> str:
-    """Return a type in the words of JSON."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in {Union, UnionType}:
-        return " or ".join(_type_name(each) for each in arguments)
-    if origin is Literal:
-        return " or ".join(f"`{json.dumps(each)}`" for each in arguments)
-    if origin is tuple:
-        return f"array of {_type_name(arguments[0])}"
-    if origin is dict:
-        return f"object of {_type_name(arguments[1])}"
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return " or ".join(f"`{json.dumps(str(each))}`" for each in hint)
-    return _JSON_NAMES.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-_JSON_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
-
-
-def _meanings(kind: type) -> dict[str, str]:
-    """Return the `#:` comments above a class's fields."""
-    found: dict[str, str] = {}
-    comment: list[str] = []
-    for line in inspect.getsource(kind).splitlines():
-        text = line.strip()
-        if text.startswith("#:"):
-            comment.append(text.removeprefix("#:").strip())
-            continue
-        if (name := re.match(r"(\w+): ", text)) and comment:
-            found[name[1]] = " ".join(comment).replace("|", "\\|")
-        comment = []
-    return found
+counts 200 boards of 4 platforms with 20 models in 3 types each: the sum, 10 600, must stay below
+20 000. Job ids, trace ids, users and error texts are never labels: they are in logs and traces."""
 
 
 def decisions_page() -> str:
@@ -268,9 +160,9 @@ def decisions_page() -> str:
         [
             "# Decisions",
             "",
-            _MADE,
-            "A choice that somebody may want to undo has a record: what was known, what was decided,",
-            "what was rejected, and what follows from it. A record is not rewritten when the choice",
+            MADE,
+            "A choice that somebody may want to undo has a record: what was known, decided and",
+            "rejected, and what follows from it. A record is not rewritten when the choice",
             "changes: its status then names the record that replaces it.",
             "",
             "Form: `# N. Title`, a blank line, `- Date: YYYY-MM-DD`, `- Status: accepted`, and the",
@@ -315,7 +207,7 @@ def _commands() -> Iterator[tuple[str, ...]]:
 
 
 def main() -> int:
-    """Write, or with --check compare; returns the exit code."""
+    """Write the files, or compare them; returns the exit code."""
     check = "--check" in sys.argv[1:]
     stale = []
     for name, page in PAGES.items():

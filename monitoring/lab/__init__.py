@@ -1,1 +1,1 @@
-"""The whole lab and its monitoring as processes of this machine, without Docker: `make lab`."""
+"""`make lab`: the whole lab and its monitoring as processes of this machine, without Docker."""

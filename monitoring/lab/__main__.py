@@ -1,4 +1,4 @@
-"""`make lab`: start everything, say where it is, tell of alerts, until Ctrl-C."""
+"""`make lab`: starts everything, prints the URLs, then alerts as they fire, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from monitoring.lab.plug import Plug
 
 _FOLDER: Final = ROOT / "build" / "lab"
 _NATIVE: Final = ROOT / "firmware" / "build" / "native" / "tlep-native"
-#: Long enough for DeviceDisconnected to fire (30 s) and be seen, short enough to be seen clearing.
+#: DeviceDisconnected fires after 30 s and clears after this time, while the user watches.
 _REPLUG_S: Final = 90.0
 _EMULATED: Final = {
     "stm32f405-1": "qemu://stm32f405?uid=1ab3",
@@ -64,7 +64,7 @@ def main() -> int:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    """Two labs in one folder would share Redis, and take each other's boards for their own."""
+    """Allow one lab a folder: two would share Redis, and confuse their boards."""
     private_files.make_folder(_FOLDER)
     with (_FOLDER / "lock").open("w") as lock:
         try:
@@ -111,13 +111,13 @@ def _tell(console: Console, lab: MonitoredLab, plugs: list[Plug]) -> None:
 
 
 def _first_jobs(lab: MonitoredLab) -> None:
-    """Queue a job for each platform: an empty dashboard tells a newcomer nothing."""
+    """Queue a job for each platform, so that the dashboards are not empty."""
     for platform in ("native", "stm32f405", "riscv32-virt"):
         lab.lab.submit("shakespeare-240k", platform=platform, n_prompt=16, n_gen=16)
 
 
 def _watch(console: Console, lab: MonitoredLab) -> None:
-    """Tell of alerts as Alertmanager has them."""
+    """Print the alerts that Alertmanager has, as they come and go."""
     known: dict[str, dict[str, Any]] = {}
     while True:
         lab.children.check()

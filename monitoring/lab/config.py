@@ -1,4 +1,4 @@
-"""The configuration that ships, with the addresses of a lab on this machine in place of compose's."""
+"""Rewrites the shipped configuration: addresses of this machine replace those of Compose."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 
-#: Of the shipped Alertmanager.
+#: The token's file in the shipped alertmanager.yml.
 TOKEN_FILE: Final = "/run/secrets/alerts-token"  # noqa: S105 - where it is, not what it is
-#: Scraped by the compose stack only.
+#: Jobs that only the Compose stack scrapes.
 _NOT_HERE: Final = {"grafana", "jaeger"}
 
 
@@ -20,7 +20,7 @@ def prometheus(addresses: Mapping[str, str]) -> str:
     """Return prometheus.yml. addresses: host:port in the shipped file -> host:port here."""
     shipped = ROOT / "monitoring" / "prometheus"
     config: dict[str, Any] = yaml.safe_load(_replaced(shipped / "prometheus.yml", addresses))
-    # No Grafana runs here: alerts say nothing of dashboards, rather than give a dead link.
+    # No Grafana runs here, so alerts must have no link to a dashboard.
     del config["global"]["external_labels"]["grafana_url"]
     config["rule_files"] = [str(shipped / pattern) for pattern in config["rule_files"]]
     config["scrape_configs"] = [

@@ -1,4 +1,4 @@
-"""Redis, scheduler, host agent, Flower, exporters, Prometheus and Alertmanager, each a process."""
+"""Starts Redis, scheduler, agent, Flower, exporters, Prometheus and Alertmanager as processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _START_LIMIT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where everything listens, on loopback."""
+    """The port of each program, on loopback."""
 
     sessions: int
     devices: int
@@ -44,17 +44,17 @@ class Ports:
 
     @classmethod
     def usual(cls) -> Self:
-        """Return the usual ports; for one that is taken, a free one."""
+        """Return the usual ports, with a free one in place of each that is taken."""
         return cls(*map(_free_or_other, (8000, 9100, 8001, 5555, 9808, 9121, 9090, 9093)))
 
     @classmethod
     def free(cls) -> Self:
-        """Return ports nobody uses."""
+        """Return free ports."""
         return cls(*(_free_or_other(0) for _ in range(8)))
 
 
 class MonitoredLab:
-    """A context manager: inside it the lab runs and is watched; outside nothing of it is left."""
+    """A context manager that starts a lab with its monitoring, and stops all of it at the end."""
 
     def __init__(
         self, folder: Path, boards: Mapping[str, str], settings: Settings, ports: Ports
@@ -88,7 +88,9 @@ class MonitoredLab:
             self._start_lab()
             self._start_watchers()
             self._wait()
-            stack.callback(ignore_signals)  # runs first on the way out: a stop is not interrupted
+            stack.callback(
+                ignore_signals
+            )  # registered last, so it runs first: the stop is not interrupted
             self._stack = stack.pop_all()
         return self
 
@@ -176,14 +178,14 @@ class MonitoredLab:
         return path
 
     def _token_file(self) -> Path:
-        """What Alertmanager shows to the scheduler, as Compose would lay it down."""
+        """Write the token that Alertmanager sends to the scheduler, where Compose would put it."""
         path = self._folder / "alerts-token"
         with open(path, "w", encoding="utf-8", opener=private_files.opener) as file:
             file.write(str(self.settings.alerts_token))
         return path
 
     def _wait(self) -> None:
-        """Wait until everything answers. Raises InfrastructureError that says what does not."""
+        """Wait until everything answers. Raises InfrastructureError that names what does not."""
         conditions: dict[str, Callable[[], bool]] = {
             "boards": self._boards_are_there,
             "scheduler": lambda: answers(self.url("scheduler", "/health")),

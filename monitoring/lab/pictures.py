@@ -1,4 +1,4 @@
-"""`make pictures`: draw every dashboard from a lab that has run for some minutes, into docs/images."""
+"""`make pictures`: runs a lab for some minutes, and draws every dashboard into docs/images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EMULATED: Final = {
 
 
 def main() -> int:
-    """Run jobs, cause some trouble, draw; returns the exit code."""
+    """Run jobs, cause some faults, draw; returns the exit code."""
     console = Console(stderr=True, highlight=False)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeprof-pictures-")))
@@ -53,7 +53,7 @@ def main() -> int:
         )
         lab = stack.enter_context(MonitoredLab(folder, boards, settings, Ports.free()))
         console.print(f"a lab with {len(boards)} emulated boards runs jobs for some minutes …")
-        while not _scraped(lab):  # or the first failures would be before the first scrape
+        while not _scraped(lab):  # the first failures must come after the first scrape
             time.sleep(1)
         began_s = time.monotonic()
         _run_jobs(lab, plugs)
@@ -73,7 +73,7 @@ def _run_jobs(lab: MonitoredLab, plugs: list[Plug]) -> None:
     for _ in range(2):
         _wait(sweep.submit(lab.lab, sweep.requests([base.model], kinds, _PLATFORMS, again)))
         time.sleep(15)
-    # Work that is still waiting when the pictures are taken, and a board that is away then.
+    # Jobs that still wait when the pictures are taken, and a board that is away then.
     waiting = Request(model="shakespeare-240k", n_prompt=32, n_gen=64, repetitions=20)
     slow = ["riscv32-virt", "stm32f405"]
     sweep.submit(lab.lab, sweep.requests([base.model], kinds * 3, slow, waiting))

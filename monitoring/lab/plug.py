@@ -1,4 +1,4 @@
-"""An emulated board behind a TCP port, with a plug that can be pulled: kill its process."""
+"""An emulated board behind a TCP port. To unplug it, its process is killed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _POLL_S: Final = 0.2
 class Plug:
     """The firmware as a process that lives as long as a host has the port open.
 
-    `native://` starts its board afresh whenever it is opened, so it can crash but never be absent. This
-    one is absent from the moment its process is killed until it is plugged in again.
+    `native://` starts its board whenever it is opened, so such a board can crash but is never
+    absent. This one is absent from the time its process is killed until it is plugged in again.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Plug:
         """replug_s: seconds after which a pulled plug is put back by itself; None: by replug()."""
         self.name = name
         self._firmware = str(firmware)
-        #: Of the board from the next time it is plugged in.
+        #: The board's arguments from the next start on.
         self.options = list(options)
         self._replug_s = replug_s
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -38,12 +38,12 @@ class Plug:
 
     @property
     def url(self) -> str:
-        """Where a host agent finds the board."""
+        """The URL of the board for a host agent."""
         return f"socket://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int | None:
-        """The board's process; None while no host has it open."""
+        """The id of the board's process, or None while no host has it open."""
         board = self._board
         return board.pid if board is not None and board.poll() is None else None
 
@@ -64,12 +64,12 @@ class Plug:
         self._thread.join()
 
     def unplug(self) -> None:
-        """Pull the plug, as `kill -9` of its process does."""
+        """Unplug the board, as `kill -9` of its process does."""
         if self._board is not None:
             self._board.kill()
 
     def replug(self) -> None:
-        """Put it back."""
+        """Plug the board in again."""
         self._plugged.set()
 
     def _serve(self) -> None:
@@ -83,7 +83,7 @@ class Plug:
         self._listener.close()
 
     def _answer_until_pulled(self) -> None:
-        """Be a board for one host after the other; return when the board was killed."""
+        """Serve the board to one host after the other; return when it was killed."""
         self._listener.settimeout(_POLL_S)
         while not self._closing.is_set():
             try:

@@ -23,7 +23,7 @@ from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView, ScoreResult
-from tests.archive.conftest import INPUTS
+from tests.support.finished_job import INPUTS
 
 MakeView = Callable[..., JobView]
 

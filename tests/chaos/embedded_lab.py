@@ -20,7 +20,7 @@ from typing import Self
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.redis.embedded.owner import owner, works_in
 from edgeprof.shared.settings import Settings
-from tests.conftest import make_settings, redis_binary
+from tests.support.lab_settings import make_settings
 
 DISK_BYTES = 64 * 1024 * 1024
 _WATCH_EVERY_S = 0.02
@@ -152,7 +152,9 @@ class EmbeddedLab:
     def _wrapper(self) -> Path:
         wrapper = self.root / "bin" / "redis-server"
         wrapper.parent.mkdir()
-        wrapper.write_text(_WRAPPER.format(orders=self.root / "orders", real=redis_binary()))
+        wrapper.write_text(
+            _WRAPPER.format(orders=self.root / "orders", real=shutil.which("redis-server"))
+        )
         wrapper.chmod(0o755)
         self.slow_down()
         return wrapper.parent

@@ -26,8 +26,8 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
 from tests.chaos import report
-from tests.conftest import RedisProcess
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.redis_process import RedisProcess
 
 JOBS: Final = ("a", "b")
 BOARDS: Final = ("x", "y")

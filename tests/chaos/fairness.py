@@ -12,7 +12,7 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 from tests.chaos.big_lab import BigLab
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
 
 
 def shares(boards: Sequence[str], views: Sequence[JobView]) -> Counter[str]:

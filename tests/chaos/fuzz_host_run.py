@@ -12,9 +12,9 @@ from typing import Any
 
 from edgeprof.workers import link
 from tests.chaos.fuzz_firmware import Budget, Figures, Tell
-from tests.chaos.fuzz_host import exchange
-from tests.chaos.fuzz_host_seeds import seeds
 from tests.chaos.fuzz_mutate import mutated
+from tests.support.hostile_board import exchange
+from tests.support.hostile_board_seeds import seeds
 
 TELL_EVERY = 1000
 _LINK = str(Path(link.__path__[0]))

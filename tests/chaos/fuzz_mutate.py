@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import cbor2
 
-from tests.chaos.fuzz_host import records
+from tests.support.hostile_board import records
 
 #: What a parser of small maps may not have thought of.
 VALUES: Sequence[object] = (

@@ -19,7 +19,7 @@ from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.board.protocols import RunReport
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
-from tests.chaos.noisy_line import NoisyLine
+from tests.support.noisy_line import NoisyLine
 
 N_CTX: Final = 256
 N_GEN: Final = 120

@@ -20,8 +20,8 @@ from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
 from tests.chaos.hosts import Network
 from tests.chaos.storm import finished, submit
-from tests.conftest import free_port
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.waiting import free_port
 
 HOSTS = ("host0", "host1", "host2", "scheduler")
 

@@ -19,7 +19,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from tests.chaos.board_lab import board_lab, until
-from tests.chaos.pty_board import PtyBoard
+from tests.support.pty_board import PtyBoard
 
 #: 150 KB to upload, 1.6 s at this rate: the load phase is there to be hit.
 _MODEL: Final = "shakespeare-240k"

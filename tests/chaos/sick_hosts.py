@@ -30,7 +30,8 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from tests.chaos import report
 from tests.chaos.board_lab import until
-from tests.conftest import RedisProcess, make_settings
+from tests.support.lab_settings import make_settings
+from tests.support.redis_process import RedisProcess
 
 #: Host -> uid of its board.
 HOSTS = {"well-1": "0a01", "well-2": "0a02", "sick": "0a03"}

@@ -20,7 +20,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobView
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
 
 #: Every so many jobs somebody new comes along: what is kept for each user must not pile up.
 JOBS_A_USER = 50

@@ -14,8 +14,8 @@ from tests.chaos import fairness, ledger
 from tests.chaos.big_lab import BigLab
 from tests.chaos.soak_jobs import KINDS, Crowd, Kind
 from tests.chaos.soak_meter import Meter, Sample
-from tests.conftest import free_port
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.waiting import free_port
 
 #: Jobs submitted at once, and how many wait for a board before the users do.
 BATCH, BACKLOG = 20, 200

@@ -19,8 +19,8 @@ from edgeprof.shared.types.job import JobState
 from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
 from tests.chaos.storm import submit
-from tests.conftest import free_port
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.waiting import free_port
 
 
 def run(*, stalls: int, lease_s: float, bar: Progress | None = None) -> ledger.Ledger:

@@ -26,8 +26,8 @@ from edgeprof.shared.types.job import JobState
 from edgeprof.workers.testing.fake_job import TOKEN_S
 from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
-from tests.conftest import free_port
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.waiting import free_port
 
 #: What is hit how often. A worker is what dies most; an agent takes its boards along.
 TARGETS = {"worker": 7, "agent": 1, "scheduler": 1, "redis": 1}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.chaos import noise
 from tests.chaos.noise_plot import plot
-from tests.chaos.noisy_line import Noise
+from tests.support.noisy_line import Noise
 
 
-def test_noise_never_makes_a_wrong_number(tmp_path):
+def test_noise_never_makes_a_wrong_number(tmp_path: Path):
     """Uploads, runs and scores on bad lines are the clean line's to the bit, or a link or board fault."""
     tallies = noise.campaign(6000, (0.0, 1e-4, 3e-4), lanes=3, line_rate=3_000_000)
 

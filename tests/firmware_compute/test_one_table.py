@@ -14,9 +14,9 @@ import pytest
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, rules
-from edgeprof.shared.models.gguf_header import SCALARS
-from tests.firmware_compute import header_files as h
-from tests.firmware_compute.header_files import HeaderFile, Tensor
+from edgeprof.shared.models.gguf_values import SCALARS
+from tests.support import header_files as h
+from tests.support.header_files import HeaderFile, Tensor
 
 if TYPE_CHECKING:
     from tests.firmware_compute.conftest import Tool

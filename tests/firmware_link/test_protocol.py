@@ -27,7 +27,7 @@ def frame(kind: int, seq: int, payload: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> bytes:
+def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("models")
     return quantized(resolve("shakespeare-240k"), Quantization.Q4_0, folder).data
 

@@ -6,7 +6,7 @@ import pytest
 
 from edgeprof.shared.errors import BoardFault, JobError, LinkFault
 from edgeprof.workers.board.protocols import BadWord, MemoryTest
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.selftest import selftest
 
 RAM_BYTES = 200_000  # no multiple of a piece
@@ -59,7 +59,7 @@ def test_board_of_an_older_protocol_is_not_asked(open_native):
     assert board.stats().link["rx_frames"] == sent + 1
 
 
-def test_board_makes_itself_known(open_native, capfd, wait_until):
+def test_board_makes_itself_known(open_native, capfd: pytest.CaptureFixture[str], wait_until):
     """The native board's LED is its operator's terminal; it stops when told."""
     board = open_native("uid=c0ffee")
     board.identify(60)
@@ -82,7 +82,7 @@ def test_board_does_not_blink_for_ever(open_native):
     assert caught.value.code == "bad_argument"
 
 
-def test_good_line_loses_nothing(line, options):
+def test_good_line_loses_nothing(line, options: OpenOptions):
     """Through the line of the noise tests, undisturbed."""
     board = open_board(line.url, options)
 
@@ -92,7 +92,9 @@ def test_good_line_loses_nothing(line, options):
 
 
 @pytest.mark.parametrize("kind", ["drop", "flip"])
-def test_noisy_line_fails_its_test(line, options, monkeypatch, kind):
+def test_noisy_line_fails_its_test(
+    line, options: OpenOptions, monkeypatch: pytest.MonkeyPatch, kind
+):
     """A line that loses or damages every third frame is told with the numbers."""
     monkeypatch.setattr(selftest, "_PING_TIMEOUT_S", 0.1)
     board = open_board(line.url, options)

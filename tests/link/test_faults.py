@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from edgeprof.shared.errors import BoardFault, Fault, LinkFault, ModelError
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import runs
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
+from tests.link.conftest import Line
 
 PROMPT = (1, 400, 401)
 
@@ -30,7 +34,13 @@ def run(board, n_gen=32):
     ("fault", "code"), [("1:5", "hung"), ("4:5", "rebooted"), ("8:5", "hung")],
     ids=["hang", "reboot", "babble"],
 )  # fmt: skip
-def test_board_that_fails_mid_run(open_native, small_model, monkeypatch, fault, code):
+def test_board_that_fails_mid_run(
+    open_native: Callable[..., LinkBoard],
+    small_model: ModelFile,
+    monkeypatch: pytest.MonkeyPatch,
+    fault,
+    code,
+):
     """A board that hangs, reboots or babbles in a run is a board fault, soon."""
     monkeypatch.setattr(runs, "SILENCE_S", 0.3)
     board = open_native(f"uid=01&fault={fault}")
@@ -41,7 +51,9 @@ def test_board_that_fails_mid_run(open_native, small_model, monkeypatch, fault, 
     assert caught.value.code == code
 
 
-def test_board_that_runs_out_of_memory(open_native, small_model):
+def test_board_that_runs_out_of_memory(
+    open_native: Callable[..., LinkBoard], small_model: ModelFile
+):
     """An allocation that fails on the board is the model's fault: it does not fit."""
     board = open_native("uid=01&fault=6:0")
 
@@ -51,7 +63,9 @@ def test_board_that_runs_out_of_memory(open_native, small_model):
 
 
 @pytest.mark.parametrize("kind", ["drop", "flip", "repeat"])
-def test_noise_never_makes_a_wrong_number(line, options, small_model, kind):
+def test_noise_never_makes_a_wrong_number(
+    line: Line, options: OpenOptions, small_model: ModelFile, kind
+):
     """On a line that loses, damages or repeats bytes, a run is right or a classed fault."""
     board = open_board(line.url, options)
     setattr(line, kind, 0.01)
@@ -67,7 +81,7 @@ def test_noise_never_makes_a_wrong_number(line, options, small_model, kind):
         board.close()
 
 
-def test_noisy_upload_arrives_whole(line, options, small_model):
+def test_noisy_upload_arrives_whole(line: Line, options: OpenOptions, small_model: ModelFile):
     """Lost and damaged frames are sent again until the hash is right."""
     board = open_board(line.url, options)
     line.drop = line.flip = 0.002
@@ -80,7 +94,7 @@ def test_noisy_upload_arrives_whole(line, options, small_model):
     board.close()
 
 
-def test_upload_is_resumed(line, options, small_model):
+def test_upload_is_resumed(line: Line, options: OpenOptions, small_model: ModelFile):
     """An upload that was interrupted goes on where it stopped, also over a new connection."""
     board = open_board(line.url, options)
     done: list[int] = []
@@ -101,7 +115,7 @@ def test_upload_is_resumed(line, options, small_model):
     board.close()
 
 
-def test_line_that_is_cut(line, options, small_model):
+def test_line_that_is_cut(line: Line, options: OpenOptions, small_model: ModelFile):
     """A cable pulled in the middle is a link fault."""
     board = open_board(line.url, options)
     load(board, small_model)

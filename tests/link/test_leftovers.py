@@ -13,16 +13,17 @@ from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link import client as link_client
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages.board import StatsRequest
 from edgeprof.workers.link.messages.operations import Op
+from tests.link.conftest import Line
 
 PROMPT = (1, 400, 401)
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch):
+def hasty(monkeypatch: pytest.MonkeyPatch):
     """Nobody answers here on purpose, and not to wait for it."""
     monkeypatch.setattr(link_client, "FIRST_TIMEOUT_S", 0.05)
     monkeypatch.setattr(link_client, "SLOW_TIMEOUT_S", 0.2)
@@ -30,7 +31,7 @@ def hasty(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def slow_model(tmp_path_factory):
+def slow_model(tmp_path_factory: pytest.TempPathFactory):
     """So big that a run is still going on when the board is opened again."""
     shape = SyntheticLlama(
         dim=256,
@@ -65,7 +66,7 @@ def works(board, model, epoch):
     return list(run(board, 8, epoch).tokens) == expected
 
 
-def test_stopped_run_is_ended_by_cancel(line, options, slow_model):
+def test_stopped_run_is_ended_by_cancel(line: Line, options: OpenOptions, slow_model: ModelFile):
     """CANCEL is enough for a board that hears it: no reset, the model stays."""
     board = open_board(line.url, options)
     load(board, slow_model, 1)
@@ -79,7 +80,9 @@ def test_stopped_run_is_ended_by_cancel(line, options, slow_model):
     board.close()
 
 
-def test_board_that_does_not_hear_cancel_is_reset(line, options, slow_model):
+def test_board_that_does_not_hear_cancel_is_reset(
+    line: Line, options: OpenOptions, slow_model: ModelFile
+):
     """RESET frees it: the next job on this board works."""
     board = open_board(line.url, options)
     load(board, slow_model, 1)
@@ -95,7 +98,9 @@ def test_board_that_does_not_hear_cancel_is_reset(line, options, slow_model):
     board.close()
 
 
-def test_board_that_hears_neither_is_opened_afresh(line, options, slow_model):
+def test_board_that_hears_neither_is_opened_afresh(
+    line: Line, options: OpenOptions, slow_model: ModelFile
+):
     """The stop ends as a link fault, for which the worker opens the board afresh; then it works."""
     board = open_board(line.url, options)
     load(board, slow_model, 1)
@@ -112,7 +117,7 @@ def test_board_that_hears_neither_is_opened_afresh(line, options, slow_model):
     board.close()
 
 
-def test_run_of_a_lost_attempt_is_ended(line, options, slow_model):
+def test_run_of_a_lost_attempt_is_ended(line: Line, options: OpenOptions, slow_model: ModelFile):
     """A run that goes on while its host is gone does not keep the board from the next one."""
     board = open_board(line.url, options)
     load(board, slow_model, 1)
@@ -130,7 +135,7 @@ def test_run_of_a_lost_attempt_is_ended(line, options, slow_model):
     board.close()
 
 
-def test_upload_that_was_never_verified(line, options, slow_model):
+def test_upload_that_was_never_verified(line: Line, options: OpenOptions, slow_model: ModelFile):
     """All bytes are there and the line broke before VERIFY: the next attempt verifies, and does not send again."""
     board = open_board(line.url, options)
     line.swallow = deaf_to(Op.VERIFY)

@@ -15,16 +15,19 @@ import termios
 import threading
 import tty
 import types
+from collections.abc import Callable
 
 import pytest
 import serial
 
 from edgeprof.shared.errors import Fault, HostFault, LinkFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import port as ports
 from edgeprof.workers.link.client import LinkClient
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.link.port_faults import others_on
+from tests.link.conftest import Line
 
 TIOCGEXCL = 0x80045440
 RAISED = [
@@ -98,7 +101,7 @@ class Broken(serial.Serial):
 
 
 @pytest.fixture
-def broken(monkeypatch):
+def broken(monkeypatch: pytest.MonkeyPatch):
     """`broken(place, error)`: the URL of a port where that method raises that."""
     package = types.ModuleType("broken_ports")
     package.__path__ = []
@@ -118,7 +121,9 @@ def broken(monkeypatch):
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("place", PLACES)
-def test_whatever_a_handler_raises_is_a_fault(broken, options, monkeypatch, place, error):
+def test_whatever_a_handler_raises_is_a_fault(
+    broken, options: OpenOptions, monkeypatch: pytest.MonkeyPatch, place, error
+):
     """In whichever method: a fault in one line that names the URL, and its lock is free again."""
     monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.001)
     url = broken(place, error)
@@ -170,7 +175,7 @@ def test_looking_at_a_port_and_closing_it_raise_nothing(broken, place, error):
         ("loop://", "no_hello"),
     ],
 )
-def test_every_handler_of_pyserial_fails_in_our_words(options, url, code):
+def test_every_handler_of_pyserial_fails_in_our_words(options: OpenOptions, url, code):
     """The URL, what happened, and a class that says whose trouble it is."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.2)
     with pytest.raises(Fault) as caught:
@@ -180,7 +185,9 @@ def test_every_handler_of_pyserial_fails_in_our_words(options, url, code):
     assert url in str(caught.value)
 
 
-def test_connection_dropped_during_an_upload(line, options, small_model):
+def test_connection_dropped_during_an_upload(
+    line: Line, options: OpenOptions, small_model: ModelFile
+):
     """It is a link fault, and who looks at the port meanwhile and afterwards gets an answer."""
     board = open_board(line.url, options)
     looks: list[bool] = []
@@ -252,7 +259,7 @@ HOLDER = (
 )
 
 
-def test_program_that_has_the_port_is_named(device, options):
+def test_program_that_has_the_port_is_named(device, options: OpenOptions):
     """By its process id and its name, when we may see them."""
     command = [sys.executable, "-c", HOLDER, device]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
@@ -266,7 +273,9 @@ def test_program_that_has_the_port_is_named(device, options):
     assert f"process {holder.pid} (python" in str(caught.value)
 
 
-def test_program_that_takes_bytes_away_is_named(device, options, wait_until):
+def test_program_that_takes_bytes_away_is_named(
+    device, options: OpenOptions, wait_until: Callable[..., None]
+):
     """One that was there first, and looks at no lock: it may be why no HELLO came."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.2)
     with subprocess.Popen(["cat", device], stdout=subprocess.DEVNULL) as reader:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from edgeprof.shared.errors import Fault, LinkFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import baud
-from edgeprof.workers.link.device import open_board
-from tests.chaos.pty_board import PtyBoard
-from tests.link.port_servers import PyserialServer, Ser2net, until_there
+from edgeprof.workers.link.device import OpenOptions, open_board
+from tests.support.port_servers import PyserialServer, Ser2net, until_there
+from tests.support.pty_board import PtyBoard
 
 #: What a UART at 115200 baud passes on; over a bare TCP connection nobody can make the line faster.
 LINE_RATE = {"rfc2217": 115200, "socket": 0}
@@ -22,7 +24,7 @@ SCHEMES = pytest.mark.parametrize("scheme", ["rfc2217", "socket"])
 
 
 @pytest.fixture
-def shared(tmp_path, free_port):
+def shared(tmp_path: Path, free_port):
     """`shared(server, scheme)`: the URL of a board behind such a server, and the server."""
     opened = []
 
@@ -49,7 +51,9 @@ def load(board, model, on_progress=lambda _done, _total: None):
 
 @SERVERS
 @SCHEMES
-def test_board_behind_a_server_does_its_work(shared, options, small_model, server, scheme):
+def test_board_behind_a_server_does_its_work(
+    shared, options: OpenOptions, small_model: ModelFile, server, scheme
+):
     """HELLO, upload, run and result; and RFC 2217 takes both ends of the line to a faster rate."""
     url, _ = shared(server, scheme)
     board = open_board(url, options)
@@ -70,7 +74,7 @@ def test_board_behind_a_server_does_its_work(shared, options, small_model, serve
 @SERVERS
 @SCHEMES
 def test_connection_that_is_cut_is_a_link_fault_and_comes_back(
-    shared, options, small_model, server, scheme
+    shared, options: OpenOptions, small_model: ModelFile, server, scheme
 ):
     """In the middle of an upload, at whatever rate: known at once, and the board is found again."""
     url, serving = shared(server, scheme)

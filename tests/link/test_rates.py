@@ -14,8 +14,8 @@ import serial
 
 from edgeprof.shared.errors import LinkFault
 from edgeprof.workers.link import baud, connection
-from edgeprof.workers.link.device import open_board
-from tests.chaos.noisy_line import NoisyLine
+from edgeprof.workers.link.device import OpenOptions, open_board
+from tests.support.noisy_line import NoisyLine
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def tty_at():
         os.close(fd)
 
 
-def test_board_left_at_a_fast_rate(tty_at, options, monkeypatch):
+def test_board_left_at_a_fast_rate(tty_at, options: OpenOptions, monkeypatch: pytest.MonkeyPatch):
     """It does not hear the first rate, and is found all the same, and stays where it is."""
     monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.05)
     board = open_board(tty_at(baud.FAST_BAUDS[0]), options)
@@ -69,7 +69,7 @@ def test_board_left_at_a_fast_rate(tty_at, options, monkeypatch):
         board.close()
 
 
-def test_slow_line_is_given_time(tty_at, options):
+def test_slow_line_is_given_time(tty_at, options: OpenOptions):
     """Below 115200 baud a reply may take as long as its longest frame does on the wire."""
     board = open_board(tty_at(baud.FAST_BAUDS[0]), options)
     try:
@@ -82,7 +82,7 @@ def test_slow_line_is_given_time(tty_at, options):
         board.close()
 
 
-def test_tty_pulled_while_its_rate_is_set(options, monkeypatch):
+def test_tty_pulled_while_its_rate_is_set(options: OpenOptions, monkeypatch: pytest.MonkeyPatch):
     """It is a link fault like any other unplugging, and not an error of pyserial's."""
     far_end, host_end = pty.openpty()
     tty.setraw(host_end)

@@ -10,19 +10,22 @@ import sys
 import threading
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 import cbor2
 import pytest
 
 from edgeprof.shared.errors import HostFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.board import flash, reset
 from edgeprof.workers.board.config import BoardConfig, ResetCommand
 from edgeprof.workers.board.protocols import Cancelled
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages.operations import Op
+from tests.link.conftest import Line
 
 SOON_S = 2.0
 
@@ -70,7 +73,7 @@ def stopped_by(options, stop):
     return dataclasses.replace(options, open_timeout_s=30.0, should_stop=stop.is_set)
 
 
-def test_while_hello_is_waited_for(soon, options, silent_tty):
+def test_while_hello_is_waited_for(soon, options: OpenOptions, silent_tty):
     """At a silent tty; and its lock is free again."""
     for _ in range(2):
         soon.stop.clear()
@@ -79,7 +82,7 @@ def test_while_hello_is_waited_for(soon, options, silent_tty):
 
 
 @pytest.mark.parametrize("scheme", ["socket", "rfc2217"])
-def test_while_a_server_that_says_nothing_is_waited_for(soon, options, scheme):
+def test_while_a_server_that_says_nothing_is_waited_for(soon, options: OpenOptions, scheme):
     """Over TCP, while connecting and afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
@@ -101,7 +104,9 @@ def swallow_from(line, op):
 
 
 @pytest.mark.parametrize("op", [Op.CANCEL, Op.HELLO, Op.UPLOAD, "DATA", Op.VERIFY, Op.LOAD])
-def test_while_a_model_is_loaded(soon, line, options, small_model, op):
+def test_while_a_model_is_loaded(
+    soon, line: Line, options: OpenOptions, small_model: ModelFile, op
+):
     """Whatever the board does not answer, the job that is to stop is cancelled."""
     board = open_board(line.url, dataclasses.replace(options, open_timeout_s=30.0))
     swallow_from(line, op)
@@ -116,7 +121,7 @@ def test_while_a_model_is_loaded(soon, line, options, small_model, op):
 
 
 @pytest.mark.parametrize("action", ["stats", "clock", "reset"])
-def test_while_an_idle_board_is_asked(soon, line, options, action):
+def test_while_an_idle_board_is_asked(soon, line: Line, options: OpenOptions, action):
     """A board that fell silent holds nobody up."""
     board = open_board(line.url, stopped_by(options, soon.stop))
     line.drop = 1.0
@@ -125,7 +130,7 @@ def test_while_an_idle_board_is_asked(soon, line, options, action):
     board.close()
 
 
-def test_while_a_board_restarts(soon, line, options):
+def test_while_a_board_restarts(soon, line: Line, options: OpenOptions):
     """It heard RESET, and does not come back."""
     board = open_board(line.url, stopped_by(options, soon.stop))
     swallow_from(line, Op.HELLO)
@@ -143,7 +148,7 @@ STUBBORN = (
 
 
 @pytest.mark.parametrize("tool", ["flash", "reset"])
-def test_while_a_tool_runs(soon, tmp_path, wait_until, tool):
+def test_while_a_tool_runs(soon, tmp_path: Path, wait_until: Callable[..., None], tool):
     """A flash tool or a reset is ended, with whatever it has started, willing or not."""
     note = tmp_path / "child"
     command = (sys.executable, "-c", STUBBORN, str(note))

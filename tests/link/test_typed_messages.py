@@ -26,7 +26,7 @@ from edgeprof.workers.link.messages.wire_types import (
     Uint,
     WireType,
 )
-from tests.link.test_wire_names import MESSAGES
+from tests.support.wire_messages import MESSAGES
 
 _PRINTABLE = st.characters(codec="ascii", min_codepoint=32, max_codepoint=126)
 _ANYTHING = st.recursive(

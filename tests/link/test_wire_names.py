@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.workers.link.messages import board, errors, model, runs, wire_types
+from edgeprof.workers.link.messages import board, runs, wire_types
 from edgeprof.workers.link.messages.codec import (
     HEAD_KEY,
-    Message,
     Part,
-    Reply,
     Request,
     fields_of,
     name_of,
@@ -32,20 +30,12 @@ from edgeprof.workers.link.messages.wire_types import (
     WireType,
 )
 from tests.link import cddl
+from tests.support.wire_messages import MESSAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 CDDL = cddl.document()
 KEYS_H = (ROOT / "firmware" / "core" / "link" / "keys.h").read_text()
 MARKDOWN = (ROOT / "docs" / "link-protocol.md").read_text()
-
-MESSAGES: dict[str, type[Message]] = {
-    name_of(found): found
-    for module in (board, model, runs, errors)
-    for found in vars(module).values()
-    if isinstance(found, type)
-    and issubclass(found, Message)
-    and found not in {Message, Reply, Request}
-}
 
 
 def spelt(kind: WireType | None) -> str:

@@ -12,8 +12,8 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, rules
 from edgeprof.shared.models.quantize import quantize
 from edgeprof.shared.types.model import Quantization
-from tests.firmware_compute import header_files as h
-from tests.firmware_compute.header_files import HeaderFile, Tensor
+from tests.support import header_files as h
+from tests.support.header_files import HeaderFile, Tensor
 
 
 def packed(value: bool | float | str) -> bytes:

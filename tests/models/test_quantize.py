@@ -11,7 +11,7 @@ import pytest
 
 from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.models import ModelFile, quantized
-from edgeprof.shared.models.gguf_header import Value
+from edgeprof.shared.models.gguf_values import Value
 from edgeprof.shared.models.quantize import dequantized, quantize
 from edgeprof.shared.models.source import name_of, source_of
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES

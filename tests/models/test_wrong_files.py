@@ -199,6 +199,14 @@ def test_a_split_into_one_part_is_whole(tmp_path: Path, rewrite: Rewrite) -> Non
     assert part.runnable().header.metadata["split.count"].value == 1
 
 
+def test_a_part_that_looks_whole_is_refused(tmp_path: Path, rewrite: Rewrite) -> None:
+    """Its output head may be in another part; test_one_table holds the boards to the same."""
+    model = ConvertibleModel.open(SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf"))
+
+    with pytest.raises(ModelError, match="part 1 of 2 of a split model"):
+        rewrite(model, tmp_path / "part.gguf", {"split.no": 0, "split.count": 2})
+
+
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A model of 130 kB; its tokens and weights hold every byte."""

@@ -10,7 +10,8 @@ import pytest
 from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.types.job import JobState
 from monitoring.grafana.generate.__main__ import DASHBOARDS, FOLDER, run
-from monitoring.grafana.generate.panels import FAULT_COLOURS, JOB_COLOURS, counted
+from monitoring.grafana.generate.fields import FAULT_COLOURS, JOB_COLOURS
+from monitoring.grafana.generate.queries import counted
 
 PANELS = [
     pytest.param(panel, id=f"{dashboard['uid']}-{panel['title'] or panel['id']}")

@@ -18,7 +18,7 @@ import pytest
 
 from edgeprof.shared.settings import Settings
 from monitoring.lab.lab import Ports
-from tests.conftest import RedisProcess
+from tests.support.redis_process import RedisProcess
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +31,7 @@ def status(url: str, login: str | None = None) -> int:
         encoded = base64.b64encode(login.encode()).decode()
         request.add_header("Authorization", f"Basic {encoded}")
     try:
-        with urllib.request.urlopen(request, timeout=5) as reply:
+        with urllib.request.urlopen(request, timeout=30) as reply:
             return int(reply.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -138,7 +138,7 @@ def asked(url: str, **headers: str) -> tuple[int, str, str | None]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(url, method=method, headers=named)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=5)
+            urllib.request.urlopen(request, timeout=30)
         with refused.value as reply:
             said = said or reply.read().decode()
             answers.add((reply.code, reply.headers["Access-Control-Allow-Origin"]))
@@ -169,7 +169,7 @@ def test_names_of_ours_get_in(start: Callable[..., Any]) -> None:
     url = start(EDGEPROF_HTTP_NAMES="lab.example", EDGEPROF_HOST="flower")
     for name in ("localhost", "flower:5555", "lab.example", "127.0.0.1"):
         request = urllib.request.Request(f"{url}/workers", headers={"Host": name})
-        with urllib.request.urlopen(request, timeout=5) as reply:
+        with urllib.request.urlopen(request, timeout=30) as reply:
             assert reply.status == 200
 
 
@@ -184,7 +184,7 @@ def test_behind_a_proxy(start: Callable[..., Any], spelled: str) -> None:
     """FLOWER_URL_PREFIX puts all of Flower below a path, and its links lead there, too."""
     url = start(prefix="/lab/flower", FLOWER_URL_PREFIX=spelled)
 
-    with urllib.request.urlopen(f"{url}/workers", timeout=5) as reply:
+    with urllib.request.urlopen(f"{url}/workers", timeout=30) as reply:
         page = reply.read().decode()
     links = re.findall(r'(?:href|src)="(/[^"]*)"', page)
     assert links
@@ -199,6 +199,6 @@ def test_it_only_looks(start: Callable[..., Any]) -> None:
     request = urllib.request.Request(f"{url}/api/task/revoke/abc", data=b"")
 
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=5)
+        urllib.request.urlopen(request, timeout=30)
     with refused.value as reply:
         assert reply.code in {403, 404, 405}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -96,7 +97,7 @@ def test_alerts_of_the_customer_keep_their_terms(name: str) -> None:
 
 
 @pytest.mark.parametrize("grafana", ["http://grafana.example", None])
-def test_alerts_link_to_a_dashboard_only_where_there_is_grafana(tmp_path, grafana) -> None:
+def test_alerts_link_to_a_dashboard_only_where_there_is_grafana(tmp_path: Path, grafana) -> None:
     """Without grafana_url among the external labels there is no link, rather than a dead one."""
     labels = {"scheduler_url": "http://s"} | ({"grafana_url": grafana} if grafana else {})
     (rule,) = [rule for rule in RULES if rule["alert"] == "TlepHostCordoned"]

@@ -12,11 +12,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.board.protocols import ClockOffset, RunReport
+from edgeprof.workers.link.device import LinkBoard
 from edgeprof.workers.profiling.energy import EnergyMeter
 from edgeprof.workers.profiling.profile_job import profile_job
 from edgeprof.workers.testing.fake_meter import FakeMeter
@@ -70,7 +72,14 @@ def measure(board: Any, model: Any, meter: EnergyMeter) -> Any:
 
 
 @pytest.mark.parametrize(("port", "quantization", "how"), MODELS)
-def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quantization, how):
+def test_each_span_is_inside_its_parent(
+    open_qemu: Callable[..., LinkBoard],
+    model_of: Callable[..., ModelFile],
+    spans,
+    port,
+    quantization,
+    how,
+):
     """Flashing restarts the board, and its clock with it: what follows is placed by the new one.
 
     QEMU's clock leaps where this machine is too busy to run it; such a run is refused, and made again.
@@ -100,7 +109,12 @@ def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quanti
     assert result.energy_per_token_mj > 0
 
 
-def test_clock_that_cannot_be_trusted_places_nothing(open_qemu, model_of, spans, caplog):
+def test_clock_that_cannot_be_trusted_places_nothing(
+    open_qemu: Callable[..., LinkBoard],
+    model_of: Callable[..., ModelFile],
+    spans,
+    caplog: pytest.LogCaptureFixture,
+):
     """Spans and energy are absent, with the reason in trace, log and result; the numbers stay."""
     board, meter = Recorded(open_qemu("riscv32-virt")), FakeMeter(power_mw=100)
     looks = iter(range(1000))

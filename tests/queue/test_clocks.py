@@ -44,7 +44,7 @@ def test_a_dead_host_with_a_wrong_clock_is_noticed_all_the_same(rig: Any, make_s
     rig.start_scheduler()
     rig.start_worker("01", before=an_hour("+"))
     rig.until_board("null-01", BoardState.ONLINE)
-    job = rig.submit(make_spec(n_gen=50))
+    job = rig.submit(make_spec(n_gen=200))
     rig.until_running(job)
 
     rig.workers["null-01"].kill()

@@ -14,7 +14,7 @@ from edgeprof.shared.redis.embedded import owner
 from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
-from tests.queue.embedded_redis import Embedded, refusal
+from tests.support.embedded_redis import Embedded, refusal
 
 MakeSpec = Callable[..., JobSpec]
 

@@ -24,7 +24,7 @@ from edgeprof.shared.errors import StoreRefused
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.redis.embedded import files, owner
 from edgeprof.shared.settings import Settings
-from tests.queue.embedded_redis import Embedded, refusal
+from tests.support.embedded_redis import Embedded, refusal
 
 
 def test_lock_lives_as_long_as_the_server(embedded: Embedded) -> None:

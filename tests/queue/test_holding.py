@@ -24,42 +24,20 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import Health, Verdict
+from tests.support.board_infos import null_board
+from tests.support.null_lab import Rig
 
 MakeSpec = Callable[..., JobSpec]
 MOST = 3
 
 
-def make_board(name: str = "b") -> BoardInfo:
-    return BoardInfo(
-        device_id=name,
-        platform="null",
-        host="h",
-        url="x://",
-        uid=name,
-        state=BoardState.ONLINE,
-        emulated=True,
-        firmware_version="1",
-        firmware_git_hash="1",
-        toolchain="none",
-        protocol=(1, 0),
-        clock_hz=1,
-        timer_name="t",
-        timer_resolution_ns=1,
-        regions=(),
-        kernels=(),
-        n_ctx_max=1,
-        can_flash=False,
-        can_upload=True,
-    )
-
-
 def announce(store: LabStore) -> Owner:
     owner = Owner(host="h", lock_domain="d", uid="b")
-    store.boards.announce(owner, make_board(), 60)
+    store.boards.announce(owner, null_board(), 60)
     return owner
 
 
@@ -183,7 +161,7 @@ def test_board_that_is_away_is_offline_first(store: LabStore) -> None:
     """That it is drained as well is of no use to who looks for it."""
     owner = announce(store)
     store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
-    store.boards.withdraw(owner, make_board(), "unplugged")
+    store.boards.withdraw(owner, null_board(), "unplugged")
 
     assert state(store) is BoardState.OFFLINE
 
@@ -195,7 +173,7 @@ def test_unknown_board_is_an_error(store: LabStore) -> None:
 
 
 @pytest.mark.e2e
-def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
+def test_passed_self_test_brings_a_board_back(rig: Rig, tmp_path: Path) -> None:
     """It stays away as long as it fails, and comes back by itself, with a line in its history."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}", selftest_quarantine_interval_s=0.2)
@@ -214,7 +192,7 @@ def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_sick_board_is_quarantined_at_first_sight(rig: Any, tmp_path: Path) -> None:
+def test_sick_board_is_quarantined_at_first_sight(rig: Rig, tmp_path: Path) -> None:
     """Before it gets a job: its worker tests it when it starts."""
     sick = tmp_path / "sick"
     sick.touch()
@@ -226,7 +204,7 @@ def test_sick_board_is_quarantined_at_first_sight(rig: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.e2e
-def test_idle_board_is_tested_from_time_to_time(rig: Any, tmp_path: Path) -> None:
+def test_idle_board_is_tested_from_time_to_time(rig: Rig, tmp_path: Path) -> None:
     """One that falls sick is quarantined without a job's help."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}", selftest_routine_interval_s=0.2)
@@ -317,13 +295,13 @@ def sick() -> None:
 
 def verdict(store: LabStore, settings: Settings, test: Callable[[], None]) -> Verdict:
     """Test the board of announce(), which answers again after each failed test."""
-    health = Health(BoardConfig(url="x://"), settings, make_board(), store)
+    health = Health(BoardConfig(url="x://"), settings, null_board(), store)
     return health.self_test(test, reopen=lambda: True)
 
 
 @pytest.mark.e2e
 def test_broken_board_is_quarantined_and_another_does_the_job(
-    rig: Any, make_spec: MakeSpec, tmp_path: Path
+    rig: Rig, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     """With real workers: the board that fails three times gets no more, the job ends on the other."""
     rig.start_scheduler()
@@ -344,7 +322,7 @@ def test_broken_board_is_quarantined_and_another_does_the_job(
 
 @pytest.mark.e2e
 @pytest.mark.parametrize(("ails", "code"), [(False, 0), (True, 1)], ids=["well", "sick"])
-def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: int) -> None:
+def test_board_is_tested_on_demand(rig: Rig, tmp_path: Path, ails: bool, code: int) -> None:
     """`edgeprof boards test` tells in its exit code what the board's worker found."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}")
@@ -366,7 +344,7 @@ def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: i
 
 
 @pytest.mark.e2e
-def test_held_board_leaves_doorbells_to_others(rig: Any, make_spec: MakeSpec) -> None:
+def test_held_board_leaves_doorbells_to_others(rig: Rig, make_spec: MakeSpec) -> None:
     """A drained board stops listening; the doorbell that it left is heard when it is resumed."""
     rig.start_workers("01")
     rig.store.boards.cordon("null-01", BoardState.DRAINING, "test", "new firmware")
@@ -384,4 +362,4 @@ def test_held_board_leaves_doorbells_to_others(rig: Any, make_spec: MakeSpec) ->
     rig.wait_until(doorbell_stays, "the drained board has stopped listening")
     rig.store.boards.resume("null-01", "test", "done")
 
-    assert job.wait(timeout=20).state is JobState.SUCCEEDED
+    assert job.wait(timeout=60).state is JobState.SUCCEEDED

@@ -18,14 +18,14 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.host_checks import check_host, check_tools
-from tests.queue.test_holding import make_board
+from tests.support.board_infos import null_board
 
 MakeSpec = Callable[..., JobSpec]
 FULL = HostFault("no space left", code="cache_write")
 
 
 def announce(store: LabStore, board: str, host: str) -> None:
-    info = make_board(board).model_copy(update={"host": host})
+    info = null_board(board).model_copy(update={"host": host})
     store.boards.announce(Owner(host=host, lock_domain=host, uid=board), info, 60)
 
 

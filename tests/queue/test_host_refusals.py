@@ -24,8 +24,8 @@ from edgeprof.workers.host.supervisor import Supervised
 from edgeprof.workers.metrics.telemetry import Sender
 from edgeprof.workers.worker.attempt import Attempts
 from edgeprof.workers.worker.outbox import Outbox
-from tests.queue.test_holding import make_board
-from tests.queue.test_worker_parts import ref_of
+from tests.support.board_infos import null_board
+from tests.support.jobs import ref_of
 
 REFUSALS = [
     OSError(24, "Too many open files", "/x"),
@@ -52,7 +52,7 @@ def test_what_an_attempt_is_refused_is_the_hosts_fault(
     where: str,
 ) -> None:
     """Also when not even the thread that keeps the lease can be started: the job goes back at once."""
-    board = make_board("a1")
+    board = null_board("a1")
     store.boards.announce(Owner(host="h", lock_domain="h", uid="a1"), board, 60)
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")

@@ -22,15 +22,15 @@ from prometheus_client import CollectorRegistry
 
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.store.job_values import Doorbell
-from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 from edgeprof.workers.metrics.telemetry import Connected, Receiver, Refused, Sender
-from tests.monitoring.test_metrics import make_board
 from tests.queue import hostile
+from tests.support.board_infos import numbered_board
+from tests.support.doorbell_lab import QUEUE, Lab
+from tests.support.null_lab import Rig
 
-QUEUE = "platform.null"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 KINDS = ("string", "hash", "set", "zset", "stream")
 
@@ -48,66 +48,8 @@ def is_doorbell(message: bytes) -> bool:
         return False
 
 
-class Lab:
-    """One worker with a null board, and the metrics its agent would serve."""
-
-    def __init__(self, rig: Any, make_spec: Any) -> None:
-        self.rig = rig
-        self.make_spec = make_spec
-        self.redis = rig.store.script.redis
-        self.registry = CollectorRegistry()
-        self.metrics = Receiver(
-            SessionMetrics(self.registry, lambda _: 1.0), DeviceMetrics(CollectorRegistry())
-        )
-        self.start()
-
-    def start(self) -> None:
-        self.worker = self.rig.start_worker("01", receiver=self.metrics)
-        self.rig.until_board("null-01", BoardState.ONLINE)
-
-    def push(self, *messages: bytes | str, step: int = 5, queue: str = QUEUE) -> None:
-        self.redis.lpush(doorbell.list_key(queue, step), *messages)
-
-    def serve(self, timeout_s: float = 15, **spec: Any) -> None:
-        """Have a job carried out that is submitted now, by the process that was there."""
-        job = self.rig.submit(self.make_spec(**spec))
-        try:
-            self.rig.wait_until(
-                lambda: self.worker.poll() is not None or job.status.terminal,
-                "the job behind is carried out",
-                timeout_s=timeout_s,
-            )
-            assert self.worker.poll() is None, "the worker ended"
-        except BaseException:
-            self.start_afresh()  # for a smaller example
-            raise
-        assert job.status is JobState.SUCCEEDED
-        self.metrics.drain()
-
-    def start_afresh(self) -> None:
-        self.worker.kill()
-        self.worker.wait()
-        self.redis.delete(*[doorbell.list_key(QUEUE, step) for step in range(10)])
-        self.start()
-
-    def until_read(self, queue: str = QUEUE) -> None:
-        self.rig.wait_until(
-            lambda: self.rig.store.doorbells.waiting(queue) == 0, "all of it is read", timeout_s=60
-        )
-
-    def memory_mib(self, what: str = "VmRSS") -> float:
-        status = Path(f"/proc/{self.worker.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith(what))
-        return int(line.split()[1]) / 1024
-
-    def dropped(self, reason: str) -> float:
-        self.metrics.drain()
-        labels = {"platform": "null", "device_id": "null-01", "reason": reason}
-        return self.registry.get_sample_value("worker_messages_dropped_total", labels) or 0.0
-
-
 @pytest.fixture
-def lab(rig: Any, make_spec: Any) -> Iterator[Lab]:
+def lab(rig: Rig, make_spec: Any) -> Iterator[Lab]:
     made = Lab(rig, make_spec)
     yield made
     made.metrics.close()
@@ -298,7 +240,7 @@ def kombu_keys() -> list[str]:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["string", "list", "zset"])
-def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kind: str) -> None:
+def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Rig, make_spec: Any, kind: str) -> None:
     """Of whatever type they are when it starts, and while it runs; it neither reads nor changes
     one."""
     redis = rig.store.script.redis
@@ -312,12 +254,12 @@ def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kin
 
     assert {redis.type(key) for key in kombu_keys()} == {b"set"}
     lab.worker.terminate()
-    assert lab.worker.wait(20) == 0
+    assert lab.worker.wait(60) == 0
     lab.metrics.close()
 
 
 @pytest.mark.e2e
-def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
+def test_a_queue_that_is_no_list_is_mended(rig: Rig, make_spec: Any) -> None:
     """Each list of its two doorbell, of each type, before its start and while it runs: removed, and
     said once."""
     redis = rig.store.script.redis
@@ -342,7 +284,7 @@ def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
 
 @pytest.mark.e2e
 def test_a_worker_that_cannot_hear_ends(
-    rig: Any, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Any
+    rig: Rig, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Any
 ) -> None:
     """It names the key and the command to mend it, and its board is shown with the reason; never
     live but deaf."""
@@ -400,7 +342,7 @@ def test_reasons_are_few() -> None:
     receiver = Receiver(SessionMetrics(registry, lambda _: 1.0), DeviceMetrics(CollectorRegistry()))
     with closing(receiver), closing(socket.socket(fileno=os.dup(receiver.worker_fd))) as worker:
         sender = Sender(worker)
-        sender.send(Connected(board=make_board()))
+        sender.send(Connected(board=numbered_board()))
         worker.send(b'{"kind": "refused", "counts": {"because": 1}}')
         sender.send(Refused(counts={"large": 2}))
         receiver.drain()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from typing import get_type_hints
 
@@ -19,9 +20,8 @@ def test_job_options_are_the_fields_of_a_request() -> None:
 
 def test_each_option_is_explained_with_its_default() -> None:
     """The docstring of JobOptions explains each option, and states the default that Request has."""
-    explained = dict(
-        re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", str(JobOptions.__doc__), re.MULTILINE)
-    )
+    text = str(inspect.getdoc(JobOptions))  # since Python 3.13 __doc__ is without its margin
+    explained = dict(re.findall(r"^(\w+): (.*(?:\n {4}.*)*)", text, re.MULTILINE))
     assert list(explained) == list(JobOptions.__annotations__)
 
     for field in dataclasses.fields(Request):

@@ -17,7 +17,6 @@ from edgeprof.shared.store.blobs import BlobStore, ModelCache
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types import case as limits
 from edgeprof.shared.types import job, wire
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.case import TestCase
@@ -25,12 +24,12 @@ from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.worker.attempt import storable
-from tests.queue.conftest import MODEL, make_spec
+from tests.support.finished_job import job_result
+from tests.support.jobs import MODEL, WIDEST, largest, make_spec
 
 BOARD: dict[str, Any] = {
     "device_id": "b", "platform": "null", "host": "h", "lock_domain": "d", "lease_s": 60,
 }  # fmt: skip
-WIDEST = wire.MAX_VOCABULARY - 1
 
 
 def case(n_prompt: int = 1, n_gen: int = 1, token: int = 1) -> TestCase:
@@ -41,37 +40,6 @@ def scoring(windows: list[list[int]], top1: Any = None) -> dict[str, Any]:
     return {
         "text": "t", "text_sha256": "0" * 64, "windows": windows, "unquantized_top1": top1,
     }  # fmt: skip
-
-
-def largest() -> JobSpec:
-    """The longest JSON that is a job: every number as wide, every text as long as it may be."""
-    model = MODEL.model_copy(
-        update={"name": "m" * 64, "n_ctx_train": 65536, "n_vocab": 1 << 20, "n_params": 2**40}
-    )
-    full = {
-        "prompt_tokens": (WIDEST,) * 4096,
-        "unquantized_top1": (WIDEST,) * 4095,
-        "n_gen": 4096,
-    }
-    short = {"prompt_tokens": (WIDEST,) * 68, "unquantized_top1": (WIDEST,) * 67, "n_gen": 68}
-    windows = [(WIDEST,) * 9] * limits.MAX_SCORE_WINDOWS
-    scored = {
-        "prompt_source": "standard",
-        "prompt_characters": 2**40,
-        "prompt_text": "\x00" * limits.MAX_PROMPT_CHARACTERS,
-        "scoring": {
-            "text": "\U0001f600" * 128,
-            "text_sha256": "f" * 64,
-            "windows": windows,
-            "unquantized_top1": [window[1:] for window in windows],
-        },
-    }
-    cases = (full | scored,) + (full,) * 2 + (short,) * 60
-    tags = {f"{index:064}": "\U0001f600" * 256 for index in range(job.MAX_TAGS)}
-    return JobSpec.model_validate(
-        make_spec().model_dump()
-        | {"model": model, "cases": cases, "n_ctx": 65536, "tags": tags, "user": "\U0001f600" * 64}
-    )
 
 
 def test_the_largest_job_is_understood(store: LabStore) -> None:
@@ -201,8 +169,6 @@ def result(make: Callable[[], JobResult], **changes: Any) -> JobResult:
 )
 def test_a_result_that_cannot_be_read_back_is_none(changes: dict[str, Any]) -> None:
     """It would stay in the store for ever: no archive could take it."""
-    from tests.archive.conftest import job_result
-
     good = job_result(MODEL, "native")
     assert storable(good) is good
     with pytest.raises(BoardFault) as caught:

@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from edgeprof.shared.errors import HostFault
 from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board import lock_files
 from edgeprof.workers.board.locks import BoardLock
+from tests.support.null_lab import Rig
 
 NOBODY = 65534
 #: Imports first, as the checkout may be closed to others; then becomes another user, if root may.
@@ -294,7 +294,7 @@ def test_a_file_that_is_replaced_is_no_lock(
             second.take("uid", "01")
 
 
-def test_a_worker_waits_and_says_why(rig: Any, tmp_path: Path) -> None:
+def test_a_worker_waits_and_says_why(rig: Rig, tmp_path: Path) -> None:
     """A folder that cannot be used: one line, no traceback, no end; the board comes when it is mended."""
     folder = tmp_path / "link"
     folder.symlink_to(tmp_path)

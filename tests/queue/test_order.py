@@ -82,6 +82,22 @@ def test_two_sweeps_share_a_queue_evenly(store: LabStore, make_spec: MakeSpec, r
     assert users.count("ann") == users.count("bob") == 20
 
 
+def test_a_bulk_submit_orders_as_single_ones_do(store: LabStore, make_spec: MakeSpec) -> None:
+    """Several users and priorities in one call, repeated by the client library: the same ranks."""
+    mixed = [("ann", 5), ("ann", 5), ("bob", 5), ("ann", 9), ("bob", 5), ("cid", 5)] * 100
+    jobs = [NewJob(make_spec(user=user, priority=priority)) for user, priority in mixed]
+    store.jobs.submit(jobs, "test")
+    store.jobs.submit(jobs, "test")
+
+    singly = [submit(store, make_spec(user=u, priority=p, board="b"))[0] for u, p in mixed]
+
+    redis, key = store.script.redis, store.script.key
+    in_bulk = [redis.zscore(key("order:platform.null"), job.id) for job in jobs]
+    assert in_bulk == [redis.zscore(key("order:board.b"), job_id) for job_id in singly]
+    assert None not in in_bulk
+    assert store.jobs.counts()[JobState.QUEUED] == 2 * len(jobs)
+
+
 def test_cancelled_jobs_use_no_turns(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
     """A sweep that was cancelled and submitted again does not wait behind its own ghost."""
     for job_id in submit(store, *[make_spec(user="ann")] * 100):

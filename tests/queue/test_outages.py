@@ -218,4 +218,4 @@ def test_worker_started_without_redis_waits_for_it(fragile: Any, make_spec: Any)
     fragile.redis.start()
 
     fragile.until_board("null-01", BoardState.ONLINE)
-    assert fragile.submit(make_spec()).wait(timeout=20).state == JobState.SUCCEEDED
+    assert fragile.submit(make_spec()).wait(timeout=60).state == JobState.SUCCEEDED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -273,6 +274,27 @@ def test_kept_results_are_private(settings: Settings, result: Any) -> None:
 
     assert list((settings.data_dir / "undelivered").glob("*.json"))
     assert open_to_others(settings.data_dir) == []
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes are on the disk before the name is theirs; a disk that refuses them costs nothing else."""
+    path = tmp_path / "kept"
+    private_files.write_whole(path, b"old")
+    named: list[bytes] = []
+
+    def full(_descriptor: int) -> None:
+        named.append(path.read_bytes())
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        private_files.write_whole(path, b"new")
+
+    assert named == [b"old"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
+    assert path.read_bytes() == b"old"
 
 
 #: Imports first, as the checkout may be closed to others; then becomes a user of no name, if root may.

@@ -15,10 +15,11 @@ from edgeprof.shared.redis import url as redis_url
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobState
+from tests.support.null_lab import Rig
 
 
 @pytest.fixture
-def lab_at(rig: Any) -> Iterator[Callable[[str], Any]]:
+def lab_at(rig: Rig) -> Iterator[Callable[[str], Any]]:
     """`lab_at(url)`: a rig whose Redis is there."""
     made: list[Any] = []
 
@@ -41,7 +42,11 @@ def certificates(tmp_path: Path) -> Path:
     folder = tmp_path / "tls"
     folder.mkdir()
     key = "-newkey rsa:2048 -nodes"
-    openssl(folder, f"req -x509 {key} -keyout ca.key -out ca.crt -days 2 -subj /CN=throw-away")
+    usage = (
+        "-addext keyUsage=critical,keyCertSign"  # since Python 3.13 a CA must say what it is for
+    )
+    authority = f"req -x509 {key} -keyout ca.key -out ca.crt -days 2 -subj /CN=throw-away {usage}"
+    openssl(folder, authority)
     openssl(folder, f"req {key} -keyout redis.key -out redis.csr -subj /CN=redis")
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
     openssl(

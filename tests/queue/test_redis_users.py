@@ -25,6 +25,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import JobFilter, JobSearch
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
+from tests.support.null_lab import Rig
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("client", "worker", "scheduler")
@@ -140,7 +141,7 @@ def _as(settings: Settings, users: Users, role: str) -> Settings:
 
 @pytest.mark.e2e
 def test_every_role_can_do_its_work(
-    users: Users, settings: Settings, rig: Any, wait_until: Any
+    users: Users, settings: Settings, rig: Rig, wait_until: Any
 ) -> None:
     """Submit, measure on real firmware, retry, cancel, quarantine: Redis refuses nothing of it."""
     rig.settings = _as(settings, users, "scheduler")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.workers.worker import remote_control
 from tests.queue import hostile
-from tests.queue.test_hostile_bells import Lab
+from tests.support.doorbell_lab import Lab
 
 CHANNEL = "edgeprof:doorbell:/0.celery.pidbox"
 NODE = "w@null-01.testhost"
@@ -162,7 +162,7 @@ def test_no_other_command_is_obeyed(lab: Lab, app: Any) -> None:
         lab.redis.publish(CHANNEL, command(method))
         lab.redis.publish(CHANNEL, command(method, reply=False))
     for _ in range(3):
-        lab.serve(timeout_s=5)
+        lab.serve()
 
     lab.rig.wait_until(lambda: lab.dropped("command") == 2 * len(refused), "they are counted")
     assert lab.redis.keys("edgeprof:doorbell:*") == []
@@ -231,7 +231,7 @@ def test_a_flood_of_commands_keeps_no_job_waiting(lab: Lab) -> None:
             for _ in range(1000):
                 pipe.publish(CHANNEL, command("stats"))
             pipe.execute()
-        lab.serve(timeout_s=5)
+        lab.serve()
 
     assert lab.memory_mib() < before + 30
     assert lab.dropped("too many") > 1000

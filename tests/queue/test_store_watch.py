@@ -18,6 +18,7 @@ from edgeprof.shared.errors import JobNotFound
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec
+from tests.support.null_lab import Rig
 
 CLI = [sys.executable, "-m", "edgeprof.cli"]
 
@@ -133,7 +134,7 @@ def test_metric_tells_the_kind(store: LabStore) -> None:
 
 @pytest.mark.e2e
 def test_boards_and_a_waiting_client_say_so(
-    rig: Any, make_spec: Callable[..., JobSpec], wait_until: Any
+    rig: Rig, make_spec: Callable[..., JobSpec], wait_until: Any
 ) -> None:
     """`edgeprof boards` warns; who waits for a job that is gone learns it, with exit code 3."""
     rig.store.watch.look()
@@ -155,7 +156,7 @@ def test_boards_and_a_waiting_client_say_so(
     assert waiting.returncode == 3, said
     assert b"not in the store any more" in said
     with pytest.raises(JobNotFound):
-        job.wait(timeout=10)
+        job.wait(timeout=60)
     rig.store.watch.look()
     boards = subprocess.run(
         [*CLI, "boards"], env=environment, capture_output=True, text=True, check=False

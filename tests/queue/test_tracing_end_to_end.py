@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.null_lab import Rig
+
 pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("notify", [True, False], ids=["sent", "sent again"])
 def test_traceparent_travels(
-    rig: Any,
+    rig: Rig,
     make_spec: Any,
     open_collector: Callable[[], AbstractContextManager[Any]],
     monkeypatch: pytest.MonkeyPatch,
@@ -27,7 +29,7 @@ def test_traceparent_travels(
         worker = rig.start_worker("01")
         monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
 
-        rig.submit(make_spec(), notify=notify).wait(timeout=20)
+        rig.submit(make_spec(), notify=notify).wait(timeout=60)
         worker.terminate()
         worker.wait()
 

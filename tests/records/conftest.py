@@ -17,7 +17,6 @@ from edgeprof.shared.types.result import JobResult, JobView
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.profiling.profile_job import profile_job
 
-NATIVE = Path(__file__).parents[2] / "firmware" / "build" / "native" / "tlep-native"
 PROMPT = (300, 400, 401, 402)
 
 
@@ -39,8 +38,6 @@ def with_token(model: ModelFile, key: str, token: int, path: Path) -> ModelFile:
 @pytest.fixture
 def session(model: ModelFile, tmp_path: Path) -> Callable[..., Any]:
     """`session(case, query="", model=..., **fields of JobSpec)`: the result, and progress seen."""
-    if not NATIVE.exists():
-        pytest.skip("the native firmware is not built: make firmware")
 
     def start(
         case: TestCase, query: str = "", *, of: ModelFile = model, meter: Any = None, **fields: Any

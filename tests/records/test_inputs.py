@@ -20,6 +20,7 @@ from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import Inputs
 from tests.records.conftest import with_token
+from tests.support.jobs import largest
 
 MODEL = "shakespeare-240k"
 
@@ -190,8 +191,6 @@ def test_a_retry_has_the_same_inputs(lab: Lab) -> None:
 
 def test_a_job_as_large_as_may_be_has_room_for_its_inputs() -> None:
     """The longest prompts and the most windows are still a record that Redis takes."""
-    from tests.queue.test_limits import largest
-
     text = len(largest().model_dump_json().encode())
 
     assert text < JobSpec.largest_bytes

@@ -12,7 +12,7 @@ from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import CaseResult, JobView, ScoreResult
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
 
 BOARD: dict[str, Any] = {
     "device_id": "b", "platform": "null", "host": "h", "lock_domain": "d", "lease_s": 60,

@@ -13,7 +13,7 @@ from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.workers.profiling.upload_deadline import UploadDeadline
-from tests.queue.test_lab import board_info
+from tests.support.board_infos import board_with_ram
 
 MB = 1_000_000
 MODEL = catalogue.resolve("shakespeare-240k")
@@ -29,7 +29,7 @@ class Clock:
 
 
 def board(speed: float | None, **changes: object) -> BoardInfo:
-    return board_info("b", "01", "p", 1 << 24).model_copy(
+    return board_with_ram("b", "01", "p", 1 << 24).model_copy(
         update={"upload_bytes_per_s": speed, **changes}
     )
 

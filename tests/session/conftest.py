@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase
@@ -18,7 +21,7 @@ def model():
 
 
 @pytest.fixture
-def session(model, tmp_path):
+def session(model: ModelFile, tmp_path: Path):
     """`session("fault=7:3", n_gen=8)` profiles the model on a native board with that query."""
 
     def start(query="", *, n_gen=8, should_stop=lambda: False, meter=None, **fields):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ PROMPT = (1, 5, 9, 2)
 
 
 @pytest.fixture
-def board(tmp_path):
+def board(tmp_path: Path):
     options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
     opened = open_board("native://?uid=01", options)
     yield opened
@@ -27,7 +29,7 @@ def board(tmp_path):
 
 
 @pytest.fixture
-def run(board, tmp_path):
+def run(board, tmp_path: Path):
     """`run({tensor: factor}, score=True)` measures a small model, some of whose tensors, or rows, are multiplied."""
 
     def start(factors, reference=None, **fields):
@@ -116,7 +118,7 @@ class Sane(Reference):
         return [-1.0] * (len(tokens) - 1), [0] * (len(tokens) - 1)
 
 
-def test_what_the_host_computes_otherwise_is_the_boards_fault(run, tmp_path):
+def test_what_the_host_computes_otherwise_is_the_boards_fault(run, tmp_path: Path):
     """Where the host finds sound numbers, nonsense from a board is held against the board."""
     sound = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "sound.gguf"))
 

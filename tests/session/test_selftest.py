@@ -6,6 +6,7 @@ import contextlib
 import random
 import shutil
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +24,7 @@ CRYSTAL, RC_OSCILLATOR, WRONG_CRYSTAL = 1e-4, 1e-2, 25 / 8 - 1
 
 
 @pytest.fixture
-def native_board(tmp_path, monkeypatch):
+def native_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """`native_board("fault=9:64")` opens a native board with that query."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
@@ -70,7 +71,7 @@ def test_healthy_board_passes_within_seconds(native_board):
     ],
     ids=["stuck at 1", "stuck at 0", "fast clock", "slow clock", "wrong answer", "lost bytes"],
 )
-def test_each_fault_has_its_code(native_board, monkeypatch, fault, code, words):
+def test_each_fault_has_its_code(native_board, monkeypatch: pytest.MonkeyPatch, fault, code, words):
     """A code for machines, numbers for people."""
     monkeypatch.setattr(selftest, "_MEMORY_BUDGET_S", 20.0)  # a busy host tests less in its time
     board = native_board()
@@ -122,7 +123,7 @@ def test_board_without_the_kernel_is_not_asked(native_board):
 
 @pytest.mark.parametrize("quarantined", [False, True])
 def test_model_in_real_flash_is_replaced_under_suspicion_only(
-    native_board, monkeypatch, quarantined
+    native_board, monkeypatch: pytest.MonkeyPatch, quarantined
 ):
     """Flash wears, and the next job wants its model there."""
     placed: list[int] = []
@@ -147,7 +148,7 @@ def ticking(drift, trip_s, *, emulated=False):
 
 @pytest.mark.parametrize("drift", [0, CRYSTAL, -CRYSTAL, RC_OSCILLATOR, -RC_OSCILLATOR])
 @pytest.mark.parametrize("trip_s", [0.0001, 0.016, 0.2])
-def test_healthy_clock_passes_over_any_line(monkeypatch, drift, trip_s):
+def test_healthy_clock_passes_over_any_line(monkeypatch: pytest.MonkeyPatch, drift, trip_s):
     """What the host cannot see sharply it does not hold against the board."""
     monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.05)
 
@@ -156,7 +157,7 @@ def test_healthy_clock_passes_over_any_line(monkeypatch, drift, trip_s):
 
 
 @pytest.mark.parametrize("drift", [0.04, -0.04, WRONG_CRYSTAL, -1])
-def test_sick_clock_is_found_over_a_usual_line(monkeypatch, drift):
+def test_sick_clock_is_found_over_a_usual_line(monkeypatch: pytest.MonkeyPatch, drift):
     """Twice the limit, a crystal of another frequency, a clock that stands still."""
     monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.1)
 
@@ -165,7 +166,7 @@ def test_sick_clock_is_found_over_a_usual_line(monkeypatch, drift):
     assert caught.value.code == "timer_drift"
 
 
-def test_emulated_clock_may_lag(monkeypatch):
+def test_emulated_clock_may_lag(monkeypatch: pytest.MonkeyPatch):
     """As QEMU's does on a busy host; no crystal may."""
     monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.05)
     selftest.check_clock(ticking(-0.1, 0, emulated=True))
@@ -174,7 +175,9 @@ def test_emulated_clock_may_lag(monkeypatch):
         selftest.check_clock(ticking(-0.1, 0))
 
 
-def test_known_answer_outlives_an_emptied_cache(native_board, monkeypatch, tmp_path):
+def test_known_answer_outlives_an_emptied_cache(
+    native_board, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     """The model it needs is made again: a cache that is cleared must not keep a host from work for good."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     board = native_board()

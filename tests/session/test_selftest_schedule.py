@@ -14,7 +14,7 @@ ROUTINE_S, RETEST_S = 1000.0, 10.0
 
 
 @pytest.fixture
-def now(monkeypatch):
+def now(monkeypatch: pytest.MonkeyPatch):
     """`now[0]` is the time."""
     at = [5.0]
     clock = SimpleNamespace(monotonic=lambda: at[0])

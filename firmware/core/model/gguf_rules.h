@@ -1,11 +1,9 @@
-/* Written by `make docs` from shared/edgeprof/shared/models/rules.py, which the host
- * reads; edit there.
+/* Written by `make docs` from shared/edgeprof/shared/models/rules.py; edit there.
  *
  * Limits of a GGUF, and the metadata keys that a board looks at: every other key changes nothing.
  *   WHOLE(id, key, low, high)     an integer of any width, limits included
  *   REAL(id, key, low, high)      a number of any type, limits excluded
- *   NEUTRAL(id, key, this, that)  a number that must have one of two values, or the model is no
- *                                 plain llama
+ *   NEUTRAL(id, key, this, that)  a number that has one of these two values in a plain llama
  *   OTHER(id, key)                has a rule of its own in gguf_hparams.c */
 #ifndef TLEP_GGUF_RULES_H
 #define TLEP_GGUF_RULES_H

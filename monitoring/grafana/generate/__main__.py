@@ -1,4 +1,4 @@
-"""Write the dashboards; with --check, say which files differ and exit with 1."""
+"""Writes the dashboards. With --check it names the files that differ, and exits with 1."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DASHBOARDS = (
 
 
 def run(*, check: bool) -> int:
-    """Write or compare; returns the exit code."""
+    """Write the files, or compare them; returns the exit code."""
     stale = []
     for dashboard in DASHBOARDS:
         path = FOLDER / f"{dashboard['uid']}.json"

@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import PLATFORM, choice, dashboard
-from monitoring.grafana.generate.panels import (
-    GREEN,
-    RED,
-    YELLOW,
-    bars,
-    override,
-    query,
-    table,
-    timeseries,
-)
+from monitoring.grafana.generate.fields import GREEN, RED, YELLOW, override
+from monitoring.grafana.generate.panels import bars, table, timeseries
+from monitoring.grafana.generate.queries import query
 
 _PLATFORM = 'platform=~"$platform"'
 _QUEUED = f"sum by (platform) (platform:edgeprof_queued_board_seconds:sum{{{_PLATFORM}}})"
@@ -35,7 +28,8 @@ _DEADLINE = choice(
 DASHBOARD: Final = dashboard(
     "tlep-capacity",
     "Capacity",
-    "How busy the boards are, when the queue will be empty, and how many more boards would meet a deadline.",
+    "How busy the boards are, when the queue will be empty, and how many more boards would meet"
+    " a deadline.",
     [PLATFORM, _DEADLINE],
     [
         (
@@ -45,8 +39,10 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Forecast by platform",
-                        "The jobs that wait, times what a job cost a board on average in the last day, over the"
-                        " boards in service (online or busy). A platform that ran nothing in a day has no forecast.",
+                        "The jobs that wait, times what a job cost a board on average in the"
+                        " last day, over the"
+                        " boards in service (online or busy). A platform that ran nothing in a"
+                        " day has no forecast.",
                         {"platform": "platform"},
                         [
                             (_IN_SERVICE, "boards in service", "none"),
@@ -56,7 +52,10 @@ DASHBOARD: Final = dashboard(
                                 "none",
                             ),
                             (
-                                f"sum by (platform) (platform:profiling_duration_seconds:mean1d{{{_PLATFORM}}})",
+                                (
+                                    f"sum by (platform)"
+                                    f" (platform:profiling_duration_seconds:mean1d{{{_PLATFORM}}})"
+                                ),
                                 "mean job",
                                 "s",
                             ),
@@ -86,7 +85,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Board utilization",
-                        "Share of the boards in service that run a job. Near 1 for long: add a board.",
+                        "Share of the boards in service that run a job. Near 1 for long: add a"
+                        " board.",
                         [
                             query(
                                 f"platform:edgeprof_board_utilization:ratio{{{_PLATFORM}}}",

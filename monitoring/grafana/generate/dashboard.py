@@ -1,11 +1,11 @@
-"""A dashboard: panels flowing into rows, the variables all share, links from each to all."""
+"""Makes a dashboard from rows of panels, with the variables and links that all dashboards share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from monitoring.grafana.generate.panels import PROMETHEUS, Json
+from monitoring.grafana.generate.queries import PROMETHEUS, Json
 
 SCHEMA_VERSION: Final = 42
 _COLUMNS: Final = 24
@@ -17,7 +17,7 @@ Row = tuple[str, int, Sequence[Cell]]
 
 
 def variable(name: str, label: str, metric: str, of: str) -> Json:
-    """Return a variable with all values that a label has, several of them selectable."""
+    """Return a variable of all values of a label `of`; users may select several."""
     asked = f"label_values({metric}, {of})"
     return {
         "type": "query",
@@ -58,7 +58,7 @@ MODEL: Final = variable("model", "Model", "model_last_run_timestamp_seconds", "m
 
 
 def textbox(name: str, label: str) -> Json:
-    """Return a variable that people fill in."""
+    """Return a variable that is a text field."""
     return {
         "type": "textbox",
         "name": name,

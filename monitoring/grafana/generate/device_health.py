@@ -5,19 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import DEVICE, HOST, PLATFORM, dashboard
+from monitoring.grafana.generate.fields import GREEN, RED, YELLOW, limit, override
 from monitoring.grafana.generate.main import CONNECTED
-from monitoring.grafana.generate.panels import (
-    GREEN,
-    RED,
-    YELLOW,
-    counted,
-    limit,
-    override,
-    query,
-    states,
-    table,
-    timeseries,
-)
+from monitoring.grafana.generate.panels import states, table, timeseries
+from monitoring.grafana.generate.queries import counted, query
 
 _LIMIT, _LIMIT_DRAWN = limit(
     'max by (host) (tlep_temperature_limit_celsius{host=~"$host"})', "limit {{host}}"
@@ -27,7 +18,7 @@ _BOARD = 'platform=~"$platform", device_id=~"$device", host=~"$host"'
 DASHBOARD: Final = dashboard(
     "tlep-device-health",
     "Device Health Monitoring",
-    "How each board is: what it says of itself, also while it is idle.",
+    "The state of each board by its own figures, also while it is idle.",
     [HOST, PLATFORM, DEVICE],
     [
         (
@@ -37,8 +28,10 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Device Temperature",
-                        "By sensor; DeviceOverheating fires above the limit, EDGEPROF_TEMPERATURE_LIMIT_C of the"
-                        " host. Boards without a sensor are absent; an emulated sensor says so in its name.",
+                        "By sensor; DeviceOverheating fires above the limit,"
+                        " EDGEPROF_TEMPERATURE_LIMIT_C of the"
+                        " host. Boards without a sensor are absent; an emulated sensor says so"
+                        " in its name.",
                         [
                             query(
                                 f"device_temperature_celsius{{{_BOARD}}}",
@@ -75,8 +68,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Memory in use",
-                        "Share of each memory; above 90 % HighMemoryUsage fires (not for flash, which models"
-                        " are meant to fill).",
+                        "Share of each memory; above 90 % HighMemoryUsage fires (not for flash,"
+                        " which models are meant to fill).",
                         [
                             query(
                                 f"device_memory_usage_bytes{{{_BOARD}}}"
@@ -109,7 +102,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Power",
-                        "Mean over the last job that a meter watched; boards without a meter are absent.",
+                        "Mean over the last job that a meter watched; boards without a meter are"
+                        " absent.",
                         [query(f"device_power_consumption_mw{{{_BOARD}}}", "{{device_id}}")],
                         unit="mwatt",
                         no_value="no board has a meter",
@@ -185,7 +179,7 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Boards",
-                        "What runs on each board, since when, and when it last told how it is.",
+                        "Firmware of each board, its uptime, and its last report.",
                         {
                             "device_id": "device",
                             "platform": "platform",
@@ -205,7 +199,10 @@ DASHBOARD: Final = dashboard(
                                 "short",
                             ),
                             (
-                                f"sum by (device_id, platform, host) (device_uptime_seconds{{{_BOARD}}})",
+                                (
+                                    f"sum by (device_id, platform, host)"
+                                    f" (device_uptime_seconds{{{_BOARD}}})"
+                                ),
                                 "up for",
                                 "s",
                             ),

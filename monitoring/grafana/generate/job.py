@@ -5,31 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import PLATFORM, dashboard, textbox
-from monitoring.grafana.generate.panels import (
-    FAULT_COLOURS,
-    Json,
-    counted,
-    quantile,
-    query,
-    text,
-    timeseries,
-)
+from monitoring.grafana.generate.fields import FAULT_COLOURS
+from monitoring.grafana.generate.panels import text, timeseries
+from monitoring.grafana.generate.queries import Json, counted, quantile, query
 
 _ELASTICSEARCH: Final = {"type": "elasticsearch", "uid": "elasticsearch"}
 _JAEGER: Final = {"type": "jaeger", "uid": "jaeger"}
 _PLATFORM = 'platform=~"$platform"'
 
 _HELP: Final = """\
-1. Find the job: a dot in a chart here is one job; its *trace_id* opens the trace. Or take the id from
-   `edgeprof jobs`, and the trace id from `edgeprof job ID`.
+1. Find the job: a dot in a chart here is one job; its *trace_id* opens the trace. Or take the id
+   from `edgeprof jobs`, and the trace id from `edgeprof job ID`.
 2. Put the job id, or the trace id, into the fields above.
-3. The trace shows where the time went: queue wait, connection, loading, each test case, prefill and decode by
-   the board's own clock. A retry links to the attempt before it.
+3. The trace shows where the time went: queue wait, connection, loading, each test case, prefill and
+   decode by the board's own clock. A retry links to the attempt before it.
 4. The log lines below carry the same ids."""
 
 
 def _slowest(title: str, description: str, histogram: str) -> Json:
-    """A dot for each job, and the line that 95 % of them are below."""
+    """Return a panel with a dot for each job, and the line below which 95 % of them are."""
     selected = f"{histogram}_bucket{{{_PLATFORM}}}"
     return timeseries(
         title,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import DEVICE, HOST, PLATFORM, dashboard
-from monitoring.grafana.generate.panels import (
+from monitoring.grafana.generate.fields import (
     BLUE,
     FAULT_COLOURS,
     GREEN,
@@ -14,14 +14,10 @@ from monitoring.grafana.generate.panels import (
     RED,
     TOKENS_PER_SECOND,
     YELLOW,
-    counted,
     override,
-    quantile,
-    query,
-    stat,
-    table,
-    timeseries,
 )
+from monitoring.grafana.generate.panels import stat, table, timeseries
+from monitoring.grafana.generate.queries import counted, quantile, query
 
 _BOARD = 'platform=~"$platform", device_id=~"$device", host=~"$host"'
 _PLATFORM = 'platform=~"$platform"'
@@ -177,7 +173,7 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Session duration",
-                        "Half and 95 % of the sessions took less. A dot is one session: it leads to its trace.",
+                        "Median and 95th percentile. A dot is one session: it leads to its trace.",
                         [
                             query(
                                 quantile(0.5, f"profiling_duration_seconds_bucket{{{_PLATFORM}}}"),
@@ -197,7 +193,7 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Failed attempts in 5 minutes",
-                        "By whose fault it was; more than 3 of one class raise ProfilingSessionFailed.",
+                        "By class of fault; more than 3 of one class raise ProfilingSessionFailed.",
                         [
                             query(
                                 counted(f"profiling_errors_total{{{_PLATFORM}}}", "5m", "reason"),
@@ -219,7 +215,8 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Alerts",
-                        "What fires now. The runbook of each: monitoring/runbooks, or /runbooks of the scheduler.",
+                        "Alerts that fire now. Their runbooks: monitoring/runbooks, or"
+                        " /runbooks of the scheduler.",
                         {
                             "alertname": "alert",
                             "severity": "severity",

@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import MODEL, PLATFORM, dashboard
-from monitoring.grafana.generate.panels import (
-    TOKENS_PER_SECOND,
-    bars,
-    override,
-    quantile,
-    query,
-    table,
-    timeseries,
-)
+from monitoring.grafana.generate.fields import TOKENS_PER_SECOND, override
+from monitoring.grafana.generate.panels import bars, table, timeseries
+from monitoring.grafana.generate.queries import quantile, query
 
 _MODEL = 'model_name=~"$model", platform=~"$platform"'
 _BY = "model_name, platform, quantization"
 _NAMES = {"model_name": "model", "quantization": "type", "platform": "platform"}
-#: What tells two runs apart comes first: a name that is too long loses its end.
+#: The labels that differ between runs come first, because a long legend is cut at its end.
 _LEGEND = "{{platform}} {{quantization}} {{model_name}}"
 
 
@@ -40,7 +34,8 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Last run of each model",
-                        "One row for each model, type and platform. Energy needs a meter. Platforms whose"
+                        "One row for each model, type and platform. Energy needs a meter."
+                        " Platforms whose"
                         " boards are emulated show how fast the emulator is, not the chip.",
                         _NAMES,
                         [
@@ -55,7 +50,10 @@ DASHBOARD: Final = dashboard(
                                 TOKENS_PER_SECOND,
                             ),
                             (
-                                f"max by ({_BY}) (model_last_time_to_first_token_seconds{{{_MODEL}}})",
+                                (
+                                    f"max by ({_BY})"
+                                    f" (model_last_time_to_first_token_seconds{{{_MODEL}}})"
+                                ),
                                 "time to first token",
                                 "s",
                             ),
@@ -65,7 +63,10 @@ DASHBOARD: Final = dashboard(
                                 "joule",
                             ),
                             (
-                                f"time() - max by ({_BY}) (model_last_run_timestamp_seconds{{{_MODEL}}})",
+                                (
+                                    f"time() - max by ({_BY})"
+                                    f" (model_last_run_timestamp_seconds{{{_MODEL}}})"
+                                ),
                                 "measured before",
                                 "s",
                             ),
@@ -93,8 +94,8 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Memory",
-                        "What a model takes on a board: weights (few where they are read from flash in place),"
-                        " KV cache, activations and the rest.",
+                        "What a model takes on a board: weights (few where they are read from"
+                        " flash in place), KV cache, activations and the rest.",
                         _NAMES,
                         [
                             (_memory("weights"), "weights", "bytes"),
@@ -130,7 +131,8 @@ DASHBOARD: Final = dashboard(
                         "Of the last run, as it was measured.",
                         [
                             query(
-                                f"max by ({_BY}) (model_last_time_to_first_token_seconds{{{_MODEL}}})",
+                                f"max by ({_BY})"
+                                f" (model_last_time_to_first_token_seconds{{{_MODEL}}})",
                                 _LEGEND,
                             )
                         ],
@@ -149,7 +151,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Time to first token, 95th percentile",
-                        "95 % of the repetitions of the last five minutes were faster, to within the next edge of the"
+                        "95 % of the repetitions of the last five minutes were faster, to within"
+                        " the next edge of the"
                         " histogram. A dot is one of them: it leads to its trace.",
                         [
                             query(
@@ -198,11 +201,15 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Latency between tokens",
-                        "95th percentile of the last run, by length of the prompt (rounded up to a power of two).",
+                        "95th percentile of the last run, by length of the prompt (rounded up to"
+                        " a power of two).",
                         _NAMES | {"input_length": "prompt, tokens"},
                         [
                             (
-                                f"max by ({_BY}, input_length) (model_latency_p95_seconds{{{_MODEL}}})",
+                                (
+                                    f"max by ({_BY}, input_length)"
+                                    f" (model_latency_p95_seconds{{{_MODEL}}})"
+                                ),
                                 "p95",
                                 "s",
                             )
@@ -217,7 +224,8 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Accuracy",
-                        "Share of positions whose most likely token is the one that follows; from scored runs.",
+                        "Share of positions whose most likely token is the one that follows;"
+                        " from scored runs.",
                         _NAMES,
                         [
                             (
@@ -237,8 +245,8 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Error by quantization",
-                        "Share of positions where the quantized model prefers another token than the original;"
-                        " from scored runs.",
+                        "Share of positions where the quantized model prefers another token than"
+                        " the original; from scored runs.",
                         {"model_name": "model", "method": "type"},
                         [
                             (

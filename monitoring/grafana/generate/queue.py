@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.grafana.generate.dashboard import PLATFORM, dashboard
-from monitoring.grafana.generate.panels import (
+from monitoring.grafana.generate.fields import (
     BLUE,
     FAULT_COLOURS,
     GREEN,
@@ -14,13 +14,10 @@ from monitoring.grafana.generate.panels import (
     PURPLE,
     RED,
     YELLOW,
-    counted,
     override,
-    quantile,
-    query,
-    table,
-    timeseries,
 )
+from monitoring.grafana.generate.panels import table, timeseries
+from monitoring.grafana.generate.queries import counted, quantile, query
 
 _PLATFORM = 'platform=~"$platform"'
 
@@ -45,7 +42,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Jobs by state",
-                        "All jobs in the store; finished ones leave it after EDGEPROF_RESULT_TTL_S.",
+                        "All jobs in the store; finished ones leave it after"
+                        " EDGEPROF_RESULT_TTL_S.",
                         [query("sum by (state) (edgeprof_jobs)", "{{state}}")],
                         unit="none",
                         stacked=True,
@@ -66,7 +64,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Age of the oldest job",
-                        "How long the job has waited that waits longest; TlepOldestJobTooOld after an hour.",
+                        "Waiting time of the job that has waited longest; TlepOldestJobTooOld"
+                        " fires after an hour.",
                         [
                             query(
                                 f"edgeprof_queue_oldest_job_age_seconds{{{_PLATFORM}}}", "{{queue}}"
@@ -86,8 +85,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Time in the queue",
-                        "95 % of the attempts of the last five minutes waited less, to within the next edge of"
-                        " the histogram. A dot is one job: it leads to its trace.",
+                        "95 % of the attempts of the last five minutes waited less, to within"
+                        " the next edge of the histogram. A dot is one job: it leads to its trace.",
                         [
                             query(
                                 quantile(
@@ -148,7 +147,7 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Boards",
-                        "Each board is one Celery worker. What Flower shows of a dead one, it shows for two"
+                        "Each board is one Celery worker. Flower shows a dead one for two"
                         " minutes more; this is the store's own record.",
                         {
                             "device_id": "device",
@@ -160,8 +159,8 @@ DASHBOARD: Final = dashboard(
                             (f"edgeprof_board_state{{{_PLATFORM}}}", "", ""),
                             (
                                 (
-                                    "sum by (device_id, platform, host)"
-                                    f" (avg_over_time(profiling_sessions_active{{{_PLATFORM}}}[$__range]))"
+                                    "sum by (device_id, platform, host) (avg_over_time("
+                                    f"profiling_sessions_active{{{_PLATFORM}}}[$__range]))"
                                 ),
                                 "busy",
                                 "percentunit",
@@ -206,7 +205,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Boards in service, by queue",
-                        "Boards that take jobs of the queue, busy or not; 0 with jobs raises TlepNoWorkerForQueue.",
+                        "Boards that take jobs of the queue, busy or not; 0 with jobs raises"
+                        " TlepNoWorkerForQueue.",
                         [query(f"edgeprof_queue_workers{{{_PLATFORM}}}", "{{queue}}")],
                         unit="none",
                         decimals=0,
@@ -222,8 +222,10 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Custodian",
-                        "What the scheduler did in the minute before: jobs requeued from dead workers, expired,"
-                        " renotified (their doorbell was sent again), archived and pruned from Redis.",
+                        "What the scheduler did in the minute before: jobs requeued from dead"
+                        " workers, expired,"
+                        " renotified (their doorbell was sent again), archived and pruned from"
+                        " Redis.",
                         [
                             query(
                                 counted("edgeprof_custodian_actions_total", "1m", "action"),
@@ -246,8 +248,9 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Celery tasks in 5 minutes",
-                        "From celery-exporter: bells heard, by what became of them. A bell that comes too late is"
-                        " one too, so there may be more of them than jobs.",
+                        "From celery-exporter: doorbells by the end of their attempt. A"
+                        " doorbell that came too late is counted, too, so there may be more of"
+                        " them than jobs.",
                         [
                             query(
                                 f"sum({counted(f'celery_task_{state}_total', '5m', 'hostname')})",

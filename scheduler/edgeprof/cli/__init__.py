@@ -1,7 +1,7 @@
 """The command line: `edgeprof`. One module a command; this one only decides how it starts and ends.
 
-Nothing is imported here but what every Python has loaded already: Ctrl-C is to be heard before that, and the rest
-takes most of a second.
+It imports only what every Python has loaded already. The other imports take most of a second, and
+Ctrl-C must be handled before they begin.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-TYPE_CHECKING = False  # as typing's, whose import takes longer than all that is here
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING, whose import would take longer than this module
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
@@ -22,7 +22,7 @@ _INFRASTRUCTURE = 3
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit. The only place where an error becomes text and an exit code."""
     heard = signal.getsignal(signal.SIGINT)
-    if heard is signal.default_int_handler:  # else somebody wants it otherwise: nohup, say
+    if heard is signal.default_int_handler:  # else the caller ignores it, as nohup does
         signal.signal(signal.SIGINT, quit_at_once)
     try:
         from edgeprof.cli import run  # noqa: PLC0415 - see above
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os._exit(_INFRASTRUCTURE)
 
     try:
-        # Within the block: a Ctrl-C is raised between any two steps once Python hears it again.
+        # Within the block, because Python may raise KeyboardInterrupt from here on.
         signal.signal(signal.SIGINT, heard)
         code = run.run(arguments)
         if heard is signal.default_int_handler:
@@ -42,5 +42,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def quit_at_once(*_: Any) -> None:
-    """End at once: while modules are imported, or thrown away, there is nothing to tidy up or to tell."""
+    """End at once: during imports and at exit there is nothing to clean up or to report."""
     os._exit(_INTERRUPTED)

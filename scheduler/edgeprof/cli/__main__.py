@@ -1,4 +1,4 @@
-"""`python -m edgeprof.cli`: the same as `edgeprof`, for children of the demo."""
+"""`python -m edgeprof.cli` runs `edgeprof`; the demo starts its processes so."""
 
 from edgeprof.cli import main
 

@@ -13,7 +13,8 @@ app = typer.Typer(
     name="edgeprof",
     cls=Commands,
     help="Profile tiny language models on microcontroller boards, through a queue.",
-    epilog="Settings are EDGEPROF_* variables: docs/reference/settings.md. Exit codes: docs/reference/exit-codes.md.",
+    epilog="Settings are EDGEPROF_* variables: docs/reference/settings.md."
+    " Exit codes: docs/reference/exit-codes.md.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -27,10 +27,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-#: A worker looks for the wish every few seconds (EDGEPROF_PROBE_INTERVAL_S).
+#: A worker looks for such a request every few seconds (EDGEPROF_PROBE_INTERVAL_S).
 _RELEASE_WAIT_S: Final = 30.0
 
-#: On a narrower terminal a reason is a line of its own below the table, or nothing of it would be seen.
+#: On a narrower terminal the reasons are printed below the table: a column would be too narrow.
 _NOTES_FIT: Final = 120
 
 Names = Annotated[list[str], typer.Argument(metavar="BOARD…", help="Names of boards.")]
@@ -68,7 +68,7 @@ def boards(context: typer.Context, json: output.Json = False) -> None:
 
 
 def _tell_waiting(hosts: Sequence[HostInfo]) -> None:
-    """Name the ports and configured boards on which nothing of ours has answered."""
+    """Print the ports and configured boards on which no edgeprof firmware has answered."""
     for info in hosts:
         for each in info.waiting if info.fresh else ():
             output.note(f"no board yet on {info.host}, {each.port}: {each.reason}")
@@ -84,8 +84,8 @@ def _tell_skew(known: Sequence[BoardInfo]) -> None:
             )
     for theirs, names in others.items():
         output.note(
-            f"driven by edgeprof {theirs}, this is {mine}: {', '.join(names)}; an older agent leaves jobs"
-            " queued that it does not understand"
+            f"driven by edgeprof {theirs}, this is {mine}: {', '.join(names)};"
+            " an older agent leaves jobs queued that it does not understand"
         )
 
 
@@ -102,8 +102,8 @@ def drain(
 ) -> None:
     """Give boards no more jobs; what they run goes on. They stay drained until resumed.
 
-    With --release-port the board's worker closes the port after its running job, and opens it again when the
-    board is resumed. The command waits for that, up to half a minute.
+    With --release-port the board's worker closes the port after its running job, and opens it
+    again when the board is resumed. The command waits for the port, up to half a minute.
 
     Example: edgeprof boards drain bench-3 --reason "new firmware"
     """
@@ -117,14 +117,17 @@ def drain(
 
 
 def _until_released(boards: BoardStore, name: str) -> str:
-    """Wait until a board's port is free; returns what is so then."""
+    """Wait until a board's port is free; returns the line to print."""
     deadline_s = time.monotonic() + _RELEASE_WAIT_S
     while True:
         (board,) = (board for board in boards.all() if board.device_id == name)
         if PORT_RELEASED in (board.reason or ""):
             return f"{name}: {PORT_RELEASED}: {board.url} on {board.host}"
         if board.state is BoardState.OFFLINE:
-            return f"{name} is offline ({board.reason}); when its worker is back it leaves the port alone"
+            return (
+                f"{name} is offline ({board.reason});"
+                " when its worker is back it leaves the port alone"
+            )
         if board.job_id is not None or time.monotonic() > deadline_s:
             return (
                 f"{name}: {board.url} is still in use; `edgeprof boards` tells when it is released"
@@ -209,7 +212,7 @@ def _last_change_s(boards: BoardStore, name: str) -> float:
 def _answer(
     boards: BoardStore, name: str, since_s: float, actor: str, timeout_s: float
 ) -> BoardChange:
-    """Wait for what the board's worker writes into its history."""
+    """Wait for the entry that the board's worker writes into its history."""
     deadline_s = time.monotonic() + timeout_s
     while True:
         for change in boards.history(name):
@@ -218,7 +221,8 @@ def _answer(
         if time.monotonic() > deadline_s:
             raise InfrastructureError(
                 f"the worker of {name} did not answer within {timeout_s:g} s",
-                hint="is the board busy or offline? edgeprof boards tells; its worker answers when it can",
+                hint="is the board busy or offline? edgeprof boards tells;"
+                " its worker answers when it can",
             )
         time.sleep(0.2)
 
@@ -234,7 +238,7 @@ def history(
     """
     with Lab() as lab:
         changes = lab.store.boards.history(name)
-        if not changes:  # a forgotten board may have left some
+        if not changes:  # a board that was forgotten may have a history
             _must_be_known(lab.store.boards, name)
     if json:
         output.print_json([dataclasses.asdict(change) for change in changes])

@@ -77,7 +77,7 @@ def _cancel_open(lab: Lab, sweep: str | None, *, yes: bool, json: bool) -> None:
 
 
 def _confirmed(question: str) -> bool:
-    """Ask on stderr, because stdout is data: typer.confirm writes to both."""
+    """Ask on stderr, because stdout is data; typer.confirm writes to both."""
     output.stderr().print(question, end="", soft_wrap=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 

@@ -1,7 +1,7 @@
-"""Every command by name, with its first sentence: a module is imported when its command is called.
+"""Lists every command with the first sentence of its help; imports a command when it is called.
 
-Importing all of them takes most of a second, which `--help`, `--version` and each small command would pay.
-`edgeprof worker` is found by entry point: a laptop without pyserial has no edgeprof.workers to import.
+Importing all commands takes most of a second, and `--help` and `--version` need none of them.
+`edgeprof worker` is found by its entry point, because a laptop may lack the worker's packages.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typer.core import TyperGroup
 from edgeprof.cli import quit_at_once
 from edgeprof.shared.errors import InfrastructureError
 
-#: Where other packages' commands are found by name.
+#: Entry points under which other packages register commands.
 GROUP: Final = "edgeprof.commands"
 
-#: Section -> command -> (module and function, first sentence of its help). A test holds the sentences.
+#: Section -> command -> (module and function, first sentence of its help). A test compares the
+#: sentences with the commands' docstrings.
 SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Jobs": {
         "submit": ("submit:submit", "Queue jobs: every type on every platform and board named."),
@@ -70,7 +71,7 @@ COMMANDS: Final = {name: entry for section in SECTIONS.values() for name, entry 
 
 
 class Commands(TyperGroup):
-    """The command group: nothing is imported to list commands."""
+    """The command group. Listing commands imports none of them."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's interface
         """Return all names, those of other packages last."""
@@ -110,9 +111,9 @@ class Commands(TyperGroup):
 
 @contextmanager
 def _ended_by_ctrl_c() -> Iterator[None]:
-    """End the program at once on Ctrl-C while modules are imported, as main() does for its own."""
+    """End the program at once on Ctrl-C while a command is imported, as main() does before."""
     heard = signal.getsignal(signal.SIGINT)
-    if heard is not signal.default_int_handler:  # somebody wants it otherwise: nohup, say
+    if heard is not signal.default_int_handler:  # the caller ignores it, as nohup does
         yield
         return
     signal.signal(signal.SIGINT, quit_at_once)
@@ -135,7 +136,7 @@ def _command(name: str, made: Callable[..., None] | typer.Typer) -> Any:
 
 
 def _explain_missing(name: str, error: ImportError) -> Any:
-    """Return a command that says which extra to install; help still lists it."""
+    """Return a command whose only action is to name the extra to install; help still lists it."""
 
     def missing() -> None:
         raise InfrastructureError(

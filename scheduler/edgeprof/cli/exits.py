@@ -1,4 +1,4 @@
-"""Exit codes, and the one way an error is printed. docs/reference/exit-codes.md is held to this table."""
+"""Exit codes, and how errors are printed. docs/reference/exit-codes.md is written from here."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ MEANING: Final = {
     USAGE: "the call is wrong: an option, a name, a model or a prompt; nothing was submitted",
     INFRASTRUCTURE: "something the lab runs on is missing: Redis, the archive, a tool, a file",
     INTERRUPTED: "Ctrl-C, or a question answered with no; submitted jobs go on",
-    OUTPUT_NOT_READ: "who read the output has left (`| head`), as a program ended by SIGPIPE; nothing is said",
+    OUTPUT_NOT_READ: "the reader of the output has left (`| head`), as for a program that SIGPIPE"
+    " ended; nothing is printed",
 }
 
 
 def code_of(error: EdgeprofError) -> int:
     """Return the exit code for an error that reached the command line.
 
-    A model or a request that is at fault was refused before it was queued, so it is the caller's
-    to mend: 2, like any other wrong argument.
+    A faulty model or request was refused before it was queued, so the caller has to change it.
+    Its code is 2, as for any other wrong argument.
     """
     if isinstance(error, UsageError):
         return USAGE
@@ -40,7 +41,7 @@ def code_of(error: EdgeprofError) -> int:
 
 def report(error: EdgeprofError) -> int:
     """Print the error and its hint on stderr; returns the exit code."""
-    # Only what goes wrong needs them, and they take a tenth of a second.
+    # Imported here: only errors need them, and they take a tenth of a second.
     from rich.text import Text  # noqa: PLC0415
 
     from edgeprof.client.console import PlainConsole  # noqa: PLC0415
@@ -53,7 +54,7 @@ def report(error: EdgeprofError) -> int:
 
 
 def report_bug(error: Exception) -> int:
-    """Keep the traceback of an error nobody foresaw in a file, and print where."""
+    """Write the traceback of an unexpected error to a file, and print its path."""
     wanted = "please report it"
     try:
         with tempfile.NamedTemporaryFile(
@@ -61,7 +62,7 @@ def report_bug(error: Exception) -> int:
         ) as file:
             traceback.print_exception(error, file=file)
         wanted += f" with {file.name}"
-    except OSError:  # the disk is full, say: then the place in the code must do
+    except OSError:  # a full disk, for example: then the place in the code is printed
         if error.__traceback__ is not None:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             wanted += f"; it is in {frame.name}, line {frame.lineno}"

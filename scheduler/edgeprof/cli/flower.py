@@ -1,4 +1,4 @@
-"""`edgeprof flower`."""
+"""The command `edgeprof flower`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from edgeprof.shared.settings import load_settings
 from edgeprof.shared.telemetry.http_gate import Gate, is_loopback
 from edgeprof.shared.vital_threads import end_within
 
-#: user:password, several separated by commas. Not an option: a command line can be read by everyone.
+#: user:password, several separated by commas. It is no option, because every user of the
+#: machine can read a command line.
 AUTH_VARIABLE: Final = "EDGEPROF_FLOWER_BASIC_AUTH"
 
-#: Its threads ask Redis, which may be stalled, and would be waited for.
+#: How long a stop waits for Flower's threads, which may wait for a stalled Redis.
 _STOP_LIMIT_S: Final = 4.0
 
 _COLUMNS: Final = "uuid,args,state,worker,received,runtime"
@@ -32,9 +33,10 @@ def flower(
 ) -> None:
     """Show boards and their tasks in Flower, until Ctrl-C. Set up for this lab's broker.
 
-    Beyond loopback a login is required: EDGEPROF_FLOWER_BASIC_AUTH=user:password. Read-only, because a
-    job is cancelled by `edgeprof cancel`: Flower could only drop its doorbell. What it saw is kept in the
-    data folder. Behind a proxy that serves it below a path: FLOWER_URL_PREFIX=path.
+    Beyond loopback a login is required: EDGEPROF_FLOWER_BASIC_AUTH=user:password. Flower is
+    read-only: it could only drop a job's doorbell, and `edgeprof cancel` cancels the job. Its
+    history is kept in the data folder. Behind a proxy that serves it below a path, set
+    FLOWER_URL_PREFIX=path.
 
     Example: edgeprof flower --port 5555
     """
@@ -55,7 +57,7 @@ def flower(
             hint="pip install 'tiny-llm-edge-profiler[monitor]'",
         ) from None
     folder = settings.data_dir / "flower"
-    own_folders.start_service(settings)  # its database is made by a library
+    own_folders.start_service(settings)  # a library makes the database
     try:
         private_files.make_folder(folder)
     except OSError as error:
@@ -65,7 +67,7 @@ def flower(
         ) from None
     if auth:
         os.environ["FLOWER_BASIC_AUTH"] = auth
-    else:  # on loopback, who can connect can also read Redis
+    else:  # on loopback, a user who can connect can also read Redis
         os.environ["FLOWER_UNAUTHENTICATED_API"] = "true"
     options: dict[str, Any] = {
         "address": address,

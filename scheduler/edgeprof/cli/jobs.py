@@ -32,7 +32,9 @@ def jobs(
     limit: Annotated[int, typer.Option(min=1, help="At most so many: the newest.")] = 50,
     json: output.Json = False,
 ) -> None:
-    """List the newest jobs to which all of these options apply. Those that were given up: --dead.
+    """List the newest jobs to which all of these options apply.
+
+    --dead lists the jobs that were given up.
 
     Example: edgeprof jobs --state running --user anna
     """
@@ -87,7 +89,7 @@ def _view(job_id: str) -> JobView:
         try:
             return lab.job(job_id).view()
         except JobNotFound:
-            # Most jobs are in Redis still, and SQLAlchemy takes a fifth of a second.
+            # Imported here: most jobs are still in Redis, and SQLAlchemy takes a fifth of a second.
             from edgeprof.scheduler.archive import Archive  # noqa: PLC0415
 
             with Archive.open(lab.settings) as archive:

@@ -1,4 +1,4 @@
-"""`edgeprof models`: what there is, what is in a file, other types of it, and where it fits."""
+"""`edgeprof models`: list, inspect, quantize and import models, and see which boards they fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes where: stdout is data that can be piped, stderr is for the person."""
+"""Printing: stdout carries data that can be piped, stderr messages for the person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 
 
 def stdout() -> Console:
-    """Return a console on standard output as it is now (tests replace it)."""
+    """Return a console on the current standard output, which tests replace."""
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
     return PlainConsole(file=sys.stdout, width=width)
 
@@ -37,12 +37,12 @@ def show(renderable: RenderableType) -> None:
 
 
 def note(message: str) -> None:
-    """Tell the person something, as it is."""
+    """Print a message for the person on stderr, without markup."""
     stderr().print(message, soft_wrap=True)
 
 
 def data(text: str) -> None:
-    """Print text that a program may read on stdout, with lines as long as they are."""
+    """Print text on stdout for a program, without wrapping lines."""
     typer.echo(harmless(text))
 
 

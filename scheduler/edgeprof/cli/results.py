@@ -1,4 +1,4 @@
-"""`edgeprof results`."""
+"""The command `edgeprof results`."""
 
 from __future__ import annotations
 
@@ -56,13 +56,14 @@ def results(
         rows = llama_bench_table.rows_of(archive.find(query))
         if not rows:
             output.note(
-                f"no results match in {archive.url}; finished jobs get there by `edgeprof scheduler`"
+                f"no results match in {archive.url};"
+                " finished jobs get there by `edgeprof scheduler`"
             )
     print_rows(rows, Format.JSON if json else output_format)
 
 
 def print_rows(rows: list[BenchRow], output_format: Format) -> None:
-    """Print rows on stdout; a format keeps its frame when there are none."""
+    """Print rows on stdout. Without rows, the heading or the brackets of a format remain."""
     if output_format is not Format.TABLE:
         if text := llama_bench_table.text_of(rows, output_format):
             output.data(text)

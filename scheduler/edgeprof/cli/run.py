@@ -1,4 +1,4 @@
-"""One command, from its arguments to an exit code: every error becomes a line here."""
+"""Runs one command, from its arguments to an exit code. Here every error becomes a line of text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(arguments: Sequence[str] | None) -> int:
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
     try:
         code = _invoke(arguments)
-        sys.stdout.flush()  # else it fails after the exit code was decided
+        sys.stdout.flush()  # else it would fail after the exit code was decided
     except streams.ReaderGone:
         streams.silence_stdout()
         code = exits.OUTPUT_NOT_READ
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str] | None) -> int:
 def _invoke(arguments: Sequence[str] | None) -> int:
     try:
         app(args=arguments, prog_name="edgeprof")
-    except SystemExit as end:  # how Typer ends, always
+    except SystemExit as end:  # Typer always ends so
         return end.code if isinstance(end.code, int) else exits.OK
     except EdgeprofError as error:
         return exits.report(error)
@@ -55,7 +55,7 @@ _NO_MORE = InfrastructureError(
 
 
 def _is_text(word: str) -> bool:
-    """Whether an argument was text in the locale's alphabet, and not bytes that Python keeps as they are."""
+    """Whether an argument is text, with no bytes that the locale's encoding cannot decode."""
     return word.isprintable() or not any("\ud800" <= c <= "\udfff" for c in word)
 
 
@@ -67,7 +67,7 @@ def _no_text(word: str) -> UsageError:
 
 
 def _report_os_error(error: OSError) -> int:
-    """What the system refused is no bug of ours: say to which file, and why."""
+    """Print which file the system refused, and why: this is no bug of edgeprof."""
     streams.silence_stdout()
     what = error.filename or "a system call"
     return exits.report(

@@ -1,4 +1,4 @@
-"""`edgeprof scheduler`."""
+"""The command `edgeprof scheduler`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgeprof.shared.vital_threads import end_within
 
 log = logging.getLogger(__name__)
 
-#: A stalled Redis or archive may hold up the last words; the leader's lock runs out by itself.
+#: How long a stop may take: a stalled Redis or archive can delay it. The leader's lock runs out.
 _STOP_LIMIT_S: Final = 4.0
 
 

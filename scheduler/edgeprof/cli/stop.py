@@ -1,4 +1,4 @@
-"""`edgeprof stop`."""
+"""The command `edgeprof stop`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard output and error that fail in a way that can be told: full, closed, or for another alphabet."""
+"""Replaces stdout and stderr, so that a full disk or a closed pipe ends in a clear error."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import sys
 from collections.abc import Iterator
 from typing import BinaryIO, Final, TextIO
 
-#: What an OSError of standard output has for its file's name.
+#: The file name in an OSError of standard output.
 STDOUT: Final = "standard output"
 
 
-class ReaderGone(Exception):  # noqa: N818 - not an error: who read the output has enough of it
-    """Raised instead of BrokenPipeError, which both Typer and rich would make an exit code of their own of."""
+class ReaderGone(Exception):  # noqa: N818 - not an error: the reader has left
+    """Raised instead of BrokenPipeError, for which Typer and rich have exit codes of their own."""
 
 
 class _Stdout(io.TextIOWrapper):
-    """Standard output that says which file could not be written."""
+    """Standard output whose OSErrors name it as the file."""
 
     def write(self, text: str) -> int:
         with _named():
@@ -31,7 +31,7 @@ class _Stdout(io.TextIOWrapper):
 
 
 class _Stderr(io.TextIOWrapper):
-    """Standard error for messages: one that cannot be written changes nothing about what is done."""
+    """Standard error. A message that cannot be written is dropped: the command goes on."""
 
     def write(self, text: str) -> int:
         try:
@@ -58,9 +58,9 @@ def _named() -> Iterator[None]:
 
 
 def prepare() -> None:
-    """Replace the process' own streams; those that a test or another program put there are left alone.
+    """Replace the process' own streams, but not those that a test or another program put there.
 
-    A character that the terminal's alphabet lacks becomes a question mark.
+    A character that the terminal's encoding lacks becomes a question mark.
     """
     _fill_gaps()
     if sys.stdout is sys.__stdout__:
@@ -70,7 +70,7 @@ def prepare() -> None:
 
 
 def silence_stdout() -> None:
-    """Let what could not be written vanish, or Python would try again at its very end, and fail."""
+    """Drop what could not be written, or Python would try again at exit, and fail."""
     if isinstance(sys.stdout, _Stdout):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -78,14 +78,14 @@ def silence_stdout() -> None:
 
 
 def _fill_gaps() -> None:
-    """Open what the caller closed, for reading: else the next socket would be standard output."""
+    """Open the descriptors that the caller closed, or the next socket would become stdout."""
     while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
 
 
 def _written_to(number: int, stream: TextIO | None) -> tuple[BinaryIO, str]:
-    """Return what is behind a stream, and its encoding; for one that was closed, a file that refuses."""
+    """Return a stream's binary file and encoding; for a closed one, a file that refuses writes."""
     if isinstance(stream, io.TextIOWrapper):
         return stream.detach(), stream.encoding
     return os.fdopen(number, "wb", closefd=False), "utf-8"

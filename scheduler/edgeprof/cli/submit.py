@@ -1,4 +1,4 @@
-"""`edgeprof submit`: one job, or a sweep of models' types over boards."""
+"""The command `edgeprof submit`: it queues one job, or a sweep of types over boards."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def submit(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="How long an attempt may take. Default: 600, and the upload as it can be foreseen.",
+            help="How long an attempt may take. Default: 600, and the expected time of the upload.",
         ),
     ] = None,
     wait: Annotated[
@@ -123,7 +123,7 @@ def submit(
     with Lab() as lab:
         swept = sweep.submit(lab, requests)
         if not swept.jobs:
-            raise swept.refused[0].error  # nothing is left to submit: that is the answer
+            raise swept.refused[0].error  # every combination was refused
         for refused in swept.refused:
             output.note(f"refused: {refused.error}")
         for note in swept.notes:

@@ -1,4 +1,4 @@
-"""Waiting for jobs with bars; leaving by Ctrl-C leaves the jobs alone, and says so."""
+"""Waits for jobs, with bars. Ctrl-C ends the wait, and the jobs go on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def exit_code(views: Iterable[JobView]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How a wait ended: the jobs that ended, in the order asked for, and who followed them."""
+    """How a wait ended: the ended jobs in the order of their ids, and the follower."""
 
     views: list[JobView]
     follower: Follower

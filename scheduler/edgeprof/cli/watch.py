@@ -1,4 +1,4 @@
-"""`edgeprof watch`."""
+"""The command `edgeprof watch`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def watch(
     with Lab() as lab:
         if job_ids:
             for job_id in job_ids:
-                lab.job(job_id)  # an unknown id is told before anything is drawn
+                lab.job(job_id)  # an unknown id must fail before anything is drawn
             waited = waiting.wait(lab, job_ids)
             if json:
                 output.print_models(waited.views)
@@ -42,7 +42,7 @@ def watch(
 
 
 def _watch_all(lab: Lab, *, json: bool) -> None:
-    """Follow whatever is queued or running, now and later."""
+    """Follow all jobs that are queued or running, and those that come."""
     follower = Follower.of(lab, ())
     try:
         with live(output.stderr(), None, lab.boards()) as bars:
@@ -54,7 +54,7 @@ def _watch_all(lab: Lab, *, json: bool) -> None:
                 bars.show(snapshot)
                 for view in snapshot.ended if json else ():
                     output.data(view.model_dump_json())
-                    sys.stdout.flush()  # whoever reads the line waits for it
+                    sys.stdout.flush()  # a reader waits for the line
                 time.sleep(INTERVAL_S)
     except KeyboardInterrupt:
         return

@@ -1,11 +1,11 @@
-"""What a notebook or script imports: `from edgeprof.client import Lab`. Also the command line's way to a lab.
+"""The Python API: `from edgeprof.client import Lab`. The command line uses it too.
 
-Needs Redis and nothing of the scheduler: a laptop has no archive and serves no page.
+It needs Redis, and nothing of edgeprof.scheduler.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as typing's, whose import takes longer than all that is here
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING, whose import would take longer than this module
 if TYPE_CHECKING:
     from typing import Any
 
@@ -26,7 +26,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: the command line starts here, and must hear Ctrl-C before anything heavy."""
+    """Import a name when it is used: the command line must handle Ctrl-C before slow imports."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - see above

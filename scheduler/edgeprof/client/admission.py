@@ -1,4 +1,4 @@
-"""Whether any board of the target can take a job, before anybody waits: refused with the sum."""
+"""Checks before queueing that a board can take the job. A refusal shows the sizes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgeprof.shared.types.job import JobSpec
 
 
 def check(model: ModelFile, spec: JobSpec, boards: Sequence[BoardInfo]) -> None:
-    """Raise ModelError when none of these boards can take the job; say why of the first.
+    """Raise ModelError, with the first board's reason, when no board can take the job.
 
-    No boards (the job waits for one) means nothing to check; the board itself will.
+    Without boards (the job waits for one) nothing is checked here; the worker checks it then.
     """
     refusals = [refusal for board in boards if (refusal := why_not(model, spec, board))]
     if boards and len(refusals) == len(boards):

@@ -1,7 +1,7 @@
-"""Where everything is printed: nothing that is printed can be a command.
+"""The console for all output: text that it prints cannot control the terminal.
 
-Reasons, tags, texts and names may come from boards, models and other users. So plain strings are no markup
-(what we style is `Text`), and control characters never reach the terminal, wherever they were hidden.
+Reasons, tags, texts and names may come from boards, models and other users. So strings are never
+read as markup (styled text is a `Text`), and control characters are removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edgeprof.shared.sanitize import harmless
 
 
 class PlainConsole(Console):
-    """A rich Console for text that is not trusted."""
+    """A rich Console for untrusted text."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
@@ -24,7 +24,7 @@ class PlainConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Render as ever, and take out what only rich itself may write."""
+        """Render, and remove the control characters that did not come from rich itself."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment

@@ -1,4 +1,4 @@
-"""A submitted job, as its user holds it."""
+"""The handle of a submitted job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeprof.shared.types.result import JobResult, JobView
 
 log = logging.getLogger(__name__)
 
-#: How long one look at the event stream waits; well below the socket's timeout.
+#: How long one read of the event stream blocks; it must be well below the socket's timeout.
 _LOOK_S = 5.0
 _RETRY_S = 0.5
 
@@ -22,7 +22,7 @@ Progress = Callable[[Event], None]
 
 
 class Job:
-    """A handle: it holds the id, and asks the store about everything else."""
+    """A job by its id. Every other property is read from the store when it is used."""
 
     def __init__(self, job_id: str, store: LabStore, patience_s: float) -> None:
         self.id = job_id
@@ -84,7 +84,7 @@ class Job:
         while True:
             left_s = _LOOK_S if deadline is None else deadline - time.monotonic()
             try:
-                # The state is read before the events: what led to a final state is then in the stream.
+                # Read the state first: the events before a final state are then in the stream.
                 ended = self.status.terminal
                 block_s = None if ended or left_s <= 0 else min(left_s, _LOOK_S)
                 events = self._store.jobs.events(self.id, cursor, block_s=block_s)
@@ -110,7 +110,10 @@ class Job:
     def _endure(
         self, error: StoreUnavailable, since: float | None, deadline: float | None
     ) -> float:
-        """Decide whether to try once more; tell the user once."""
+        """Pause before the next try; returns since when the store has been away.
+
+        Raises StoreUnavailable when patience or time is over. The first call logs a warning.
+        """
         now = time.monotonic()
         if since is None:
             log.warning("%s; trying for %.0f s (the job is safe)", error, self._patience_s)

@@ -70,8 +70,8 @@ class Lab:
     def submit(self, model: str | Path, **options: Unpack[JobOptions]) -> Job:
         """Queue one job; JobOptions explains each option. When it returns, the job is safe.
 
-        Raises UsageError for a wrong call, ModelError for a model that is malformed or does not fit,
-        JobError for a prompt that the model cannot take, StoreUnavailable and StoreRefused.
+        Raises UsageError for a wrong call, ModelError for a model that is malformed or does not
+        fit, JobError for a prompt that the model cannot take, StoreUnavailable and StoreRefused.
         """
         return self.submit_many([Request(model=model, **options)])[0]
 
@@ -111,7 +111,7 @@ class Lab:
             job = NewJob(spec)
             jobs.append(NewJob(spec, tracing.submit_traceparent(job.id, spec), job.id))
         self.store.jobs.submit(jobs, actor=f"client:{os.getpid()}")
-        self._ring(jobs)
+        self._notify(jobs)
         return [self._handle(job.id) for job in jobs]
 
     def job(self, job_id: str) -> Job:
@@ -138,7 +138,7 @@ class Lab:
         return self._enqueue([again])[0]
 
     def dead_letters(self, limit: int = 50, where: JobFilter = _ANY) -> list[JobView]:
-        """Return the newest jobs that were given up after their last attempt and match, newest first."""
+        """Return the newest matching jobs that failed their last attempt, newest first."""
         return self._views("dead", limit, where)
 
     def jobs(
@@ -163,14 +163,14 @@ class Lab:
         *,
         actor: str = "client",
     ) -> Cancelled:
-        """Cancel all jobs that match and have not ended. Those that run stop within about a second."""
+        """Cancel all matching jobs that have not ended. Running ones stop within about a second."""
         return JobSearch(self.store.script).cancel_open(where, actor, reason)
 
     def _views(self, index: str, limit: int, where: JobFilter) -> list[JobView]:
         return self.store.jobs.views(JobSearch(self.store.script).newest(index, where, limit))
 
     def boards(self) -> list[BoardInfo]:
-        """Return every board the lab has heard of, the offline ones too."""
+        """Return every board that was announced, the offline ones too."""
         return self.store.boards.all()
 
     def models(self) -> list[ModelFile]:
@@ -194,11 +194,11 @@ class Lab:
             self.store.blobs.put(model.name, model.data, sha256, keep_s[sha256])
 
     def _keep_s(self, spec: JobSpec) -> float:
-        """How long a job may need its model: until its last attempt can have ended, and some."""
+        """Return how long a job may need its model: all its attempts, and a reserve."""
         longest_s = spec.queue_timeout_s + spec.max_attempts * spec.timeout_s
         return longest_s + self.settings.blob_ttl_s
 
-    def _ring(self, jobs: Sequence[NewJob]) -> None:
+    def _notify(self, jobs: Sequence[NewJob]) -> None:
         by_step: dict[int, list[Doorbell]] = {}
         for job in jobs:
             step = doorbell.transport_priority(job.spec.priority)

@@ -1,8 +1,8 @@
-"""A measured job as llama-bench's rows: one for prefill (ppN) and one for decode (tgN) of each case.
+"""A measured job as llama-bench's rows: for each case one of prefill (ppN), one of decode (tgN).
 
 Field names are llama-bench's where it has the quantity (`model_size`, `n_prompt`, `avg_ts`,
-`samples_ts`, …), so that scripts written for its CSV and JSON read ours. As there, a row measures either
-prompt or generation: the other count is 0, and `n_depth` is what the KV cache held before.
+`samples_ts`, …), so that scripts written for its CSV and JSON can read ours. As there, a row
+measures either prompt or generation. The other count is 0, and `n_depth` counts the tokens before.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Final
 from edgeprof.shared.types.model import made_as
 from edgeprof.shared.types.result import CaseResult, Identity, InputCase, JobView, Samples
 
-#: Keys that scripts for llama-bench insist on, with what llama-bench says where there is none of it. A board
-#: takes one token at a time, on one core, and has no GPU, no files to map and no buffers to choose from.
+#: Keys that scripts for llama-bench require, with llama-bench's value for "none". A board takes one
+#: token at a time, on one core, and has no GPU, no files to map and no choice of buffers.
 ALWAYS: Final[dict[str, Any]] = {
     "build_number": 0,
     "gpu_info": "",
@@ -41,7 +41,7 @@ ALWAYS: Final[dict[str, Any]] = {
     "no_host": False,
 }
 
-#: A token an hour.
+#: The slowest speed that is believed: a token an hour.
 _SLOWEST_PER_S: Final = 1 / 3600
 
 
@@ -49,7 +49,7 @@ _SLOWEST_PER_S: Final = 1 / 3600
 class BenchRow:
     """One test of one job. Seconds are the board's own clock's, except `ttft_host_s`."""
 
-    #: Of the job's document: those of 1 have no inputs.
+    #: Schema of the job's record; records of schema 1 have no inputs.
     schema_version: int
     job_id: str
     test_time: str
@@ -124,11 +124,11 @@ class BenchRow:
 
     @property
     def made_as(self) -> str:
-        """The type as tables show it: "Q8_0", or "Q4_0>Q8_0" where an earlier step had cost precision."""
+        """The type in tables: "Q8_0", or "Q4_0>Q8_0" when it was made from a less precise type."""
         return made_as(self.model_type.split()[-1], self.model_source_chain or ())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values in the order above, then what llama-bench always has."""
+        """Return plain values in the order of the fields, then those of ALWAYS."""
         return asdict(self) | ALWAYS
 
 
@@ -233,7 +233,7 @@ def _row(
 
 
 def _times(speed: Samples, n_timed: int) -> Samples | None:
-    """Return the nanoseconds that speeds stand for; None for a speed that no run of ours has."""
+    """Return the nanoseconds that speeds stand for, or None when a speed is impossible."""
     if not speed.samples or not all(per_s > _SLOWEST_PER_S for per_s in speed.samples):
         return None
     return Samples.of([1e9 * n_timed / per_s for per_s in speed.samples])

@@ -1,4 +1,4 @@
-"""From what a user names to what a board can take: the file, the type, the token ids."""
+"""Turns names and texts of a request into what a board takes: a file, a type, token ids."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edgeprof.shared.types.model import KvType, Quantization
 
 log = logging.getLogger(__name__)
 
-#: Sonnet 18: public domain, and of the kind the bundled models know.
+#: Sonnet 18: it is public domain, and like the text that the bundled models were trained on.
 STANDARD_PROMPT = (
     "Shall I compare thee to a summer's day?\nThou art more lovely and more temperate:\n"
 )
@@ -37,16 +37,16 @@ STANDARD_PROMPT = (
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt's token ids, and what they were made of."""
+    """A prompt: its token ids, and the text they were made of."""
 
     tokens: tuple[int, ...]
     source: PromptSource
-    #: None when ids were given; what of it a record keeps is `kept`.
+    #: None when ids were given. A record keeps only a part of it: `kept`.
     text: str | None
 
     @property
     def kept(self) -> str | None:
-        """The text as a record holds it: its beginning, and valid Unicode whatever a terminal sent."""
+        """The part of the text that a record keeps: its beginning, as valid Unicode."""
         if self.text is None:
             return None
         return valid_unicode(self.text[:MAX_PROMPT_CHARACTERS])
@@ -57,15 +57,15 @@ class Prompt:
         return None if self.text is None else len(self.text)
 
 
-#: Files that one call of a user has read. A sweep compares boards and types of one content, and reads it once.
+#: Files that one call has read: a sweep reads each file once, and so compares one content.
 Batch = dict[Path, ConvertibleModel]
 
 
 class Preparer:
     """Prepares each model once; a sweep names the same few again and again.
 
-    A file is read for each call of a user, and worked on anew when its content is another. Its times would not
-    do: what is written through a memory map (numpy.memmap) may change none of them.
+    Each call reads the file again, and prepares it again when its content has changed. File times
+    would not show that: a write through a memory map (numpy.memmap) may leave them as they are.
     """
 
     def __init__(self, cache_dir: Path) -> None:
@@ -76,7 +76,7 @@ class Preparer:
         self._scorings: dict[tuple[str, bool, str, int, int], Scoring] = {}
 
     def source(self, name: str | Path, batch: Batch | None = None) -> ConvertibleModel:
-        """Return the model as its file is now, of any types; within one batch as it was at first.
+        """Return the model as its file is now, or, within a batch, as it was at the first read.
 
         Raises UsageError and ModelError.
         """
@@ -95,7 +95,7 @@ class Preparer:
             return before
         model = ConvertibleModel.open(path)
         if before.sha256 != model.sha256:
-            # A notebook that trains writes many; what was made of the earlier ones is not needed.
+            # A notebook that trains writes many contents; the models of earlier ones are dropped.
             self._made.clear()
             self._spellers.clear()
             self._scorings.clear()
@@ -119,8 +119,10 @@ class Preparer:
         n_tokens: int,
         n_ctx: int | None,
     ) -> Scoring:
-        """Return the windows of a text to score `made` over, with the top-1 tokens of the model that it
-        was quantized from, unless it is that model itself: a forward pass over the text on this host.
+        """Return the windows of a text over which `made` is scored.
+
+        With them come the top-1 tokens of the model that `made` was quantized from, if it was: they
+        take a forward pass over the text on this host.
 
         Raises UsageError, JobError, and ModelError for a model without a tokenizer.
         """
@@ -158,9 +160,9 @@ class Preparer:
     ) -> Prompt:
         """Return the prompt: ids as given, of a text, or n_prompt of the standard text.
 
-        The empty text is the token that begins one, where the model has it. Raises UsageError for an
-        empty prompt or two prompts, JobError for tokens outside the vocabulary or more of them than
-        the context holds.
+        The empty text is the model's BOS token, if it has one. Raises UsageError for an empty
+        prompt or two prompts, JobError for tokens outside the vocabulary or too many for the
+        context.
         """
         if text is not None and tokens is not None:
             raise UsageError("give a prompt or prompt_tokens, not both")
@@ -172,7 +174,7 @@ class Preparer:
             if not isinstance(text, str | None):
                 raise UsageError(f"prompt must be text, not {short_repr(text)}")
             if text is None:
-                _check_room(model, n_prompt)  # before so many are made
+                _check_room(model, n_prompt)  # checked before so many are made
                 tokens, text = self._speller(model).standard(n_prompt)
             else:
                 tokens = self._encode(model, text) if text else _beginning(model)
@@ -203,28 +205,28 @@ class Preparer:
 
 
 class _Speller:
-    """A tokenizer that remembers: a sweep's jobs share their prompts, and tokenising takes longer than queueing."""
+    """A tokenizer with a cache: jobs of a sweep share prompts, and tokenising is slow."""
 
     def __init__(self, tokenizer: Tokenizer, n_vocab: int) -> None:
         self._n_vocab = n_vocab
         self.encode = lru_cache(maxsize=256)(lambda text: tuple(tokenizer.encode(text)))
         self.standard = lru_cache(maxsize=256)(self._standard)
         self._tokenizer = tokenizer
-        #: What this model begins a text with: BOS, or nothing.
+        #: The tokens before every text: BOS, or none.
         self.head = tuple(tokenizer.head)
 
     def body(self, text: str) -> tuple[int, ...]:
-        """Return the tokens of a text itself, without those of its beginning and its end."""
+        """Return the tokens of a text without BOS and EOS."""
         return tuple(self._tokenizer.body(text))
 
     def _standard(self, n_prompt: int) -> tuple[tuple[int, ...], str]:
-        """Return so many tokens of the standard text, and what they say."""
+        """Return the first `count` tokens of the standard text, and their text."""
         try:
             first, *rest = (*self.head, *self.body(STANDARD_PROMPT))
         except ModelError as error:
             if error.code != "unspellable":
                 raise
-            # No token ids are better than others then; llama-bench takes any.
+            # This vocabulary cannot spell the text, so any ids will do; llama-bench's are random.
             tokens = tuple(islice(cycle(range(self._n_vocab)), n_prompt))
         else:
             tokens = (first, *islice(cycle(rest), n_prompt - 1))
@@ -232,7 +234,7 @@ class _Speller:
 
 
 def _whole_numbers(tokens: Iterable[object]) -> tuple[int, ...]:
-    """Return token ids, of whatever a program keeps them in: a list, an array of numpy, a generator."""
+    """Return token ids from a list, a numpy array or a generator. Raises UsageError."""
     try:
         return tuple(index(token) for token in tokens)  # type: ignore[arg-type]
     except TypeError:
@@ -250,7 +252,7 @@ def _check_room(model: ModelFile, n_tokens: int) -> None:
 
 
 def _beginning(model: ModelFile) -> tuple[int, ...]:
-    """Return the prompt of no text: the token that begins one."""
+    """Return the prompt of an empty text: BOS."""
     token = bos_token(model)
     if token is None:
         raise UsageError(
@@ -261,7 +263,7 @@ def _beginning(model: ModelFile) -> tuple[int, ...]:
 
 
 def parse_quantization(name: Quantization | str) -> Quantization:
-    """Return the type of that name, however it is written, or raise UsageError."""
+    """Return the type of that name in any case of letters. Raises UsageError."""
     try:
         return Quantization(str(name).upper())
     except ValueError:

@@ -28,7 +28,7 @@ def bar(job_id: str) -> Iterator[Callable[[Event], None]]:
             percent = event.fields.get("percent")
             if word == JobState.SUCCEEDED:
                 percent = "100"
-            with suppress(ValueError):  # a worker's word, which no worker of ours would say
+            with suppress(ValueError):  # another program may have written it
                 progress.update(
                     task,
                     description=f"{job_id} {word}",

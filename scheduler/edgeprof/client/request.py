@@ -1,4 +1,4 @@
-"""What a user may ask of a lab: the options of a job, each with its unit and default."""
+"""The options of a job, each with its unit and default."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, TypedDict
 from edgeprof.shared.identity import user_name
 from edgeprof.shared.types.model import KvType, Quantization
 
-#: Tokens that are scored unless somebody says otherwise: enough for a standard error of some percent.
+#: Tokens that are scored by default: enough for a standard error of some percent.
 DEFAULT_SCORED_TOKENS: Final = 512
 
 

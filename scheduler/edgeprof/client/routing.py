@@ -1,4 +1,4 @@
-"""Where a job may run: pure decisions over the boards the lab has announced."""
+"""Chooses where a job may run, among the boards that were announced. No I/O."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def choose_target(
 ) -> Target:
     """Return the target, or raise UsageError that lists what exists.
 
-    A board that is known but offline is a target: it was here, and may come back. A name nobody has
-    ever announced is taken for a typo, unless the caller wants to wait for it.
+    A board that is offline is a target too, for it may come back. A name that was never announced
+    is taken for a typo, unless the caller wants to wait for it.
     """
     if (platform is None) == (board is None):
         raise UsageError("name either a platform or a board", hint=_what_exists(boards))

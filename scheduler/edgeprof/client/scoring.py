@@ -1,4 +1,4 @@
-"""The text that --score measures a model over, cut into windows that fit the model and the board."""
+"""The text over which a model is scored, cut into windows that fit model and board."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from edgeprof.shared.errors import JobError, UsageError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.types.case import MAX_PROMPT_TOKENS, MAX_SCORE_WINDOWS, MAX_SCORED_TOKENS
 
-#: Ours is of the tenth of the corpus that the models which ship never saw (models/README.md).
+#: Our text, from the tenth of the corpus that the shipped models never saw (models/README.md).
 OUR_TEXT: Final = "the-tempest"
-#: The same for every model and whatever else a job does: perplexity depends on it. 128 positions of
-#: cache fit the boards that the models fit.
+#: Perplexity depends on it, so it is the same for every model and job. A cache of 128 positions
+#: fits the boards that the models fit.
 DEFAULT_WINDOW: Final = 128
 MAX_CORPUS_BYTES: Final = 64 << 20
-#: More characters than these a token are rare: so much of a long text is tokenised first.
+#: Few texts have more characters a token, so this much of a long text is tokenised first.
 _CHARACTERS_A_TOKEN: Final = 8
 
 _PLAIN_TEXT: Final = "--corpus takes a file of plain text"
@@ -31,7 +31,7 @@ Encode = Callable[[str], Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """A text to score over, named by its content."""
+    """A text to score over, with the name and the hash that a record keeps."""
 
     name: str
     sha256: str
@@ -39,13 +39,13 @@ class Corpus:
 
 
 def corpus(path: str | Path | None) -> Corpus:
-    """Read a text, or ours for None. Raises UsageError for what is no text."""
+    """Read a text file, or for None the text that ships. Raises UsageError."""
     if path is None:
         data = files("edgeprof.client").joinpath("texts", f"{OUR_TEXT}.txt").read_bytes()
         return Corpus(OUR_TEXT, hashlib.sha256(data).hexdigest(), data.decode())
     path = Path(path)
     try:
-        # Not by its size: that of a pipe is 0, as for `--corpus <(zcat …)`, and of a device, too.
+        # The size is not asked for: it is 0 for a pipe (`--corpus <(zcat …)`) and for a device.
         with path.open("rb") as file:
             data = file.read(MAX_CORPUS_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -61,7 +61,7 @@ def corpus(path: str | Path | None) -> Corpus:
 
 
 def _decoded(path: Path, data: bytes) -> str:
-    """Return a file's text. Zeros are UTF-8, too, but of no text: English in UTF-16 has one at each letter."""
+    """Return a file's text. Raises UsageError for zero bytes too: UTF-16 text is full of them."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UsageError(f"{path}: this is UTF-16, not UTF-8", hint=_RECODE)
     try:
@@ -74,9 +74,9 @@ def _decoded(path: Path, data: bytes) -> str:
 
 
 def window_size(n_ctx_model: int, n_ctx: int | None) -> int:
-    """Return the tokens of a window: what was asked for as context, else DEFAULT_WINDOW.
+    """Return the number of tokens of a window: the context asked for, else DEFAULT_WINDOW.
 
-    It never exceeds what the model was trained for, nor what a board takes as a prompt.
+    It never exceeds the model's training context, nor a board's longest prompt.
     """
     return min(n_ctx_model, MAX_PROMPT_TOKENS, DEFAULT_WINDOW if n_ctx is None else n_ctx)
 
@@ -84,10 +84,10 @@ def window_size(n_ctx_model: int, n_ctx: int | None) -> int:
 def windows(
     text: Corpus, encode: Encode, head: tuple[int, ...], n_tokens: int, size: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Return windows of a text's beginning in which n_tokens are scored, fewer when it is shorter.
+    """Return windows of a text's beginning that score n_tokens, or fewer when it is shorter.
 
-    head: what the model wants to see before a text (BOS, or nothing); every window begins with it, as
-    in llama.cpp. Raises UsageError when there is nothing to score, JobError when there is no room.
+    head: the tokens before every text (BOS, or none); each window begins with them, as in
+    llama.cpp. Raises UsageError when there is nothing to score, JobError when there is no room.
     """
     if size < 2:
         raise JobError(

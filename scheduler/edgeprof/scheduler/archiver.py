@@ -1,7 +1,7 @@
 """Hands finished jobs to the results archive, and notices an archive that has lost them.
 
-The archive itself (archive/archive.py) writes SQL; the list of jobs that wait for it is in the store
-(shared/store/maintenance.py). The custodian calls archive() at each tick.
+The archive itself (archive/archive.py) writes SQL. The list of jobs that wait for it is in the
+store (shared/store/maintenance.py). The custodian calls archive() at each tick.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Archiver:
         self._metrics.archive_used(well=True)
 
     def _check_for_loss(self) -> None:
-        """Notice an archive that lacks archived jobs: it was deleted, emptied, replaced or restored."""
+        """Notice an archive that lacks archived jobs: deleted, emptied, replaced or restored."""
         if self._holds is None:
             return
         ends = self._store.maintenance.archived_ends()
@@ -91,14 +91,14 @@ class Archiver:
         lost = self._store.maintenance.archive_lost()
         if lost and not self._lost:
             log.warning(
-                "the results archive has lost jobs (it was deleted, emptied or replaced): the %d that are"
-                " still in Redis are archived again",
+                "the results archive has lost jobs (it was deleted, emptied or replaced):"
+                " the %d that are still in Redis are archived again",
                 lost,
             )
         self._lost = True
 
     def _archive_lost(self) -> None:
-        """Archive a batch of the jobs that an archive has lost: all at once would delay the tick."""
+        """Archive a batch of the jobs that an archive has lost: all would delay the tick."""
         if self._save is None or not (job_ids := self._store.maintenance.rearchivable(_BATCH)):
             if self._lost:
                 self._lost = False
@@ -151,7 +151,7 @@ class Archiver:
 
 
 class Backlog:
-    """Finished jobs that wait for the archive."""
+    """Tells a backlog of finished jobs that shrinks from one that does not."""
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
@@ -160,7 +160,7 @@ class Backlog:
         self.trouble = ""
 
     def look(self, waiting: int) -> None:
-        """Take in how many wait now; `trouble` says so when they have not become fewer for too long."""
+        """Note how many jobs wait; sets `trouble` when they have not become fewer for too long."""
         now_s = time.monotonic()
         if waiting == 0 or waiting < self._least or self._least == 0:
             self._least, self._since_s = waiting, now_s

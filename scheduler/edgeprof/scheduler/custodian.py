@@ -1,9 +1,9 @@
 """The custodian of a lab: it acts on jobs that are overdue, about once a second.
 
-It requeues the jobs of silent workers, expires jobs that waited too long, sends lost doorbells again and
-has finished jobs archived (archiver.py). Each action is one script of the store on Redis' clock
-(shared/store/maintenance.py), and harmless when it is repeated. The leader lock only saves work when
-several schedulers run; correctness does not rest on it.
+It requeues the jobs of silent workers, expires jobs that waited too long, sends lost doorbells
+again, and has finished jobs archived (archiver.py). Each action is one script of the store on
+Redis' clock (shared/store/maintenance.py), and harmless when it is repeated. The leader lock only
+saves work when several schedulers run; correctness does not rest on it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 #: Jobs of one tick that are requeued or expired.
 _BATCH = 100
-#: Lines of one tick about jobs whose doorbells are sent again: after an outage they may be thousands.
+#: Log lines of one tick about repeated doorbells: after an outage they may be thousands.
 _LINES = 5
 _LEADER_TTL_S = 5.0
 
@@ -86,9 +86,9 @@ class Custodian:
             self._store.script.guarded(lambda _: self._release())
 
     def requeue_expired(self) -> None:
-        """Take jobs back from workers that went silent."""
+        """Requeue the jobs of workers whose lease ran out."""
         lease_s = self._settings.lease_s
-        # Longer than our own ticks are apart on a busy machine, or we would take ourselves for an outage.
+        # It must exceed the time between two ticks on a busy machine, which is no outage.
         away_s = max(lease_s / 2, 3 * self._settings.custodian_interval_s)
         expired = self._store.maintenance.expire_leases(self._actor, lease_s, away_s, _BATCH)
         traces = self._store.jobs.traceparents([job_id for job_id, _, _ in expired])
@@ -104,7 +104,7 @@ class Custodian:
             self._metrics.acted("requeued", 1)
 
     def expire_queued(self) -> None:
-        """End jobs no board took in time."""
+        """End queued jobs whose deadline has passed."""
         expired = self._store.maintenance.expire_queued(self._actor, _BATCH)
         traces = self._store.jobs.traceparents(expired)
         for job_id in expired:
@@ -113,7 +113,7 @@ class Custodian:
             self._metrics.acted("expired", 1)
 
     def notify_stale(self) -> None:
-        """Notify again for ready jobs whose doorbell was lost, and for those that go round again."""
+        """Send doorbells again for ready jobs that lost theirs, or that are retried."""
         doorbells = self._store.maintenance.stale_notifications(
             self._settings.doorbell_grace_s,
             key_prefix=KEY_PREFIX,

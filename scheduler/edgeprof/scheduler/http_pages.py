@@ -1,4 +1,4 @@
-"""What the scheduler serves beside its metrics: service discovery, its health, a place for alerts."""
+"""The scheduler's HTTP pages: health, service discovery, a webhook for alerts, runbooks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry.endpoint import Page
 from edgeprof.shared.telemetry.http_posts import Answer, Post
 
-#: Alerts as Alertmanager tells them, beside all other lines of the lab.
+#: Logs the alerts that Alertmanager posts, among the lab's other lines.
 alerts = logging.getLogger("profiler.alerts")
 
-#: The custodian ticks about once a second; silent for this many intervals, it is stuck.
+#: A custodian that has not ticked for so many of its intervals is stuck.
 _SILENT_INTERVALS: Final = 10
 
 
 class Liveness:
-    """When the custodian last ticked."""
+    """Whether the custodian ticks, and the faults of its last tick."""
 
     def __init__(self, interval_s: float) -> None:
         self._limit_s = max(10.0, _SILENT_INTERVALS * interval_s)
@@ -35,7 +35,7 @@ class Liveness:
         self.dangers: Sequence[str] = ()
 
     def beat(self, trouble: str = "", dangers: Sequence[str] = ()) -> None:
-        """Note a tick, what went wrong in it, and why jobs may be lost although nothing did."""
+        """Note a tick: its fault, and the reasons why Redis may lose jobs without a fault."""
         self._last_s = time.monotonic()
         self.trouble, self.dangers = trouble, dangers
 
@@ -46,7 +46,7 @@ class Liveness:
 
     @property
     def alive(self) -> bool:
-        """Whether it ticks."""
+        """Whether the last tick is recent."""
         return self.silent_s < self._limit_s
 
 
@@ -91,7 +91,7 @@ class _Alert(BaseModel):
 
 
 class _Notification(BaseModel):
-    """What Alertmanager posts, as far as it is of interest (its webhook format, version 4)."""
+    """The part of Alertmanager's webhook format, version 4, that is logged."""
 
     alerts: Annotated[list[_Alert], Field(max_length=1000)]
 

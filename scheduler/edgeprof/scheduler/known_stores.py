@@ -1,4 +1,4 @@
-"""Which store this scheduler knew when it ran last: Redis and the scheduler often restart together."""
+"""Remembers the id of each store over restarts, to notice a Redis that was emptied meanwhile."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edgeprof.shared.telemetry.trouble import Troubles
 log = logging.getLogger(__name__)
 
 _FILE: Final = "stores.json"
-#: Labs that are remembered.
+#: Stores that are remembered; older ones are dropped.
 _MOST: Final = 100
 
 
 class KnownStores:
-    """A file of the data folder: the store's id by a hash of its URL, which holds a password."""
+    """A file in the data folder: hash of a store's URL (which may hold a password) -> its id."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
@@ -28,11 +28,11 @@ class KnownStores:
         self._kept: tuple[str, str] | None = None
 
     def recall(self, url: str) -> str:
-        """Return the id of the store that was seen at this URL, or "" when nobody remembers."""
+        """Return the id of the store that was last seen at this URL, or ""."""
         return self._read().get(_name(url), "")
 
     def keep(self, url: str, store_id: str) -> None:
-        """Remember a store's id. A folder that cannot be written costs a line in the log."""
+        """Remember a store's id. When the file cannot be written, one warning is logged."""
         if not store_id or self._kept == (url, store_id):
             return
         known = self._read()

@@ -34,15 +34,15 @@ ACTIONS: Final = (
     "set_aside",
 )
 
-#: Platforms that have series of finished jobs; whoever announces boards may name more, and a series stays.
+#: Most platforms with series of finished jobs. Announced boards may name any, and series stay.
 _MOST_PLATFORMS: Final = 64
 
-#: The platform of jobs for boards that the lab does not know.
+#: The platform's label for jobs of unknown boards.
 _UNKNOWN: Final = "unknown"
 
 
 class CustodianMetrics:
-    """What this scheduler did, counted where it is done."""
+    """Metrics of this scheduler's own work. The custodian and the archiver update them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.edgeprof_custodian_actions_total = Counter(
@@ -73,8 +73,8 @@ class CustodianMetrics:
         )
         self.edgeprof_store_danger = Gauge(
             "edgeprof_store_danger",
-            "Whether Redis may lose jobs (1) or not (0): it evicts, keeps no append-only file, cannot"
-            " write it, or was emptied within a day",
+            "Whether Redis may lose jobs (1) or not (0): it evicts, keeps no append-only file,"
+            " cannot write it, or was emptied within a day",
             ["kind"],
             registry=registry,
         )
@@ -89,28 +89,28 @@ class CustodianMetrics:
         build_info(registry, "scheduler")
 
     def acted(self, action: str, times: int) -> None:
-        """Count what was done."""
+        """Count an action of ACTIONS."""
         self.edgeprof_custodian_actions_total.labels(action).inc(times)
 
     def ticked(self, leading: bool) -> None:
-        """Note that the custodian is alive."""
+        """Note a tick of the custodian."""
         self.edgeprof_custodian_last_tick.set(time.time())
         self.edgeprof_custodian_leading.set(leading)
 
     def store_looked_at(self, dangers: Collection[str]) -> None:
-        """Note what the last look at Redis found."""
+        """Note the dangers that the last check of Redis found."""
         for kind in KINDS:
             self.edgeprof_store_danger.labels(kind).set(kind in dangers)
 
     def platform_known(self, platform: str) -> None:
-        """Create what must exist before the first event: a counter born at 1 shows no increase."""
+        """Create a platform's counters at 0: a counter that starts at 1 shows no increase."""
         platform = self._label_of(platform)
         self.edgeprof_jobs_finished_total.labels(platform, JobState.SUCCEEDED, "none")
         for fault_class in FaultClass:
             self.edgeprof_jobs_finished_total.labels(platform, JobState.FAILED, fault_class)
 
     def _label_of(self, platform: str) -> str:
-        """Return the platform, or the one label of all those that came too late."""
+        """Return the platform, or "unknown" beyond the limit of platforms."""
         if len(self._platforms) < _MOST_PLATFORMS:
             self._platforms.add(platform)
         return platform if platform in self._platforms else _UNKNOWN
@@ -122,7 +122,7 @@ class CustodianMetrics:
     def finished(self, views: Sequence[JobView], platforms: dict[str, str]) -> None:
         """Count jobs that ended; platforms maps boards to theirs.
 
-        People may wait for a board of any name: what the lab has never seen is one label, not one each.
+        Users may wait for a board of any name, so all unknown boards share one label.
         """
         known = platforms | {platform: platform for platform in platforms.values()}
         for view in views:
@@ -137,9 +137,9 @@ class CustodianMetrics:
 
 
 class LabCollector(Collector):
-    """Asks the store at each scrape: what it says is true now, of the whole lab, and survives us.
+    """Metrics of the whole lab, read from the store at each scrape.
 
-    Without Redis there are no samples: old values would mislead; `up` of Redis' exporter tells why.
+    Without Redis there are no samples, because old values would mislead.
     """
 
     def __init__(self, store: LabStore, custodian: CustodianMetrics) -> None:
@@ -148,7 +148,7 @@ class LabCollector(Collector):
         self._told = Troubles(log)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the store knows."""
+        """Yield the families, filled from the store."""
         try:
             boards = self._store.boards.all()
             counts = self._store.jobs.counts()
@@ -169,12 +169,12 @@ class LabCollector(Collector):
         yield _unarchived(waiting)
 
     def describe(self) -> Iterator[Metric]:
-        """Yield the same families: registering must not need Redis."""
+        """Yield the same families without samples, because registering must not need Redis."""
         yield from lab_families()
 
 
 def lab_families() -> Iterator[Metric]:
-    """Yield the families of a lab that has nothing."""
+    """Yield the families, without samples."""
     yield from _jobs({}, 0)
     yield from _boards([])
     yield from _queues([], [])
@@ -243,12 +243,12 @@ def _queues(
     workers = GaugeMetricFamily(
         "edgeprof_queue_workers", "Boards in service for a queue: online or busy", labels=labels
     )
-    # A queue that has jobs, and one of each platform whether it has or not. Queues of single boards
-    # come and go with their jobs: with 200 boards they would be most of what is served.
+    # Queues with jobs, and every platform's queue. Empty queues of single boards are left out: with
+    # 200 boards they would be most of the series.
     serving: dict[str, int] = {platform_queue(board.platform): 0 for board in boards}
     platforms = {platform_queue(board.platform): board.platform for board in boards}
     known = {board_queue(board.device_id) for board in boards} | serving.keys()
-    # People may wait for a board of any name: queues that no board has ever served are one series.
+    # Users may wait for a board of any name, so queues without a board share one series.
     waiting: dict[str, tuple[int, float]] = {}
     for queue, count, age_s in depths:
         name = queue if queue in known else _UNKNOWN

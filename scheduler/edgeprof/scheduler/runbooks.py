@@ -1,4 +1,4 @@
-"""Runbooks over HTTP: the link of an alert works in a lab without internet, too."""
+"""Serves the runbooks over HTTP, so that links in alerts work without internet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def runbook_pages() -> dict[str, Page]:
 
 
 def _source() -> Path:
-    """In an installed package the file lies beside this one, in a checkout where people edit it."""
+    """Return the file: beside this module when installed, in monitoring/ in a checkout."""
     packaged = Path(__file__).with_name("runbooks.md")
     if packaged.is_file():
         return packaged

@@ -1,4 +1,4 @@
-"""`edgeprof scheduler`, without the command line: custodian, lab metrics and service discovery."""
+"""Runs the scheduler: the custodian's loop, the lab's metrics and the HTTP pages."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ def run_scheduler(
     retention: Callable[[], None] = lambda: None,
     holds: HoldsJobs | None = None,
 ) -> None:
-    """Tick and serve until `stop` is set. Redis or the archive being away is waited out, and said once.
+    """Tick and serve until `stop` is set. A fault of Redis or the archive is logged once.
 
-    `retention` is called after each tick, to delete a little of what is old; `holds` tells an archive
-    that has lost what was given to it. Raises InfrastructureError or UsageError when Redis is not there at the start.
+    `retention` is called after each tick, and deletes old jobs from the archive. `holds` returns
+    whether the archive still has the jobs that it was given. Raises InfrastructureError or
+    UsageError when Redis does not answer at the start.
     """
     registry = CollectorRegistry()
     metrics = CustodianMetrics(registry)
@@ -55,7 +56,8 @@ def run_scheduler(
         )
         if settings.alerts_token is None and not is_loopback(settings.metrics_bind):
             log.warning(
-                "/alerts on %s refuses alerts until EDGEPROF_ALERTS_TOKEN is set here and in Alertmanager",
+                "/alerts on %s refuses alerts until EDGEPROF_ALERTS_TOKEN is set here and in"
+                " Alertmanager",
                 settings.metrics_bind,
             )
         stack.callback(endpoint.close)
@@ -75,12 +77,12 @@ def run_scheduler(
 
 
 def _tick(custodian: Custodian, retention: Callable[[], None], said: str) -> str:
-    """Let the custodian do what is due; returns what is wrong, which is logged when it is new."""
+    """Tick once; returns the fault or "". A fault is logged when it differs from `said`."""
     try:
         custodian.tick()
         retention()
     except Exception as error:
-        # Whatever it is (a bug in an archive, say), jobs must still be taken from the dead.
+        # Even after a bug, in an archive for example, jobs of dead workers must be requeued.
         trouble = str(error) or type(error).__name__
         if trouble != said:
             ours = isinstance(error, EdgeprofError)

@@ -1,4 +1,4 @@
-"""What can go wrong, and whose fault it is.
+"""The errors of this project, and whose fault each is.
 
 EdgeprofError
 ├── UsageError                 the call itself is wrong: exit code 2
@@ -55,7 +55,7 @@ class UsageError(EdgeprofError):
 
 
 class NotFound(UsageError):  # noqa: N818 - names a state, as httpx's do
-    """Raised when the lab knows nothing of this name."""
+    """Raised when the lab does not know this name."""
 
 
 class JobNotFound(NotFound):
@@ -67,9 +67,9 @@ class BoardNotFound(NotFound):
 
 
 class InfrastructureError(EdgeprofError):
-    """Raised when something the lab runs on is not there."""
+    """Raised when Redis, the embedded server or the archive is not usable."""
 
-    #: Whether this proves that the store could not give a job to anybody else either at that moment.
+    #: Whether this proves that no other worker can have been granted the job at that moment.
     proves_store_down = False
 
 
@@ -81,14 +81,15 @@ class StoreRefused(InfrastructureError):  # noqa: N818
     """Raised when Redis answers but refuses: wrong password, no memory, read-only."""
 
 
-#: Host faults that are about one board's port, flash tool, reset or emulator; the others of the host may
-#: be well.
+#: Host faults that are about one board's port, flash tool, reset or emulator; other boards may be
+#: well.
 _OF_ONE_BOARD: Final = frozenset(
     {"flash_failed", "flash_timeout", "no_flash_tool", "reset_failed", "hello"}
     | {"port_absent", "port_busy", "port_denied", "port_failed"}
     | {"no_qemu", "no_firmware", "no_slot"}
 )
-#: Host faults that say nothing about board or machine: the worker stopped, or a bug of ours.
+#: Host faults for which neither board nor machine is to blame: the worker stopped, or a bug of
+#: ours.
 _OF_NOBODY: Final = frozenset(
     {"worker_stopped", "lease_lost", "cancelled", "internal", "board_claimed"}
 )
@@ -111,7 +112,7 @@ class Fault(EdgeprofError):  # noqa: N818
         requested_bytes: int | None = None,
         available_bytes: int | None = None,
     ) -> None:
-        """The bytes are those of an allocation that failed, for the log."""
+        """The byte counts are those of a failed allocation, for the log."""
         super().__init__(message, hint=hint)
         self.code = code
         self.requested_bytes = requested_bytes
@@ -119,7 +120,7 @@ class Fault(EdgeprofError):  # noqa: N818
 
     @property
     def blame(self) -> str:
-        """What several such faults in a row are held against: "board", "host", or "" for neither."""
+        """What is cordoned after several such faults in a row: "board", "host" or ""."""
         if self.fault_class in {FaultClass.BOARD, FaultClass.LINK} or self.code in _OF_ONE_BOARD:
             return "board"
         if self.fault_class is FaultClass.HOST and self.code not in _OF_NOBODY:
@@ -139,7 +140,7 @@ class LinkFault(Fault):
 
 
 class BoardFault(Fault):
-    """Raised when the board itself misbehaves: rebooted, hung, refuses as unhealthy."""
+    """Raised when the board itself misbehaves: it rebooted, hung, or refuses as unhealthy."""
 
     fault_class = FaultClass.BOARD
 

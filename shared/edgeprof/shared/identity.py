@@ -1,4 +1,4 @@
-"""What this machine and this user are called in the lab, whatever the system calls them."""
+"""Names of this machine and this user in the lab, made valid where the system's are not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST: Final = 64
 
 @functools.cache
 def host_name() -> str:
-    """Return the machine's name; one that cannot be a label or a file's name is made into one, and said once."""
+    """Return the machine's name, spelled anew (with a warning) where it is no valid label."""
     whole = socket.gethostname()
     called = whole.split(".")[0] or whole.strip(".") or "localhost"
     if is_name(called):
@@ -38,7 +38,7 @@ def host_name() -> str:
 
 
 def user_name() -> str:
-    """Return who runs this; a user whom the system has no name for goes by number."""
+    """Return the user's name, or the uid where the system has no name for it."""
     try:
         name = one_line(getpass.getuser(), _LONGEST)
     except (KeyError, OSError):  # a container's user without an entry in /etc/passwd
@@ -47,7 +47,7 @@ def user_name() -> str:
 
 
 def _made_of(called: str) -> str:
-    """Spell a name in ASCII. What is lost of it is told apart by four digits of a checksum."""
+    """Spell a name in ASCII, with four digits of a checksum where characters were lost."""
     plain = unicodedata.normalize("NFKD", called)
     letters = "".join(c for c in plain if not unicodedata.combining(c))
     spelled = re.sub(r"[^A-Za-z0-9._-]+", "-", letters).strip("-._") or "host"

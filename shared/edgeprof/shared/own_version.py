@@ -1,4 +1,4 @@
-"""Which version of tiny-llm-edge-profiler this is."""
+"""The version of tiny-llm-edge-profiler that is installed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Results, logs, prompts and logins on disk are their owner's alone: files 0600, folders 0700, whatever the umask.
+"""Makes files (0600) and folders (0700) for their owner alone, whatever the umask.
 
-Each file is made so where it is made, because the Lab also runs inside other people's programs, whose umask is
-not ours to change, and because a report that a user asked for is the user's. The processes that only serve
-(scheduler, agent, board workers, Flower) set their umask as well: libraries make files that we do not see.
+They have results, logs, prompts and logins. Each file gets its mode where it is
+made. The Lab also runs inside other people's programs, whose umask
+is not ours to change, and a report that a user asked for is the user's. The processes that only
+serve (scheduler, agent, board workers, Flower) set their umask as well, for the files that
+libraries make.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ _OTHERS: Final = 0o077
 
 
 def umask_of_a_service() -> None:
-    """Let nobody else read what this process makes from now on."""
+    """Make files of this process unreadable for others from now on."""
     os.umask(_OTHERS)
 
 
 def make_folder(path: Path) -> Path:
     """Make a folder, and those above that are missing, for their owner alone; returns it.
 
-    One that is there stays as it is: it may be shared with somebody on purpose. Raises OSError.
+    One that exists is left as it is: it may be shared on purpose. Raises OSError.
     """
     missing = [part for part in (path, *path.parents) if not part.exists()]
     for part in reversed(missing):
@@ -43,8 +45,8 @@ def make_folder(path: Path) -> Path:
 def opener(path: str, flags: int) -> int:
     """For open(): makes the file for its owner alone, and closes one that others could read.
 
-    In a folder that others can write, what is planted under the name is refused: a link, a pipe, another
-    user's file.
+    In a folder that others can write, a file planted under the name is refused: a link, a pipe, or
+    another user's file.
     """
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would be waited for
     if flags & os.O_CREAT:
@@ -72,33 +74,38 @@ def _refuse_planted(path: str, found: os.stat_result) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, for its owner alone, and make its folder where it is missing.
+    """Write a file whole or not at all, for its owner alone; make its folder if it is missing.
 
-    Its bytes are on the disk before it has its name, so a crash of the machine leaves no empty file.
-    What a full disk has taken of it is removed again. Raises OSError.
+    Its bytes are on the disk before it has its name, so a crash of the machine leaves no empty
+    file. A part that a full disk has taken is removed again. Raises OSError.
     """
     make_folder(path.parent)
     descriptor, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
+        put_in_place(Path(part), path)
     except BaseException:
         with suppress(OSError):
             Path(part).unlink()
         raise
 
 
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a finished file its name once its bytes are on the disk. Raises OSError."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
 def make_file(path: Path) -> None:
-    """Make an empty file for its owner alone unless it is there, for a library that opens it by name."""
+    """Make an empty file for its owner alone, unless it exists, for a library that opens it."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
 
 
 def tighten(path: Path) -> None:
-    """Take a file or folder that is there from everybody else, if it is ours to do so. Follows no link."""
+    """Close a file or folder to everybody else, if it is this user's. Follows no link."""
     with suppress(OSError), _looked_at(path) as (descriptor, found):
         ours = found.st_uid == os.geteuid() and found.st_mode & _OTHERS
         single = stat.S_ISDIR(found.st_mode) or (
@@ -110,7 +117,7 @@ def tighten(path: Path) -> None:
 
 
 def tighten_all(path: Path) -> None:
-    """Tighten a folder that is ours by its name, and everything below."""
+    """Tighten a folder of ours, and everything in it."""
     if path.is_symlink() or not path.is_dir():
         return
     tighten(path)
@@ -122,7 +129,8 @@ def tighten_all(path: Path) -> None:
 def tighten_if_only(path: Path, *ours: str) -> None:
     """Tighten a folder that holds nothing but names matching `ours`.
 
-    One that holds more is somebody's working folder, /var/log or the like: closing it would break others.
+    One with other files is somebody's working folder, /var/log or the like: closing it would break
+    others.
     """
     with suppress(OSError):
         if path.is_symlink() or path.stat().st_mode & stat.S_ISVTX:
@@ -133,7 +141,7 @@ def tighten_if_only(path: Path, *ours: str) -> None:
 
 @contextmanager
 def _looked_at(path: Path) -> Iterator[tuple[int, os.stat_result]]:
-    """Hold a file without opening it: closing a database for real would drop SQLite's locks on it."""
+    """Refer to a file without opening it: closing a database would drop SQLite's locks on it."""
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         yield descriptor, os.fstat(descriptor)

@@ -1,9 +1,9 @@
-"""What Python raises when the machine gives it no more: neither is an OSError, and neither is a bug."""
+"""Recognises Python's errors for missing memory or threads, which are neither OSErrors nor bugs."""
 
 from __future__ import annotations
 
 
 def exhausted(error: BaseException) -> bool:
-    """Whether there was no memory, or no thread, to be had."""
+    """Whether the machine had no more memory, or no more threads."""
     no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
     return isinstance(error, MemoryError) or no_thread

@@ -1,7 +1,7 @@
-"""Text from outside, made harmless: what a board, a client or a tool wrote must command no terminal and fake
-no line of a log, and must be short.
+"""Makes text from outside harmless: it must not command a terminal or fake a line of a log.
 
-Taken out, not escaped: a terminal gives these characters no width, so tables stay straight.
+Such text comes from boards, clients and tools. Control characters are removed, not escaped: a
+terminal gives them no width, so tables stay straight. Long text is cut.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: Longest reason that is stored, shown or logged: room for a refusal with its sum.
+#: Longest reason that is stored, shown or logged: it has room for a refusal with its sum.
 LONGEST_LINE: Final = 2000
 
-#: C0 and C1 but for tab and line feed, and what turns the direction of writing.
+#: C0 and C1 except tab and line feed, and characters that change the direction of writing.
 _COMMANDS: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 
-#: Halves of UTF-16 pairs, which no text holds; those that stand for bytes (0xDC80 to 0xDCFF) are kept apart.
+#: Halves of UTF-16 pairs, which no text has; not those that stand for bytes (0xDC80 to 0xDCFF).
 _HALVES: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def without_halves(text: str) -> str:
-    """Return the text with U+FFFD for what is no character; bytes of a terminal that are no UTF-8 stay."""
+    """Return the text with U+FFFD for such halves; a terminal's bytes that are not UTF-8 stay."""
     return _HALVES.sub("\ufffd", text)
 
 
 def valid_unicode(text: str) -> str:
-    """Return the text as JSON, databases and files can hold it, whatever a terminal or program gave."""
+    """Return the text as valid Unicode, which JSON, databases and files can store."""
     raw = without_halves(text).encode("utf-8", "surrogateescape")
     return raw.decode("utf-8", "replace")
 

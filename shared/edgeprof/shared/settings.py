@@ -1,6 +1,6 @@
 """Every setting of the lab: one environment variable each, `EDGEPROF_<NAME>`.
 
-The table in the documentation is made from the descriptions below, so they are the documentation.
+The table in the documentation is made from the descriptions below.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgeprof.shared.identity import host_name
 from edgeprof.shared.types.wire import Name
 from edgeprof.shared.validation import first_error
 
-#: A board that rebooted or hung needs longer than a line that hiccuped.
+#: A board that rebooted or hung needs a longer pause than a faulty line.
 _BACKOFF_FACTORS: Final = {FaultClass.HOST: 1, FaultClass.LINK: 2, FaultClass.BOARD: 5}
 
 
@@ -34,13 +34,14 @@ def _cache_dir() -> Path:
 
 
 def _in_home(named: Callable[..., str]) -> Path:
-    """Without a home it fails; of older platformdirs the name begins with ~, to be made right here."""
+    """Return a folder in the user's home. Without a home platformdirs fails, or returns "~/…"."""
     with suppress(RuntimeError):
         folder = Path(named("edgeprof", appauthor=False))
         if folder.is_absolute():
             return folder
     raise UsageError(
-        f"no home folder: HOME is no absolute path, and user {os.getuid()} has none in the passwd file",
+        f"no home folder: HOME is no absolute path, and user {os.getuid()} has none in the passwd"
+        " file",
         hint="set HOME, or EDGEPROF_DATA_DIR and EDGEPROF_CACHE_DIR",
     )
 
@@ -89,13 +90,13 @@ class Settings(BaseSettings):
     archive_keep_days: float | None = Field(
         None,
         gt=0,
-        description="How long the results archive keeps a finished job, in days; the scheduler deletes older"
-        " ones. Unset: for ever.",
+        description="How long the results archive keeps a finished job, in days; the scheduler"
+        " deletes older ones. Unset: for ever.",
     )
     host: Name = Field(
         default_factory=host_name,
-        description="Name of this machine in board lists, results and metrics. Unset: its host name,"
-        " spelled in letters, digits, dots, dashes and underscores.",
+        description="Name of this machine in board lists, results and metrics. Unset: its host"
+        " name, spelled in letters, digits, dots, dashes and underscores.",
     )
     lock_dir: Path = Field(
         Path("/tmp/edgeprof-locks"),  # noqa: S108 - host-wide by design: all users share the boards
@@ -133,8 +134,8 @@ class Settings(BaseSettings):
     )
     stop_grace_s: Seconds = Field(
         2.5,
-        description="How long a stopping agent lets a running job go on before it hands it back. It is"
-        " gone 2.5 s later at the latest, whatever Redis and boards do.",
+        description="How long a stopping agent lets a running job go on before it hands it back."
+        " It is gone 2.5 s later at the latest, whatever Redis and boards do.",
     )
     store_patience_s: Seconds = Field(
         60.0, description="How long a waiting client keeps trying to reach Redis."
@@ -163,23 +164,24 @@ class Settings(BaseSettings):
     )
     http_names: Names = Field(
         "",
-        description="More names, separated by commas, under which the pages of this machine (agents, scheduler,"
-        " Flower) may be asked for. Without a setting: localhost, EDGEPROF_HOST, the two addresses above, and any"
-        " IP address. Other names are refused: a web page elsewhere could have its own name lead here.",
+        description="More names, separated by commas, under which the pages of this machine"
+        " (agents, scheduler, Flower) may be asked for. Without a setting: localhost,"
+        " EDGEPROF_HOST, the two addresses above, and any IP address. Other names are refused:"
+        " a web page elsewhere could have its own name lead here.",
     )
     alerts_token: str | None = Field(
         None,
         repr=False,
         pattern=r"^[!-~]+$",
         max_length=1000,
-        description="What Alertmanager has to send to the scheduler's /alerts as a bearer token; e.g. of"
-        " `openssl rand -hex 24`. Unset: alerts are taken from this machine only, as long as EDGEPROF_METRICS_BIND"
-        " is a loopback address.",
+        description="Bearer token that Alertmanager has to send to the scheduler's /alerts; e.g. of"
+        " `openssl rand -hex 24`. Unset: alerts are taken from this machine only, as long as"
+        " EDGEPROF_METRICS_BIND is a loopback address.",
     )
     metrics_port: Port = Field(
         8000,
-        description="Port of the host agent's /metrics of sessions and models. When it is taken, and"
-        " for 0, a free one: service discovery tells Prometheus which.",
+        description="Port of the host agent's /metrics of sessions and models. When it is taken,"
+        " and for 0, a free one: service discovery tells Prometheus which.",
     )
     device_metrics_port: Port = Field(
         9100, description="Port of the host agent's /metrics of devices; as EDGEPROF_METRICS_PORT."
@@ -198,9 +200,9 @@ class Settings(BaseSettings):
     retry_backoff_s: float = Field(
         1.0,
         ge=0,
-        description="How long a job that no other board could take waits before its second attempt: so long"
-        " after a host fault, twice as long after a link fault, five times after a board's. Doubled for each"
-        " further attempt, at most a minute.",
+        description="How long a job that no other board could take waits before its second attempt:"
+        " so long after a host fault, twice as long after a link fault, five times after a board's."
+        " Doubled for each further attempt, at most a minute.",
     )
     selftest_quarantine_interval_s: float = Field(
         60.0,
@@ -211,8 +213,8 @@ class Settings(BaseSettings):
     selftest_routine_interval_s: float = Field(
         6 * 3600.0,
         gt=0,
-        description="Pause between two self-tests of an idle board that works; each one is also tested"
-        " when its worker starts. One that fails is quarantined.",
+        description="Pause between two self-tests of an idle board that works; each one is also"
+        " tested when its worker starts. One that fails is quarantined.",
     )
     temperature_limit_c: float = Field(
         85.0,
@@ -249,11 +251,11 @@ class Settings(BaseSettings):
 
     @property
     def heartbeat_s(self) -> float:
-        """Pause between two renewals: a third of the lease, but a cancel is heard in a second."""
+        """Pause between two renewals: a third of the lease, at most a second to notice a cancel."""
         return min(self.lease_s / 3, 1.0)
 
     def backoff_s(self, fault: Fault) -> float:
-        """Return how long a job rests after its first attempt failed so, when it has to rest."""
+        """Return the backoff after a first attempt that ended with this fault."""
         return (
             0.0
             if fault.graceful_stop
@@ -268,7 +270,7 @@ class Settings(BaseSettings):
 
     @property
     def advertised_address(self) -> str:
-        """Where others reach what this host serves."""
+        """Name or address under which others reach this host's pages."""
         if self.metrics_advertise is not None:
             return self.metrics_advertise
         everywhere = self.metrics_bind in {"0.0.0.0", "::", ""}  # noqa: S104 - compared, not bound

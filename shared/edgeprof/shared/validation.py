@@ -1,4 +1,4 @@
-"""What is wrong with a value that pydantic refused, for people: the first mistake only."""
+"""The first mistake in a value that pydantic refused, for messages to people."""
 
 from __future__ import annotations
 

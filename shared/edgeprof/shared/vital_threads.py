@@ -1,8 +1,8 @@
-"""How a process of ours ends when a part of it cannot go on: at once, and as a whole.
+"""Ends a process of ours, at once and as a whole, when a part of it cannot go on.
 
-A process with a dead thread looks alive and does half its work: a board worker without its heartbeat is shown as
-offline and takes jobs all the same. All our processes are crash-only, so ending is safe and what supervises them
-(the agent, systemd) starts them again.
+A process with a dead thread looks alive and does half its work: a board worker without its
+heartbeat is shown as offline and takes jobs all the same. All our processes are crash-only, so
+ending is safe, and their supervisor (the agent, systemd) starts them again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ EXIT_THREAD_DIED: Final = 70
 def vital_thread(
     target: Callable[[], object], name: str, may_end: Callable[[], bool]
 ) -> threading.Thread:
-    """Make a daemon thread, not started, whose end is the process's, by an exception or without one.
+    """Make a daemon thread, not started yet; when it ends, so does the process.
 
-    may_end says whether the thread was to end; that is asked when it has.
+    may_end is called when the thread has ended without an exception: True means that it was meant
+    to.
     """
 
     def run() -> None:
@@ -40,10 +41,10 @@ def vital_thread(
 
 
 def end_within(seconds: float) -> None:
-    """Let this process be gone in so many seconds, whatever its threads wait for then.
+    """End this process in so many seconds at the latest, whatever its threads wait for.
 
-    Called when it was told to stop: Redis may be stalled, and a board may hold up its link. What would
-    have been written is found by others: a lease runs out, a lock is let go by the kernel.
+    It is called when the process was told to stop: Redis may be stalled, and a board may not
+    answer. Unfinished work is recovered elsewhere: a lease runs out, the kernel drops a lock.
     """
 
     def late() -> None:

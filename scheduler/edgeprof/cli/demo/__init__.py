@@ -1,1 +1,1 @@
-"""The demo: a whole lab on this machine, a sweep through it, and nothing left running."""
+"""The demo: it starts a whole lab on this machine, runs a sweep, and stops everything."""

@@ -1,4 +1,4 @@
-"""Programs of a lab on this machine: started with a log each, watched, stopped in reverse order."""
+"""Starts the programs of a lab, each with a log, and stops them in reverse order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Terminated(Exception):  # noqa: N818 - not an error: SIGTERM
 
 @contextmanager
 def sigterm_unwinds() -> Iterator[None]:
-    """Make SIGTERM leave the block by an exception, as Ctrl-C does."""
+    """Raise Terminated in the block on SIGTERM, as Ctrl-C raises KeyboardInterrupt."""
 
     def unwind(_number: int, _frame: FrameType | None) -> None:
         raise Terminated
@@ -41,7 +41,7 @@ def sigterm_unwinds() -> Iterator[None]:
 
 
 class Children:
-    """Processes in one folder; what they print is in `<name>.log` there."""
+    """Child processes; each writes its output to `<name>.log` in one folder."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self._stack = stack
@@ -51,7 +51,7 @@ class Children:
     def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a program that ends with the stack, or with us if we are killed."""
+        """Start a program; it ends when the stack closes, or when this process is killed."""
         command = list(command)
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, "--pdeathsig", "TERM", "--", *command]
@@ -62,20 +62,21 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C is for us, who stop them in order
+                # Ctrl-C must reach this process only, which stops the others in order.
+                start_new_session=True,
             )
         self._running[name] = process
         self._stack.callback(_stop, name, process)
         return process
 
     def edgeprof(self, name: str, *arguments: str, settings: Settings) -> subprocess.Popen[bytes]:
-        """Start an edgeprof command with these settings and none of the user's."""
+        """Start an edgeprof command with these settings; the user's own are left out."""
         command = [sys.executable, "-m", "edgeprof.cli", *arguments]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")}
         return self.start(name, command, inherited | settings.as_environment())
 
     def check(self) -> None:
-        """Raise InfrastructureError when one has ended by itself."""
+        """Raise InfrastructureError when a child has ended by itself."""
         for name, process in self._running.items():
             if process.poll() is not None:
                 raise InfrastructureError(
@@ -83,17 +84,17 @@ class Children:
                 )
 
     def log_of(self, name: str) -> Path:
-        """Return the file with what it printed."""
+        """Return the path of a child's log."""
         return self._folder / f"{name}.log"
 
     def tail(self, name: str) -> str:
-        """Return the end of what it printed, indented."""
+        """Return the last lines of a child's log, indented."""
         lines = self.log_of(name).read_text(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-8:])
 
 
 def ignore_signals() -> None:
-    """Let nothing interrupt what follows: a stop under way."""
+    """Ignore Ctrl-C and SIGTERM from now on: a stop is under way."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 

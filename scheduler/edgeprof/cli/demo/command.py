@@ -1,4 +1,4 @@
-"""`edgeprof demo`."""
+"""The command `edgeprof demo`."""
 
 from __future__ import annotations
 

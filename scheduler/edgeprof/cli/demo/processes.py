@@ -1,7 +1,7 @@
 """A lab of real processes: embedded Redis, scheduler, host agent with six emulated boards.
 
-All of it lives in a temporary folder with settings of its own, so a demo neither needs nor disturbs
-the lab of the user; only the results go to the user's archive, to be found again.
+They use a temporary folder and settings of their own, so a demo neither needs nor disturbs the
+user's lab. Only the results are kept: they go to the user's archive.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
-#: What the demo starts: board ids and URLs. Emulated, all of them, and labelled so.
+#: Board id -> URL of the boards that the demo starts; all are emulated, and labelled so.
 BOARDS = {
     "native-1": "native://?uid=d001",
     "native-2": "native://?uid=d002",
@@ -37,7 +37,7 @@ _BOARDS_LIMIT_S = 60.0
 
 
 class DemoLab:
-    """A context manager: inside it the lab runs; outside nothing of it does."""
+    """A context manager that starts the lab, and stops all of it at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self._user_settings = settings
@@ -48,7 +48,7 @@ class DemoLab:
             self.folder = Path(tempfile.mkdtemp(prefix="edgeprof-demo-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.settings = self._private_settings()
-            # Its folder goes away with it: whatever it holds, and however it is.
+            # Redis may be stopped by force, because its folder is deleted afterwards.
             stack.callback(redis_server.stop, self.settings, force=True)
             self.redis_url = redis_server.locate(self.settings).url
             theirs = self.settings.model_copy(update={"redis_url": self.redis_url})
@@ -57,7 +57,9 @@ class DemoLab:
             boards = str(self._boards_file())
             self._children.edgeprof("scheduler", "scheduler", settings=theirs)
             self._children.edgeprof("worker", "worker", "--boards", boards, settings=theirs)
-            stack.callback(ignore_signals)  # runs first on the way out: a stop is not interrupted
+            stack.callback(
+                ignore_signals
+            )  # registered last, so it runs first: the stop is not interrupted
             self._stack = stack.pop_all()
         return self
 
@@ -65,7 +67,7 @@ class DemoLab:
         self._stack.close()
 
     def wait_for_boards(self) -> Iterator[list[BoardInfo]]:
-        """Yield the boards that are ready, some times a second, until all are.
+        """Yield the boards that are ready, several times a second, until all are.
 
         Raises InfrastructureError with the end of the agent's log when some never come.
         """
@@ -96,7 +98,7 @@ class DemoLab:
                 "redis_url": None,
                 "data_dir": self.folder,
                 "archive_url": engine.url_of(user),
-                # Emulated boards are this demo's own: no other agent can want the same ones.
+                # No other agent uses these boards, so their locks may be in the demo's own folder.
                 "lock_dir": self.folder / "locks",
                 "log_dir": self.folder / "logs",
                 "metrics_port": 0,

@@ -1,4 +1,4 @@
-"""What the demo leaves: JSON for scripts, and the summary below the table for people."""
+"""The demo's results: JSON for scripts, and the summary below the table for people."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def as_json(views: Iterable[JobView], refusals: Iterable[Refused]) -> dict[str, 
 
 
 def samples_of_text(views: Iterable[JobView]) -> dict[str, str]:
-    """Return one generated text a model, by "name type": the first measured one."""
+    """Return the first measured text of each model and type: "name type" -> text."""
     texts: dict[str, tuple[str, str]] = {}
     for view in views:
         case = view.result.cases[0] if view.result else None
@@ -39,7 +39,7 @@ def samples_of_text(views: Iterable[JobView]) -> dict[str, str]:
 
 
 def refusal_lines(refusals: Sequence[Refused]) -> list[str]:
-    """Return one line a refusal: what does not fit where, with its sum."""
+    """Return a line for each refusal: which model does not fit which board, with the sizes."""
     return [str(refusal.error) for refusal in refusals]
 
 

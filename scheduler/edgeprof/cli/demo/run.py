@@ -1,4 +1,4 @@
-"""The demo from start to end."""
+"""Runs the demo from start to end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run_demo(
     n_prompt: int,
     n_gen: int,
 ) -> list[JobView]:
-    """Run it; progress goes to `console`, the table to `data`. Returns the jobs as they ended."""
+    """Run the demo: progress goes to `console`, the table to `data`. Returns the ended jobs."""
     console.print("starting Redis, scheduler and a host agent with six emulated boards …")
     with DemoLab(settings) as demo:
         boards = _boards(demo, console)
@@ -44,7 +44,7 @@ def run_demo(
                 demo.lab, sweep.requests(names, QUANTIZATIONS, PLATFORMS, base), name="demo"
             )
         jobs = swept.jobs
-        # A type that a model cannot have at all (rows that do not divide) is no refusal of a board.
+        # Types that the model itself cannot have (block_size) are not a board's refusals.
         refusals = [refused for refused in swept.refused if refused.error.code != "block_size"]
         console.print(f"queued {len(jobs)} jobs; {len(refusals)} refused before queueing")
         follower = Follower.of(demo.lab, [job.id for job in jobs])
@@ -59,7 +59,7 @@ def run_demo(
         text = json.dumps(report.as_json(views, refusals), indent=2)
         try:
             json_file.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:  # a full disk names no file
+        except OSError as error:  # an error of a full disk names no file
             raise InfrastructureError(f"cannot write {json_file}: {error.strerror}") from error
     llama_bench_table.print_table(llama_bench_table.rows_of(views), data)
     _tell(console, views, refusals, json_file)

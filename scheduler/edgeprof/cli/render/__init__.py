@@ -1,1 +1,1 @@
-"""From records to what people and scripts read, and the live view of jobs that run."""
+"""Turns records into tables, JSON and live bars. Nothing here asks for a command line's options."""

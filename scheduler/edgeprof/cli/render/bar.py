@@ -1,4 +1,4 @@
-"""One bar for work on this machine that may take a while; nothing on a pipe."""
+"""A progress bar for slow work on this machine. On a pipe nothing is drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @contextmanager
 def bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar while the block runs; call what it yields with (done, total)."""
+    """Show a bar while the block runs. It yields a function to call with (done, total)."""
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),

@@ -32,7 +32,7 @@ class Running:
 
     @property
     def device_id(self) -> str:
-        """The board that runs the job; before its first attempt, the board or platform it waits for."""
+        """The board that runs the job, or, before an attempt, the target it waits for."""
         return self.view.attempts[-1].device_id if self.view.attempts else self.view.target
 
 
@@ -58,7 +58,7 @@ class _Followed:
 
 @dataclass
 class Follower:
-    """Asks the store about jobs until all have ended; a Redis that is away for a while is waited for."""
+    """Asks the store about jobs until all have ended, and waits for a Redis that is away."""
 
     lab: Lab
     pending: dict[str, _Followed | None]
@@ -121,7 +121,8 @@ class Follower:
         if self.gone:
             raise InfrastructureError(
                 f"{len(self.gone)} job(s) are not in the store any more: {' '.join(self.gone)}",
-                hint="the store was emptied, or lost them: `edgeprof boards` tells. Submit them again",
+                hint="the store was emptied, or lost them: `edgeprof boards` tells."
+                " Submit them again",
             )
 
     def _is_lost(self, job_id: str) -> bool:

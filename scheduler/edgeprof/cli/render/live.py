@@ -1,4 +1,4 @@
-"""Live bars: one a board, and one for all jobs. On a pipe, a line for each job that ends instead."""
+"""Live bars: one a board, and one for all jobs. On a pipe, each job that ends prints a line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEARTBEAT_S = 10.0
 
 
 class Live:
-    """Shows looks. Everything goes to stderr: stdout is for data."""
+    """Draws snapshots (follow.py) on stderr, because stdout is for data."""
 
     def __init__(self, console: Console, n_jobs: int | None, boards: Sequence[BoardInfo]) -> None:
         self._console = console

@@ -26,15 +26,15 @@ _HEADINGS = (
     "model", "size", "params", "platform", "board", "test",
     "t/s", "TTFT", "ITL p50/p95", "check",
 )  # fmt: skip
-#: Numbers are read down a column, so they end where their neighbours do.
+#: Columns of numbers are aligned right, so that their digits stand below each other.
 _RIGHT = frozenset({"size", "params", "test", "t/s", "TTFT", "ITL p50/p95", "perplexity"})
 _CRLF = "\r\n"
-#: Before the last column, where any job was scored.
+#: This column stands before the last one, when any job was scored.
 _PERPLEXITY = "perplexity"
 
 
 class Format(StrEnum):
-    """How to print measured jobs; the names are llama-bench's, and `table` for terminals."""
+    """How to print measured jobs: llama-bench's formats, and `table` for terminals."""
 
     TABLE = "table"
     MD = "md"
@@ -49,7 +49,7 @@ def rows_of(views: Iterable[JobView]) -> list[BenchRow]:
 
 
 def print_table(rows: Sequence[BenchRow], console: Console) -> None:
-    """Print the table, whole: a terminal too narrow for it wraps the lines, as it would psql's."""
+    """Print the whole table. A narrow terminal wraps its lines, as it wraps psql's."""
     shown = table(rows)
     unlimited = console.options.update(max_width=1000)
     # Console.print() takes no width beyond the console's own, so the console is widened.
@@ -78,7 +78,7 @@ def _headings(rows: Sequence[BenchRow]) -> tuple[str, ...]:
 
 
 def score_note(rows: Sequence[BenchRow]) -> str | None:
-    """Say over what perplexities were measured: only those over the same text and windows compare."""
+    """Return a line that names the texts of the perplexities: only those of one text compare."""
     texts = {
         f"{row.score_tokens} tokens of {row.score_text}"
         + (f" in windows of {row.score_window}" if row.score_window else "")
@@ -91,7 +91,7 @@ def score_note(rows: Sequence[BenchRow]) -> str | None:
 
 
 def markdown(rows: Sequence[BenchRow]) -> str:
-    """Return llama-bench's Markdown: padded, so that it reads as plain text too."""
+    """Return llama-bench's Markdown, padded so that it can be read as plain text."""
     headings = _headings(rows)
     lines = [headings, *_lines(rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
@@ -115,7 +115,7 @@ def markdown(rows: Sequence[BenchRow]) -> str:
 
 
 def csv_text(rows: Sequence[BenchRow]) -> str:
-    """Return CSV with a heading line: lists are joined by spaces, tags are JSON, absent values empty."""
+    """Return CSV with a heading. Lists are joined by spaces, tags are JSON, absent values empty."""
     lines = [FIELDS, *(map(_csv_value, row.as_dict().values()) for row in rows)]
     return "\n".join(map(_csv_line, lines))
 
@@ -134,14 +134,14 @@ def _csv_value(value: object) -> object:
 
 
 def notes(rows: Sequence[BenchRow]) -> list[str]:
-    """Return what must be said below a table of these rows."""
+    """Return the notes below a table of these rows."""
     found = [EMULATED_NOTE] if any(row.emulated for row in rows) else []
     scored = score_note(rows)
     return [*found, scored] if scored else found
 
 
 def text_of(rows: Sequence[BenchRow], output: Format) -> str:
-    """Return rows in any format but `table`, which needs to know its terminal."""
+    """Return rows in any format but `table`, which depends on the terminal."""
     match output:
         case Format.CSV:
             return csv_text(rows)
@@ -189,7 +189,7 @@ def _cells(row: BenchRow, name: str, *, scored: bool) -> tuple[str, ...]:
 
 
 def _perplexity(row: BenchRow) -> str:
-    """Return the perplexity where it is first seen: it is the job's, not of one of its tests."""
+    """Return the perplexity in the job's first row only: it belongs to the job, not to a test."""
     if row.perplexity is None or row.n_gen > 0:
         return ""
     error = "" if row.perplexity_stderr is None else f" ± {row.perplexity_stderr:.2f}"

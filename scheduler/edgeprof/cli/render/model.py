@@ -1,4 +1,4 @@
-"""What is in a model's file, as tables and as JSON."""
+"""Shows a model's file: its facts, metadata and tensors as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from edgeprof.cli.render.humanize import human_bytes, human_count
 from edgeprof.cli.render.tables import new_table
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ConvertibleModel
-from edgeprof.shared.models.gguf_header import Scalar, Value
+from edgeprof.shared.models.gguf_values import Scalar, Value
 from edgeprof.shared.models.quantize import padding_note
 
-#: Of a metadata value on a terminal, and of an array in JSON: vocabularies have thousands.
+#: Characters of a metadata value on a terminal, and items of an array in JSON: vocabularies have
+#: thousands.
 _MOST_CHARACTERS = 120
 _MOST_ITEMS = 256
 _SOURCE_KEYS = (
@@ -29,9 +30,9 @@ _SOURCE_KEYS = (
     "general.repo_url",
     "general.base_model.0.repo_url",
 )
-#: Beyond it a double is no float.
+#: The largest float32.
 _LARGEST = float(np.finfo(np.float32).max)
-#: Of long arrays on a terminal.
+#: Items of a long array that a terminal shows.
 _FIRST_ITEMS = 6
 
 
@@ -95,7 +96,7 @@ def model_tables(model: ConvertibleModel) -> Iterator[Table]:
 
 
 def _facts(model: ConvertibleModel) -> dict[str, Any]:
-    """The model's facts, and what else the file says of itself; None where it says nothing."""
+    """The model's facts, and those of the file's own metadata; None where the file has none."""
     boards, convert = "run it as it is", None
     try:
         model.runnable()
@@ -114,7 +115,7 @@ def _facts(model: ConvertibleModel) -> dict[str, Any]:
 
 
 def _types(model: ConvertibleModel) -> dict[str, tuple[int, int, int]]:
-    """By type: tensors, weights and bytes; the type of most bytes first."""
+    """A row for each type: tensors, weights, bytes. The type with most bytes comes first."""
     tensors: Counter[str] = Counter()
     weights: Counter[str] = Counter()
     n_bytes: Counter[str] = Counter()
@@ -139,7 +140,7 @@ def _tokenizer(model: ConvertibleModel) -> str | None:
 
 
 def _source(model: ConvertibleModel) -> str | None:
-    """Where the file says that its model comes from."""
+    """The source that the file names for its model."""
     found = [value for key in _SOURCE_KEYS if isinstance(value := model.meta(key), str)]
     return found[0] if found else None
 
@@ -171,7 +172,7 @@ def _type_of(kind: int) -> str:
 
 
 def _printable(value: Scalar) -> Scalar:
-    """A value that terminals and JSON take: they know neither bytes that are no UTF-8, nor NaN."""
+    """A value for terminals and JSON, which allow neither NaN nor bytes that are not UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if isinstance(value, float):

@@ -21,7 +21,7 @@ short_repr = _SHORT.repr
 
 
 def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
-    """Return everything but the speeds, which bench.table() shows. trace_ui: base URL of a trace viewer."""
+    """Return all but the speeds (llama_bench_table.py). trace_ui: base URL of a trace viewer."""
     facts = _grid()
     facts.add_row("job", view.id)
     facts.add_row("state", Text.assemble(styled(view.state), f"  {view.reason}"))
@@ -53,7 +53,7 @@ def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
 
 
 def shown_text(case: CaseResult) -> str:
-    """Return what a model wrote, with a mark where it ended its text: the benchmark went on there."""
+    """Return the generated text, with a mark where the model ended it and the run went on."""
     text = case.text or ""
     if case.ended_at_token is None:
         return text
@@ -71,7 +71,7 @@ def _score(score: ScoreResult) -> str:
 
 
 def _asked(inputs: Inputs) -> Iterator[tuple[str, str]]:
-    """Yield what a job was asked to do, a line each."""
+    """Yield the inputs of a job, a line each."""
     for case in inputs.cases:
         prompt = f"{len(case.prompt_tokens)} tokens"
         if case.prompt_source == "standard":

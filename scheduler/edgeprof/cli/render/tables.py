@@ -32,8 +32,8 @@ _STYLE = {
 def new_table(*headings: str, right: Collection[str] = (), text: str | None = None) -> Table:
     """Return an empty table in the house style.
 
-    `text` names the column that may take several lines. The others stay on one, and are folded
-    rather than cut where there is no room at all: half a number is a wrong number.
+    `text` names the column that may take several lines. The others stay on one line. Where there
+    is no room at all they are folded, not cut: half a number is a wrong number.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
@@ -43,12 +43,12 @@ def new_table(*headings: str, right: Collection[str] = (), text: str | None = No
 
 
 def styled(state: JobState | BoardState) -> Text:
-    """Return a state in its colour."""
+    """Return the text of a state, in its colour."""
     return Text(state, style=_STYLE.get(state, ""))
 
 
 def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
-    """Return jobs, one a line."""
+    """Return a table with a line for each job."""
     table = new_table(
         "job", "state", "model", "type", "target", "tries", "submitted", "reason", text="reason"
     )
@@ -73,7 +73,7 @@ def _named(view: JobView) -> Named:
 
 
 def boards_table(boards: Sequence[BoardInfo], *, with_notes: bool = True) -> Table:
-    """Return boards, one a line; without notes where the terminal has no room for them."""
+    """Return a table with a line for each board. with_notes: whether there is room for reasons."""
     headings = ["board", "platform", "state", "host", "clock", "memory", "job"]
     if with_notes:
         headings.append("note")

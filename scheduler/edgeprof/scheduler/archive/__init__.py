@@ -1,4 +1,4 @@
-"""Results for good: every finished job in SQL, long after Redis has forgotten it."""
+"""The results archive: every finished job in SQL, long after Redis has deleted it."""
 
 from edgeprof.scheduler.archive.archive import Archive, Query
 

@@ -1,4 +1,4 @@
-"""Write finished jobs and find them again. SQLite in the data folder, or PostgreSQL by URL."""
+"""Writes and finds finished jobs, in SQLite in the data folder or in PostgreSQL by URL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg insta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which jobs to find; what is None does not matter. since_s: finished then or later."""
+    """Which jobs to find; a field that is None filters nothing. since_s: finished then or later."""
 
     model: str | None = None
     platform: str | None = None
@@ -47,7 +47,8 @@ class Archive:
             self._engine: Engine = engine.create(url)
         except NoSuchModuleError:
             raise UsageError(
-                f"EDGEPROF_ARCHIVE_URL is for a kind of database that SQLAlchemy does not know: {self.url}",
+                "EDGEPROF_ARCHIVE_URL is for a kind of database that SQLAlchemy does not know:"
+                f" {self.url}",
                 hint=_HINT,
             ) from None
         except ModuleNotFoundError as error:
@@ -55,12 +56,20 @@ class Archive:
                 f"EDGEPROF_ARCHIVE_URL needs a package that is not installed: {error.name}",
                 hint=_HINT,
             ) from None
-        except (ArgumentError, TypeError, ValueError):  # their words may be a part of the password
+        except (
+            ArgumentError,
+            TypeError,
+            ValueError,
+        ):  # their messages may hold a part of the password
             raise UsageError("EDGEPROF_ARCHIVE_URL is not usable", hint=_HINT) from None
         self._reading = self._engine.execution_options(**{engine.READS: True})
         self._file = DatabaseFile.of(url)
-        with self._guarded():
-            self._prepare()
+        try:
+            with self._guarded():
+                self._prepare()
+        except BaseException:
+            self._engine.dispose()  # a connection that nobody closes would hold the file
+            raise
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -80,8 +89,8 @@ class Archive:
     def save(self, views: Sequence[JobView]) -> None:
         """Write finished jobs, all or none. Writing one again replaces it, so a repeat is harmless.
 
-        They are where the archive's URL says when this returns. Raises InfrastructureError when the file
-        went away meanwhile: the next call writes into the one that is there then.
+        When this returns, they are in the file at the archive's path. Raises InfrastructureError
+        when that file was replaced meanwhile; the next call writes into the new one.
         """
         with self._writing() as session:
             for view in views:
@@ -94,13 +103,13 @@ class Archive:
         return [JobView.model_validate(document) for document in documents]
 
     def view(self, job_id: str) -> JobView | None:
-        """Return one job, or None when the archive has never heard of it."""
+        """Return one job, or None when it is not in the archive."""
         with self._guarded(), Session(self._reading) as session:
             job = session.get(Job, job_id)
             return None if job is None else JobView.model_validate(job.document)
 
     def holds(self, job_ids: Collection[str]) -> bool:
-        """Whether all of these jobs are in the file or database that is there now."""
+        """Whether all of these jobs are in the file or database at the archive's URL now."""
         with self._guarded():
             self._follow()
             with Session(self._reading) as session:
@@ -108,7 +117,7 @@ class Archive:
         return set(found) >= set(job_ids)
 
     def forget(self, before_s: float, limit: int) -> int:
-        """Delete at most so many of the jobs that finished before that, oldest first; returns how many."""
+        """Delete at most `limit` jobs that finished before, oldest first; returns how many."""
         old = select(Job.id).where(Job.finished_s < before_s).order_by(Job.finished_s).limit(limit)
         with self._writing() as session:
             ids = session.scalars(old).all()
@@ -118,7 +127,7 @@ class Archive:
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        """A transaction, committed into the file that is there."""
+        """A transaction on the file that is at the archive's path now."""
         with self._guarded():
             self._follow()
             with Session(self._engine) as session, session.begin():
@@ -127,7 +136,7 @@ class Archive:
                 raise self._gone(what)
 
     def _follow(self) -> None:
-        """Open the file that is at the archive's path, if that is another than the one that is open."""
+        """Open the file at the archive's path again, if it is no longer the open one."""
         if self._file and self._file.changed():
             self._engine.dispose()
             self._file.clear()

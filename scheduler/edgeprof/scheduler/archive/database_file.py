@@ -1,8 +1,8 @@
 """Whether the file at an SQLite archive's path is still the one that is open.
 
-A file that is deleted or replaced stays open: SQLite goes on writing into what nobody will ever find
-again, and says nothing. So the path is compared with what was opened before each use, and after each
-commit: only then is a job in the archive.
+A file that is deleted or replaced stays open, and SQLite goes on writing into it without an error.
+So the path is compared with the open file before each use and after each commit. Only then is a job
+in the archive.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 
 from edgeprof.shared import private_files
 
-#: SQLite's own files beside the database. Those of a file that is gone would be played into the next one.
+#: SQLite's own files beside the database. If they stayed, SQLite would apply them to the next file.
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
@@ -29,7 +29,7 @@ class DatabaseFile:
 
     @classmethod
     def of(cls, url: str) -> Self | None:
-        """Return the file of an archive's URL; None where there is none: another database, or memory."""
+        """Return the file of an archive's URL, or None for another database or one in memory."""
         place = make_url(url)
         name = place.database
         if place.get_backend_name() != "sqlite" or not name or name == ":memory:":
@@ -37,7 +37,7 @@ class DatabaseFile:
         return None if name.startswith("file:") else cls(Path(name).absolute())
 
     def prepare(self) -> None:
-        """Make the file for its owner alone, or take it from others. Whoever opens it says what is wrong."""
+        """Make the file readable by its owner only. Errors are left to the open that follows."""
         with suppress(OSError):
             private_files.make_folder(self._path.parent)
             private_files.make_file(self._path)
@@ -45,11 +45,11 @@ class DatabaseFile:
             private_files.tighten(self._beside(ending))
 
     def opened(self) -> None:
-        """Remember what is at the path: it has just been opened."""
+        """Remember the file at the path, which has just been opened."""
         self._opened = self._found()
 
     def changed(self) -> str:
-        """Return what became of the file that was opened; "" when it is where it was."""
+        """Return what happened to the opened file ("was deleted"); "" when it is still there."""
         found = self._found()
         if found == self._opened:
             return ""
@@ -60,7 +60,7 @@ class DatabaseFile:
         return "has lost its write-ahead log"
 
     def clear(self) -> None:
-        """Remove what the file that was opened has left beside another, or beside none."""
+        """Remove SQLite's own files that the file opened before has left."""
         found = self._found()
         if found[""] == self._opened[""]:
             return

@@ -1,4 +1,4 @@
-"""How the database is opened; what differs between SQLite and the others is all here."""
+"""Opens the database. All differences between SQLite and other databases are here."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edgeprof.shared import private_files
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 
-#: How long one writer waits for another before "database is locked". Writers need milliseconds, and the
-#: custodian, who has jobs to take from the dead, must not stand still behind one that does not end.
+#: How long one writer waits for another before "database is locked". Writers need milliseconds, and
+#: a writer that hangs must not keep the custodian from requeueing jobs.
 _BUSY_TIMEOUT_S = 3.0
 
 #: Execution option of connections that only read.
@@ -44,7 +44,7 @@ def create(url: str) -> Engine:
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
-    # Python's sqlite3 would commit before DDL and so tear a migration apart; we say BEGIN ourselves.
+    # Python's sqlite3 would commit before DDL, in the middle of a migration. So BEGIN is ours.
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -52,7 +52,7 @@ def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _on_begin(connection: Connection) -> None:
     if connection.get_execution_options().get(READS):
-        connection.exec_driver_sql("BEGIN")  # a reader waits for nobody
+        connection.exec_driver_sql("BEGIN")  # a reader needs no lock
         return
     # Not plain BEGIN: two transactions that read and then both want to write cannot wait for each
     # other, and SQLite would fail one at once, whatever the timeout.

@@ -10,17 +10,17 @@ from edgeprof.scheduler.archive.archive import Archive
 
 log = logging.getLogger(__name__)
 
-#: Deleted in one transaction: an archive of years must not keep others from writing.
+#: Jobs deleted in one transaction: a large one would keep others from writing.
 BATCH: Final = 200
 
-#: Pause between two looks when nothing more was old.
+#: Pause after a batch that left nothing to delete.
 _PAUSE_S: Final = 600.0
 
 _DAY_S: Final = 86400.0
 
 
 class Retention:
-    """Called at each tick of the scheduler: deletes one batch at most."""
+    """Deletes one batch at most; the scheduler calls it at each tick."""
 
     def __init__(self, archive: Archive, keep_days: float | None) -> None:
         self._archive = archive
@@ -28,7 +28,7 @@ class Retention:
         self._next_s = 0.0
 
     def __call__(self) -> None:
-        """Delete a batch when that is due. Raises InfrastructureError; the next call tries again."""
+        """Delete a batch when one is due. Raises InfrastructureError; call again later."""
         if self._keep_days is None or time.monotonic() < self._next_s:
             return
         deleted = self._archive.forget(time.time() - self._keep_days * _DAY_S, BATCH)

@@ -1,4 +1,4 @@
-"""Bring an archive's tables up to date, by alembic, from inside the program.
+"""Brings an archive's tables up to date with alembic, when it is opened.
 
 There is no alembic.ini: the migrations travel in the package, and a user never has to run a tool.
 """
@@ -11,12 +11,12 @@ from sqlalchemy import Engine, text
 
 from edgeprof.shared.errors import InfrastructureError
 
-#: Any number that other programs on the same PostgreSQL server are unlikely to lock.
+#: An advisory lock's number, which other programs on the PostgreSQL server are unlikely to use.
 _ADVISORY_LOCK = 0x7E1E9
 
 
 def migrate(engine: Engine) -> None:
-    """Upgrade to the newest schema. Processes that start together do it one after the other."""
+    """Upgrade to the newest schema. Processes that start together take turns."""
     from alembic import command  # noqa: PLC0415 - slow to import, and not every command needs it
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415

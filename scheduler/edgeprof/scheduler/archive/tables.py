@@ -1,7 +1,7 @@
 """Two tables: jobs as they ended, and their tests in llama-bench's terms.
 
-`Job.document` is the whole record (a JobView) and the truth; the columns beside it exist to be asked
-for in SQL and are written from it. Timestamps are seconds since the epoch, by Redis' clock.
+`Job.document` is the whole record (a JobView), and the truth. The other columns are written from
+it, for queries in SQL. Timestamps are seconds since the epoch, by Redis' clock.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
-    """Registry of the tables; alembic's migrations are the schema, a test holds the two equal."""
+    """Registry of the tables. A test compares it with the schema that alembic's migrations make."""
 
-    #: Seconds since the epoch need more than single precision, on every database.
+    #: Double precision on every database: seconds since the epoch need it.
     type_annotation_map: ClassVar = {float: Double}
 
 
@@ -39,15 +39,15 @@ class Job(Base):
     created_s: Mapped[float]
     started_s: Mapped[float | None]
     finished_s: Mapped[float | None] = mapped_column(index=True)
-    # Where it was measured; empty unless it succeeded.
+    # Where the job was measured; NULL unless it succeeded.
     platform: Mapped[str | None] = mapped_column(String(64), index=True)
     device_id: Mapped[str | None] = mapped_column(String(64))
     board_uid: Mapped[str | None] = mapped_column(String(64))
     host: Mapped[str | None] = mapped_column(String(64))
     emulated: Mapped[bool | None]
-    # Of the document. Of 1, what follows is empty but for what the result told.
+    # Of the document. Documents of schema 1 fill only those columns below that the result has.
     schema_version: Mapped[int] = mapped_column(server_default="1")
-    # What was asked for; prompts are those of the first case.
+    # The job's inputs; the prompt is that of the first case.
     repetitions: Mapped[int | None]
     warmup: Mapped[int | None]
     n_ctx: Mapped[int | None]
@@ -56,7 +56,7 @@ class Job(Base):
     prompt_tokens: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     tags: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     source: Mapped[str | None] = mapped_column(String(64))
-    # Over the text that the document names; empty unless the job was to be scored.
+    # Over the text that the document names; NULL unless the job was scored.
     perplexity: Mapped[float | None]
     perplexity_stderr: Mapped[float | None]
     document: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -1,1 +1,1 @@
-"""What Flower needs beside itself to be safe and to show this lab: a gate before it, and the lab's queues in it."""
+"""Extends Flower: it refuses requests of other sites, and lists the lab's queues."""

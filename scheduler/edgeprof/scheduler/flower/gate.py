@@ -1,7 +1,8 @@
-"""Flower behind our gate: it asks nobody under which name, and from which site, a request comes.
+"""Puts our gate (telemetry/http_gate.py) before Flower, which checks neither Host nor Origin.
 
-Flower without a login even tells browsers that every site may read its answers. Tornado has host patterns, but
-only for handlers that we would have to list; its application hands out a handler for each request in one place.
+Flower without a login even allows every site to read its answers. Tornado's host patterns are for
+single handlers, and we would have to list all. Its application finds the handler of each request in
+one place, so the check is there.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class _Refused(RequestHandler):
         self._line = line
 
     def check_xsrf_cookie(self) -> None:
-        """Is not asked for: nothing is done."""
+        """Check nothing: a refused request needs no XSRF cookie."""
 
     def prepare(self) -> None:
         self.set_status(403)

@@ -1,7 +1,7 @@
-"""The queues on Flower's Broker page: those of the lab's boards, and those on which jobs wait.
+"""Lists queues on Flower's Broker page: those of the lab's boards, and those with waiting jobs.
 
-Flower knows only the queues of workers that it has asked, and it asks once, when it starts: a lab
-whose boards came later is one queue, `celery`, which nobody uses.
+Flower itself asks the workers for their queues once, when it starts. Without boards at that time it
+would list only `celery`, a queue that nobody uses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def install(settings: Settings) -> None:
 
     def names(_handler: BaseHandler) -> list[str]:
         try:
-            # Opened each time: Flower starts without Redis too, and this page is seldom looked at.
+            # Opened for each request, because Flower can start without Redis.
             with LabStore.open(settings) as store:
                 found = known(store)
         except EdgeprofError as error:
@@ -38,7 +38,7 @@ def install(settings: Settings) -> None:
 
 
 def known(store: LabStore) -> list[str]:
-    """Return the queues of each board and platform, and those that have jobs. Raises EdgeprofError."""
+    """Return the queues of all boards and platforms, and those with jobs. Raises EdgeprofError."""
     found = {queue for queue, jobs, _ in store.jobs.queue_depths() if jobs}
     for board in store.boards.all():
         found |= {board_queue(board.device_id), platform_queue(board.platform)}

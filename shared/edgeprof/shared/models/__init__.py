@@ -1,4 +1,4 @@
-"""Models on the host: read and check a GGUF, make other types of it, tokenise, and know what fits where."""
+"""Models on the host: read, check, quantise, import and tokenise them, and fit them to boards."""
 
 from edgeprof.shared.models.file import ConvertibleModel, ModelFile
 from edgeprof.shared.models.quantize import quantized

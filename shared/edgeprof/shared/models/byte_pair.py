@@ -12,7 +12,7 @@ from edgeprof.shared.models.tokenizer_base import Tokenizer, Vocabulary, unspell
 class BytePair(Tokenizer):
     """Split into words, then merge by rank.
 
-    What no token spells is an error. llama.cpp leaves such bytes out of the prompt without a word.
+    Text that no token spells is an error. llama.cpp drops such bytes from the prompt silently.
     """
 
     def __init__(self, vocabulary: Vocabulary, merges: Sequence[str], split: Split) -> None:

@@ -1,4 +1,4 @@
-"""The models that come with the project, and finding a model by name or path."""
+"""The bundled models, and finding a model by name or path."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from edgeprof.shared.models.file import ConvertibleModel, ModelFile
 
 
 def bundled_dir() -> Path:
-    """Where the bundled models are: beside this module in a wheel, models/ in a checkout."""
+    """Return the bundled models' folder: beside this module in a wheel, models/ in a checkout."""
     here = Path(__file__).parent
     if any(here.glob("*.gguf")):
         return here
     return here.parents[3] / "models"
 
 
-@cache  # of the folder's names, which a thousand jobs ask for; what the files hold is looked at each time
+@cache  # the names only, which a thousand jobs ask for; the files are read each time
 def bundled() -> Mapping[str, Path]:
-    """Bundled models by name: the file's name without its type."""
+    """Return the bundled models by name: the file's name without its type."""
     return {path.stem.rsplit("-", 1)[0]: path for path in sorted(bundled_dir().glob("*.gguf"))}
 
 
 def resolve(name_or_path: str | Path) -> ModelFile:
     """Open a bundled model by name, or any file that boards can run.
 
-    Raises UsageError listing what there is, or ModelError.
+    Raises UsageError that lists the bundled models, or ModelError.
     """
     return resolve_source(name_or_path).runnable()
 
@@ -40,9 +40,9 @@ def resolve_source(name_or_path: str | Path) -> ConvertibleModel:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """Return the file of a bundled model's name, or of a path; raises UsageError listing what there is.
+    """Return the file of a bundled model's name, or of a path. Raises UsageError.
 
-    Text is a name before it is a path; a Path is a path, and a name only where no such file is.
+    A str is a name first, then a path; a Path is a path first.
     """
     text = str(name_or_path)
     known = bundled()
@@ -54,7 +54,7 @@ def locate(name_or_path: str | Path) -> Path:
             return path
         if path.is_dir():
             raise UsageError(f"{text} is a folder, not a model", hint=_in_folder(path))
-    except OSError as error:  # a name that is too long, or a folder that may not be looked into
+    except OSError as error:  # a name that is too long, or a folder that may not be read
         raise UsageError(f"{short_repr(text)}: cannot read: {error.strerror}") from None
     raise UsageError(
         f"no model {text!r}: neither a bundled model nor a file",
@@ -63,7 +63,7 @@ def locate(name_or_path: str | Path) -> Path:
 
 
 def _in_folder(folder: Path) -> str:
-    """What to do with a folder that was given as a model."""
+    """Return the hint for a folder that was given as a model."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import gguf_kind, padding
 from edgeprof.shared.models.finite import check_weights
-from edgeprof.shared.models.gguf_header import Header, Scalar, TensorInfo, parse
+from edgeprof.shared.models.gguf_header import Header, TensorInfo, parse
+from edgeprof.shared.models.gguf_values import Scalar
 from edgeprof.shared.models.reading import read_settled
 from edgeprof.shared.models.rules import FREQUENCY_FACTORS
 from edgeprof.shared.models.shape import (
@@ -49,7 +50,7 @@ class ConvertibleModel:
     def open(cls, path: Path | str) -> ConvertibleModel:
         """Read and check a file: a ModelFile when boards can run it as it is.
 
-        Raises ModelError naming the file and what is wrong with it.
+        Raises ModelError that names the file and its fault.
         """
         path = Path(path)
         data = read_settled(path)
@@ -77,7 +78,7 @@ class ConvertibleModel:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the file, which is what a board must hold."""
+        """Size of the file, all of which a board must store."""
         return len(self.data)
 
     @cached_property
@@ -151,7 +152,7 @@ def is_linear(info: TensorInfo) -> bool:
 
 
 def _label(header: Header) -> str:
-    """llama-bench's label: the type of most linear weights."""
+    """Return llama-bench's label: the type of most linear weights."""
     counts: Counter[str] = Counter()
     for info in header.tensors.values():
         if is_linear(info):

@@ -1,4 +1,4 @@
-"""What a file is that is no GGUF, told by its first bytes, and what to do about it."""
+"""Recognises files that are not GGUFs by their first bytes, with a hint for each kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FOLDER = "import the folder it is in: edgeprof models import FOLDER -o MODEL.gg
 _UNPACK = "unpack it, and give the .gguf that is in it"
 _OLD = f"a llama.cpp of today cannot read it either: {_ANEW}"
 
-#: (where, bytes there, what it is, what to do), in this order.
+#: (offset, bytes there, name, hint), compared in this order.
 _SIGNS: Final = (
     (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself", "git lfs pull"),
     (0, b"/annex/objects/", "a git-annex pointer, not the file itself", "git annex get"),
@@ -68,7 +68,7 @@ def _what(head: bytes, size: int) -> tuple[str, str]:
 
 
 def _announced(head: bytes, what: str) -> str:
-    """What a Git LFS pointer says of the file in whose place it stands."""
+    """Return the size of the real file, which a Git LFS pointer gives."""
     size = re.search(rb"^size (\d{1,15})$", head, re.MULTILINE) if "LFS" in what else None
     return f" (of {int(size[1]):,} bytes)" if size else ""
 

@@ -1,6 +1,7 @@
-"""Weights that are no finite numbers: found before anything computes with them.
+"""Finds weights that are not finite numbers, before anything computes with them.
 
-A board would run such a model without a word, and its output would look like a fault of the board.
+A board would run such a model without an error, and its output would look like a fault of the
+board.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from edgeprof.shared.models.gguf_header import Header, TensorInfo
 from edgeprof.shared.models.tensor_types import BLOCK, TENSOR_TYPES, to_float32
 from edgeprof.shared.types.model import Quantization
 
-#: Where a block has its F16 scale.
+#: Where in a block its F16 scale is.
 _SCALE_AT = {Quantization.Q8_0: 0, Quantization.Q4_0: 0, Quantization.TQ2_0: 64}
 _F32_EXPONENT = 0x7F800000
 _F16_EXPONENT = 0x7C00
-#: Weights looked at together: what is made on the way stays in the processor's cache.
+#: Weights that are checked together, so that temporaries fit in the processor's cache.
 _CHUNK = 1 << 18
 
 
 def check_weights(header: Header, data: bytes) -> None:
-    """Raise ModelError naming the first tensor in the file with a weight that is no finite number."""
+    """Raise ModelError for the first tensor in the file with a weight that is not finite."""
     for info in sorted(header.tensors.values(), key=lambda tensor: tensor.offset):
         raw = np.frombuffer(data, np.uint8, info.n_bytes, info.offset)
         if info.quantization is None:
@@ -45,7 +46,7 @@ def check_weights(header: Header, data: bytes) -> None:
 
 
 def _check_readable(info: TensorInfo, raw: npt.NDArray[np.uint8]) -> None:
-    """Check a tensor that no board has a kernel for: by its weights, some rows at a time."""
+    """Check a tensor that no board has a kernel for, by its weights, some rows at a time."""
     if info.ggml_type == gguf.GGMLQuantizationType.F64:
         narrowed(info.name, raw.view("<f8"))
         return
@@ -67,7 +68,7 @@ def check_values(name: str, values: npt.NDArray[np.float32]) -> None:
 
 
 def narrowed(name: str, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-    """Return weights as float32. Raises ModelError where one is no finite number, or too large for that type."""
+    """Return weights as float32. Raises ModelError where one is not finite, or too large for it."""
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32, copy=False)
     try:
@@ -77,14 +78,15 @@ def narrowed(name: str, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np
             raise
         at = int(np.isinf(narrow).argmax())
         raise ModelError(
-            f"tensor {name!r} is too large: weight {at} is {values.reshape(-1)[at]:g}, more than F32 holds",
+            f"tensor {name!r} is too large: weight {at} is {values.reshape(-1)[at]:g},"
+            " more than F32 holds",
             code="overflow",
         ) from None
     return narrow
 
 
 def first_bad(raw: npt.NDArray[np.uint8], quantization: Quantization) -> int | None:
-    """Return the first weight, or of a type with blocks the first block, that is no finite number."""
+    """Return the first weight that is not finite, or in a type with blocks the first such block."""
     if quantization is Quantization.F32:
         return _first(raw.view("<u4"), _F32_EXPONENT)
     return _first(_halves(raw, quantization), _F16_EXPONENT)
@@ -101,7 +103,7 @@ def _halves(raw: npt.NDArray[np.uint8], quantization: Quantization) -> npt.NDArr
 
 
 def _first(bits: npt.NDArray[np.unsignedinteger[Any]], exponent: int) -> int | None:
-    """Infinity and NaN are those with all bits of the exponent set."""
+    """Return the first infinity or NaN: in those all bits of the exponent are set."""
     for start in range(0, len(bits), _CHUNK):
         bad = bits[start : start + _CHUNK] & exponent == exponent
         if bad.any():

@@ -1,4 +1,4 @@
-"""Whether a model fits a board, with the sum spelled out: the firmware's own rule (docs/arithmetic.md, 7)."""
+"""Whether a model fits a board, with the sum: the firmware's own rule (docs/arithmetic.md, 7)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def _up(n: int, to: int = _ALIGNMENT) -> int:
 
 
 def kv_bytes(s: LlamaShape, n_ctx: int, kv_type: KvType) -> int:
-    """Bytes of the KV cache: two halves, keys and values."""
+    """Return the bytes of the KV cache: two halves, keys and values."""
     element = 2 if kv_type is KvType.F16 else 4
     return 2 * _up(s.n_layers * n_ctx * s.kv_dim * element)
 
 
 def activation_bytes(s: LlamaShape, n_ctx: int) -> int:
-    """Bytes of everything else the forward pass writes."""
+    """Return the bytes of everything else that the forward pass writes."""
     widest = max(s.dim, s.hidden)
     blocks = -(-widest // 32)
     return (
@@ -43,7 +43,7 @@ def activation_bytes(s: LlamaShape, n_ctx: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One block of memory, and the region it goes to; None when none has room."""
+    """One block of memory, and its region; None when no region has room."""
 
     what: str
     n_bytes: int
@@ -52,7 +52,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """The sum: each block against the regions."""
+    """All blocks of a model and their regions."""
 
     placements: tuple[Placement, ...]
     regions: tuple[MemoryRegion, ...]
@@ -63,7 +63,7 @@ class FitReport:
         return all(placement.region is not None for placement in self.placements)
 
     def explain(self) -> str:
-        """One line: what is needed, where it goes or that it goes nowhere, and what the board has."""
+        """Return one line: the needed blocks, their places if they fit, and the board's regions."""
         need = " + ".join(
             f"{p.what} {p.n_bytes} B ({p.region or 'NO ROOM'})" for p in self.placements
         )
@@ -90,10 +90,10 @@ def fit(
 ) -> FitReport:
     """Place a model of `size_bytes` as the host's driver and the board would.
 
-    Weights go to flash where the board has one a tool can write and they fit, else to RAM; then keys,
-    values and activations, each whole, each into the first RAM region with room.
+    Weights go to flash if they fit and a tool can write it, else to RAM; then keys, values and
+    activations, each whole, each into the first RAM region with room.
     """
-    # A board that can do neither is judged by its flash: a person put the model there.
+    # A board that can do neither is judged by its flash: a person puts the model there.
     flash = [r for r in regions if r.kind == "flash"] if can_flash or not can_upload else []
     ram = {r.name: r.available_bytes for r in regions if r.kind == "ram"}
 

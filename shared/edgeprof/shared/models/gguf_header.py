@@ -1,14 +1,13 @@
 """A GGUF's header, parsed from bytes that may be hostile.
 
-The `gguf` package's reader believes what a file says of itself (counts, lengths, offsets), so a damaged file
-ends there in a traceback or in gigabytes of memory. This parser checks every number against
-the bytes that are there. Layout: docs of ggml, summarised in firmware/core/model/gguf.h.
+The `gguf` package's reader trusts the counts, lengths and offsets in a file, so a damaged file ends
+there in a traceback or in gigabytes of memory. This parser checks every number against the bytes
+that are there. Layout: docs of ggml, summarised in firmware/core/model/gguf.h.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from reprlib import repr as short_repr
@@ -16,49 +15,20 @@ from typing import Final
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import file_signatures, text_damage
+from edgeprof.shared.models.gguf_values import COPY_AGAIN, Cursor, Value, malformed, read_value
 from edgeprof.shared.models.rules import (
     ALIGNMENT,
-    MAX_ARRAY,
-    MAX_ITEMS,
     MAX_KEY_BYTES,
     MAX_KV,
     MAX_NAME_BYTES,
-    MAX_STRING_BYTES,
     MAX_TENSORS,
 )
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES, layout, type_name
 from edgeprof.shared.types.model import Quantization
 
 MAGIC = b"GGUF"
-#: 2 differs from 3 in nothing but that 3 may be big-endian, too.
+#: Version 3 differs from 2 only in that it may be big-endian, too.
 VERSIONS: Final = (2, 3)
-
-STRING, ARRAY, BOOL = 8, 9, 7
-#: GGUF value type -> struct format.
-SCALARS = {
-    0: "B",
-    1: "b",
-    2: "<H",
-    3: "<h",
-    4: "<I",
-    5: "<i",
-    6: "<f",
-    BOOL: "?",
-    10: "<Q",
-    11: "<q",
-    12: "<d",
-}
-
-Scalar = int | float | bool | str
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A metadata value; `element_type` is set for arrays."""
-
-    type: int
-    value: Scalar | list[Scalar]
-    element_type: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,54 +69,6 @@ class Header:
     version: int = 3
 
 
-class _Cursor:
-    """Reads forward; running out is a ModelError that says where."""
-
-    def __init__(self, data: memoryview) -> None:
-        self.data = data
-        self.at = 0
-        self.items_left = MAX_ITEMS
-
-    def take(self, n: int, what: str) -> memoryview:
-        if n > len(self.data) - self.at:
-            raise ModelError(
-                f"truncated: the file ends inside {what} (byte {self.at} of {len(self.data)})",
-                code="truncated",
-                hint=_AGAIN,
-            )
-        self.at += n
-        return self.data[self.at - n : self.at]
-
-    def scalar(self, kind: int, what: str) -> Scalar:
-        code = SCALARS[kind]
-        (value,) = struct.unpack(code, self.take(struct.calcsize(code), what))
-        return value  # type: ignore[no-any-return]
-
-    def uint(self, code: str, what: str, limit: int) -> int:
-        (value,) = struct.unpack(code, self.take(struct.calcsize(code), what))
-        if value > limit:
-            raise _malformed(f"{what} is {value}, more than {limit}")
-        return int(value)
-
-    def string(self, what: str, limit: int) -> str:
-        n = self.uint("<Q", f"length of {what}", limit)
-        # Token pieces of byte-level vocabularies need not be UTF-8; keep them apart, lossless.
-        return bytes(self.take(n, what)).decode("utf-8", errors="surrogateescape")
-
-    def ascii(self, what: str, limit: int) -> str:
-        text = self.string(what, limit)
-        if not text.isascii():
-            raise _malformed(f"{what} is {text!r}, not ASCII")
-        return text
-
-
-_AGAIN = "fetch or copy the file again, as a binary file"
-
-
-def _malformed(problem: str) -> ModelError:
-    return ModelError(f"malformed GGUF: {problem}", code="malformed")
-
-
 def parse(data: memoryview) -> Header:
     """Parse and check a whole file; raises ModelError and nothing else."""
     try:
@@ -156,7 +78,7 @@ def parse(data: memoryview) -> Header:
             _check_text_damage(data)
         raise
     if len(data) > end + header.alignment:
-        _check_text_damage(data)  # bytes that were added among the weights shift all that follow
+        _check_text_damage(data)  # bytes added among the weights shift all later ones
     return header
 
 
@@ -166,13 +88,13 @@ def _check_text_damage(data: memoryview) -> None:
         raise ModelError(
             f"damaged by a transfer or an editor that took it for text: {how}",
             code="mangled",
-            hint=f"{_AGAIN} (Git: mark *.gguf as binary in .gitattributes)",
+            hint=f"{COPY_AGAIN} (Git: mark *.gguf as binary in .gitattributes)",
         )
 
 
 def _parse(data: memoryview) -> tuple[Header, int]:
     """Return the header, and where the last tensor ends."""
-    cursor = _Cursor(data)
+    cursor = Cursor(data)
     if bytes(data[:4]) != MAGIC:
         raise file_signatures.explain(bytes(data[: file_signatures.HEAD_BYTES]), len(data))
     cursor.take(4, "the magic")
@@ -185,17 +107,17 @@ def _parse(data: memoryview) -> tuple[Header, int]:
     for _ in range(n_kv):
         key = cursor.ascii("a metadata key", MAX_KEY_BYTES)
         if not key:
-            raise _malformed("a metadata key has no name")
+            raise malformed("a metadata key has no name")
         if key in metadata:
-            raise _malformed(f"key {key!r} occurs twice")
-        metadata[key] = _value(cursor, f"value of {key!r}")
+            raise malformed(f"key {key!r} occurs twice")
+        metadata[key] = read_value(cursor, f"value of {key!r}")
     alignment = _alignment(metadata)
     infos = [_tensor_info(cursor) for _ in range(n_tensors)]
     data_start = -(-cursor.at // alignment) * alignment
     tensors: dict[str, TensorInfo] = {}
     for name, ggml_type, ne, offset in infos:
         if name in tensors:
-            raise _malformed(f"tensor {name!r} occurs twice")
+            raise malformed(f"tensor {name!r} occurs twice")
         tensors[name] = _placed(name, ggml_type, ne, offset, data_start, alignment)
     end = _check_places(tensors, len(data))
     return Header(metadata, tensors, alignment, version), end
@@ -222,28 +144,6 @@ def _other_version(version: int) -> ModelError:
     )
 
 
-def _value(cursor: _Cursor, what: str) -> Value:
-    kind = cursor.uint("<I", f"type of {what}", 12)
-    if kind == STRING:
-        return Value(kind, cursor.string(what, MAX_STRING_BYTES))
-    if kind != ARRAY:
-        return Value(kind, cursor.scalar(kind, what))
-    element = cursor.uint("<I", f"element type of {what}", 12)
-    count = cursor.uint("<Q", f"length of {what}", MAX_ARRAY)
-    cursor.items_left -= count
-    if cursor.items_left < 0:
-        raise _malformed(f"{what} makes more than {MAX_ITEMS} items of arrays")
-    if element == ARRAY:
-        raise _malformed(f"{what} is an array of arrays")
-    if element == STRING:
-        strings: list[Scalar] = [cursor.string(what, MAX_STRING_BYTES) for _ in range(count)]
-        return Value(kind, strings, element)
-    size = struct.calcsize(SCALARS[element])
-    raw = cursor.take(size * count, what)
-    code = SCALARS[element]
-    return Value(kind, [item[0] for item in struct.iter_unpack(code, raw)], element)
-
-
 def _alignment(metadata: Mapping[str, Value]) -> int:
     value = metadata.get(ALIGNMENT.key, Value(4, 32)).value
     if (
@@ -251,23 +151,23 @@ def _alignment(metadata: Mapping[str, Value]) -> int:
         or not ALIGNMENT.low <= value <= ALIGNMENT.high
         or value & (value - 1)
     ):
-        raise _malformed(
+        raise malformed(
             f"alignment {short_repr(value)} is not a power of two from {ALIGNMENT.low} to"
             f" {ALIGNMENT.high}"
         )
     return value
 
 
-def _tensor_info(cursor: _Cursor) -> tuple[str, int, tuple[int, ...], int]:
+def _tensor_info(cursor: Cursor) -> tuple[str, int, tuple[int, ...], int]:
     name = cursor.ascii("a tensor name", MAX_NAME_BYTES)
     n_dims = cursor.uint("<I", f"dimensions of {name!r}", 4)
     ne = tuple(cursor.uint("<Q", f"a dimension of {name!r}", 2**31 - 1) for _ in range(n_dims))
     ggml_type = cursor.uint("<I", f"type of {name!r}", 2**32 - 1)
     offset = cursor.uint("<Q", f"offset of {name!r}", 2**63)
     if not ne or 0 in ne or math.prod(ne) > 2**40:
-        raise _malformed(f"tensor {name!r} has dimensions {list(ne)}")
+        raise malformed(f"tensor {name!r} has dimensions {list(ne)}")
     while len(ne) > 1 and ne[-1] == 1:
-        ne = ne[:-1]  # says nothing
+        ne = ne[:-1]  # a dimension of 1 changes nothing
     return name, ggml_type, ne, offset
 
 
@@ -289,10 +189,10 @@ def _placed(
         )
     block, block_bytes = known
     if ne[0] % block:
-        raise _malformed(f"rows of {name!r} have {ne[0]} elements, not a multiple of {block}")
+        raise malformed(f"rows of {name!r} have {ne[0]} elements, not a multiple of {block}")
     n_bytes = math.prod(ne) // block * block_bytes
     if offset % alignment:
-        raise _malformed(f"tensor {name!r} is at offset {offset}, not a multiple of {alignment}")
+        raise malformed(f"tensor {name!r} is at offset {offset}, not a multiple of {alignment}")
     quantization = TENSOR_TYPES[ggml_type][0] if ggml_type in TENSOR_TYPES else None
     return TensorInfo(name, ggml_type, quantization, ne, data_start + offset, n_bytes)
 
@@ -302,12 +202,12 @@ def _check_places(tensors: Mapping[str, TensorInfo], size: int) -> int:
     end, before = 0, ""
     for info in sorted(tensors.values(), key=lambda t: t.offset):
         if info.offset < end:
-            raise _malformed(f"tensors {before!r} and {info.name!r} overlap")
+            raise malformed(f"tensors {before!r} and {info.name!r} overlap")
         end, before = info.offset + info.n_bytes, info.name
     if end > size:
         raise ModelError(
             f"truncated: {end - size:,} bytes of {end:,} are missing; the file has {size:,}",
             code="truncated",
-            hint=_AGAIN,
+            hint=COPY_AGAIN,
         )
     return end

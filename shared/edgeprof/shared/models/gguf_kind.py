@@ -1,4 +1,4 @@
-"""GGUF files that are no whole model: parts, adapters, vocabularies, other architectures."""
+"""Refuses GGUF files that are not a whole llama, e.g. parts, adapters, vocabularies."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from reprlib import repr as short_repr
 from typing import Final
 
 from edgeprof.shared.errors import ModelError
-from edgeprof.shared.models.gguf_header import Header, Scalar
+from edgeprof.shared.models.gguf_header import Header
+from edgeprof.shared.models.gguf_values import Scalar
 from edgeprof.shared.models.rules import ARCHITECTURE_KEY
 
 ARCHITECTURE: Final = "llama"
 #: llama-gguf-split's names.
 _SHARD_NAME = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
 _MODEL = "give the .gguf of the model itself"
-#: By general.type, and by architectures that are none of a language model.
+#: By general.type, and by architectures that are not language models: name and hint.
 _KINDS: Final = {
     "adapter": ("a LoRA adapter", "merge it into its model first: llama-export-lora"),
     "mmproj": ("a projector for images or sound (mmproj)", _MODEL),
@@ -26,7 +27,7 @@ _KINDS: Final = {
 
 
 def check(header: Header, path: Path) -> None:
-    """Raise ModelError that says what it is when this is no whole llama. `path`: for its parts."""
+    """Raise ModelError unless this is a whole llama. `path` is used to find the other parts."""
     architecture = _text(header, ARCHITECTURE_KEY)
     kind = _KINDS.get(_text(header, "general.type") or "") or _KINDS.get(architecture or "")
     if kind:
@@ -51,7 +52,7 @@ def check(header: Header, path: Path) -> None:
 
 
 def _check_shard(header: Header, path: Path) -> None:
-    """A part that says it is the only one is a whole model."""
+    """Refuse a part of a split model; one that is the only part is a whole model."""
     count, number = _value(header, "split.count"), _value(header, "split.no")
     if not isinstance(count, int) or count <= 1:
         return

@@ -1,4 +1,4 @@
-"""Import of models that others trained: finds out what a path is, and converts it to GGUF."""
+"""Imports models in other formats: recognises the format, and converts to GGUF."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def import_model(
 ) -> Imported:
     """Convert a llama2.c checkpoint or a Hugging Face folder.
 
-    Raises ModelError saying what `path` is, or what is missing or not supported in it, and
+    Raises ModelError that names the format of `path`, or the missing or unsupported part of it, and
     UsageError when `out` is one of the files that are read.
     """
     _check_apart(out, path, tokenizer)
@@ -53,7 +53,7 @@ def import_model(
 
 
 def _check_apart(out: Path, path: Path, tokenizer: Path | None) -> None:
-    """Refuse to write over what is read; an earlier import inside the folder may be replaced."""
+    """Refuse to overwrite a file that is read, but not an earlier import inside the folder."""
     if not out.is_file():
         return
     inputs = [p for p in path.iterdir() if p.suffix != ".gguf"] if path.is_dir() else [path]

@@ -49,7 +49,7 @@ class _Checkpoint:
     """Weights that share a scale; version 2 only."""
 
     def order(self, version: int) -> tuple[str, ...]:
-        """Names of what follows the header in that version, each for all layers."""
+        """The tensors after the header in that version, each for all layers."""
         named: tuple[str, ...] = ("attn_norm", "ffn_norm", "output_norm", "token_embd", *_MATRICES)
         if version == 0:
             named = ("token_embd", "attn_norm", *_MATRICES[:4], "ffn_norm", *_MATRICES[4:])
@@ -73,7 +73,7 @@ class _Checkpoint:
         return self.numbers.n_layers if name in _LAYERED else 1
 
     def body_bytes(self, order: tuple[str, ...]) -> int:
-        """Length of everything behind the header."""
+        """Length of everything after the header."""
         return sum(self.n_bytes(name) * self.count(name) for name in order)
 
     def _grouped(self, name: str) -> bool:
@@ -108,7 +108,7 @@ class _Checkpoint:
 
 
 def import_checkpoint(checkpoint: Path, tokenizer: Path, out: Path, name: str) -> Imported:
-    """Convert; raises ModelError naming the file that is not what it should be."""
+    """Convert a checkpoint. Raises ModelError that names the malformed file."""
     found, header_bytes = _open(checkpoint)
     order, notes = _fitting(found, header_bytes)
     table, more = read_tokenizer(tokenizer, found.numbers.n_vocab, checkpoint)
@@ -145,7 +145,7 @@ def _open(path: Path) -> tuple[_Checkpoint, int]:
             path, f"too short for a llama2.c checkpoint: {len(data)} bytes", code="truncated"
         )
     numbers = list(_HEADER.unpack_from(data))
-    tied = numbers[5] > 0  # the sign of the vocabulary's size says it
+    tied = numbers[5] > 0  # the sign of the vocabulary's size means that
     numbers[5] = abs(numbers[5])
     return _Checkpoint(path, data, 0, _numbers(path, numbers), tied, 0), _HEADER.size
 
@@ -162,14 +162,14 @@ def _numbers(path: Path, numbers: list[int]) -> Hyperparameters:
 
 
 def _fitting(found: _Checkpoint, header_bytes: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the order of tensors that the file's length fits, and what to say about it."""
+    """Return the order of tensors that fits the file's length, and notes for the user."""
     order = found.order(found.version)
     want = header_bytes + found.body_bytes(order)
     have = len(found.data)
     if have == want:
         return order, ()
-    # Two habits of exporters, which the lengths tell apart: version 0 without its two RoPE tables,
-    # which nobody needs, and version 0's body behind the header of version 1.
+    # Two habits of exporters, which the lengths distinguish: version 0 without its two RoPE tables,
+    # which nobody needs, and version 0's body after the header of version 1.
     legacy = found.order(0)
     bare = tuple(name for name in legacy if name != _ROPE_TABLES)
     if found.version == 0 and have == header_bytes + found.body_bytes(bare):

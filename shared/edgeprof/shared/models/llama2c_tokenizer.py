@@ -1,4 +1,4 @@
-"""llama2.c's tokenizer.bin: what its pieces are is read from the file, not assumed.
+"""llama2.c's tokenizer.bin: the kinds of its pieces are read from the file, not assumed.
 
 Karpathy's vocabularies have <unk>, <s>, </s> and then 256 bytes. Those of characters have no bytes,
 and some have no special tokens: run.c would still take ids 3 to 258 for bytes, and spell garbage.
@@ -25,9 +25,9 @@ _BOS, _EOS = 1, 2
 
 
 def read_tokenizer(path: Path, vocab: int, checkpoint: Path) -> tuple[TokenTable, tuple[str, ...]]:
-    """Return the tokenizer of a checkpoint of `vocab` tokens, and what a person should know of it.
+    """Return the tokenizer of a checkpoint of `vocab` tokens, and notes on it for the user.
 
-    Raises ModelError when it is no tokenizer.bin, or one of another vocabulary.
+    Raises ModelError when it is not a tokenizer.bin, or of another vocabulary.
     """
     longest, entries = _entries(path)
     if len(entries) != vocab:
@@ -56,7 +56,7 @@ def read_tokenizer(path: Path, vocab: int, checkpoint: Path) -> tuple[TokenTable
 
 
 def _entries(path: Path) -> tuple[int, list[tuple[float, bytes]]]:
-    """Return the longest piece's length as the header has it, and (score, piece) of each entry."""
+    """Return the longest piece's length from the header, and (score, piece) of each entry."""
     data = read_file(path)
     entries: list[tuple[float, bytes]] = []
     at = 4
@@ -66,7 +66,8 @@ def _entries(path: Path) -> tuple[int, list[tuple[float, bytes]]]:
         if not 0 <= n <= _MAX_BYTES or len(piece) < n or not math.isfinite(score):
             raise refused(
                 path,
-                f"not a llama2.c tokenizer: entry {len(entries)}, byte {at} of {len(data)}, is broken",
+                f"not a llama2.c tokenizer: entry {len(entries)}, byte {at} of {len(data)},"
+                " is broken",
                 hint="it is what llama2.c's tokenizer.py writes: tokenizer.bin, tok512.bin",
             )  # fmt: skip
         entries.append((score, piece))

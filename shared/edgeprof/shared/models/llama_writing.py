@@ -1,4 +1,4 @@
-"""A llama from elsewhere, written as a GGUF: its numbers, its tensors and its tokens."""
+"""Writes an imported llama as a GGUF: its numbers, its tensors and its tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ F32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What a llama's numbers are called here, whatever its file calls them."""
+    """A llama's numbers under our names."""
 
     n_vocab: int
     n_ctx: int
@@ -52,7 +52,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
-    """A tokenizer as a GGUF holds it. `kind` is "llama" (with scores) or "gpt2" (with merges)."""
+    """A tokenizer as it is in a GGUF. `kind` is "llama" (with scores) or "gpt2" (with merges)."""
 
     kind: str
     tokens: list[bytes]
@@ -69,7 +69,7 @@ class TokenTable:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The written model, and what a person should know about how it was written."""
+    """The written model, and notes for the user."""
 
     model: ModelFile
     notes: tuple[str, ...]
@@ -114,7 +114,7 @@ def write_llama(
 
 
 def _check(file: str, name: str, values: F32) -> None:
-    """Look for what is no number while the file it is in can be named."""
+    """Refuse weights that are not finite, while the source file can still be named."""
     try:
         check_values(name, values)
     except ModelError as error:
@@ -146,7 +146,7 @@ def refused(
 
 
 def read_file(path: Path) -> bytes:
-    """Read a file, or raise ModelError naming it; a Git LFS pointer is no file yet."""
+    """Read a file. Raises ModelError that names it, also for a Git LFS pointer."""
     try:
         if path.exists() and not path.is_file():  # a pipe or device may never end
             raise refused(path, "not a regular file", code="unreadable")

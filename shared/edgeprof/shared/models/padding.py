@@ -13,14 +13,14 @@ import numpy as np
 from edgeprof.shared.models.gguf_header import Header
 from edgeprof.shared.models.tensor_types import to_float32
 
-#: Ours: the width without padding. llama.cpp ignores keys that it does not know.
+#: Our key for the width without padding. llama.cpp ignores keys that it does not know.
 KEY: Final = "edgeprof.feed_forward_length"
-#: No block is longer, so nobody needs more.
+#: No block is longer, so no padding is.
 _MOST = 255
 
 
 def true_hidden(header: Header, data: bytes, hidden: int) -> int:
-    """Return the width without padding: what the key says, if the rows beyond it are zeros."""
+    """Return the width without padding: the key's value, if the rows beyond it are zeros."""
     item = header.metadata.get(KEY)
     if item is None or not isinstance(item.value, int) or not 0 < hidden - item.value <= _MOST:
         return hidden

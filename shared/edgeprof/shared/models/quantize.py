@@ -1,4 +1,4 @@
-"""Other weight types of a model, made with ggml's own numpy quantisers (byte-identical to llama.cpp's C)."""
+"""Converts models to other weight types with ggml's numpy quantisers: llama.cpp's bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.models import padding
 from edgeprof.shared.models.file import ConvertibleModel, ModelFile, is_linear, is_norm
 from edgeprof.shared.models.finite import check_values, first_bad
-from edgeprof.shared.models.gguf_header import Scalar, TensorInfo
+from edgeprof.shared.models.gguf_header import TensorInfo
+from edgeprof.shared.models.gguf_values import Scalar
 from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
 from edgeprof.shared.models.tensor_types import BLOCK, F32, to_float32
@@ -33,26 +34,26 @@ _FILE_TYPES = {
     Quantization.Q4_0: gguf.LlamaFileType.MOSTLY_Q4_0,
     Quantization.TQ2_0: gguf.LlamaFileType.MOSTLY_TQ2_0,
 }
-#: What decides, beside the model and the type, which bytes come out.
+#: Decides, beside the model and the type, which bytes are made.
 _MAKER = f"gguf{version('gguf')}-{own_version()}"
 _HIDDEN_KEY = "llama.feed_forward_length"
-#: Weights from here on are infinite: as an F16 number themselves, or as the scale of their block.
+#: Weights from here on are infinite as F16 numbers, or make the scale of their block infinite.
 _LARGEST = {
     Quantization.F16: 65520.0,
     Quantization.Q8_0: 127 * 65520.0,
     Quantization.Q4_0: 8 * 65520.0,
     Quantization.TQ2_0: 65520.0,
 }
-#: Of blocks: to quantise what is quantised would round a second time.
+#: Types of blocks: to quantise them again would round a second time.
 _QUANTIZED = frozenset(to for to, block in BLOCK.items() if block > 1)
 
-#: Told after each tensor: weights done, weights in all.
+#: Called after each tensor with: weights done, weights in all.
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What becomes of each tensor, and how wide the feed-forward layers will be."""
+    """The new type of each tensor, and the new width of the feed-forward layers."""
 
     to: Quantization
     types: dict[str, Quantization]
@@ -62,8 +63,8 @@ class _Plan:
 def quantized(model: ConvertibleModel, to: Quantization, cache_dir: Path) -> ModelFile:
     """Return `model` with weights of type `to`, made once and kept.
 
-    What is kept is called by the content it was made of, by its maker and by its own content: an entry that
-    is damaged, cut off or of another version is made anew.
+    A kept file is named by the content it was made of, by its maker and by its own content, so one
+    that is damaged, cut off or of another version is made anew.
     """
     if isinstance(model, ModelFile) and model.quantization is to:
         return model
@@ -106,9 +107,9 @@ def quantize(
 ) -> ModelFile:
     """Write `model` with weights of type `to`; the same input gives the same bytes.
 
-    All matrices become `to`, except that TQ2_0 keeps the embedding and the output head in F16: two bits there
-    cost more than they save. Norms become F32. Feed-forward layers are padded where blocks need it
-    (padding.py), and only there. Raises ModelError when blocks do not divide the embedding's width,
+    All matrices become `to`, except that TQ2_0 keeps the embedding and the output head in F16: two
+    bits there cost more than they save. Norms become F32. Feed-forward layers are padded only where
+    blocks need it (padding.py). Raises ModelError when blocks do not divide the embedding's width,
     UsageError when `out` is the model's own file.
     """
     plan = _plan(model, to)
@@ -127,7 +128,7 @@ def _plan(model: ConvertibleModel, to: Quantization) -> _Plan:
 
 
 def padding_note(model: ConvertibleModel) -> str | None:
-    """Return what to tell a person of a padded model, or None for one that is as it was trained."""
+    """Return a note on a padded model for the user, or None for one that is not padded."""
     true, hidden = model.true_hidden, model.shape.hidden
     if true == hidden:
         return None
@@ -192,7 +193,7 @@ def _fill(
         if key in replaced:
             continue
         if item.value == []:
-            continue  # the writer refuses an empty array, which says nothing anyway
+            continue  # the writer refuses an empty array, which means nothing
         kind = gguf.GGUFValueType(item.type)
         sub = None if item.element_type is None else gguf.GGUFValueType(item.element_type)
         writer.add_key_value(key, _packable(item.value), kind, sub)
@@ -258,7 +259,7 @@ def _check_held(
 
 
 def _holding(model: ConvertibleModel) -> list[Quantization]:
-    """Return the types that hold every weight of a model, and whose blocks its rows divide into."""
+    """Return the types that can express every weight and whose blocks divide the rows."""
     types = []
     for to in Quantization:
         try:

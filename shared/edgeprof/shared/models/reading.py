@@ -1,4 +1,4 @@
-"""Reading files that others may be writing: a name never stands for content that it no longer has."""
+"""Reads files that others may be writing, and notices when their content has changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells that a file was written while it was read; of an earlier look it proves nothing."""
+    """Metadata of a file that shows whether it was written while it was read."""
 
     device: int
     inode: int
@@ -24,7 +24,7 @@ class Stamp:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Look at a file. Raises OSError."""
+        """Return the stamp of a file. Raises OSError."""
         stat = path.stat()
         return cls(
             device=stat.st_dev,
@@ -36,7 +36,7 @@ class Stamp:
 
 
 def holds(path: Path, content: bytes) -> bool:
-    """Whether this is what a file holds now. Raises ModelError when it cannot be read."""
+    """Whether the file has these bytes now. Raises ModelError when it cannot be read."""
     try:
         return path.stat().st_size == len(content) and path.read_bytes() == content
     except OSError as error:
@@ -44,7 +44,7 @@ def holds(path: Path, content: bytes) -> bool:
 
 
 def read_settled(path: Path) -> bytes:
-    """Return a file's bytes, all of one moment. Raises ModelError, also when it is written meanwhile."""
+    """Return a file's bytes at one moment. Raises ModelError, also when it is written meanwhile."""
     try:
         for _ in range(_TRIES):
             before = Stamp.of(path)

@@ -1,9 +1,10 @@
-"""What the header of a model may say: one table, for the host and for the boards.
+"""Which values the header of a model may have: one table, for the host and for the boards.
 
-The host reads this module; `make docs` writes `firmware/core/model/gguf_rules.h` from it. So a job that was queued
-is not refused by its board for what the host could have known.
+The host reads this module; `make docs` writes `firmware/core/model/gguf_rules.h` from it. So a
+board never refuses a queued job for a reason that the host could have known.
 
-A key that changes nothing is accepted, whatever its value: refused is what the boards would not compute.
+A key that changes nothing is accepted, whatever its value; a key is refused when it asks for
+something that the boards do not compute.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-#: Keys and tensors that no honest file has: llama.cpp's own saver writes 135 keys.
+#: Limits that honest files do not reach: llama.cpp's own saver writes 135 keys.
 MAX_KV: Final = 1024
 MAX_TENSORS: Final = 1024
 MAX_KEY_BYTES: Final = 256
@@ -35,7 +36,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """A key that holds a number of any type, which is read as the nearest float32: above `low`, below `high`."""
+    """A key that holds a number of any type, read as float32: above `low`, below `high`."""
 
     key: str
     low: float
@@ -76,11 +77,12 @@ FREQUENCY_BASE: Final = Real("llama.rope.freq_base", 1.0, 1e9)
 REALS: Final = (EPSILON, FREQUENCY_BASE)
 DEFAULT_FREQUENCY_BASE: Final = 10000.0
 
-#: Each has a rule of its own in shape.py and gguf.c.
+#: Each of these keys has a rule of its own in shape.py and gguf.c.
 SCALING_TYPE_KEY: Final = "llama.rope.scaling.type"
 SLIDING_WINDOW_KEY: Final = "llama.attention.sliding_window"
 ATTENTION_SCALE_KEY: Final = "llama.attention.scale"
-#: How far the square of attention.scale, times the width of a head, may be from 1: roundings of float32.
+#: How far the square of attention.scale, times the width of a head, may be from 1, for float32's
+#: rounding.
 SCALE_TOLERANCE: Final = 1e-6
 
 #: Positions are divided by these unless the type of scaling is "none". llama.cpp writes 0 for 1.
@@ -88,8 +90,8 @@ SCALING_FACTORS: Final = (
     Neutral("llama.rope.scaling.factor", (0.0, 1.0), "positions would be scaled"),
     Neutral("llama.rope.scale_linear", (0.0, 1.0), "positions would be scaled"),
 )
-#: Those that llama.cpp's graph of llama reads, and those that other tools write for the same purpose. Of the
-#: two soft caps, llama.cpp's saver writes 50 and 30 into every file, used or not.
+#: Keys that llama.cpp's graph of llama reads, and keys that other tools write for the same purpose.
+#: llama.cpp's saver writes 50 and 30 for the two soft caps into every file, used or not.
 NEUTRALS: Final = (
     Neutral("llama.expert_count", (0.0,), "it would be a mixture of experts"),
     Neutral("llama.expert_used_count", (0.0,), "it would be a mixture of experts"),
@@ -115,5 +117,5 @@ NEUTRALS: Final = (
     Neutral("split.count", (0.0, 1.0), "the rest of the model is in other files"),
 )
 
-#: A tensor of factors that divide the rotation's frequencies: of no effect when all are 1.
+#: A tensor of factors that divide the rotation's frequencies; without effect when all are 1.
 FREQUENCY_FACTORS: Final = "rope_freqs.weight"

@@ -1,7 +1,7 @@
-"""Hyperparameters of a plain llama, and the refusal of everything that the boards would not compute.
+"""Hyperparameters of a plain llama; everything that the boards do not compute is refused.
 
-Host and board decide alike: both follow rules.py, and tests hold firmware/core/model/gguf.c to this module over
-headers of every kind. A key is refused for what it does, never for being there.
+Host and board decide alike: both follow rules.py, and tests compare firmware/core/model/gguf.c with
+this module over headers of every kind. A key is refused for its effect, never for being there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import rules
-from edgeprof.shared.models.gguf_header import BOOL, Header, TensorInfo, Value
+from edgeprof.shared.models.gguf_header import Header, TensorInfo
+from edgeprof.shared.models.gguf_values import BOOL, Value
 from edgeprof.shared.models.rules import Real, Whole
 from edgeprof.shared.models.tensor_types import to_float32
 
@@ -42,7 +43,7 @@ class LlamaShape:
 
 
 def read_shape(header: Header) -> LlamaShape:
-    """Return the hyperparameters of a llama (gguf_kind.check()).
+    """Return the hyperparameters of a llama that passed gguf_kind.check().
 
     Raises ModelError that names the key, its value, and what is wrong with it.
     """
@@ -95,7 +96,7 @@ def read_shape(header: Header) -> LlamaShape:
 
 
 def check_tensors(header: Header, s: LlamaShape) -> None:
-    """Each tensor that the forward pass reads must be there with its shape, and no other may be."""
+    """Raise ModelError unless there are exactly the tensors that the forward pass reads."""
     expected = _expected(s, tied=s.tied_output)
     for name, want in expected.items():
         info = header.tensors.get(name)
@@ -114,7 +115,7 @@ def check_tensors(header: Header, s: LlamaShape) -> None:
 
 
 def check_frequency_factors(header: Header, data: bytes) -> None:
-    """Raise ModelError unless the factors of the rotation's frequencies, if there are any, are all 1."""
+    """Raise ModelError unless all factors of the rotation's frequencies are 1, if there are any."""
     info = header.tensors.get(rules.FREQUENCY_FACTORS)
     if info is None:
         return
@@ -153,7 +154,7 @@ def _expected(s: LlamaShape, *, tied: bool) -> dict[str, tuple[int, ...]]:
 
 
 def _check_shape(info: TensorInfo, want: tuple[int, ...]) -> None:
-    # Trailing dimensions of 1 say nothing; the reader leaves them out.
+    # Trailing dimensions of 1 change nothing; the reader drops them.
     if want not in (info.ne, (*info.ne, 1)):
         raise ModelError(
             f"tensor {info.name!r} has shape {list(info.ne)}, its hyperparameters say {list(want)}",

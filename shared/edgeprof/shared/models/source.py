@@ -1,7 +1,7 @@
-"""Where a model's weights come from: the first file, and the types they went through since.
+"""Where a model's weights come from: the first file, and the types they had since.
 
-A name and a type do not say it: Q8_0 made of Q4_0 has the errors of Q4_0. Files that we write carry it in
-three metadata keys, which other programs pass over.
+A name and a type do not show it: a Q8_0 made of Q4_0 has the errors of Q4_0. Files that we write
+have it in three metadata keys, which other programs ignore.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pathlib import Path
 import gguf
 from pydantic import ValidationError
 
-from edgeprof.shared.models.gguf_header import Value
+from edgeprof.shared.models.gguf_values import Value
 from edgeprof.shared.types.model import ModelSource
 
 _FILE, _SHA256, _CHAIN = (f"edgeprof.source.{key}" for key in ("file", "sha256", "chain"))
 KEYS = frozenset({_FILE, _SHA256, _CHAIN})
 
-#: What file names end with by GGUF's naming convention: "stories260K-Q8_0", "tiny.f16".
+#: The type at the end of file names, by GGUF's naming convention: "stories260K-Q8_0", "tiny.f16".
 _TYPE_SUFFIX = re.compile(r"[-._](?:b?f16|f32|f64|t?q\d_\w+|iq\d_\w+|mxfp4\w*)$", re.IGNORECASE)
 
 
 def name_of(path: Path) -> str:
-    """Return what a model in this file is called: the file's name, without its type.
+    """Return the name of a model in this file: the file's name, without its type.
 
     Not the file's own general.name: converters call every model "llama" there.
     """
@@ -36,11 +36,11 @@ def name_of(path: Path) -> str:
 def source_of(
     metadata: Mapping[str, Value], path: Path, sha256: str, weight_type: str
 ) -> ModelSource:
-    """Return what the file says of its source; one that says nothing is its own."""
+    """Return the source that the file's keys give; a file without them is its own source."""
     said = {key.rpartition(".")[2]: metadata[key].value for key in KEYS & set(metadata)}
     try:
         source = ModelSource.model_validate(said)
-    except ValidationError:  # not ours, or written over by somebody
+    except ValidationError:  # malformed: another program wrote them
         return ModelSource(file=_readable(path.name), sha256=sha256, chain=(weight_type,))
     if source.chain[-1] == weight_type:
         return source
@@ -56,7 +56,7 @@ def write_source(writer: gguf.GGUFWriter, source: ModelSource) -> None:
 
 
 def source_of_import(file: Path, sha256: str, weight_type: str) -> ModelSource:
-    """Return the source of a model whose weights were of a type elsewhere, and become F32."""
+    """Return the source of an imported model, whose weights become F32."""
     chain = (weight_type,) if weight_type == "F32" else (weight_type, "F32")
     return ModelSource(file=_readable(file.resolve().name), sha256=sha256, chain=chain)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from edgeprof.shared.models.file import ConvertibleModel
 
-#: End of sequence, of a turn, of a message: llama.cpp ends generation at each.
+#: End of sequence, of a turn, of a message: llama.cpp ends a generation at each.
 _ENDS: Final = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 

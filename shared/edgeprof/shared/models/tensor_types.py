@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from edgeprof.shared.types.model import Quantization
 
-#: What boards have kernels for: ggml type id -> (type, elements in a block, bytes of a block).
+#: Types that boards have kernels for: ggml type
+#: id -> (type, elements in a block, bytes of a block).
 TENSOR_TYPES: Final = {
     0: (Quantization.F32, 1, 4),
     1: (Quantization.F16, 1, 2),

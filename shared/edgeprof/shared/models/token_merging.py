@@ -1,4 +1,4 @@
-"""Merging of adjacent symbols by priority, which both kinds of tokenizer are made of."""
+"""Merges adjacent symbols by priority, for both kinds of tokenizer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How byte-level vocabularies split text into words, by the name in tokenizer.ggml.pre.
 
-The rules are llama.cpp's. A rule is a list of patterns, each applied to what the one before left:
-its matches become words, and so does what lies between them.
+The rules are llama.cpp's. A rule is a list of patterns, each applied to every piece that the one
+before made: its matches become words, and so does the text between them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LLAMA3 = (
 
 @dataclass(frozen=True)
 class Split:
-    """One pre-tokenizer, and what its name implies besides."""
+    """One pre-tokenizer, and further properties that its name implies."""
 
     patterns: tuple[str, ...]
     #: A word that is a token stays whole, whatever the merges say.

@@ -1,4 +1,4 @@
-"""Text to token ids and back, from the tokenizer inside the GGUF: llama (SentencePiece) and gpt2 (BPE)."""
+"""Text to token ids and back, by the GGUF's own tokenizer: llama (SentencePiece) or gpt2 (BPE)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeprof.shared.models.tokenizer_base import BYTE, NORMAL, Tokenizer, Vocab
 
 __all__ = ["MAX_PIECE", "SPACE", "BytePair", "SentencePiece", "Tokenizer", "tokenizer_of"]
 
-#: Twice the longest of vocabularies in use (128 spaces): 4096 tokens of a megabyte each are no text.
+#: Longest piece: twice the longest in use (128 spaces). 4096 tokens of a megabyte each are no text.
 MAX_PIECE = 256
 _BYTE_PIECE = regex.compile(r"<0x[0-9A-Fa-f]{2}>")
 #: llama.cpp's ids where a file names none: (beginning, end).
@@ -29,7 +29,7 @@ T = TypeVar("T", int, float, str)
 def tokenizer_of(model: ConvertibleModel) -> Tokenizer:
     """Build the tokenizer that a model carries.
 
-    Raises ModelError "tokenizer", which says to pass token ids, when it carries none that we know.
+    Raises ModelError "tokenizer", whose hint is to pass token ids, when it has none that we know.
     """
     kind = model.meta("tokenizer.ggml.model")
     pieces = _items(model, "tokenizer.ggml.tokens", str)

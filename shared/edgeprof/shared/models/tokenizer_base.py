@@ -1,4 +1,4 @@
-"""What both kinds of tokenizer have in common: types, whole tokens in the text, BOS and EOS."""
+"""The common part of both kinds of tokenizer: types, whole tokens in the text, BOS and EOS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgeprof.shared.sanitize import without_halves
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
-#: These end a generation: llama.cpp takes them for control tokens, whatever their file says.
+#: Tokens that end a generation: llama.cpp takes them for control tokens, whatever the file says.
 _ALWAYS_CONTROL = frozenset(
     {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>"}
     | {"<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>"}
@@ -32,10 +32,10 @@ class Tokenizer(ABC):
     """Encodes and decodes for one model.
 
     User-defined tokens are found whole before anything else, the longest first, as in llama.cpp.
-    Control tokens are not: the text "</s>" in a prompt is text. Who wants them passes token ids.
+    Control tokens are not: the text "</s>" in a prompt is text. To use them, pass token ids.
     """
 
-    #: What a user should know about how this model's text is split, or "".
+    #: A note for the user on how this model's text is split, or "".
     note = ""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -61,7 +61,7 @@ class Tokenizer(ABC):
 
     @property
     def head(self) -> list[int]:
-        """What the model wants before a text: its token of beginning, or nothing."""
+        """Return the ids that belong before a text: the token of beginning, or nothing."""
         return [] if self._vocabulary.bos_id is None else [self._vocabulary.bos_id]
 
     def body(self, text: str) -> list[int]:
@@ -118,7 +118,7 @@ def _bytes(piece: str) -> bytes:
 
 
 def unspellable(symbol: str) -> ModelError:
-    """The error for text that a vocabulary has no token for; llama.cpp stops there too."""
+    """Return the error for text that a vocabulary has no token for; llama.cpp stops there, too."""
     return ModelError(
         f"the model's vocabulary cannot spell {symbol!r}",
         code="unspellable",

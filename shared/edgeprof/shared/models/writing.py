@@ -1,4 +1,4 @@
-"""Writing a GGUF so that a file under its final name is always whole and always passes our own checks."""
+"""Writes a GGUF so that a file under its final name is always whole and passes our own checks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gguf
 
+from edgeprof.shared import private_files
 from edgeprof.shared.errors import HostFault, ModelError, UsageError
 from edgeprof.shared.models.file import ModelFile
 
@@ -17,9 +18,9 @@ def write_gguf(
 ) -> ModelFile:
     """Write `out` by way of a file beside it that is checked first; returns it opened.
 
-    Raises UsageError when `out` is one of the `sources` it is made from, by whatever name; HostFault
-    when it cannot be written; ModelError when what was written is not a usable model (then `out` is
-    left as it was).
+    Raises UsageError when `out` is one of the `sources` it is made from, by whatever name,
+    HostFault when it cannot be written, and ModelError when the written file is not a usable model;
+    then `out` is left as it was.
     """
     for source in sources:
         if out.exists() and out.samefile(source):
@@ -40,7 +41,7 @@ def write_gguf(
             writer.write_tensors_to_file()
             writer.close()
             _check(part, out)
-            part.replace(out)
+            private_files.put_in_place(part, out)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
@@ -51,7 +52,7 @@ def write_gguf(
 
 
 def _check(part: Path, out: Path) -> None:
-    """Raise ModelError, under the final name, unless what was written is a usable model."""
+    """Raise ModelError, under the final name, unless the written file is a usable model."""
     try:
         ModelFile.open(part)
     except ModelError as error:

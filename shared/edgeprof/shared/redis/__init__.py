@@ -1,4 +1,4 @@
-"""The way to Redis: its URL, the client and its errors in our words, and the server that we start ourselves.
+"""The way to Redis: its URL, the client, its errors in our words, and the embedded server.
 
-What the lab keeps there is the business of the store package.
+The data that the lab keeps there belongs to the store package.
 """

@@ -16,8 +16,8 @@ from edgeprof.shared.redis import replies
 from edgeprof.shared.redis import url as redis_url
 from edgeprof.shared.redis.url import masked
 
-#: Few, short retries: every script may be repeated. Silence is not asked again: three times the timeout
-#: would be the price of a server that is stopped.
+#: Few, short retries, because every script may be repeated. A timeout is not retried: a stopped
+#: server would cost three of them.
 _OPTIONS: Final[dict[str, Any]] = {
     "socket_timeout": 10,
     "retry": Retry(
@@ -26,7 +26,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 _TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 5, "socket_keepalive": True}
 
-#: The first question of a command: whoever types it hears within some five seconds that nobody answers.
+#: For a command's first question: within five seconds its user reads that nobody answers.
 _FIRST: Final[dict[str, Any]] = {"socket_timeout": 4}
 _FIRST_TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 4}
 
@@ -37,8 +37,11 @@ def client(url: str) -> Redis:
 
 
 def greet(url: str) -> None:
-    """See that Redis answers a PING. Raises StoreUnavailable or StoreRefused, within some seconds, and
-    UsageError when it has no database of the URL's number."""
+    """Check that Redis answers a PING, within some seconds.
+
+    Raises StoreUnavailable or StoreRefused, and UsageError when it has no database of that
+    number.
+    """
     redis = _client(url, _OPTIONS | _FIRST, _TCP | _FIRST_TCP)
     try:
         with store_errors(url):
@@ -63,8 +66,8 @@ def _client(url: str, options: dict[str, Any], tcp: dict[str, Any]) -> Redis:
         return _master(redis_url.SentinelUrl.parse(url), options)
     try:
         redis = Redis.from_url(url, **options)
-        redis.connection_pool.make_connection()  # sends nothing, and finds options that it does not have
-    except (ValueError, TypeError):  # their words may be a part of the password
+        redis.connection_pool.make_connection()  # sends nothing; refuses unknown options
+    except (ValueError, TypeError):  # its message may have a part of the password
         raise UsageError(f"{masked(url)!r} is not a Redis URL") from None
     return redis
 

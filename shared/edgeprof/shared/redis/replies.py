@@ -1,6 +1,7 @@
-"""What Redis' refusals mean to a person: redis-py's exceptions as one line of ours, with a hint.
+"""Translates redis-py's exceptions into one line of ours, with a hint.
 
-An error inside a script is known by its words only, and before Redis 7 they stand in the middle of others.
+An error inside a script has no class of its own: only its text shows what it is, and before Redis 7
+that stands in the middle of other text.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from redis import exceptions
 
 from edgeprof.shared.errors import StoreRefused, StoreUnavailable
 
-#: Answers of a Redis that is there and cannot write, for us or for anybody.
+#: Errors of a Redis that answers and cannot write.
 _CANNOT_WRITE: Final = re.compile(r"(?:^|[ -])(LOADING|MISCONF|OOM|READONLY)\b")
 _KINDS: Final = {
     exceptions.BusyLoadingError: "LOADING",
     exceptions.OutOfMemoryError: "OOM",
     exceptions.ReadOnlyError: "READONLY",
 }
-#: What the kernel said when Redis wrote its append-only file.
+#: The kernel's error when Redis wrote its append-only file.
 _AOF_ERROR: Final = re.compile(r"writing to the AOF file: (.+?)(?: script: .*)?$")
 _DISK: Final = {
     "No space left on device": "is full",
@@ -32,13 +33,13 @@ def translated(error: Exception, where: str) -> StoreRefused | StoreUnavailable:
     """Return our error for redis-py's. `where`: the URL, password masked."""
     word = _cannot_write(error)
     ours = _cannot(word, str(error), where) if word else _other(error, where)
-    # No server was there, or one that cannot write. A partition shows as neither.
+    # There was no server, or one that cannot write; a cut network shows as neither.
     ours.proves_store_down = bool(word) or isinstance(error.__context__, ConnectionRefusedError)
     return ours
 
 
 def disk_words(said: str) -> str:
-    """Return what is wrong with Redis' disk, by what it said: "is full (No space left on device)"."""
+    """Return what is wrong with Redis' disk, e.g. "is full (No space left on device)"."""
     found = _AOF_ERROR.search(said)
     if found is None:
         return f"takes no snapshots: {said}"
@@ -85,8 +86,9 @@ def _other(error: Exception, where: str) -> StoreRefused | StoreUnavailable:
             f"Redis at {where} refused the login: {error}",
             hint="check user and password in EDGEPROF_REDIS_URL",
         )
-    # In a script it is another error, known by its words only.
-    if isinstance(error, exceptions.NoPermissionError) or "user executing the script" in str(error):
+    # In a script it is another error, known by its words only: those of Redis 7, and of Redis 8.
+    refused = ("user executing the script", "ACL failure in script")
+    if isinstance(error, exceptions.NoPermissionError) or any(w in str(error) for w in refused):
         return StoreRefused(
             f"Redis at {where} does not let this user do that: {error}",
             hint="client, worker and scheduler have users of their own: deploy/redis/users.acl",
@@ -98,7 +100,8 @@ def _other(error: Exception, where: str) -> StoreRefused | StoreUnavailable:
     ):
         return StoreUnavailable(
             f"Redis at {where} does not answer: {error}",
-            hint="it may be stopped or stalled; look at it: ps -C redis-server -o pid,stat,wchan,args",
+            hint="it may be stopped or stalled; look at it:"
+            " ps -C redis-server -o pid,stat,wchan,args",
         )
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError)):
         return StoreUnavailable(

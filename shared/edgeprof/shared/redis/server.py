@@ -1,13 +1,13 @@
 """Find the lab's Redis: EDGEPROF_REDIS_URL, or an embedded redis-server in the data folder.
 
-The rule of the embedded server, in full: whoever needs it first starts it; all commands of the same
+The rule of the embedded server: the first command that needs it starts it; all commands of the same
 data folder share it; it stays until `stop()` is called or the machine goes down; its jobs are in an
 append-only file and are there again at the next start. It listens on loopback only, on a port
-chosen once and remembered, behind a password only the owner of the data folder can read.
+chosen once and remembered, behind a password that only the owner of the data folder can read.
 
-While it lives it owns its files (`embedded.owner`), and nothing starts a second server on them, whatever
-it answers: a server that is full, loading, stalled or stopped is there. Two servers on one
-append-only file would each lose what the other was told.
+While it lives it owns its files (`embedded.owner`), and nothing starts a second server on them,
+whether or not it answers: one that is full, loading, stalled or stopped is still there. Two servers
+on one append-only file would each lose the other's writes.
 
 Rejected: tying its life to the command that started it. The next command would find its jobs
 asleep, and workers would lose their store because somebody closed another terminal.
@@ -32,7 +32,8 @@ from edgeprof.shared.redis.embedded.owner import Owner, owner
 from edgeprof.shared.redis.embedded.probe import Condition
 from edgeprof.shared.settings import Settings
 
-#: A server that was told to stop writes its file out; a stopped process does nothing at all.
+#: How long a stop may take: the server writes out its file first. A process under SIGSTOP does
+#: nothing.
 STOP_LIMIT_S: Final = 10.0
 STOPPED_LIMIT_S: Final = 2.0
 
@@ -53,7 +54,7 @@ def locate(settings: Settings) -> Endpoint:
     """Return where Redis is, starting the embedded server when no URL is set and none lives.
 
     Raises StoreUnavailable or StoreRefused when the embedded server cannot be started, or lives and
-    cannot be used; one that starts or loads is waited for, up to EDGEPROF_STORE_PATIENCE_S.
+    cannot be used. One that is starting or loading is waited for, up to EDGEPROF_STORE_PATIENCE_S.
     """
     if settings.redis_url:
         return Endpoint(settings.redis_url, embedded=False)
@@ -89,8 +90,9 @@ def connect(settings: Settings) -> Redis:
 def stop(settings: Settings, *, force: bool = False) -> bool:
     """Stop the embedded server of this data folder; its jobs stay on disk. False: none ran.
 
-    Raises StoreRefused when its disk is full, or its file is gone: it would forget what it could not
-    write. Raises StoreUnavailable when it does not end in time. force: kill it, whatever becomes of its jobs.
+    Raises StoreRefused when its disk is full or its file is gone, because it would lose what it
+    could not write, and StoreUnavailable when it does not end in time. force: kill it, even if that
+    loses jobs.
     """
     folder = files.open_folder(settings.data_dir)
     if _owner(folder) is None:
@@ -118,7 +120,7 @@ def stop(settings: Settings, *, force: bool = False) -> bool:
 
 
 def _end(folder: Path, living: Owner, number: signal.Signals) -> None:
-    """Signal whoever owns the files until nobody does. No pid is signalled that the kernel did not just name."""
+    """Signal the owner of the files, as the kernel names it, until there is none."""
     asked: set[int] = set()
     limit_s = STOPPED_LIMIT_S if living.stopped and number is signal.SIGTERM else STOP_LIMIT_S
     deadline_s = time.monotonic() + limit_s
@@ -148,7 +150,7 @@ def _owner(folder: Path) -> Owner | None:
 
 
 def _start(folder: Path) -> bool:
-    """Start the server unless somebody was quicker; whether we did."""
+    """Start the server unless another command was quicker; returns whether we did."""
     with files.start_lock(folder):
         if _owner(folder) is not None:
             return False

@@ -1,8 +1,9 @@
-"""What EDGEPROF_REDIS_URL may say, and how the same place is told to redis-py and to Celery.
+"""Parses EDGEPROF_REDIS_URL, masks it for messages, and translates it for Celery.
 
 redis://user:password@host:6379/0                        one server
 rediss://host:6379/0?ssl_ca_certs=/etc/lab/ca.crt        the same over TLS
-redis+sentinel://user:password@h1:26379,h2:26379/0?master=lab   the master that these Sentinels name
+redis+sentinel://user:password@h1:26379,h2:26379/0?master=lab
+                                                         the master that these Sentinels name
 unix:///run/redis.sock?db=0
 """
 
@@ -33,7 +34,8 @@ _MOST_DATABASES: Final = 2**31
 _SCHEME: Final = rf"(?P<scheme>{'|'.join(map(re.escape, SCHEMES))})://"
 #: One or more hosts with ports, and a path: nothing in it can be a login.
 _PLACE: Final = r"(?P<hosts>[A-Za-z0-9._,:\[\]-]*)(?P<path>/[^?#@\s]*)?"
-#: What we understand. It is stricter than urlsplit: a part of a password is never taken for anything else.
+#: The whole URL. It is stricter than urlsplit: no part of a password is ever taken for another
+#: part.
 _URL: Final = re.compile(
     _SCHEME
     + r"(?:(?P<user>[^:@/?#\s]*)(?P<colon>:[^@/?#\s]*)?@)?"
@@ -48,7 +50,7 @@ _HOST: Final = re.compile(
 #: The path after the host is a database number, or empty.
 _NUMBER: Final = re.compile(r"(/[0-9]{0,10})?", re.ASCII)
 
-#: Options of a URL that hold no secret, and are worth showing.
+#: Options of a URL that are no secret and are shown.
 _SHOWN: Final = {
     "master",
     "db",
@@ -60,7 +62,7 @@ _SHOWN: Final = {
 
 
 def masked(url: str) -> str:
-    """Return the URL for messages and logs, with all hidden that may be secret.
+    """Return the URL for messages and logs, without anything that may be secret.
 
     A user name without a password is hidden, too: people paste the password there.
     """
@@ -79,7 +81,7 @@ def masked(url: str) -> str:
 
 
 def _masked_query(query: str) -> str:
-    """Return the options of a URL, showing only those that are known to hold no secret."""
+    """Return the options of a URL, showing only those that are known to be no secret."""
     pairs = [part.partition("=") for part in query.split("&")]
     return "&".join(
         f"{name}={value}"
@@ -92,13 +94,14 @@ def _masked_query(query: str) -> str:
 
 
 def _masked_wreck(url: str) -> str:
-    """Mask what is no URL of ours: only what stands behind a login, and is plainly a place, is shown."""
+    """Mask a malformed URL: only a plain host, port and database after a login are shown."""
     scheme = re.match(_SCHEME, url)
     shown = scheme[0] if scheme else ""
     before, login, place = url[len(shown) :].rpartition("@")
     found = re.fullmatch(_PLACE, place, re.ASCII)
     is_place = found is not None and _NUMBER.fullmatch(found["path"] or "") is not None
-    # Behind a host, a path or an option the @ is a part of something else. A login without a user is none of these.
+    # After a host, a path or an option the @ is a part of something else. A login without a user is
+    # none of these.
     maybe_behind = re.search(r"[/?#]", before) and (before[0] != ":" or "@" in before)
     if not login or not is_place or maybe_behind:
         return shown + "***"
@@ -115,7 +118,7 @@ def _hosts_are_valid(parts: re.Match[str]) -> bool:
 
 
 def scheme(url: str) -> str:
-    """Return the scheme, or raise UsageError when the URL is not one that store and doorbells both understand."""
+    """Return the scheme. Raises UsageError for a URL that redis-py or kombu does not understand."""
     parts = _URL.fullmatch(url)
     if parts is None or not _hosts_are_valid(parts):
         hint = _UNIX_HINT if url.startswith("unix:") else _HINT
@@ -126,12 +129,12 @@ def scheme(url: str) -> str:
 
 
 def _check_options(url: str, parts: re.Match[str]) -> None:
-    """What only one of redis-py and kombu understands would part the store from its doorbells, or crash one."""
+    """Refuse options that only one of redis-py and kombu has: they would reach two places."""
     known = {"unix": r"db", SENTINEL: r"master", "rediss": r"ssl_\w+"}.get(parts["scheme"], r"(?!)")
     names = [name for name, _ in parse_qsl(parts["query"] or "", keep_blank_values=True)]
     if not all(re.fullmatch(known, name) for name in names):
         raise UsageError(
-            f"{masked(url)!r} has an option after the ? that is none of ours",
+            f"{masked(url)!r} has an unknown option after the ?",
             hint="user and password stand before the host, the number of the database behind it:"
             " redis://user:password@host:6379/0; options are ssl_… for rediss://, master for"
             " redis+sentinel://, db for unix://",
@@ -159,7 +162,7 @@ def _database(parts: re.Match[str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SentinelUrl:
-    """A redis+sentinel:// URL. User and password are those of master and replicas, not of the Sentinels."""
+    """A redis+sentinel:// URL. Its login is for master and replicas, not for the Sentinels."""
 
     addresses: tuple[tuple[str, int], ...]
     master: str
@@ -204,7 +207,7 @@ def broker(url: str) -> tuple[str, dict[str, Any]]:
         servers = [f"sentinel://{login}{host}:{port}/{found.db}" for host, port in found.addresses]
         return ";".join(servers), {"master_name": found.master}
     if url.startswith("rediss:") and "ssl_cert_reqs=" not in url:
-        # kombu takes a bare rediss:// for "verify nothing", redis-py for "verify".
+        # Without the option kombu verifies no certificate; redis-py does.
         return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required", {}
     if url.startswith("unix:"):
         return "redis+socket:" + url.removeprefix("unix:").replace("?db=", "?virtual_host="), {}

@@ -1,8 +1,8 @@
-"""What every board must answer: the firmware's forward pass in numpy, bit for bit.
+"""The firmware's forward pass in numpy, bit for bit: every board must give the same tokens.
 
-A port whose greedy tokens differ from these has a bug, or its compiler has (architecture, invariant 5). The
-arithmetic is written down in `docs/arithmetic.md`; `exact` is the same network in double precision, the
-oracle that the arithmetic itself is held to.
+If a port's greedy tokens differ, the port or its compiler has a bug (architecture, invariant 5).
+`docs/arithmetic.md` specifies the arithmetic; `exact` is the same network in double precision, with
+which the arithmetic is compared.
 """
 
 from edgeprof.shared.reference.model import Reference

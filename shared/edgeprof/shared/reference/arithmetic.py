@@ -1,8 +1,8 @@
-"""The board's arithmetic in numpy, bit for bit: `docs/arithmetic.md`, which `firmware/core` implements too.
+"""The board's arithmetic in numpy, bit for bit (`docs/arithmetic.md`, as in `firmware/core`).
 
-Everything is float32, one rounding per operation, in the written order. Arrays are processed in bulk where
-elements do not depend on each other; a sum over an axis is always spelled out, because numpy's own reductions
-choose their order.
+Everything is float32, one rounding per operation, in the written order. Arrays are processed in
+bulk where elements do not depend on each other; a sum over an axis is always spelled out, because
+numpy's own reductions choose their order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def fold(lanes: F32) -> F32:
 
 
 def pad_lanes(a: F32) -> F32:
-    """Pad the first axis with zeros to a multiple of eight and split it: (n, ...) -> (n / 8, 8, ...)."""
+    """Pad the first axis to a multiple of 8 with zeros, split: (n, ...) -> (n / 8, 8, ...)."""
     short = -a.shape[0] % LANES
     if short:
         a = np.concatenate([a, np.zeros((short, *a.shape[1:]), np.float32)])
@@ -115,8 +115,8 @@ def sin_cos(x: F32) -> tuple[F32, F32]:
 def quantize_activations(x: F32, block: int) -> tuple[F32, F32]:
     """Quantise rows to -127..127 in blocks by section 4.
 
-    `x` is (positions, n). Returns the integers as exact floats, (n / block, positions, block), ready for
-    an exact matrix product, and the scales, (n / block, positions).
+    `x` is (positions, n). Returns the integers as exact floats, (n / block, positions, block),
+    ready for an exact matrix product, and the scales, (n / block, positions).
     """
     blocks = x.reshape(x.shape[0], -1, block).swapaxes(0, 1)
     amax = np.abs(blocks).max(axis=2)

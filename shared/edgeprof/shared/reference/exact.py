@@ -1,7 +1,8 @@
-"""The same network in plain double precision: the oracle that the board's arithmetic is held to.
+"""The same network in plain double precision, with which the board's arithmetic is compared.
 
-Written from the definition of llama, sharing no code with `arithmetic` and `model`: textbook softmax, numpy's own
-functions, weights dequantised by the gguf package, no quantised activations.
+It is written from the definition of llama and shares no code with `arithmetic` and `model`:
+textbook softmax, numpy's own functions, weights dequantised by the gguf package, no quantised
+activations.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class _Weights:
         return np.asarray(dequantize(raw, GGMLQuantizationType(ggml_type)), np.float64).reshape(-1)
 
     def matrix(self, name: str, rows: int | None = None) -> F64:
-        """Shape (rows, n); without `rows`, those of a block matrix whose other side is dim or hidden."""
+        """Shape (rows, n). Without `rows`, of a block matrix whose other side is dim or hidden."""
         s = self._model.shape
         columns = s.hidden if "ffn_down" in name else s.dim
         return self.vector(name).reshape(rows or -1, columns)

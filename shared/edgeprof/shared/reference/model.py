@@ -17,7 +17,7 @@ from edgeprof.shared.reference.arithmetic import F32
 from edgeprof.shared.reference.weights import Matrix, load_matrix
 from edgeprof.shared.types.model import KvType
 
-#: Positions computed together: bounds the memory of attention's temporaries, changes no bit.
+#: Positions computed together; it bounds the memory of attention's temporaries, and changes no bit.
 _CHUNK: Final = 64
 
 
@@ -40,7 +40,7 @@ class _Layer:
 
 
 class _Cache:
-    """Keys and values of one run, per layer (position, kv head, head_dim), as float32 after rounding."""
+    """Keys and values of one run, per layer (position, kv head, head_dim), rounded, as float32."""
 
     def __init__(self, shape: LlamaShape, positions: int, kv_type: KvType) -> None:
         size = (shape.n_layers, positions, shape.n_heads_kv, shape.head_dim)
@@ -56,11 +56,11 @@ class _Cache:
 
 
 class Reference:
-    """A model loaded for computing what a board must answer.
+    """A model, loaded to compute the right answers of a board.
 
-    Every method starts from an empty KV cache. Raises ModelError for a tensor type without a kernel, and
-    "not_finite" for a model whose numbers overflow on the way; JobError for tokens or positions the model
-    does not have.
+    Every method starts from an empty KV cache. Raises ModelError for a tensor type without a
+    kernel, and "not_finite" for a model whose numbers overflow; JobError for tokens or positions
+    that the model does not have.
     """
 
     def __init__(self, model: ModelFile) -> None:
@@ -83,7 +83,8 @@ class Reference:
         """Return the n_gen tokens that follow the prompt: highest logit, lowest id on a tie."""
         positions = len(prompt_tokens) + n_gen - 1
         self._check(prompt_tokens, n_ctx, positions)
-        cache = _Cache(self._shape, positions, kv_type)  # the rest of n_ctx is the board's to hold
+        cache = _Cache(self._shape, positions, kv_type)  # the rest of n_ctx is memory of the board
+        # only
         hidden = self._run(list(prompt_tokens), 0, cache)[-1:]
         generated: list[int] = []
         for position in range(len(prompt_tokens), len(prompt_tokens) + n_gen):
@@ -101,8 +102,9 @@ class Reference:
     def check_finite(
         self, prompt_tokens: Sequence[int], generated: Sequence[int], kv_type: KvType = KvType.F16
     ) -> None:
-        """Compute what a run computed that gave these tokens, whether greedy or not. Raises ModelError
-        "not_finite" where its numbers overflow.
+        """Repeat the computation of a run with these tokens, greedy or not.
+
+        Raises ModelError "not_finite" where its numbers overflow.
         """
         tokens = [*prompt_tokens, *generated[:-1]]
         self._check(tokens, self._shape.n_ctx, len(tokens))
@@ -125,8 +127,8 @@ class Reference:
             raise JobError("the prompt is empty: at least one token is needed", code="empty_prompt")
         if positions > n_ctx or n_ctx > self._shape.n_ctx:
             raise JobError(
-                f"prompt and generated tokens fill {positions} positions; the context asked for has "
-                f"{n_ctx}, the model was trained for {self._shape.n_ctx}",
+                f"prompt and generated tokens fill {positions} positions; the context asked for has"
+                f" {n_ctx}, the model was trained for {self._shape.n_ctx}",
                 code="context",
             )
         for token in tokens:
@@ -137,7 +139,7 @@ class Reference:
                 )
 
     def _run(self, tokens: list[int], first: int, cache: _Cache) -> F32:
-        """Run tokens at positions first, first + 1, …; returns the residual stream (len(tokens), dim)."""
+        """Run tokens from position `first` on; returns the residual stream (len(tokens), dim)."""
         chunks = [
             self._run_chunk(np.asarray(tokens[i : i + _CHUNK], np.int64), first + i, cache)
             for i in range(0, len(tokens), _CHUNK)
@@ -196,7 +198,7 @@ class Reference:
         return rotated
 
     def _attend(self, q: F32, keys: F32, values: F32, first: int) -> F32:
-        """Causal attention of queries at positions first, … over all cached rows: (positions, dim)."""
+        """Causal attention of queries from `first` on over all cached rows: (positions, dim)."""
         group = self._shape.n_heads // self._shape.n_heads_kv
         scale = np.float32(1) / np.sqrt(np.float32(self._shape.head_dim))
         shared_keys = np.repeat(keys, group, axis=1).transpose(2, 1, 0)  # (head_dim, head, past)
@@ -218,7 +220,7 @@ class Reference:
 
 
 def _quiet() -> AbstractContextManager[None]:
-    """No warnings of numpy: what overflows is found, and raised by name."""
+    """Silence numpy's warnings: overflows are found and raised by name."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
@@ -227,8 +229,8 @@ def _check_finite(values: F32, what: str, first: int) -> None:
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not finite.all():
         raise ModelError(
-            f"the model's numbers overflow: its {what} at position {first + int(finite.argmin())} are"
-            " not finite",
+            f"the model's numbers overflow: its {what} at position"
+            f" {first + int(finite.argmin())} are not finite",
             code="not_finite",
             hint="every board computes the same: its weights are too large"
             + (", or the KV cache too narrow (F32 is the widest)" if "cached" in what else ""),

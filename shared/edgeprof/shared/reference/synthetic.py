@@ -1,4 +1,4 @@
-"""Small random llama GGUFs, written with the gguf package: for tests and kernel benchmarks, never for results."""
+"""Small random llama GGUFs, written with the gguf package, for tests and kernel benchmarks only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gguf import GGMLQuantizationType
 
 @dataclass(frozen=True, slots=True)
 class SyntheticLlama:
-    """The shape and types of a random model. `output_type` None ties the output head to the embedding."""
+    """Shape and types of a random model. `output_type` None ties the head to the embedding."""
 
     dim: int = 64
     hidden: int = 96

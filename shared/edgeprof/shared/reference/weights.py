@@ -49,9 +49,9 @@ class FloatMatrix:
 
 
 class BlockMatrix:
-    """Quantised weights: exact integer block sums, then scales in ascending block order (section 4).
+    """Quantised weights: exact integer block sums, then scales in block order (section 4).
 
-    `integers` is (rows, n / block, block) and `scales` (rows, n / block). The integers are kept as float32:
+    `integers` is (rows, n / block, block) and `scales` (rows, n / block). The integers are float32:
     every block sum is below 2^24, so a float matrix product of them is exact in any order.
     """
 
@@ -75,7 +75,7 @@ class BlockMatrix:
 
 
 def load_matrix(raw: npt.NDArray[np.uint8], ggml_type: int, rows: int, n: int) -> Matrix:
-    """Read a (rows, n) matrix from the bytes of a GGUF tensor. Raises ModelError on another type."""
+    """Read a (rows, n) matrix from a GGUF tensor's bytes. Raises ModelError for other types."""
     if ggml_type == F32_TYPE:
         return FloatMatrix(raw.view("<f4").reshape(rows, n))
     if ggml_type == F16_TYPE:

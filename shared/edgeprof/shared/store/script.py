@@ -109,7 +109,7 @@ def text(reply: Any) -> Any:
 def records(lines: Iterable[str], **fields: type) -> list[dict[str, Any]]:
     """Parse lines of JSON, each an object with these fields of these types; others are left out.
 
-    Anybody who may write to Redis may have written them: a malformed line must not hide the rest.
+    Others may have written them, too: a malformed line must not hide the rest.
     """
     found = []
     for line in lines:

@@ -1,4 +1,4 @@
-"""How processes tell what they do: logs, traces, and the HTTP endpoint that metrics are read from.
+"""Logs, traces, and the HTTP endpoint that serves metrics.
 
-The metrics themselves are where they are counted: in workers/metrics, and in scheduler/metrics.
+The metrics themselves are defined beside the code that counts: in workers/ and scheduler/.
 """

@@ -1,7 +1,7 @@
-"""An HTTP server whose threads and patience are bounded: who is slow is cut off, not waited for.
+"""An HTTP server with bounded threads and time: slow clients are disconnected.
 
-A connection has half a minute for everything. When too many are open, the oldest makes room: an honest request
-takes milliseconds, so the oldest are those that hold a thread on purpose.
+A connection has half a minute for everything. When too many are open, the oldest is closed: an
+honest request takes milliseconds, so the oldest are those that occupy a thread on purpose.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ log = logging.getLogger(__name__)
 
 _LONGEST_S: Final = 30.0
 _MOST: Final = 64
-#: Threads of connections that were cut off end in moments, unless they wait for Redis.
+#: Threads of closed connections end at once, unless they wait for Redis.
 _MOST_THREADS: Final = 2 * _MOST
-#: Of a body nobody wants: read so far, that its sender hears the answer, which a closed connection would lose.
+#: How much of an unwanted body is read, so that its sender gets the answer: closing at once would
+#: lose it.
 _LEFT_OVER_BYTES: Final = 8 << 20
 _LEFT_OVER_S: Final = 2.0
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A thread a connection, one request each."""
+    """One thread for each connection, and one request."""
 
     daemon_threads = True
     block_on_close = False
-    #: Of connections not taken yet; with the usual five, a burst of others makes an honest one wait for seconds.
+    #: Connections not accepted yet; with the usual 5, a burst delays others by seconds.
     request_queue_size = 128
 
     def __init__(self, *args: Any, **more: Any) -> None:
         self._guard = threading.Lock()
-        #: Connection -> when it is cut off, monotonic; None: it was. Oldest first.
+        #: Connection -> when it is to be closed, monotonic; None once it was. Oldest first.
         self._open: dict[socket.socket, float | None] = {}
         super().__init__(*args, **more)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give it a thread, if there is one left."""
+        """Give a connection a thread, if there is one left."""
         with self._guard:
             if len(self._open) >= _MOST_THREADS:
                 self.close_request(request)
@@ -54,7 +55,7 @@ class Server(ThreadingMixIn, WSGIServer):
         super().process_request(request, client_address)
 
     def service_actions(self) -> None:
-        """Cut off whose time has run out; the server's loop calls this twice a second."""
+        """Close connections whose time has run out; the server's loop calls this twice a second."""
         now_s = time.monotonic()
         with self._guard:
             for request, at_s in self._open.items():
@@ -67,7 +68,7 @@ class Server(ThreadingMixIn, WSGIServer):
             request.shutdown(socket.SHUT_RDWR)
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection, once the other end has had its answer."""
+        """Close a connection once the client has its answer."""
         with suppress(OSError):
             request.shutdown(socket.SHUT_WR)
             request.settimeout(_LEFT_OVER_S)
@@ -79,7 +80,7 @@ class Server(ThreadingMixIn, WSGIServer):
         self.close_request(request)
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
-        """Log; a connection that breaks is the other end's business."""
+        """Log an error; a broken connection only at debug level."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
             log.debug("HTTP: %s went away", client_address[0])
@@ -88,9 +89,9 @@ class Server(ThreadingMixIn, WSGIServer):
 
 
 class Handler(WSGIRequestHandler):
-    """Without a line on stderr for each request."""
+    """A request handler that does not write a line to stderr for each request."""
 
-    #: For a read: who sends nothing for so long is gone.
+    #: Limit of one read.
     timeout = _LONGEST_S
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name

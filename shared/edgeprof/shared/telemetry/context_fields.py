@@ -1,7 +1,7 @@
-"""Fields (a job's id, a board's name) that are bound once, then on every span and log line of a thread.
+"""Fields (a job's id, a board's name) bound once for every span and log line of a thread.
 
-They are kept in OpenTelemetry's context, beside the current span, so that a thread which is given the context
-(`contextvars.copy_context`) has both.
+They are in OpenTelemetry's context, beside the current span, so that a thread which is given the
+context (`contextvars.copy_context`) has both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FIELDS: Final = context.create_key("edgeprof.context_fields")
 
 @contextmanager
 def bound_fields(**fields: str | int) -> Iterator[None]:
-    """Put these fields on spans and log lines inside the `with`, beside those that are bound already."""
+    """Put fields on spans and log lines inside the `with`, beside those bound already."""
     token = context.attach(context.set_value(_FIELDS, {**current(), **fields}))
     try:
         yield
@@ -27,7 +27,7 @@ def bound_fields(**fields: str | int) -> Iterator[None]:
 
 @contextmanager
 def bound_job(job_id: str, traceparent: str) -> Iterator[None]:
-    """Bind a job's id, and be in its trace: for log lines about a job that this process does not run."""
+    """Bind a job's id, and enter its trace, for log lines of a process that does not run it."""
     with bound_fields(job_id=job_id):
         token = context.attach(
             propagate.extract({"traceparent": traceparent}, context.get_current())

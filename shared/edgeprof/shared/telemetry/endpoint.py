@@ -18,7 +18,7 @@ from edgeprof.shared.vital_threads import vital_thread
 
 log = logging.getLogger(__name__)
 
-#: Answers GET and HEAD for one path. The argument is empty: nothing can be sent with them.
+#: Answers GET and HEAD for one path. The argument is empty, because they have no body.
 Page = Callable[[bytes], Answer]
 
 _METRICS: Final = "/metrics"
@@ -26,13 +26,13 @@ _Headers = list[tuple[str, str]]
 
 
 class StartResponse(Protocol):
-    """WSGI's."""
+    """WSGI's start_response."""
 
     def __call__(self, status: str, headers: _Headers, /) -> Any: ...
 
 
 class Endpoint:
-    """/metrics of one registry (OpenMetrics with exemplars for who asks), and other pages."""
+    """Serves /metrics of one registry (OpenMetrics with exemplars on request), and other pages."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Endpoint:
         pages: Mapping[str, Page | Post] | None = None,
         gate: Gate | None = None,
     ) -> None:
-        """Serve at once. A port that is taken costs a warning and another port."""
+        """Serve at once; when the port is taken, on another one, with a warning."""
         self._pages = pages or {}
         self._gate = gate or Gate([bind])
         self._open_to_others = not http_gate.is_loopback(bind)

@@ -1,15 +1,16 @@
-"""Which requests a page may answer: those that were meant for this machine, and that no other site sent.
+"""Decides which requests a page may answer: those for this machine, and not from another web site.
 
-Two things that a web page open in somebody's browser could do to pages without a login:
+Two attacks that a web page in somebody's browser could make on pages without a login:
 
-- DNS rebinding: its own name suddenly has our address, so that to the browser our answers are the page's own. The
-  request still carries that name, so a request for a name that is not ours is refused. An IP address in its place
-  is no such name: a page of ours under its address is ours, whoever linked to it. Addresses are let through, so
-  that Prometheus and tunnels need no setting.
-- A request from its own site (a form, fetch, an image). The browser says so in Origin and Sec-Fetch-Site. Following
-  a link is let through, or no runbook could be opened from a chat; its answer is for the user's eyes only.
+- DNS rebinding: the page's own name suddenly has our address, so that the browser takes our answers
+for the page's. The request still carries that name, and a request for a name that is not ours is
+refused. IP addresses are let through, because a page cannot take one for its name, and Prometheus
+and tunnels then need no setting.
+- A request from the page's site (a form, fetch, an image). The browser shows it in Origin and
+Sec-Fetch-Site. Following a link is let through, or no runbook could be opened from a chat; only the
+user sees the answer.
 
-What is no browser (Prometheus, Alertmanager, curl) sends neither, and is judged by Host alone.
+Clients that are not browsers (Prometheus, Alertmanager, curl) send neither; only Host is checked.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ log = logging.getLogger(__name__)
 Header = Callable[[str], str | None]
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Za-z:.%]+\]|[0-9A-Za-z._-]+)(:[0-9]{1,5})?")
-#: Names that are told in the log, each once.
+#: Most refused names that are logged, each once.
 _MOST_SAID: Final = 10
-#: Forbids a page of another site to show or load ours.
+#: They forbid pages of another site to show or load ours.
 HEADERS: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -41,23 +42,24 @@ HEADERS: Final = (
 
 
 class Gate:
-    """Knows the names under which this machine's pages may be asked for."""
+    """Has the names under which this machine's pages may be requested."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """Beside these names: localhost, and every IP address."""
+        """Beside these names, localhost and every IP address are accepted."""
         self._names = {_plain(name) for name in ("localhost", *names) if name}
-        #: For whoever wonders why a Prometheus gets nothing; but a stranger must not fill the log.
+        #: Refusals are logged for the operator of a Prometheus that gets nothing; strangers must
+        #: not fill the log.
         self._said: set[str] = set()
 
     @classmethod
     def of(cls, settings: Settings, *more: str) -> Self:
-        """Take the names from the settings: bound to, advertised, the host's own, and those added by hand."""
+        """Take the names from the settings: bound, advertised, the host's own, and added ones."""
         added = settings.http_names.split(",")
         own = (settings.metrics_bind, settings.advertised_address, settings.host)
         return cls([*own, *(name.strip() for name in added), *more])
 
     def refusal(self, method: str, header: Header) -> str | None:
-        """Return in one line why this request gets no answer; None: it does."""
+        """Return in one line why this request is refused, or None."""
         host = header("Host") or ""
         if not self._is_ours(host):
             line = (
@@ -85,7 +87,7 @@ class Gate:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether what listens there can be reached from this machine only."""
+    """Whether a server on this address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -93,7 +95,7 @@ def is_loopback(address: str) -> bool:
 
 
 def _place(origin: str) -> str | None:
-    """Return host:port of an Origin, None for what is none, as "null" is."""
+    """Return host:port of an Origin, or None where it has none, e.g. for "null"."""
     try:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:
@@ -101,7 +103,7 @@ def _place(origin: str) -> str | None:
 
 
 def _follows_a_link(method: str, header: Header) -> bool:
-    """Whether a user goes to the page, in a window of its own."""
+    """Whether the browser opens the page in a window of its own."""
     return (
         method == "GET"
         and header("Sec-Fetch-Mode") == "navigate"

@@ -17,10 +17,10 @@ _LARGEST_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A page that takes JSON by POST, and answers nothing else.
+    """A page that takes JSON by POST, and nothing else.
 
-    token: what the poster has to show. None: everybody on this machine may post, and nobody else. setting: the
-    variable of the token, for the message.
+    token: the bearer token to send. None: everybody on this machine may post, and nobody else.
+    setting: the variable of the token, for messages.
     """
 
     take: Callable[[bytes], Answer]
@@ -28,7 +28,7 @@ class Post:
     token: str | None = field(repr=False)
 
     def answer(self, environ: Mapping[str, Any], *, open_to_others: bool) -> Answer:
-        """Return what the page says to a posted body, or why it was not read."""
+        """Return the page's answer to a posted body, or why the body was refused."""
         refused = self._stranger(environ, open_to_others=open_to_others) or _unfit(environ)
         if refused is not None:
             return refused
@@ -55,15 +55,15 @@ class Post:
 
 
 def plain(status: str, line: str) -> Answer:
-    """An answer of one line."""
+    """Return an answer of one line."""
     return status, "text/plain; charset=utf-8", f"{line}\n".encode()
 
 
 def _unfit(environ: Mapping[str, Any]) -> Answer | None:
-    """Say why the body is not even read, or None."""
+    """Return why the body is not read, or None."""
     kind = str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
     if kind != "application/json":
-        # Of the types that a form of another site can send, none is this one.
+        # A form of another site cannot send this type.
         return plain("415 Unsupported Media Type", "send application/json")
     length = str(environ.get("CONTENT_LENGTH", ""))
     if "HTTP_TRANSFER_ENCODING" in environ or not length:

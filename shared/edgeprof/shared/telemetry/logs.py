@@ -36,7 +36,7 @@ _NO_NEWS: Final = (
     "CPendingDeprecationWarning",
 )
 
-#: What a LogRecord has by itself; whatever else is on one came by `extra` and is our context.
+#: Attributes of every LogRecord; others came by `extra` and are our context.
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -54,7 +54,7 @@ class StructuredFormatter(logging.Formatter):
         }
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; a value JSON has no form for is shown as text, never an error."""
+        """Return the line; a value that JSON cannot express becomes text, never an error."""
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry: dict[str, Any] = {
             "@timestamp": when,
@@ -80,15 +80,12 @@ class StructuredFormatter(logging.Formatter):
             entry["error.stack_trace"] = self.formatException(record.exc_info)
         try:
             return json.dumps(entry, default=str, allow_nan=False)
-        except (
-            TypeError,
-            ValueError,
-        ):  # keys that are no text, a circle, a NaN: say it all the same
+        except (TypeError, ValueError):  # a key that is no text, a circle, a NaN
             return json.dumps({key: str(value) for key, value in entry.items()})
 
 
 class _OneLine(logging.Formatter):
-    """For people: time, level, message, and which board and job it is about."""
+    """Lines for people: time, level, message, and which board and job it is about."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
@@ -97,7 +94,7 @@ class _OneLine(logging.Formatter):
         """Return the line; the rest of the context is in the JSON form."""
         about = [getattr(record, key, None) for key in ("device_id", "session_id", "outcome")]
         words = " ".join(str(word) for word in about if word)
-        # One line: a message may repeat what a board or a client wrote.
+        # One line: a message may repeat text of a board or a client.
         return one_line(super().formatMessage(record) + (f"  [{words}]" if words else ""))
 
     def format(self, record: logging.LogRecord) -> str:
@@ -106,7 +103,7 @@ class _OneLine(logging.Formatter):
 
 
 class _File(RotatingFileHandler):
-    """One file of this process, rotated by rename. Trouble with it is told once, and never the program's."""
+    """The log file of this process, rotated by rename. Its errors are reported once, not raised."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=_ROTATE_BYTES, backupCount=_ROTATED_KEPT, encoding="utf-8")
@@ -117,7 +114,7 @@ class _File(RotatingFileHandler):
         return open(self.baseFilename, "a", encoding="utf-8", opener=private_files.opener)
 
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        """Say once on stderr that lines are lost, and go on."""
+        """Write once to stderr that lines are lost, and go on."""
         if not self._told:
             self._told = True
             reason = sys.exc_info()[1]
@@ -153,17 +150,20 @@ def configure(settings: Settings, service: str) -> None:
 
 
 def _tells_news(record: logging.LogRecord) -> bool:
-    """Whether a line is none of those by which Celery says, at every try, that Redis is away: we say it once.
+    """Whether a line is not one that Celery repeats at every try to reach Redis, which we log once.
 
-    The last warns at each loss of a default that concerns tasks acknowledged late; ours are not.
+    The last of _NO_NEWS warns at each disconnection of a default for late acknowledgement, which we
+    do not use.
     """
     said = record.getMessage()
     return not any(words in said for words in _NO_NEWS)
 
 
 class _Once(logging.Filter):
-    """Lets only the first line of each of a library's loggers through: its exporter says at every batch
-    that the collector is dead, which is no news the second time."""
+    """Lets only the first line of each of a library's loggers through.
+
+    OpenTelemetry's exporter logs at every batch that the collector is dead.
+    """
 
     def __init__(self, library: str) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class _Once(logging.Filter):
         self._said: set[tuple[str, int]] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this is the first, or another library's."""
+        """Whether this line is the first, or another library's."""
         if record.name.partition(".")[0] != self._library:
             return True
         key = (record.name, record.levelno)
@@ -182,9 +182,9 @@ class _Once(logging.Filter):
 
 
 def _forget_old(folder: Path, host: str) -> None:
-    """Remove what processes of this host wrote long ago: every process has a file of its own."""
+    """Remove old log files of this host: every process makes one of its own."""
     oldest_s = time.time() - _KEPT_S
     for path in folder.glob(f"profiler-{host}-*.jsonl*"):
-        with suppress(FileNotFoundError):  # another process tidies too
+        with suppress(FileNotFoundError):  # another process removes them, too
             if path.stat().st_mtime < oldest_s:
                 path.unlink()

@@ -9,6 +9,6 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a
 
 
 def trace_id_of(traceparent: str) -> str:
-    """Return the trace id, or "" for anything that is no traceparent: it becomes part of metrics and links."""
+    """Return the trace id, or "" for a malformed one: it becomes a part of metrics and links."""
     found = _TRACEPARENT.fullmatch(traceparent)
     return found[1] if found else ""

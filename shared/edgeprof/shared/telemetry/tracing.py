@@ -1,8 +1,8 @@
 """Tracing: one trace from submit through the queue to the board's own clock.
 
-Nothing is exported, and next to nothing is spent, unless the standard OpenTelemetry variables name a
+Nothing is exported, at next to no cost, unless the standard OpenTelemetry variables name a
 collector (OTEL_EXPORTER_OTLP_ENDPOINT or ..._TRACES_ENDPOINT). The trace id exists all the same: it
-is in the job's record, in the doorbell and in every log line, so a job can be followed by grep alone.
+is in the job's record, in the doorbell and in every log line, so a job can be followed with grep.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EXPORT_TIMEOUT_S = 2.0
 
 @cache
 def exporting() -> bool:
-    """Whether the environment names a collector; asked once, a process does not change its mind."""
+    """Whether the environment names a collector; it is read once."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     if os.environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
@@ -43,13 +43,13 @@ def exporting() -> bool:
 def configure(service: str, instance: str, host: str, **about_it: str) -> None:
     """Export spans by OTLP/HTTP, if the environment says where to.
 
-    `service` is "edgeprof-client", "-scheduler" or "-worker"; `instance` tells its processes apart
-    (a board's node name: Celery's own attribute holds the producer's); `about_it` is on its resource too.
-    Only OTLP over HTTP: gRPC threads do not survive what users do with processes.
+    `service` is "edgeprof-client", "-scheduler" or "-worker"; `instance` distinguishes its
+    processes (a board's node name: Celery's own attribute has the producer's); `about_it` are more
+    attributes of the resource. Only OTLP over HTTP: gRPC threads do not survive a fork.
     """
     if not exporting() or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return  # off, or the program that uses us traces already and gets our spans too
-    # Imported here: the SDK and its exporter cost a client 100 ms it mostly does not need.
+        return  # off, or the program around us traces already and gets our spans, too
+    # Imported here: the SDK and its exporter take 100 ms, and clients rarely need them.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
         OTLPSpanExporter,
     )
@@ -68,7 +68,7 @@ def configure(service: str, instance: str, host: str, **about_it: str) -> None:
             **about_it,
         }
     )
-    # A dead collector must not hold up the end of a command: the library's own default is 10 s a try.
+    # A dead collector must not delay the end of a command: the library's default is 10 s a try.
     if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ:
         exporter = OTLPSpanExporter()
     else:
@@ -80,8 +80,11 @@ def configure(service: str, instance: str, host: str, **about_it: str) -> None:
 
 
 def instrument_celery() -> None:
-    """Give every doorbell received a span. Call it at worker_init: worker_process_init never comes in a
-    threads pool, and the README's recipe then yields no spans at all."""
+    """Give every received doorbell a span. Call it at worker_init.
+
+    The README's recipe uses worker_process_init, which is never sent in a pool of threads: it
+    yields no spans.
+    """
     from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: PLC0415
 
     CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]
@@ -95,9 +98,10 @@ def tracer() -> Tracer:
 def submit_traceparent(job_id: str, spec: JobSpec) -> str:
     """Start a job's trace with its "submit" span; returns the W3C traceparent of that span.
 
-    A job submitted inside a span of the caller's own stays in the caller's trace; one of a sweep has a
-    trace of its own that links to the sweep's, or a sweep of 10 000 would be one trace. Without a collector
-    the ids are made up and marked as sampled, so that a worker that does export still shows its part.
+    A job submitted inside a span of the caller stays in the caller's trace. A job of a sweep has a
+    trace of its own that links to the sweep's, or a sweep of 10 000 would be one trace. Without a
+    collector the ids are random and marked as sampled, so that a worker that exports still shows
+    its part.
     """
     current = trace.get_current_span().get_span_context()
     in_sweep = spec.sweep_id is not None
@@ -137,7 +141,7 @@ def sweep_span(sweep_id: str) -> Iterator[Span]:
 
 @contextmanager
 def self_test_span() -> Iterator[AttemptSpan]:
-    """Have one trace for all that a self-test does."""
+    """Trace a self-test as a whole."""
     with tracer().start_as_current_span("self_test") as span:
         yield AttemptSpan(span)
 
@@ -149,7 +153,7 @@ class AttemptSpan:
         self._span = span
 
     def ended(self, outcome: str, fault: Fault | None) -> None:
-        """Note how it ended; a fault makes it an error span with its class and code."""
+        """Set the outcome; a fault makes it an error span with its class and code."""
         self._span.set_attribute("edgeprof.outcome", outcome)
         if fault is not None:
             self._span.set_status(StatusCode.ERROR, str(fault))
@@ -162,8 +166,9 @@ class AttemptSpan:
 def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
     """Trace an attempt: its wait in the queue, then what it does.
 
-    A retry is in the same trace, and links to the attempt before it. When the doorbell received was another job's
-    (whose turn comes later), the attempt stays in its own job's trace, and links to where that doorbell was received.
+    A retry is in the same trace, and links to the attempt before it. When the doorbell was another
+    job's (whose turn comes later), the attempt stays in its own job's trace, and links to that
+    doorbell's span.
     """
     spec = claim.spec
     now_ns = time.time_ns()

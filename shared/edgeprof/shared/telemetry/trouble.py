@@ -1,16 +1,16 @@
-"""One trouble is one line in the log: said when it begins, again when it changes, and once when it ends."""
+"""Logs a lasting trouble in one line when it begins, one when it changes, and one when it ends."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
-#: Subjects that are remembered; beyond it the oldest is forgotten, and may be told twice.
+#: Most subjects that are remembered; beyond it the oldest is forgotten, and may be logged twice.
 _REMEMBERED: Final = 1000
 
 
 class Troubles:
-    """What was said last of each subject. Thread safe as far as it matters: a line may come twice."""
+    """The last line about each subject. Threads may use it: at worst a line is logged twice."""
 
     def __init__(self, log: logging.Logger, level: int = logging.WARNING) -> None:
         self._log = log
@@ -18,7 +18,7 @@ class Troubles:
         self._said: dict[str, str] = {}
 
     def say(self, subject: str, trouble: str) -> bool:
-        """Log the trouble of a subject unless that is what was said last; returns whether it was news."""
+        """Log a subject's trouble unless it was its last line; returns whether it was new."""
         if self._said.get(subject) == trouble:
             return False
         self._said[subject] = trouble
@@ -28,6 +28,6 @@ class Troubles:
         return True
 
     def well(self, subject: str, relief: str = "") -> None:
-        """Forget a subject's trouble; when there was one, say that it is over."""
+        """Forget a subject's trouble; when there was one, log that it is over."""
         if self._said.pop(subject, None) is not None and relief:
             self._log.info("%s", relief)

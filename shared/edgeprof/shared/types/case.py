@@ -1,4 +1,4 @@
-"""What a job asks a board to do: a prompt to continue, and a text to score the model over.
+"""The work of a job on a board: a prompt to continue, and a text to score the model over.
 
 Every limit is in docs/explanation/security.md.
 """

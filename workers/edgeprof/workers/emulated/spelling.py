@@ -1,4 +1,4 @@
-"""Guesses what a misspelt word was meant to be."""
+"""Suggests the known word that a misspelt one was meant to be."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""config.json: the numbers of a llama, and whatever in it the boards would compute differently.
+"""config.json: the numbers of a llama, and refusals of settings that boards do not compute.
 
-A key is judged by its effect: one that is set to what changes nothing is no reason to refuse.
+A key is judged by its effect: a value that changes nothing is accepted.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models.llama_writing import Hyperparameters, read_file, refused
 
-#: Mistral is llama but for its window; what its configuration leaves out has other defaults.
+#: Mistral is a llama with a window; keys that its configuration omits have other defaults.
 _ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM")
 _LIMIT = 1 << 20
 _LARGEST_FLOAT = 3.4e38
-#: Kinds of RoPE that a factor of 1 makes plain; yarn has a factor for attention besides.
+#: Kinds of RoPE that a factor of 1 makes plain; yarn also has a factor for attention.
 _UNSCALED_BY_1 = ("linear", "dynamic", "llama3", "yarn")
 
 
@@ -55,7 +55,7 @@ class Config:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """All that the file holds."""
+        """All values of the file."""
         return self._values
 
     def _numbers(self) -> Hyperparameters:

@@ -1,4 +1,4 @@
-"""A Hugging Face folder as a whole: what must be in it, and how it becomes a GGUF."""
+"""Imports a Hugging Face folder: checks that it is complete, and writes a GGUF."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from edgeprof.shared.models.source import source_of_import
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _TOKENIZERS = ("tokenizer.model", "tokenizer.json")
-#: Vocabularies are made longer to be a multiple of up to 128.
+#: Vocabularies are padded to a multiple of up to 128.
 _MOST_PADDING = 127
 _TRAINED_WITH = "give the tokenizer that the model was trained with"
 _SAVE = "load it with transformers and write it again: model.save_pretrained(FOLDER)"
 
 
 def import_folder(folder: Path, tokenizer: Path | None, out: Path, name: str) -> Imported:
-    """Convert; raises ModelError naming what the folder lacks or what no board computes."""
+    """Convert a folder. Raises ModelError for a missing file, or a model that no board computes."""
     _check_contents(folder, tokenizer)
     config = Config(folder / "config.json")
     tokens, table, notes = _tokenizer(folder, tokenizer)
@@ -41,7 +41,7 @@ def import_folder(folder: Path, tokenizer: Path | None, out: Path, name: str) ->
 
 
 def _tokenizer(folder: Path, given: Path | None) -> tuple[Path, TokenTable, tuple[str, ...]]:
-    """Read the tokenizer; of both kinds SentencePiece's has the scores that the other has lost."""
+    """Read the tokenizer. SentencePiece's is preferred: the other kind has no scores."""
     path = folder / "tokenizer.model"
     if given is not None:
         path = given
@@ -109,7 +109,7 @@ def _completed(
 
 
 def _check_related(tokens: Path, n_tokens: int, n_vocab: int, ids: Mapping[str, int]) -> None:
-    """Refuse a tokenizer that is shorter than the vocabulary for another reason than whole blocks."""
+    """Refuse a tokenizer that is shorter than the vocabulary by more than padding explains."""
     if n_vocab - n_tokens > max(_MOST_PADDING, n_vocab // 4):
         raise refused(
             tokens, f"this tokenizer has {n_tokens} tokens, the model {n_vocab}: it is another's",

@@ -18,7 +18,7 @@ from edgeprof.shared.models.tokenizer_base import (
 )
 
 _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
-#: What llama.cpp's converter takes for control tokens, whatever the file says.
+#: Names that llama.cpp's converter takes for control tokens, whatever the file says.
 _LOOKS_SPECIAL = re.compile(r"<pad>|<mask>|<2mass>|\[@BOS@\]|<\|.*\|>|<\uff5c.*\uff5c>|<unused.*>")
 MAX_VOCAB = 1 << 20
 
@@ -82,8 +82,9 @@ def merge_pairs(merges: list[Any]) -> list[tuple[str, str]]:
 def merge_scores(vocab: Vocab, pairs: list[tuple[str, str]]) -> tuple[list[float], bool]:
     """Return SentencePiece scores that merge in the order of the merges; whether exactly.
 
-    SentencePiece merges any two pieces that make a third; a merge list may hold fewer pairs, or
-    rank the pairs of one piece apart. A list that was made from a SentencePiece model does neither.
+    SentencePiece merges any two pieces that make a third. A merge list may have fewer pairs, or
+    rank the pairs of one piece differently; one that was made from a SentencePiece model does
+    neither.
     """
     listed: dict[tuple[str, str], int] = {}
     for rank, pair in enumerate(pairs):

@@ -12,13 +12,13 @@ from gguf import SpecialVocab
 
 from edgeprof.shared.models.llama_writing import refused
 
-#: It warns about what it does not take into account; our own notes do.
+#: It warns about settings that it ignores; our own notes do that.
 logging.getLogger("gguf.vocab").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """Ids by name (bos, eos, eot, unk), and what is put around a text where the files say it."""
+    """Ids by name (bos, eos, eot, unk), and which of them are added to a text."""
 
     ids: dict[str, int]
     add_bos: bool | None
@@ -28,7 +28,7 @@ class SpecialTokens:
 def special_tokens(
     folder: Path, config: Mapping[str, Any], generation: Mapping[str, Any], n_vocab: int
 ) -> SpecialTokens:
-    """Read them as llama.cpp's converter does; `config` says what `folder` leaves open."""
+    """Read them as llama.cpp's converter does; `config` is used where the files have none."""
     try:
         vocab = SpecialVocab(folder, n_vocab=n_vocab)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:

@@ -26,7 +26,7 @@ _NAMES = {
     "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }  # fmt: skip
-#: Old exports carry the frequencies of RoPE, which follow from rope_theta.
+#: Old exports have the frequencies of RoPE, which follow from rope_theta.
 _COMPUTED = "rotary_emb.inv_freq"
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
@@ -65,7 +65,7 @@ class Weights:
         return counts.most_common(1)[0][0]
 
     def sha256(self) -> str:
-        """Return the hash of the file's bytes; of shards, of all of them in the order of their names."""
+        """Return the hash of the file's bytes, or of all shards in the order of their names."""
         digest = hashlib.sha256()
         for path in sorted({Path(tensor.data_range.filename) for tensor in self._found.values()}):
             digest.update(path.read_bytes())
@@ -180,7 +180,7 @@ def _open(folder: Path) -> dict[str, LocalTensor]:
 
 
 def _tensors(path: Path) -> dict[str, LocalTensor]:
-    """Return where each tensor of a file is; the file's own numbers are checked."""
+    """Return where each tensor of a file is; the header's offsets are checked."""
     with path.open("rb") as file:
         if file.read(8) == b"version ":
             raise refused(

@@ -1,4 +1,4 @@
-"""tokenizer.json: byte-pair vocabularies of bytes (GPT-2's), or with fallback to bytes (Llama's)."""
+"""tokenizer.json: byte-pair vocabularies of bytes (GPT-2's) or with byte fallback (Llama's)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LLAMA3 = (
 
 
 def read_tokenizer_json(path: Path) -> tuple[TokenTable, tuple[str, ...]]:
-    """Return the tokens, and what a person should know of them; raises ModelError."""
+    """Return the tokens, and notes on them for the user. Raises ModelError."""
     try:
         return _Reader(path).table()
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
@@ -70,7 +70,7 @@ class _Reader:
         )  # fmt: skip
 
     def _pre(self) -> str:
-        """Return the name that llama.cpp has for what the pre-tokenizer does."""
+        """Return llama.cpp's name for this pre-tokenizer."""
         *before, last = self._steps("pre_tokenizer")
         if last["type"] != "ByteLevel" or last.get("add_prefix_space"):
             raise self._unsupported("pre_tokenizer", "a space would be put first")
@@ -115,7 +115,7 @@ class _Reader:
         )  # fmt: skip
 
     def _space_prefix(self, vocab: Vocab) -> bool:
-        """Return whether a space is put before a text; refuse what else is done to it."""
+        """Return whether a space is put before a text; refuse all other normalizers."""
         prefix = False
         replaced = False
         for step in self._steps("normalizer"):

@@ -24,7 +24,7 @@ _KINDS = {
     "string": _Field.TYPE_STRING, "bytes": _Field.TYPE_BYTES, "float": _Field.TYPE_FLOAT,
     "int": _Field.TYPE_INT32, "bool": _Field.TYPE_BOOL,
 }  # fmt: skip
-#: Of sentencepiece_model.proto: message -> (field, number, kind or message, default).
+#: From sentencepiece_model.proto: message -> (field, number, kind or message, default).
 _MESSAGES: dict[str, list[tuple[str, int, str, str]]] = {
     "Piece": [("piece", 1, "string", ""), ("score", 2, "float", "0"), ("type", 3, "int", "1")],
     "Trainer": [
@@ -45,7 +45,7 @@ _TYPES = {t.value for t in TokenType}
 
 
 def read_tokenizer_model(path: Path) -> tuple[TokenTable, tuple[str, ...]]:
-    """Return the tokens, and what a person should know of them; raises ModelError."""
+    """Return the tokens, and notes on them for the user. Raises ModelError."""
     model = _parsed(read_file(path))
     if model is None:
         raise refused(path, "not a SentencePiece model")

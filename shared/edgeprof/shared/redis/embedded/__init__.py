@@ -1,1 +1,1 @@
-"""The embedded redis-server: who owns its files, how it is started, what it answers."""
+"""The embedded redis-server: its files, their owner, its start, and the diagnosis of failures."""

@@ -1,4 +1,4 @@
-"""Why a server that lives cannot be used, and for how long one that only needs time is waited for."""
+"""Finds why a running server cannot be used, and waits for one that only needs time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOTICE_AFTER_S: Final = 2.0
 
 
 def diagnose(folder: Path, living: Owner, found: Answer | None) -> InfrastructureError | None:
-    """Return why a server that lives cannot be used; None when it only needs time."""
+    """Return why a running server cannot be used; None when it only needs time."""
     who = f"the embedded Redis ({living})"
     if living.seen and living.lost_folder(folder):
         return StoreUnavailable(
@@ -39,9 +39,9 @@ def diagnose(folder: Path, living: Owner, found: Answer | None) -> Infrastructur
         return StoreUnavailable(
             f"{who} {living.condition}: no word in {probe.SILENCE_LIMIT_S:g} s", hint=living.hint
         )
-    if found.condition is Condition.UNHAPPY:
-        return StoreRefused(f"{who} refuses: {found.said}", hint=living.hint)
-    if found.condition is Condition.LOCKED:
+    if found.condition is Condition.FAILING:
+        return StoreRefused(f"{who} refuses: {found.error}", hint=living.hint)
+    if found.condition is Condition.DENIED:
         return StoreRefused(
             f"{who} refuses the password that {folder / 'server.json'} says",
             hint=_restart(living),
@@ -62,7 +62,7 @@ def _restart(living: Owner) -> str:
 
 
 class Patience:
-    """Waits for a server that lives and needs time; says so, and not for ever."""
+    """Waits for a running server that needs time: logs that once, and gives up after a limit."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s

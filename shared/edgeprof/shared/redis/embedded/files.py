@@ -1,6 +1,6 @@
-"""The folder of an embedded Redis: made, locked for a start, and what is remembered in it.
+"""The folder of an embedded Redis: makes it, locks it for a start, and remembers the server in it.
 
-Whatever the file system refuses comes out as StoreUnavailable that names the file and whose it is.
+Every error of the file system becomes a StoreUnavailable that names the file and its owner.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from edgeprof.shared import private_files
 from edgeprof.shared.errors import StoreUnavailable
 
 CONFIG_NAME: Final = "redis.conf"
-#: Longer than a stop may take: a command that meets one waits for its end.
+#: Longer than a stop may take, so that a command waits until a stop is done.
 START_LOCK_LIMIT_S: Final = 20.0
 
-#: What a file system without locks says.
+#: Errors of a file system without locks.
 NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 _ELSEWHERE: Final = "set EDGEPROF_DATA_DIR to a folder you may write, or EDGEPROF_REDIS_URL"
 
@@ -36,7 +36,7 @@ class Server:
 
     port: int
     password: str = field(repr=False)
-    #: Where it was started. A copy of the folder says another one.
+    #: The folder it was started in; in a copy of the folder it is still the old one.
     folder: str = ""
 
     @property
@@ -46,7 +46,7 @@ class Server:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Return what a file says, or None when it was damaged."""
+        """Parse server.json; None when it is damaged."""
         try:
             told: dict[str, Any] = json.loads(text)
             port, password, folder = told["port"], told["password"], told.get("folder", "")
@@ -57,7 +57,7 @@ class Server:
 
     @classmethod
     def configured(cls, text: str) -> Self | None:
-        """Return what a redis.conf of ours says, or None when it was damaged."""
+        """Parse our redis.conf; None when it is damaged."""
         said = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
         port, password = said.get("port", ""), said.get("requirepass", "")
         if not (port.isdecimal() and 0 < int(port) < 65536 and password):
@@ -66,7 +66,7 @@ class Server:
 
 
 def open_folder(data_dir: Path) -> Path:
-    """Make the folder where it is missing, and return it without symbolic links."""
+    """Make the folder if it is missing, and return its path without symbolic links."""
     folder = data_dir / "redis"
     with explained(folder):
         for part in (folder, *folder.parents):
@@ -82,7 +82,7 @@ def open_folder(data_dir: Path) -> Path:
 
 @contextmanager
 def explained(place: Path) -> Iterator[None]:
-    """Say what a refusal of the file system means for the embedded Redis."""
+    """Turn an OSError into a StoreUnavailable that explains it."""
     try:
         yield
     except OSError as error:
@@ -123,7 +123,7 @@ def _owner_name(path: Path) -> str:
 
 @contextmanager
 def start_lock(folder: Path) -> Iterator[None]:
-    """Let one command at a time start or stop the server; it is free again when that command ends."""
+    """Let one command at a time start or stop the server; the lock ends with the command."""
     path = folder / "start.lock"
     with explained(path):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -138,7 +138,8 @@ def start_lock(folder: Path) -> Iterator[None]:
                     hint=f"look at it: ps -o pid,stat,args -p {holder}; it may be stopped (Ctrl-Z)",
                 )
             time.sleep(0.02)
-        with contextlib.suppress(OSError):  # a full disk: then nobody learns our pid
+        with contextlib.suppress(OSError):  # the disk may be full: then the pid is unknown to
+            # others
             os.ftruncate(file, 0)
             os.pwrite(file, str(os.getpid()).encode(), 0)
         yield
@@ -166,12 +167,12 @@ def remembered(folder: Path) -> list[Server]:
 
 
 def remember(folder: Path, server: Server) -> None:
-    """Write how the server is reached, where that is not written already (the disk may be full)."""
+    """Write the server's port and password, unless they are there: the disk may be full."""
     write_private(folder / "server.json", json.dumps(asdict(server)))
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file only its owner can read, whole or not at all; not when it says so already."""
+    """Write a file for its owner alone, whole or not at all; one with that text is left alone."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if path.read_text() == text and path.stat().st_mode & 0o077 == 0:
             return

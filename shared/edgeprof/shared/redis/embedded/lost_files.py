@@ -1,7 +1,7 @@
 """A server whose append-only file was deleted or moved away while it lives.
 
-Redis goes on writing into a file that has no name any more, says that all is well, and has forgotten every
-job after its next restart. As long as it lives its memory holds them, so it is asked to write them anew.
+Redis goes on writing into a file without a name, reports no error, and loses every job at its next
+restart. While it lives the jobs are in its memory, so it is asked to write a new file.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _ASK_EVERY_S: Final = 1.0
 
 
 def lost(owner: Owner, folder: Path) -> bool:
-    """Whether the server writes into a file that is not in its folder, where the next server looks."""
+    """Whether the server writes a file that is not in its folder, where the next server looks."""
     if not owner.seen:
         return False
-    kept = set()
+    present = set()
     with suppress(OSError):
-        kept = {_identity(path) for path in (*folder.glob("*.aof*"), *folder.glob("*/*.aof*"))}
-    return any(file not in kept for file in _written(owner))
+        present = {_identity(path) for path in (*folder.glob("*.aof*"), *folder.glob("*/*.aof*"))}
+    return any(file not in present for file in _written(owner))
 
 
 def mend(redis: Redis, owner: Owner, folder: Path) -> None:
-    """Have the server write its files anew where they are gone. Raises StoreRefused when it cannot."""
+    """Have the server write its files anew if they are gone. Raises StoreRefused when it cannot."""
     deadline_s = time.monotonic() + _LIMIT_S
     ask_at_s, said = time.monotonic() + _MOMENT_S, False
     while lost(owner, folder) or (said and _writes_anew(redis)):
         now_s = time.monotonic()
         if now_s > deadline_s:
             raise StoreRefused(
-                f"the append-only file of the embedded Redis ({owner}) was deleted or moved away from"
-                f" {folder}, and it cannot be written anew: its jobs are only in its memory",
+                f"the append-only file of the embedded Redis ({owner}) was deleted or moved away"
+                f" from {folder}, and it cannot be written anew: its jobs are only in its memory",
                 hint="what is submitted now would be lost with it; let its jobs end, then"
                 f" `edgeprof stop`, or kill -9 {owner.pid} to give them up",
             )
@@ -58,13 +58,13 @@ def mend(redis: Redis, owner: Owner, folder: Path) -> None:
                     " it is written anew from the server's memory",
                     folder,
                 )
-            with suppress(exceptions.ResponseError):  # it is at it already
+            with suppress(exceptions.ResponseError):  # it does so already
                 redis.bgrewriteaof()
         time.sleep(_LOOK_S)
 
 
 def _writes_anew(redis: Redis) -> bool:
-    """Whether the whole is not on the disk yet: what comes in meanwhile has its new file already."""
+    """Whether the new file is not complete yet; new writes go into their own new file already."""
     info = redis.info("persistence")
     return bool(info.get("aof_rewrite_in_progress") or info.get("aof_rewrite_scheduled"))
 

@@ -1,12 +1,13 @@
-"""Who works on the files of an embedded Redis. The kernel is asked; no file is believed.
+"""Finds the process that owns the files of an embedded Redis: asks the kernel, trusts no file.
 
-The server holds a record lock (POSIX, `fcntl`) on `server.lock` from before its first instruction. Such
-a lock belongs to one process: the kernel drops it when that process ends, however it ends, and names
-the holder to whoever asks. So no pid is ever taken from a file, and none can have been used again.
+The server has a record lock (POSIX, `fcntl`) on `server.lock` from before its first instruction.
+Such a lock belongs to one process: the kernel drops it when that process ends, however it ends, and
+names its owner to anybody who asks. So no pid is ever taken from a file, and none can have been
+used again.
 
-Rejected: `flock`. A child inherits it, so the child that rewrites the append-only file would keep the
-lock of a server that was killed. With a record lock such an orphan holds nothing, and it does no harm:
-it writes only `temp-*-PID.aof`, which its parent alone would have put in place.
+Rejected: `flock`. A child inherits it, so the child that rewrites the append-only file would keep
+the lock of a server that was killed. With a record lock such an orphan has no lock, and it does no
+harm: it writes only `temp-*-PID.aof`, which its parent alone would have put in place.
 """
 
 from __future__ import annotations
@@ -41,18 +42,18 @@ class Owner:
 
     @property
     def seen(self) -> bool:
-        """Whether it is a process of this machine that we may look at."""
+        """Whether it is a process of this machine."""
         return self.pid > 0
 
     def __str__(self) -> str:
         return f"pid {self.pid}" if self.seen else "in another container or on another machine"
 
     def lost_folder(self, folder: Path) -> bool:
-        """Whether the folder was deleted under it: it works in none that has a name."""
+        """Whether the folder was deleted while the server runs in it."""
         return _worked_in(self.pid, folder)
 
     def calls_itself(self, pid: int) -> bool:
-        """Whether it takes itself for this pid: in a container it has another one than for us."""
+        """Whether this is its pid as it sees itself, which in a container is another one."""
         try:
             status = (_PROC / str(self.pid) / "status").read_text()
         except OSError:
@@ -67,12 +68,12 @@ class Owner:
 
     @property
     def condition(self) -> str:
-        """What the kernel says of it: why it does not answer."""
+        """Why it does not answer, as far as the kernel shows it."""
         return _STATES.get(_state(self.pid), "does not answer")
 
     @property
     def hint(self) -> str:
-        """How to look at it, or to let it go on."""
+        """A hint for the user: how to look at it, or to let it go on."""
         if not self.seen:
             return "stop it where it runs, or set EDGEPROF_DATA_DIR to a folder of this machine"
         if self.stopped:
@@ -84,12 +85,12 @@ class Owner:
 
 
 def owner(folder: Path) -> Owner | None:
-    """Return who works on the files of this folder, or None. Raises OSError, as ENOLCK."""
+    """Return the owner of the files in this folder, or None. Raises OSError, e.g. ENOLCK."""
     return _holder(folder / LOCK) or _unlocked(folder)
 
 
 def works_in(pid: int, folder: Path) -> bool:
-    """Whether a process has this very folder for its own: redis-server changes into `dir`."""
+    """Whether this folder is the working folder of a process: redis-server changes into `dir`."""
     try:
         return (_PROC / str(pid) / "cwd").samefile(folder)
     except OSError:
@@ -97,7 +98,7 @@ def works_in(pid: int, folder: Path) -> bool:
 
 
 def _worked_in(pid: int, folder: Path) -> bool:
-    """Whether the folder that a process has for its own was deleted, and was called so."""
+    """Whether a process' working folder was deleted, and had this name."""
     try:
         return str((_PROC / str(pid) / "cwd").readlink()) == f"{folder} (deleted)"
     except OSError:
@@ -118,9 +119,10 @@ def _holder(path: Path) -> Owner | None:
 
 
 def _unlocked(folder: Path) -> Owner | None:
-    """Find a server without our lock: of an older edgeprof, started by hand, or its lock file deleted.
+    """Find a server without our lock: an older one, one started by hand, or its lock file is gone.
 
-    Also when its whole folder was deleted under it, whether or not there is a new one of that name.
+    It is found, too, when its whole folder was deleted, whether or not there is a new one of that
+    name.
     """
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and (

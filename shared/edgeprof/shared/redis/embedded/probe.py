@@ -1,4 +1,4 @@
-"""What a server says when it is asked how it is; an unhappy answer is an answer."""
+"""Asks a server for its condition with INFO; an error is an answer, too."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from edgeprof.shared.redis.embedded import files
 from edgeprof.shared.redis.embedded.owner import Owner, works_in
 from edgeprof.shared.sanitize import one_line
 
-#: Silence for so long is told to the user: with the start of Python, within five seconds.
+#: A server that is silent for so long is reported: within five seconds, with the start of Python.
 SILENCE_LIMIT_S: Final = 3.0
 
 
 class Condition(StrEnum):
-    """How the server is."""
+    """The condition of a server."""
 
     READY = "ready"
     LOADING = "loading"
-    #: Nobody listens (yet, or any more).
-    DEAF = "deaf"
+    #: Nothing listens on its port, yet or any more.
+    NOT_LISTENING = "not listening"
     SILENT = "silent"
-    #: It answers with an error: a script does not end, there are too many clients.
-    UNHAPPY = "unhappy"
-    #: It is there, and refuses the password that we remember.
-    LOCKED = "locked"
+    #: It answers with an error: a script does not end, or there are too many clients.
+    FAILING = "failing"
+    #: It refuses the password that we remember.
+    DENIED = "denied"
     #: Another program answers on the port, or the Redis of another folder.
     FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and from where."""
+    """The answer of a server, or what came instead."""
 
     server: files.Server
     condition: Condition
     #: How much of its file it has read, while it loads; percent.
     loaded: str = ""
-    #: Its disk takes nothing, and so much of what it acknowledged is in its memory only.
+    #: Whether its disk is full; then so many acknowledged bytes are in its memory only.
     cannot_write: bool = False
     unwritten_bytes: int = 0
-    #: Its error, in its own words.
-    said: str = ""
+    #: Its error message.
+    error: str = ""
 
 
 def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
-    """Ask once. INFO is answered while the file is loaded, and when the disk is full; PING is not."""
+    """Ask once, with INFO: unlike PING it is answered during loading, and when the disk is full."""
     redis = Redis(
         host="127.0.0.1",
         port=server.port,
@@ -65,20 +65,20 @@ def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
     try:
         info: dict[str, Any] = redis.info()
     except exceptions.AuthenticationError:
-        return Answer(server, Condition.LOCKED)
+        return Answer(server, Condition.DENIED)
     except exceptions.TimeoutError:
         return Answer(server, Condition.SILENT)
     except exceptions.NoPermissionError:
-        return Answer(server, Condition.LOCKED)
+        return Answer(server, Condition.DENIED)
     except exceptions.InvalidResponse:
         return Answer(server, Condition.FOREIGN)
     except (exceptions.ConnectionError, OSError) as error:
         if "max number of clients" in str(error):
-            return Answer(server, Condition.UNHAPPY, said=str(error))
+            return Answer(server, Condition.FAILING, error=str(error))
         lost = "closed by server" in str(error) or isinstance(error.__context__, ConnectionError)
-        return Answer(server, Condition.DEAF if lost else Condition.FOREIGN)
+        return Answer(server, Condition.NOT_LISTENING if lost else Condition.FOREIGN)
     except exceptions.RedisError as error:
-        return Answer(server, Condition.UNHAPPY, said=one_line(str(error)))
+        return Answer(server, Condition.FAILING, error=one_line(str(error)))
     finally:
         redis.close()
     pid = int(info.get("process_id", 0))
@@ -95,14 +95,14 @@ def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
 
 
 def find(folder: Path, owner: Owner) -> Answer | None:
-    """Ask wherever the files say that the server is; None: they say nothing."""
+    """Ask each address that the files give for the server; None when they give none."""
     found: Answer | None = None
     for server in files.remembered(folder):
         answer = ask(server, owner, folder)
         if answer.condition in {Condition.READY, Condition.LOADING}:
             with contextlib.suppress(
                 StoreUnavailable
-            ):  # a repair of server.json, where that is possible
+            ):  # repairs server.json where that is possible
                 files.remember(folder, server)
             return answer
         found = found or answer

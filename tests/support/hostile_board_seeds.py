@@ -1,4 +1,4 @@
-"""What a sound board says in each flow of fuzz_host: the inputs that the campaign against the host starts from."""
+"""What a sound board sends in each flow of hostile_board: the campaign against the host mutates it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cbor2
 from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages.operations import Event, Op
 from edgeprof.workers.link.messages.wire_types import U32_MAX
-from tests.chaos.fuzz_host import FLOWS, MODEL, MORE, N_GEN, PROMPT
+from tests.support.hostile_board import FLOWS, MODEL, MORE, N_GEN, PROMPT
 
 BOOT_ID = 7
 HELLO: Mapping[int, object] = {
@@ -37,7 +37,7 @@ def error(op: Op, code: int) -> bytes:
 
 
 def run_id() -> int:
-    """The name that a run gets after fuzz_host has seeded the generator."""
+    """The name that a run gets after hostile_board has seeded the generator."""
     random.seed(0)
     random.randint(1, 65535)
     return random.randint(1, U32_MAX)

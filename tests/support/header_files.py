@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgeprof.shared.models.gguf_header import SCALARS
+from edgeprof.shared.models.gguf_values import SCALARS
 
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 INTEGERS = (U8, I8, U16, I16, U32, I32, U64, I64)

@@ -17,7 +17,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
-from tests.queue.embedded_redis import Embedded, refusal
+from tests.support.embedded_redis import Embedded, refusal
 
 
 def test_stopped_server_is_named_within_seconds(embedded: Embedded) -> None:
