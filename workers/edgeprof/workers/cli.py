@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-# Imports what a worker will: a missing extra is told here, once, and not by every worker.
+# Imports what a worker will import: a missing extra is reported once, here, not by every worker.
 import edgeprof.workers.worker.__main__  # noqa: F401
 from edgeprof.shared import own_folders
 from edgeprof.shared.errors import UsageError
@@ -56,6 +56,6 @@ def worker(
     check_ports(wanted, boards, board or [])
     own_folders.start_service(settings)
     logs.configure(settings, "edgeprof-agent")
-    redis_server.connect(settings).close()  # a wrong URL is told here, once
+    redis_server.connect(settings).close()  # a wrong URL is reported once, here
     typer.echo(f"lab: {masked(redis_server.locate(settings).url)}", err=True)
     Agent(wanted, settings).run()

@@ -1,4 +1,4 @@
-"""What the lab is told of a board: HELLO, boards.toml and this host, put together."""
+"""Makes the record that the lab has of a board, from its HELLO, boards.toml and this host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeprof.workers.board.protocols import Hello
 def describe(hello: Hello, config: BoardConfig, settings: Settings) -> BoardInfo:
     """Return the board's record for the lab.
 
-    Raises BoardFault "wrong_platform" for a board of another kind than boards.toml says, and
+    Raises BoardFault "wrong_platform" when boards.toml asks for a board of another kind, and
     HostFault "hello" for a description that the lab cannot use.
     """
     if config.platform not in {None, hello.platform}:

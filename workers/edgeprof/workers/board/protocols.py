@@ -4,7 +4,7 @@ This is the seam between a job and a link. `link/` implements all of it for boar
 docs/link-protocol.md; a driver for another firmware (MLPerf Tiny's text protocol, say) would be a
 second implementation. Every function takes the smallest protocol that it needs:
 
-    HasHello      what the board says of itself       every other protocol that needs an identity
+    HasHello      its description of itself           every other protocol that needs an identity
     HasClock      HasHello + clock                    spans and energy, the clock's self-test
     HasStats      its counters and gauges             the probe of an idle board
     RunBoard      what a run needs                    profiling.profile_job
@@ -128,7 +128,7 @@ class MemoryTest:
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
-    """Raised by load(), run() and score() after `should_stop` said so; the board is left clean."""
+    """Raised by load(), run() and score() once should_stop() is true; the board is left clean."""
 
 
 class HasHello(Protocol):

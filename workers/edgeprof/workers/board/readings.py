@@ -1,4 +1,4 @@
-"""What a board says of itself while it is idle: published as metrics, and watched for heat."""
+"""The readings of an idle board: published as metrics, and watched for heat."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from edgeprof.workers.board.reset import reset
 
 log = logging.getLogger(__name__)
 
-#: Opens the board on a port. The last argument says whether the worker has stopped waiting for it.
+#: Opens the board on a port. The last argument returns whether to stop waiting for the board.
 OpenBoard = Callable[[BoardConfig, Settings, Callable[[], bool]], Board]
 
 _REOPEN_TRIES = 2

@@ -63,12 +63,12 @@ class WorkerBoard:
 
     @property
     def config(self) -> BoardConfig:
-        """What boards.toml says of this board."""
+        """The configuration of this board in boards.toml."""
         return self._reopenable.config
 
     @property
     def info(self) -> BoardInfo:
-        """The board as the lab was last told of it."""
+        """The board's record, as the lab gets it."""
         return self.ownership.info
 
     @property
@@ -89,7 +89,7 @@ class WorkerBoard:
     def acquire(self, leaving: Callable[[], bool] = lambda: False) -> None:
         """Reach the store, open the board, make it ours, and announce it. Raises EdgeprofError.
 
-        `leaving` says whether the worker is to end: from then on nothing waits for the board.
+        `leaving` returns whether the worker is to end: from then on nothing waits for the board.
         """
         self._leaving = leaving
         store = LabStore.open(self._settings)
@@ -140,7 +140,7 @@ class WorkerBoard:
 
     @contextmanager
     def _if_idle(self) -> Iterator[bool]:
-        """Keep the board if no job has it; the value says whether that worked."""
+        """Keep the board if no job has it; yields whether that worked."""
         idle = self._in_use.acquire(blocking=False)
         try:
             yield idle
@@ -205,7 +205,7 @@ class WorkerBoard:
             return idle
 
     def note_upload_speed(self, bytes_per_s: float | None) -> None:
-        """Tell the lab how fast a model went over the link, if one did: timeouts are made of it."""
+        """Tell the lab how fast a model went over the link, if one did: timeouts depend on it."""
         if bytes_per_s is not None:
             self.ownership.note(upload_bytes_per_s=bytes_per_s)
 

@@ -27,7 +27,7 @@ _HEALTHY_S = 30.0
 class Supervised:
     """A child process that runs until it is retired or waited for.
 
-    Start it from the main thread: the kernel tells the child when its parent *thread* dies.
+    Start it from the main thread: the kernel signals the child when its parent *thread* dies.
     """
 
     def __init__(
@@ -42,7 +42,8 @@ class Supervised:
     ) -> None:
         """`on_end` is called whenever the process has ended, by itself or not.
 
-        `retry_after_s` says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
+        `retry_after_s` returns the pause before the port is tried again, after the n-th
+        EXIT_NOT_OURS in a row.
         """
         self.name = name
         self._pass_fds = tuple(pass_fds)

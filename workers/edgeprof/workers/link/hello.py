@@ -1,4 +1,4 @@
-"""HELLO's reply: what a board says of itself is checked, and turned into a Hello."""
+"""HELLO's reply: a board's description of itself is checked, and turned into a Hello."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters, memory and temperatures, as a board tells them, for the rest of the host."""
+"""Turns a board's counters, memory and temperatures into values for the rest of the host."""
 
 from __future__ import annotations
 

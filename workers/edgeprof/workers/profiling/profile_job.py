@@ -40,7 +40,7 @@ def profile_job(
 ) -> JobResult:
     """Carry out a job on an open board.
 
-    Raises a Fault, or Cancelled after `should_stop` said so. `epoch` is the attempt's fencing
+    Raises a Fault, or Cancelled once should_stop() is true. `epoch` is the attempt's fencing
     token, which the board compares with those it has seen.
     """
     tracer = trace.get_tracer("edgeprof")

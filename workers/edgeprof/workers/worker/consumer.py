@@ -158,7 +158,7 @@ class Consumer:
         return self._guard.out_of_reach(ttl_s, _LONGEST_SILENCE_S + ttl_s)
 
     def _send_last_events(self, app: Celery) -> None:
-        """Tell of a job that ended when Celery had closed its connections already."""
+        """Send the events of a job that ended after Celery had closed its connections."""
         if not self.events.pending:
             return
         with (

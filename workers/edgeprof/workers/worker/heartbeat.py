@@ -29,7 +29,7 @@ _PORT_INTERVAL_S: Final = 0.5
 
 _PORT_IS_BACK: Final = "its port was taken back, and it is opened anew"
 
-#: Ends the worker with an exit code, and the reason that the lab is told; "" says it is silent.
+#: Ends the worker with an exit code and a reason for the lab; "" stands for a silent board.
 End = Callable[[int, str], None]
 
 

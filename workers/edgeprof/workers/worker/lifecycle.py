@@ -1,7 +1,7 @@
 """The process that drives one board, from waiting for the board to its exit code.
 
-It is crash-only: when the board goes away the process says so and ends. The agent starts it again,
-and it begins as always, by waiting for the board. So there is one way into every state.
+It is crash-only: when the board goes away, the process announces that and ends. The agent starts it
+again, and it begins as always, by waiting for the board. So there is one way into every state.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class BoardWorker:
         self._shutdown = Shutdown(settings.stop_grace_s)
 
     def run(self) -> int:
-        """Drive the board until told to stop; returns the exit code."""
+        """Drive the board until the worker has to stop; returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._shutdown.leave())
         if not self._wait_for_board():
@@ -97,7 +97,7 @@ class BoardWorker:
             thread.join()
 
     def _wait_for_board(self) -> bool:
-        """Wait until Redis and the board are there, and the board is ours; False: told to stop."""
+        """Wait until Redis is there and the board is ours; False: the worker has to stop."""
         pause_s, logged, silent = _FIRST_PAUSE_S, "", 0
         if os.environ.get(LAST_END_VARIABLE) == str(EXIT_NOT_OURS):
             # The worker before us found nothing and logged it. One try: opening a port is not free.

@@ -29,7 +29,7 @@ def serve(
     carry_out: CarryOut,
     self_test: SelfTest,
 ) -> int:
-    """Drive the board until told to stop; returns the exit code."""
+    """Drive the board until the worker has to stop; returns the exit code."""
     telemetry = Sender.inherited()
     die_with_parent()
     private_files.umask_of_a_service()
@@ -39,7 +39,7 @@ def serve(
 
 
 def die_with_parent() -> None:
-    """Be told to stop when the agent dies, however it dies: no orphan may keep a board."""
+    """Have the kernel stop us when the agent dies, however it dies: no orphan may keep a board."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     agent = os.environ.get(AGENT_PID_VARIABLE)
     if agent is not None and int(agent) != os.getppid():
