@@ -2,8 +2,8 @@
 
 BRPOP takes a message off its list and hands it over whole, and no command of Redis returns the
 size of the next one. So the limit is here: the bytes of a larger message are read and thrown away
-piece by piece, and the worker never holds them. Closing the connection instead was rejected, because it
-restarts Celery's consumer each time.
+piece by piece, and the worker never holds them. Closing the connection instead was rejected,
+because it restarts Celery's consumer each time.
 """
 
 from __future__ import annotations
