@@ -1,8 +1,8 @@
-/* Whatever a file holds, opening it ends in a code; and what could be opened runs inside its own
- * memory.
+/* Opening a file ends in a code, whatever the file holds; and a model that was opened runs inside
+ * its own memory.
  *
- * Twice: on exactly as many bytes as file and state have, where AddressSanitizer sees one byte too
- * far, and through model.c, as an upload. */
+ * Each input is tried twice: in exactly as many bytes as file and state take, so that
+ * AddressSanitizer sees one byte too far, and through model.c, as an upload. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -27,7 +27,7 @@ void tlep_intake_begin(tlep_intake *in);
 bool tlep_intake_take(tlep_intake *in, tlep_link *l, tlep_model *m, const tlep_frame *frame,
                       uint32_t ack_after_bytes);
 
-/* Acknowledge what has not been: nothing more is waiting to be read. */
+/* Acknowledge the rest, when no more bytes are waiting to be read. */
 void tlep_intake_flush(tlep_intake *in, tlep_link *l, const tlep_model *m);
 
 #endif

@@ -25,7 +25,7 @@ tlep_operation tlep_op_prompt, tlep_op_run, tlep_op_score, tlep_op_result, tlep_
 tlep_operation tlep_op_fault;
 #endif
 
-/* --- what several of them need --- */
+/* --- needed by several operations --- */
 
 int tlep_bad_message(tlep_error *err, const char *what);
 bool tlep_request_u32(const tlep_request *q, uint32_t key, uint32_t *value);

@@ -1,4 +1,4 @@
-/* Operations about the board itself: who it is, how it is, and what to do with it. */
+/* Operations about the board itself: its identity, its state, and commands such as RESET. */
 #include <stddef.h>
 
 #include "device/ops.h"
@@ -192,7 +192,7 @@ static void put_regions(tlep_device *d, tlep_cbor_writer *w)
     for (uint32_t i = 0; i < b->n_regions; i++) {
         const tlep_region *region = &b->regions[i];
         if (region->kind == TLEP_REGION_RAM) {
-            /* `total` counts what the firmware itself takes, so used does too */
+            /* `total` counts the RAM of the firmware itself, so `used` does too */
             uint32_t own = region->total - region->size;
             const tlep_arena *a = &d->model.arenas[arena++];
             put_region(w, region->name, region->kind, region->total, own + a->used,

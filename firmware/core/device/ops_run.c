@@ -1,4 +1,4 @@
-/* Operations of a run: its prompt, its start and end, and what was measured. */
+/* Operations of a run: its prompt, its start, its end and its measurements. */
 #include "device/ops.h"
 #include "link/keys.h"
 

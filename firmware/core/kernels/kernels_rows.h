@@ -1,4 +1,4 @@
-/* What the kernels that take two rows at a time share. Two, because then each load of the input
+/* Shared by the kernels that take two rows at a time: two, because then each load of the input
  * serves twice; the last row of an odd number is its own partner, computed twice and stored
  * once. */
 #ifndef TLEP_KERNELS_ROWS_H

@@ -63,7 +63,7 @@ void tlep_link_send_ack(tlep_link *l, uint16_t data_seq, const tlep_cbor_writer 
     send_if_room(l, TLEP_ACK, data_seq, w);
 }
 
-/* --- what waits for a reply to have left --- */
+/* --- actions that wait until a reply has left --- */
 
 void tlep_link_set_baud(tlep_link *l, uint32_t baud)
 {

@@ -22,7 +22,7 @@ typedef struct {
     uint32_t op;
 } tlep_request;
 
-/* Who carries out what comes over the link. */
+/* The part of the firmware that carries out the requests of the link. */
 typedef struct {
     void *device; /* the first argument of the functions below */
 

@@ -1,5 +1,5 @@
-/* What the metadata keys of an opened GGUF file mean, by the rules of gguf_rules.h. gguf.c finds
- * where each value is (tlep_gguf.value_at); these functions read the values. For gguf.c only. */
+/* Reads the metadata keys of a GGUF file by the rules of gguf_rules.h. gguf.c has found where each
+ * value is (tlep_gguf.value_at). For gguf.c only. */
 #ifndef TLEP_GGUF_HPARAMS_H
 #define TLEP_GGUF_HPARAMS_H
 

@@ -120,7 +120,7 @@ static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32
 
 /* ---- Tensors --------------------------------------------------------------------------------- */
 
-/* What a tensor must look like. `norm` weights are read as F32 without a kernel. */
+/* The shape that a tensor must have. `norm` weights are read as F32 without a kernel. */
 typedef struct {
     const char *name; /* with * for the layer's number; also the error message */
     uint32_t cols;

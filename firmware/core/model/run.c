@@ -70,8 +70,8 @@ void tlep_run_end(tlep_run *r, tlep_run_state state, uint64_t idle_us)
     r->idle_us = idle_us - r->idle_at_start_us;
 }
 
-/* What a timed window must not contain: bytes still on their way out, whose interrupts would be
- * counted in. */
+/* Begin a timed window once all bytes have left: their interrupts would be timed
+ * too. */
 static uint64_t begin_window(void)
 {
     hal_uart_drain();

@@ -60,8 +60,8 @@ int tlep_run_stage(tlep_run *r, uint32_t offset, uint32_t token, tlep_error *err
 int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64_t idle_us,
                    tlep_error *err);
 
-/* Do one token. True when there is something to tell: entries grew, a second of prefill passed, or
- * it ended. */
+/* Do one token. True when the host is to hear of it: entries grew, a second of prefill passed,
+ * or the run ended. */
 bool tlep_run_step(tlep_run *r, uint64_t idle_us);
 
 /* Time of the prompt's forward passes, the choice of the first token included. */

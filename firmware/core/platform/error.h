@@ -1,7 +1,7 @@
 /* Error codes of the board, as they travel in an ERROR reply (docs/link-protocol.md, section 8).
  *
- * The code says what happened; its hundreds digit says whose fault it is, and so whether the host
- * may retry elsewhere: 1xx link (retry), 2xx board (retry, another board), 3xx model (never), 4xx
+ * The hundreds digit of a code is the class of the fault, which decides whether the host may retry
+ * elsewhere: 1xx link (retry), 2xx board (retry, another board), 3xx model (never), 4xx
  * job (never). The numbers are wire format: never reuse one. */
 #ifndef TLEP_ERROR_H
 #define TLEP_ERROR_H
@@ -25,7 +25,7 @@ typedef enum {
     TLEP_E_NO_MODEL = 202,      /* nothing loaded (a reboot forgets): load again */
     TLEP_E_INTERNAL = 203,      /* an invariant of the firmware broke */
     TLEP_E_NO_RUN = 204,        /* RESULT for a run this board does not know (a reboot forgets) */
-    TLEP_E_UNSUPPORTED = 205,   /* this firmware could, this board has not what it takes */
+    TLEP_E_UNSUPPORTED = 205,   /* the firmware could, but this board lacks the part */
 
     TLEP_E_NOT_GGUF = 300,
     TLEP_E_TRUNCATED = 301,

@@ -1,5 +1,5 @@
-/* Faults on demand, so that tests can cause what a lab causes. Only in builds with TLEP_FAULTS (the
- * native port); elsewhere every hook is nothing. */
+/* Faults on demand, so that tests can cause the troubles of a lab. Only builds with TLEP_FAULTS
+ * (the native port) have them; elsewhere every hook does nothing. */
 #ifndef TLEP_FAULT_H
 #define TLEP_FAULT_H
 

@@ -19,7 +19,7 @@ enum { TLEP_UID_MAX = 16, TLEP_REGIONS_MAX = 6 };
 typedef enum { TLEP_REGION_RAM = 0, TLEP_REGION_FLASH = 1, TLEP_REGION_STACK = 2 } tlep_region_kind;
 
 /* A stretch of memory the core may fill with a model and its state (RAM), or where a model slot may
- * be found (FLASH). `total` is what the chip has of it, for people; `size` what is left for
+ * be found (FLASH). `total` is its size on the chip, for people; `size` is the part left for
  * models. */
 typedef struct {
     const char *name; /* as in HELLO, at most 16 characters: "sram", "psram", "flash" */

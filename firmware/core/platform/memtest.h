@@ -1,8 +1,8 @@
-/* Whether RAM keeps what is written to it: each word gets its own address, then that address's
+/* A test of whether RAM keeps its contents: each word gets its own address, then that address's
  * complement.
  *
- * Every bit so holds a 0 and a 1, and two addresses that meet in one cell show, because a pass goes
- * over all memory before the next one looks at it. The host cuts the passes into pieces, so that
+ * So every bit holds a 0 and a 1. Two addresses that meet in one cell show too, because a pass goes
+ * over all memory before the next one reads it. The host cuts the passes into pieces, so that
  * the link stays served. */
 #ifndef TLEP_MEMTEST_H
 #define TLEP_MEMTEST_H

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What upload credit promises; the ring has room beyond it for a request. */
+/* TLEP_RX_WINDOW is the credit of an upload; the ring has room for a request beyond it. */
 enum { TLEP_RX_WINDOW = 2816, TLEP_RX_RING = 4096, TLEP_TX_RING = 2048 };
 
 /* Whether the transmitter takes a byte now; hand it one; turn its "ready" interrupt on or off. */

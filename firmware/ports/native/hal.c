@@ -1,8 +1,8 @@
-/* The native port: the same firmware as a POSIX process, its UART a file descriptor (a pty's end or
- * a socket).
+/* The native port: the same firmware as a POSIX process, whose UART is a file descriptor (one end
+ * of a pty, or a socket).
  *
- * Not silicon, and it says so (`emulated`). Its RAM is a static array, its flash a mapped file, its
- * clock CLOCK_MONOTONIC. `--line-rate` paces both directions, so that an upload can be held against
+ * It is not silicon, and HELLO reports that (`emulated`). Its RAM is a static array, its flash
+ * a mapped file, its clock CLOCK_MONOTONIC. `--line-rate` paces both directions, so that an upload can be held against
  * a line's rate. */
 #include "platform/hal.h"
 

@@ -190,7 +190,7 @@ bool hal_uart_set_baud(uint32_t baud)
     return true;
 }
 
-/* The pin is an output only from the first blink on: who never asks may wire it as he likes. */
+/* The pin is an output only from the first blink on: without IDENTIFY it is free for other uses. */
 void hal_led(bool on)
 {
     REG32(RCC + 0x30) |= 1U << 2;                                    /* GPIOC */
