@@ -2,8 +2,8 @@
  * of a pty, or a socket).
  *
  * It is not silicon, and HELLO reports that (`emulated`). Its RAM is a static array, its flash
- * a mapped file, its clock CLOCK_MONOTONIC. `--line-rate` paces both directions, so that an upload can be held against
- * a line's rate. */
+ * a mapped file, its clock CLOCK_MONOTONIC. `--line-rate` paces both directions, so
+ * that an upload can be held against a line's rate. */
 #include "platform/hal.h"
 
 #include <errno.h>
