@@ -13,7 +13,7 @@ from tests.chaos.sick_boards import diagnose
 pytestmark = pytest.mark.e2e
 
 
-def test_pulled_board():
+def test_pulled_board() -> None:
     """Offline within 2 s, busy or idle; plugged in again, the job is done, once."""
     busy, idle = pull_boards(1, boards=1)
 
@@ -25,14 +25,14 @@ def test_pulled_board():
 @pytest.mark.parametrize(
     "sicknesses", [("reboots", "answers wrongly", "runs out of memory"), ("hangs", "babbles")]
 )
-def test_sick_board_is_diagnosed(sicknesses):
+def test_sick_board_is_diagnosed(sicknesses) -> None:
     """The job's record names the class and code of what its board did."""
     found = diagnose(sicknesses)
 
     assert [d for d in found if not d.kept] == []
 
 
-def test_cancel_on_a_board_that_hangs():
+def test_cancel_on_a_board_that_hangs() -> None:
     """It hears neither CANCEL nor RESET: the job is cancelled, the board opened afresh, and its next job works."""
     with board_lab(["native://?uid=5cff&fault=1:12"]) as settings, Lab(settings=settings) as lab:
         hung = lab.submit("shakespeare-240k", board="native-5cff", n_gen=16, warmup=0)

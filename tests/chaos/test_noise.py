@@ -11,7 +11,7 @@ from tests.chaos.noise_plot import plot
 from tests.support.noisy_line import Noise
 
 
-def test_noise_never_makes_a_wrong_number(tmp_path: Path):
+def test_noise_never_makes_a_wrong_number(tmp_path: Path) -> None:
     """Uploads, runs and scores on bad lines are the clean line's to the bit, or a link or board fault."""
     tallies = noise.campaign(6000, (0.0, 1e-4, 3e-4), lanes=3, line_rate=3_000_000)
 
@@ -24,7 +24,7 @@ def test_noise_never_makes_a_wrong_number(tmp_path: Path):
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 1000])
-def test_noise_is_the_same_each_time(pieces):
+def test_noise_is_the_same_each_time(pieces) -> None:
     """A seed gives the same damage, up to what comes late, however the bytes are cut into pieces."""
 
     def spoiled(size):
@@ -39,7 +39,7 @@ def test_noise_is_the_same_each_time(pieces):
     assert first[0].damaged_frames == second[0].damaged_frames
 
 
-def test_clean_line_changes_nothing():
+def test_clean_line_changes_nothing() -> None:
     """Without noise every byte arrives, and frames are counted."""
     clean = Noise("seed", 0.0)
 

@@ -9,7 +9,7 @@ import pytest
 from tests.chaos import exhaustive, partitions, stalls, storm
 
 
-def test_every_short_order_of_calls(store):
+def test_every_short_order_of_calls(store) -> None:
     """Four calls after each other, in every order."""
     found = exhaustive.search(store, depth=4, grants=2)
 
@@ -18,7 +18,7 @@ def test_every_short_order_of_calls(store):
 
 
 @pytest.mark.e2e
-def test_short_storm():
+def test_short_storm() -> None:
     """Some kills: no job is lost or done twice."""
     result, kills = storm.run(
         jobs=30, seconds=15, hosts=2, boards=2, lease_s=3, pause_s=1.5, seed=1
@@ -30,7 +30,7 @@ def test_short_storm():
 
 
 @pytest.mark.e2e
-def test_stalled_worker_is_fenced():
+def test_stalled_worker_is_fenced() -> None:
     """Its late result is refused, and the refusal told."""
     result = stalls.run(stalls=1, lease_s=2)
 
@@ -40,7 +40,7 @@ def test_stalled_worker_is_fenced():
 
 @pytest.mark.e2e
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
-def test_partition_of_each_machine():
+def test_partition_of_each_machine() -> None:
     """Three hosts and the scheduler, each cut off once."""
     result = partitions.run(rounds=1, boards=1, lease_s=2, seed=1)
 

@@ -53,7 +53,7 @@ def ready(board, model, n_ctx=64, epoch=1) -> None:
     assert kind == RSP, reply
 
 
-def test_repeated_request_is_answered_not_repeated(chip, model):
+def test_repeated_request_is_answered_not_repeated(chip, model) -> None:
     """The same frame again gives the remembered reply: RUN is not carried out a second time."""
     board = chip()
     ready(board, model)
@@ -67,7 +67,7 @@ def test_repeated_request_is_answered_not_repeated(chip, model):
     assert other[0] == RSP or other[1][1] == 200  # a new request runs again, or finds the run busy
 
 
-def test_late_copy_of_a_request_is_dropped(chip, model):
+def test_late_copy_of_a_request_is_dropped(chip, model) -> None:
     """A PROMPT that the line held back cannot change what the next RUN starts from; a new HELLO is heard."""
     board = chip()
     ready(board, model)
@@ -82,7 +82,7 @@ def test_late_copy_of_a_request_is_dropped(chip, model):
     assert board.request({0: PROMPT, 1: 4, 2: [304]}, seq=900) == (RSP, {0: PROMPT, 1: 5})
 
 
-def test_done_is_not_dropped_when_nobody_reads(chip, model):
+def test_done_is_not_dropped_when_nobody_reads(chip, model) -> None:
     """Tokens may be, when the ring is full; DONE waits for room."""
     board = chip()
     ready(board, model, n_ctx=256)
@@ -96,7 +96,7 @@ def test_done_is_not_dropped_when_nobody_reads(chip, model):
     assert sum(event[0] == 1 for event in events) < 250
 
 
-def test_damaged_frames_are_counted_and_dropped(chip):
+def test_damaged_frames_are_counted_and_dropped(chip) -> None:
     """Noise, bad CRCs and bad stuffing get no answer, and STATS counts them."""
     board = chip()
     good = frame(REQ, 1, cbor2.dumps({0: PING, 1: 1}))
@@ -139,7 +139,7 @@ def test_damaged_frames_are_counted_and_dropped(chip):
         ({0: IDENTIFY, 1: 60_001}, 400),
     ],
 )
-def test_errors_have_their_code(chip, message, code):
+def test_errors_have_their_code(chip, message, code) -> None:
     """Each way of asking wrongly is refused with the code the document gives it."""
     kind, reply = chip().request(message)
 
@@ -147,7 +147,7 @@ def test_errors_have_their_code(chip, message, code):
     assert reply[2]
 
 
-def test_payload_that_is_no_map(chip):
+def test_payload_that_is_no_map(chip) -> None:
     """An intact frame whose payload is not a message is BAD_MESSAGE, not silence."""
     board = chip()
     board.send(frame(REQ, 7, b"\xff\xff"))
@@ -156,7 +156,7 @@ def test_payload_that_is_no_map(chip):
     assert (kind, seq, reply[1]) == (ERR, 7, 100)
 
 
-def test_data_with_a_gap_is_told_once(chip, model):
+def test_data_with_a_gap_is_told_once(chip, model) -> None:
     """Frames after a lost one are dropped, and one ACK says where to go back to."""
     board = chip()
     digest = hashlib.sha256(model).digest()
@@ -168,7 +168,7 @@ def test_data_with_a_gap_is_told_once(chip, model):
     assert acks == [{1: 0, 2: acks[0][2]}]
 
 
-def test_wrong_bytes_are_found_by_their_hash(chip, model):
+def test_wrong_bytes_are_found_by_their_hash(chip, model) -> None:
     """An upload whose bytes are not what was announced is HASH_MISMATCH and starts anew."""
     board = chip()
     digest = hashlib.sha256(b"something else").digest()
@@ -180,7 +180,7 @@ def test_wrong_bytes_are_found_by_their_hash(chip, model):
     assert board.request({0: UPLOAD, 1: digest, 2: 900, 3: 1})[1][1] == 0
 
 
-def test_busy_while_running(chip, model):
+def test_busy_while_running(chip, model) -> None:
     """In a run only PING, HELLO, STATS, RESULT, CANCEL and RESET are served; cancel ends it."""
     board = chip()
     ready(board, model, n_ctx=256)
@@ -193,7 +193,7 @@ def test_busy_while_running(chip, model):
     assert board.request({0: RESULT, 1: 5, 2: 0, 3: 0})[1][1] == 2
 
 
-def test_older_epoch_is_refused_everywhere(chip, model):
+def test_older_epoch_is_refused_everywhere(chip, model) -> None:
     """Once a newer lease has spoken, an older one can neither load, run, nor cancel."""
     board = chip()
     ready(board, model, epoch=9)
@@ -215,7 +215,7 @@ def memory_pass(board, number, offset=0, size=4096):
     return reply
 
 
-def test_good_memory_keeps_what_is_written(chip):
+def test_good_memory_keeps_what_is_written(chip) -> None:
     """All three passes find what the one before left, in the region's last word too."""
     board = chip("--ram", "8196")
 
@@ -225,7 +225,7 @@ def test_good_memory_keeps_what_is_written(chip):
 
 
 @pytest.mark.parametrize(("stuck_at", "found_by"), [(1, INVERT), (0, CHECK)])
-def test_stuck_bit_is_found(chip, stuck_at, found_by):
+def test_stuck_bit_is_found(chip, stuck_at, found_by) -> None:
     """A bit stuck at either value shows in one of the passes, with its address."""
     board = chip()
     board.request({0: FAULT, 1: 9, 2: 1024 + stuck_at})
@@ -238,7 +238,7 @@ def test_stuck_bit_is_found(chip, stuck_at, found_by):
         assert all(reply[1] for reply in replies.values())
 
 
-def test_memory_that_was_not_filled_is_told_from_good(chip):
+def test_memory_that_was_not_filled_is_told_from_good(chip) -> None:
     """The test looks at memory, not at what it means to write: passes in the wrong order fail."""
     board = chip()
     memory_pass(board, FILL)
@@ -246,7 +246,7 @@ def test_memory_that_was_not_filled_is_told_from_good(chip):
     assert memory_pass(board, CHECK)[1] is False
 
 
-def test_memory_test_drops_the_model(chip, model):
+def test_memory_test_drops_the_model(chip, model) -> None:
     """What was in RAM is overwritten: the board says so in HELLO, and does not run it."""
     board = chip()
     ready(board, model)
@@ -257,7 +257,7 @@ def test_memory_test_drops_the_model(chip, model):
     ready(board, model)
 
 
-def test_memory_is_not_tested_under_a_run(chip, model):
+def test_memory_is_not_tested_under_a_run(chip, model) -> None:
     """The run keeps its memory."""
     board = chip()
     ready(board, model, n_ctx=256)
@@ -267,7 +267,7 @@ def test_memory_is_not_tested_under_a_run(chip, model):
     assert board.request({0: MEMTEST, 1: 0, 2: 0, 3: 4, 4: 0, 5: 1})[1][1] == 200
 
 
-def test_board_blinks_and_stops_by_itself(chip):
+def test_board_blinks_and_stops_by_itself(chip) -> None:
     """The native board's LED is its standard error."""
     board = chip("--uid", "c0ffee")
     assert board.request({0: IDENTIFY, 1: 600}) == (RSP, {0: IDENTIFY})
@@ -277,7 +277,7 @@ def test_board_blinks_and_stops_by_itself(chip):
     board.alive()
 
 
-def test_blinking_can_be_ended(chip):
+def test_blinking_can_be_ended(chip) -> None:
     """Found: 0 ends it at once."""
     board = chip()
     board.request({0: IDENTIFY, 1: 60_000})
@@ -288,7 +288,7 @@ def test_blinking_can_be_ended(chip):
     board.alive()
 
 
-def test_clock_fault_changes_its_speed(chip):
+def test_clock_fault_changes_its_speed(chip) -> None:
     """Fault 10: the board's clock stands still, and goes again."""
     board = chip()
     board.request({0: FAULT, 1: 10, 2: 0})
@@ -309,14 +309,14 @@ values = st.recursive(
 )  # fmt: skip
 
 
-def test_hostile_messages_never_crash_it(chip, model):
+def test_hostile_messages_never_crash_it(chip, model) -> None:
     """Whatever map an intact frame carries, the board answers and stays whole (ASan, UBSan)."""
     board = chip()
     ready(board, model)
 
     @FUZZ
     @given(st.dictionaries(st.integers(1, 5), values, max_size=5), st.integers(1, 16))
-    def attack(arguments, op):
+    def attack(arguments, op) -> None:
         if op == 13:  # RESET is not an accident
             return
         kind, reply = board.request({0: op, **arguments})
@@ -327,13 +327,13 @@ def test_hostile_messages_never_crash_it(chip, model):
     board.alive()
 
 
-def test_hostile_bytes_never_crash_it(chip):
+def test_hostile_bytes_never_crash_it(chip) -> None:
     """Any bytes on the line, with or without frames around them, leave the board answering."""
     board = chip()
 
     @FUZZ
     @given(st.binary(max_size=3000), st.binary(max_size=1024), st.integers(0, 255))
-    def attack(noise, payload, kind):
+    def attack(noise, payload, kind) -> None:
         board.send(noise)
         board.send(frame(kind, 3, payload))
 
@@ -342,14 +342,14 @@ def test_hostile_bytes_never_crash_it(chip):
     board.alive()
 
 
-def test_hostile_models_never_crash_it(chip, model):
+def test_hostile_models_never_crash_it(chip, model) -> None:
     """Mutated models are refused at LOAD with a 3xx code, or they run; nothing else."""
     board = chip()
     epoch = 0
 
     @settings(FUZZ, max_examples=25)
     @given(st.lists(st.tuples(st.integers(0, 16_000), st.integers(0, 255)), min_size=1, max_size=8))
-    def attack(changes):
+    def attack(changes) -> None:
         nonlocal epoch
         epoch += 1
         mutated = bytearray(model[:40_000])

@@ -14,14 +14,14 @@ from edgeprof.workers.selftest import selftest
 RAM_BYTES = 200_000  # no multiple of a piece
 
 
-def test_all_memory_is_tested(open_native):
+def test_all_memory_is_tested(open_native) -> None:
     """To the last word, when the time allows."""
     board = open_native(f"uid=01&ram={RAM_BYTES + 3}")
 
     assert board.test_memory(1, budget_s=10) == MemoryTest(RAM_BYTES, RAM_BYTES, None)
 
 
-def test_time_for_the_memory_test_is_bounded(open_native):
+def test_time_for_the_memory_test_is_bounded(open_native) -> None:
     """With no time at all one piece is tested, through all passes."""
     board = open_native()
     test = board.test_memory(1, budget_s=0)
@@ -30,7 +30,7 @@ def test_time_for_the_memory_test_is_bounded(open_native):
 
 
 @pytest.mark.parametrize("offset", [0, 65536, RAM_BYTES - 4])
-def test_bad_word_is_named(open_native, offset):
+def test_bad_word_is_named(open_native, offset) -> None:
     """With its region, its offset there, and what it made of what was written."""
     board = open_native(f"uid=01&ram={RAM_BYTES}&fault=9:{offset}")
     bad = board.test_memory(1, budget_s=10).bad
@@ -38,7 +38,7 @@ def test_bad_word_is_named(open_native, offset):
     assert bad == BadWord("ram", offset, bad.expected, bad.expected & ~1)
 
 
-def test_memory_test_of_an_older_lease_is_refused(open_native):
+def test_memory_test_of_an_older_lease_is_refused(open_native) -> None:
     """It would overwrite the model of the one that has the board now."""
     board = open_native()
     board.test_memory(7, budget_s=0)
@@ -48,7 +48,7 @@ def test_memory_test_of_an_older_lease_is_refused(open_native):
     assert caught.value.code == "stale_epoch"
 
 
-def test_board_of_an_older_protocol_is_not_asked(open_native):
+def test_board_of_an_older_protocol_is_not_asked(open_native) -> None:
     """Its features say what it can: nothing is sent that it would not know."""
     board = open_native()
     board.hello = dataclasses.replace(board.hello, protocol=(1, 0), features=3)
@@ -61,7 +61,9 @@ def test_board_of_an_older_protocol_is_not_asked(open_native):
     assert board.stats().link["rx_frames"] == sent + 1
 
 
-def test_board_makes_itself_known(open_native, capfd: pytest.CaptureFixture[str], wait_until):
+def test_board_makes_itself_known(
+    open_native, capfd: pytest.CaptureFixture[str], wait_until
+) -> None:
     """The native board's LED is its operator's terminal; it stops when told."""
     board = open_native("uid=c0ffee")
     board.identify(60)
@@ -77,14 +79,14 @@ def test_board_makes_itself_known(open_native, capfd: pytest.CaptureFixture[str]
     assert said == "tlep-native c0ffee: LED on\ntlep-native c0ffee: LED off\n"
 
 
-def test_board_does_not_blink_for_ever(open_native):
+def test_board_does_not_blink_for_ever(open_native) -> None:
     """Over a minute is refused: who forgot it would wonder."""
     with pytest.raises(JobError) as caught:
         open_native().identify(61)
     assert caught.value.code == "bad_argument"
 
 
-def test_good_line_loses_nothing(line, options: OpenOptions):
+def test_good_line_loses_nothing(line, options: OpenOptions) -> None:
     """Through the line of the noise tests, undisturbed."""
     board = open_board(line.url, options)
 
@@ -96,7 +98,7 @@ def test_good_line_loses_nothing(line, options: OpenOptions):
 @pytest.mark.parametrize("kind", ["drop", "flip"])
 def test_noisy_line_fails_its_test(
     line, options: OpenOptions, monkeypatch: pytest.MonkeyPatch, kind
-):
+) -> None:
     """A line that loses or damages every third frame is told with the numbers."""
     monkeypatch.setattr(selftest, "_PING_TIMEOUT_S", 0.1)
     board = open_board(line.url, options)

@@ -40,7 +40,7 @@ def test_board_that_fails_mid_run(
     monkeypatch: pytest.MonkeyPatch,
     fault,
     code,
-):
+) -> None:
     """A board that hangs, reboots or babbles in a run is a board fault, soon."""
     monkeypatch.setattr(runs, "SILENCE_S", 0.3)
     board = open_native(f"uid=01&fault={fault}")
@@ -53,7 +53,7 @@ def test_board_that_fails_mid_run(
 
 def test_board_that_runs_out_of_memory(
     open_native: Callable[..., LinkBoard], small_model: ModelFile
-):
+) -> None:
     """An allocation that fails on the board is the model's fault: it does not fit."""
     board = open_native("uid=01&fault=6:0")
 
@@ -65,7 +65,7 @@ def test_board_that_runs_out_of_memory(
 @pytest.mark.parametrize("kind", ["drop", "flip", "repeat"])
 def test_noise_never_makes_a_wrong_number(
     line: Line, options: OpenOptions, small_model: ModelFile, kind
-):
+) -> None:
     """On a line that loses, damages or repeats bytes, a run is right or a classed fault."""
     board = open_board(line.url, options)
     setattr(line, kind, 0.01)
@@ -81,7 +81,9 @@ def test_noise_never_makes_a_wrong_number(
         board.close()
 
 
-def test_noisy_upload_arrives_whole(line: Line, options: OpenOptions, small_model: ModelFile):
+def test_noisy_upload_arrives_whole(
+    line: Line, options: OpenOptions, small_model: ModelFile
+) -> None:
     """Lost and damaged frames are sent again until the hash is right."""
     board = open_board(line.url, options)
     line.drop = line.flip = 0.002
@@ -94,7 +96,7 @@ def test_noisy_upload_arrives_whole(line: Line, options: OpenOptions, small_mode
     board.close()
 
 
-def test_upload_is_resumed(line: Line, options: OpenOptions, small_model: ModelFile):
+def test_upload_is_resumed(line: Line, options: OpenOptions, small_model: ModelFile) -> None:
     """An upload that was interrupted goes on where it stopped, also over a new connection."""
     board = open_board(line.url, options)
     done: list[int] = []
@@ -115,7 +117,7 @@ def test_upload_is_resumed(line: Line, options: OpenOptions, small_model: ModelF
     board.close()
 
 
-def test_line_that_is_cut(line: Line, options: OpenOptions, small_model: ModelFile):
+def test_line_that_is_cut(line: Line, options: OpenOptions, small_model: ModelFile) -> None:
     """A cable pulled in the middle is a link fault."""
     board = open_board(line.url, options)
     load(board, small_model)

@@ -18,12 +18,13 @@ from edgeprof.workers.link.framing import Kind
 from edgeprof.workers.link.messages.board import StatsRequest
 from edgeprof.workers.link.messages.operations import Op
 from tests.link.conftest import Line
+from typing import Never
 
 PROMPT = (1, 400, 401)
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch):
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers here on purpose, and not to wait for it."""
     monkeypatch.setattr(link_client, "FIRST_TIMEOUT_S", 0.05)
     monkeypatch.setattr(link_client, "SLOW_TIMEOUT_S", 0.2)
@@ -66,7 +67,9 @@ def works(board, model, epoch):
     return list(run(board, 8, epoch).tokens) == expected
 
 
-def test_stopped_run_is_ended_by_cancel(line: Line, options: OpenOptions, slow_model: ModelFile):
+def test_stopped_run_is_ended_by_cancel(
+    line: Line, options: OpenOptions, slow_model: ModelFile
+) -> None:
     """CANCEL is enough for a board that hears it: no reset, the model stays."""
     board = open_board(line.url, options)
     load(board, slow_model, 1)
@@ -82,7 +85,7 @@ def test_stopped_run_is_ended_by_cancel(line: Line, options: OpenOptions, slow_m
 
 def test_board_that_does_not_hear_cancel_is_reset(
     line: Line, options: OpenOptions, slow_model: ModelFile
-):
+) -> None:
     """RESET frees it: the next job on this board works."""
     board = open_board(line.url, options)
     load(board, slow_model, 1)
@@ -100,7 +103,7 @@ def test_board_that_does_not_hear_cancel_is_reset(
 
 def test_board_that_hears_neither_is_opened_afresh(
     line: Line, options: OpenOptions, slow_model: ModelFile
-):
+) -> None:
     """The stop ends as a link fault, for which the worker opens the board afresh; then it works."""
     board = open_board(line.url, options)
     load(board, slow_model, 1)
@@ -117,12 +120,14 @@ def test_board_that_hears_neither_is_opened_afresh(
     board.close()
 
 
-def test_run_of_a_lost_attempt_is_ended(line: Line, options: OpenOptions, slow_model: ModelFile):
+def test_run_of_a_lost_attempt_is_ended(
+    line: Line, options: OpenOptions, slow_model: ModelFile
+) -> None:
     """A run that goes on while its host is gone does not keep the board from the next one."""
     board = open_board(line.url, options)
     load(board, slow_model, 1)
 
-    def leave(_index, _token):
+    def leave(_index, _token) -> Never:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
@@ -135,7 +140,9 @@ def test_run_of_a_lost_attempt_is_ended(line: Line, options: OpenOptions, slow_m
     board.close()
 
 
-def test_upload_that_was_never_verified(line: Line, options: OpenOptions, slow_model: ModelFile):
+def test_upload_that_was_never_verified(
+    line: Line, options: OpenOptions, slow_model: ModelFile
+) -> None:
     """All bytes are there and the line broke before VERIFY: the next attempt verifies, and does not send again."""
     board = open_board(line.url, options)
     line.swallow = deaf_to(Op.VERIFY)

@@ -15,6 +15,7 @@ from edgeprof.workers.link.hello import parse_hello, read_hello
 from edgeprof.workers.link.messages.codec import decode
 from edgeprof.workers.link.messages.errors import ErrorReply, fault_of
 from edgeprof.workers.link.messages.payload import dump, load
+from typing import Never
 
 plain = st.one_of(
     st.integers(0, 2**64 - 1),
@@ -26,7 +27,7 @@ plain = st.one_of(
 
 
 @given(st.binary(max_size=1100))
-def test_any_bytes_are_a_map_or_nothing(payload):
+def test_any_bytes_are_a_map_or_nothing(payload) -> None:
     """Whatever the bytes, decoding gives a map of unsigned keys or None; it never raises."""
     message = load(payload)
 
@@ -34,7 +35,7 @@ def test_any_bytes_are_a_map_or_nothing(payload):
 
 
 @given(st.dictionaries(st.integers(0, 100), plain, max_size=10))
-def test_round_trip(message):
+def test_round_trip(message) -> None:
     """What we encode, we decode."""
     assert load(dump(message)) == message
 
@@ -56,7 +57,7 @@ def test_round_trip(message):
         bytes.fromhex("a10061ff"),
     ],
 )
-def test_what_is_not_a_plain_map_is_refused(payload):
+def test_what_is_not_a_plain_map_is_refused(payload) -> None:
     """Arrays, text keys, tails, deep nesting, tags, bignums, indefinite lengths and lying counts are none."""
     assert load(payload) is None
 
@@ -71,7 +72,7 @@ def test_what_is_not_a_plain_map_is_refused(payload):
         (299, BoardFault, "error_299"),
     ],
 )
-def test_error_code_says_whose_fault_it_is(code, kind, word):
+def test_error_code_says_whose_fault_it_is(code, kind, word) -> None:
     """The hundreds digit of a board's error decides the fault class, for unknown codes too."""
     fault = fault_of(decode(ErrorReply, {0: 6, 1: code, 2: "too big", 3: 1000, 4: 10}))
 
@@ -81,7 +82,7 @@ def test_error_code_says_whose_fault_it_is(code, kind, word):
 
 
 @pytest.mark.parametrize("number", ["\x1b[2J", -1, 2**64, True, [1]])
-def test_error_numbers_are_numbers(number):
+def test_error_numbers_are_numbers(number) -> Never:
     """What a board says it was asked for is printed, so it cannot be text that moves a terminal's cursor."""
     with pytest.raises(LinkFault, match=r"error-reply\.requested is (no integer|out of range)"):
         raise fault_of(decode(ErrorReply, {0: 6, 1: 203, 2: "x", 3: number}))
@@ -102,7 +103,7 @@ def _many_of(item: bytes) -> bytes:
     ],
     ids=["long array", "long bytes", "mail", "references to references"],
 )  # fmt: skip
-def test_a_kilobyte_takes_kilobytes(hostile):
+def test_a_kilobyte_takes_kilobytes(hostile) -> None:
     """A payload that announces, or refers to, more than it holds costs neither memory nor time."""
     started_s = time.process_time()
     tracemalloc.start()
@@ -115,13 +116,13 @@ def test_a_kilobyte_takes_kilobytes(hostile):
 
 
 @given(st.dictionaries(st.integers(0, 20), plain | st.lists(plain, max_size=4), max_size=20))
-def test_hostile_hello_is_a_link_fault(reply):
+def test_hostile_hello_is_a_link_fault(reply) -> None:
     """A HELLO of nonsense is refused in words, whatever it holds."""
     with pytest.raises(LinkFault):
         parse_hello(read_hello(reply), can_flash=False)
 
 
-def test_other_version_is_named_by_both_ends():
+def test_other_version_is_named_by_both_ends() -> None:
     """Whichever end notices, the user reads both versions and what to do."""
     words = "this board speaks another major version"
     refused = fault_of(decode(ErrorReply, {0: 1, 1: 102, 2: words, 3: 2, 4: 1}))

@@ -55,16 +55,16 @@ class Broken(serial.Serial):
 
     place, error = "", Exception()
 
-    def _trip(self, place):
+    def _trip(self, place) -> None:
         if self.place == place:
             raise self.error
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, **kwargs) -> None:
         self._trip("make")
         self._ends = socket.socketpair()
         super().__init__(*args, **kwargs)
 
-    def open(self):
+    def open(self) -> None:
         self._trip("open")
         self.is_open = True
 
@@ -75,11 +75,11 @@ class Broken(serial.Serial):
         return self._ends[0].fileno()
 
     @property
-    def in_waiting(self):
+    def in_waiting(self) -> int:
         self._trip("in_waiting")
         return 0
 
-    def read(self, size=1):
+    def read(self, size=1) -> bytes:
         self._trip("read")
         return b""
 
@@ -89,11 +89,11 @@ class Broken(serial.Serial):
             self._ends[1].send(b"x")
         return len(data)
 
-    def _reconfigure_port(self, force_update=False):
+    def _reconfigure_port(self, force_update=False) -> None:
         if self.is_open and self.baudrate != 115200:
             self._trip("baudrate")
 
-    def close(self):
+    def close(self) -> None:
         self.is_open = False
         for end in self._ends:
             end.close()
@@ -111,7 +111,7 @@ def broken(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "broken_ports.protocol_broken", module)
     monkeypatch.setattr(serial, "protocol_handler_packages", ["broken_ports"])
 
-    def make(place, error):
+    def make(place, error) -> str:
         monkeypatch.setattr(Broken, "place", place)
         monkeypatch.setattr(Broken, "error", error)
         return "broken://here"
@@ -123,7 +123,7 @@ def broken(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("place", PLACES)
 def test_whatever_a_handler_raises_is_a_fault(
     broken, options: OpenOptions, monkeypatch: pytest.MonkeyPatch, place, error
-):
+) -> None:
     """In whichever method: a fault in one line that names the URL, and its lock is free again."""
     monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.001)
     url = broken(place, error)
@@ -145,7 +145,7 @@ def test_whatever_a_handler_raises_is_a_fault(
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("place", ["fileno", "baudrate", "close"])
-def test_looking_at_a_port_and_closing_it_raise_nothing(broken, place, error):
+def test_looking_at_a_port_and_closing_it_raise_nothing(broken, place, error) -> None:
     """The heartbeat looks at a port that another thread is closing: that is no news."""
     url = broken(place, error)
     port = ports.open_port(url, 115200)
@@ -175,7 +175,7 @@ def test_looking_at_a_port_and_closing_it_raise_nothing(broken, place, error):
         ("loop://", "no_hello"),
     ],
 )
-def test_every_handler_of_pyserial_fails_in_our_words(options: OpenOptions, url, code):
+def test_every_handler_of_pyserial_fails_in_our_words(options: OpenOptions, url, code) -> None:
     """The URL, what happened, and a class that says whose trouble it is."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.2)
     with pytest.raises(Fault) as caught:
@@ -187,20 +187,20 @@ def test_every_handler_of_pyserial_fails_in_our_words(options: OpenOptions, url,
 
 def test_connection_dropped_during_an_upload(
     line: Line, options: OpenOptions, small_model: ModelFile
-):
+) -> None:
     """It is a link fault, and who looks at the port meanwhile and afterwards gets an answer."""
     board = open_board(line.url, options)
     looks: list[bool] = []
     stop = threading.Event()
 
-    def look():
+    def look() -> None:
         while not stop.is_set():
             looks.append(board.plugged_in())
 
     looker = threading.Thread(target=look)
     looker.start()
 
-    def cut(done, _total):
+    def cut(done, _total) -> None:
         if done > 20_000:
             line._stop.set()
 
@@ -237,7 +237,7 @@ def exclusive(device):
 
 
 @pytest.mark.parametrize("form", ["{}", "alt://{}", "spy://{}?file=/dev/null"])
-def test_open_port_is_closed_to_programs_that_look_at_no_lock(device, form):
+def test_open_port_is_closed_to_programs_that_look_at_no_lock(device, form) -> None:
     """TIOCEXCL is set while we have the port, and taken back when we let it go."""
     url = form.format(device)
     port = ports.open_port(url, 115200)
@@ -259,7 +259,7 @@ HOLDER = (
 )
 
 
-def test_program_that_has_the_port_is_named(device, options: OpenOptions):
+def test_program_that_has_the_port_is_named(device, options: OpenOptions) -> None:
     """By its process id and its name, when we may see them."""
     command = [sys.executable, "-c", HOLDER, device]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
@@ -275,7 +275,7 @@ def test_program_that_has_the_port_is_named(device, options: OpenOptions):
 
 def test_program_that_takes_bytes_away_is_named(
     device, options: OpenOptions, wait_until: Callable[..., None]
-):
+) -> None:
     """One that was there first, and looks at no lock: it may be why no HELLO came."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.2)
     with subprocess.Popen(["cat", device], stdout=subprocess.DEVNULL) as reader:
@@ -288,7 +288,7 @@ def test_program_that_takes_bytes_away_is_named(
     assert f"process {reader.pid} (cat) has the port open too" in str(caught.value.hint)
 
 
-def test_frames_of_a_session_go_through_the_one_place(broken):
+def test_frames_of_a_session_go_through_the_one_place(broken) -> None:
     """LinkClient reads and writes only there: its faults carry the name it was given."""
     url = broken("write", BrokenPipeError(errno.EPIPE, "Broken pipe"))
     port = ports.open_port(url, 115200)

@@ -53,7 +53,7 @@ def load(board, model, on_progress=lambda _done, _total: None):
 @SCHEMES
 def test_board_behind_a_server_does_its_work(
     shared, options: OpenOptions, small_model: ModelFile, server, scheme
-):
+) -> None:
     """HELLO, upload, run and result; and RFC 2217 takes both ends of the line to a faster rate."""
     url, _ = shared(server, scheme)
     board = open_board(url, options)
@@ -75,14 +75,14 @@ def test_board_behind_a_server_does_its_work(
 @SCHEMES
 def test_connection_that_is_cut_is_a_link_fault_and_comes_back(
     shared, options: OpenOptions, small_model: ModelFile, server, scheme
-):
+) -> None:
     """In the middle of an upload, at whatever rate: known at once, and the board is found again."""
     url, serving = shared(server, scheme)
     board = open_board(url, options)
     assert board.plugged_in()
     cut: list[int] = []
 
-    def progress(done, _total):
+    def progress(done, _total) -> None:
         if not cut and done > 20_000:
             cut.append(done)
             serving.cut()

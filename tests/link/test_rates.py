@@ -33,7 +33,7 @@ def tty_at():
         tty.setraw(host_end)
         fds.extend((far_end, host_end))
 
-        def carry():
+        def carry() -> None:
             with line, board:
                 while not stop.is_set():
                     for source in select.select([far_end, board.fileno()], [], [], 0.05)[0]:
@@ -57,7 +57,9 @@ def tty_at():
         os.close(fd)
 
 
-def test_board_left_at_a_fast_rate(tty_at, options: OpenOptions, monkeypatch: pytest.MonkeyPatch):
+def test_board_left_at_a_fast_rate(
+    tty_at, options: OpenOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It does not hear the first rate, and is found all the same, and stays where it is."""
     monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.05)
     board = open_board(tty_at(baud.FAST_BAUDS[0]), options)
@@ -69,7 +71,7 @@ def test_board_left_at_a_fast_rate(tty_at, options: OpenOptions, monkeypatch: py
         board.close()
 
 
-def test_slow_line_is_given_time(tty_at, options: OpenOptions):
+def test_slow_line_is_given_time(tty_at, options: OpenOptions) -> None:
     """Below 115200 baud a reply may take as long as its longest frame does on the wire."""
     board = open_board(tty_at(baud.FAST_BAUDS[0]), options)
     try:
@@ -82,7 +84,9 @@ def test_slow_line_is_given_time(tty_at, options: OpenOptions):
         board.close()
 
 
-def test_tty_pulled_while_its_rate_is_set(options: OpenOptions, monkeypatch: pytest.MonkeyPatch):
+def test_tty_pulled_while_its_rate_is_set(
+    options: OpenOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is a link fault like any other unplugging, and not an error of pyserial's."""
     far_end, host_end = pty.openpty()
     tty.setraw(host_end)
@@ -96,10 +100,10 @@ def test_tty_pulled_while_its_rate_is_set(options: OpenOptions, monkeypatch: pyt
 class _PullOnHello:
     """A session whose board is pulled right before the first HELLO."""
 
-    def __init__(self, ends):
+    def __init__(self, ends) -> None:
         self._ends = ends
 
-    def hello(self, _timeout_s, before_try):
+    def hello(self, _timeout_s, before_try) -> None:
         for end in self._ends:
             os.close(end)
         before_try(8)

@@ -24,7 +24,7 @@ from tests.link.conftest import Line
 
 
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch):
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's patience, a tenth of it or less."""
     monkeypatch.setattr(link_client, "FIRST_TIMEOUT_S", 0.05)
     monkeypatch.setattr(link_client, "MAX_TIMEOUT_S", 0.1)
@@ -33,10 +33,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(upload, "ACK_TIMEOUT_S", 0.05)
 
 
-def dead_from(line, op):
+def dead_from(line, op) -> None:
     """Make the line swallow everything, both ways, from the first frame of an operation on."""
 
-    def swallow(frame):
+    def swallow(frame) -> bool:
         if (frame.kind, op) == (Kind.DATA, "DATA") or (
             frame.kind is Kind.REQ and cbor2.loads(frame.payload)[0] == op
         ):
@@ -75,7 +75,9 @@ def profile(board, model):
     ],
 )
 @pytest.mark.usefixtures("hasty")
-def test_silence_in_a_phase(line: Line, options: OpenOptions, small_model: ModelFile, op, code):
+def test_silence_in_a_phase(
+    line: Line, options: OpenOptions, small_model: ModelFile, op, code
+) -> None:
     """Whichever request is the first that nobody answers, it is a link fault, soon."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.5)
     board = open_board(line.url, quick)
@@ -90,7 +92,7 @@ def test_silence_in_a_phase(line: Line, options: OpenOptions, small_model: Model
     board.close()
 
 
-def test_board_that_talks_and_takes_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_board_that_talks_and_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events without end, and no acknowledgement among them, are an upload that stands still."""
     monkeypatch.setattr(upload, "STALL_S", 0.05)
     chatty = LinkClient(loop.Serial(), "board")
@@ -106,7 +108,7 @@ def test_board_that_talks_and_takes_nothing(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.usefixtures("hasty")
 def test_one_lost_frame_costs_one_timeout(
     line: Line, options: OpenOptions, small_model: ModelFile, op
-):
+) -> None:
     """A slow operation is asked for again long before its patience ends."""
     board = open_board(line.url, options)
     lost: list[int] = []

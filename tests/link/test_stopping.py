@@ -33,7 +33,7 @@ SOON_S = 2.0
 class Soon:
     """`soon(action)`: sets the stop during the action, and returns how it ended: soon."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stop = threading.Event()
         self._timers: list[threading.Timer] = []
 
@@ -47,7 +47,7 @@ class Soon:
         assert time.monotonic() - started_s < SOON_S
         return caught.value
 
-    def close(self):
+    def close(self) -> None:
         for timer in self._timers:
             timer.join()
 
@@ -73,7 +73,7 @@ def stopped_by(options, stop):
     return dataclasses.replace(options, open_timeout_s=30.0, should_stop=stop.is_set)
 
 
-def test_while_hello_is_waited_for(soon, options: OpenOptions, silent_tty):
+def test_while_hello_is_waited_for(soon, options: OpenOptions, silent_tty) -> None:
     """At a silent tty; and its lock is free again."""
     for _ in range(2):
         soon.stop.clear()
@@ -82,7 +82,7 @@ def test_while_hello_is_waited_for(soon, options: OpenOptions, silent_tty):
 
 
 @pytest.mark.parametrize("scheme", ["socket", "rfc2217"])
-def test_while_a_server_that_says_nothing_is_waited_for(soon, options: OpenOptions, scheme):
+def test_while_a_server_that_says_nothing_is_waited_for(soon, options: OpenOptions, scheme) -> None:
     """Over TCP, while connecting and afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
@@ -90,10 +90,10 @@ def test_while_a_server_that_says_nothing_is_waited_for(soon, options: OpenOptio
         assert fault.code == "worker_stopped"
 
 
-def swallow_from(line, op):
+def swallow_from(line, op) -> None:
     """Make the line swallow everything, both ways, from the first frame of an operation on."""
 
-    def swallow(frame):
+    def swallow(frame) -> bool:
         if (frame.kind, op) == (Kind.DATA, "DATA") or (
             frame.kind is Kind.REQ and cbor2.loads(frame.payload)[0] == op
         ):
@@ -106,7 +106,7 @@ def swallow_from(line, op):
 @pytest.mark.parametrize("op", [Op.CANCEL, Op.HELLO, Op.UPLOAD, "DATA", Op.VERIFY, Op.LOAD])
 def test_while_a_model_is_loaded(
     soon, line: Line, options: OpenOptions, small_model: ModelFile, op
-):
+) -> None:
     """Whatever the board does not answer, the job that is to stop is cancelled."""
     board = open_board(line.url, dataclasses.replace(options, open_timeout_s=30.0))
     swallow_from(line, op)
@@ -121,7 +121,7 @@ def test_while_a_model_is_loaded(
 
 
 @pytest.mark.parametrize("action", ["stats", "clock", "reset"])
-def test_while_an_idle_board_is_asked(soon, line: Line, options: OpenOptions, action):
+def test_while_an_idle_board_is_asked(soon, line: Line, options: OpenOptions, action) -> None:
     """A board that fell silent holds nobody up."""
     board = open_board(line.url, stopped_by(options, soon.stop))
     line.drop = 1.0
@@ -130,7 +130,7 @@ def test_while_an_idle_board_is_asked(soon, line: Line, options: OpenOptions, ac
     board.close()
 
 
-def test_while_a_board_restarts(soon, line: Line, options: OpenOptions):
+def test_while_a_board_restarts(soon, line: Line, options: OpenOptions) -> None:
     """It heard RESET, and does not come back."""
     board = open_board(line.url, stopped_by(options, soon.stop))
     swallow_from(line, Op.HELLO)
@@ -148,16 +148,16 @@ STUBBORN = (
 
 
 @pytest.mark.parametrize("tool", ["flash", "reset"])
-def test_while_a_tool_runs(soon, tmp_path: Path, wait_until: Callable[..., None], tool):
+def test_while_a_tool_runs(soon, tmp_path: Path, wait_until: Callable[..., None], tool) -> None:
     """A flash tool or a reset is ended, with whatever it has started, willing or not."""
     note = tmp_path / "child"
     command = (sys.executable, "-c", STUBBORN, str(note))
 
-    def check_stop():
+    def check_stop() -> None:
         if soon.stop.is_set() and note.is_file() and note.read_text().endswith("\n"):
             raise HostFault("stopped", code="worker_stopped")
 
-    def act():
+    def act() -> None:
         if tool == "flash":
             flash.run_flash_tool(command, "/dev/x", tmp_path, check_stop)
         else:

@@ -12,7 +12,9 @@ from edgeprof.workers.link.upload import upload
 from tests.link.wire_samples import HELLO
 
 
-def test_acks_of_frames_sent_again_are_no_reason_to_go_back(monkeypatch: pytest.MonkeyPatch):
+def test_acks_of_frames_sent_again_are_no_reason_to_go_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each frame behind a lost one may cause an ACK of the same position: the host goes back once."""
     client = LinkClient(loop.Serial(), "board")
     sent: list[bytes] = []
@@ -34,7 +36,9 @@ def _ack(numbers):
     return seq, {1: position, 2: 8192}
 
 
-def test_hello_is_asked_again_when_a_remembered_reply_comes(monkeypatch: pytest.MonkeyPatch):
+def test_hello_is_asked_again_when_a_remembered_reply_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A new host may happen to draw the number of the board's last reply, which was to something else."""
     client = LinkClient(loop.Serial(), "board")
     replies = [{0: 2, 1: 7}, encode(HELLO)]

@@ -79,7 +79,7 @@ def test_each_span_is_inside_its_parent(
     port,
     quantization,
     how,
-):
+) -> None:
     """Flashing restarts the board, and its clock with it: what follows is placed by the new one.
 
     QEMU's clock leaps where this machine is too busy to run it; such a run is refused, and made again.
@@ -114,7 +114,7 @@ def test_clock_that_cannot_be_trusted_places_nothing(
     model_of: Callable[..., ModelFile],
     spans,
     caplog: pytest.LogCaptureFixture,
-):
+) -> None:
     """Spans and energy are absent, with the reason in trace, log and result; the numbers stay."""
     board, meter = Recorded(open_qemu("riscv32-virt")), FakeMeter(power_mw=100)
     looks = iter(range(1000))

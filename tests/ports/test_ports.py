@@ -59,7 +59,7 @@ def test_greedy_tokens_equal_the_reference(
     port: str,
     name,
     quantization,
-):
+) -> None:
     """64 greedy tokens of every type are the host reference's, on every port."""
     model = model_of(name, quantization)
     board = open_qemu(port)
@@ -72,7 +72,7 @@ def test_greedy_tokens_equal_the_reference(
 
 def test_same_job_twice_gives_identical_times(
     open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
-):
+) -> None:
     """On the instruction clock every time repeats to the tick: within a boot, and on another."""
     model = model_of("shakespeare-240k", Quantization.Q4_0)
     reports = []
@@ -87,7 +87,7 @@ def test_same_job_twice_gives_identical_times(
 
 def test_hello_and_stats_are_sane(
     open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
-):
+) -> None:
     """Emulated and labelled so, with its own uid; memory, stack and clock add up."""
     board = open_qemu(port, "uid=0c0d0e")
     load(board, model_of("shakespeare-240k", Quantization.Q4_0))
@@ -104,7 +104,7 @@ def test_hello_and_stats_are_sane(
     assert stats.link["rx_overruns"] == 0
 
 
-def test_reset_gives_another_boot_id(open_qemu: Callable[..., LinkBoard], port: str):
+def test_reset_gives_another_boot_id(open_qemu: Callable[..., LinkBoard], port: str) -> None:
     """RESET restarts the emulated chip, and the uid stays."""
     board = open_qemu(port, "uid=77&seed=5")
     before = board.hello
@@ -117,7 +117,7 @@ def test_reset_gives_another_boot_id(open_qemu: Callable[..., LinkBoard], port: 
 
 def test_time_goes_on_while_asleep(
     open_qemu: Callable[..., LinkBoard], port: str, wait_until: Callable[..., None]
-):
+) -> None:
     """The board's clock runs while it waits, at about the host's rate."""
     board = open_qemu(port)
     first = board.clock()
@@ -133,7 +133,7 @@ def test_self_test_passes(
     port: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     """Link, clock, memory and known answer, on every port."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     board = open_qemu(port)
@@ -145,7 +145,7 @@ def test_self_test_passes(
     assert result.how == "cached"
 
 
-def test_memory_is_tested_to_its_last_word(open_qemu: Callable[..., LinkBoard], port: str):
+def test_memory_is_tested_to_its_last_word(open_qemu: Callable[..., LinkBoard], port: str) -> None:
     """Given time, all RAM that HELLO offers; the board itself survives it."""
     board = open_qemu(port)
     offered = sum(r.available_bytes for r in board.hello.regions if r.kind == "ram")
@@ -154,7 +154,7 @@ def test_memory_is_tested_to_its_last_word(open_qemu: Callable[..., LinkBoard], 
     board.stats()
 
 
-def test_board_without_an_led_says_so(open_qemu: Callable[..., LinkBoard], port: str):
+def test_board_without_an_led_says_so(open_qemu: Callable[..., LinkBoard], port: str) -> None:
     """Nobody sees an emulated LED: IDENTIFY is refused, by the host and by the board."""
     board = open_qemu(port)
     with pytest.raises(BoardFault, match="no LED") as caught:
@@ -169,7 +169,7 @@ def test_board_without_an_led_says_so(open_qemu: Callable[..., LinkBoard], port:
 
 def test_f32_model_fits_the_stm32_beside_its_firmware(
     open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile]
-):
+) -> None:
     """The small model's F32 form runs from the STM32F405's own flash, its state in 128 KiB."""
     board = open_qemu("stm32f405")
 
@@ -183,7 +183,7 @@ def test_f32_model_fits_the_stm32_beside_its_firmware(
 
 def test_context_that_does_not_fit_is_refused(
     open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile]
-):
+) -> None:
     """A KV cache beyond the SRAM is refused by the board with both numbers."""
     board = open_qemu("stm32f405")
 
@@ -193,7 +193,7 @@ def test_context_that_does_not_fit_is_refused(
 
 def test_upload_over_the_uart(
     open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile]
-):
+) -> None:
     """RISC-V takes its models over the link, and says how fast."""
     board = open_qemu("riscv32-virt")
 
@@ -203,14 +203,14 @@ def test_upload_over_the_uart(
     assert result.transfer_bytes_per_second > 0
 
 
-def test_unknown_port_lists_the_ports(options):
+def test_unknown_port_lists_the_ports(options) -> None:
     """A port that does not exist is a usage error that names those that do."""
     with pytest.raises(UsageError) as caught:
         open_board("qemu://esp32", options)
     assert "stm32f405" in str(caught.value.hint)
 
 
-def test_unknown_option_lists_the_options(options):
+def test_unknown_option_lists_the_options(options) -> None:
     """A misspelt URL option is refused, not ignored."""
     with pytest.raises(UsageError, match="uuid"):
         open_board("qemu://stm32f405?uuid=1", options)
@@ -218,7 +218,7 @@ def test_unknown_option_lists_the_options(options):
 
 def test_missing_firmware_says_how_to_build_it(
     options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+) -> None:
     """Without an image, the error names the make target."""
     monkeypatch.setenv("EDGEPROF_FIRMWARE_DIR", str(tmp_path))
 
@@ -239,7 +239,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("url", ["qemu://stm32f405?uid=31", "native://?uid=31"])
-def test_no_orphans_after_kill_9(tmp_path: Path, url, wait_until: Callable[..., None]):
+def test_no_orphans_after_kill_9(tmp_path: Path, url, wait_until: Callable[..., None]) -> None:
     """A board's process dies with the process that opened it, even killed -9."""
     parent = subprocess.Popen(
         [sys.executable, "-c", OPENER, str(tmp_path), url],

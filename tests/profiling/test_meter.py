@@ -17,7 +17,7 @@ def program(line: str, pause_s: float = 0.001) -> list[str]:
     return [sys.executable, "-c", script]
 
 
-def test_energy_is_power_times_time(session):
+def test_energy_is_power_times_time(session) -> None:
     """Over each repetition, by the board's own clock, and per generated token."""
     result, _ = session(meter=FakeMeter(power_mw=250), n_gen=60, repetitions=2, warmup=1)
 
@@ -26,7 +26,7 @@ def test_energy_is_power_times_time(session):
     assert result.energy_meter == "fake-meter"
 
 
-def test_power_of_a_session_is_that_of_its_runs(session):
+def test_power_of_a_session_is_that_of_its_runs(session) -> None:
     """It is what the board's power metric says; without a meter that says nothing."""
     metered, _ = session(meter=FakeMeter(power_mw=250), n_gen=60, repetitions=2, warmup=1)
     bare, _ = session(n_gen=2)
@@ -35,7 +35,7 @@ def test_power_of_a_session_is_that_of_its_runs(session):
     assert mean_power_mw(bare) is None
 
 
-def test_power_is_averaged_over_the_window(wait_until):
+def test_power_is_averaged_over_the_window(wait_until) -> None:
     """From lines that a real program prints."""
     with Meter(program("100")) as meter:
         start_s = time.monotonic()
@@ -57,7 +57,7 @@ def test_power_is_averaged_over_the_window(wait_until):
     ],
     ids=["missing", "ends", "not a number", "negative", "too slow"],
 )
-def test_what_was_not_measured_is_absent(session, command):
+def test_what_was_not_measured_is_absent(session, command) -> None:
     """The job succeeds all the same; its result has no energy, and no meter."""
     with Meter(command) as meter:
         result, _ = session(meter=meter)

@@ -66,7 +66,7 @@ NAN = {"output_norm.weight": 1e38, "token_embd.weight": 1e3}
     ("score", "check_output"),
     [(True, False), (False, True), (True, True), (False, False)],
 )
-def test_logits_that_overflow_are_the_models_fault(run, board, score, check_output):
+def test_logits_that_overflow_are_the_models_fault(run, board, score, check_output) -> None:
     """With --score and without, checked or not, and the board answers on as before."""
     with pytest.raises(ModelError, match="numbers overflow") as ended:
         run(NAN, score=score, check_output=check_output)
@@ -78,13 +78,13 @@ def test_logits_that_overflow_are_the_models_fault(run, board, score, check_outp
 
 
 @pytest.mark.parametrize("check_output", [True, False])
-def test_numbers_that_overflow_late_are_found(run, check_output):
+def test_numbers_that_overflow_late_are_found(run, check_output) -> None:
     """The last token of a prompt may be the first with a row that is too large."""
     with pytest.raises(ModelError, match="at position 3"):
         run({"token_embd.weight": {PROMPT[-1]: 1e25}}, check_output=check_output)
 
 
-def test_a_cache_too_narrow_is_the_models_fault(run):
+def test_a_cache_too_narrow_is_the_models_fault(run) -> None:
     """F16 has no room for what F32 holds: the type of the cache is said, and the wide one runs."""
     factors = {"blk.0.attn_v.weight": 1e5}
     with pytest.raises(ModelError, match="cached keys or values") as ended:
@@ -94,7 +94,7 @@ def test_a_cache_too_narrow_is_the_models_fault(run):
     assert run(factors, kv_type=KvType.F32, check_output=False)
 
 
-def test_a_perplexity_that_no_number_holds_is_the_models_fault(run):
+def test_a_perplexity_that_no_number_holds_is_the_models_fault(run) -> None:
     """Finite log-likelihoods of thousands of nats are no malformed reply, and make no broken record."""
     with pytest.raises(ModelError, match="perplexity is no number") as ended:
         run({"token_embd.weight": 3e4}, score=True)
@@ -102,7 +102,7 @@ def test_a_perplexity_that_no_number_holds_is_the_models_fault(run):
     assert ended.value.code == "not_finite"
 
 
-def test_very_unlikely_tokens_are_measured(run):
+def test_very_unlikely_tokens_are_measured(run) -> None:
     """A single token of a hundred nats is what the model computes, and is recorded."""
     result = run({"token_embd.weight": 30}, score=True)
 
@@ -118,7 +118,7 @@ class Sane(Reference):
         return [-1.0] * (len(tokens) - 1), [0] * (len(tokens) - 1)
 
 
-def test_what_the_host_computes_otherwise_is_the_boards_fault(run, tmp_path: Path):
+def test_what_the_host_computes_otherwise_is_the_boards_fault(run, tmp_path: Path) -> None:
     """Where the host finds sound numbers, nonsense from a board is held against the board."""
     sound = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "sound.gguf"))
 

@@ -40,11 +40,11 @@ def native_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         board.close()
 
 
-def self_test(board):
+def self_test(board) -> None:
     selftest.self_test(board, info_of(board), epoch=1, suspect=False)
 
 
-def answer(board, epoch, *, suspect=False):
+def answer(board, epoch, *, suspect=False) -> None:
     check_answer(board, info_of(board), epoch=epoch, suspect=suspect)
 
 
@@ -52,7 +52,7 @@ def info_of(board):
     return describe(board.hello, BoardConfig(url="native://?uid=01"), load_settings())
 
 
-def test_healthy_board_passes_within_seconds(native_board):
+def test_healthy_board_passes_within_seconds(native_board) -> None:
     """All of it, on a board that has nothing."""
     started = time.monotonic()
     self_test(native_board())
@@ -72,7 +72,9 @@ def test_healthy_board_passes_within_seconds(native_board):
     ],
     ids=["stuck at 1", "stuck at 0", "fast clock", "slow clock", "wrong answer", "lost bytes"],
 )
-def test_each_fault_has_its_code(native_board, monkeypatch: pytest.MonkeyPatch, fault, code, words):
+def test_each_fault_has_its_code(
+    native_board, monkeypatch: pytest.MonkeyPatch, fault, code, words
+) -> None:
     """A code for machines, numbers for people."""
     monkeypatch.setattr(selftest, "_MEMORY_BUDGET_S", 20.0)  # a busy host tests less in its time
     board = native_board()
@@ -86,7 +88,7 @@ def test_each_fault_has_its_code(native_board, monkeypatch: pytest.MonkeyPatch, 
     assert caught.value.code == code
 
 
-def test_damaged_frames_count_when_every_ping_is_answered(native_board):
+def test_damaged_frames_count_when_every_ping_is_answered(native_board) -> None:
     """Noise between frames harms no PING, but it will harm an upload."""
     board = native_board()
     answers, noise = board.answers, b"\0\x05noise\0"
@@ -101,7 +103,7 @@ def test_damaged_frames_count_when_every_ping_is_answered(native_board):
     assert caught.value.code == "link_loss"
 
 
-def test_board_without_the_operations_passes(native_board):
+def test_board_without_the_operations_passes(native_board) -> None:
     """Firmware of before protocol 1.1: what it cannot do is not asked of it."""
     board = native_board()
     board.hello = dataclasses.replace(board.hello, protocol=(1, 0), features=3)
@@ -109,12 +111,12 @@ def test_board_without_the_operations_passes(native_board):
     self_test(board)
 
 
-def test_board_too_small_for_the_model_passes(native_board):
+def test_board_too_small_for_the_model_passes(native_board) -> None:
     """That the known answer does not fit says nothing about the board."""
     self_test(native_board("ram=65536"))
 
 
-def test_board_without_the_kernel_is_not_asked(native_board):
+def test_board_without_the_kernel_is_not_asked(native_board) -> None:
     """It could not know the answer."""
     board = native_board("fault=7:3")
     board.hello = dataclasses.replace(board.hello, kernels=())
@@ -125,7 +127,7 @@ def test_board_without_the_kernel_is_not_asked(native_board):
 @pytest.mark.parametrize("quarantined", [False, True])
 def test_model_in_real_flash_is_replaced_under_suspicion_only(
     native_board, monkeypatch: pytest.MonkeyPatch, quarantined
-):
+) -> None:
     """Flash wears, and the next job wants its model there."""
     placed: list[int] = []
     into_flash = SimpleNamespace(how="flash", transfers=False, bring=lambda *_: placed.append(1))
@@ -147,7 +149,7 @@ def ticking(drift, trip_s, *, emulated=False):
 
 @pytest.mark.parametrize("drift", [0, CRYSTAL, -CRYSTAL, RC_OSCILLATOR, -RC_OSCILLATOR])
 @pytest.mark.parametrize("trip_s", [0.0001, 0.016, 0.2])
-def test_healthy_clock_passes_over_any_line(monkeypatch: pytest.MonkeyPatch, drift, trip_s):
+def test_healthy_clock_passes_over_any_line(monkeypatch: pytest.MonkeyPatch, drift, trip_s) -> None:
     """What the host cannot see sharply it does not hold against the board."""
     monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.05)
 
@@ -156,7 +158,7 @@ def test_healthy_clock_passes_over_any_line(monkeypatch: pytest.MonkeyPatch, dri
 
 
 @pytest.mark.parametrize("drift", [0.04, -0.04, WRONG_CRYSTAL, -1])
-def test_sick_clock_is_found_over_a_usual_line(monkeypatch: pytest.MonkeyPatch, drift):
+def test_sick_clock_is_found_over_a_usual_line(monkeypatch: pytest.MonkeyPatch, drift) -> None:
     """Twice the limit, a crystal of another frequency, a clock that stands still."""
     monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.1)
 
@@ -165,7 +167,7 @@ def test_sick_clock_is_found_over_a_usual_line(monkeypatch: pytest.MonkeyPatch, 
     assert caught.value.code == "timer_drift"
 
 
-def test_emulated_clock_may_lag(monkeypatch: pytest.MonkeyPatch):
+def test_emulated_clock_may_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     """As QEMU's does on a busy host; no crystal may."""
     monkeypatch.setattr(selftest, "_CLOCK_INTERVAL_S", 0.05)
     selftest.check_clock(ticking(-0.1, 0, emulated=True))
@@ -176,7 +178,7 @@ def test_emulated_clock_may_lag(monkeypatch: pytest.MonkeyPatch):
 
 def test_known_answer_outlives_an_emptied_cache(
     native_board, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+) -> None:
     """The model it needs is made again: a cache that is cleared must not keep a host from work for good."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     board = native_board()

@@ -14,8 +14,8 @@ import typer.main
 from edgeprof.cli.app import app
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
-from tests.house import references
-from tests.house.references import ROOT, Line, prose, text_of, tracked
+from tests.repository import references
+from tests.repository.references import ROOT, Line, prose, text_of, tracked
 
 _FILE = re.compile(
     r"(?<![\w*{}$<>@.:/-])(?:\.?[\w-]+/|\.\./)*[\w.-]*\w"

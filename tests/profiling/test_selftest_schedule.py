@@ -29,13 +29,13 @@ def schedule(now):
     )
 
 
-def test_new_board_is_due(schedule):
+def test_new_board_is_due(schedule) -> None:
     """At first sight, whatever the lab holds of it."""
     assert schedule.due(quarantined=False)
     assert schedule.due(quarantined=True)
 
 
-def test_board_that_passed_is_left_alone(schedule, now):
+def test_board_that_passed_is_left_alone(schedule, now) -> None:
     """For as long as the setting says; but quarantined by whomever, it is tested at once."""
     schedule.note(Verdict.PASSED, quarantined=False)
 
@@ -46,7 +46,7 @@ def test_board_that_passed_is_left_alone(schedule, now):
 
 
 @pytest.mark.parametrize("quarantined", [False, True])
-def test_board_that_failed_gets_a_pause(schedule, now, quarantined):
+def test_board_that_failed_gets_a_pause(schedule, now, quarantined) -> None:
     """Also when its quarantine could not be written down, or it was drained before."""
     schedule.note(Verdict.FAILED, quarantined=quarantined)
 
@@ -57,14 +57,14 @@ def test_board_that_failed_gets_a_pause(schedule, now, quarantined):
     assert schedule.due(quarantined=False)
 
 
-def test_board_that_comes_and_goes_is_not_tested_without_end(schedule):
+def test_board_that_comes_and_goes_is_not_tested_without_end(schedule) -> None:
     """One that passed in quarantine waits for its next chance as one that failed does."""
     schedule.note(Verdict.PASSED, quarantined=True)
 
     assert not schedule.due(quarantined=True)
 
 
-def test_board_that_was_busy_stays_due(schedule):
+def test_board_that_was_busy_stays_due(schedule) -> None:
     """The next beat tries again."""
     schedule.note(Verdict.NOT_TESTED, quarantined=False)
 

@@ -11,7 +11,7 @@ from edgeprof.workers.board.board import Cancelled, RunReport
 from edgeprof.workers.profiling.measure import check_output, summarize
 
 
-def test_result_holds_what_was_measured(session):
+def test_result_holds_what_was_measured(session) -> None:
     """Samples for each repetition, checked output, memory, identity; nothing invented."""
     result, _ = session(repetitions=4, score=True, n_gen=16)
 
@@ -29,7 +29,7 @@ def test_result_holds_what_was_measured(session):
     assert {use.category for use in result.memory} == {"weights", "kv", "activations"}
 
 
-def test_temperature_is_labelled_emulated(session):
+def test_temperature_is_labelled_emulated(session) -> None:
     """A settable sensor is read, and said to be no real one."""
     result, _ = session("temperature=61500")
 
@@ -37,7 +37,7 @@ def test_temperature_is_labelled_emulated(session):
     assert result.temperature_emulated
 
 
-def test_progress_never_goes_back(session):
+def test_progress_never_goes_back(session) -> None:
     """Percent rises from 0 to 100 over load, warm-up and repetitions."""
     _, seen = session(n_gen=4)
 
@@ -47,14 +47,14 @@ def test_progress_never_goes_back(session):
     assert {fields["phase"] for fields in seen} == {"load", "warmup", "prefill", "decode"}
 
 
-def test_wrong_answer_is_a_failure(session):
+def test_wrong_answer_is_a_failure(session) -> None:
     """A board whose tokens differ is reported with the first differing position (invariant 5)."""
     with pytest.raises(ModelError, match="generated token 3 is") as caught:
         session("fault=7:3")
     assert caught.value.code == "wrong_output"
 
 
-def test_stop_ends_the_session(session):
+def test_stop_ends_the_session(session) -> None:
     """A stop asked for is honoured, whatever the phase."""
     with pytest.raises(Cancelled):
         session(should_stop=lambda: True)
@@ -67,7 +67,7 @@ def report(prefill_us, steps, tokens=(1, 2, 3)):
     )  # fmt: skip
 
 
-def test_speeds_follow_llama_bench():
+def test_speeds_follow_llama_bench() -> None:
     """Decode leaves the first token out; the mean is of the repetitions' speeds; sd is the sample's."""
     runs = [report(2_000_000, (500_000, 500_000)), report(1_000_000, (250_000, 250_000))]
 
@@ -84,7 +84,7 @@ def test_speeds_follow_llama_bench():
     assert case.ttft_host_s is None
 
 
-def test_stuck_timer_is_a_fault_not_infinity():
+def test_stuck_timer_is_a_fault_not_infinity() -> None:
     """A time of zero is refused."""
     with pytest.raises(BoardFault) as caught:
         summarize([report(10, (5, 0))], 4, n_gen=3, text=None, output_check=None, score=None)
@@ -92,7 +92,7 @@ def test_stuck_timer_is_a_fault_not_infinity():
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.data())
-def test_output_check_finds_the_first_difference(expected, data):
+def test_output_check_finds_the_first_difference(expected, data) -> None:
     """`matched` counts the equal tokens before the first that differs."""
     got = list(expected)
     at = data.draw(st.integers(0, len(expected) - 1))
