@@ -22,7 +22,7 @@ def wire(frame: Frame) -> bytes:
 
 
 @given(st.lists(frames, max_size=5), st.integers(1, 700))
-def test_round_trip_however_the_stream_is_cut(sent, size) -> None:
+def test_round_trip_however_the_stream_is_cut(sent: list[Frame], size: int) -> None:
     """Frames come out as they went in, wherever reads happen to cut the stream."""
     stream = b"".join(map(wire, sent))
     decoder = Decoder()
@@ -38,7 +38,7 @@ def test_round_trip_however_the_stream_is_cut(sent, size) -> None:
 
 
 @given(st.binary(max_size=4000))
-def test_any_bytes_are_survived(noise) -> None:
+def test_any_bytes_are_survived(noise: bytes) -> None:
     """Noise never raises, and a frame after it is still understood."""
     decoder = Decoder()
     list(decoder.feed(noise))
@@ -49,7 +49,7 @@ def test_any_bytes_are_survived(noise) -> None:
 
 
 @given(frames, st.data())
-def test_one_damaged_bit_is_never_another_message(frame, data) -> None:
+def test_one_damaged_bit_is_never_another_message(frame: Frame, data: st.DataObject) -> None:
     """A frame with a flipped bit is dropped or, where the flip makes a zero, cut: never altered."""
     sent = bytearray(wire(frame))
     bit = data.draw(st.integers(8, 8 * len(sent) - 9))  # inside the delimiters

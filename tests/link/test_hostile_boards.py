@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import cbor2
 import pytest
@@ -29,14 +30,15 @@ def flow(name: str, *answers: bytes) -> bytes:
 
 
 def test_sound_boards_are_understood() -> None:
-    """Each flow's sound conversation ends in its answer: what the campaign starts from reaches the end."""
+    """Each flow's sound conversation ends in its answer: what the campaign starts from reaches the
+    end."""
     sound = [exchange(data) for data in seeds()[: len(FLOWS)]]
 
     assert sound == [f"{name}: answered" for name in FLOWS]
 
 
 @given(st.binary(max_size=2000))
-def test_any_bytes_end_in_an_answer_or_a_fault(data) -> None:
+def test_any_bytes_end_in_an_answer_or_a_fault(data: bytes) -> None:
     """No bytes raise anything but a Fault."""
     exchange(data)
 
@@ -51,7 +53,8 @@ def test_a_time_is_a_whole_number() -> None:
 
 
 def test_a_temperature_no_float_holds() -> None:
-    """A bignum is not of the protocol: it is never divided, and no OverflowError ends the session."""
+    """A bignum is not of the protocol: it is never divided, and no OverflowError ends the
+    session."""
     assert exchange(flow("stats", reply(Op.STATS, {**STATS, 7: [["die", 5000]]}))) == (
         "stats: answered"
     )
@@ -64,16 +67,16 @@ def test_a_port_that_comes_back_and_is_gone_again() -> None:
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J", "die\nERROR", "\x9b", "x" * 17, "\u202edie", 5])
-def test_a_sensors_name_is_plain_text(name) -> None:
-    """It becomes a label of metrics, a line of a log and a row of a table."""
+def test_a_sensors_name_is_plain_text(name: Any) -> None:
+    """A sensor's name, which becomes a metric's label, is short printable text."""
     answer = exchange(flow("stats", reply(Op.STATS, {**STATS, 7: [[name, 5000]]})))
 
     assert answer.startswith("stats: LinkFault bad_reply")
 
 
 @pytest.mark.parametrize("platform", ["../../etc", "a b", "", "x" * 33, "$(reboot)", "a\n"])
-def test_a_platform_is_a_name(platform) -> None:
-    """It becomes a queue's name."""
+def test_a_platform_is_a_name(platform: str) -> None:
+    """A platform, which becomes a queue's name, is a name."""
     hello = reply(Op.HELLO, {**HELLO, 3: platform})
 
     with pytest.raises(LinkFault) as refused:
@@ -83,7 +86,7 @@ def test_a_platform_is_a_name(platform) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1e30, 1e30])
-def test_a_log_likelihood_is_a_number(value) -> None:
+def test_a_log_likelihood_is_a_number(value: float) -> None:
     """NaN would make a result that nobody can read back, and its perplexity no number."""
     run = flow("score", STAGED, reply(Op.SCORE, {1: run_id()}, more=True), done(run_id()))
 

@@ -1,6 +1,10 @@
-"""What an attempt leaves on a board when it is stopped or loses the line: nothing that hurts the next one."""
+"""What an attempt leaves on a board when it is stopped or loses the line: nothing that hurts the
+next one."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import cbor2
 import pytest
@@ -11,14 +15,14 @@ from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import KvType
-from edgeprof.workers.board.board import Cancelled
+from edgeprof.shared.types.result import LoadResult, MemoryUse
+from edgeprof.workers.board.board import Cancelled, RunReport
 from edgeprof.workers.link import client as link_client
-from edgeprof.workers.link.device import OpenOptions, open_board
-from edgeprof.workers.link.framing import Kind
+from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
+from edgeprof.workers.link.framing import Frame, Kind
 from edgeprof.workers.link.messages.board import StatsRequest
 from edgeprof.workers.link.messages.operations import Op
 from tests.link.conftest import Line
-from typing import Never
 
 PROMPT = (1, 400, 401)
 
@@ -32,7 +36,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def slow_model(tmp_path_factory: pytest.TempPathFactory):
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
     """So big that a run is still going on when the board is opened again."""
     shape = SyntheticLlama(
         dim=256,
@@ -45,22 +49,30 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory):
     return ModelFile.open(shape.write(tmp_path_factory.mktemp("model") / "slow.gguf"))
 
 
-def deaf_to(*ops):
+def deaf_to(*ops: Any) -> Callable[[Frame], bool]:
     return lambda frame: frame.kind is Kind.REQ and cbor2.loads(frame.payload)[0] in ops
 
 
-def load(board, model, epoch):
+def load(
+    board: LinkBoard, model: ModelFile, epoch: int
+) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
     return board.load(
         model.path, model.sha256, n_ctx=1024, kv_type=KvType.F16, epoch=epoch,
         on_progress=lambda _done, _total: None, should_stop=lambda: False,
     )  # fmt: skip
 
 
-def run(board, n_gen, epoch, on_token=lambda _index, _token: None, should_stop=lambda: False):
+def run(
+    board: LinkBoard,
+    n_gen: int,
+    epoch: int,
+    on_token: Callable[[int, int], None] = lambda _index, _token: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RunReport:
     return board.run(PROMPT, n_gen, epoch=epoch, on_token=on_token, should_stop=should_stop)
 
 
-def works(board, model, epoch):
+def works(board: LinkBoard, model: ModelFile, epoch: int) -> bool:
     """The next job on this board: loaded, run, and right."""
     load(board, model, epoch)
     expected = Reference(model).greedy(PROMPT, 8, 1024, KvType.F16)
@@ -127,7 +139,7 @@ def test_run_of_a_lost_attempt_is_ended(
     board = open_board(line.url, options)
     load(board, slow_model, 1)
 
-    def leave(_index, _token) -> Never:
+    def leave(_index: int, _token: int) -> None:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
@@ -143,7 +155,8 @@ def test_run_of_a_lost_attempt_is_ended(
 def test_upload_that_was_never_verified(
     line: Line, options: OpenOptions, slow_model: ModelFile
 ) -> None:
-    """All bytes are there and the line broke before VERIFY: the next attempt verifies, and does not send again."""
+    """All bytes are there and the line broke before VERIFY: the next attempt verifies, and does not
+    send again."""
     board = open_board(line.url, options)
     line.swallow = deaf_to(Op.VERIFY)
     with pytest.raises(LinkFault):

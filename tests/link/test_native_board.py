@@ -15,13 +15,23 @@ from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.models.fit import activation_bytes, kv_bytes
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.workers.board.board import Cancelled
+from edgeprof.shared.types.result import LoadResult, MemoryUse
+from edgeprof.workers.board.board import Cancelled, RunReport
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 
 PROMPT = (1, 400, 401, 402)
 
 
-def load(board, model, *, n_ctx=128, kv_type=KvType.F16, epoch=1, on_progress=None, stop=None):
+def load(
+    board: LinkBoard,
+    model: ModelFile,
+    *,
+    n_ctx: int = 128,
+    kv_type: KvType = KvType.F16,
+    epoch: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
     return board.load(
         model.path,
         model.sha256,
@@ -33,7 +43,15 @@ def load(board, model, *, n_ctx=128, kv_type=KvType.F16, epoch=1, on_progress=No
     )
 
 
-def run(board, n_gen=16, *, prompt=PROMPT, epoch=1, on_token=None, stop=None):
+def run(
+    board: LinkBoard,
+    n_gen: int = 16,
+    *,
+    prompt: tuple[int, ...] = PROMPT,
+    epoch: int = 1,
+    on_token: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> RunReport:
     return board.run(
         prompt,
         n_gen,
@@ -62,7 +80,7 @@ def test_hello_is_complete(open_native: Callable[..., LinkBoard]) -> None:
     ],
 )
 def test_greedy_tokens_equal_the_reference(
-    open_native: Callable[..., LinkBoard], tmp_path: Path, name, quantization
+    open_native: Callable[..., LinkBoard], tmp_path: Path, name: str, quantization: Quantization
 ) -> None:
     """64 greedy tokens of every type are the host reference's, all of them."""
     model = quantized(resolve(name), quantization, tmp_path)
@@ -137,7 +155,7 @@ def test_model_goes_to_flash_when_ram_is_small(
 def test_too_big_is_refused_with_the_sum(
     open_native: Callable[..., LinkBoard], model: ModelFile
 ) -> None:
-    """What does not fit is refused by the board too, with both numbers."""
+    """A board, too, refuses a model that does not fit, with both numbers."""
     board = open_native("uid=01&ram=500000")
 
     with pytest.raises(ModelError, match=r"969024 bytes requested, 5000\d\d available") as caught:
@@ -229,7 +247,7 @@ def test_absent_port(options: OpenOptions) -> None:
 @pytest.mark.parametrize(
     ("babble", "words"), [(b"", "not one byte"), (b"login: \r\n", "bytes came")]
 )
-def test_port_that_is_not_ours(options: OpenOptions, babble, words) -> None:
+def test_port_that_is_not_ours(options: OpenOptions, babble: bytes, words: str) -> None:
     """Silence, or another program's text, is no board: after the timeout it says what was heard."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"socket://127.0.0.1:{server.getsockname()[1]}"

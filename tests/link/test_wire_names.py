@@ -79,7 +79,7 @@ def test_host_has_a_class_for_each_message() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CDDL.maps))
-def test_fields_of_the_host_are_those_of_the_cddl(name) -> None:
+def test_fields_of_the_host_are_those_of_the_cddl(name: str) -> None:
     """Name, key, type and limits of each field, and whether it may be absent, are the same."""
     message = MESSAGES[name]
     fields = [
@@ -184,7 +184,7 @@ _NUMBERED = re.compile(
 
 @pytest.mark.parametrize("source", SPEAKERS, ids=lambda path: path.name)
 def test_board_uses_no_bare_number_as_a_key(source: Path) -> None:
-    """Whoever reads the firmware reads names: no call takes a key as a number."""
+    """No call in the firmware takes a key as a number: keys have names."""
     calls = [match[0] for match in _NUMBERED.finditer(source.read_text())]
 
     assert calls == []
@@ -218,7 +218,7 @@ def documented(section: str) -> dict[str, list[tuple[int, bool]]]:
 
 @pytest.mark.parametrize("op", list(Op), ids=lambda op: op.name)
 @pytest.mark.parametrize("part", ["request", "reply"])
-def test_document_names_the_same_keys(op, part) -> None:
+def test_document_names_the_same_keys(op: Op, part: str) -> None:
     """Each operation's section names the keys of request and reply; a star marks the required."""
     start = MARKDOWN.index(f"\n### {op.value} {op.name}")
     section = re.split(r"\n##+ ", MARKDOWN[start + 1 :])[0]
@@ -240,7 +240,7 @@ def test_document_names_the_same_keys(op, part) -> None:
         ("boot-event", r"`\{(0: 4 \(BOOT\).+?)\}`"),
     ],
 )
-def test_document_shows_the_same_keys_of_other_frames(name, shown) -> None:
+def test_document_shows_the_same_keys_of_other_frames(name: str, shown: str) -> None:
     """Errors, DATA, ACK and events are maps in the document's prose, with the same keys."""
     found = re.search(shown, MARKDOWN)
     assert found is not None

@@ -1,4 +1,5 @@
-"""The containers: what can be known of the compose files, images and workflow without a Docker engine."""
+"""The containers: what can be known of the compose files, images and workflow without a Docker
+engine."""
 
 from __future__ import annotations
 
@@ -99,7 +100,7 @@ def instructions(dockerfile: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("files", [(LAB,), (MONITORING,), FILES], ids=["lab", "monitoring", "both"])
-def test_compose_takes_the_files_without_a_complaint(files) -> None:
+def test_compose_takes_the_files_without_a_complaint(files: tuple[str, ...]) -> None:
     """Each file works alone and with the other."""
     done = run_compose(files, filled_in())
     assert done.returncode == 0, done.stderr
@@ -107,7 +108,8 @@ def test_compose_takes_the_files_without_a_complaint(files) -> None:
 
 
 def test_both_files_share_project_network_and_logs() -> None:
-    """They are one lab, whichever is started first; else Compose would make two of each."""
+    """Both compose files are one project with one network and one volume of logs, whichever is
+    started first."""
     lab, monitoring = (
         json.loads(run_compose((name,), filled_in()).stdout) for name in (LAB, MONITORING)
     )
@@ -117,15 +119,15 @@ def test_both_files_share_project_network_and_logs() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_password_is_told_by_name(name) -> None:
-    """Without .env nothing starts, and the message says what to do."""
+def test_a_missing_password_is_told_by_name(name: str) -> None:
+    """Nothing starts without .env, and the message names the variable and what to do."""
     done = run_compose((name,), {})
     assert done.returncode != 0
     assert ".env.example" in done.stderr
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_no_secret_has_a_default(name) -> None:
+def test_no_secret_has_a_default(name: str) -> None:
     """A secret is a variable that must be set: no default, no literal."""
     text = (ROOT / name).read_text()
     for variable, rest in variables(text).items():
@@ -145,7 +147,8 @@ def test_every_variable_is_in_the_example() -> None:
 
 
 def test_images_are_pinned() -> None:
-    """An image of others has a full version; `latest` and bare majors change under the lab's feet."""
+    """An image of others has a full version; `latest` and bare majors change under the lab's
+    feet."""
     for name, service in services().items():
         if service.get("pull_policy") == "never":
             continue  # our own
@@ -179,7 +182,8 @@ def test_what_runs_on_has_a_healthcheck() -> None:
 
 
 def test_what_ends_by_itself_is_waited_for() -> None:
-    """Else `up --wait` takes its end for a failure, and `make monitor-start` fails when all is well."""
+    """A service that ends by itself is waited for, else `up --wait` would take its end for a
+    failure."""
     ending = {name for name, service in services().items() if service.get("restart") == "no"}
     assert ending == awaited()
 
@@ -192,7 +196,8 @@ def test_dependencies_are_waited_for_until_they_are_well() -> None:
 
 
 def test_no_container_may_gain_privileges() -> None:
-    """Every service drops its capabilities and cannot get new ones; Filebeat reads logs of any user."""
+    """Every service drops its capabilities and cannot get new ones; Filebeat reads logs of any
+    user."""
     for name, service in services().items():
         assert service.get("cap_add", []) == (["DAC_READ_SEARCH"] if name == "filebeat" else [])
         assert service["cap_drop"] == ["ALL"], name
@@ -210,8 +215,9 @@ def test_what_is_mounted_exists() -> None:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
-def test_dockerfiles_end_as_an_ordinary_user(path) -> None:
-    """What runs is not root, and its base is pinned to a minor version of Python and a Debian."""
+def test_dockerfiles_end_as_an_ordinary_user(path: Path) -> None:
+    """An image does not run as root, and its base is pinned to a minor version of Python and a
+    Debian."""
     steps = instructions(path)
     user = [rest for name, rest in steps if name == "USER"][-1]
     assert user not in {"root", "0"}
@@ -223,7 +229,7 @@ def test_dockerfiles_end_as_an_ordinary_user(path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
-def test_what_dockerfiles_copy_is_let_through(path) -> None:
+def test_what_dockerfiles_copy_is_let_through(path: Path) -> None:
     """.dockerignore leaves out everything but a list; what is copied is on the list, and exists."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     let_through = {line[1:] for line in lines if line.startswith("!")}
@@ -244,14 +250,16 @@ def test_the_worker_of_the_image_takes_its_boards() -> None:
 
 
 def test_who_asks_over_http_uses_a_name_that_is_answered() -> None:
-    """Prometheus and Alertmanager ask by the names of services: each is the host's or advertised name there."""
+    """Prometheus and Alertmanager ask by the names of services: each is the host's or advertised
+    name there."""
     for name in ("scheduler", "worker", "flower"):
         environment = services()[name]["environment"]
         assert name in {environment["EDGEPROF_HOST"], environment.get("EDGEPROF_METRICS_ADVERTISE")}
 
 
 def test_alertmanager_is_given_the_token_that_the_scheduler_asks_for() -> None:
-    """One variable for both; to Alertmanager as the file that its configuration names, for its user alone."""
+    """One variable for both; to Alertmanager as the file that its configuration names, for its user
+    alone."""
     model = json.loads(run_compose(FILES, filled_in()).stdout)
     (secret,) = model["services"]["alertmanager"]["secrets"]
     assert model["secrets"][secret["source"]]["environment"] == "EDGEPROF_ALERTS_TOKEN"
@@ -262,7 +270,7 @@ def test_alertmanager_is_given_the_token_that_the_scheduler_asks_for() -> None:
 
 
 def test_celery_exporter_looks_at_our_queues() -> None:
-    """It is given the prefix that our Celery app puts before its keys."""
+    """The Celery exporter is given the prefix that our Celery app puts before its keys."""
     command = services()["celery-exporter"]["command"]
     assert f"--broker-transport-option=global_keyprefix={KEY_PREFIX}" in command
 
@@ -282,7 +290,8 @@ def test_prometheus_scrapes_what_the_compose_files_run() -> None:
 
 
 def test_dashboards_find_their_datasources() -> None:
-    """Every datasource that a dashboard or another datasource names is provisioned under that uid."""
+    """Every datasource that a dashboard or another datasource names is provisioned under that
+    uid."""
     grafana = ROOT / "monitoring" / "grafana"
     sources = grafana / "datasources" / "datasources.yml"
     uids = {source["uid"] for source in yaml.safe_load(sources.read_text())["datasources"]}
@@ -333,7 +342,7 @@ def test_filebeat_reads_where_the_lab_writes() -> None:
 
 
 def test_the_workflow_calls_what_there_is() -> None:
-    """Its make targets and scripts exist, and it cleans up whatever happened."""
+    """The workflow's make targets and scripts exist, and it cleans up whatever happened."""
     workflow = yaml.safe_load(WORKFLOW.read_text())
     steps = workflow["jobs"]["monitoring-test"]["steps"]
     commands = "\n".join(step.get("run", "") for step in steps)

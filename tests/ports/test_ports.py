@@ -1,4 +1,5 @@
-"""Each bare-metal port does what the protocol and the architecture promise, on its emulated chip."""
+"""Each bare-metal port does what the protocol and the architecture promise, on its emulated
+chip."""
 
 from __future__ import annotations
 
@@ -17,10 +18,11 @@ from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.workers.board.board import MemoryTest
+from edgeprof.shared.types.result import LoadResult, MemoryUse
+from edgeprof.workers.board.board import MemoryTest, RunReport
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
-from edgeprof.workers.link.device import LinkBoard, open_board
+from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test
 
@@ -30,14 +32,16 @@ PROMPT = (300, 400, 401)
 N_CTX = 96
 
 
-def load(board, model, n_ctx=N_CTX):
+def load(
+    board: LinkBoard, model: ModelFile, n_ctx: int = N_CTX
+) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
     return board.load(
         model.path, model.sha256, n_ctx=n_ctx, kv_type=KvType.F16, epoch=1,
         on_progress=lambda _done, _total: None, should_stop=lambda: False,
     )  # fmt: skip
 
 
-def run(board, n_gen=64):
+def run(board: LinkBoard, n_gen: int = 64) -> RunReport:
     return board.run(
         PROMPT, n_gen, epoch=1, on_token=lambda _index, _token: None, should_stop=lambda: False
     )
@@ -57,8 +61,8 @@ def test_greedy_tokens_equal_the_reference(
     open_qemu: Callable[..., LinkBoard],
     model_of: Callable[..., ModelFile],
     port: str,
-    name,
-    quantization,
+    name: str,
+    quantization: Quantization,
 ) -> None:
     """64 greedy tokens of every type are the host reference's, on every port."""
     model = model_of(name, quantization)
@@ -73,7 +77,7 @@ def test_greedy_tokens_equal_the_reference(
 def test_same_job_twice_gives_identical_times(
     open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
 ) -> None:
-    """On the instruction clock every time repeats to the tick: within a boot, and on another."""
+    """A time on the instruction clock repeats to the tick, within a boot and on another."""
     model = model_of("shakespeare-240k", Quantization.Q4_0)
     reports = []
     for uid in ("0a01", "0a02"):
@@ -200,26 +204,27 @@ def test_upload_over_the_uart(
     result, _ = load(board, model_of("shakespeare-240k", Quantization.Q4_0))
 
     assert result.how == "ram"
+    assert result.transfer_bytes_per_second is not None
     assert result.transfer_bytes_per_second > 0
 
 
-def test_unknown_port_lists_the_ports(options) -> None:
+def test_unknown_port_lists_the_ports(options: OpenOptions) -> None:
     """A port that does not exist is a usage error that names those that do."""
     with pytest.raises(UsageError) as caught:
         open_board("qemu://esp32", options)
     assert "stm32f405" in str(caught.value.hint)
 
 
-def test_unknown_option_lists_the_options(options) -> None:
+def test_unknown_option_lists_the_options(options: OpenOptions) -> None:
     """A misspelt URL option is refused, not ignored."""
     with pytest.raises(UsageError, match="uuid"):
         open_board("qemu://stm32f405?uuid=1", options)
 
 
 def test_missing_firmware_says_how_to_build_it(
-    options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    options: OpenOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without an image, the error names the make target."""
+    """The error for a missing image names the make target."""
     monkeypatch.setenv("EDGEPROF_FIRMWARE_DIR", str(tmp_path))
 
     with pytest.raises(HostFault) as caught:
@@ -239,7 +244,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("url", ["qemu://stm32f405?uid=31", "native://?uid=31"])
-def test_no_orphans_after_kill_9(tmp_path: Path, url, wait_until: Callable[..., None]) -> None:
+def test_no_orphans_after_kill_9(tmp_path: Path, url: str, wait_until: Callable[..., None]) -> None:
     """A board's process dies with the process that opened it, even killed -9."""
     parent = subprocess.Popen(
         [sys.executable, "-c", OPENER, str(tmp_path), url],

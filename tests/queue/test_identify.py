@@ -26,7 +26,8 @@ def managed(settings: Settings, board: FakeBoard) -> Iterator[ManagedBoard]:
 
 
 def test_idle_board_blinks_and_a_busy_one_does_not(managed: ManagedBoard, board: FakeBoard) -> None:
-    """A board that has a job does not blink: neither the job's timings nor its link are disturbed."""
+    """A board that has a job does not blink: neither the job's timings nor its link are
+    disturbed."""
     assert managed.identify(3.0)
     with managed.in_use():
         assert not managed.identify()
