@@ -22,18 +22,21 @@ from edgeprof.workers.host.agent import Agent
 
 def worker(
     boards: Annotated[
-        Path | None, typer.Option(help="TOML file with the boards of this machine.")
+        Path | None, typer.Option(metavar="FILE", help="TOML file with the boards of this machine.")
     ] = None,
     board: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="URL",
             help="Port or URL of a board, e.g. /dev/ttyACM0, native://?uid=01, qemu://stm32f405,"
-            " rfc2217://HOST:PORT (ser2net); repeatable."
+            " rfc2217://HOST:PORT (ser2net); repeatable.",
         ),
     ] = None,
     redis_url: Annotated[
         str | None,
-        typer.Option(help="Redis of the lab, without a password. Default: EDGEPROF_REDIS_URL."),
+        typer.Option(
+            metavar="URL", help="Redis of the lab, without a password. Default: EDGEPROF_REDIS_URL."
+        ),
     ] = None,
 ) -> None:
     """Take jobs for the boards of this machine, until Ctrl-C.
