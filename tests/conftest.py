@@ -29,7 +29,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("repeatable")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A test run in the background inherits "ignore", and so would every program that a test means to interrupt.
+    # A test run in the background inherits "ignore", and so would every program that a test means
+    # to interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -71,7 +72,8 @@ def redis_url(redis_of_session: RedisProcess) -> str:
 
 @pytest.fixture
 def make_redis(tmp_path: Path) -> Iterator[Callable[..., RedisProcess]]:
-    """`make_redis(*options, sentinel=None)`: a Redis of this test's own, not started: to be killed and started at will."""
+    """`make_redis(*options, sentinel=None)`: a Redis of this test's own, not started: to be killed
+    and started at will."""
     made: list[RedisProcess] = []
 
     def make(*options: str, **more: str) -> RedisProcess:

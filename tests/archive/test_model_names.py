@@ -67,7 +67,8 @@ def test_one_model_needs_no_hash(namesakes: list[JobView]) -> None:
 
 
 def test_what_was_made_of_a_lossy_type_says_so(make_view: MakeView) -> None:
-    """Q8_0 made of Q4_0 has the errors of Q4_0, so a table of results does not call it Q8_0 alone."""
+    """Q8_0 made of Q4_0 has the errors of Q4_0, so a table of results does not call it Q8_0
+    alone."""
     view = of_model(make_view(), "9f" * 32, "F32", "Q4_0", "Q8_0")
 
     for text in (

@@ -91,7 +91,7 @@ def test_formats_carry_the_same_rows(make_view: MakeView) -> None:
 
 
 def test_rows_hold_the_inputs(make_view: MakeView) -> None:
-    """Whoever exports a result exports what it takes to measure it again."""
+    """An exported row holds what it takes to measure the result again."""
     row = llama_bench_table.rows_of([make_view()])[1].as_dict()
 
     asked = {
@@ -103,7 +103,7 @@ def test_rows_hold_the_inputs(make_view: MakeView) -> None:
 
 
 def test_rows_of_before_there_were_inputs(make_view: MakeView) -> None:
-    """What a record of schema 1 did not hold is null in its rows, the size of its tensors too."""
+    """A row is null where a record of schema 1 held nothing, the size of its tensors too."""
     (row, _) = llama_bench_table.rows_of([make_view(schema_version=1, inputs=None)])
 
     assert (row.schema_version, row.model_size, row.model_file_size) == (1, None, 264_000)
@@ -159,7 +159,8 @@ LLAMA_BENCH_KEYS = [
 def test_every_key_of_llama_bench_is_there(
     make_view: MakeView, output: llama_bench_table.Format
 ) -> None:
-    """And none is null: the comparer joins rows by them in SQL, where null equals nothing."""
+    """No key of llama-bench is absent or null: the comparer joins rows by them in SQL, where null
+    equals nothing."""
     text = llama_bench_table.text_of(llama_bench_table.rows_of([make_view()]), output)
     rows = (
         json.loads(text)
@@ -193,7 +194,8 @@ def scored(view: JobView, **fields: object) -> JobView:
 
 
 def test_perplexity_stands_beside_speed(make_view: MakeView) -> None:
-    """With its standard error, once a job, and with a word about over what; in exports on each row."""
+    """A job's perplexity stands once in its table, with its standard error and what it is over;
+    exports have it on each row."""
     rows = llama_bench_table.rows_of([scored(make_view()), make_view("job2")])
 
     text = llama_bench_table.markdown(rows)
@@ -301,7 +303,7 @@ def test_wrong_output_is_named(make_view: MakeView) -> None:
 
 
 def test_text_from_a_model_is_not_markup(make_view: MakeView) -> None:
-    """What a model wrote is shown as it is, square brackets and all."""
+    """A model's text is shown as it is, square brackets and all."""
     console = PlainConsole(width=100, record=True, file=io.StringIO())
     console.print(job_report(make_view()))
 

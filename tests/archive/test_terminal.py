@@ -90,7 +90,7 @@ def test_tables_carry_no_commands(make_view: MakeView, what: str, terminal: bool
 
 
 def test_bars_carry_no_commands(make_view: MakeView) -> None:
-    """Neither the live view on a terminal, nor the lines that take its place on a pipe."""
+    """Neither the live view on a terminal nor its lines on a pipe carry a terminal's commands."""
     view = evil_view(make_view)
     for terminal in (False, True):
         out = io.StringIO()
@@ -135,7 +135,7 @@ def test_errors_and_notes_carry_no_commands(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_log_line_is_one_line() -> None:
-    """What a board says cannot be taken for a line of ours."""
+    """A board's text cannot be taken for a log line of ours."""
     record = logging.makeLogRecord(
         {"msg": "board says %s", "args": (f"{EVIL}\n12:00:00 ERROR   all is lost",), "levelno": 30}
     )
@@ -151,12 +151,12 @@ def test_a_log_line_is_one_line() -> None:
     [("a\nb\tc", "a | b c"), ("\x1b[1mx", "[1mx"), ("é✓", "é✓"), ("x\udcff", "x?"), ("", "")],
 )
 def test_one_line(text: str, line: str) -> None:
-    """What people write stays; what commands goes."""
+    """Text that people write stays; characters that command a terminal go."""
     assert one_line(text) == line
 
 
 def test_long_text_is_cut() -> None:
-    """And says so."""
+    """A text beyond the limit is cut, and says so."""
     assert one_line("x" * 10, 5) == "xxxx…"
 
 

@@ -1,4 +1,5 @@
-"""A lab for the campaign on boards: Redis, custodian, real board workers that are started again when they end."""
+"""A lab for the campaign on boards: Redis, custodian, real board workers that are started again
+when they end."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.host.agent import WORKER_COMMAND
 from tests.support.redis_process import RedisProcess
 
-#: The agent's first pause before it starts a worker again. Its later ones grow to 30 s for a board that is pulled
-#: this often; that is its business, and would only hide what is measured here.
+#: The agent's first pause before it starts a worker again. Its later ones grow to 30 s for a board
+#: that is pulled this often; that is its business, and would only hide what is measured here.
 _RESTART_S: Final = 0.5
 
 

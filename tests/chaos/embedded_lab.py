@@ -1,4 +1,5 @@
-"""An embedded Redis to be harmed: its folder on a small disk, its program slowed down at will, and watched."""
+"""An embedded Redis to be harmed: its folder on a small disk, its program slowed down at will, and
+watched."""
 
 from __future__ import annotations
 

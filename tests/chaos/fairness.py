@@ -25,7 +25,8 @@ def shares(boards: Sequence[str], views: Sequence[JobView]) -> Counter[str]:
 def one_by_one(
     lab: BigLab, send: Callable[..., str], jobs: int, longest_pause_s: float
 ) -> Counter[str]:
-    """Send a job whenever all boards are idle, after a pause of any length; returns jobs a board."""
+    """Send a job whenever all boards are idle, after a pause of any length; returns jobs a
+    board."""
     boards = [board for boards in lab.boards.values() for board in boards]
     dice = random.Random(1)
     views = []

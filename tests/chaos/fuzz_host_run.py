@@ -21,7 +21,8 @@ _LINK = str(Path(link.__path__[0]))
 
 
 def _lines_run(inputs: list[bytes]) -> int:
-    """Lines of the link's code that these inputs run: what coverage a fuzzer without compiled-in counters has."""
+    """Lines of the link's code that these inputs run: what coverage a fuzzer without compiled-in
+    counters has."""
     lines: set[tuple[str, int]] = set()
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:

@@ -1,4 +1,5 @@
-"""What is done on a noisy line again and again: open, upload, ping, run, score; all of it held to the clean line."""
+"""What is done on a noisy line again and again: open, upload, ping, run, score; all of it held to
+the clean line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""`python -m tests.chaos.stalls`: workers are stopped (SIGSTOP) past their lease, and go on (SIGCONT).
+"""`python -m tests.chaos.stalls`: workers are stopped (SIGSTOP) past their lease, and go on
+(SIGCONT).
 
-Each job has one result, that of another board; what the stopped worker comes back with is refused, and the
-refusal is in the job's history. Exit code 1 when that was not so.
+Each job has one result, that of another board; what the stopped worker comes back with is refused,
+and the refusal is in the job's history. Exit code 1 when that was not so.
 """
 
 from __future__ import annotations

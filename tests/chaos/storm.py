@@ -1,7 +1,7 @@
 """`python -m tests.chaos.storm`: workers, agents, scheduler and Redis are killed -9 at random.
 
-No job may be lost or done twice, and what a dead worker held runs elsewhere within the lease and 2 s (95th
-percentile). Exit code 1 when that was not so.
+No job may be lost or done twice, and what a dead worker held runs elsewhere within the lease and 2
+s (95th percentile). Exit code 1 when that was not so.
 """
 
 from __future__ import annotations

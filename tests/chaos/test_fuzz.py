@@ -17,7 +17,9 @@ def fuzzers() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_short_campaign_against_the_firmware_finds_nothing(fuzzers, target, tmp_path: Path):
+def test_a_short_campaign_against_the_firmware_finds_nothing(
+    fuzzers: None, target: str, tmp_path: Path
+) -> None:
     """The kept inputs, and ten thousand made of them, end without a sanitizer's report."""
     figures = fuzz_firmware.run(target, tmp_path, Budget(10_000, 8, 7), lambda *_: None)
 
@@ -27,15 +29,16 @@ def test_a_short_campaign_against_the_firmware_finds_nothing(fuzzers, target, tm
     assert figures.edges > {"link": 700, "payload": 100, "gguf": 400}[target]
 
 
-def test_the_corpus_stays_small():
-    """What is kept is what every clone carries."""
+def test_the_corpus_stays_small() -> None:
+    """The kept inputs, which every clone carries, are below 200 kB."""
     kept = [path for path in (FIRMWARE / "fuzz" / "corpus").rglob("*") if path.is_file()]
 
     assert sum(path.stat().st_size for path in kept) < 200_000
 
 
-def test_a_short_campaign_against_the_host_finds_nothing(tmp_path: Path):
-    """Some thousand mutations of sound conversations: `make fuzz` goes on where this ends."""
+def test_a_short_campaign_against_the_host_finds_nothing(tmp_path: Path) -> None:
+    """Some thousand mutations of sound conversations make no error but a Fault; `make fuzz` goes on
+    where this ends."""
     figures = fuzz_host_run.run(tmp_path, Budget(10_000, 8, 7), lambda *_: None)
 
     assert figures.crashes == ()

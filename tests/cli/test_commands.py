@@ -115,7 +115,8 @@ def test_ctrl_c_leaves_the_job(
 
 
 def test_stop_ends_the_embedded_redis(edgeprof: Edgeprof) -> None:
-    """The server that a command started can be stopped by hand, and a second stop says there is none."""
+    """The server that a command started can be stopped by hand, and a second stop says there is
+    none."""
     embedded = {"EDGEPROF_REDIS_URL": ""}  # empty is as good as not set
     edgeprof("jobs", **embedded)
 
@@ -156,7 +157,8 @@ def test_drain_and_resume_by_name(edgeprof: Edgeprof) -> None:
 def test_boards_that_are_gone_for_good_are_forgotten(
     edgeprof: Edgeprof, environment: dict[str, str]
 ) -> None:
-    """Else they would be offline, and an alert, for ever. One that is announced is not."""
+    """A board that is gone can be forgotten, else it would be an alert for ever; one that is
+    announced cannot."""
     owner = Owner(host="h", lock_domain="d", uid="b")
     with LabStore.open(Settings(redis_url=environment["EDGEPROF_REDIS_URL"])) as store:
         store.boards.announce(owner, null_board("gone"), 60)
@@ -175,7 +177,8 @@ def test_boards_that_are_gone_for_good_are_forgotten(
 def test_reason_is_seen_however_narrow_the_terminal(
     environment: dict[str, str], columns: int
 ) -> None:
-    """A board that gets no jobs says why, in full: in the table, or below it where that is too wide."""
+    """A board that gets no jobs says why, in full: in the table, or below it where that is too
+    wide."""
     board = null_board("native-0badc0de")
     reason = "flash tool /opt/tools/bin/st-flash is not installed"
     with LabStore.open(Settings(redis_url=environment["EDGEPROF_REDIS_URL"])) as store:

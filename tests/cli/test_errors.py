@@ -133,7 +133,7 @@ def test_not_a_model(edgeprof: Edgeprof, tmp_path: Path, content: bytes | None, 
 
 
 def test_wait_for_board_accepts_an_unknown_platform(edgeprof: Edgeprof) -> None:
-    """With --wait-for-board a job may wait for a board nobody has announced yet."""
+    """A job with --wait-for-board may wait for a board that nobody has announced yet."""
     done = submit(edgeprof, "--platform", "esp32s3", "--wait-for-board")
 
     assert done.returncode == exits.OK, done.stderr
@@ -166,7 +166,7 @@ def test_missing_extra_is_named(edgeprof: Edgeprof, tmp_path: Path) -> None:
 
 
 def test_boards_of_another_version_are_told(edgeprof: Edgeprof, board: BoardInfo) -> None:
-    """Who wonders why a job stays queued sees that its boards' agents may be too old."""
+    """A person whose job stays queued is told that the boards' agents may be too old."""
     done = edgeprof("boards")
 
     assert done.returncode == 0, done.stderr

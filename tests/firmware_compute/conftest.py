@@ -65,7 +65,8 @@ class Tool:
 
 
 def _build(bench: ModuleType, folder: Path, compiler: list[str]) -> Tool:
-    """Compile once for all pytest-xdist workers: whoever finishes first puts the binary in place."""
+    """Compile once for all pytest-xdist workers: whoever finishes first puts the binary in
+    place."""
     command = [
         *compiler,
         *(f for f in bench.FLAGS if f != "-O3"),

@@ -15,13 +15,23 @@ from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.models.fit import activation_bytes, kv_bytes
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.workers.board.protocols import Cancelled
+from edgeprof.shared.types.result import LoadResult, MemoryUse
+from edgeprof.workers.board.protocols import Cancelled, RunReport
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 
 PROMPT = (1, 400, 401, 402)
 
 
-def load(board, model, *, n_ctx=128, kv_type=KvType.F16, epoch=1, on_progress=None, stop=None):
+def load(
+    board: LinkBoard,
+    model: ModelFile,
+    *,
+    n_ctx: int = 128,
+    kv_type: KvType = KvType.F16,
+    epoch: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
     return board.load(
         model.path,
         model.sha256,
@@ -33,7 +43,15 @@ def load(board, model, *, n_ctx=128, kv_type=KvType.F16, epoch=1, on_progress=No
     )
 
 
-def run(board, n_gen=16, *, prompt=PROMPT, epoch=1, on_token=None, stop=None):
+def run(
+    board: LinkBoard,
+    n_gen: int = 16,
+    *,
+    prompt: tuple[int, ...] = PROMPT,
+    epoch: int = 1,
+    on_token: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> RunReport:
     return board.run(
         prompt,
         n_gen,
@@ -43,7 +61,7 @@ def run(board, n_gen=16, *, prompt=PROMPT, epoch=1, on_token=None, stop=None):
     )
 
 
-def test_hello_is_complete(open_native: Callable[..., LinkBoard]):
+def test_hello_is_complete(open_native: Callable[..., LinkBoard]) -> None:
     """A board describes itself: identity, clock, memory, kernels."""
     hello = open_native("uid=0a0b&ram=4194304").hello
 
@@ -62,8 +80,8 @@ def test_hello_is_complete(open_native: Callable[..., LinkBoard]):
     ],
 )
 def test_greedy_tokens_equal_the_reference(
-    open_native: Callable[..., LinkBoard], tmp_path: Path, name, quantization
-):
+    open_native: Callable[..., LinkBoard], tmp_path: Path, name: str, quantization: Quantization
+) -> None:
     """64 greedy tokens of every type are the host reference's, all of them."""
     model = quantized(resolve(name), quantization, tmp_path)
     board = open_native()
@@ -76,7 +94,9 @@ def test_greedy_tokens_equal_the_reference(
     assert len(report.step_us) == 63
 
 
-def test_score_equals_the_reference(open_native: Callable[..., LinkBoard], model: ModelFile):
+def test_score_equals_the_reference(
+    open_native: Callable[..., LinkBoard], model: ModelFile
+) -> None:
     """Log-likelihoods and top-1 of SCORE are the reference's bits."""
     board = open_native()
     load(board, model)
@@ -88,7 +108,9 @@ def test_score_equals_the_reference(open_native: Callable[..., LinkBoard], model
     assert list(report.top1) == top1
 
 
-def test_memory_is_what_the_fit_check_says(open_native: Callable[..., LinkBoard], model: ModelFile):
+def test_memory_is_what_the_fit_check_says(
+    open_native: Callable[..., LinkBoard], model: ModelFile
+) -> None:
     """The board lays out the very bytes that the host's fit check adds up."""
     result, memory = load(open_native(), model, n_ctx=200, kv_type=KvType.F32)
 
@@ -101,7 +123,7 @@ def test_memory_is_what_the_fit_check_says(open_native: Callable[..., LinkBoard]
     assert result.transfer_bytes == model.size_bytes
 
 
-def test_model_is_sent_once(open_native: Callable[..., LinkBoard], small_model: ModelFile):
+def test_model_is_sent_once(open_native: Callable[..., LinkBoard], small_model: ModelFile) -> None:
     """A board that holds the model already is not sent it again."""
     board = open_native()
 
@@ -117,7 +139,7 @@ def test_model_goes_to_flash_when_ram_is_small(
     small_model: ModelFile,
     options: OpenOptions,
     tmp_path: Path,
-):
+) -> None:
     """A model that RAM cannot hold is put into flash, and the board finds it there by its hash."""
     slot = tmp_path / "big.slot"
     slot.write_bytes(bytes(1 << 20))
@@ -130,8 +152,10 @@ def test_model_goes_to_flash_when_ram_is_small(
     assert len(run(board).tokens) == 16
 
 
-def test_too_big_is_refused_with_the_sum(open_native: Callable[..., LinkBoard], model: ModelFile):
-    """What does not fit is refused by the board too, with both numbers."""
+def test_too_big_is_refused_with_the_sum(
+    open_native: Callable[..., LinkBoard], model: ModelFile
+) -> None:
+    """A board, too, refuses a model that does not fit, with both numbers."""
     board = open_native("uid=01&ram=500000")
 
     with pytest.raises(ModelError, match=r"969024 bytes requested, 5000\d\d available") as caught:
@@ -141,7 +165,7 @@ def test_too_big_is_refused_with_the_sum(open_native: Callable[..., LinkBoard], 
 
 def test_prompt_longer_than_the_context(
     open_native: Callable[..., LinkBoard], small_model: ModelFile
-):
+) -> None:
     """Prompt and generated tokens beyond the context are the job's fault."""
     board = open_native()
     load(board, small_model, n_ctx=16)
@@ -153,7 +177,7 @@ def test_prompt_longer_than_the_context(
 
 def test_token_outside_the_vocabulary(
     open_native: Callable[..., LinkBoard], small_model: ModelFile
-):
+) -> None:
     """A token id the model does not have is the job's fault, and names it."""
     board = open_native()
     load(board, small_model)
@@ -162,7 +186,9 @@ def test_token_outside_the_vocabulary(
         run(board, prompt=(1, 9999))
 
 
-def test_stale_epoch_is_fenced(open_native: Callable[..., LinkBoard], small_model: ModelFile):
+def test_stale_epoch_is_fenced(
+    open_native: Callable[..., LinkBoard], small_model: ModelFile
+) -> None:
     """A host with an older lease cannot disturb a board that a newer one has spoken to."""
     board = open_native()
     load(board, small_model, epoch=7)
@@ -174,7 +200,7 @@ def test_stale_epoch_is_fenced(open_native: Callable[..., LinkBoard], small_mode
 
 def test_cancel_takes_effect_within_a_token_or_so(
     open_native: Callable[..., LinkBoard], small_model: ModelFile
-):
+) -> None:
     """A stop asked for in the middle ends the run and leaves the board ready for the next."""
     board = open_native()
     load(board, small_model, n_ctx=256)
@@ -186,7 +212,9 @@ def test_cancel_takes_effect_within_a_token_or_so(
     assert len(run(board, 8).tokens) == 8
 
 
-def test_reset_restarts_the_board(open_native: Callable[..., LinkBoard], small_model: ModelFile):
+def test_reset_restarts_the_board(
+    open_native: Callable[..., LinkBoard], small_model: ModelFile
+) -> None:
     """RESET gives a new boot id, and what was loaded is gone."""
     board = open_native()
     load(board, small_model)
@@ -198,7 +226,9 @@ def test_reset_restarts_the_board(open_native: Callable[..., LinkBoard], small_m
     assert board.hello.ram_model_sha256 is None
 
 
-def test_busy_port_names_its_holder(open_native: Callable[..., LinkBoard], options: OpenOptions):
+def test_busy_port_names_its_holder(
+    open_native: Callable[..., LinkBoard], options: OpenOptions
+) -> None:
     """A second process that wants the same board is told who has it."""
     open_native("uid=55")
 
@@ -207,7 +237,7 @@ def test_busy_port_names_its_holder(open_native: Callable[..., LinkBoard], optio
     assert caught.value.code == "board_claimed"
 
 
-def test_absent_port(options: OpenOptions):
+def test_absent_port(options: OpenOptions) -> None:
     """A port that does not exist is one clear line with what to do."""
     with pytest.raises(HostFault, match="no such port") as caught:
         open_board("/dev/serial/by-id/usb-nothing", options)
@@ -217,7 +247,7 @@ def test_absent_port(options: OpenOptions):
 @pytest.mark.parametrize(
     ("babble", "words"), [(b"", "not one byte"), (b"login: \r\n", "bytes came")]
 )
-def test_port_that_is_not_ours(options: OpenOptions, babble, words):
+def test_port_that_is_not_ours(options: OpenOptions, babble: bytes, words: str) -> None:
     """Silence, or another program's text, is no board: after the timeout it says what was heard."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"socket://127.0.0.1:{server.getsockname()[1]}"

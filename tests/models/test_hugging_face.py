@@ -234,7 +234,8 @@ def test_broken_weights_are_named_as_their_file_has_them(
 
 @pytest.mark.parametrize("kind", ["linear", "dynamic", "llama3", "yarn"])
 def test_a_rope_scaling_by_1_scales_nothing(tmp_path: Path, work: Path, kind: str) -> None:
-    """It is imported as the plain RoPE that it is; any other factor is refused, of attention too."""
+    """A RoPE scaling by 1 is imported as plain RoPE; any other factor is refused, of attention
+    too."""
     for i, more in enumerate(({"factor": 2.0}, {"factor": 1.0, "attention_factor": 1.2}, {})):
         scaling = {"rope_type": kind, **more}
         with pytest.raises(ModelError, match="plain RoPE"):

@@ -93,14 +93,16 @@ def test_pre_tokenizers_are_known_by_what_they_do(
     ],
 )
 def test_other_tokenizers_are_refused(tmp_path: Path, work: Path, change: dict[str, Any]) -> None:
-    """What would split text otherwise than in training is one ModelError naming the file."""
+    """A tokenizer that would split text otherwise than in training is a ModelError naming the
+    file."""
     folder = write_folder(tmp_path / "hf", tokenizer=folders.TOKENIZER | change)
     with pytest.raises(ModelError, match=r"tokenizer\.json"):
         imported(folder, work)
 
 
 def test_tokenizer_is_held_to_the_vocabulary(tmp_path: Path, work: Path) -> None:
-    """More tokens than the model has are refused with both numbers; fewer leave unused ids."""
+    """A tokenizer with more tokens than the model is refused with both numbers; fewer leave unused
+    ids."""
     vocab = {p: i for i, p in enumerate(folders.PIECES)} | {"extra": VOCAB}
     more = folders.TOKENIZER | {"model": folders.TOKENIZER["model"] | {"vocab": vocab}}
     with pytest.raises(ModelError, match=f"{VOCAB + 1} tokens, the model only {VOCAB}"):
@@ -113,7 +115,8 @@ def test_tokenizer_is_held_to_the_vocabulary(tmp_path: Path, work: Path) -> None
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, work: Path) -> None:
-    """A vocabulary is padded to whole blocks, not by the half; and what ends a text is one of its tokens."""
+    """A vocabulary is padded to whole blocks, not by the half; and what ends a text is one of its
+    tokens."""
     folder = write_folder(tmp_path / "half", vocab_size=2 * VOCAB)
     with pytest.raises(
         ModelError, match=rf"{VOCAB} tokens, the model {2 * VOCAB}: it is another's"

@@ -81,7 +81,8 @@ def test_sentencepiece_model_comes_along(tmp_path: Path, work: Path) -> None:
 def test_other_sentencepiece_models_are_refused(
     tmp_path: Path, work: Path, data: bytes, words: str
 ) -> None:
-    """What splits otherwise, is something else, or has more tokens than the model is named."""
+    """A SentencePiece model that splits otherwise, is something else or is too large is refused by
+    name."""
     folder = write_folder(tmp_path / "hf")
     (tmp_path / "other.model").write_bytes(data)
     with pytest.raises(ModelError, match=words):

@@ -64,7 +64,7 @@ def start(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Calla
 
 
 def test_open_to_the_network_needs_a_login(settings: Settings) -> None:
-    """Refused with exit code 2, and the variable to set."""
+    """Flower on the network without a login is refused with exit code 2 and the variable to set."""
     done = subprocess.run(
         [*COMMAND, "--address", "0.0.0.0"],
         check=False,
@@ -112,7 +112,8 @@ def test_login_is_asked_for(start: Callable[..., Any]) -> None:
 
 
 def test_loopback_needs_none(start: Callable[..., Any], settings: Settings) -> None:
-    """Who can connect there can read Redis as well; what it saw is kept."""
+    """Flower on loopback needs no login, since its clients can read Redis as well; what it saw is
+    kept."""
     url = start()
 
     assert status(f"{url}/workers") == 200
@@ -148,7 +149,8 @@ def asked(url: str, **headers: str) -> tuple[int, str, str | None]:
 
 @pytest.mark.parametrize("login", ["", "ann:secret"])
 def test_no_other_name_and_no_other_site_gets_in(start: Callable[..., Any], login: str) -> None:
-    """Whatever is asked for, with a login or without: a page elsewhere can neither read nor post."""
+    """A page of another site can neither read from Flower nor post to it, with a login or
+    without."""
     url = start(EDGEPROF_FLOWER_BASIC_AUTH=login)
     for path in PATHS:
         code, said, readers = asked(f"{url}{path}", Host="evil.example:5555")
@@ -174,7 +176,7 @@ def test_names_of_ours_get_in(start: Callable[..., Any]) -> None:
 
 
 def test_its_files_are_its_users(start: Callable[..., Any], settings: Settings) -> None:
-    """What it saw is in a folder of nobody else."""
+    """Flower keeps its files in a folder that only its own user can open."""
     start()
     assert stat.S_IMODE((settings.data_dir / "flower").stat().st_mode) == 0o700
 

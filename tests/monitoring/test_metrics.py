@@ -179,7 +179,8 @@ def test_siblings_in_base_units_agree(host: Host) -> None:
 
 
 def test_types_of_a_model_are_told_apart(host: Host) -> None:
-    """Ours carry the type; those of the customer, whose labels lack it, say what the last run gave."""
+    """Ours carry the type; those of the customer, whose labels lack it, say what the last run
+    gave."""
     for kind in (Quantization.Q8_0, Quantization.Q4_0):
         host.profile(numbered_board(), make_model(1, kind), make_case())
 
@@ -201,7 +202,8 @@ REACH = {
 
 @pytest.mark.parametrize("name", REACH)
 def test_buckets_fit_what_happens(host: Host, name: str) -> None:
-    """They reach from the shortest to the longest, and no two edges are a factor of more than 2.5 apart."""
+    """A histogram's buckets reach from the shortest to the longest, with no gap of more than a
+    factor of 2.5."""
     host.connect(numbered_board())
     host.profile(numbered_board(), make_model(1), make_case())
     buckets = host.samples(f"{name}_bucket")
@@ -255,7 +257,7 @@ def test_board_that_goes_away_leaves_its_status_only(host: Host) -> None:
 
 
 def test_board_on_another_port_leaves_no_ghost(host: Host) -> None:
-    """After a replug there is one status, on the new port."""
+    """A replugged board has one status, on its new port."""
     host.connect(numbered_board(url="/dev/ttyA"))
     host.devices.disconnected("native-1")
     host.connect(numbered_board(url="/dev/ttyB"))
@@ -275,7 +277,7 @@ def test_counters_of_the_link_survive_a_reboot(host: Host) -> None:
 
 
 def test_histograms_carry_the_trace(host: Host) -> None:
-    """In the OpenMetrics format each histogram's bucket names the job's trace."""
+    """Each histogram's bucket names the job's trace in the OpenMetrics format."""
     host.connect(numbered_board())
     host.profile(numbered_board(), make_model(1), make_case())
 
@@ -291,7 +293,8 @@ def test_histograms_carry_the_trace(host: Host) -> None:
 
 
 def test_number_of_series_is_bounded(host: Host) -> None:
-    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/reference/metrics.md promises."""
+    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/reference/metrics.md
+    promises."""
     platforms = ("esp32s3", "stm32f405", "rp2040", "native")
     kinds = (Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)
     boards = [numbered_board(n, platform=platforms[n % 4]) for n in range(200)]
@@ -310,7 +313,7 @@ def test_number_of_series_is_bounded(host: Host) -> None:
 
 
 def test_finished_jobs_are_there_before_the_first() -> None:
-    """As errors are: a ratio needs counters that started at 0."""
+    """Counters of finished jobs and errors start at 0, since a ratio needs that."""
     registry = CollectorRegistry()
     CustodianMetrics(registry).platform_known("native")
 
@@ -319,7 +322,8 @@ def test_finished_jobs_are_there_before_the_first() -> None:
 
 
 def test_a_board_that_makes_names_up(host: Host) -> None:
-    """New regions and sensors in each reading, new kinds of memory in each load: no more than 16 of each."""
+    """New regions and sensors in each reading, new kinds of memory in each load: no more than 16 of
+    each."""
     board = numbered_board(1)
     host.devices.connected(board)
     for number in range(100):
@@ -342,7 +346,8 @@ def test_a_board_that_makes_names_up(host: Host) -> None:
 
 @pytest.mark.parametrize("trace_id", ["x" * 200, "A" * 32, "\n"])
 def test_a_wrong_trace_id_does_not_end_the_agent(host: Host, trace_id: str) -> None:
-    """An exemplar too long is an error of the library, which would take all boards of the host with it."""
+    """An exemplar too long is an error of the library, which would take all boards of the host with
+    it."""
     receiver = Receiver(host.sessions, host.devices)
     with closing(receiver), closing(socket.socket(fileno=os.dup(receiver.worker_fd))) as worker:
         worker.send(Connected(board=numbered_board(1)).model_dump_json().encode())

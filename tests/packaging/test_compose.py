@@ -1,4 +1,5 @@
-"""The containers: what can be known of the compose files, images and workflow without a Docker engine."""
+"""The containers: what can be known of the compose files, images and workflow without a Docker
+engine."""
 
 from __future__ import annotations
 
@@ -99,15 +100,16 @@ def instructions(dockerfile: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("files", [(LAB,), (MONITORING,), FILES], ids=["lab", "monitoring", "both"])
-def test_compose_takes_the_files_without_a_complaint(files):
+def test_compose_takes_the_files_without_a_complaint(files: tuple[str, ...]) -> None:
     """Each file works alone and with the other."""
     done = run_compose(files, filled_in())
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
 
-def test_both_files_share_project_network_and_logs():
-    """They are one lab, whichever is started first; else Compose would make two of each."""
+def test_both_files_share_project_network_and_logs() -> None:
+    """Both compose files are one project with one network and one volume of logs, whichever is
+    started first."""
     lab, monitoring = (
         json.loads(run_compose((name,), filled_in()).stdout) for name in (LAB, MONITORING)
     )
@@ -117,15 +119,15 @@ def test_both_files_share_project_network_and_logs():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_password_is_told_by_name(name):
-    """Without .env nothing starts, and the message says what to do."""
+def test_a_missing_password_is_told_by_name(name: str) -> None:
+    """Nothing starts without .env, and the message names the variable and what to do."""
     done = run_compose((name,), {})
     assert done.returncode != 0
     assert ".env.example" in done.stderr
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_no_secret_has_a_default(name):
+def test_no_secret_has_a_default(name: str) -> None:
     """A secret is a variable that must be set: no default, no literal."""
     text = (ROOT / name).read_text()
     for variable, rest in variables(text).items():
@@ -137,15 +139,16 @@ def test_no_secret_has_a_default(name):
                 assert str(value).startswith("${"), variable
 
 
-def test_every_variable_is_in_the_example():
+def test_every_variable_is_in_the_example() -> None:
     """.env.example tells of every variable, and of no other."""
     example = set(re.findall(r"(?m)^#?([A-Z_]+)=", (ROOT / ".env.example").read_text()))
     used = {name for file in FILES for name in variables((ROOT / file).read_text())}
     assert example - {"COMPOSE_IGNORE_ORPHANS"} == used
 
 
-def test_images_are_pinned():
-    """An image of others has a full version; `latest` and bare majors change under the lab's feet."""
+def test_images_are_pinned() -> None:
+    """An image of others has a full version; `latest` and bare majors change under the lab's
+    feet."""
     for name, service in services().items():
         if service.get("pull_policy") == "never":
             continue  # our own
@@ -153,21 +156,21 @@ def test_images_are_pinned():
         assert re.fullmatch(r"v?\d+\.\d+\.\d+(-alpine)?", tag), f"{name}: {service['image']}"
 
 
-def test_our_own_images_are_built_and_never_pulled():
+def test_our_own_images_are_built_and_never_pulled() -> None:
     """Each name that only means something here has one service that builds it."""
     own = {s["image"] for s in services().values() if s.get("pull_policy") == "never"}
     built = [s["image"] for s in services().values() if "build" in s]
     assert sorted(built) == sorted(own)
 
 
-def test_ports_are_published_on_loopback_only():
+def test_ports_are_published_on_loopback_only() -> None:
     """Most of it asks for no password: nothing is open to the network."""
     for name, service in services().items():
         for port in service.get("ports", []):
             assert port.get("host_ip") == "127.0.0.1", name
 
 
-def test_what_runs_on_has_a_healthcheck():
+def test_what_runs_on_has_a_healthcheck() -> None:
     """`up --wait` waits for health, so everything but what ends by itself has a check of it."""
     checked = {path.name for path in DOCKERFILES if "HEALTHCHECK" in dict(instructions(path))}
     for name, service in services().items():
@@ -178,21 +181,23 @@ def test_what_runs_on_has_a_healthcheck():
         assert (own.get("test") and not own.get("disable")) or dockerfile in checked, name
 
 
-def test_what_ends_by_itself_is_waited_for():
-    """Else `up --wait` takes its end for a failure, and `make monitor-start` fails when all is well."""
+def test_what_ends_by_itself_is_waited_for() -> None:
+    """A service that ends by itself is waited for, else `up --wait` would take its end for a
+    failure."""
     ending = {name for name, service in services().items() if service.get("restart") == "no"}
     assert ending == awaited()
 
 
-def test_dependencies_are_waited_for_until_they_are_well():
+def test_dependencies_are_waited_for_until_they_are_well() -> None:
     """No service starts against one that is only starting."""
     for name, service in services().items():
         for on, how in service.get("depends_on", {}).items():
             assert how["condition"] in {"service_healthy", COMPLETED}, f"{name} on {on}"
 
 
-def test_no_container_may_gain_privileges():
-    """Every service drops its capabilities and cannot get new ones; Filebeat reads logs of any user."""
+def test_no_container_may_gain_privileges() -> None:
+    """Every service drops its capabilities and cannot get new ones; Filebeat reads logs of any
+    user."""
     for name, service in services().items():
         assert service.get("cap_add", []) == (["DAC_READ_SEARCH"] if name == "filebeat" else [])
         assert service["cap_drop"] == ["ALL"], name
@@ -200,7 +205,7 @@ def test_no_container_may_gain_privileges():
         assert not service.get("privileged"), name
 
 
-def test_what_is_mounted_exists():
+def test_what_is_mounted_exists() -> None:
     """A file that is not there would be mounted as an empty folder, made by root."""
     for name, service in services().items():
         for volume in service.get("volumes", []):
@@ -210,8 +215,9 @@ def test_what_is_mounted_exists():
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
-def test_dockerfiles_end_as_an_ordinary_user(path):
-    """What runs is not root, and its base is pinned to a minor version of Python and a Debian."""
+def test_dockerfiles_end_as_an_ordinary_user(path: Path) -> None:
+    """An image does not run as root, and its base is pinned to a minor version of Python and a
+    Debian."""
     steps = instructions(path)
     user = [rest for name, rest in steps if name == "USER"][-1]
     assert user not in {"root", "0"}
@@ -223,7 +229,7 @@ def test_dockerfiles_end_as_an_ordinary_user(path):
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
-def test_what_dockerfiles_copy_is_let_through(path):
+def test_what_dockerfiles_copy_is_let_through(path: Path) -> None:
     """.dockerignore leaves out everything but a list; what is copied is on the list, and exists."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     let_through = {line[1:] for line in lines if line.startswith("!")}
@@ -234,7 +240,7 @@ def test_what_dockerfiles_copy_is_let_through(path):
                 assert (ROOT / source).exists()
 
 
-def test_the_worker_of_the_image_takes_its_boards():
+def test_the_worker_of_the_image_takes_its_boards() -> None:
     """docker/boards.toml is a list of boards, of ports that the image has firmware for."""
     built = (ROOT / "docker" / "worker.Dockerfile").read_text()
     for board in load_boards(ROOT / "docker" / "boards.toml", []).board:
@@ -243,15 +249,17 @@ def test_the_worker_of_the_image_takes_its_boards():
         assert f"/out/{port[1] or port[2]}/" in built
 
 
-def test_who_asks_over_http_uses_a_name_that_is_answered():
-    """Prometheus and Alertmanager ask by the names of services: each is the host's or advertised name there."""
+def test_who_asks_over_http_uses_a_name_that_is_answered() -> None:
+    """Prometheus and Alertmanager ask by the names of services: each is the host's or advertised
+    name there."""
     for name in ("scheduler", "worker", "flower"):
         environment = services()[name]["environment"]
         assert name in {environment["EDGEPROF_HOST"], environment.get("EDGEPROF_METRICS_ADVERTISE")}
 
 
-def test_alertmanager_is_given_the_token_that_the_scheduler_asks_for():
-    """One variable for both; to Alertmanager as the file that its configuration names, for its user alone."""
+def test_alertmanager_is_given_the_token_that_the_scheduler_asks_for() -> None:
+    """One variable for both; to Alertmanager as the file that its configuration names, for its user
+    alone."""
     model = json.loads(run_compose(FILES, filled_in()).stdout)
     (secret,) = model["services"]["alertmanager"]["secrets"]
     assert model["secrets"][secret["source"]]["environment"] == "EDGEPROF_ALERTS_TOKEN"
@@ -261,13 +269,13 @@ def test_alertmanager_is_given_the_token_that_the_scheduler_asks_for():
     assert model["services"]["scheduler"]["environment"]["EDGEPROF_ALERTS_TOKEN"]
 
 
-def test_celery_exporter_looks_at_our_queues():
-    """It is given the prefix that our Celery app puts before its keys."""
+def test_celery_exporter_looks_at_our_queues() -> None:
+    """The Celery exporter is given the prefix that our Celery app puts before its keys."""
     command = services()["celery-exporter"]["command"]
     assert f"--broker-transport-option=global_keyprefix={KEY_PREFIX}" in command
 
 
-def test_prometheus_scrapes_what_the_compose_files_run():
+def test_prometheus_scrapes_what_the_compose_files_run() -> None:
     """Every service is a target, or it is said why not; and every target is a service."""
     config = yaml.safe_load((ROOT / "monitoring" / "prometheus" / "prometheus.yml").read_text())
     targets = [
@@ -281,8 +289,9 @@ def test_prometheus_scrapes_what_the_compose_files_run():
     assert hosts == services().keys() - NOT_SCRAPED.keys()
 
 
-def test_dashboards_find_their_datasources():
-    """Every datasource that a dashboard or another datasource names is provisioned under that uid."""
+def test_dashboards_find_their_datasources() -> None:
+    """Every datasource that a dashboard or another datasource names is provisioned under that
+    uid."""
     grafana = ROOT / "monitoring" / "grafana"
     sources = grafana / "datasources" / "datasources.yml"
     uids = {source["uid"] for source in yaml.safe_load(sources.read_text())["datasources"]}
@@ -295,7 +304,7 @@ def test_dashboards_find_their_datasources():
     assert uids == {"prometheus", "jaeger", "elasticsearch"}
 
 
-def test_grafana_finds_its_dashboards():
+def test_grafana_finds_its_dashboards() -> None:
     """The provider reads the folder that the compose file mounts it in."""
     provider = yaml.safe_load(
         (ROOT / "monitoring" / "grafana" / "dashboards" / "provider.yml").read_text()
@@ -304,7 +313,7 @@ def test_grafana_finds_its_dashboards():
     assert provider["options"]["path"] in mounted
 
 
-def test_jaeger_defines_what_its_pipelines_use():
+def test_jaeger_defines_what_its_pipelines_use() -> None:
     """Every component of a pipeline is configured, on the ports that others are told of."""
     config = yaml.safe_load((ROOT / "monitoring" / "jaeger" / "config.yml").read_text())
     connectors = config["connectors"].keys()
@@ -318,7 +327,7 @@ def test_jaeger_defines_what_its_pipelines_use():
         assert port in text
 
 
-def test_filebeat_reads_where_the_lab_writes():
+def test_filebeat_reads_where_the_lab_writes() -> None:
     """Filebeat's paths are below the volume that scheduler, worker and Flower log to."""
     config = yaml.safe_load((ROOT / "monitoring" / "filebeat" / "filebeat.yml").read_text())
     (source,) = config["filebeat.inputs"]
@@ -332,8 +341,8 @@ def test_filebeat_reads_where_the_lab_writes():
     assert volumes == {"logs"}
 
 
-def test_the_workflow_calls_what_there_is():
-    """Its make targets and scripts exist, and it cleans up whatever happened."""
+def test_the_workflow_calls_what_there_is() -> None:
+    """The workflow's make targets and scripts exist, and it cleans up whatever happened."""
     workflow = yaml.safe_load(WORKFLOW.read_text())
     steps = workflow["jobs"]["monitoring-test"]["steps"]
     commands = "\n".join(step.get("run", "") for step in steps)
@@ -347,7 +356,7 @@ def test_the_workflow_calls_what_there_is():
     assert "make monitor-stop" in last["run"]
 
 
-def test_the_workflow_is_the_documents():
+def test_the_workflow_is_the_documents() -> None:
     """Name and triggers are those of the customer's document."""
     workflow = yaml.safe_load(WORKFLOW.read_text())
     assert workflow["name"] == "Monitoring Setup"
@@ -355,7 +364,7 @@ def test_the_workflow_is_the_documents():
     assert set(workflow[True]) == {"push", "pull_request"}
 
 
-def test_the_stack_has_the_documents_services():
+def test_the_stack_has_the_documents_services() -> None:
     """The services the customer's document lists are there, under its names."""
     documented = {"prometheus", "grafana", "jaeger", "elasticsearch", "kibana"}
     assert documented <= services(MONITORING).keys()

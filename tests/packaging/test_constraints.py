@@ -21,7 +21,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_package_has_a_version_and_hashes(path: Path) -> None:
-    """A file has packages with their hashes, and nothing else: no host, no folder, not this project."""
+    """A file has packages with their hashes, and nothing else: no host, no folder, not this
+    project."""
     comment, *rest = path.read_text().splitlines(keepends=True)
     package = r'[a-z0-9.-]+==[\w.!+]+( ; [\w."<>=! ]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n'
 
@@ -44,7 +45,7 @@ def test_each_package_has_a_version_and_hashes(path: Path) -> None:
     ids=lambda value: value[-1] if len(value) < 3 else "",
 )
 def test_every_dependency_is_listed(wanted: list[str], files: list[str]) -> None:
-    """What pyproject.toml asks for is in the file of its set: `make constraints` was not forgotten."""
+    """Each dependency of pyproject.toml is in the constraints file of its set."""
     listed = {name: version for file in files for name, version in names(file).items()}
 
     requirements = [Requirement(line) for line in wanted]
@@ -57,7 +58,8 @@ def test_every_dependency_is_listed(wanted: list[str], files: list[str]) -> None
 
 
 def test_nothing_is_installed_without_hashes() -> None:
-    """Each pip in Makefile, images and CI checks hashes, or takes what is here and no dependency."""
+    """Each pip in Makefile, images and CI checks hashes, or takes what is here and no
+    dependency."""
     places = [ROOT / "Makefile", *ROOT.glob("docker/*"), *ROOT.glob(".github/workflows/*")]
     text = "\n".join(path.read_text() for path in places).replace("\\\n", " ")
     text = re.sub(r"(?m)^(PIP|LOCKED) .*", "", text)  # what the two stand for

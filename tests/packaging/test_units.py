@@ -52,7 +52,8 @@ def test_both_services_have_a_unit() -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_systemd_finds_nothing_wrong(unit: Path, tmp_path: Path) -> None:
-    """`systemd-analyze verify` is silent, with a program that exists here in place of the installed one."""
+    """`systemd-analyze verify` is silent, with a program that exists here in place of the installed
+    one."""
     copy = tmp_path / unit.name
     assert PROGRAM in unit.read_text()
     copy.write_text(unit.read_text().replace(PROGRAM, sys.executable))
@@ -83,7 +84,7 @@ def test_worker_may_open_every_serial_port() -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_wrong_setting_is_not_tried_for_ever(unit: Path) -> None:
-    """Exit 2 ends the service; everything else is waited out."""
+    """Exit code 2 ends a service; after any other it is started again."""
     text = unit.read_text()
 
     assert "\nRestartPreventExitStatus=2\n" in text

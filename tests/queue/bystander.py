@@ -43,7 +43,8 @@ BOARD = BoardInfo(
 
 
 class Bystander:
-    """An honest job queued before an attack, and one after; both are carried out, archived and told about."""
+    """An honest job queued before an attack, and one after; both are carried out, archived and told
+    about."""
 
     def __init__(self, store: LabStore, settings: Settings) -> None:
         self.store = store

@@ -36,7 +36,7 @@ def test_bad_board_file_names_file_and_key(tmp_path: Path, text: str, words: str
 
 
 def test_boards_come_from_file_and_command_line(tmp_path: Path) -> None:
-    """--board adds to boards.toml."""
+    """The boards of --board are added to those of boards.toml."""
     path = tmp_path / "boards.toml"
     path.write_text('[[board]]\nurl = "/dev/ttyACM0"\nid = "a"\nflash = ["tool", "{slot}"]\n')
 

@@ -1,4 +1,5 @@
-"""`celery -A edgeprof.shared.queue.celery`: Celery's own tools, run by hand, see the boards of the lab."""
+"""`celery -A edgeprof.shared.queue.celery`: Celery's own tools, run by hand, see the boards of the
+lab."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.store.job_values import Doorbell
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 from edgeprof.workers.metrics.telemetry import Connected, Receiver, Refused, Sender
@@ -49,14 +49,15 @@ def is_doorbell(message: bytes) -> bool:
 
 
 @pytest.fixture
-def lab(rig: Rig, make_spec: Any) -> Iterator[Lab]:
+def lab(rig: Rig, make_spec: Callable[..., JobSpec]) -> Iterator[Lab]:
     made = Lab(rig, make_spec)
     yield made
     made.metrics.close()
 
 
 def test_a_doorbell_is_read_as_it_was_written() -> None:
-    """With every id, label and priority that a job of ours may have."""
+    """A doorbell is read as it was written, with every id, label and priority that a job may
+    have."""
     for step in range(10):
         for label, trace in (
             ("", ""),
@@ -70,8 +71,8 @@ def test_a_doorbell_is_read_as_it_was_written() -> None:
 @settings(max_examples=500)
 @given(hostile.damaged(a_doorbell()))
 def test_what_is_read_is_what_we_write(message: bytes) -> None:
-    """Of anything on a queue, what is passed on is a doorbell of that queue in our writing, or
-    nothing."""
+    """A reader passes on a doorbell of its queue in our own writing, or nothing, whatever is on the
+    queue."""
     try:
         read = doorbell.read(message, QUEUE)
     except doorbell.NotADoorbellError:
@@ -84,8 +85,8 @@ def test_what_is_read_is_what_we_write(message: bytes) -> None:
 
 @pytest.mark.e2e
 def test_every_field_and_type(lab: Lab) -> None:
-    """Each place of a doorbell with each value, removed, or with a field more: dropped, counted, and no
-    restart."""
+    """Each place of a doorbell with each value, removed, or with a field more: dropped, counted,
+    and no restart."""
     wrong = 0
     for what, batch in hostile.each(a_doorbell()):
         before = lab.worker.pid
@@ -127,7 +128,8 @@ class Touch:
 
 @pytest.mark.e2e
 def test_nothing_is_unpickled(lab: Lab, tmp_path: Path) -> None:
-    """Nor is another task run, or a job whose name climbs out of a folder."""
+    """A message cannot have anything unpickled, run another task, or name a job that climbs out of
+    a folder."""
     owned = tmp_path / "owned"
     pickled = base64.b64encode(pickle.dumps(((Touch(owned),), {}, {}))).decode()
     whole = json.loads(a_doorbell())
@@ -192,7 +194,7 @@ def test_a_burst_of_doorbells_for_nothing(lab: Lab) -> None:
 
 @pytest.mark.e2e
 def test_a_doubled_doorbell_does_no_job_twice(lab: Lab) -> None:
-    """Nor does one that is heard late."""
+    """A doubled or late doorbell does no job twice."""
     job = lab.rig.submit(lab.make_spec(), notify=False)
     lab.push(*[a_doorbell(job.id)] * 200)
     lab.serve()
@@ -203,7 +205,7 @@ def test_a_doubled_doorbell_does_no_job_twice(lab: Lab) -> None:
 
 @pytest.mark.e2e
 def test_a_doorbell_of_another_queue_moves_no_job(lab: Lab) -> None:
-    """Neither one written for another queue, nor one of ours that names a job of another board."""
+    """A doorbell for another queue, or for a job of another board, moves no job."""
     other = lab.rig.submit(lab.make_spec(board="other-1"), notify=False)
     lab.push(a_doorbell(other.id, queue="board.other-1"), a_doorbell(other.id))
     lab.serve()
@@ -240,9 +242,11 @@ def kombu_keys() -> list[str]:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["string", "list", "zset"])
-def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Rig, make_spec: Any, kind: str) -> None:
-    """Of whatever type they are when it starts, and while it runs; it neither reads nor changes
-    one."""
+def test_keys_of_kombu_keep_no_worker_from_hearing(
+    rig: Rig, make_spec: Callable[..., JobSpec], kind: str
+) -> None:
+    """Keys of kombu, of any type and at any time, keep no worker from receiving; it neither reads
+    nor changes one."""
     redis = rig.store.script.redis
     for key in kombu_keys():
         spoil(redis, key, kind)
@@ -259,7 +263,7 @@ def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Rig, make_spec: Any, kin
 
 
 @pytest.mark.e2e
-def test_a_queue_that_is_no_list_is_mended(rig: Rig, make_spec: Any) -> None:
+def test_a_queue_that_is_no_list_is_mended(rig: Rig, make_spec: Callable[..., JobSpec]) -> None:
     """Each list of its two doorbell, of each type, before its start and while it runs: removed, and
     said once."""
     redis = rig.store.script.redis
@@ -284,10 +288,10 @@ def test_a_queue_that_is_no_list_is_mended(rig: Rig, make_spec: Any) -> None:
 
 @pytest.mark.e2e
 def test_a_worker_that_cannot_hear_ends(
-    rig: Rig, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Any
+    rig: Rig, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
-    """It names the key and the command to mend it, and its board is shown with the reason; never
-    live but deaf."""
+    """A worker that cannot receive names the key and the command to mend it, and ends; its board is
+    shown with the reason."""
     acl = tmp_path / "users.acl"
     acl.write_text("user default on nopass ~* &* +@all\nuser w on >w ~* &* +@all -unlink -del\n")
     server = make_redis("--aclfile", str(acl))
@@ -353,7 +357,7 @@ def test_reasons_are_few() -> None:
 
 
 def test_a_record_in_anothers_words_still_gets_a_doorbell() -> None:
-    """Its label or traceparent is left out of the doorbell, which is received."""
+    """A record with a foreign label or traceparent still gets a doorbell, without that field."""
     for label, trace in (('"', "x"), ("\n", "\udcff"), ("x" * 5000, "0" * 5000)):
         written = doorbell.write(Doorbell("a", QUEUE, trace, label), 0)
         assert doorbell.read(written.encode(), QUEUE) == written
@@ -361,7 +365,8 @@ def test_a_record_in_anothers_words_still_gets_a_doorbell() -> None:
 
 @pytest.mark.parametrize("label", ["<body>", "<tag>", "a <id> b"])
 def test_a_label_is_no_place_of_the_template(label: str) -> None:
-    """Somebody else's record may hold such a label; the doorbell is then the one without a label."""
+    """Somebody else's record may hold such a label; the doorbell is then the one without a
+    label."""
     with_label, without = (
         doorbell.write(Doorbell("a", QUEUE, "", text), 0, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
         for text in (label, "")

@@ -24,7 +24,7 @@ from tests.support.jobs import make_spec
 def test_many_ghosts_hide_no_job(
     store: LabStore, settings: Settings, where: str, count: int
 ) -> None:
-    """However many stand before it: they are taken out as they are met."""
+    """Ghosts before a job are taken out as they are met, however many they are."""
     lab = Bystander(store, settings)
     store.script.redis.zadd(f"edgeprof:{where}", {f"ghost{n}": -n for n in range(count)})
 
@@ -71,7 +71,7 @@ def test_flood_of_announcements_is_listed_in_part(
 def test_flood_of_unreadable_announcements_is_one_line_of_the_log(
     store: LabStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However often somebody looks: else it would wash all other lines away."""
+    """A flood of unreadable announcements is one log line, however often somebody looks."""
     redis = store.script.redis
     for name in ("boards", "hosts"):
         for number in range(1200):

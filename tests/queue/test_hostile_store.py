@@ -19,7 +19,7 @@ MakeSpec = Callable[..., JobSpec]
 
 
 def test_newer_agent_finds_the_jobs_set_apart(store: LabStore, make_spec: MakeSpec) -> None:
-    """In their order, as if no older agent had looked."""
+    """A newer agent finds the jobs that an older one set apart, in their order."""
     first, second = NewJob(make_spec(priority=9)), NewJob(make_spec(priority=1))
     store.jobs.submit([second, first], "test")
     older = ("claim", first.id, "old", "b", "null", "h", "d", 60, 1, "")
@@ -47,7 +47,7 @@ def test_newer_agent_finds_the_jobs_set_apart(store: LabStore, make_spec: MakeSp
 def test_malformed_field_costs_its_own_job(
     store: LabStore, settings: Settings, field: str, value: str
 ) -> None:
-    """Which fails, unless it says of itself that it has ended; the others go on."""
+    """A malformed field fails its own job, unless that has ended; the others go on."""
     lab = Bystander(store, settings)
     spoiled = lab.submit()
     store.script.redis.hset(f"edgeprof:job:{spoiled}", field, value)
@@ -65,7 +65,8 @@ def test_malformed_field_costs_its_own_job(
 def test_running_job_whose_record_is_spoiled_ends(
     store: LabStore, settings: Settings, field: str, value: str | None
 ) -> None:
-    """Whoever waits for it learns so, and its board is free for the next."""
+    """A running job whose record is spoiled ends for its waiters, and its board is free for the
+    next."""
     lab = Bystander(store, settings)
     held = lab._claim()
     assert isinstance(held, Claim)
@@ -102,7 +103,8 @@ def test_lost_records_are_forgotten_everywhere(store: LabStore, settings: Settin
 
 
 def test_token_is_never_lower_than_the_time_nor_far_ahead_of_it(store: LabStore) -> None:
-    """Boards refuse one that is lower than the last: a small or huge one that somebody wrote is not counted on."""
+    """Boards refuse one that is lower than the last: a small or huge one that somebody wrote is not
+    counted on."""
     redis, seen = store.script.redis, store.boards.next_epoch()
     for written in ("5", "-1", "x", str(2**53), str(2**63 - 1)):
         redis.set("edgeprof:epoch", written)
@@ -113,7 +115,7 @@ def test_token_is_never_lower_than_the_time_nor_far_ahead_of_it(store: LabStore)
 def test_board_is_not_busy_with_a_job_that_it_does_not_run(
     store: LabStore, settings: Settings
 ) -> None:
-    """However long the lease of a ghost that somebody gave it."""
+    """A board is not busy with a ghost, however long the lease that somebody gave the ghost."""
     lab = Bystander(store, settings)
     store.script.redis.hset("edgeprof:running_on", "b", "ghost")
     store.script.redis.zadd("edgeprof:leases", {"ghost": 1e14})
@@ -122,7 +124,8 @@ def test_board_is_not_busy_with_a_job_that_it_does_not_run(
 
 
 def test_lease_and_announcement_without_end_are_ended(store: LabStore, settings: Settings) -> None:
-    """Else a job would never be tried again, and a dead board be shown as live for ever."""
+    """A lease or announcement without an end is given one, else a job would never be tried
+    again."""
     lab = Bystander(store, settings)
     held = lab._claim()
     assert isinstance(held, Claim)
@@ -140,7 +143,8 @@ def test_lease_and_announcement_without_end_are_ended(store: LabStore, settings:
 def test_names_that_are_no_queues_lead_the_custodian_to_no_other_key(
     store: LabStore, settings: Settings
 ) -> None:
-    """It deletes the doorbells of empty queues, with a login that may delete what a client may not."""
+    """A name that is no queue's never leads the custodian, who may delete more than a client, to
+    another key."""
     lab = Bystander(store, settings)
     redis = store.script.redis
     redis.sadd("edgeprof:doorbell:_kombu.binding.celery.pidbox", "x")
@@ -155,7 +159,7 @@ def test_names_that_are_no_queues_lead_the_custodian_to_no_other_key(
 def test_attempts_and_results_that_nobody_can_read_hide_no_end(
     store: LabStore, settings: Settings
 ) -> None:
-    """Whoever waits for the job learns how it ended."""
+    """A waiter learns how a job ended even if its attempts or result cannot be read."""
     lab = Bystander(store, settings)
     redis = store.script.redis
     redis.rpush(f"edgeprof:work:{lab.victim}:attempts", "x", '{"number": NaN}', "[1]", "x" * 10**6)
@@ -185,7 +189,7 @@ def test_ids_that_are_no_names_hold_up_no_archive(store: LabStore, settings: Set
 def test_number_that_nothing_can_count_with_costs_its_record(
     store: LabStore, field: str, value: int
 ) -> None:
-    """It would end a table, a page or a database's transaction further on."""
+    """A number that would end a table, a page or a transaction costs only its own record."""
     told = BOARD.model_copy(update={"device_id": "x", field: value})
     store.boards.announce(Owner("h", "d", "01"), told, 60)
     store.boards.announce(Owner("h", "d", BOARD.uid), BOARD, 60)
@@ -197,7 +201,7 @@ def test_number_that_nothing_can_count_with_costs_its_record(
 def test_job_of_a_time_that_no_calendar_has_is_not_listed(
     store: LabStore, settings: Settings, value: str
 ) -> None:
-    """Whatever shows times would stumble over it."""
+    """A job with a time that no calendar has is not listed."""
     lab = Bystander(store, settings)
     spoiled = lab.submit()
     store.script.redis.hset(f"edgeprof:job:{spoiled}", "created_s", value)

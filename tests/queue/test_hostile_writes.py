@@ -11,7 +11,8 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from tests.queue.bystander import Bystander
 
-#: Keys below "edgeprof:" that deploy/redis/users.acl lets a client write; {victim} is an honest job queued before.
+#: Keys below "edgeprof:" that deploy/redis/users.acl lets a client write; {victim} is an honest job
+#: queued before.
 KEYS = (
     "jobs",
     "jobs:queued",
@@ -90,7 +91,8 @@ WRITES = (
 def test_no_single_write_holds_up_the_lab(
     store: LabStore, settings: Settings, key: str, write: tuple[str, ...]
 ) -> None:
-    """Of any type, in any key a client or a worker may write."""
+    """One write of any type, to any key that a client or worker may write, holds up no other
+    job."""
     lab = Bystander(store, settings)
     lab.attack(key, write, "ghost")
 
@@ -116,7 +118,7 @@ def test_no_series_of_writes_holds_up_the_lab(
     settings: Settings,
     attacks: list[tuple[str, tuple[str, ...], str]],
 ) -> None:
-    """Nor several, one upon the other, with any value."""
+    """Several writes one upon the other, with any values, hold up no other job."""
     lab = Bystander(store, settings)
     for attack in attacks:
         lab.attack(*attack)

@@ -218,7 +218,8 @@ def damaged(path: Path, tensor: str, values: list[float]) -> Path:
 def test_broken_weights_are_refused_before_anything_is_queued(
     lab: Lab, tmp_path: Path, score: bool
 ) -> None:
-    """A model with NaN is refused by tensor, index and value; no job, no doorbell, no file in the store."""
+    """A model with NaN is refused by tensor, index and value; no job, no doorbell, no file in the
+    store."""
     path = damaged(tmp_path / "nan.gguf", "blk.0.ffn_up.weight", [0.5, 0.5, float("nan")])
 
     with pytest.raises(ModelError, match=r"'blk.0.ffn_up.weight' is broken: weight 2 is nan"):
@@ -242,7 +243,8 @@ def test_a_weight_that_the_type_cannot_hold_is_refused(lab: Lab, tmp_path: Path)
 def test_numbers_that_overflow_on_the_way_are_refused_where_the_host_computes(
     lab: Lab, tmp_path: Path
 ) -> None:
-    """--score of another type runs the unquantized model here: what overflows there is not queued."""
+    """--score of another type runs the unquantized model here: what overflows there is not
+    queued."""
     path = tmp_path / "large.gguf"
     path.write_bytes(catalogue.resolve("shakespeare-240k").data)  # it has a tokenizer
     for part in ("gate", "up", "down"):

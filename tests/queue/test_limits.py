@@ -1,4 +1,5 @@
-"""Size and depth of every message that goes through Redis: at the limit it is understood, beyond it is refused."""
+"""Size and depth of every message that goes through Redis: at the limit it is understood, beyond it
+is refused."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def scoring(windows: list[list[int]], top1: Any = None) -> dict[str, Any]:
 
 
 def test_the_largest_job_is_understood(store: LabStore) -> None:
-    """What validates is never refused for its size: submitted, claimed and shown."""
+    """A valid job is never refused for its size when it is submitted, claimed or shown."""
     spec = largest()
     job = NewJob(spec)
     store.jobs.submit([job], "test")
@@ -94,7 +95,7 @@ def test_the_largest_job_is_understood(store: LabStore) -> None:
     ],
 )
 def test_a_job_beyond_a_limit_is_refused(changes: dict[str, Any]) -> None:
-    """At the edge, before anything is queued."""
+    """A job beyond a limit is refused at the edge, before anything is queued."""
     with pytest.raises(ValidationError):
         JobSpec.model_validate(make_spec().model_dump() | changes)
 
@@ -146,7 +147,7 @@ def test_scripts_take_no_deep_json(store: LabStore) -> None:
 
 @pytest.mark.parametrize("kind", [JobSpec, JobResult, BoardInfo, HostInfo])
 def test_nothing_is_parsed_beyond_its_size(kind: type[wire.WireModel]) -> None:
-    """Neither deeper than 200 levels."""
+    """JSON is not parsed beyond its limit of size, nor deeper than 200 levels."""
     with pytest.raises(ValueError, match="more than a"):
         kind.read("{" + " " * kind.largest_bytes + "}")
     with pytest.raises(ValueError, match="recursion limit"):
@@ -168,7 +169,7 @@ def result(make: Callable[[], JobResult], **changes: Any) -> JobResult:
     ids=["NaN", "large", "no Unicode"],
 )
 def test_a_result_that_cannot_be_read_back_is_none(changes: dict[str, Any]) -> None:
-    """It would stay in the store for ever: no archive could take it."""
+    """A result that no archive could take is refused, else it would stay in the store for ever."""
     good = job_result(MODEL, "native")
     assert storable(good) is good
     with pytest.raises(BoardFault) as caught:
@@ -179,7 +180,7 @@ def test_a_result_that_cannot_be_read_back_is_none(changes: dict[str, Any]) -> N
 
 
 def test_a_huge_result_in_redis_is_not_parsed(store: LabStore) -> None:
-    """Its job is left out of lists; the others are shown."""
+    """A job with a huge result is left out of lists; the others are shown."""
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")
     store.script.redis.set(f"edgeprof:work:{job.id}:result", b" " * (JobResult.largest_bytes + 1))
@@ -189,7 +190,7 @@ def test_a_huge_result_in_redis_is_not_parsed(store: LabStore) -> None:
 
 
 def test_reasons_are_short_lines(store: LabStore) -> None:
-    """Whatever a tool or a board said, with text that is no Unicode in it."""
+    """A reason is a short line of valid Unicode, whatever a tool or a board said."""
     job = NewJob(make_spec(max_attempts=1))
     store.jobs.submit([job], "test")
     claimed = store.jobs.claim(job.id, "w", **BOARD)
@@ -255,7 +256,8 @@ def test_a_job_says_of_its_model_what_the_file_says(tmp_path: Path) -> None:
 
 
 def test_history_takes_no_deep_json(store: LabStore) -> None:
-    """A line that nests is refused as a value, not by the interpreter's stack, and hides no other."""
+    """A line that nests is refused as a value, not by the interpreter's stack, and hides no
+    other."""
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")
     store.script.redis.rpush(f"edgeprof:job:{job.id}:history", nested(100_000))

@@ -29,8 +29,8 @@ def test_model_travels_once_and_is_checked_at_each_use(store: LabStore, tmp_path
 
 
 def test_missing_and_damaged_models_are_job_faults(store: LabStore, tmp_path: Path) -> None:
-    """Neither is measured nor tried again: no host would find another file in the store, and whoever
-    spoils files there must not have hosts cordoned for it."""
+    """A model that is missing or damaged in the store fails its job without another try, and
+    cordons no host."""
     cache, model = ModelCache(tmp_path, store.blobs), ref_of(b"right")
     with pytest.raises(JobError) as missing:
         cache.fetch(model)

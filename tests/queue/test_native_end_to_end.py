@@ -81,7 +81,7 @@ def test_killed_worker_is_replaced_by_the_other_board(rig: Rig, lab: Lab) -> Non
 def test_a_model_whose_numbers_overflow_harms_no_board(
     rig: Rig, lab: Lab, tmp_path: Path, score: bool
 ) -> None:
-    """It fails for good after one attempt, as the model's fault; the board takes the next job."""
+    """A model whose numbers overflow fails after one attempt, and the board takes the next job."""
     sound = catalogue.resolve("shakespeare-240k")  # with a tokenizer, which --score needs
     path = tmp_path / "large.gguf"
     data = np.frombuffer(sound.data, np.uint8).copy()
@@ -113,7 +113,8 @@ def test_real_board_passes_its_self_test(rig: Rig, lab: Lab) -> None:
 
 
 def test_inputs_and_perplexity_reach_the_archive(rig: Rig, lab: Lab) -> None:
-    """What was asked for is in the archive beside what was measured; the link's speed is known then."""
+    """The archive has what was asked for beside what was measured, and the link's speed is known
+    then."""
     view = lab.submit(
         MODEL,
         platform="native",

@@ -7,7 +7,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
+from edgeprof.shared.types.job import JobSpec
 from edgeprof.workers.worker import remote_control
 from tests.queue import hostile
 from tests.support.doorbell_lab import Lab
+from tests.support.null_lab import Rig
 
 CHANNEL = "edgeprof:doorbell:/0.celery.pidbox"
 NODE = "w@null-01.testhost"
@@ -82,7 +84,7 @@ def is_command(message: bytes) -> bool:
 
 
 @pytest.fixture
-def lab(rig: Any, make_spec: Any) -> Iterator[Lab]:
+def lab(rig: Rig, make_spec: Callable[..., JobSpec]) -> Iterator[Lab]:
     made = Lab(rig, make_spec)
     rig.wait_until(lambda: made.redis.pubsub_numpat() == 1, "the worker hears commands")
     yield made
@@ -126,22 +128,22 @@ def test_what_is_obeyed_is_what_we_write(message: bytes) -> None:
     ],
 )
 def test_no_caller_chooses_a_list_or_an_expression(fields: dict[str, Any]) -> None:
-    """Refused as a whole, however harmless the question."""
+    """A question that chooses a list or an expression is refused as a whole, however harmless it
+    is."""
     assert remote_control.read(command().encode(), NODE)
     with pytest.raises(remote_control.NotACommandError):
         remote_control.read(command(**fields).encode(), NODE)
 
 
 def test_a_command_for_another_node_is_passed_over() -> None:
-    """It is no fault of who asks."""
+    """A command for another node is passed over, and is no error."""
     assert remote_control.read(command(destination=["w@other.h"]).encode(), NODE) is None
     assert remote_control.read(command(destination=["w@other.h", NODE]).encode(), NODE)
 
 
 @pytest.mark.e2e
 def test_what_flower_and_the_exporter_ask_is_answered(lab: Lab, app: Any) -> None:
-    """As by Celery's own client: the questions of Flower's page of a worker, and `celery
-    status`'."""
+    """A worker answers the questions of Flower's page and of `celery status` as Celery does."""
     for method in ("ping", "stats", "active_queues", "registered", "scheduled", "active"):
         asked = app.control.inspect(destination=[NODE], timeout=10)
         answer = getattr(asked, method)()

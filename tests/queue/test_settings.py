@@ -9,7 +9,7 @@ from edgeprof.shared.settings import Settings, load_settings
 
 
 def test_bad_setting_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not pydantic's words but the variable the user typed."""
+    """The error of a bad setting names the variable that the user typed."""
     monkeypatch.setenv("EDGEPROF_LEASE_S", "soon")
     with pytest.raises(UsageError, match="EDGEPROF_LEASE_S"):
         load_settings()

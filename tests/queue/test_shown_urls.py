@@ -53,7 +53,7 @@ def test_a_malformed_url_shows_no_password(url: str) -> None:
 
 
 def test_objects_show_no_password(settings: Settings) -> None:
-    """Whoever logs one."""
+    """An object that holds a URL shows no password when it is logged."""
     url = "redis://:s3cret@h/0"
     secrets = {"redis_url": url, "archive_url": url, "alerts_token": "s3cret"}
     changed = settings.model_copy(update=secrets)

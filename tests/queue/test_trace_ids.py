@@ -16,7 +16,8 @@ from edgeprof.shared.types.job import JobSpec
     ["", "a-b-c-d", f"00-{'x' * 200}-{'0' * 16}-01", f"00-{'A' * 32}-{'0' * 16}-01", "0-0-0-0-0"],
 )
 def test_only_a_trace_id_is_one(traceparent: str) -> None:
-    """It becomes an exemplar, of which prometheus_client takes no more than 128 characters."""
+    """A trace id that becomes an exemplar has a trace id's form: prometheus_client takes 128
+    characters at most."""
     assert trace_id_of(traceparent) == ""
     assert trace_id_of(f"00-{'a' * 32}-{'0' * 16}-01") == "a" * 32
 

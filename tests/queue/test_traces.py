@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobSpec, JobState
 from tests.support.log_records import log_records
 from tests.support.null_lab import Rig
 
@@ -29,7 +29,10 @@ def silent() -> Iterator[str]:
 
 
 def test_retry_links_to_the_attempt_before(
-    rig: Rig, make_spec: Any, open_collector: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+    rig: Rig,
+    make_spec: Callable[..., JobSpec],
+    open_collector: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both attempts are in the job's trace; the second one names the first."""
     rig.start_scheduler()
@@ -54,7 +57,10 @@ def test_retry_links_to_the_attempt_before(
 
 
 def test_spans_say_what_they_are_about(
-    rig: Rig, make_spec: Any, open_collector: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+    rig: Rig,
+    make_spec: Callable[..., JobSpec],
+    open_collector: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All spans of an attempt have its board, platform and number; so has the worker's resource."""
     rig.start_scheduler()
@@ -81,8 +87,11 @@ def test_spans_say_what_they_are_about(
     assert told["self_test"][0]["device_id"] == "null-01"
 
 
-def test_log_lines_about_a_job_are_in_its_trace(rig: Rig, make_spec: Any) -> None:
-    """Whoever wrote them: a search for the trace id finds the scheduler's line that explains a retry."""
+def test_log_lines_about_a_job_are_in_its_trace(
+    rig: Rig, make_spec: Callable[..., JobSpec]
+) -> None:
+    """A search for the trace id finds every log line about a job, the scheduler's on a retry
+    too."""
     scheduler = subprocess.Popen(
         [sys.executable, "-m", "edgeprof.cli", "scheduler"],
         env={**os.environ, **rig.settings.as_environment()},
@@ -113,7 +122,8 @@ def test_log_lines_about_a_job_are_in_its_trace(rig: Rig, make_spec: Any) -> Non
 
 
 def test_jobs_of_a_sweep_link_to_it(rig: Rig, open_collector: Callable[[], Any]) -> None:
-    """Each job has a trace of its own, or a sweep of 10 000 would be one; it links to the sweep's."""
+    """Each job has a trace of its own, or a sweep of 10 000 would be one; it links to the
+    sweep's."""
     program = """
 import sys
 from edgeprof.client import sweep
@@ -137,7 +147,7 @@ with Lab() as lab:
 @pytest.mark.parametrize("collector", ["dead", "silent"])
 def test_collector_that_fails_is_not_in_the_way(
     rig: Rig,
-    make_spec: Any,
+    make_spec: Callable[..., JobSpec],
     silent: str,
     collector: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -156,7 +166,8 @@ def test_collector_that_fails_is_not_in_the_way(
 
 
 def test_nothing_is_imported_without_a_collector(rig: Rig) -> None:
-    """Tracing that is off costs nothing: the exporter is not even loaded (redis-py loads the SDK)."""
+    """Tracing that is off costs nothing: the exporter is not even loaded (redis-py loads the
+    SDK)."""
     program = """
 import json, sys
 from edgeprof.client import Lab

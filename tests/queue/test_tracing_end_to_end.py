@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edgeprof.shared.types.job import JobSpec
 from tests.support.null_lab import Rig
 
 pytestmark = pytest.mark.e2e
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.e2e
 @pytest.mark.parametrize("notify", [True, False], ids=["sent", "sent again"])
 def test_traceparent_travels(
     rig: Rig,
-    make_spec: Any,
+    make_spec: Callable[..., JobSpec],
     open_collector: Callable[[], AbstractContextManager[Any]],
     monkeypatch: pytest.MonkeyPatch,
     notify: bool,

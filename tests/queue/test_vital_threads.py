@@ -82,7 +82,8 @@ broken = lambda *_args, **_more: None
 def test_process_ends_with_its_thread(
     settings: Settings, name: str, before: str, words: str
 ) -> None:
-    """At once, with a code of its own, and the log says which thread it was and why."""
+    """A process ends at once with a vital thread, by a code of its own, and logs which thread it
+    was and why."""
     script = f"{BEFORE}{before}{START[name]}\nthreading.Event().wait(60)"
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -26,7 +26,8 @@ def model() -> ModelFile:
 
 
 def with_token(model: ModelFile, key: str, token: int, path: Path) -> ModelFile:
-    """Write a model whose metadata names another token: the four bytes behind the key and its type."""
+    """Write a model whose metadata names another token: the four bytes behind the key and its
+    type."""
     name = f"tokenizer.ggml.{key}".encode()
     data = model.path.read_bytes()
     at = data.index(name) + len(name)
@@ -41,7 +42,7 @@ def session(model: ModelFile, tmp_path: Path) -> Callable[..., Any]:
 
     def start(
         case: TestCase, query: str = "", *, of: ModelFile = model, meter: Any = None, **fields: Any
-    ):
+    ) -> tuple[JobResult, list[dict[str, Any]]]:
         # Schema 1 had no place for where a model comes from.
         old = fields.get("schema_version") == 1
         ref = of.ref.model_copy(update={"source": None}) if old else of.ref

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.types.board import BoardState
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 from edgeprof.workers.metrics.telemetry import Receiver
@@ -21,7 +22,7 @@ QUEUE = "platform.null"
 class Lab:
     """One worker with a null board, and the metrics its agent would serve."""
 
-    def __init__(self, rig: Rig, make_spec: Any) -> None:
+    def __init__(self, rig: Rig, make_spec: Callable[..., JobSpec]) -> None:
         self.rig: Any = rig
         self.make_spec = make_spec
         self.redis: Any = rig.store.script.redis  # its stubs know neither bytes nor wrong types

@@ -1,12 +1,13 @@
-"""The host's end of the link against boards that send anything: an answer or a Fault, nothing else escapes.
+"""The host's end of the link against boards that send anything: an answer or a Fault, nothing else
+escapes.
 
 An input is a flow of the Board (its first byte), and what the board answers:
 
-    input   :=  flow:u8 record*
-    record  :=  head:u8 size:u16 bytes[size]        head := kind (low 3 bits; 0: noise, not framed) | MORE
+    input   :=  flow:u8 record* record  :=  head:u8 size:u16 bytes[size]        head := kind (low 3
+    bits; 0: noise, not framed) | MORE
 
-Each frame of the host gets one record, with the frame's own seq and a right CRC; MORE sends the next one too. At
-its end the port is gone, so nothing here waits.
+Each frame of the host gets one record, with the frame's own seq and a right CRC; MORE sends the
+next one too. At its end the port is gone, so nothing here waits.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ FLOWS: dict[str, Callable[[LinkBoard], object]] = {
 
 
 def exchange(data: bytes) -> str:
-    """Let the host talk to the board that `data` is; say in a few words how it ended. Raises what is a bug."""
+    """Let the host talk to the board that `data` is; say in a few words how it ended. Raises what
+    is a bug."""
     random.seed(0)  # the session's first seq and the run's id, which genuine answers repeat
     flow = list(FLOWS)[data[0] % len(FLOWS)] if data else "hello"
     at = "open"

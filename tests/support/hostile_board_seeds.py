@@ -1,4 +1,5 @@
-"""What a sound board sends in each flow of hostile_board: the campaign against the host mutates it."""
+"""What a sound board sends in each flow of hostile_board: the campaign against the host mutates
+it."""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def seeds() -> list[bytes]:
         "clock": b"".join(reply(Op.PING, {1: echo, 2: echo, 3: BOOT_ID}) for echo in range(5)),
         "cancel": reply(Op.CANCEL, {1: False}),
         "reset": reply(Op.RESET, {}) + reply(Op.HELLO, {**HELLO, 10: BOOT_ID + 1}),
-        "load": reply(Op.CANCEL, {1: False}) + hello + reply(Op.UPLOAD, {1: 0}) + acks + reply(Op.VERIFY, {1: 9})
+        "load": reply(Op.CANCEL, {1: False}) + hello + reply(Op.UPLOAD, {1: 0}) + acks
+        + reply(Op.VERIFY, {1: 9})
         + reply(Op.LOAD, loaded),
         "run": staged + reply(Op.RUN, {1: run}, more=True) + token + done(run)
         + result([[5, 0]] + [[2, 7]] * (N_GEN - 1)),

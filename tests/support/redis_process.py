@@ -15,7 +15,8 @@ class RedisProcess:
     """A redis-server that a test may kill and start again; what it held survives in its folder."""
 
     def __init__(self, folder: Path, *options: str, sentinel: str | None = None) -> None:
-        """options: of redis-server, after ours; sentinel: the configuration of a Sentinel, to be that."""
+        """options: of redis-server, after ours; sentinel: the configuration of a Sentinel, to be
+        that."""
         self.folder = folder
         self._options = options
         self._sentinel = sentinel

@@ -1,4 +1,5 @@
-"""What comments and documents mention exists: files, settings, metrics, models, modules, commands."""
+"""What comments and documents mention exists: files, settings, metrics, models, modules,
+commands."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ import typer.main
 from edgeprof.cli.app import app
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
-from tests.house import references
-from tests.house.references import ROOT, Line, prose, text_of, tracked
+from tests.repository import references
+from tests.repository.references import ROOT, Line, prose, text_of, tracked
 
 _FILE = re.compile(
     r"(?<![\w*{}$<>@.:/-])(?:\.?[\w-]+/|\.\./)*[\w.-]*\w"
@@ -71,7 +72,8 @@ pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git 
 
 
 def test_mentioned_files_exist() -> None:
-    """A file that a comment or a document names is in the repository, or in a list of known others."""
+    """A file that a comment or a document names is in the repository, or in a list of known
+    others."""
     paths = tracked()
     wrong = []
     for line in prose():
@@ -90,7 +92,8 @@ def test_mentioned_files_exist() -> None:
 
 
 def test_links_of_documents_lead_somewhere() -> None:
-    """A relative link of a document leads to a file or folder, and its anchor to a heading there."""
+    """A relative link of a document leads to a file or folder, and its anchor to a heading
+    there."""
     wrong = []
     for line in _documents():
         for target in re.findall(r"\]\(([^)\s]+)\)", line.text):
@@ -107,7 +110,8 @@ def test_links_of_documents_lead_somewhere() -> None:
 
 
 def test_settings_exist() -> None:
-    """Every EDGEPROF_* variable that any file mentions is a setting, or belongs to somebody known."""
+    """Every EDGEPROF_* variable that any file mentions is a setting, or belongs to somebody
+    known."""
     known = {f"EDGEPROF_{name.upper()}" for name in Settings.model_fields} | set(_OTHER_VARIABLES)
     wrong = [
         f"{path}: {name}"

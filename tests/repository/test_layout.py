@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOTS = ("shared", "workers", "scheduler")
 
-#: Machine paths and hosts that were true for one developer only. Split, so as not to find themselves.
+#: Machine paths and hosts that were true for one developer only. Split, so as not to find
+#: themselves.
 PRIVATE = re.compile(rb"/" + rb"work/|/" + rb"root/|/" + rb"home/[a-z]+/|bash" + rb"_jobs")
 
 

@@ -108,7 +108,8 @@ def module_files() -> dict[str, str]:
 
 
 def resolves(dotted: str) -> bool:
-    """Whether a dotted name is a module of edgeprof, or a name that such a module defines or imports."""
+    """Whether a dotted name is a module of edgeprof, or a name that such a module defines or
+    imports."""
     modules = module_files()
     parts = dotted.split(".")
     for length in range(len(parts), 1, -1):

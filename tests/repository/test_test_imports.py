@@ -36,7 +36,7 @@ def test_a_folder_imports_itself_and_the_support_only(folder: str) -> None:
 
 
 def test_no_test_module_is_imported() -> None:
-    """What two test modules need is in a module of its own: a test module holds tests."""
+    """No module imports a test module: what two of them need is in a module of its own."""
     found = [
         f"{path.relative_to(TESTS)} imports {name}"
         for path in sorted(TESTS.rglob("*.py"))

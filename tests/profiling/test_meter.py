@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
 from edgeprof.workers.board.meter import Meter, mean_power_mw
 from edgeprof.workers.testing.fake_meter import FakeMeter
+from tests.profiling.session_types import Session
 
 
 def program(line: str, pause_s: float = 0.001) -> list[str]:
@@ -17,8 +19,9 @@ def program(line: str, pause_s: float = 0.001) -> list[str]:
     return [sys.executable, "-c", script]
 
 
-def test_energy_is_power_times_time(session):
-    """Over each repetition, by the board's own clock, and per generated token."""
+def test_energy_is_power_times_time(session: Session) -> None:
+    """Energy is given for each repetition, by the board's own clock, and for each generated
+    token."""
     result, _ = session(meter=FakeMeter(power_mw=250), n_gen=60, repetitions=2, warmup=1)
 
     run_s = sum(result.cases[0].run_device_s.samples)
@@ -26,8 +29,8 @@ def test_energy_is_power_times_time(session):
     assert result.energy_meter == "fake-meter"
 
 
-def test_power_of_a_session_is_that_of_its_runs(session):
-    """It is what the board's power metric says; without a meter that says nothing."""
+def test_power_of_a_session_is_that_of_its_runs(session: Session) -> None:
+    """A job's power is that of its runs, and absent without a meter."""
     metered, _ = session(meter=FakeMeter(power_mw=250), n_gen=60, repetitions=2, warmup=1)
     bare, _ = session(n_gen=2)
 
@@ -35,8 +38,8 @@ def test_power_of_a_session_is_that_of_its_runs(session):
     assert mean_power_mw(bare) is None
 
 
-def test_power_is_averaged_over_the_window(wait_until):
-    """From lines that a real program prints."""
+def test_power_is_averaged_over_the_window(wait_until: Callable[..., None]) -> None:
+    """Power is the mean over the window, of lines that a real program prints."""
     with Meter(program("100")) as meter:
         start_s = time.monotonic()
         wait_until(lambda: meter.energy_mj(start_s, time.monotonic()), "samples have come")
@@ -57,7 +60,7 @@ def test_power_is_averaged_over_the_window(wait_until):
     ],
     ids=["missing", "ends", "not a number", "negative", "too slow"],
 )
-def test_what_was_not_measured_is_absent(session, command):
+def test_what_was_not_measured_is_absent(session: Session, command: list[str]) -> None:
     """The job succeeds all the same; its result has no energy, and no meter."""
     with Meter(command) as meter:
         result, _ = session(meter=meter)

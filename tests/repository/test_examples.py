@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -39,7 +39,9 @@ def test_an_example_type_checks(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_an_example_runs(name: str, settings: Settings, wait_until: Any, tmp_path: Path) -> None:
+def test_an_example_runs(
+    name: str, settings: Settings, wait_until: Callable[..., None], tmp_path: Path
+) -> None:
     """Each Python example ends well in a lab with one native board in place of its platform."""
     path = tmp_path / "example.py"
     path.write_text(re.sub(r'platform="\w+"', 'platform="native"', EXAMPLES[name]))

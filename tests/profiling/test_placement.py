@@ -48,8 +48,10 @@ class World:
     length_s=st.floats(0.001, 4000),
     rate=st.one_of(st.floats(1 - DRIFT_LIMIT / 2, 1 + DRIFT_LIMIT / 2), st.floats(0.05, 20)),
 )
-def test_run_is_placed_within_its_error(share, trip_s, length_s, rate):
-    """Whatever share of a round trip was the way there, however long the run, however fast the clock."""
+def test_run_is_placed_within_its_error(
+    share: tuple[float, float], trip_s: float, length_s: float, rate: float
+) -> None:
+    """A run is placed within its stated error, for any round trip, length and rate of the clock."""
     world = World(rate, trip_s=trip_s)
     start_s, end_s = BEGAN_S + trip_s, BEGAN_S + trip_s + length_s
     run = world.run(start_s, length_s / 3, end_s)
@@ -68,7 +70,7 @@ def test_run_is_placed_within_its_error(share, trip_s, length_s, rate):
     assert placed.error_s <= run.host_done_s - run.host_sent_s
 
 
-def test_a_good_clock_keeps_the_boards_duration():
+def test_a_good_clock_keeps_the_boards_duration() -> None:
     """Two looks that agree give one offset: the length is what the board measured."""
     world = World()
     run = world.run(BEGAN_S + 1, 0.25, BEGAN_S + 2)
@@ -80,8 +82,9 @@ def test_a_good_clock_keeps_the_boards_duration():
     assert placed.error_s <= world.trip_s
 
 
-def test_a_drift_over_an_hour_is_followed():
-    """50 ppm are 180 ms an hour: the end of a long run is not put there by an offset of its start."""
+def test_a_drift_over_an_hour_is_followed() -> None:
+    """50 ppm are 180 ms an hour: the end of a long run is not put there by an offset of its
+    start."""
     world = World(rate=1 - 50e-6)
     run = world.run(BEGAN_S + 1, 1, BEGAN_S + 3601)
 
@@ -101,8 +104,8 @@ def shifted(look: ClockOffset, by_s: float) -> ClockOffset:
     [(0, -4294.967296), (0, 30), (-2000, 0), (2000, 0)],
     ids=["wrapped after the run", "set while it ran", "restarted before it", "went back before it"],
 )
-def test_a_clock_that_jumped_places_nothing(before_s, after_s):
-    """Of silicon, no jump is taken for a drift."""
+def test_a_clock_that_jumped_places_nothing(before_s: float, after_s: float) -> None:
+    """A jump of a silicon board's clock is not taken for a drift."""
     world = World()
     run = world.run(BEGAN_S + 1, 0.2, BEGAN_S + 2)
     looks = shifted(world.look(BEGAN_S), before_s), shifted(world.look(BEGAN_S + 3), after_s)
@@ -113,8 +116,9 @@ def test_a_clock_that_jumped_places_nothing(before_s, after_s):
 
 @pytest.mark.parametrize("limit", [DRIFT_LIMIT, DRIFT_LIMIT_EMULATED])
 @pytest.mark.parametrize("off_s", [-1627.0, -18.0, 18.0])
-def test_what_contradicts_the_host_is_refused(limit, off_s):
-    """A run that began before it was sent, or ended after it was read: both looks were of another clock."""
+def test_what_contradicts_the_host_is_refused(limit: float, off_s: float) -> None:
+    """A run that began before it was sent, or ended after it was read: both looks were of another
+    clock."""
     world = World()
     run = world.run(BEGAN_S + 100, 0.2, BEGAN_S + 101)
     looks = (

@@ -1,8 +1,11 @@
-"""What a model computes is never held against a board: on the real firmware, numbers that overflow."""
+"""What a model computes is never held against a board: on the real firmware, numbers that
+overflow."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +17,15 @@ from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.model import KvType
-from edgeprof.workers.link.device import OpenOptions, open_board
+from edgeprof.shared.types.result import JobResult
+from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.profiling.profile_job import profile_job
 
 PROMPT = (1, 5, 9, 2)
 
 
 @pytest.fixture
-def board(tmp_path: Path):
+def board(tmp_path: Path) -> Iterator[LinkBoard]:
     options = OpenOptions(lock_dir=tmp_path / "locks", slot_dir=tmp_path / "slots")
     opened = open_board("native://?uid=01", options)
     yield opened
@@ -29,10 +33,13 @@ def board(tmp_path: Path):
 
 
 @pytest.fixture
-def run(board, tmp_path: Path):
-    """`run({tensor: factor}, score=True)` measures a small model, some of whose tensors, or rows, are multiplied."""
+def run(board: LinkBoard, tmp_path: Path) -> Callable[..., JobResult]:
+    """`run({tensor: factor}, score=True)` measures a small model, some of whose tensors, or rows,
+    are multiplied."""
 
-    def start(factors, reference=None, **fields):
+    def start(
+        factors: dict[str, Any], reference: Reference | None = None, **fields: Any
+    ) -> JobResult:
         path = SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf")
         data = np.frombuffer(path.read_bytes(), np.uint8).copy()
         for name, factor in factors.items():
@@ -66,8 +73,11 @@ NAN = {"output_norm.weight": 1e38, "token_embd.weight": 1e3}
     ("score", "check_output"),
     [(True, False), (False, True), (True, True), (False, False)],
 )
-def test_logits_that_overflow_are_the_models_fault(run, board, score, check_output):
-    """With --score and without, checked or not, and the board answers on as before."""
+def test_logits_that_overflow_are_the_models_fault(
+    run: Callable[..., JobResult], board: LinkBoard, score: bool, check_output: bool
+) -> None:
+    """Logits that overflow fail the model, scored or not, checked or not, and the board answers
+    on."""
     with pytest.raises(ModelError, match="numbers overflow") as ended:
         run(NAN, score=score, check_output=check_output)
 
@@ -78,48 +88,59 @@ def test_logits_that_overflow_are_the_models_fault(run, board, score, check_outp
 
 
 @pytest.mark.parametrize("check_output", [True, False])
-def test_numbers_that_overflow_late_are_found(run, check_output):
+def test_numbers_that_overflow_late_are_found(
+    run: Callable[..., JobResult], check_output: bool
+) -> None:
     """The last token of a prompt may be the first with a row that is too large."""
     with pytest.raises(ModelError, match="at position 3"):
         run({"token_embd.weight": {PROMPT[-1]: 1e25}}, check_output=check_output)
 
 
-def test_a_cache_too_narrow_is_the_models_fault(run):
+def test_a_cache_too_narrow_is_the_models_fault(run: Callable[..., JobResult]) -> None:
     """F16 has no room for what F32 holds: the type of the cache is said, and the wide one runs."""
     factors = {"blk.0.attn_v.weight": 1e5}
     with pytest.raises(ModelError, match="cached keys or values") as ended:
         run(factors, kv_type=KvType.F16, check_output=False)
 
     assert "F32 is the widest" in str(ended.value.hint)
-    assert run(factors, kv_type=KvType.F32, check_output=False)
+    assert run(factors, kv_type=KvType.F32, check_output=False).cases
 
 
-def test_a_perplexity_that_no_number_holds_is_the_models_fault(run):
-    """Finite log-likelihoods of thousands of nats are no malformed reply, and make no broken record."""
+def test_a_perplexity_that_no_number_holds_is_the_models_fault(
+    run: Callable[..., JobResult],
+) -> None:
+    """Finite log-likelihoods of thousands of nats are no malformed reply, and make no broken
+    record."""
     with pytest.raises(ModelError, match="perplexity is no number") as ended:
         run({"token_embd.weight": 3e4}, score=True)
 
     assert ended.value.code == "not_finite"
 
 
-def test_very_unlikely_tokens_are_measured(run):
+def test_very_unlikely_tokens_are_measured(run: Callable[..., JobResult]) -> None:
     """A single token of a hundred nats is what the model computes, and is recorded."""
     result = run({"token_embd.weight": 30}, score=True)
 
-    assert result.cases[0].score.nll_nats > 50
-    assert result.cases[0].score.top1_agreement == 1.0
+    score = result.cases[0].score
+    assert score is not None
+    assert score.nll_nats > 50
+    assert score.top1_agreement == 1.0
 
 
 class Sane(Reference):
     """A reference that finds the text likely, whatever the board computes."""
 
-    def score(self, tokens, kv_type=KvType.F16):
+    def score(
+        self, tokens: Sequence[int], kv_type: KvType = KvType.F16
+    ) -> tuple[list[float], list[int]]:
         """Say what a sound model would."""
         return [-1.0] * (len(tokens) - 1), [0] * (len(tokens) - 1)
 
 
-def test_what_the_host_computes_otherwise_is_the_boards_fault(run, tmp_path: Path):
-    """Where the host finds sound numbers, nonsense from a board is held against the board."""
+def test_what_the_host_computes_otherwise_is_the_boards_fault(
+    run: Callable[..., JobResult], tmp_path: Path
+) -> None:
+    """Nonsense from a board is the board's fault where the host finds sound numbers."""
     sound = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "sound.gguf"))
 
     with pytest.raises(BoardFault, match="host reference's -1") as ended:
