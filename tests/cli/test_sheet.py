@@ -27,7 +27,7 @@ def sheets(draw: st.DrawFn) -> Sheet:
 
 @given(sheets(), st.integers(10, 120))
 def test_no_cell_is_cut(sheet: Sheet, width: int) -> None:
-    """What is shown of a fitted table is whole, and it is wider than its terminal only if it must."""
+    """A fitted table shows whole cells, and is wider than its terminal only if it must be."""
     console = Console(width=width, record=True, file=io.StringIO())
     fitted = sheet.fitted(console)
     console.width = max(width, fitted.least(console))

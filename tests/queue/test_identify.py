@@ -28,7 +28,7 @@ def worker_board(settings: Settings, board: FakeBoard) -> Iterator[WorkerBoard]:
 def test_idle_board_blinks_and_a_busy_one_does_not(
     worker_board: WorkerBoard, board: FakeBoard
 ) -> None:
-    """A board that has a job does not blink: neither the job's timings nor its link are disturbed."""
+    """A board with a job does not blink, which would disturb the job's timings and its link."""
     assert worker_board.identify(3.0)
     with worker_board.in_use():
         assert not worker_board.identify()

@@ -132,7 +132,8 @@ _PARTS: Final = {"kv": "KV cache"}
 
 def _memory(region: RegionUse, parts: Sequence[MemoryUse]) -> str:
     """Return how full a region was at its fullest, and what of the model and the run was in it."""
-    text = f"{human_bytes(region.high_water_bytes)} of {human_bytes(region.total_bytes)} at its fullest"
+    used, total = human_bytes(region.high_water_bytes), human_bytes(region.total_bytes)
+    text = f"{used} of {total} at its fullest"
     bytes_of: Counter[str] = Counter()
     for part in parts:
         if part.region == region.name and part.used_bytes:
