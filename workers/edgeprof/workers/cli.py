@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+# The packages of the extra "worker": that one is missing is told here, and not by every worker.
+import cbor2  # noqa: F401
+import serial  # noqa: F401
 import typer
+from cobs import cobs  # noqa: F401
 
-# Imports what a worker will: a missing extra is told here, once, and not by every worker.
-import edgeprof.workers.worker.__main__  # noqa: F401
 from edgeprof.shared import own_folders
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis import server as redis_server
