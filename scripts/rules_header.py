@@ -15,7 +15,7 @@ _HEAD = """\
  *   WHOLE(id, key, low, high)     an integer of any width, limits included
  *   REAL(id, key, low, high)      a number of any type, limits excluded
  *   NEUTRAL(id, key, this, that)  a number that has one of these two values in a plain llama
- *   OTHER(id, key)                has a rule of its own in gguf.c */
+ *   OTHER(id, key)                has a rule of its own in gguf_hparams.c */
 #ifndef TLEP_GGUF_RULES_H
 #define TLEP_GGUF_RULES_H
 """

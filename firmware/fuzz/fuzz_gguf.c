@@ -1,13 +1,15 @@
-/* Whatever a file holds, opening it ends in a code; and what could be opened runs inside its own memory.
+/* Opening a file ends in a code, whatever the file holds; and a model that was opened runs inside
+ * its own memory.
  *
- * Twice: on exactly as many bytes as file and state have, where AddressSanitizer sees one byte too far, and through
- * model.c, as an upload. */
+ * Each input is tried twice: in exactly as many bytes as file and state take, so that
+ * AddressSanitizer sees one byte too far, and through model.c, as an upload. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/model.h"
 
-/* A token of a hostile model may be as dear as it likes; here it has to be cheap, and so has hashing an upload. */
+/* A token of a hostile model may be as dear as it likes; here it has to be cheap, and so has
+ * hashing an upload. */
 enum { MOST_PARAMETERS = 1 << 17, MOST_STATE_BYTES = 1 << 20, MOST_UPLOAD_BYTES = 2048 };
 enum { N_CTX = 8, APPEND_BYTES = 960, SLACK_BYTES = 256 };
 
@@ -26,7 +28,8 @@ static void run(tlep_llama *m)
 static bool affordable(const tlep_gguf *g, tlep_kv_type kv, uint32_t *n_ctx, uint32_t *bytes)
 {
     *n_ctx = g->hparams.n_ctx < N_CTX ? g->hparams.n_ctx : N_CTX;
-    uint64_t all = tlep_llama_kv_bytes(&g->hparams, *n_ctx, kv) + tlep_llama_activation_bytes(&g->hparams, *n_ctx);
+    uint64_t all = tlep_llama_kv_bytes(&g->hparams, *n_ctx, kv) +
+                   tlep_llama_activation_bytes(&g->hparams, *n_ctx);
     *bytes = (uint32_t)all;
     return g->parameters <= MOST_PARAMETERS && all <= MOST_STATE_BYTES;
 }
@@ -37,7 +40,8 @@ static bool open_exactly(const uint8_t *data, uint32_t size, tlep_gguf *g)
     tlep_error err;
     uint32_t n_ctx;
     uint32_t bytes;
-    if (tlep_gguf_open(g, data, size, &err) != TLEP_OK || !affordable(g, TLEP_KV_F16, &n_ctx, &bytes)) {
+    if (tlep_gguf_open(g, data, size, &err) != TLEP_OK ||
+        !affordable(g, TLEP_KV_F16, &n_ctx, &bytes)) {
         return false;
     }
     uint8_t *state = malloc(bytes);
@@ -67,7 +71,8 @@ static void upload(const uint8_t *data, uint32_t size, const tlep_gguf *g)
     tlep_sha256(data, size, sha256);
     bool ok = tlep_model_upload(&m, sha256, size, &err) == TLEP_OK;
     for (uint32_t at = 0; ok && at < size; at += APPEND_BYTES) {
-        ok = tlep_model_append(&m, at, data + at, size - at < APPEND_BYTES ? size - at : APPEND_BYTES);
+        ok = tlep_model_append(&m, at, data + at,
+                               size - at < APPEND_BYTES ? size - at : APPEND_BYTES);
     }
     /* The same file again, with room for it: what was sound there is sound here. */
     if (!ok || tlep_model_verify(&m, sha256, &err) != TLEP_OK ||
@@ -81,7 +86,8 @@ static void upload(const uint8_t *data, uint32_t size, const tlep_gguf *g)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     tlep_gguf g;
-    uint8_t *file = malloc(size + (size == 0)); /* libFuzzer's own copy has no red zone of its own, and no alignment */
+    /* libFuzzer's own copy has no red zone of its own, and no alignment */
+    uint8_t *file = malloc(size + (size == 0));
     if (size != 0) {
         memcpy(file, data, size);
     }

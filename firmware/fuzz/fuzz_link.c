@@ -5,8 +5,8 @@
  *   record  :=  head:u8 size:u16 bytes[size]
  *   head    :=  what (low 3 bits) | REPEAT | SILENCE
  *
- * A record is framed here, with the right CRC, because no fuzzer guesses one. One `what` is noise, which is not
- * framed; two put a whole model there, because no fuzzer guesses a SHA-256 either. */
+ * A record is framed here, with the right CRC, because no fuzzer guesses one. One `what` is noise,
+ * which is not framed; two put a whole model there, because no fuzzer guesses a SHA-256 either. */
 #include <string.h>
 
 #include "board.h"
@@ -30,7 +30,8 @@ static void send(tlep_kind kind, const uint8_t *payload, uint32_t bytes)
     memcpy(wire + TLEP_PAYLOAD_AT, payload, bytes);
     fuzz_line(wire, tlep_frame_build(wire, kind, seq, bytes));
     uint32_t expected = kind == TLEP_REQ ? 1 : 0;
-    fuzz_check(fuzz_host_replies() == before + expected && (expected == 0 || fuzz_host_last_seq() == seq));
+    fuzz_check(fuzz_host_replies() == before + expected &&
+               (expected == 0 || fuzz_host_last_seq() == seq));
 }
 
 /* A request that names a model by its hash, which stands under the same key in all three. */

@@ -1,7 +1,8 @@
-/* Whatever a payload holds, reading it stays inside it; and what is framed comes out of its frame as it went in.
+/* Reading a payload stays inside it, whatever it holds; and a frame gives back the bytes that were
+ * framed.
  *
- * fuzz_link reads payloads where the firmware does, inside its receiver, where one byte too far is still the receiver's.
- * Here they are blocks of exactly their size, and AddressSanitizer sees it. */
+ * fuzz_link reads payloads inside the firmware's receiver, where one byte too far still belongs to
+ * the receiver. Here a payload is a block of exactly its size, so AddressSanitizer sees it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ static void look_up(const uint8_t *payload, uint32_t n, uint32_t key)
     }
     if (tlep_cbor_find_array(payload, n, key, &array)) {
         const uint8_t *at = array.data;
-        for (uint64_t i = 0; i < array.value && tlep_cbor_next_u32(&at, payload + n, &narrow); i++) {
+        for (uint64_t i = 0; i < array.value && tlep_cbor_next_u32(&at, payload + n, &narrow);
+             i++) {
             fuzz_check(at <= payload + n);
         }
     }

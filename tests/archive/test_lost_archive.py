@@ -1,4 +1,5 @@
-"""An archive that goes away, or cannot be written, costs no job: it is noticed, told once, and made up for."""
+"""An archive that goes away, or cannot be written, costs no job: it is noticed, told once, and made
+up for."""
 
 from __future__ import annotations
 
@@ -124,7 +125,7 @@ LOSSES = [delete_file, delete_all, delete_folder, replace, empty]
 def test_jobs_in_redis_are_archived_again(
     desk: Desk, lose: Callable[[Path], None], restarted: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever happened to the archive, and whether anybody ran then: what is in Redis is in it soon after."""
+    """A job that is in Redis is soon in the archive, whatever happened to the archive meanwhile."""
     old = desk.end_jobs(150)
     assert desk.tick() == ""
     assert desk.kept() == old
@@ -203,7 +204,7 @@ def test_what_retention_deleted_is_not_missed(
 def test_file_that_goes_while_jobs_are_written(
     archive: Archive, archive_url: str, make_view: Any, lose: Callable[[Path], None]
 ) -> None:
-    """What was written into a file that nobody finds any more is not taken for archived."""
+    """A job written into a file that has lost its name does not count as archived."""
     path = Path(archive_url.removeprefix("sqlite:///"))
 
     class Views(list[JobView]):
@@ -256,7 +257,8 @@ def locked(archive: Archive) -> Iterator[None]:
 def test_archive_that_takes_nothing_is_told_once(
     desk: Desk, trouble: Any, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In health and metric for as long as it lasts, in the log once; jobs wait, and other duties go on."""
+    """An archive that takes nothing shows in health and metric while it lasts, and in the log once;
+    jobs wait, and other duties go on."""
     desk.end_jobs(1)
     desk.tick()
     with trouble(desk.archive):
@@ -274,7 +276,7 @@ def test_archive_that_takes_nothing_is_told_once(
 
 
 def test_locked_archive_can_be_read(archive: Archive, make_view: Any) -> None:
-    """Who looks at results waits for no writer."""
+    """A reader of results waits for no writer."""
     archive.save([make_view()])
     with locked(archive):
         assert archive.view("job1") == make_view()

@@ -42,7 +42,8 @@ def old_document(view: JobView) -> dict[str, Any]:
 
 @pytest.fixture
 def old_archive(archive_url: str) -> Callable[[list[dict[str, Any]]], None]:
-    """`old_archive(documents)`: an archive that only migration 0001 has made, with these jobs in it."""
+    """`old_archive(documents)`: an archive that only migration 0001 has made, with these jobs in
+    it."""
 
     def make(documents: list[dict[str, Any]]) -> None:
         engine = create_engine(archive_url)
@@ -120,7 +121,7 @@ def test_new_columns_hold_what_old_documents_tell(
 def test_documents_of_anything_do_not_stop_it(
     old_archive: Callable[..., None], archive_url: str, make_view: MakeView
 ) -> None:
-    """More than a page of jobs, and one whose document somebody mangled."""
+    """The migration passes over a mangled document, and does more than one page of jobs."""
     documents = [old_document(make_view(f"job{n:04}")) for n in range(1100)]
     old_archive(documents)
     with sqlite3.connect(archive_url.removeprefix("sqlite:///")) as database:

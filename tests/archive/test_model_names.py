@@ -12,7 +12,7 @@ import pytest
 
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
-from edgeprof.cli.render.tables import jobs_table
+from edgeprof.cli.render.tables import jobs_sheet
 from edgeprof.client.console import PlainConsole
 from edgeprof.shared.types.model import ModelSource
 from edgeprof.shared.types.result import JobView
@@ -49,8 +49,8 @@ def test_models_of_one_name_and_type_show_their_hash(namesakes: list[JobView]) -
     rows = llama_bench_table.rows_of(namesakes)
 
     for text in (
-        shown(jobs_table(namesakes, 0)),
-        shown(llama_bench_table.table(rows)),
+        shown(jobs_sheet(namesakes, [], 0).table()),
+        shown(llama_bench_table.sheet(rows).table()),
         llama_bench_table.markdown(rows),
     ):
         assert "tiny@1a2b3c4d" in text
@@ -62,16 +62,18 @@ def test_one_model_needs_no_hash(namesakes: list[JobView]) -> None:
     same = [namesakes[0], namesakes[2], of_model(namesakes[1], "9f" * 32, "Q4_0", "Q8_0")]
     rows = llama_bench_table.rows_of(same)
 
-    assert "@" not in shown(jobs_table(same, 0), llama_bench_table.table(rows))
+    text = shown(jobs_sheet(same, [], 0).table(), llama_bench_table.sheet(rows).table())
+    assert "@" not in text.replace(" @ d", "")  # the depth of a test
 
 
 def test_what_was_made_of_a_lossy_type_says_so(make_view: MakeView) -> None:
-    """Q8_0 made of Q4_0 has the errors of Q4_0, so a table of results does not call it Q8_0 alone."""
+    """Q8_0 made of Q4_0 has the errors of Q4_0, so a table of results does not call it Q8_0
+    alone."""
     view = of_model(make_view(), "9f" * 32, "F32", "Q4_0", "Q8_0")
 
     for text in (
         llama_bench_table.markdown(llama_bench_table.rows_of([view])),
-        shown(jobs_table([view], 0)),
+        shown(jobs_sheet([view], [], 0).table()),
         shown(job_report(view)),
     ):
         assert "Q4_0>Q8_0" in text

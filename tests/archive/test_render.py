@@ -13,7 +13,16 @@ from rich.console import Console
 
 from edgeprof.cli.demo.report import as_json
 from edgeprof.cli.render import llama_bench_table
-from edgeprof.cli.render.humanize import ago, human_bytes, human_count, human_s
+from edgeprof.cli.render.humanize import (
+    BYTES,
+    COUNTS,
+    SECONDS,
+    ago,
+    human_bytes,
+    human_count,
+    human_s,
+    unit_of,
+)
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.results import parse_since
 from edgeprof.client.console import PlainConsole
@@ -22,8 +31,8 @@ from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.model import Quantization
-from edgeprof.shared.types.result import JobView, ScoreResult
-from tests.archive.conftest import INPUTS
+from edgeprof.shared.types.result import JobView, OutputCheck, Samples, ScoreResult
+from tests.support.finished_job import INPUTS
 
 MakeView = Callable[..., JobView]
 
@@ -48,7 +57,7 @@ def test_markdown_is_llama_benchs(make_view: MakeView) -> None:
 
     assert "| tiny Q8_0 | 253.91 KiB | 238.14 K | stm32f405 (emu) |" in text
     assert " 101.00 ± 1.00 |" in text
-    assert "9.9 ms/10.5 ms" in text
+    assert "9.90/10.50 ms" in text
     assert "32/32" in text
     assert llama_bench_table.EMULATED_NOTE in text
 
@@ -82,7 +91,7 @@ def test_formats_carry_the_same_rows(make_view: MakeView) -> None:
 
 
 def test_rows_hold_the_inputs(make_view: MakeView) -> None:
-    """Whoever exports a result exports what it takes to measure it again."""
+    """An exported row holds what it takes to measure the result again."""
     row = llama_bench_table.rows_of([make_view()])[1].as_dict()
 
     asked = {
@@ -94,7 +103,7 @@ def test_rows_hold_the_inputs(make_view: MakeView) -> None:
 
 
 def test_rows_of_before_there_were_inputs(make_view: MakeView) -> None:
-    """What a record of schema 1 did not hold is null in its rows, the size of its tensors too."""
+    """A row is null where a record of schema 1 held nothing, the size of its tensors too."""
     (row, _) = llama_bench_table.rows_of([make_view(schema_version=1, inputs=None)])
 
     assert (row.schema_version, row.model_size, row.model_file_size) == (1, None, 264_000)
@@ -150,7 +159,8 @@ LLAMA_BENCH_KEYS = [
 def test_every_key_of_llama_bench_is_there(
     make_view: MakeView, output: llama_bench_table.Format
 ) -> None:
-    """And none is null: the comparer joins rows by them in SQL, where null equals nothing."""
+    """No key of llama-bench is absent or null: the comparer joins rows by them in SQL, where null
+    equals nothing."""
     text = llama_bench_table.text_of(llama_bench_table.rows_of([make_view()]), output)
     rows = (
         json.loads(text)
@@ -184,7 +194,8 @@ def scored(view: JobView, **fields: object) -> JobView:
 
 
 def test_perplexity_stands_beside_speed(make_view: MakeView) -> None:
-    """With its standard error, once a job, and with a word about over what; in exports on each row."""
+    """A job's perplexity stands once in its table, with its standard error and what it is over;
+    exports have it on each row."""
     rows = llama_bench_table.rows_of([scored(make_view()), make_view("job2")])
 
     text = llama_bench_table.markdown(rows)
@@ -229,19 +240,70 @@ def test_report_shows_what_was_asked_and_scored(make_view: MakeView) -> None:
         assert words in text
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
-def test_narrow_terminals_lose_nothing(make_view: MakeView, width: int) -> None:
-    """The table of numbers is never cut or folded, however narrow the terminal."""
+@pytest.mark.parametrize("width", [20, 60, 80, 200])
+def test_narrow_terminals_cut_no_number(make_view: MakeView, width: int) -> None:
+    """Columns are left out, lowest rank first; model, test and speed stay, whole."""
     console = Console(width=width, record=True, file=io.StringIO())
-    llama_bench_table.print_table(llama_bench_table.rows_of([make_view()]), console)
+    shown = llama_bench_table.sheet(llama_bench_table.rows_of([make_view()])).fitted(console)
+    console.width = max(width, shown.least(console))
+    console.print(shown.table(), crop=False)
 
     text = console.export_text()
     assert "…" not in text
     assert "101.00 ± 1.00" in text
+    assert "tg32 @ d64" in text
+
+
+def speeds(view: JobView, *samples: float) -> JobView:
+    """Return the job with these decode speeds."""
+    assert view.result is not None
+    case = view.result.cases[0].model_copy(update={"decode_tokens_per_second": Samples.of(samples)})
+    return view.model_copy(update={"result": view.result.model_copy(update={"cases": (case,)})})
+
+
+def test_spread_is_pointed_out(make_view: MakeView) -> None:
+    """Runs that differ by more than 5 % are marked, with a line that says what it means."""
+    rows = llama_bench_table.rows_of([speeds(make_view(), 100, 101, 140)])
+
+    text = llama_bench_table.markdown(rows)
+    assert "113.67 ± 22.81 !" in text
+    assert "differ by more than 5% (up to 20%)" in text
+    assert "!" not in llama_bench_table.markdown(
+        llama_bench_table.rows_of([speeds(make_view(), 100, 101, 102)])
+    )
+
+
+def test_one_run_has_no_deviation(make_view: MakeView) -> None:
+    """One sample says nothing about spread: there is no ± 0.00."""
+    text = llama_bench_table.markdown(llama_bench_table.rows_of([speeds(make_view(), 100.0)]))
+
+    assert " 100.00 |" in text
+
+
+def test_a_column_has_one_unit(make_view: MakeView) -> None:
+    """Numbers below each other compare without a look at their units."""
+    assert unit_of(BYTES, [96 * 1024, 5 * 1024**2])(5 * 1024**2) == "5120 KiB"
+    assert unit_of(SECONDS, [0.0042, 2.5])(0.0042) == "4.2 ms"
+    assert unit_of(SECONDS, [])(0.0) == "0 us"
+    assert unit_of(COUNTS, [238_144])(238_144) == "238.14 K"
+
+
+def test_wrong_output_is_named(make_view: MakeView) -> None:
+    """Also where the column of the checks is left out."""
+    view = make_view()
+    assert view.result is not None
+    check = OutputCheck(matched=3, of=32, first_difference=3, expected_token=1, got_token=2)
+    case = view.result.cases[0].model_copy(update={"output_check": check})
+    wrong = view.model_copy(update={"result": view.result.model_copy(update={"cases": (case,)})})
+
+    (note,) = (
+        n for n in llama_bench_table.notes(llama_bench_table.rows_of([wrong])) if "differs" in n
+    )
+    assert "tiny Q8_0 on stm32f405-1: 3 of 32 tokens" in note
 
 
 def test_text_from_a_model_is_not_markup(make_view: MakeView) -> None:
-    """What a model wrote is shown as it is, square brackets and all."""
+    """A model's text is shown as it is, square brackets and all."""
     console = PlainConsole(width=100, record=True, file=io.StringIO())
     console.print(job_report(make_view()))
 

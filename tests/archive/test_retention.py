@@ -32,7 +32,7 @@ def kept(archive: Archive) -> list[str]:
 
 
 def test_only_older_jobs_are_deleted(filled: Archive, archive_url: str) -> None:
-    """With all that belongs to them."""
+    """A job older than the limit is deleted with all that belongs to it; a younger one stays."""
     Retention(filled, 4)()
 
     assert kept(filled) == ["d0", "d1", "d2", "d3"]
@@ -65,7 +65,7 @@ def test_unset_keeps_for_ever(filled: Archive) -> None:
 def test_scheduler_does_it(
     filled: Archive, settings: Settings, wait_until: Callable[..., None]
 ) -> None:
-    """At its ticks, also when no job ever finishes."""
+    """The scheduler deletes old jobs at its ticks, also when no job ever finishes."""
     stop = threading.Event()
     arguments = (settings, filled.save, stop, Retention(filled, 4))
     thread = threading.Thread(target=run_scheduler, args=arguments)

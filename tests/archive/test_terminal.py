@@ -14,7 +14,7 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.follow import Running, Snapshot
 from edgeprof.cli.render.live import live
 from edgeprof.cli.render.report import job_report
-from edgeprof.cli.render.tables import boards_table, jobs_table
+from edgeprof.cli.render.tables import boards_sheet, jobs_sheet
 from edgeprof.client.console import PlainConsole
 from edgeprof.shared.sanitize import harmless, one_line
 from edgeprof.shared.telemetry.logs import _OneLine
@@ -73,10 +73,10 @@ def test_tables_carry_no_commands(make_view: MakeView, what: str, terminal: bool
     """No escape, no markup, on a terminal as on a pipe; what was written can still be read."""
     view = evil_view(make_view)
     renderables: dict[str, RenderableType] = {
-        "jobs": jobs_table([view], 0),
+        "jobs": jobs_sheet([view], [], 0).table(),
         "job": job_report(view),
-        "boards": boards_table([evil_board()]),
-        "results": llama_bench_table.table(llama_bench_table.rows_of([view])),
+        "boards": boards_sheet([evil_board()], 0).table(),
+        "results": llama_bench_table.sheet(llama_bench_table.rows_of([view])).table(),
     }
 
     text = shown(renderables[what], terminal=terminal)
@@ -90,17 +90,17 @@ def test_tables_carry_no_commands(make_view: MakeView, what: str, terminal: bool
 
 
 def test_bars_carry_no_commands(make_view: MakeView) -> None:
-    """Neither the live view on a terminal, nor the lines that take its place on a pipe."""
+    """Neither the live view on a terminal nor its lines on a pipe carry a terminal's commands."""
     view = evil_view(make_view)
     for terminal in (False, True):
         out = io.StringIO()
         console = PlainConsole(file=out, width=2000, force_terminal=terminal, color_system=None)
         with live(console, 2, [evil_board()]) as bars:
             running = Running(view.model_copy(update={"state": JobState.RUNNING}), phase=EVIL)
-            bars.show(Snapshot((running,), (evil_board(),), 0, ()))
-            bars.show(Snapshot((), (), 0, (view,)))
-            bars.show(Snapshot((), (), 0, (view.model_copy(update={"state": JobState.FAILED}),)))
-            bars.show(Snapshot((), (), 0, (), trouble=EVIL))
+            bars.show(Snapshot((running,), (evil_board(),), (), ()))
+            bars.show(Snapshot((), (), (), (view,)))
+            bars.show(Snapshot((), (), (), (view.model_copy(update={"state": JobState.FAILED}),)))
+            bars.show(Snapshot((), (), (), (), trouble=EVIL))
         text = out.getvalue()
         assert "[link=http://evil]x" in text
         for part in ("\x1b]", "\x07", "\x9b", "\x1b[31m", "\b", "\u202e"):
@@ -135,7 +135,7 @@ def test_errors_and_notes_carry_no_commands(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_log_line_is_one_line() -> None:
-    """What a board says cannot be taken for a line of ours."""
+    """A board's text cannot be taken for a log line of ours."""
     record = logging.makeLogRecord(
         {"msg": "board says %s", "args": (f"{EVIL}\n12:00:00 ERROR   all is lost",), "levelno": 30}
     )
@@ -151,12 +151,12 @@ def test_a_log_line_is_one_line() -> None:
     [("a\nb\tc", "a | b c"), ("\x1b[1mx", "[1mx"), ("é✓", "é✓"), ("x\udcff", "x?"), ("", "")],
 )
 def test_one_line(text: str, line: str) -> None:
-    """What people write stays; what commands goes."""
+    """Text that people write stays; characters that command a terminal go."""
     assert one_line(text) == line
 
 
 def test_long_text_is_cut() -> None:
-    """And says so."""
+    """A text beyond the limit is cut, and says so."""
     assert one_line("x" * 10, 5) == "xxxx…"
 
 

@@ -1,6 +1,8 @@
-"""A lab of many processes: Redis, scheduler, and agents of several hosts, each to be killed at will.
+"""A lab of many processes: Redis, scheduler, and agents of several hosts, each to be killed at
+will.
 
-Every host has locks, logs and caches of its own, as machines do. What is killed is started again by `tend`.
+Every host has locks, logs and caches of its own, as machines do. What is killed is started again by
+`tend`.
 """
 
 from __future__ import annotations

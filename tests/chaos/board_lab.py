@@ -1,4 +1,5 @@
-"""A lab for the campaign on boards: Redis, custodian, real board workers that are started again when they end."""
+"""A lab for the campaign on boards: Redis, custodian, real board workers that are started again
+when they end."""
 
 from __future__ import annotations
 
@@ -12,16 +13,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.harness import private_settings
 from edgeprof.scheduler.service import run_scheduler
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.host.agent import WORKER_COMMAND
+from tests.support.redis_process import RedisProcess
 
-#: The agent's first pause before it starts a worker again. Its later ones grow to 30 s for a board that is pulled
-#: this often; that is its business, and would only hide what is measured here.
+#: The agent's first pause before it starts a worker again. Its later ones grow to 30 s for a board
+#: that is pulled this often; that is its business, and would only hide what is measured here.
 _RESTART_S: Final = 0.5
 
 
@@ -29,9 +30,18 @@ _RESTART_S: Final = 0.5
 def board_lab(urls: Sequence[str]) -> Iterator[Settings]:
     """A lab whose boards have been tested, with the product's own times."""
     with ExitStack() as stack:
-        private = stack.enter_context(private_settings())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = private.model_copy(update={"log_dir": folder, "scheduler_port": 0})
+        redis = RedisProcess(folder, "--appendonly", "no")
+        stack.callback(redis.stop)
+        redis.start()
+        settings = Settings(
+            redis_url=redis.url,
+            data_dir=folder / "data",
+            cache_dir=folder / "cache",
+            lock_dir=folder / "locks",
+            log_dir=folder / "logs",
+            scheduler_port=0,
+        )
         stop = threading.Event()
         threads = [threading.Thread(target=run_scheduler, args=(settings, None, stop))]
         threads += [

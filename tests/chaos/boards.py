@@ -1,6 +1,8 @@
-"""`python -m tests.chaos.boards`: boards that are pulled in the middle of a job, and boards that are sick.
+"""`python -m tests.chaos.boards`: boards that are pulled in the middle of a job, and boards that
+are sick.
 
-Each job of a pulled board succeeds once; each sickness has its class and code. Exit code 1 when one did not.
+Each job of a pulled board succeeds once; each sickness has its class and code. Exit code 1 when one
+did not.
 """
 
 from __future__ import annotations

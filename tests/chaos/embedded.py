@@ -1,8 +1,10 @@
-"""`python -m tests.chaos.embedded`: an embedded Redis is harmed in every way while clients submit to it.
+"""`python -m tests.chaos.embedded`: an embedded Redis is harmed in every way while clients submit
+to it.
 
-Its disk is full, it is stopped (SIGSTOP), killed (-9), starts late, loads slowly, is told to stop; its
-server.json is damaged; and many commands come at once. Every job whose id was told must be in the one store at
-the end, and no two servers may ever work on its files. Exit code 1 when that was not so.
+Its disk is full, it is stopped (SIGSTOP), killed (-9), starts late, loads slowly, is told to stop;
+its server.json is damaged; and many commands come at once. Every job whose id was told must be in
+the one store at the end, and no two servers may ever work on its files. Exit code 1 when that was
+not so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""An embedded Redis to be harmed: its folder on a small disk, its program slowed down at will, and watched."""
+"""An embedded Redis to be harmed: its folder on a small disk, its program slowed down at will, and
+watched."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from typing import Self
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.redis.embedded.owner import owner, works_in
 from edgeprof.shared.settings import Settings
-from tests.conftest import make_settings
+from tests.support.lab_settings import make_settings
 
 DISK_BYTES = 64 * 1024 * 1024
 _WATCH_EVERY_S = 0.02

@@ -1,9 +1,11 @@
-"""`python -m tests.chaos.exhaustive`: every order of calls of the job store's protocol, for small labs.
+"""`python -m tests.chaos.exhaustive`: every order of calls of the job store's protocol, for small
+labs.
 
-No model beside the code that could differ from it: the real script on a real Redis, with a controlled clock (due
-times are moved into the past). Breadth first over all sequences of claim, renew, succeed, fail, lost lease, restart,
-cancel, expiry, custodian and archive, for two jobs on two boards; a state that was seen before is not entered
-again. After every call the invariants of docs/explanation/reliability.md are checked. Exit code 1 when one does not hold.
+No model beside the code that could differ from it: the real script on a real Redis, with a
+controlled clock (due times are moved into the past). Breadth first over all sequences of claim,
+renew, succeed, fail, lost lease, restart, cancel, expiry, custodian and archive, for two jobs on
+two boards; a state that was seen before is not entered again. After every call the invariants of
+docs/explanation/reliability.md are checked. Exit code 1 when one does not hold.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
 from tests.chaos import report
-from tests.conftest import RedisProcess
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.redis_process import RedisProcess
 
 JOBS: Final = ("a", "b")
 BOARDS: Final = ("x", "y")
@@ -128,7 +130,8 @@ class World:
 
     def _ask(self, step: Step, owner: str) -> Claim | NoClaim:
         return self.store.jobs.claim(
-            step.subject, owner, device_id=step.board, platform="null", host="h", lock_domain="d", lease_s=60
+            step.subject, owner, device_id=step.board, platform="null", host="h", lock_domain="d",
+            lease_s=60
         )  # fmt: skip
 
     def _finish(self, step: Step, write: Callable[[Claim], JobState | None]) -> None:
@@ -184,7 +187,8 @@ class World:
         self.store.script.redis.zadd(self.store.script.key(key), {job: 0}, xx=True)
 
     def fingerprint(self) -> str:
-        """Return what distinguishes this state from others: everything but times, and how often what was."""
+        """Return what distinguishes this state from others: everything but times, and how often
+        what was."""
         redis, key = self.store.script.redis, self.store.script.key
         epochs = sorted(held.epoch for held in self.grants)
         rows: list[Any] = [redis.hgetall(key("running_on")), redis.zrange(key("dead"), 0, -1)]

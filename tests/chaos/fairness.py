@@ -12,7 +12,7 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 from tests.chaos.big_lab import BigLab
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
 
 
 def shares(boards: Sequence[str], views: Sequence[JobView]) -> Counter[str]:
@@ -25,7 +25,8 @@ def shares(boards: Sequence[str], views: Sequence[JobView]) -> Counter[str]:
 def one_by_one(
     lab: BigLab, send: Callable[..., str], jobs: int, longest_pause_s: float
 ) -> Counter[str]:
-    """Send a job whenever all boards are idle, after a pause of any length; returns jobs a board."""
+    """Send a job whenever all boards are idle, after a pause of any length; returns jobs a
+    board."""
     boards = [board for boards in lab.boards.values() for board in boards]
     dice = random.Random(1)
     views = []

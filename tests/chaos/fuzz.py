@@ -1,4 +1,5 @@
-"""`python -m tests.chaos.fuzz`: fuzz firmware and host, show progress, print what was done (make fuzz)."""
+"""`python -m tests.chaos.fuzz`: fuzz firmware and host, show progress, print what was done (make
+fuzz)."""
 
 from __future__ import annotations
 

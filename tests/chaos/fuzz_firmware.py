@@ -1,4 +1,5 @@
-"""The fuzz targets of firmware/fuzz: built with Clang, run by libFuzzer, their figures read from what it prints."""
+"""The fuzz targets of firmware/fuzz: built with Clang, run by libFuzzer, their figures read from
+what it prints."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def build() -> None:
 
 
 def run(target: str, folder: Path, budget: Budget, tell: Tell) -> Figures:
-    """Fuzz one target from its seeds and what `folder` holds of earlier campaigns; new finds go there too."""
+    """Fuzz one target from its seeds and what `folder` holds of earlier campaigns; new finds go
+    there too."""
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     command = [
@@ -69,7 +71,8 @@ def run(target: str, folder: Path, budget: Budget, tell: Tell) -> Figures:
         f"-max_len={MAX_BYTES}", "-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1",
         f"-artifact_prefix={folder}/",
     ]  # fmt: skip
-    # Small inputs die young: a large quarantine of freed memory costs half of the speed and finds nothing more.
+    # Small inputs die young: a large quarantine of freed memory costs half of the speed and finds
+    # nothing more.
     environment = {**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=1:malloc_context_size=4"}
     inputs = edges = features = size = 0
     log = folder / "libfuzzer.log"

@@ -12,16 +12,17 @@ from typing import Any
 
 from edgeprof.workers import link
 from tests.chaos.fuzz_firmware import Budget, Figures, Tell
-from tests.chaos.fuzz_host import exchange
-from tests.chaos.fuzz_host_seeds import seeds
 from tests.chaos.fuzz_mutate import mutated
+from tests.support.hostile_board import exchange
+from tests.support.hostile_board_seeds import seeds
 
 TELL_EVERY = 1000
 _LINK = str(Path(link.__path__[0]))
 
 
 def _lines_run(inputs: list[bytes]) -> int:
-    """Lines of the link's code that these inputs run: what coverage a fuzzer without compiled-in counters has."""
+    """Lines of the link's code that these inputs run: what coverage a fuzzer without compiled-in
+    counters has."""
     lines: set[tuple[str, int]] = set()
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:

@@ -1,4 +1,5 @@
-"""Other inputs made of known ones: bytes changed anywhere, or values inside the messages that they carry."""
+"""Other inputs made of known ones: bytes changed anywhere, or values inside the messages that they
+carry."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ from collections.abc import Callable, Sequence
 
 import cbor2
 
-from tests.chaos.fuzz_host import records
+from tests.support.hostile_board import records
 
 #: What a parser of small maps may not have thought of.
 VALUES: Sequence[object] = (
     0, 1, -1, 23, 255, 65535, 65536, 2**31, 2**32 - 1, 2**32, 2**63, 2**64 - 1, -(2**63), -(2**64),
     2**64, 2**2000, True, False, None, 1.5, float("nan"), float("inf"), "", "x", "x" * 300, "\x07",
-    "\ud7ff", b"", b"x", bytes(32), [], [0], [[0]], [[[[0]]]], {}, {0: 0}, {"a": 1}, {1: {1: {1: {}}}},
+    "\ud7ff", b"", b"x", bytes(32), [], [0], [[0]], [[[[0]]]], {}, {0: 0}, {"a": 1},
+    {1: {1: {1: {}}}},
     [0] * 100, cbor2.CBORTag(1, 0), cbor2.CBORTag(4, [9, 9]), cbor2.CBORTag(30, [1, 0]),
     cbor2.CBORTag(35, "(("), cbor2.CBORTag(258, [1]), cbor2.CBORSimpleValue(99), cbor2.undefined,
 )  # fmt: skip

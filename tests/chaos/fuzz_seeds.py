@@ -1,6 +1,7 @@
 """`python -m tests.chaos.fuzz_seeds`: write what the fuzzers of firmware/fuzz start from.
 
-One sound conversation or file for each thing the firmware can do: the fuzzers find the unsound ones.
+One sound conversation or file for each thing the firmware can do: the fuzzers find the unsound
+ones.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def model(shape: SyntheticLlama) -> bytes:
 
 
 def _ternary() -> bytes:
-    """Rows of 256, the shortest of TQ2_0, only where `hidden` makes them: else the file would be large."""
+    """Rows of 256, the shortest of TQ2_0, only where `hidden` makes them: else the file would be
+    large."""
     data = model(replace(TINY, hidden=256, matrix_type=Type.F16))
     name = b"blk.0.ffn_down.weight"
     at = data.index(name) + len(name) + 4 + 2 * 8  # after n_dims and ne
@@ -109,7 +111,8 @@ def conversations() -> dict[str, bytes]:
         + _record(Kind.DATA, cbor2.dumps({1: 0, 2: b"none"})) + _request(Op.VERIFY, {1: bytes(32)}),
         "window": _request(Op.UPLOAD, {1: bytes(32), 2: 1800, 3: 1})
         + b"".join(_record(Kind.DATA, half) for half in halves)
-        + _record(Kind.DATA | SILENCE, cbor2.dumps({1: 7, 2: b""})) + _request(Op.VERIFY, {1: bytes(32)}),
+        + _record(Kind.DATA | SILENCE, cbor2.dumps({1: 7, 2: b""}))
+        + _request(Op.VERIFY, {1: bytes(32)}),
         "crowd": _record(FLASH, tiny) + prompt + run + _request(Op.STATS) * 24,
         "slow": _record(FLASH, tiny) + prompt + run + _record(NOISE | SILENCE, b"") * 2,
         "large": _record(FLASH, model(replace(TINY, n_ctx=16, n_vocab=64, n_layers=2))) + prompt,
@@ -123,7 +126,8 @@ def conversations() -> dict[str, bytes]:
         "stats": _record(FLASH, tiny) + _request(Op.STATS),
         "reset": _request(Op.RESET) + ping,
         "memory": _record(UPLOAD, tiny) + prompt
-        + b"".join(_request(Op.MEMTEST, {1: 0, 2: 64, 3: 256, 4: step, 5: 1}) for step in range(3)) + run,
+        + b"".join(_request(Op.MEMTEST, {1: 0, 2: 64, 3: 256, 4: step, 5: 1}) for step in range(3))
+        + run,
         "identify": _request(Op.IDENTIFY, {1: 100}) + ping + _request(Op.IDENTIFY, {1: 0}),
         "cbor": _record(Kind.REQ, cbor2.dumps({0: 2, 9: [-1, {1: [b"x"]}, "x", None, 1.5, True]})),
         "others": b"".join(_record(kind, b"\xa0") for kind in (Kind.RSP, Kind.EVT, Kind.DATA)),

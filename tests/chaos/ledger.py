@@ -1,4 +1,5 @@
-"""What became of the jobs of a campaign, from their records alone: lost, double, attempts, recoveries."""
+"""What became of the jobs of a campaign, from their records alone: lost, double, attempts,
+recoveries."""
 
 from __future__ import annotations
 

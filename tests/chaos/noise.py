@@ -1,6 +1,7 @@
 """`python -m tests.chaos.noise`: noise on the line between host and firmware, and no wrong number.
 
-Each run gives exactly what the clean line gave, or a link or board fault. Exit code 1 when one did not.
+Each run gives exactly what the clean line gave, or a link or board fault. Exit code 1 when one did
+not.
 """
 
 from __future__ import annotations

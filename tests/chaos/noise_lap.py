@@ -1,4 +1,5 @@
-"""What is done on a noisy line again and again: open, upload, ping, run, score; all of it held to the clean line."""
+"""What is done on a noisy line again and again: open, upload, ping, run, score; all of it held to
+the clean line."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ from edgeprof.shared.errors import BoardFault, Fault, LinkFault
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import KvType
-from edgeprof.workers.board.board import RunReport
+from edgeprof.workers.board.protocols import RunReport
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
-from tests.chaos.noisy_line import NoisyLine
+from tests.support.noisy_line import NoisyLine
 
 N_CTX: Final = 256
 N_GEN: Final = 120

@@ -1,7 +1,8 @@
-"""`python -m tests.chaos.partitions`: three hosts and a scheduler, each cut off from the network and back.
+"""`python -m tests.chaos.partitions`: three hosts and a scheduler, each cut off from the network
+and back.
 
-Every machine is a network namespace. No job may be lost or done twice, and what a host that is cut off held
-runs elsewhere within the lease and 2 s. Exit code 1 when that was not so. Needs root.
+Every machine is a network namespace. No job may be lost or done twice, and what a host that is cut
+off held runs elsewhere within the lease and 2 s. Exit code 1 when that was not so. Needs root.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
 from tests.chaos.hosts import Network
 from tests.chaos.storm import finished, submit
-from tests.conftest import free_port
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.waiting import free_port
 
 HOSTS = ("host0", "host1", "host2", "scheduler")
 
@@ -29,7 +30,8 @@ HOSTS = ("host0", "host1", "host2", "scheduler")
 def run(
     *, rounds: int, boards: int, lease_s: float, seed: int, bar: Progress | None = None
 ) -> ledger.Ledger:
-    """Cut off each machine in turn, `rounds` times, for longer than a lease, while all boards are busy."""
+    """Cut off each machine in turn, `rounds` times, for longer than a lease, while all boards are
+    busy."""
     dice = random.Random(seed)
     blows: dict[str, list[float]] = defaultdict(list)
     submitted: list[str] = []

@@ -1,4 +1,5 @@
-"""A board pulled in the middle of a job, again and again: the job ends once, and how long that took."""
+"""A board pulled in the middle of a job, again and again: the job ends once, and how long that
+took."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from tests.chaos.board_lab import board_lab, until
-from tests.chaos.pty_board import PtyBoard
+from tests.support.pty_board import PtyBoard
 
 #: 150 KB to upload, 1.6 s at this rate: the load phase is there to be hit.
 _MODEL: Final = "shakespeare-240k"
@@ -55,7 +56,8 @@ class Pull:
 def pull_boards(
     n: int, *, boards: int, seed: int = 1, on_pull: Callable[[], object] = lambda: None
 ) -> list[Pull]:
-    """Pull n times from a job, and a quarter as often from an idle board, spread over some boards."""
+    """Pull n times from a job, and a quarter as often from an idle board, spread over some
+    boards."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         ptys = [PtyBoard(Path(folder), f"b{i:03x}", _LINE_RATE) for i in range(boards)]
         for board in ptys:
@@ -134,7 +136,8 @@ def _until_shown(store: LabStore, board: PtyBoard, state: BoardState) -> float:
 
 
 def _until_moment(job: Job, wanted: str) -> str:
-    """Wait until the job is so far; returns how far that is, since progress is told some times a second only."""
+    """Wait until the job is so far; returns how far that is, since progress is told some times a
+    second only."""
     for event in job.events(timeout=60):
         seen = "claimed" if event.fields.get("state") == "running" else event.fields.get("phase")
         if seen in _MOMENTS and _MOMENTS.index(seen) >= _MOMENTS.index(wanted):

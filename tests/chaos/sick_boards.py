@@ -1,4 +1,5 @@
-"""Boards that hang, reboot, babble, answer wrongly, run out of memory: what the job's record says of it."""
+"""Boards that hang, reboot, babble, answer wrongly, run out of memory: what the job's record says
+of it."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from edgeprof.client import Lab
 from edgeprof.shared.types.job import JobState
 from tests.chaos.board_lab import board_lab
 
-#: At a token that the self-test does not reach. Sickness -> the native port's FAULT, and the class and code that it must end in.
+#: At a token that the self-test does not reach. Sickness -> the native port's FAULT, and the class
+#: and code that it must end in.
 SICKNESSES: Final = {
     "hangs": ("1:12", "board/hung"),
     "reboots": ("4:12", "board/rebooted"),

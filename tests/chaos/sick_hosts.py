@@ -1,8 +1,10 @@
-"""`python -m tests.chaos.sick_hosts`: one host of three falls sick, and no job fails for its reasons.
+"""`python -m tests.chaos.sick_hosts`: one host of three falls sick, and no job fails for its
+reasons.
 
-Real agents with native boards, each host with folders of its own. The sick one loses its cache, its disk's space, its
-lock folder or its flash tool while it works. Jobs for any board run on the two others; a job for the sick host's own
-board waits, and runs once the host is mended, without anybody's help. Exit code 1 when that was not so.
+Real agents with native boards, each host with folders of its own. The sick one loses its cache, its
+disk's space, its lock folder or its flash tool while it works. Jobs for any board run on the two
+others; a job for the sick host's own board waits, and runs once the host is mended, without
+anybody's help. Exit code 1 when that was not so.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from tests.chaos import report
 from tests.chaos.board_lab import until
-from tests.conftest import RedisProcess, make_settings
+from tests.support.lab_settings import make_settings
+from tests.support.redis_process import RedisProcess
 
 #: Host -> uid of its board.
 HOSTS = {"well-1": "0a01", "well-2": "0a02", "sick": "0a03"}
@@ -198,7 +201,8 @@ def _start(name: str, folder: Path, redis_url: str, stack: ExitStack) -> Host:
         update={
             "host": name,
             "selftest_quarantine_interval_s": 1.0,
-            "selftest_routine_interval_s": 3.0,  # what no job needs is found out by a self-test only
+            # what no job needs is found out by a self-test only
+            "selftest_routine_interval_s": 3.0,
             "lease_s": 5.0,
         }
     )

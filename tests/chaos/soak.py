@@ -1,10 +1,12 @@
-"""`python -m tests.chaos.soak`: two hours of small jobs, and more, as fast as they go; nothing may grow.
+"""`python -m tests.chaos.soak`: two hours of small jobs, and more, as fast as they go; nothing may
+grow.
 
-A lab in use does a small job a second, 7200 in two hours. Here 30 000 run: a leak of 200 bytes a job is
-then above what memory does by itself, in each worker too, which sees a share of them only. Jobs are of
-several priorities, users and kinds; some fail, some are cancelled, some are for boards that never come; some
-are watched; metrics are scraped. Archived jobs leave Redis after seconds instead of days. Exit code 1 when
-something grew, or a job was lost, done twice, or ended otherwise than it should have.
+A lab in use does a small job a second, 7200 in two hours. Here 30 000 run: a leak of 200 bytes a
+job is then above what memory does by itself, in each worker too, which sees a share of them only.
+Jobs are of several priorities, users and kinds; some fail, some are cancelled, some are for boards
+that never come; some are watched; metrics are scraped. Archived jobs leave Redis after seconds
+instead of days. Exit code 1 when something grew, or a job was lost, done twice, or ended otherwise
+than it should have.
 """
 
 from __future__ import annotations

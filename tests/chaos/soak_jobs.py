@@ -20,7 +20,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobView
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
 
 #: Every so many jobs somebody new comes along: what is kept for each user must not pile up.
 JOBS_A_USER = 50
@@ -67,7 +67,8 @@ KINDS = {
 
 
 class Crowd:
-    """Users who submit, cancel and watch. Use as a context manager; its end waits for the watchers."""
+    """Users who submit, cancel and watch. Use as a context manager; its end waits for the
+    watchers."""
 
     def __init__(self, settings: Settings, boards: Sequence[str], seed: int, watchers: int) -> None:
         self._settings, self._boards, self._dice = settings, boards, random.Random(seed)
@@ -114,7 +115,8 @@ class Crowd:
 
     def _spec(self, name: str) -> JobSpec:
         kind, number = KINDS[name], next(self._numbers)
-        # Boards that never come have names of their own: what is kept for each must not pile up either.
+        # Boards that never come have names of their own: what is kept for each must not pile up
+        # either.
         board = {
             "for one board": self._dice.choice(self._boards),
             "nobody takes it": f"gone-{number}",

@@ -1,4 +1,5 @@
-"""The run of the soak: laps of jobs as fast as they go, and a look at the lab at rest after each."""
+"""The run of the soak: laps of jobs as fast as they go, and a look at the lab at rest after
+each."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from tests.chaos import fairness, ledger
 from tests.chaos.big_lab import BigLab
 from tests.chaos.soak_jobs import KINDS, Crowd, Kind
 from tests.chaos.soak_meter import Meter, Sample
-from tests.conftest import free_port
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.waiting import free_port
 
 #: Jobs submitted at once, and how many wait for a board before the users do.
 BATCH, BACKLOG = 20, 200
@@ -60,7 +61,8 @@ def run(
     settings: Mapping[str, Any] = SETTINGS,
     advance: Callable[[int], object] = lambda _jobs: None,
 ) -> Soaked:
-    """Do `jobs` in `laps`, then `single` jobs one by one. `advance` hears how many have been submitted."""
+    """Do `jobs` in `laps`, then `single` jobs one by one. `advance` hears how many have been
+    submitted."""
     with (
         BigLab(
             hosts,
@@ -134,7 +136,8 @@ class _Soak:
         ]
 
     def _rest(self) -> dict[str, int]:
-        """Return what is in Redis once no job is and nothing changes any more, or when that took too long."""
+        """Return what is in Redis once no job is and nothing changes any more, or when that took
+        too long."""
         deadline_s = time.monotonic() + REST_S
         entries: dict[str, int] = {}
         while True:

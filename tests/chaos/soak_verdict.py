@@ -12,7 +12,8 @@ from tests.chaos.soak_run import Soaked
 
 #: The smallest leak to be found: an id and a dict entry, say, kept for each job.
 LEAK_BYTES = 200
-#: What a process may grow by and none of it for the jobs: pages its allocator touches for the first time.
+#: What a process may grow by and none of it for the jobs: pages its allocator touches for the first
+#: time.
 NOISE = 0.005
 #: Buffers of clients, and hash tables that Redis has not shrunk yet.
 REDIS_NOISE_BYTES = 256 * 1024
@@ -20,7 +21,8 @@ _MIB = 1 << 20
 
 
 def warm(laps: int) -> int:
-    """Return the lap after which the lab counts as warm: a fifth of all, when caches and pools are full."""
+    """Return the lap after which the lab counts as warm: a fifth of all, when caches and pools are
+    full."""
     return max(1, laps // 5) - 1
 
 
@@ -134,15 +136,16 @@ def _opened(first: Sample, last: Sample, name: str) -> int:
 
 
 def _may_open(first: Sample, last: Sample, name: str) -> int:
-    """A thread connects to Redis when, for the first time, another holds the connection that there is: that
-    may be long after the warm-up. Redis has the other end of each."""
+    """A thread connects to Redis when, for the first time, another holds the connection that there
+    is: that may be long after the warm-up. Redis has the other end of each."""
     if _kind(name) == "redis":
         return sum(max(0, _opened(first, last, other)) for other in last.processes if other != name)
     return last.processes[name].threads - 1
 
 
 def _most(samples: Sequence[Sample]) -> Mapping[str, int]:
-    """Return, by kind, the most keys there were at a time; those of which there is ever one are left out."""
+    """Return, by kind, the most keys there were at a time; those of which there is ever one are
+    left out."""
     kinds = {kind for sample in samples for kind in sample.keys}
     found = {kind: max(sample.keys.get(kind, 0) for sample in samples) for kind in sorted(kinds)}
     return {kind: number for kind, number in found.items() if number > 1}

@@ -1,7 +1,8 @@
-"""`python -m tests.chaos.stalls`: workers are stopped (SIGSTOP) past their lease, and go on (SIGCONT).
+"""`python -m tests.chaos.stalls`: workers are stopped (SIGSTOP) past their lease, and go on
+(SIGCONT).
 
-Each job has one result, that of another board; what the stopped worker comes back with is refused, and the
-refusal is in the job's history. Exit code 1 when that was not so.
+Each job has one result, that of another board; what the stopped worker comes back with is refused,
+and the refusal is in the job's history. Exit code 1 when that was not so.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from edgeprof.shared.types.job import JobState
 from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
 from tests.chaos.storm import submit
-from tests.conftest import free_port
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.waiting import free_port
 
 
 def run(*, stalls: int, lease_s: float, bar: Progress | None = None) -> ledger.Ledger:

@@ -1,7 +1,7 @@
 """`python -m tests.chaos.storm`: workers, agents, scheduler and Redis are killed -9 at random.
 
-No job may be lost or done twice, and what a dead worker held runs elsewhere within the lease and 2 s (95th
-percentile). Exit code 1 when that was not so.
+No job may be lost or done twice, and what a dead worker held runs elsewhere within the lease and 2
+s (95th percentile). Exit code 1 when that was not so.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from edgeprof.shared.types.job import JobState
 from edgeprof.workers.testing.fake_job import TOKEN_S
 from tests.chaos import ledger, report
 from tests.chaos.big_lab import BigLab
-from tests.conftest import free_port
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
+from tests.support.waiting import free_port
 
 #: What is hit how often. A worker is what dies most; an agent takes its boards along.
 TARGETS = {"worker": 7, "agent": 1, "scheduler": 1, "redis": 1}

@@ -13,8 +13,9 @@ from tests.chaos.sick_boards import diagnose
 pytestmark = pytest.mark.e2e
 
 
-def test_pulled_board():
-    """Offline within 2 s, busy or idle; plugged in again, the job is done, once."""
+def test_pulled_board() -> None:
+    """A pulled board is offline within 2 s, busy or idle; plugged in again, its job is done
+    once."""
     busy, idle = pull_boards(1, boards=1)
 
     assert busy.kept, busy
@@ -25,15 +26,16 @@ def test_pulled_board():
 @pytest.mark.parametrize(
     "sicknesses", [("reboots", "answers wrongly", "runs out of memory"), ("hangs", "babbles")]
 )
-def test_sick_board_is_diagnosed(sicknesses):
+def test_sick_board_is_diagnosed(sicknesses: tuple[str, ...]) -> None:
     """The job's record names the class and code of what its board did."""
     found = diagnose(sicknesses)
 
     assert [d for d in found if not d.kept] == []
 
 
-def test_cancel_on_a_board_that_hangs():
-    """It hears neither CANCEL nor RESET: the job is cancelled, the board opened afresh, and its next job works."""
+def test_cancel_on_a_board_that_hangs() -> None:
+    """A job is cancelled on a board that hears neither CANCEL nor RESET; the board is opened
+    afresh, and its next job works."""
     with board_lab(["native://?uid=5cff&fault=1:12"]) as settings, Lab(settings=settings) as lab:
         hung = lab.submit("shakespeare-240k", board="native-5cff", n_gen=16, warmup=0)
         next(e for e in hung.events(timeout=60) if e.fields.get("tokens") == "12")

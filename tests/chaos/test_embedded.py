@@ -8,7 +8,7 @@ from tests.chaos import embedded
 
 
 @pytest.mark.e2e
-def test_every_fault_in_random_order():
+def test_every_fault_in_random_order() -> None:
     """No id that was told is lost, and there is one server at a time."""
     # Of this seed's order the first are: slow start, full, stopped, killed, full and killed.
     outcome = embedded.run(seconds=11, clients=2, seed=19006, pace=0.3)

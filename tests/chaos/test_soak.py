@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.chaos import soak_run, soak_verdict
@@ -9,7 +11,7 @@ from tests.chaos.soak_plot import plot
 
 
 @pytest.mark.e2e
-def test_short_soak(tmp_path):
+def test_short_soak(tmp_path: Path) -> None:
     """All kinds of jobs end as they should, and nothing is left of them in Redis."""
     submitted: list[int] = []
     seen = soak_run.run(

@@ -1,4 +1,5 @@
-"""The short forms of the campaigns on store, workers and network: the same code, smaller numbers."""
+"""The short forms of the campaigns on store, workers and network: the same code, smaller
+numbers."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ import os
 
 import pytest
 
+from edgeprof.shared.store.lab import LabStore
 from tests.chaos import exhaustive, partitions, stalls, storm
 
 
-def test_every_short_order_of_calls(store):
+def test_every_short_order_of_calls(store: LabStore) -> None:
     """Four calls after each other, in every order."""
     found = exhaustive.search(store, depth=4, grants=2)
 
@@ -18,8 +20,8 @@ def test_every_short_order_of_calls(store):
 
 
 @pytest.mark.e2e
-def test_short_storm():
-    """Some kills: no job is lost or done twice."""
+def test_short_storm() -> None:
+    """Some kills lose no job and repeat none."""
     result, kills = storm.run(
         jobs=30, seconds=15, hosts=2, boards=2, lease_s=3, pause_s=1.5, seed=1
     )
@@ -30,8 +32,8 @@ def test_short_storm():
 
 
 @pytest.mark.e2e
-def test_stalled_worker_is_fenced():
-    """Its late result is refused, and the refusal told."""
+def test_stalled_worker_is_fenced() -> None:
+    """A stalled worker's late result is refused, and the refusal is recorded."""
     result = stalls.run(stalls=1, lease_s=2)
 
     assert result.kept, result
@@ -40,7 +42,7 @@ def test_stalled_worker_is_fenced():
 
 @pytest.mark.e2e
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
-def test_partition_of_each_machine():
+def test_partition_of_each_machine() -> None:
     """Three hosts and the scheduler, each cut off once."""
     result = partitions.run(rounds=1, boards=1, lease_s=2, seed=1)
 

@@ -53,7 +53,7 @@ def test_a_person_is_asked(
     after: str,
     code: int,
 ) -> None:
-    """On a terminal the count is shown and a no leaves all as it is; --yes asks nothing."""
+    """A person at a terminal sees the count, and "no" leaves all as it is; --yes asks nothing."""
     ours, theirs = pty.openpty()
     try:
         os.write(ours, answer.encode())

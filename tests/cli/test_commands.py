@@ -21,8 +21,8 @@ from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from tests.cli.conftest import COMMAND
-from tests.models.folders import write_folder
-from tests.queue.test_holding import make_board
+from tests.support.board_infos import null_board
+from tests.support.model_folders import write_folder
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -115,7 +115,8 @@ def test_ctrl_c_leaves_the_job(
 
 
 def test_stop_ends_the_embedded_redis(edgeprof: Edgeprof) -> None:
-    """The server that a command started can be stopped by hand, and a second stop says there is none."""
+    """The server that a command started can be stopped by hand, and a second stop says there is
+    none."""
     embedded = {"EDGEPROF_REDIS_URL": ""}  # empty is as good as not set
     edgeprof("jobs", **embedded)
 
@@ -156,12 +157,13 @@ def test_drain_and_resume_by_name(edgeprof: Edgeprof) -> None:
 def test_boards_that_are_gone_for_good_are_forgotten(
     edgeprof: Edgeprof, environment: dict[str, str]
 ) -> None:
-    """Else they would be offline, and an alert, for ever. One that is announced is not."""
+    """A board that is gone can be forgotten, else it would be an alert for ever; one that is
+    announced cannot."""
     owner = Owner(host="h", lock_domain="d", uid="b")
     with LabStore.open(Settings(redis_url=environment["EDGEPROF_REDIS_URL"])) as store:
-        store.boards.announce(owner, make_board("gone"), 60)
+        store.boards.announce(owner, null_board("gone"), 60)
         refused = edgeprof("boards", "forget", "gone")
-        store.boards.withdraw(owner, make_board("gone"), "unplugged")
+        store.boards.withdraw(owner, null_board("gone"), "unplugged")
 
         done = edgeprof("boards", "forget", "gone")
 
@@ -175,8 +177,9 @@ def test_boards_that_are_gone_for_good_are_forgotten(
 def test_reason_is_seen_however_narrow_the_terminal(
     environment: dict[str, str], columns: int
 ) -> None:
-    """A board that gets no jobs says why, in full: in the table, or below it where that is too wide."""
-    board = make_board("native-0badc0de")
+    """A board that gets no jobs says why, in full: in the table, or below it where that is too
+    wide."""
+    board = null_board("native-0badc0de")
     reason = "flash tool /opt/tools/bin/st-flash is not installed"
     with LabStore.open(Settings(redis_url=environment["EDGEPROF_REDIS_URL"])) as store:
         store.boards.announce(Owner(host="h", lock_domain="d", uid="b"), board, 60)

@@ -86,7 +86,7 @@ def test_stopped_demo_leaves_no_process(
 
 @pytest.mark.timeout(600)
 def test_demo_measures_the_sweep(demo: Callable[..., Demo], tmp_path: Path) -> None:
-    """From nothing to a table: each model and type on each platform, or a reasoned refusal."""
+    """The demo ends in a table with each model and type on each platform, or a reasoned refusal."""
     out = tmp_path / "demo.json"
     process = demo("--json", str(out), "--n-gen", "4", "--n-prompt", "4")
     stdout, stderr = process.communicate(timeout=540)

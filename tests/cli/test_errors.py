@@ -133,7 +133,7 @@ def test_not_a_model(edgeprof: Edgeprof, tmp_path: Path, content: bytes | None, 
 
 
 def test_wait_for_board_accepts_an_unknown_platform(edgeprof: Edgeprof) -> None:
-    """With --wait-for-board a job may wait for a board nobody has announced yet."""
+    """A job with --wait-for-board may wait for a board that nobody has announced yet."""
     done = submit(edgeprof, "--platform", "esp32s3", "--wait-for-board")
 
     assert done.returncode == exits.OK, done.stderr
@@ -143,10 +143,10 @@ def test_wait_for_board_accepts_an_unknown_platform(edgeprof: Edgeprof) -> None:
 
 @pytest.mark.usefixtures("board")
 def test_sweep_submits_what_fits(edgeprof: Edgeprof) -> None:
-    """A sweep queues what can run, and tells of the rest on stderr."""
+    """A sweep queues what can run, tells of the rest on stderr, and is not called a success."""
     done = submit(edgeprof, "--platform", "native", "-q", "F32", "-q", "Q8_0", "-q", "Q4_0")
 
-    assert done.returncode == exits.OK
+    assert done.returncode == exits.JOB_FAILED
     assert len(done.stdout.split()) == 2
     assert "refused: shakespeare-240k F32 does not fit" in done.stderr
 
@@ -166,7 +166,7 @@ def test_missing_extra_is_named(edgeprof: Edgeprof, tmp_path: Path) -> None:
 
 
 def test_boards_of_another_version_are_told(edgeprof: Edgeprof, board: BoardInfo) -> None:
-    """Who wonders why a job stays queued sees that its boards' agents may be too old."""
+    """A person whose job stays queued is told that the boards' agents may be too old."""
     done = edgeprof("boards")
 
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,5 @@
-"""What everybody passes: help and version cost no more than they need, and say what commands say."""
+"""What everybody passes: help and version cost no more than they need, and say what commands
+say."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ HEAVY = ("celery", "kombu", "numpy", "opentelemetry", "pydantic", "redis", "rich
 
 @pytest.mark.parametrize("option", ["--version", "--help"])
 def test_help_and_version_import_nothing_heavy(option: str) -> None:
-    """They are typed to see whether it works at all, and by shells that complete words."""
+    """--help and --version start fast: they load no heavy module."""
     program = (
         "import sys\nfrom edgeprof.cli import main\n"
         "try:\n    main([sys.argv[1]])\nexcept SystemExit:\n    pass\n"
@@ -32,7 +33,8 @@ def test_help_and_version_import_nothing_heavy(option: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says(name: str) -> None:
-    """Its first sentence stands twice, since the list imports no command."""
+    """The list of commands has the first sentence of each command's help, which it does not
+    import."""
     where, says = COMMANDS[name]
     if where:
         module, _, attribute = where.partition(":")

@@ -39,7 +39,8 @@ def foreign(tmp_path: Path) -> Path:
 def test_quantize_never_replaces_its_source(
     edgeprof: Edgeprof, model: Path, tmp_path: Path, link: str
 ) -> None:
-    """By whatever name the source is called as the output: refused before a byte is written."""
+    """The output may not be the source, by whatever name; the refusal comes before a byte is
+    written."""
     before, out = model.read_bytes(), tmp_path / "out.gguf"
     if link == "symlink":
         out.symlink_to(model)
@@ -124,7 +125,7 @@ def test_hints_of_a_refusal_can_be_followed(
 
 
 def test_submit_tells_of_padding(edgeprof: Edgeprof, model: Path) -> None:
-    """What -q changes to make a type is told where it is asked for."""
+    """submit prints what -q changes in order to make a type."""
     done = edgeprof(
         "submit", "-m", str(model), "-q", "q8_0", "-q", "f16",
         "--platform", "x", "--wait-for-board", "--no-wait", "-n", "4", "--prompt-tokens", "1,2",

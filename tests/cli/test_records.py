@@ -46,7 +46,7 @@ def test_every_json_of_a_job_holds_its_inputs(edgeprof: Edgeprof) -> None:
 def test_watch_of_the_lab_prints_a_line_as_each_job_ends(
     edgeprof: Edgeprof, environment: Mapping[str, str]
 ) -> None:
-    """So that a program may read them for as long as it likes."""
+    """The lines of `watch` come one by one, so that a program may read them as long as it likes."""
     job = submitted(edgeprof)
     with subprocess.Popen(
         [*COMMAND, "watch", "--json"], env=dict(environment), stdout=subprocess.PIPE, text=True,
@@ -110,7 +110,7 @@ def test_prefill_only_and_the_empty_prompt(edgeprof: Edgeprof) -> None:
 def test_a_wrong_wish_is_a_wrong_call(
     edgeprof: Edgeprof, options: tuple[str, ...], words: str
 ) -> None:
-    """Exit 2, with what is wrong, and nothing is queued."""
+    """A wrong option ends in exit 2 with what is wrong, and nothing is queued."""
     done = edgeprof(*SUBMIT, *options)
 
     assert done.returncode == exits.USAGE, done.stderr

@@ -1,4 +1,5 @@
-"""Output that cannot be written, and Ctrl-C at any moment: one line at most, and an exit code that fits."""
+"""Output that cannot be written, and Ctrl-C at any moment: one line at most, and an exit code that
+fits."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def test_full_output_is_told(shell: Callable[..., object], command: str) -> None
 
 @pytest.mark.parametrize("command", LISTS[:3])
 def test_closed_output_is_told(shell: Callable[..., object], command: str) -> None:
-    """Without a standard output data has nowhere to go, and no socket takes its place."""
+    """A command without a standard output says so; no socket takes the output's place."""
     done: object = shell(f"{{edgeprof}} {command} >&-")
 
     assert isinstance(done, subprocess.CompletedProcess)
@@ -93,7 +94,7 @@ def test_a_reader_that_leaves_is_no_error(shell: Callable[..., object], command:
     "variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}]
 )
 def test_ascii_terminals_get_ascii(shell: Callable[..., object], variables: dict[str, str]) -> None:
-    """What a terminal cannot show becomes a question mark, not an error."""
+    """A character that a terminal cannot show becomes a question mark, not an error."""
     more = {"PYTHONCOERCECLOCALE": "0", **variables}
     done: object = shell("{edgeprof} models list && {edgeprof} job ümläut", **more)
 
@@ -137,7 +138,7 @@ def test_a_device_is_not_replaced(edgeprof: Callable[..., object], tmp_path: Pat
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.1, 0.3, 0.6, 0.9])
 def test_ctrl_c_while_modules_are_imported(environment: Mapping[str, str], share: float) -> None:
-    """From our first line on Ctrl-C ends the command with 130, and no traceback."""
+    """Ctrl-C ends the command with 130 and no traceback, from our first line on."""
     # A line for each module that is imported; how many there are differs between Pythons.
     command = [*(sys.executable, "-X", "importtime", "-m", "edgeprof.cli"), "boards", "-h"]
     start = partial(

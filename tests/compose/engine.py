@@ -18,7 +18,8 @@ _START_LIMIT_S: Final = 60.0
 
 @contextmanager
 def engine(folder: Path) -> Iterator[str]:
-    """Yield the DOCKER_HOST of an engine; what ours needs is kept in the folder, for the next run."""
+    """Yield the DOCKER_HOST of an engine; what ours needs is kept in the folder, for the next
+    run."""
     ready = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if _answers(ready):
         yield ready

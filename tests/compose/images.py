@@ -1,4 +1,5 @@
-"""The images of the lab, built from our Dockerfiles on bases from a registry or, failing that, on a stand-in."""
+"""The images of the lab, built from our Dockerfiles on bases from a registry or, failing that, on a
+stand-in."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def build(address: str, folder: Path) -> bool:
-    """Build the images tlep-test/scheduler and tlep-test/worker; whether they stand on the stand-in."""
+    """Build the images tlep-test/scheduler and tlep-test/worker; whether they stand on the
+    stand-in."""
     docker = [DOCKER, "--host", address]
     bases = _bases()
     in_reach = all(

@@ -38,7 +38,8 @@ def test_jobs_are_exact_on_the_boards_of_three_machines(lab: ContainerLab) -> No
 
 
 def test_machines_that_vanish_in_the_middle_lose_no_job(lab: ContainerLab) -> None:
-    """One is cut off and one killed while they measure: each job ends once, and the boards come back."""
+    """One is cut off and one killed while they measure: each job ends once, and the boards come
+    back."""
     lab.until(lambda: lab.online() >= EMULATED, "the emulated boards are online")
     long = (*JOB, "-n", "64", "-r", "150", "--no-wait", "--platform=stm32f405")
     submitted = [lab.edgeprof(*long).strip() for _ in range(4)]
@@ -62,7 +63,7 @@ def test_machines_that_vanish_in_the_middle_lose_no_job(lab: ContainerLab) -> No
 
 
 def test_flower_is_behind_its_login(lab: ContainerLab) -> None:
-    """Without it nothing is shown; with it the workers are."""
+    """Flower shows nothing without the login, and the workers with it."""
     url = f"http://{lab.address('flower', 5555)}/api/workers?refresh=1"
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(url, timeout=10)

@@ -22,7 +22,7 @@ _SANITIZED = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recove
 
 def _load_bench() -> ModuleType:
     spec = importlib.util.spec_from_file_location(
-        "bench_compute", FIRMWARE / "tests" / "bench_compute.py"
+        "bench_compute", FIRMWARE / "bench" / "bench_compute.py"
     )
     assert spec is not None
     assert spec.loader is not None
@@ -34,7 +34,7 @@ def _load_bench() -> ModuleType:
 
 @dataclass(frozen=True)
 class Tool:
-    """`firmware/tests/compute_tool.c`, built one way."""
+    """`firmware/bench/compute_tool.c`, built one way."""
 
     path: Path
 
@@ -65,12 +65,13 @@ class Tool:
 
 
 def _build(bench: ModuleType, folder: Path, compiler: list[str]) -> Tool:
-    """Compile once for all pytest-xdist workers: whoever finishes first puts the binary in place."""
+    """Compile once for all pytest-xdist workers: whoever finishes first puts the binary in
+    place."""
     command = [
         *compiler,
         *(f for f in bench.FLAGS if f != "-O3"),
         *map(str, bench.SOURCES),
-        str(FIRMWARE / "tests" / "compute_tool.c"),
+        str(FIRMWARE / "bench" / "compute_tool.c"),
     ]
     target = folder / f"compute_tool-{hashlib.sha256(' '.join(command).encode()).hexdigest()[:12]}"
     if not target.exists():
@@ -82,7 +83,7 @@ def _build(bench: ModuleType, folder: Path, compiler: list[str]) -> Tool:
 
 @pytest.fixture(scope="session")
 def bench() -> ModuleType:
-    """The module `firmware/tests/bench_compute.py`: targets, flags, sources."""
+    """The module `firmware/bench/bench_compute.py`: targets, flags, sources."""
     return _load_bench()
 
 

@@ -1,4 +1,5 @@
-"""The firmware's own exp, log, sin, cos and half precision: same bits as numpy's model, close to the truth."""
+"""The firmware's own exp, log, sin, cos and half precision: same bits as numpy's model, close to
+the truth."""
 
 from __future__ import annotations
 

@@ -84,7 +84,8 @@ def test_scores_equal_bit_for_bit(tool: Tool, model: Path, tokens: list[int]) ->
 
 @pytest.mark.parametrize("kv_bytes", [4, 2])
 def test_memory_is_the_documented_formula(sanitized: Tool, model: Path, kv_bytes: int) -> None:
-    """KV cache and activations take what docs/arithmetic.md, section 7, says, and nothing else is taken."""
+    """KV cache and activations take what docs/arithmetic.md, section 7, says, and nothing else is
+    taken."""
     s, n_ctx = ModelFile.open(model).shape, 37
 
     def up(n: int) -> int:

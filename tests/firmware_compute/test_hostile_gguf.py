@@ -1,4 +1,5 @@
-"""No byte string can make the firmware read outside a file, overflow, or hang: it answers with a code."""
+"""No byte string can make the firmware read outside a file, overflow, or hang: it answers with a
+code."""
 
 from __future__ import annotations
 
@@ -76,7 +77,7 @@ def test_a_sound_file_opens(codes_of: Codes, good: bytes) -> None:
 
 
 def test_version_2_opens(codes_of: Codes, good: bytes) -> None:
-    """It differs from version 3 in nothing that boards read."""
+    """A GGUF of version 2 opens: it differs from version 3 in nothing that boards read."""
     assert codes_of([good[:4] + _u32(2) + good[8:]]) == [CODES["OK"]]
 
 
@@ -137,7 +138,8 @@ def _u64(value: int) -> bytes:
     return struct.pack("<Q", value)
 
 
-# In metadata a u32 value follows key and type (4 bytes); in a tensor info n_dims (4), ne (8 each), type, offset follow the name.
+# In metadata a u32 value follows key and type (4 bytes); in a tensor info n_dims (4), ne (8 each),
+# type, offset follow the name.
 Q = b"blk.0.attn_q.weight"
 LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "magic": (lambda g: b"GGML" + g[4:], "NOT_GGUF"),
@@ -219,7 +221,8 @@ def test_a_lie_gets_its_own_code(codes_of: Codes, good: bytes, lie: str) -> None
 
 
 def test_tensors_nobody_reads_are_refused(codes_of: Codes, tmp_path: Path) -> None:
-    """A model with more tensors than the pass uses (here: a layer too many) is not run without them."""
+    """A model with more tensors than the pass uses (here: a layer too many) is not run without
+    them."""
     two_layers = replace(SMALL, n_layers=2).write(tmp_path / "two.gguf").read_bytes()
 
     assert codes_of([_patched(two_layers, b"llama.block_count", 4, _u32(1))]) == [

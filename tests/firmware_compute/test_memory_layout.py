@@ -27,7 +27,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(sanitized: Tool, model: Path) -> Place:
-    """Lay the state out in regions of given sizes: (code, requested, available), placements, bytes used."""
+    """Lay the state out in regions of given sizes: (code, requested, available), placements, bytes
+    used."""
 
     def run(*sizes: int) -> tuple[list[int], list[list[str]], list[int]]:
         first, *placements, used = (
@@ -49,7 +50,8 @@ def activations(place: Place) -> int:
 
 
 def test_each_part_goes_to_the_first_region_with_room(place: Place, activations: int) -> None:
-    """Keys fill the first region; values no longer fit there and go on; activations fill the gap."""
+    """Keys fill the first region; values no longer fit there and go on; activations fill the
+    gap."""
     error, placements, used = place(HALF_KV + activations, HALF_KV)
 
     assert error == [0, 0, 0]
@@ -69,7 +71,8 @@ def test_one_byte_too_few_is_refused_with_the_sum(place: Place, activations: int
 
 
 def test_a_part_that_fits_no_single_region_is_named(place: Place) -> None:
-    """Enough in all but nowhere whole: the part's size and the largest room left; nothing stays taken."""
+    """Enough in all but nowhere whole: the part's size and the largest room left; nothing stays
+    taken."""
     error, _, used = place(HALF_KV, HALF_KV - 16, HALF_KV // 2)
 
     assert error == [306, HALF_KV, HALF_KV - 16]

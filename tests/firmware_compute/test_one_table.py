@@ -15,8 +15,8 @@ import pytest
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, rules
 from edgeprof.shared.models.gguf_values import SCALARS
-from tests.firmware_compute import header_files as h
-from tests.firmware_compute.header_files import HeaderFile, Tensor
+from tests.support import header_files as h
+from tests.support.header_files import HeaderFile, Tensor
 
 if TYPE_CHECKING:
     from tests.firmware_compute.conftest import Tool
@@ -30,7 +30,8 @@ Judge = Callable[[list[bytes]], list[str]]
 
 @pytest.fixture
 def judge(sanitized: Tool, tmp_path: Path) -> Judge:
-    """What host and board say of files: "accepted", "refused", or where they differ what the host says."""
+    """What host and board say of files: "accepted", "refused", or where they differ what the host
+    says."""
 
     def run(contents: list[bytes]) -> list[str]:
         verdicts = []
@@ -75,7 +76,8 @@ def _scalars(values: list[float]) -> Iterator[bytes]:
 
 
 def _numbers() -> Iterator[bytes]:
-    """Each key with a rule, with numbers of every type: at its limits, next to them, and far away."""
+    """Each key with a rule, with numbers of every type: at its limits, next to them, and far
+    away."""
     far = [-1.0, 0.0, 0.5, 1.0, 2.0, 7.0, 8.0, 127, 128, 255, 2.0**31, 2.0**32, 2.0**63]
     far += [math.nan, math.inf, 1e-46, 1e-39, 1e39, 1e300, 1 - 1e-9, 1 + 1e-9]
     for whole in rules.WHOLES:

@@ -1,4 +1,5 @@
-"""The same bits on every architecture: kernels and whole models under QEMU against the host and numpy."""
+"""The same bits on every architecture: kernels and whole models under QEMU against the host and
+numpy."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import KvType
 
-Port = tuple[Any, Path]  # a Target of firmware/tests/bench_compute.py, and its image
+Port = tuple[Any, Path]  # a Target of firmware/bench/bench_compute.py, and its image
 
 pytestmark = pytest.mark.qemu
 PORTS = ["cortex-m4", "cortex-m7", "cortex-m7-scalar", "rv32imafc"]
@@ -75,7 +76,8 @@ def test_models_give_the_bits_of_the_reference(
 
 @pytest.mark.parametrize("name", ["cortex-m4", "cortex-m7"])
 def test_dsp_kernels_stay_fast(bench: ModuleType, tmp_path: Path, name: str) -> None:
-    """Instructions for each multiply-accumulate on Cortex-M do not creep up (docs/arithmetic.md, section 9)."""
+    """Instructions for each multiply-accumulate on Cortex-M do not creep up (docs/arithmetic.md,
+    section 9)."""
     target = bench.TARGETS[name]
 
     lines = target.run(target.build(tmp_path))

@@ -1,4 +1,5 @@
-"""The models that ship: the firmware's answers are the reference's, and the reference's are llama's."""
+"""The models that ship: the firmware's answers are the reference's, and the reference's are
+llama's."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def test_sixty_four_greedy_tokens_equal(optimized: Tool, model: Path, kv_type: K
 
 
 def test_logits_of_a_full_context_equal_bit_for_bit(optimized: Tool, model: Path) -> None:
-    """Up to the last position the model was trained for, every logit is the reference's."""
+    """Every logit is the reference's, up to the last position that the model was trained for."""
     shape = ModelFile.open(model).shape
     tokens = [int(t) for t in np.random.default_rng(8).integers(3, shape.n_vocab, shape.n_ctx)]
 
@@ -50,7 +51,7 @@ def test_logits_of_a_full_context_equal_bit_for_bit(optimized: Tool, model: Path
 
 
 def test_the_reference_computes_the_network(model: Path) -> None:
-    """On a trained model too, the written arithmetic stays close to double precision."""
+    """The written arithmetic stays close to double precision on a trained model, too."""
     file = ModelFile.open(model)
     tokens = Reference(file).greedy(PROMPT, 64, 128, KvType.F16)
     exact = exact_logits(file, tokens)

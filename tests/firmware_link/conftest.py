@@ -1,4 +1,5 @@
-"""The native firmware under AddressSanitizer and UndefinedBehaviorSanitizer, spoken to without the product's driver."""
+"""The native firmware under AddressSanitizer and UndefinedBehaviorSanitizer, spoken to without the
+product's driver."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import cbor2
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from edgeprof.shared.models import quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import Quantization
+from tests.firmware_link.conftest import Chip
 
 REQ, RSP, ERR, EVT, DATA, ACK = range(1, 7)
 HELLO, PING, BAUD, UPLOAD, VERIFY, LOAD, PROMPT, RUN, SCORE, RESULT, STATS, CANCEL = range(1, 13)
@@ -27,12 +30,12 @@ def frame(kind: int, seq: int, payload: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> bytes:
+def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("models")
     return quantized(resolve("shakespeare-240k"), Quantization.Q4_0, folder).data
 
 
-def upload(board, data: bytes, epoch: int = 1) -> bytes:
+def upload(board: Chip, data: bytes, epoch: int = 1) -> bytes:
     """Upload and VERIFY; returns the hash."""
     digest = hashlib.sha256(data).digest()
     kind, reply = board.request({0: UPLOAD, 1: digest, 2: len(data), 3: epoch})
@@ -47,13 +50,13 @@ def upload(board, data: bytes, epoch: int = 1) -> bytes:
     return digest
 
 
-def ready(board, model, n_ctx=64, epoch=1) -> None:
+def ready(board: Chip, model: bytes, n_ctx: int = 64, epoch: int = 1) -> None:
     digest = upload(board, model, epoch)
     kind, reply = board.request({0: LOAD, 1: digest, 2: n_ctx, 3: 1, 4: epoch})
     assert kind == RSP, reply
 
 
-def test_repeated_request_is_answered_not_repeated(chip, model):
+def test_repeated_request_is_answered_not_repeated(chip: Callable[..., Chip], model: bytes) -> None:
     """The same frame again gives the remembered reply: RUN is not carried out a second time."""
     board = chip()
     ready(board, model)
@@ -67,8 +70,9 @@ def test_repeated_request_is_answered_not_repeated(chip, model):
     assert other[0] == RSP or other[1][1] == 200  # a new request runs again, or finds the run busy
 
 
-def test_late_copy_of_a_request_is_dropped(chip, model):
-    """A PROMPT that the line held back cannot change what the next RUN starts from; a new HELLO is heard."""
+def test_late_copy_of_a_request_is_dropped(chip: Callable[..., Chip], model: bytes) -> None:
+    """A PROMPT that the line held back cannot change what the next RUN starts from; a new HELLO is
+    heard."""
     board = chip()
     ready(board, model)
     board.request({0: PROMPT, 1: 0, 2: [300, 301]}, seq=900)
@@ -82,7 +86,7 @@ def test_late_copy_of_a_request_is_dropped(chip, model):
     assert board.request({0: PROMPT, 1: 4, 2: [304]}, seq=900) == (RSP, {0: PROMPT, 1: 5})
 
 
-def test_done_is_not_dropped_when_nobody_reads(chip, model):
+def test_done_is_not_dropped_when_nobody_reads(chip: Callable[..., Chip], model: bytes) -> None:
     """Tokens may be, when the ring is full; DONE waits for room."""
     board = chip()
     ready(board, model, n_ctx=256)
@@ -96,7 +100,7 @@ def test_done_is_not_dropped_when_nobody_reads(chip, model):
     assert sum(event[0] == 1 for event in events) < 250
 
 
-def test_damaged_frames_are_counted_and_dropped(chip):
+def test_damaged_frames_are_counted_and_dropped(chip: Callable[..., Chip]) -> None:
     """Noise, bad CRCs and bad stuffing get no answer, and STATS counts them."""
     board = chip()
     good = frame(REQ, 1, cbor2.dumps({0: PING, 1: 1}))
@@ -139,7 +143,9 @@ def test_damaged_frames_are_counted_and_dropped(chip):
         ({0: IDENTIFY, 1: 60_001}, 400),
     ],
 )
-def test_errors_have_their_code(chip, message, code):
+def test_errors_have_their_code(
+    chip: Callable[..., Chip], message: dict[int, Any], code: int
+) -> None:
     """Each way of asking wrongly is refused with the code the document gives it."""
     kind, reply = chip().request(message)
 
@@ -147,7 +153,7 @@ def test_errors_have_their_code(chip, message, code):
     assert reply[2]
 
 
-def test_payload_that_is_no_map(chip):
+def test_payload_that_is_no_map(chip: Callable[..., Chip]) -> None:
     """An intact frame whose payload is not a message is BAD_MESSAGE, not silence."""
     board = chip()
     board.send(frame(REQ, 7, b"\xff\xff"))
@@ -156,7 +162,7 @@ def test_payload_that_is_no_map(chip):
     assert (kind, seq, reply[1]) == (ERR, 7, 100)
 
 
-def test_data_with_a_gap_is_told_once(chip, model):
+def test_data_with_a_gap_is_told_once(chip: Callable[..., Chip], model: bytes) -> None:
     """Frames after a lost one are dropped, and one ACK says where to go back to."""
     board = chip()
     digest = hashlib.sha256(model).digest()
@@ -168,7 +174,7 @@ def test_data_with_a_gap_is_told_once(chip, model):
     assert acks == [{1: 0, 2: acks[0][2]}]
 
 
-def test_wrong_bytes_are_found_by_their_hash(chip, model):
+def test_wrong_bytes_are_found_by_their_hash(chip: Callable[..., Chip], model: bytes) -> None:
     """An upload whose bytes are not what was announced is HASH_MISMATCH and starts anew."""
     board = chip()
     digest = hashlib.sha256(b"something else").digest()
@@ -180,8 +186,8 @@ def test_wrong_bytes_are_found_by_their_hash(chip, model):
     assert board.request({0: UPLOAD, 1: digest, 2: 900, 3: 1})[1][1] == 0
 
 
-def test_busy_while_running(chip, model):
-    """In a run only PING, HELLO, STATS, RESULT, CANCEL and RESET are served; cancel ends it."""
+def test_busy_while_running(chip: Callable[..., Chip], model: bytes) -> None:
+    """A board serves only PING, HELLO, STATS, RESULT, CANCEL and RESET in a run; cancel ends it."""
     board = chip()
     ready(board, model, n_ctx=256)
     board.request({0: PROMPT, 1: 0, 2: [300]})
@@ -193,8 +199,8 @@ def test_busy_while_running(chip, model):
     assert board.request({0: RESULT, 1: 5, 2: 0, 3: 0})[1][1] == 2
 
 
-def test_older_epoch_is_refused_everywhere(chip, model):
-    """Once a newer lease has spoken, an older one can neither load, run, nor cancel."""
+def test_older_epoch_is_refused_everywhere(chip: Callable[..., Chip], model: bytes) -> None:
+    """An older lease can neither load, run nor cancel once a newer one has spoken."""
     board = chip()
     ready(board, model, epoch=9)
 
@@ -209,13 +215,13 @@ def test_older_epoch_is_refused_everywhere(chip, model):
         assert board.request(message)[1][1] == 201
 
 
-def memory_pass(board, number, offset=0, size=4096):
+def memory_pass(board: Chip, number: int, offset: int = 0, size: int = 4096) -> dict[int, Any]:
     kind, reply = board.request({0: MEMTEST, 1: 0, 2: offset, 3: size, 4: number, 5: 1})
     assert kind == RSP, reply
     return reply
 
 
-def test_good_memory_keeps_what_is_written(chip):
+def test_good_memory_keeps_what_is_written(chip: Callable[..., Chip]) -> None:
     """All three passes find what the one before left, in the region's last word too."""
     board = chip("--ram", "8196")
 
@@ -225,7 +231,7 @@ def test_good_memory_keeps_what_is_written(chip):
 
 
 @pytest.mark.parametrize(("stuck_at", "found_by"), [(1, INVERT), (0, CHECK)])
-def test_stuck_bit_is_found(chip, stuck_at, found_by):
+def test_stuck_bit_is_found(chip: Callable[..., Chip], stuck_at: int, found_by: int) -> None:
     """A bit stuck at either value shows in one of the passes, with its address."""
     board = chip()
     board.request({0: FAULT, 1: 9, 2: 1024 + stuck_at})
@@ -238,7 +244,7 @@ def test_stuck_bit_is_found(chip, stuck_at, found_by):
         assert all(reply[1] for reply in replies.values())
 
 
-def test_memory_that_was_not_filled_is_told_from_good(chip):
+def test_memory_that_was_not_filled_is_told_from_good(chip: Callable[..., Chip]) -> None:
     """The test looks at memory, not at what it means to write: passes in the wrong order fail."""
     board = chip()
     memory_pass(board, FILL)
@@ -246,8 +252,8 @@ def test_memory_that_was_not_filled_is_told_from_good(chip):
     assert memory_pass(board, CHECK)[1] is False
 
 
-def test_memory_test_drops_the_model(chip, model):
-    """What was in RAM is overwritten: the board says so in HELLO, and does not run it."""
+def test_memory_test_drops_the_model(chip: Callable[..., Chip], model: bytes) -> None:
+    """A memory test overwrites the model in RAM: HELLO shows none, and the board runs none."""
     board = chip()
     ready(board, model)
     memory_pass(board, FILL)
@@ -257,7 +263,7 @@ def test_memory_test_drops_the_model(chip, model):
     ready(board, model)
 
 
-def test_memory_is_not_tested_under_a_run(chip, model):
+def test_memory_is_not_tested_under_a_run(chip: Callable[..., Chip], model: bytes) -> None:
     """The run keeps its memory."""
     board = chip()
     ready(board, model, n_ctx=256)
@@ -267,28 +273,30 @@ def test_memory_is_not_tested_under_a_run(chip, model):
     assert board.request({0: MEMTEST, 1: 0, 2: 0, 3: 4, 4: 0, 5: 1})[1][1] == 200
 
 
-def test_board_blinks_and_stops_by_itself(chip):
+def test_board_blinks_and_stops_by_itself(chip: Callable[..., Chip]) -> None:
     """The native board's LED is its standard error."""
     board = chip("--uid", "c0ffee")
     assert board.request({0: IDENTIFY, 1: 600}) == (RSP, {0: IDENTIFY})
 
+    assert board.process.stderr is not None
     lines = [board.process.stderr.readline().decode() for _ in range(4)]
     assert lines == ["tlep-native c0ffee: LED on\n", "tlep-native c0ffee: LED off\n"] * 2
     board.alive()
 
 
-def test_blinking_can_be_ended(chip):
-    """Found: 0 ends it at once."""
+def test_blinking_can_be_ended(chip: Callable[..., Chip]) -> None:
+    """IDENTIFY with 0 ends the blinking at once."""
     board = chip()
     board.request({0: IDENTIFY, 1: 60_000})
     board.request({0: IDENTIFY, 1: 0})
 
+    assert board.process.stderr is not None
     lines = [board.process.stderr.readline().decode() for _ in range(2)]
     assert lines == ["tlep-native 00: LED on\n", "tlep-native 00: LED off\n"]
     board.alive()
 
 
-def test_clock_fault_changes_its_speed(chip):
+def test_clock_fault_changes_its_speed(chip: Callable[..., Chip]) -> None:
     """Fault 10: the board's clock stands still, and goes again."""
     board = chip()
     board.request({0: FAULT, 1: 10, 2: 0})
@@ -304,19 +312,20 @@ FUZZ = settings(
 values = st.recursive(
     st.integers(-(2**64), 2**64 - 1) | st.binary(max_size=64) | st.text(max_size=8) | st.booleans()
     | st.none() | st.floats(width=32),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.integers(0, 5), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.integers(0, 5), inner, max_size=4),
     max_leaves=8,
 )  # fmt: skip
 
 
-def test_hostile_messages_never_crash_it(chip, model):
-    """Whatever map an intact frame carries, the board answers and stays whole (ASan, UBSan)."""
+def test_hostile_messages_never_crash_it(chip: Callable[..., Chip], model: bytes) -> None:
+    """A board answers any map that an intact frame carries, and stays whole (ASan, UBSan)."""
     board = chip()
     ready(board, model)
 
     @FUZZ
     @given(st.dictionaries(st.integers(1, 5), values, max_size=5), st.integers(1, 16))
-    def attack(arguments, op):
+    def attack(arguments: dict[int, Any], op: int) -> None:
         if op == 13:  # RESET is not an accident
             return
         kind, reply = board.request({0: op, **arguments})
@@ -327,13 +336,13 @@ def test_hostile_messages_never_crash_it(chip, model):
     board.alive()
 
 
-def test_hostile_bytes_never_crash_it(chip):
+def test_hostile_bytes_never_crash_it(chip: Callable[..., Chip]) -> None:
     """Any bytes on the line, with or without frames around them, leave the board answering."""
     board = chip()
 
     @FUZZ
     @given(st.binary(max_size=3000), st.binary(max_size=1024), st.integers(0, 255))
-    def attack(noise, payload, kind):
+    def attack(noise: bytes, payload: bytes, kind: int) -> None:
         board.send(noise)
         board.send(frame(kind, 3, payload))
 
@@ -342,14 +351,14 @@ def test_hostile_bytes_never_crash_it(chip):
     board.alive()
 
 
-def test_hostile_models_never_crash_it(chip, model):
+def test_hostile_models_never_crash_it(chip: Callable[..., Chip], model: bytes) -> None:
     """Mutated models are refused at LOAD with a 3xx code, or they run; nothing else."""
     board = chip()
     epoch = 0
 
     @settings(FUZZ, max_examples=25)
     @given(st.lists(st.tuples(st.integers(0, 16_000), st.integers(0, 255)), min_size=1, max_size=8))
-    def attack(changes):
+    def attack(changes: list[tuple[int, int]]) -> None:
         nonlocal epoch
         epoch += 1
         mutated = bytearray(model[:40_000])

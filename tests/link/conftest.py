@@ -1,4 +1,5 @@
-"""Native boards for the link tests: the real firmware, directly or behind a line that can be bad."""
+"""Native boards for the link tests: the real firmware, directly or behind a line that can be
+bad."""
 
 from __future__ import annotations
 

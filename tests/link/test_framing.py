@@ -22,7 +22,7 @@ def wire(frame: Frame) -> bytes:
 
 
 @given(st.lists(frames, max_size=5), st.integers(1, 700))
-def test_round_trip_however_the_stream_is_cut(sent, size):
+def test_round_trip_however_the_stream_is_cut(sent: list[Frame], size: int) -> None:
     """Frames come out as they went in, wherever reads happen to cut the stream."""
     stream = b"".join(map(wire, sent))
     decoder = Decoder()
@@ -38,7 +38,7 @@ def test_round_trip_however_the_stream_is_cut(sent, size):
 
 
 @given(st.binary(max_size=4000))
-def test_any_bytes_are_survived(noise):
+def test_any_bytes_are_survived(noise: bytes) -> None:
     """Noise never raises, and a frame after it is still understood."""
     decoder = Decoder()
     list(decoder.feed(noise))
@@ -49,7 +49,7 @@ def test_any_bytes_are_survived(noise):
 
 
 @given(frames, st.data())
-def test_one_damaged_bit_is_never_another_message(frame, data):
+def test_one_damaged_bit_is_never_another_message(frame: Frame, data: st.DataObject) -> None:
     """A frame with a flipped bit is dropped or, where the flip makes a zero, cut: never altered."""
     sent = bytearray(wire(frame))
     bit = data.draw(st.integers(8, 8 * len(sent) - 9))  # inside the delimiters
@@ -58,7 +58,7 @@ def test_one_damaged_bit_is_never_another_message(frame, data):
     assert [f for f in Decoder().feed(bytes(sent)) if f != frame] == []
 
 
-def test_noise_in_ten_thousand_frames_alters_none():
+def test_noise_in_ten_thousand_frames_alters_none() -> None:
     """Every frame that survives random noise is one that was sent."""
     rng = random.Random(20261123)
     sent = [Frame(Kind.RSP, i, rng.randbytes(rng.randrange(60))) for i in range(10_000)]
@@ -73,7 +73,7 @@ def test_noise_in_ten_thousand_frames_alters_none():
     assert decoder.errors > 1000
 
 
-def test_endless_frame_takes_no_memory():
+def test_endless_frame_takes_no_memory() -> None:
     """A board that never ends a frame fills no memory, and is understood again after it does."""
     decoder = Decoder()
     for _ in range(100):

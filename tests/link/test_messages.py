@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from typing import Any
 
 import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof.shared.errors import BoardFault, JobError, LinkFault, ModelError
+from edgeprof.shared.errors import BoardFault, Fault, JobError, LinkFault, ModelError
 from edgeprof.workers.link.hello import parse_hello, read_hello
 from edgeprof.workers.link.messages.codec import decode
 from edgeprof.workers.link.messages.errors import ErrorReply, fault_of
@@ -26,15 +27,15 @@ plain = st.one_of(
 
 
 @given(st.binary(max_size=1100))
-def test_any_bytes_are_a_map_or_nothing(payload):
-    """Whatever the bytes, decoding gives a map of unsigned keys or None; it never raises."""
+def test_any_bytes_are_a_map_or_nothing(payload: bytes) -> None:
+    """Decoding any bytes gives a map of unsigned keys or None; it never raises."""
     message = load(payload)
 
     assert message is None or all(key >= 0 for key in message)
 
 
 @given(st.dictionaries(st.integers(0, 100), plain, max_size=10))
-def test_round_trip(message):
+def test_round_trip(message: dict[int, Any]) -> None:
     """What we encode, we decode."""
     assert load(dump(message)) == message
 
@@ -56,8 +57,9 @@ def test_round_trip(message):
         bytes.fromhex("a10061ff"),
     ],
 )
-def test_what_is_not_a_plain_map_is_refused(payload):
-    """Arrays, text keys, tails, deep nesting, tags, bignums, indefinite lengths and lying counts are none."""
+def test_what_is_not_a_plain_map_is_refused(payload: bytes) -> None:
+    """Arrays, text keys, tails, deep nesting, tags, bignums, indefinite lengths and lying counts
+    are none."""
     assert load(payload) is None
 
 
@@ -71,7 +73,7 @@ def test_what_is_not_a_plain_map_is_refused(payload):
         (299, BoardFault, "error_299"),
     ],
 )
-def test_error_code_says_whose_fault_it_is(code, kind, word):
+def test_error_code_says_whose_fault_it_is(code: int, kind: type[Fault], word: str) -> None:
     """The hundreds digit of a board's error decides the fault class, for unknown codes too."""
     fault = fault_of(decode(ErrorReply, {0: 6, 1: code, 2: "too big", 3: 1000, 4: 10}))
 
@@ -81,8 +83,9 @@ def test_error_code_says_whose_fault_it_is(code, kind, word):
 
 
 @pytest.mark.parametrize("number", ["\x1b[2J", -1, 2**64, True, [1]])
-def test_error_numbers_are_numbers(number):
-    """What a board says it was asked for is printed, so it cannot be text that moves a terminal's cursor."""
+def test_error_numbers_are_numbers(number: Any) -> None:
+    """A number in a board's error is a number, since it is printed: text could move a terminal's
+    cursor."""
     with pytest.raises(LinkFault, match=r"error-reply\.requested is (no integer|out of range)"):
         raise fault_of(decode(ErrorReply, {0: 6, 1: 203, 2: "x", 3: number}))
 
@@ -102,7 +105,7 @@ def _many_of(item: bytes) -> bytes:
     ],
     ids=["long array", "long bytes", "mail", "references to references"],
 )  # fmt: skip
-def test_a_kilobyte_takes_kilobytes(hostile):
+def test_a_kilobyte_takes_kilobytes(hostile: bytes) -> None:
     """A payload that announces, or refers to, more than it holds costs neither memory nor time."""
     started_s = time.process_time()
     tracemalloc.start()
@@ -115,13 +118,13 @@ def test_a_kilobyte_takes_kilobytes(hostile):
 
 
 @given(st.dictionaries(st.integers(0, 20), plain | st.lists(plain, max_size=4), max_size=20))
-def test_hostile_hello_is_a_link_fault(reply):
+def test_hostile_hello_is_a_link_fault(reply: dict[int, Any]) -> None:
     """A HELLO of nonsense is refused in words, whatever it holds."""
     with pytest.raises(LinkFault):
         parse_hello(read_hello(reply), can_flash=False)
 
 
-def test_other_version_is_named_by_both_ends():
+def test_other_version_is_named_by_both_ends() -> None:
     """Whichever end notices, the user reads both versions and what to do."""
     words = "this board speaks another major version"
     refused = fault_of(decode(ErrorReply, {0: 1, 1: 102, 2: words, 3: 2, 4: 1}))

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from edgeprof.shared.errors import BoardFault, HostFault, JobError, LinkFault, ModelError
-from edgeprof.shared.models import quantized
+from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.models.fit import activation_bytes, kv_bytes
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.workers.board.board import Cancelled
-from edgeprof.workers.link.device import open_board
+from edgeprof.shared.types.result import LoadResult, MemoryUse
+from edgeprof.workers.board.protocols import Cancelled, RunReport
+from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 
 PROMPT = (1, 400, 401, 402)
 
 
-def load(board, model, *, n_ctx=128, kv_type=KvType.F16, epoch=1, on_progress=None, stop=None):
+def load(
+    board: LinkBoard,
+    model: ModelFile,
+    *,
+    n_ctx: int = 128,
+    kv_type: KvType = KvType.F16,
+    epoch: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
     return board.load(
         model.path,
         model.sha256,
@@ -31,7 +43,15 @@ def load(board, model, *, n_ctx=128, kv_type=KvType.F16, epoch=1, on_progress=No
     )
 
 
-def run(board, n_gen=16, *, prompt=PROMPT, epoch=1, on_token=None, stop=None):
+def run(
+    board: LinkBoard,
+    n_gen: int = 16,
+    *,
+    prompt: tuple[int, ...] = PROMPT,
+    epoch: int = 1,
+    on_token: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> RunReport:
     return board.run(
         prompt,
         n_gen,
@@ -41,7 +61,7 @@ def run(board, n_gen=16, *, prompt=PROMPT, epoch=1, on_token=None, stop=None):
     )
 
 
-def test_hello_is_complete(open_native):
+def test_hello_is_complete(open_native: Callable[..., LinkBoard]) -> None:
     """A board describes itself: identity, clock, memory, kernels."""
     hello = open_native("uid=0a0b&ram=4194304").hello
 
@@ -59,7 +79,9 @@ def test_hello_is_complete(open_native):
         *(("shakespeare-1m", q) for q in Quantization),
     ],
 )
-def test_greedy_tokens_equal_the_reference(open_native, tmp_path, name, quantization):
+def test_greedy_tokens_equal_the_reference(
+    open_native: Callable[..., LinkBoard], tmp_path: Path, name: str, quantization: Quantization
+) -> None:
     """64 greedy tokens of every type are the host reference's, all of them."""
     model = quantized(resolve(name), quantization, tmp_path)
     board = open_native()
@@ -72,7 +94,9 @@ def test_greedy_tokens_equal_the_reference(open_native, tmp_path, name, quantiza
     assert len(report.step_us) == 63
 
 
-def test_score_equals_the_reference(open_native, model):
+def test_score_equals_the_reference(
+    open_native: Callable[..., LinkBoard], model: ModelFile
+) -> None:
     """Log-likelihoods and top-1 of SCORE are the reference's bits."""
     board = open_native()
     load(board, model)
@@ -84,7 +108,9 @@ def test_score_equals_the_reference(open_native, model):
     assert list(report.top1) == top1
 
 
-def test_memory_is_what_the_fit_check_says(open_native, model):
+def test_memory_is_what_the_fit_check_says(
+    open_native: Callable[..., LinkBoard], model: ModelFile
+) -> None:
     """The board lays out the very bytes that the host's fit check adds up."""
     result, memory = load(open_native(), model, n_ctx=200, kv_type=KvType.F32)
 
@@ -97,7 +123,7 @@ def test_memory_is_what_the_fit_check_says(open_native, model):
     assert result.transfer_bytes == model.size_bytes
 
 
-def test_model_is_sent_once(open_native, small_model):
+def test_model_is_sent_once(open_native: Callable[..., LinkBoard], small_model: ModelFile) -> None:
     """A board that holds the model already is not sent it again."""
     board = open_native()
 
@@ -108,7 +134,12 @@ def test_model_is_sent_once(open_native, small_model):
     assert second.transfer_s is None
 
 
-def test_model_goes_to_flash_when_ram_is_small(open_native, small_model, options, tmp_path):
+def test_model_goes_to_flash_when_ram_is_small(
+    open_native: Callable[..., LinkBoard],
+    small_model: ModelFile,
+    options: OpenOptions,
+    tmp_path: Path,
+) -> None:
     """A model that RAM cannot hold is put into flash, and the board finds it there by its hash."""
     slot = tmp_path / "big.slot"
     slot.write_bytes(bytes(1 << 20))
@@ -121,8 +152,10 @@ def test_model_goes_to_flash_when_ram_is_small(open_native, small_model, options
     assert len(run(board).tokens) == 16
 
 
-def test_too_big_is_refused_with_the_sum(open_native, model):
-    """What does not fit is refused by the board too, with both numbers."""
+def test_too_big_is_refused_with_the_sum(
+    open_native: Callable[..., LinkBoard], model: ModelFile
+) -> None:
+    """A board, too, refuses a model that does not fit, with both numbers."""
     board = open_native("uid=01&ram=500000")
 
     with pytest.raises(ModelError, match=r"969024 bytes requested, 5000\d\d available") as caught:
@@ -130,7 +163,9 @@ def test_too_big_is_refused_with_the_sum(open_native, model):
     assert caught.value.code == "no_memory"
 
 
-def test_prompt_longer_than_the_context(open_native, small_model):
+def test_prompt_longer_than_the_context(
+    open_native: Callable[..., LinkBoard], small_model: ModelFile
+) -> None:
     """Prompt and generated tokens beyond the context are the job's fault."""
     board = open_native()
     load(board, small_model, n_ctx=16)
@@ -140,7 +175,9 @@ def test_prompt_longer_than_the_context(open_native, small_model):
     assert caught.value.code == "context"
 
 
-def test_token_outside_the_vocabulary(open_native, small_model):
+def test_token_outside_the_vocabulary(
+    open_native: Callable[..., LinkBoard], small_model: ModelFile
+) -> None:
     """A token id the model does not have is the job's fault, and names it."""
     board = open_native()
     load(board, small_model)
@@ -149,7 +186,9 @@ def test_token_outside_the_vocabulary(open_native, small_model):
         run(board, prompt=(1, 9999))
 
 
-def test_stale_epoch_is_fenced(open_native, small_model):
+def test_stale_epoch_is_fenced(
+    open_native: Callable[..., LinkBoard], small_model: ModelFile
+) -> None:
     """A host with an older lease cannot disturb a board that a newer one has spoken to."""
     board = open_native()
     load(board, small_model, epoch=7)
@@ -159,7 +198,9 @@ def test_stale_epoch_is_fenced(open_native, small_model):
     assert caught.value.code == "stale_epoch"
 
 
-def test_cancel_takes_effect_within_a_token_or_so(open_native, small_model):
+def test_cancel_takes_effect_within_a_token_or_so(
+    open_native: Callable[..., LinkBoard], small_model: ModelFile
+) -> None:
     """A stop asked for in the middle ends the run and leaves the board ready for the next."""
     board = open_native()
     load(board, small_model, n_ctx=256)
@@ -171,7 +212,9 @@ def test_cancel_takes_effect_within_a_token_or_so(open_native, small_model):
     assert len(run(board, 8).tokens) == 8
 
 
-def test_reset_restarts_the_board(open_native, small_model):
+def test_reset_restarts_the_board(
+    open_native: Callable[..., LinkBoard], small_model: ModelFile
+) -> None:
     """RESET gives a new boot id, and what was loaded is gone."""
     board = open_native()
     load(board, small_model)
@@ -183,7 +226,9 @@ def test_reset_restarts_the_board(open_native, small_model):
     assert board.hello.ram_model_sha256 is None
 
 
-def test_busy_port_names_its_holder(open_native, options):
+def test_busy_port_names_its_holder(
+    open_native: Callable[..., LinkBoard], options: OpenOptions
+) -> None:
     """A second process that wants the same board is told who has it."""
     open_native("uid=55")
 
@@ -192,7 +237,7 @@ def test_busy_port_names_its_holder(open_native, options):
     assert caught.value.code == "board_claimed"
 
 
-def test_absent_port(options):
+def test_absent_port(options: OpenOptions) -> None:
     """A port that does not exist is one clear line with what to do."""
     with pytest.raises(HostFault, match="no such port") as caught:
         open_board("/dev/serial/by-id/usb-nothing", options)
@@ -202,7 +247,7 @@ def test_absent_port(options):
 @pytest.mark.parametrize(
     ("babble", "words"), [(b"", "not one byte"), (b"login: \r\n", "bytes came")]
 )
-def test_port_that_is_not_ours(options, babble, words):
+def test_port_that_is_not_ours(options: OpenOptions, babble: bytes, words: str) -> None:
     """Silence, or another program's text, is no board: after the timeout it says what was heard."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"socket://127.0.0.1:{server.getsockname()[1]}"

@@ -15,16 +15,21 @@ import termios
 import threading
 import tty
 import types
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import serial
+from typing_extensions import Buffer
 
 from edgeprof.shared.errors import Fault, HostFault, LinkFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.link import port as ports
 from edgeprof.workers.link.client import LinkClient
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.link.port_faults import others_on
+from tests.link.conftest import Line
 
 TIOCGEXCL = 0x80045440
 RAISED = [
@@ -52,45 +57,45 @@ class Broken(serial.Serial):
 
     place, error = "", Exception()
 
-    def _trip(self, place):
+    def _trip(self, place: str) -> None:
         if self.place == place:
             raise self.error
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._trip("make")
         self._ends = socket.socketpair()
         super().__init__(*args, **kwargs)
 
-    def open(self):
+    def open(self) -> None:
         self._trip("open")
         self.is_open = True
 
-    def fileno(self):
+    def fileno(self) -> int:
         self._trip("fileno")
         if self.place == "in_waiting":
             raise io.UnsupportedOperation
         return self._ends[0].fileno()
 
     @property
-    def in_waiting(self):
+    def in_waiting(self) -> int:
         self._trip("in_waiting")
         return 0
 
-    def read(self, size=1):
+    def read(self, size: int = 1) -> bytes:
         self._trip("read")
         return b""
 
-    def write(self, data):
+    def write(self, data: Buffer, /) -> int:
         self._trip("write")
         if self.place == "read":
             self._ends[1].send(b"x")
-        return len(data)
+        return len(bytes(data))
 
-    def _reconfigure_port(self, force_update=False):
+    def _reconfigure_port(self, force_update: bool = False) -> None:
         if self.is_open and self.baudrate != 115200:
             self._trip("baudrate")
 
-    def close(self):
+    def close(self) -> None:
         self.is_open = False
         for end in self._ends:
             end.close()
@@ -98,7 +103,7 @@ class Broken(serial.Serial):
 
 
 @pytest.fixture
-def broken(monkeypatch):
+def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Exception], str]:
     """`broken(place, error)`: the URL of a port where that method raises that."""
     package = types.ModuleType("broken_ports")
     package.__path__ = []
@@ -108,7 +113,7 @@ def broken(monkeypatch):
     monkeypatch.setitem(sys.modules, "broken_ports.protocol_broken", module)
     monkeypatch.setattr(serial, "protocol_handler_packages", ["broken_ports"])
 
-    def make(place, error):
+    def make(place: str, error: Exception) -> str:
         monkeypatch.setattr(Broken, "place", place)
         monkeypatch.setattr(Broken, "error", error)
         return "broken://here"
@@ -118,8 +123,15 @@ def broken(monkeypatch):
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("place", PLACES)
-def test_whatever_a_handler_raises_is_a_fault(broken, options, monkeypatch, place, error):
-    """In whichever method: a fault in one line that names the URL, and its lock is free again."""
+def test_whatever_a_handler_raises_is_a_fault(
+    broken: Callable[[str, Exception], str],
+    options: OpenOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    error: Exception,
+) -> None:
+    """An error in any method of a port is a one-line fault with the URL, and the lock is free
+    again."""
     monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.001)
     url = broken(place, error)
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.02)
@@ -140,7 +152,9 @@ def test_whatever_a_handler_raises_is_a_fault(broken, options, monkeypatch, plac
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("place", ["fileno", "baudrate", "close"])
-def test_looking_at_a_port_and_closing_it_raise_nothing(broken, place, error):
+def test_looking_at_a_port_and_closing_it_raise_nothing(
+    broken: Callable[[str, Exception], str], place: str, error: Exception
+) -> None:
     """The heartbeat looks at a port that another thread is closing: that is no news."""
     url = broken(place, error)
     port = ports.open_port(url, 115200)
@@ -170,7 +184,9 @@ def test_looking_at_a_port_and_closing_it_raise_nothing(broken, place, error):
         ("loop://", "no_hello"),
     ],
 )
-def test_every_handler_of_pyserial_fails_in_our_words(options, url, code):
+def test_every_handler_of_pyserial_fails_in_our_words(
+    options: OpenOptions, url: str, code: str
+) -> None:
     """The URL, what happened, and a class that says whose trouble it is."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.2)
     with pytest.raises(Fault) as caught:
@@ -180,20 +196,22 @@ def test_every_handler_of_pyserial_fails_in_our_words(options, url, code):
     assert url in str(caught.value)
 
 
-def test_connection_dropped_during_an_upload(line, options, small_model):
-    """It is a link fault, and who looks at the port meanwhile and afterwards gets an answer."""
+def test_connection_dropped_during_an_upload(
+    line: Line, options: OpenOptions, small_model: ModelFile
+) -> None:
+    """A dropped connection is a link fault, and the port can be asked meanwhile and afterwards."""
     board = open_board(line.url, options)
     looks: list[bool] = []
     stop = threading.Event()
 
-    def look():
+    def look() -> None:
         while not stop.is_set():
             looks.append(board.plugged_in())
 
     looker = threading.Thread(target=look)
     looker.start()
 
-    def cut(done, _total):
+    def cut(done: int, _total: int) -> None:
         if done > 20_000:
             line._stop.set()
 
@@ -212,7 +230,7 @@ def test_connection_dropped_during_an_upload(line, options, small_model):
 
 
 @pytest.fixture
-def device():
+def device() -> Iterator[str]:
     """A tty with nobody behind it."""
     far_end, host_end = pty.openpty()
     tty.setraw(host_end)
@@ -221,16 +239,16 @@ def device():
     os.close(host_end)
 
 
-def exclusive(device):
+def exclusive(device: str) -> int:
     fd = os.open(device, os.O_RDWR | os.O_NOCTTY)
     try:
-        return struct.unpack("i", fcntl.ioctl(fd, TIOCGEXCL, bytes(4)))[0]
+        return int.from_bytes(fcntl.ioctl(fd, TIOCGEXCL, bytes(4)), sys.byteorder)
     finally:
         os.close(fd)
 
 
 @pytest.mark.parametrize("form", ["{}", "alt://{}", "spy://{}?file=/dev/null"])
-def test_open_port_is_closed_to_programs_that_look_at_no_lock(device, form):
+def test_open_port_is_closed_to_programs_that_look_at_no_lock(device: str, form: str) -> None:
     """TIOCEXCL is set while we have the port, and taken back when we let it go."""
     url = form.format(device)
     port = ports.open_port(url, 115200)
@@ -252,8 +270,8 @@ HOLDER = (
 )
 
 
-def test_program_that_has_the_port_is_named(device, options):
-    """By its process id and its name, when we may see them."""
+def test_program_that_has_the_port_is_named(device: str, options: OpenOptions) -> None:
+    """The program that has a port is named by process id and name, where we may see them."""
     command = [sys.executable, "-c", HOLDER, device]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -266,7 +284,9 @@ def test_program_that_has_the_port_is_named(device, options):
     assert f"process {holder.pid} (python" in str(caught.value)
 
 
-def test_program_that_takes_bytes_away_is_named(device, options, wait_until):
+def test_program_that_takes_bytes_away_is_named(
+    device: str, options: OpenOptions, wait_until: Callable[..., None]
+) -> None:
     """One that was there first, and looks at no lock: it may be why no HELLO came."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.2)
     with subprocess.Popen(["cat", device], stdout=subprocess.DEVNULL) as reader:
@@ -279,7 +299,9 @@ def test_program_that_takes_bytes_away_is_named(device, options, wait_until):
     assert f"process {reader.pid} (cat) has the port open too" in str(caught.value.hint)
 
 
-def test_frames_of_a_session_go_through_the_one_place(broken):
+def test_frames_of_a_session_go_through_the_one_place(
+    broken: Callable[[str, Exception], str],
+) -> None:
     """LinkClient reads and writes only there: its faults carry the name it was given."""
     url = broken("write", BrokenPipeError(errno.EPIPE, "Broken pipe"))
     port = ports.open_port(url, 115200)

@@ -8,24 +8,25 @@ import select
 import termios
 import threading
 import tty
+from collections.abc import Callable, Iterator
 
 import pytest
 import serial
 
 from edgeprof.shared.errors import LinkFault
 from edgeprof.workers.link import baud, connection
-from edgeprof.workers.link.device import open_board
-from tests.chaos.noisy_line import NoisyLine
+from edgeprof.workers.link.device import OpenOptions, open_board
+from tests.support.noisy_line import NoisyLine
 
 
 @pytest.fixture
-def tty_at():
+def tty_at() -> Iterator[Callable[[int], str]]:
     """`tty_at(baud)` is a tty with a board that understands nothing but that rate."""
     stop = threading.Event()
     threads: list[threading.Thread] = []
     fds: list[int] = []
 
-    def make(baud):
+    def make(baud: int) -> str:
         speed = getattr(termios, f"B{baud}")
         line = NoisyLine(f"tty-{baud}", 0.0)
         board = line.connect()
@@ -33,7 +34,7 @@ def tty_at():
         tty.setraw(host_end)
         fds.extend((far_end, host_end))
 
-        def carry():
+        def carry() -> None:
             with line, board:
                 while not stop.is_set():
                     for source in select.select([far_end, board.fileno()], [], [], 0.05)[0]:
@@ -57,8 +58,10 @@ def tty_at():
         os.close(fd)
 
 
-def test_board_left_at_a_fast_rate(tty_at, options, monkeypatch):
-    """It does not hear the first rate, and is found all the same, and stays where it is."""
+def test_board_left_at_a_fast_rate(
+    tty_at: Callable[[int], str], options: OpenOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board that was left at a fast rate is found, and stays at it."""
     monkeypatch.setattr("edgeprof.workers.link.client.HELLO_EVERY_S", 0.05)
     board = open_board(tty_at(baud.FAST_BAUDS[0]), options)
     try:
@@ -69,7 +72,7 @@ def test_board_left_at_a_fast_rate(tty_at, options, monkeypatch):
         board.close()
 
 
-def test_slow_line_is_given_time(tty_at, options):
+def test_slow_line_is_given_time(tty_at: Callable[[int], str], options: OpenOptions) -> None:
     """Below 115200 baud a reply may take as long as its longest frame does on the wire."""
     board = open_board(tty_at(baud.FAST_BAUDS[0]), options)
     try:
@@ -82,8 +85,10 @@ def test_slow_line_is_given_time(tty_at, options):
         board.close()
 
 
-def test_tty_pulled_while_its_rate_is_set(options, monkeypatch):
-    """It is a link fault like any other unplugging, and not an error of pyserial's."""
+def test_tty_pulled_while_its_rate_is_set(
+    options: OpenOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tty pulled while its rate is set is a link fault like any other unplugging."""
     far_end, host_end = pty.openpty()
     tty.setraw(host_end)
     monkeypatch.setattr(connection, "LinkClient", lambda *_: _PullOnHello((far_end, host_end)))
@@ -96,10 +101,10 @@ def test_tty_pulled_while_its_rate_is_set(options, monkeypatch):
 class _PullOnHello:
     """A session whose board is pulled right before the first HELLO."""
 
-    def __init__(self, ends):
+    def __init__(self, ends: tuple[int, ...]) -> None:
         self._ends = ends
 
-    def hello(self, _timeout_s, before_try):
+    def hello(self, _timeout_s: float, before_try: Callable[[int], None]) -> None:
         for end in self._ends:
             os.close(end)
         before_try(8)

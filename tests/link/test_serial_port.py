@@ -6,20 +6,22 @@ import os
 import pty
 import subprocess
 import tty
+from collections.abc import Iterator
 from typing import cast
 
 import pytest
 import serial
 
 from edgeprof.shared.errors import HostFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
 from edgeprof.workers.emulated.child import ChildSerial, firmware_image
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.link.device import OpenOptions, open_board
 
 
 @pytest.fixture
-def device():
+def device() -> Iterator[str]:
     """A native board on one end of a pty; the path of the other end."""
     board_end, host_end = pty.openpty()
     tty.setraw(host_end)
@@ -32,8 +34,8 @@ def device():
     os.close(host_end)
 
 
-def test_rate_is_negotiated(device, options, small_model):
-    """Both ends go to the fastest rate they share, and the work is done at it."""
+def test_rate_is_negotiated(device: str, options: OpenOptions, small_model: ModelFile) -> None:
+    """Host and board go to the fastest rate that both have, and the work is done at it."""
     board = open_board(device, options)
     try:
         board.load(
@@ -50,14 +52,14 @@ def test_rate_is_negotiated(device, options, small_model):
         board.close()
 
 
-def test_tty_held_by_another_program(device, options):
+def test_tty_held_by_another_program(device: str, options: OpenOptions) -> None:
     """A serial monitor left open is named as the trouble, not a timeout."""
     with serial.Serial(device, exclusive=True), pytest.raises(HostFault) as caught:
         open_board(device, options)
     assert caught.value.code == "port_busy"
 
 
-def test_unplugged_port_is_seen_without_asking_the_board(device, options):
+def test_unplugged_port_is_seen_without_asking_the_board(device: str, options: OpenOptions) -> None:
     """A device node that is gone, or a line that has hung up, is known without a byte sent."""
     folder = options.lock_dir.parent / "by-id"
     folder.mkdir()
@@ -72,7 +74,7 @@ def test_unplugged_port_is_seen_without_asking_the_board(device, options):
         board.close()
 
 
-def test_board_whose_process_ended_is_unplugged(options):
+def test_board_whose_process_ended_is_unplugged(options: OpenOptions) -> None:
     """An emulated board is gone when its process is."""
     board = open_board("native://?uid=01", options)
     try:

@@ -9,20 +9,23 @@ import pytest
 from serial.urlhandler import protocol_loop as loop
 
 from edgeprof.shared.errors import LinkFault
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
+from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.link import client as link_client
 from edgeprof.workers.link import upload
 from edgeprof.workers.link.client import LinkClient, Received
-from edgeprof.workers.link.device import open_board
-from edgeprof.workers.link.framing import Kind
+from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
+from edgeprof.workers.link.framing import Frame, Kind
 from edgeprof.workers.link.messages.operations import Op
 from edgeprof.workers.profiling.profile_job import profile_job
+from tests.link.conftest import Line
 
 
 @pytest.fixture
-def hasty(monkeypatch):
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's patience, a tenth of it or less."""
     monkeypatch.setattr(link_client, "FIRST_TIMEOUT_S", 0.05)
     monkeypatch.setattr(link_client, "MAX_TIMEOUT_S", 0.1)
@@ -31,10 +34,10 @@ def hasty(monkeypatch):
     monkeypatch.setattr(upload, "ACK_TIMEOUT_S", 0.05)
 
 
-def dead_from(line, op):
+def dead_from(line: Line, op: Op | str) -> None:
     """Make the line swallow everything, both ways, from the first frame of an operation on."""
 
-    def swallow(frame):
+    def swallow(frame: Frame) -> bool:
         if (frame.kind, op) == (Kind.DATA, "DATA") or (
             frame.kind is Kind.REQ and cbor2.loads(frame.payload)[0] == op
         ):
@@ -44,7 +47,7 @@ def dead_from(line, op):
     line.swallow = swallow
 
 
-def profile(board, model):
+def profile(board: LinkBoard, model: ModelFile) -> JobResult:
     spec = JobSpec(
         model=model.ref, target=Target(platform="native"), n_ctx=64, score=True,
         cases=(TestCase(prompt_tokens=(1, 400, 401), n_gen=4),),
@@ -73,7 +76,9 @@ def profile(board, model):
     ],
 )
 @pytest.mark.usefixtures("hasty")
-def test_silence_in_a_phase(line, options, small_model, op, code):
+def test_silence_in_a_phase(
+    line: Line, options: OpenOptions, small_model: ModelFile, op: Op | str, code: str
+) -> None:
     """Whichever request is the first that nobody answers, it is a link fault, soon."""
     quick = type(options)(lock_dir=options.lock_dir, slot_dir=options.slot_dir, open_timeout_s=0.5)
     board = open_board(line.url, quick)
@@ -88,7 +93,7 @@ def test_silence_in_a_phase(line, options, small_model, op, code):
     board.close()
 
 
-def test_board_that_talks_and_takes_nothing(monkeypatch):
+def test_board_that_talks_and_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events without end, and no acknowledgement among them, are an upload that stands still."""
     monkeypatch.setattr(upload, "STALL_S", 0.05)
     chatty = LinkClient(loop.Serial(), "board")
@@ -102,12 +107,14 @@ def test_board_that_talks_and_takes_nothing(monkeypatch):
 
 @pytest.mark.parametrize("op", [Op.UPLOAD, Op.VERIFY, Op.LOAD])
 @pytest.mark.usefixtures("hasty")
-def test_one_lost_frame_costs_one_timeout(line, options, small_model, op):
+def test_one_lost_frame_costs_one_timeout(
+    line: Line, options: OpenOptions, small_model: ModelFile, op: Op
+) -> None:
     """A slow operation is asked for again long before its patience ends."""
     board = open_board(line.url, options)
     lost: list[int] = []
 
-    def swallow(frame):
+    def swallow(frame: Frame) -> bool:
         first = frame.kind is Kind.REQ and cbor2.loads(frame.payload)[0] == op and not lost
         if first:
             lost.append(frame.seq)

@@ -26,7 +26,7 @@ from edgeprof.workers.link.messages.wire_types import (
     Uint,
     WireType,
 )
-from tests.link.test_wire_names import MESSAGES
+from tests.support.wire_messages import MESSAGES
 
 _PRINTABLE = st.characters(codec="ascii", min_codepoint=32, max_codepoint=126)
 _ANYTHING = st.recursive(
@@ -97,7 +97,7 @@ def test_round_trip_through_bytes(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", sorted(MESSAGES))
 @given(payload=st.dictionaries(st.integers(0, 20), _ANYTHING, max_size=12))
 def test_hostile_maps_are_a_message_or_a_link_fault(name: str, payload: dict[int, object]) -> None:
-    """Whatever a map holds, it is a sound message, or a LinkFault that names the message."""
+    """A map is a sound message, or a LinkFault that names the message."""
     message = MESSAGES[name]
     refused = None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from serial.urlhandler import protocol_loop as loop
 
 from edgeprof.workers.link.client import LinkClient, Received
@@ -11,8 +12,11 @@ from edgeprof.workers.link.upload import upload
 from tests.link.wire_samples import HELLO
 
 
-def test_acks_of_frames_sent_again_are_no_reason_to_go_back(monkeypatch):
-    """Each frame behind a lost one may cause an ACK of the same position: the host goes back once."""
+def test_acks_of_frames_sent_again_are_no_reason_to_go_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each frame behind a lost one may cause an ACK of the same position: the host goes back
+    once."""
     client = LinkClient(loop.Serial(), "board")
     sent: list[bytes] = []
     # frame 1 is lost; 2, 3 and 4 are told of, one after the other; then what was sent again arrives
@@ -28,13 +32,16 @@ def test_acks_of_frames_sent_again_are_no_reason_to_go_back(monkeypatch):
     assert client.retransmits == 4
 
 
-def _ack(numbers):
+def _ack(numbers: tuple[int, int]) -> tuple[int, dict[int, int]]:
     seq, position = numbers
     return seq, {1: position, 2: 8192}
 
 
-def test_hello_is_asked_again_when_a_remembered_reply_comes(monkeypatch):
-    """A new host may happen to draw the number of the board's last reply, which was to something else."""
+def test_hello_is_asked_again_when_a_remembered_reply_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new host may happen to draw the number of the board's last reply, which was to something
+    else."""
     client = LinkClient(loop.Serial(), "board")
     replies = [{0: 2, 1: 7}, encode(HELLO)]
     monkeypatch.setattr(client, "send", lambda _frame: None)

@@ -33,7 +33,10 @@ NEVER = [
     ("native://?ram=all", "ram=all"),
     ("native://?ram=99999999999", "at most"),
     ("native://?fault=hang", "fault=hang"),
+    ("native://?fault=11:1", "fault=11:1"),
     ("native://elsewhere?uid=01", "no such build"),
+    ("native://native-asna?uid=01", "did you mean 'native-asan'"),
+    ("qemu://riscv32-virt?slot=/s", "no flash"),
     ("qemu://", "no such port"),
     ("qemu://esp32s3", "no such port"),
     ("qemu://stm32f40", "did you mean 'stm32f405'"),
@@ -85,7 +88,7 @@ MAY_BE = [
 
 
 @pytest.mark.parametrize(("url", "words"), NEVER)
-def test_what_can_never_work_is_a_usage_error(url, words):
+def test_what_can_never_work_is_a_usage_error(url: str, words: str) -> None:
     """The error names the URL and what is wrong with it; a near miss is guessed."""
     with pytest.raises(UsageError) as caught:
         check_url(url)
@@ -94,7 +97,7 @@ def test_what_can_never_work_is_a_usage_error(url, words):
 
 
 @pytest.mark.parametrize("url", MAY_BE)
-def test_what_may_come_is_waited_for(url):
+def test_what_may_come_is_waited_for(url: str) -> None:
     """A port that is not plugged in, or a server that does not run yet, is no mistake."""
     check_url(url)
 
@@ -102,7 +105,7 @@ def test_what_may_come_is_waited_for(url):
 @given(st.text(max_size=40) | st.builds("{}://{}".format, st.sampled_from(
     ["native", "qemu", "rfc2217", "socket", "hwgrep", "alt", "spy", "loop", "cp2110", "x"]
 ), st.text(alphabet="?&=:/[]@#%.0aé\x00 ", max_size=20)))  # fmt: skip
-def test_no_url_is_too_strange_to_be_judged(url):
+def test_no_url_is_too_strange_to_be_judged(url: str) -> None:
     """Any text is fine or a UsageError in one line."""
     try:
         check_url(url)
@@ -110,7 +113,7 @@ def test_no_url_is_too_strange_to_be_judged(url):
         assert "\n" not in str(error)  # noqa: PT017 - either outcome is right
 
 
-def test_place_of_a_wrong_url_is_named(tmp_path: Path):
+def test_place_of_a_wrong_url_is_named(tmp_path: Path) -> None:
     """The board in boards.toml, or the option."""
     path = tmp_path / "boards.toml"
     path.write_text('[[board]]\nuid="0a"\n[[board]]\nurl="nativ://"\n')
@@ -153,7 +156,7 @@ def test_place_of_a_wrong_url_is_named(tmp_path: Path):
         ("watch='/dev/x'\n", "a list of patterns"),
     ],
 )
-def test_mistakes_in_the_file_are_told_in_its_words(tmp_path: Path, text, words):
+def test_mistakes_in_the_file_are_told_in_its_words(tmp_path: Path, text: str, words: str) -> None:
     """File, board and key, what is written there, and what has to be: no word of a library's."""
     path = tmp_path / "boards.toml"
     path.write_text(text)
@@ -178,8 +181,9 @@ def test_mistakes_in_the_file_are_told_in_its_words(tmp_path: Path, text, words)
         ("--boards", "boards.toml"),
     ],
 )
-def test_worker_ends_at_once_with_2(tmp_path: Path, arguments):
-    """Before anything is started: no worker, no Redis, no traceback."""
+def test_worker_ends_at_once_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """A wrong --board ends `edgeprof worker` with 2 before anything is started, without a
+    traceback."""
     (tmp_path / "boards.toml").write_text("[[board]]\nurl = 'native://?uid=zz'\n")
     done = subprocess.run(
         [sys.executable, "-m", "edgeprof.cli", "worker", *arguments],

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.workers.link.messages import board, errors, model, runs, wire_types
+from edgeprof.workers.link.messages import board, runs, wire_types
 from edgeprof.workers.link.messages.codec import (
     HEAD_KEY,
-    Message,
     Part,
-    Reply,
     Request,
     fields_of,
     name_of,
@@ -32,20 +30,12 @@ from edgeprof.workers.link.messages.wire_types import (
     WireType,
 )
 from tests.link import cddl
+from tests.support.wire_messages import MESSAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 CDDL = cddl.document()
 KEYS_H = (ROOT / "firmware" / "core" / "link" / "keys.h").read_text()
 MARKDOWN = (ROOT / "docs" / "link-protocol.md").read_text()
-
-MESSAGES: dict[str, type[Message]] = {
-    name_of(found): found
-    for module in (board, model, runs, errors)
-    for found in vars(module).values()
-    if isinstance(found, type)
-    and issubclass(found, Message)
-    and found not in {Message, Reply, Request}
-}
 
 
 def spelt(kind: WireType | None) -> str:
@@ -83,13 +73,13 @@ def spelt(kind: WireType | None) -> str:
             pytest.fail(f"no CDDL for {other}")
 
 
-def test_host_has_a_class_for_each_message():
+def test_host_has_a_class_for_each_message() -> None:
     """No message of the CDDL file lacks a class, and no class lacks a message."""
     assert set(MESSAGES) == set(CDDL.maps)
 
 
 @pytest.mark.parametrize("name", sorted(CDDL.maps))
-def test_fields_of_the_host_are_those_of_the_cddl(name):
+def test_fields_of_the_host_are_those_of_the_cddl(name: str) -> None:
     """Name, key, type and limits of each field, and whether it may be absent, are the same."""
     message = MESSAGES[name]
     fields = [
@@ -103,7 +93,7 @@ def test_fields_of_the_host_are_those_of_the_cddl(name):
     assert tuple(fields) == CDDL.maps[name]
 
 
-def test_arrays_of_fixed_length_have_named_places():
+def test_arrays_of_fixed_length_have_named_places() -> None:
     """The places of a NamedTuple are those that the CDDL file names, in its order."""
     rows = {
         name: _row(getattr(module, class_name))
@@ -139,7 +129,7 @@ def _rows_in(kind: WireType | None) -> list[Row]:
             return []
 
 
-def test_every_operation_has_request_and_reply():
+def test_every_operation_has_request_and_reply() -> None:
     """An operation's request names its own reply; both have the operation's number."""
     requests = [found for found in MESSAGES.values() if issubclass(found, Request)]
 
@@ -149,7 +139,7 @@ def test_every_operation_has_request_and_reply():
         assert name_of(reply_of(request)) == name_of(request).replace("-request", "-reply")
 
 
-def test_short_names_of_types_mean_what_their_name_says():
+def test_short_names_of_types_mean_what_their_name_says() -> None:
     """The CDDL file's own names for sizes are the limits that the host checks."""
     assert CDDL.aliases == {
         "u8": "uint .size 1",
@@ -163,7 +153,7 @@ def test_short_names_of_types_mean_what_their_name_says():
     assert wire_types.U32_MAX == 2**32 - 1
 
 
-def test_board_has_a_name_for_each_key():
+def test_board_has_a_name_for_each_key() -> None:
     """keys.h names each key of each message as the CDDL file does, with the same number."""
     compiled = {name: int(number) for name, number in re.findall(r"\bKEY_(\w+) = (\d+)", KEYS_H)}
     expected = {
@@ -176,7 +166,7 @@ def test_board_has_a_name_for_each_key():
     assert compiled == expected | {"OP": HEAD_KEY, "EVENT": HEAD_KEY}
 
 
-def test_board_numbers_events_as_the_host_does():
+def test_board_numbers_events_as_the_host_does() -> None:
     """The events of keys.h are those of the host."""
     compiled = {name: int(n) for name, n in re.findall(r"\bEVENT_(\w+) = (\d+)", KEYS_H)}
 
@@ -194,7 +184,7 @@ _NUMBERED = re.compile(
 
 @pytest.mark.parametrize("source", SPEAKERS, ids=lambda path: path.name)
 def test_board_uses_no_bare_number_as_a_key(source: Path) -> None:
-    """Whoever reads the firmware reads names: no call takes a key as a number."""
+    """No call in the firmware takes a key as a number: keys have names."""
     calls = [match[0] for match in _NUMBERED.finditer(source.read_text())]
 
     assert calls == []
@@ -228,7 +218,7 @@ def documented(section: str) -> dict[str, list[tuple[int, bool]]]:
 
 @pytest.mark.parametrize("op", list(Op), ids=lambda op: op.name)
 @pytest.mark.parametrize("part", ["request", "reply"])
-def test_document_names_the_same_keys(op, part):
+def test_document_names_the_same_keys(op: Op, part: str) -> None:
     """Each operation's section names the keys of request and reply; a star marks the required."""
     start = MARKDOWN.index(f"\n### {op.value} {op.name}")
     section = re.split(r"\n##+ ", MARKDOWN[start + 1 :])[0]
@@ -250,7 +240,7 @@ def test_document_names_the_same_keys(op, part):
         ("boot-event", r"`\{(0: 4 \(BOOT\).+?)\}`"),
     ],
 )
-def test_document_shows_the_same_keys_of_other_frames(name, shown):
+def test_document_shows_the_same_keys_of_other_frames(name: str, shown: str) -> None:
     """Errors, DATA, ACK and events are maps in the document's prose, with the same keys."""
     found = re.search(shown, MARKDOWN)
     assert found is not None

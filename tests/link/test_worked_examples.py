@@ -24,7 +24,7 @@ def found(pattern: str) -> str:
     return match[1]
 
 
-def test_ping_is_built_as_the_document_shows():
+def test_ping_is_built_as_the_document_shows() -> None:
     """The worked example's body, byte for byte, is what encode() makes of PING."""
     payload = bytes.fromhex(found(r"= `([0-9A-F ]+)`\.\n"))
     body = bytes.fromhex(found(r"^body  ([0-9A-F ]+?)  crc"))
@@ -36,14 +36,14 @@ def test_ping_is_built_as_the_document_shows():
     assert frame == stuffed
 
 
-def test_crc_check_value():
+def test_crc_check_value() -> None:
     """The CRC named in the document is zlib's."""
     check = int(found(r"`123456789` is (0x[0-9A-F]+)"), 16)
 
     assert zlib.crc32(b"123456789") == check
 
 
-def test_errors_are_the_same_everywhere():
+def test_errors_are_the_same_everywhere() -> None:
     """Document, firmware and driver list the same codes under the same names."""
     documented = {
         int(code): name.lower()
@@ -58,7 +58,7 @@ def test_errors_are_the_same_everywhere():
     assert compiled == dict(ERROR_NAMES)
 
 
-def test_operations_are_the_same_everywhere():
+def test_operations_are_the_same_everywhere() -> None:
     """Document, firmware and driver number the operations alike."""
     documented = {
         name: int(number)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_shipped_models_are_listed() -> None:
-    """Both models ship, under the names the documents use, each below 1.5 MB."""
+    """The two models that ship have the names that the documents use, each below 1.5 MB."""
     models = catalogue.list_models()
 
     assert {model.name for model in models} == {"shakespeare-240k", "shakespeare-1m"}
@@ -23,7 +23,8 @@ def test_shipped_models_are_listed() -> None:
 
 
 def test_the_wheel_carries_what_the_checkout_has() -> None:
-    """Each GGUF of models/ is force-included beside catalogue.py, where bundled_dir() looks first."""
+    """Each GGUF of models/ is force-included beside catalogue.py, where bundled_dir() looks
+    first."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
 
@@ -47,7 +48,8 @@ def test_unknown_name_lists_what_there_is() -> None:
 
 
 def test_a_path_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that gives a Path means that file, though a bundled model is called the same; text is a name."""
+    """A program that gives a Path means that file, though a bundled model is called the same; text
+    is a name."""
     own = tmp_path / "shakespeare-240k"
     own.write_bytes(catalogue.bundled()["shakespeare-1m"].read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -59,7 +61,7 @@ def test_a_path_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_name_too_long_for_any_file_is_one_line() -> None:
-    """What the system refuses to look for is a wrong call, cut short in the message."""
+    """A name too long for the system is a wrong call, and is cut short in the message."""
     with pytest.raises(UsageError, match="File name too long") as caught:
         catalogue.locate("m" * 5000)
 

@@ -45,7 +45,8 @@ def by_a_link(path: Path, other: Path) -> None:
 
 
 def by_a_memory_map(path: Path, other: Path) -> None:
-    """As numpy.memmap: what is written to a page that was written before may change no time of the file."""
+    """As numpy.memmap: what is written to a page that was written before may change no time of the
+    file."""
     mapped = np.memmap(path, np.uint8, "r+")
     mapped[:] = mapped[:].copy()
     mapped[:] = np.frombuffer(other.read_bytes(), np.uint8)
@@ -58,7 +59,8 @@ def by_a_memory_map(path: Path, other: Path) -> None:
 def test_a_file_that_was_written_anew_is_read_anew(
     tmp_path: Path, change: Callable[[Path, Path], None], to: Quantization | None
 ) -> None:
-    """In one notebook, with and without another type; both versions have one size."""
+    """A model file that changed is read again in the same process, also when its size is the
+    same."""
     path, other = tmp_path / "m.gguf", tmp_path / "other.gguf"
     write(path, seed=1)
     second = write(other, seed=2)
@@ -100,7 +102,7 @@ def test_a_sweep_reads_a_file_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
-    """Not a bare FileNotFoundError, and not its old content."""
+    """A model file that is gone is named in the error; its old content is not used."""
     path = tmp_path / "m.gguf"
     write(path, seed=1)
     preparer = Preparer(tmp_path / "cache")

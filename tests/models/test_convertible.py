@@ -115,8 +115,8 @@ def test_what_the_gguf_package_quantizes_round_trips(tmp_path: Path, kind: Type)
 def test_default_of_llama_quantize_is_converted_without_rounding_twice(
     tmp_path: Path, kind: Type
 ) -> None:
-    """Q4_0 or TQ2_0 with a Q6_K embedding: boards do not run it. For its own type only the embedding
-    is made anew; the other blocks stay as they are."""
+    """Q4_0 or TQ2_0 with a Q6_K embedding: boards do not run it. For its own type only the
+    embedding is made anew; the other blocks stay as they are."""
     source = ConvertibleModel.open(write(tmp_path / "m.gguf", kind, embedding=Type.Q6_K))
     assert not isinstance(source, ModelFile)
     assert source.quantization is None
@@ -169,7 +169,7 @@ def test_refusal_names_a_command_that_works(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [Type.I32, Type.Q8_K, 31, 9999])
 def test_types_that_nobody_reads_are_refused_for_good(tmp_path: Path, kind: int) -> None:
-    """Neither run nor converted: the hint is no conversion of ours."""
+    """A type that is neither run nor converted is refused without a hint to convert it."""
     path = write(tmp_path / "m.gguf", Type.F32)
     data = path.read_bytes()
     at = data.index(b"blk.0.attn_q.weight") + len(b"blk.0.attn_q.weight") + 4 + 16
@@ -196,7 +196,8 @@ def test_broken_weights_of_types_that_no_board_runs_are_found(tmp_path: Path, ki
 
 
 def test_a_matrix_of_one_row_is_no_norm(tmp_path: Path) -> None:
-    """A vocabulary of one token: readers drop the dimension of 1, and it is quantised all the same."""
+    """A vocabulary of one token: readers drop the dimension of 1, and it is quantised all the
+    same."""
     source = ConvertibleModel.open(
         SyntheticLlama(dim=64, hidden=64, n_layers=1, n_vocab=1).write(tmp_path / "m.gguf")
     )

@@ -12,8 +12,8 @@ from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile, rules
 from edgeprof.shared.models.quantize import quantize
 from edgeprof.shared.types.model import Quantization
-from tests.firmware_compute import header_files as h
-from tests.firmware_compute.header_files import HeaderFile, Tensor
+from tests.support import header_files as h
+from tests.support.header_files import HeaderFile, Tensor
 
 
 def packed(value: bool | float | str) -> bytes:
@@ -92,7 +92,7 @@ def test_what_llama_cpp_saves_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_what_changes_nothing_is_accepted(tmp_path: Path, key: str, value: float | str) -> None:
-    """Whatever its type."""
+    """A key whose value changes nothing is accepted in any type."""
     opened(tmp_path / "m.gguf", **{key: value})
 
 
@@ -132,7 +132,7 @@ def test_what_changes_the_answer_is_refused(
 
 
 def test_a_factor_without_scaling_does_nothing(tmp_path: Path) -> None:
-    """With scaling of type "none" llama.cpp looks at no factor."""
+    """A factor beside scaling of type "none" is ignored, as llama.cpp does."""
     keys: dict[str, float | str] = {"rope.scaling.type": "none", "rope.scaling.factor": 8.0}
 
     opened(tmp_path / "m.gguf", **keys)
@@ -152,7 +152,7 @@ def test_a_factor_without_scaling_does_nothing(tmp_path: Path) -> None:
 def test_a_number_is_read_whatever_its_type(
     tmp_path: Path, key: str, kind: int, value: float, read: float
 ) -> None:
-    """By its value, rounded to float32 where the boards compute with that."""
+    """A number counts by its value, rounded to float32 where the boards compute with that."""
     made = h.scalar(kind, value)
     path = tmp_path / "m.gguf"
     path.write_bytes(HeaderFile().with_key(f"llama.{key}", made).write())

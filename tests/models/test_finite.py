@@ -1,4 +1,5 @@
-"""Weights that are no finite numbers: found when a file is opened, made or imported, by tensor, index and value."""
+"""Weights that are no finite numbers: found when a file is opened, made or imported, by tensor,
+index and value."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ def scaled(path: Path, name: str, factor: float) -> ModelFile:
 def test_opening_finds_it(
     tmp_path: Path, kind: Type, code: str, at: int, says: str, value: float
 ) -> None:
-    """In every type: the tensor, the first bad index and the value are said."""
+    """Opening a model finds a number that is not finite, in every type, and names tensor, index and
+    value."""
     path = shape(kind).write(tmp_path / "m.gguf")
     overwritten(path, NAME, at, struct.pack(code, value))
 
@@ -186,7 +188,8 @@ def test_values_on_the_way_are_looked_at() -> None:
     ],
 )
 def test_a_double_that_no_float_holds_is_called_so(value: float, says: str, code: str) -> None:
-    """It is a finite weight in the file: told with its size, not as an infinity that the file has not."""
+    """A weight that is finite in the file but too large for a float is told with its size, not as
+    an infinity."""
     info = TensorInfo("w", Type.F64, None, (16,), 0, 128)
     data = np.ones(16)
     check_weights(Header({}, {"w": info}, 32), data.tobytes())

@@ -37,7 +37,8 @@ def test_sums_of_the_shipped_model(small: ModelFile) -> None:
 
 @pytest.mark.parametrize("name", ["small", "ternary"])
 def test_shipped_models_fit_an_stm32f405(name: str, request: pytest.FixtureRequest) -> None:
-    """Weights in 1 MiB of flash less 64 KiB of firmware; 128 positions of F16 KV in 96 KiB of SRAM."""
+    """Weights in 1 MiB of flash less 64 KiB of firmware; 128 positions of F16 KV in 96 KiB of
+    SRAM."""
     model: ModelFile = request.getfixturevalue(name)
 
     report = on_board(model, region("sram", "ram", 96 * KIB), region("flash", "flash", 960 * KIB))
@@ -54,7 +55,8 @@ def test_without_flash_the_weights_go_to_ram(small: ModelFile) -> None:
 
 
 def test_each_block_goes_whole_into_the_first_region_with_room(small: ModelFile) -> None:
-    """Keys fill the first region, values go on to the second, activations return to the gap left."""
+    """Keys fill the first region, values go on to the second, activations return to the gap
+    left."""
     half = kv_bytes(small.shape, 128, KvType.F16) // 2
     activations = activation_bytes(small.shape, 128)
 
@@ -91,7 +93,7 @@ def test_one_byte_too_few_is_a_refusal(small: ModelFile) -> None:
 
 
 def test_flash_that_nobody_can_write_is_not_counted(small: ModelFile) -> None:
-    """Where no tool places models in flash, uploads go to RAM."""
+    """An upload goes to RAM where no tool places models in flash."""
     regions = (region("sram", "ram", 96 * KIB), region("flash", "flash", 960 * KIB))
 
     assert not on_board(small, *regions, flash=False).fits

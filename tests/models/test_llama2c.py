@@ -126,7 +126,8 @@ def test_every_version_keeps_every_weight(
 
 
 def weights_of(model: ModelFile) -> dict[str, bytes]:
-    """The bytes of each tensor: all of a model but the metadata, which names the file it came from."""
+    """The bytes of each tensor: all of a model but the metadata, which names the file it came
+    from."""
     tensors = ((name, model.raw_tensor(name)) for name in model.header.tensors)
     return {name: raw[1].tobytes() for name, raw in tensors if raw is not None}
 
@@ -205,7 +206,7 @@ def test_pieces_of_characters_stay_what_they_are(files: Files, tmp_path: Path) -
 
 
 def test_no_token_is_put_first_that_is_no_special_one(files: Files, tmp_path: Path) -> None:
-    """Where id 1 is a letter, a text begins with its own first token."""
+    """A text begins with its own first token in a model whose id 1 is a letter."""
     letters = [chr(0x4E00 + i).encode() for i in range(VOCAB - 1)]
     write_tokenizer(files.tokenizer, [*letters, b" "])
 
@@ -274,7 +275,7 @@ def test_what_never_ends_is_not_read(files: Files, tmp_path: Path) -> None:
 def test_a_model_that_cannot_spell_the_standard_prompt_is_measured_all_the_same(
     files: Files, tmp_path: Path
 ) -> None:
-    """Without a user's prompt any ids of the vocabulary serve; a user's text must be spelled."""
+    """Any ids serve as prompt where the user gave none; a user's text must be spelled."""
     letters = [chr(0x4E00 + i).encode() for i in range(VOCAB - 3)]
     write_tokenizer(files.tokenizer, [b"<unk>", b"<s>", b"</s>", *letters])
     model = import_model(files.checkpoint, files.tokenizer, tmp_path / "m.gguf").model

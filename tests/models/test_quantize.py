@@ -19,8 +19,8 @@ from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import ModelSource, Quantization
 from edgeprof.shared.types.wire import is_name
 
-#: Largest error as a share of the block's largest weight: half a step (Q4_0 clips its positive end: a whole one),
-#: and the rounding of the scale to F16.
+#: Largest error as a share of the block's largest weight: half a step (Q4_0 clips its positive end:
+#: a whole one), and the rounding of the scale to F16.
 BOUNDS = {
     Quantization.F16: 2**-11,
     Quantization.Q8_0: 0.5 / 127 + 2**-11,
@@ -32,7 +32,8 @@ BOUNDS = {
 def test_weights_stay_within_the_types_error(
     small: ModelFile, tmp_path: Path, to: Quantization
 ) -> None:
-    """Every matrix becomes `to`, norms stay F32 and equal, no weight moves by more than its block allows."""
+    """Every matrix becomes `to`, norms stay F32 and equal, no weight moves by more than its block
+    allows."""
     made = quantize(small, to, tmp_path / "q.gguf")
 
     assert made.quantization is to
@@ -68,7 +69,8 @@ def test_bytes_are_those_of_the_gguf_package(
 
 
 def test_two_bits_lose_nothing_of_the_ternary_model(ternary: ModelFile, tmp_path: Path) -> None:
-    """TQ2_0 -> F32 -> TQ2_0 gives back every byte of every tensor: the model was trained on its own blocks."""
+    """TQ2_0 -> F32 -> TQ2_0 gives back every byte of every tensor: the model was trained on its own
+    blocks."""
     floats = quantize(ternary, Quantization.F32, tmp_path / "f32.gguf")
     again = quantize(floats, Quantization.TQ2_0, tmp_path / "tq2_0.gguf")
 
@@ -129,7 +131,7 @@ def test_rows_that_do_not_divide_are_refused(small: ModelFile, tmp_path: Path) -
 def test_a_folder_that_cannot_be_written_is_the_hosts_fault(
     small: ModelFile, tmp_path: Path
 ) -> None:
-    """Not the model's fault: HostFault, one line."""
+    """A folder that cannot be written is a HostFault in one line, not the model's fault."""
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(HostFault, match="cannot write"):
@@ -174,7 +176,7 @@ def _a_folder(path: Path) -> None:
 def test_a_damaged_entry_of_the_cache_is_made_anew(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    """What is kept is called by its own content: other content is neither used nor in the way."""
+    """A cache entry whose content is not what its name says is neither used nor in the way."""
     model = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf"))
     cache = tmp_path / "cache"
     made = quantized(model, Quantization.Q8_0, cache)
@@ -200,7 +202,8 @@ def test_the_source_and_each_conversion_are_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_model_is_called_by_its_file_in_every_type(tmp_path: Path) -> None:
-    """Not by general.name, which converters set to "llama", nor by a file of the cache."""
+    """A model has the name of its file: not general.name, which converters set to "llama", nor the
+    name of a cache entry."""
     path = SyntheticLlama(n_layers=1).write(tmp_path / "tiny-story.F32.gguf")
     model = ModelFile.open(path)
 
@@ -222,13 +225,14 @@ def test_a_model_is_called_by_its_file_in_every_type(tmp_path: Path) -> None:
     ],
 )
 def test_names_of_files_become_names(file: str, name: str) -> None:
-    """Of the alphabet that labels and queues take; the type is no part of it."""
+    """A file's name becomes a name in the alphabet of labels and queues, without the type."""
     assert name_of(Path(file)) == name
     assert is_name(name)
 
 
 def test_a_file_that_another_program_converted_says_so(tmp_path: Path) -> None:
-    """Such programs keep our keys; the chain goes on with the type that the file has."""
+    """A file that another program converted keeps our keys; its chain goes on with the file's own
+    type."""
     first = ModelFile.open(SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf"))
     made = quantize(first, Quantization.Q8_0, tmp_path / "q.gguf")
 

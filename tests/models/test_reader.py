@@ -1,4 +1,5 @@
-"""A GGUF is read without being believed: whatever is in it, the answer is a model or one ModelError line."""
+"""A GGUF is read without being believed: whatever is in it, the answer is a model or one ModelError
+line."""
 
 from __future__ import annotations
 
@@ -60,7 +61,7 @@ def test_shipped_shape_is_what_the_decision_says(small: ModelFile) -> None:
 
 
 def test_tensors_are_those_the_gguf_package_reads(small: ModelFile, ternary: ModelFile) -> None:
-    """On files that do not lie, our parser and ggml's own agree on every byte of every tensor."""
+    """Our parser and the gguf package agree on every byte of every tensor of a sound file."""
     for model in (small, ternary):
         reader = gguf.GGUFReader(model.path)
         assert len(reader.tensors) == len(model.header.tensors)
@@ -203,7 +204,8 @@ def test_rope_scaling_is_refused(work: Path) -> None:
 
 
 def test_arrays_have_a_limit_together(work: Path) -> None:
-    """Each item costs the host eight times its byte in the file: five arrays at their limit are too many."""
+    """Each item costs the host eight times its byte in the file: five arrays at their limit are too
+    many."""
     data = bytearray(b"GGUF" + struct.pack("<IQQ", 3, 0, 5))
     for index in range(5):
         data += struct.pack("<Q", 1) + b"%d" % index + struct.pack("<IIQ", 9, 0, 1 << 20)

@@ -74,7 +74,8 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> BytePair:
 @settings(max_examples=200)
 @given(st.text().filter(lambda text: SPACE not in text))
 def test_any_text_round_trips(small: ModelFile, text: str) -> None:
-    """decode(encode(text)) is text: unknown characters go by their bytes (SentencePiece's own space aside)."""
+    """decode(encode(text)) is text: unknown characters go by their bytes (SentencePiece's own space
+    aside)."""
     tokenizer = tokenizer_of(small)
 
     assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -99,7 +100,8 @@ def test_no_bos_where_the_model_was_trained_without(small: ModelFile) -> None:
 @settings(max_examples=200)
 @given(st.text(alphabet="aAeEhot' \n", max_size=40))
 def test_merges_are_those_of_plain_search(small: ModelFile, text: str) -> None:
-    """The queue finds what looking at all pairs each time finds: best score first, leftmost on a tie."""
+    """The queue finds what looking at all pairs each time finds: best score first, leftmost on a
+    tie."""
     pieces, scores = small.meta("tokenizer.ggml.tokens"), small.meta("tokenizer.ggml.scores")
     assert isinstance(pieces, list)
     assert isinstance(scores, list)
@@ -122,7 +124,7 @@ def test_merges_are_those_of_plain_search(small: ModelFile, text: str) -> None:
 
 
 def test_space_prefix_and_bos_as_llama_has_them(tmp_path: Path) -> None:
-    """Absent keys mean llama's defaults: a space before the text, and the BOS token first."""
+    """A tokenizer without the keys has llama's defaults: a space before the text, and BOS first."""
     pieces = ["<unk>", "<s>", "</s>", SPACE + "a", SPACE, "a", "b"]
     model = text_model(
         tmp_path / "m.gguf", "llama", pieces, [2, 3, 3, 1, 1, 1, 1],
@@ -250,7 +252,8 @@ def test_a_vocabulary_without_every_byte_says_what_it_cannot_spell(tmp_path: Pat
 
 
 def test_user_defined_tokens_are_found_before_the_text_is_split(tmp_path: Path) -> None:
-    """They are whole wherever they stand, the longest first; control tokens are text."""
+    """User-defined tokens are whole wherever they stand, the longest first; control tokens are
+    text."""
     pieces = ["<unk>", "<s>", "</s>", SPACE + "a", SPACE, "a", "b", "<", ">", "/", "s"]
     pieces += ["<s", "<sep>", "<sep><sep>", "b b", "<|im_end|>"]
     model = text_model(

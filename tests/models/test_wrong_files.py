@@ -200,7 +200,8 @@ def test_a_split_into_one_part_is_whole(tmp_path: Path, rewrite: Rewrite) -> Non
 
 
 def test_a_part_that_looks_whole_is_refused(tmp_path: Path, rewrite: Rewrite) -> None:
-    """Its output head may be in another part; test_one_table holds the boards to the same."""
+    """A part of a split model is refused even if it looks whole: its output head may be in another
+    part."""
     model = ConvertibleModel.open(SyntheticLlama(n_layers=1).write(tmp_path / "m.gguf"))
 
     with pytest.raises(ModelError, match="part 1 of 2 of a split model"):
@@ -234,7 +235,8 @@ def test_text_mangled_files_are_named(tmp_path: Path, sound: bytes, name: str) -
 
 
 def test_line_ends_added_among_the_weights_are_noticed(tmp_path: Path, sound: bytes) -> None:
-    """Where the header has no line end, a converted file is well-formed: still refused."""
+    """A file whose line ends were converted among the weights is refused, though it is
+    well-formed."""
     start = min(t.offset for t in _opened(tmp_path, sound).header.tensors.values())
     assert b"\n" not in sound[:start]
     mangled = sound[:start] + sound[start:].replace(b"\n", b"\r\n")

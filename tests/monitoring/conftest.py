@@ -1,4 +1,5 @@
-"""A small lab with all its monitoring, as `make lab` runs it, on a clock that goes 15 times as fast."""
+"""A small lab with all its monitoring, as `make lab` runs it, on a clock that goes 15 times as
+fast."""
 
 from __future__ import annotations
 
@@ -120,7 +121,8 @@ def lab(
     open_collector: Callable[[], Any],
     wait_until: Callable[..., None],
 ) -> Iterator[FastLab]:
-    """Four native boards (well, hot, small, forgetful), each behind a plug; jobs have run on them."""
+    """Four native boards (well, hot, small, forgetful), each behind a plug; jobs have run on
+    them."""
     boards = {
         "well": ["--temperature", "41000"],
         "hot": ["--temperature", "91000"],

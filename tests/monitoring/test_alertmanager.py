@@ -63,7 +63,8 @@ def post_alerts(url: str, *alerts: dict[str, str]) -> None:
 def silenced(
     tmp_path: Path, wait_until: Callable[..., None]
 ) -> Iterator[Callable[..., list[bool]]]:
-    """`silenced({labels}, …)` posts alerts, and returns for each whether another one silences it."""
+    """`silenced({labels}, …)` posts alerts, and returns for each whether another one silences
+    it."""
 
     def known() -> list[dict[str, Any]]:
         with urllib.request.urlopen(f"{url}/api/v2/alerts") as reply:
@@ -87,8 +88,8 @@ def silenced(
 
 @pytest.fixture
 def told(tmp_path: Path, wait_until: Callable[..., None]) -> Iterator[Callable[..., Path]]:
-    """`told(token)`: the shipped configuration tells a scheduler that is open to others of an alert, with
-    this token in Alertmanager's file; returns the file with what Alertmanager says."""
+    """`told(token)`: the shipped configuration tells a scheduler that is open to others of an
+    alert, with this token in Alertmanager's file; returns the file with what Alertmanager says."""
     settings = Settings(host="testhost", metrics_bind="0.0.0.0", alerts_token=TOKEN)
     nobody_asks_for_hosts: Any = None
     page = pages(nobody_asks_for_hosts, settings, Liveness(3600))
@@ -148,7 +149,7 @@ def alert(name: str, severity: str, **labels: str) -> dict[str, str]:
 
 
 def test_host_that_is_down_silences_its_boards(silenced: Callable[..., list[bool]]) -> None:
-    """And no other host's."""
+    """A host that is down silences the alerts of its boards, and of no other host's."""
     told = silenced(
         alert("TlepHostDown", "critical", host="a"),
         alert("DeviceDisconnected", "critical", host="a", device_id="1"),
@@ -160,7 +161,8 @@ def test_host_that_is_down_silences_its_boards(silenced: Callable[..., list[bool
 
 
 def test_board_that_is_gone_is_told_once(silenced: Callable[..., list[bool]]) -> None:
-    """That it is offline, too, goes without saying; that another one is does not."""
+    """A board that is gone is no second alert for being offline; another offline board is an
+    alert."""
     told = silenced(
         alert("DeviceDisconnected", "critical", host="a", device_id="1"),
         alert("TlepBoardOffline", "warning", host="a", device_id="1"),
@@ -171,7 +173,7 @@ def test_board_that_is_gone_is_told_once(silenced: Callable[..., list[bool]]) ->
 
 
 def test_without_redis_the_rest_follows(silenced: Callable[..., list[bool]]) -> None:
-    """What cannot be known or done without Redis is silent; a hot board is not."""
+    """An outage of Redis silences the alerts that follow from it, and not that of a hot board."""
     told = silenced(
         alert("TlepRedisDown", "critical"),
         alert("TlepCustodianSilent", "critical"),

@@ -70,7 +70,8 @@ def test_panel_explains_itself(panel: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("panel", PANELS)
 def test_queries_follow_the_house_rules(panel: dict[str, Any]) -> None:
-    """Prometheus by variable; counters counted whole, or under rate(); rates over $__rate_interval."""
+    """Prometheus by variable; counters counted whole, or under rate(); rates over
+    $__rate_interval."""
     for target in panel.get("targets", ()):
         expression = target.get("expr", "")
         for counter in re.finditer(r"(\w+_total\b(?:{[^}]*})?)(\[[^]]*\])?", expression):
@@ -84,7 +85,8 @@ def test_queries_follow_the_house_rules(panel: dict[str, Any]) -> None:
 
 
 def test_the_customers_panels_are_there() -> None:
-    """Titles of monitoring-and-observability.md; the limit of a board's temperature, as it is set."""
+    """Titles of monitoring-and-observability.md; the limit of a board's temperature, as it is
+    set."""
     by_title = {panel["title"]: panel for d in DASHBOARDS for panel in d["panels"]}
 
     assert {
@@ -118,7 +120,7 @@ def test_every_state_and_class_has_its_colour() -> None:
 
 @pytest.mark.parametrize("panel", PANELS)
 def test_states_are_drawn_in_their_colours(panel: dict[str, Any]) -> None:
-    """In every panel whose lines are states of jobs or classes of faults."""
+    """Each panel whose lines are job states or fault classes has their colours."""
     legends = {target.get("legendFormat") for target in panel.get("targets", ())}
     if panel["type"] != "timeseries":
         return
@@ -130,10 +132,7 @@ def test_states_are_drawn_in_their_colours(panel: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("panel", PANELS)
 def test_models_are_told_apart_by_type(panel: dict[str, Any]) -> None:
-    """What a model's last run gave is shown by type too: of two types the last run would win.
-
-    Histograms hold all runs of a platform.
-    """
+    """A panel of a model's last run tells its types apart, or the last run would win."""
     for target in panel.get("targets", ()):
         if re.search(r"\bmodel_\w+(?<!_bucket){", expression := target.get("expr", "")):
             assert re.search(r"\b(quantization|method)\b", expression) or "avg by" in expression

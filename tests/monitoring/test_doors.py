@@ -1,4 +1,5 @@
-"""Who is answered over HTTP: asked for under our name, by no other site, in the right way, with the token."""
+"""Who is answered over HTTP: asked for under our name, by no other site, in the right way, with the
+token."""
 
 from __future__ import annotations
 
@@ -114,7 +115,7 @@ def test_our_own_names_are_answered(serve: Serve, host: str) -> None:
 
 
 def test_a_refused_name_is_told_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    """Who set up Prometheus finds the reason in the log; who asks for a thousand names does not fill it."""
+    """A refused host name is logged once, so that a thousand requests do not fill the log."""
     served = serve(http_names="told.example")
     for index in range(50):
         for _ in range(2):
@@ -220,7 +221,8 @@ def test_half_a_body_is_none(serve: Serve) -> None:
 
 
 def test_open_to_others_needs_a_token(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    """Beyond loopback nothing is posted without one, and the answer names the setting; reading goes on."""
+    """Beyond loopback nothing is posted without one, and the answer names the setting; reading goes
+    on."""
     served = serve(metrics_bind="0.0.0.0")
     with caplog.at_level(logging.INFO, logger="profiler.alerts"):
         assert served.post() == 403
@@ -264,7 +266,8 @@ def test_nobody_frames_or_embeds_a_page(serve: Serve) -> None:
 
 
 def test_slow_clients_shut_nobody_out(serve: Serve, wait_until: Callable[..., None]) -> None:
-    """However many connections hold on without a word, an honest one is answered, and threads stay few."""
+    """An honest client is answered however many silent connections are open, and threads stay
+    few."""
     served = serve()
     slow = []
     try:

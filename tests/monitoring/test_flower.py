@@ -18,7 +18,7 @@ import pytest
 
 from edgeprof.shared.settings import Settings
 from monitoring.lab.lab import Ports
-from tests.conftest import RedisProcess
+from tests.support.redis_process import RedisProcess
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +31,7 @@ def status(url: str, login: str | None = None) -> int:
         encoded = base64.b64encode(login.encode()).decode()
         request.add_header("Authorization", f"Basic {encoded}")
     try:
-        with urllib.request.urlopen(request, timeout=5) as reply:
+        with urllib.request.urlopen(request, timeout=30) as reply:
             return int(reply.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -64,7 +64,7 @@ def start(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Calla
 
 
 def test_open_to_the_network_needs_a_login(settings: Settings) -> None:
-    """Refused with exit code 2, and the variable to set."""
+    """Flower on the network without a login is refused with exit code 2 and the variable to set."""
     done = subprocess.run(
         [*COMMAND, "--address", "0.0.0.0"],
         check=False,
@@ -112,7 +112,8 @@ def test_login_is_asked_for(start: Callable[..., Any]) -> None:
 
 
 def test_loopback_needs_none(start: Callable[..., Any], settings: Settings) -> None:
-    """Who can connect there can read Redis as well; what it saw is kept."""
+    """Flower on loopback needs no login, since its clients can read Redis as well; what it saw is
+    kept."""
     url = start()
 
     assert status(f"{url}/workers") == 200
@@ -138,7 +139,7 @@ def asked(url: str, **headers: str) -> tuple[int, str, str | None]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(url, method=method, headers=named)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=5)
+            urllib.request.urlopen(request, timeout=30)
         with refused.value as reply:
             said = said or reply.read().decode()
             answers.add((reply.code, reply.headers["Access-Control-Allow-Origin"]))
@@ -148,7 +149,8 @@ def asked(url: str, **headers: str) -> tuple[int, str, str | None]:
 
 @pytest.mark.parametrize("login", ["", "ann:secret"])
 def test_no_other_name_and_no_other_site_gets_in(start: Callable[..., Any], login: str) -> None:
-    """Whatever is asked for, with a login or without: a page elsewhere can neither read nor post."""
+    """A page of another site can neither read from Flower nor post to it, with a login or
+    without."""
     url = start(EDGEPROF_FLOWER_BASIC_AUTH=login)
     for path in PATHS:
         code, said, readers = asked(f"{url}{path}", Host="evil.example:5555")
@@ -169,12 +171,12 @@ def test_names_of_ours_get_in(start: Callable[..., Any]) -> None:
     url = start(EDGEPROF_HTTP_NAMES="lab.example", EDGEPROF_HOST="flower")
     for name in ("localhost", "flower:5555", "lab.example", "127.0.0.1"):
         request = urllib.request.Request(f"{url}/workers", headers={"Host": name})
-        with urllib.request.urlopen(request, timeout=5) as reply:
+        with urllib.request.urlopen(request, timeout=30) as reply:
             assert reply.status == 200
 
 
 def test_its_files_are_its_users(start: Callable[..., Any], settings: Settings) -> None:
-    """What it saw is in a folder of nobody else."""
+    """Flower keeps its files in a folder that only its own user can open."""
     start()
     assert stat.S_IMODE((settings.data_dir / "flower").stat().st_mode) == 0o700
 
@@ -184,7 +186,7 @@ def test_behind_a_proxy(start: Callable[..., Any], spelled: str) -> None:
     """FLOWER_URL_PREFIX puts all of Flower below a path, and its links lead there, too."""
     url = start(prefix="/lab/flower", FLOWER_URL_PREFIX=spelled)
 
-    with urllib.request.urlopen(f"{url}/workers", timeout=5) as reply:
+    with urllib.request.urlopen(f"{url}/workers", timeout=30) as reply:
         page = reply.read().decode()
     links = re.findall(r'(?:href|src)="(/[^"]*)"', page)
     assert links
@@ -199,6 +201,6 @@ def test_it_only_looks(start: Callable[..., Any]) -> None:
     request = urllib.request.Request(f"{url}/api/task/revoke/abc", data=b"")
 
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=5)
+        urllib.request.urlopen(request, timeout=30)
     with refused.value as reply:
         assert reply.code in {403, 404, 405}

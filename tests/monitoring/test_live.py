@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from monitoring.lab.config import ROOT
+from tests.monitoring.conftest import FastLab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("lab"), pytest.mark.timeout(600)]
 
@@ -18,7 +21,7 @@ DASHBOARDS = sorted((ROOT / "monitoring" / "grafana" / "dashboards").glob("*.jso
 RULES = sorted((ROOT / "monitoring" / "prometheus").glob("[ar]*/*.yml"))
 
 
-def test_hosts_are_found_and_scraped(lab, wait_until) -> None:
+def test_hosts_are_found_and_scraped(lab: FastLab, wait_until: Callable[..., None]) -> None:
     """Every job of the shipped configuration is up; the lab's host came by service discovery."""
     jobs = {
         "tiny-llm-profiler",
@@ -39,8 +42,9 @@ def test_hosts_are_found_and_scraped(lab, wait_until) -> None:
     assert host["metric"]["host"] == "testhost"
 
 
-def test_unplugged_board_fires_and_clears(lab, wait_until) -> None:
-    """DeviceDisconnected when a board's process is killed, with its runbook; gone when it is back."""
+def test_unplugged_board_fires_and_clears(lab: FastLab, wait_until: Callable[..., None]) -> None:
+    """DeviceDisconnected when a board's process is killed, with its runbook; gone when it is
+    back."""
     lab.plugs["well"].unplug()
     wait_until(
         lambda: lab.alerts("DeviceDisconnected", "firing", device_id="well"),
@@ -59,7 +63,7 @@ def test_unplugged_board_fires_and_clears(lab, wait_until) -> None:
     )
 
 
-def test_hot_board_fires_and_clears(lab, wait_until) -> None:
+def test_hot_board_fires_and_clears(lab: FastLab, wait_until: Callable[..., None]) -> None:
     """DeviceOverheating by the board's own (emulated) sensor; gone when the board is cool."""
     wait_until(
         lambda: lab.alerts("DeviceOverheating", "firing", device_id="hot"),
@@ -79,7 +83,7 @@ def test_hot_board_fires_and_clears(lab, wait_until) -> None:
     )
 
 
-def test_failing_sessions_fire_and_clear(lab, wait_until) -> None:
+def test_failing_sessions_fire_and_clear(lab: FastLab, wait_until: Callable[..., None]) -> None:
     """ProfilingSessionFailed after four failures of one class, gone some minutes after the last."""
     for _ in range(4):
         assert lab.profile("forgetful")["state"] == "failed"
@@ -95,7 +99,7 @@ def test_failing_sessions_fire_and_clear(lab, wait_until) -> None:
     )
 
 
-def test_slow_model_fires_and_clears(lab, wait_until) -> None:
+def test_slow_model_fires_and_clears(lab: FastLab, wait_until: Callable[..., None]) -> None:
     """LowThroughput after a run below the platform's floor; an old run is no alert."""
     lab.profile("well")
 
@@ -108,7 +112,7 @@ def test_slow_model_fires_and_clears(lab, wait_until) -> None:
     )
 
 
-def test_full_memory_fires_and_clears(lab, wait_until) -> None:
+def test_full_memory_fires_and_clears(lab: FastLab, wait_until: Callable[..., None]) -> None:
     """HighMemoryUsage while a model fills a board's RAM; gone when the board is empty."""
     lab.profile("small")
     wait_until(
@@ -126,8 +130,9 @@ def test_full_memory_fires_and_clears(lab, wait_until) -> None:
     )
 
 
-def test_job_from_exemplar_to_trace_to_logs(lab, wait_until) -> None:
-    """One trace id: in Prometheus' exemplars, in the spans that arrived, in log lines of two processes."""
+def test_job_from_exemplar_to_trace_to_logs(lab: FastLab, wait_until: Callable[..., None]) -> None:
+    """One trace id: in Prometheus' exemplars, in the spans that arrived, in log lines of two
+    processes."""
     job = lab.profile("well")
     trace_id = lab.edgeprof("job", job["id"])["trace_id"]
 
@@ -169,7 +174,9 @@ def test_job_from_exemplar_to_trace_to_logs(lab, wait_until) -> None:
     assert all(line["job_id"] == job["id"] for line in lines if "job_id" in line)
 
 
-def test_spans_of_the_board_are_inside_those_of_the_host(lab, wait_until) -> None:
+def test_spans_of_the_board_are_inside_those_of_the_host(
+    lab: FastLab, wait_until: Callable[..., None]
+) -> None:
     """Placed by a measured offset, the board's prefill lies within its test case, to 5 ms."""
     job = lab.profile("well")
     trace_id = lab.edgeprof("job", job["id"])["trace_id"]
@@ -186,8 +193,8 @@ def test_spans_of_the_board_are_inside_those_of_the_host(lab, wait_until) -> Non
         assert span.end_time_unix_nano <= case.end_time_unix_nano + 5_000_000
 
 
-def test_self_test_is_one_trace(lab, wait_until) -> None:
-    """What it does on a board has one root, which is not a job's."""
+def test_self_test_is_one_trace(lab: FastLab, wait_until: Callable[..., None]) -> None:
+    """A self-test's spans on a board have one root, which is not a job's."""
 
     def roots() -> set[str]:
         return {s.name for s, _ in lab.collector.spans if not s.parent_span_id}
@@ -199,14 +206,16 @@ def test_self_test_is_one_trace(lab, wait_until) -> None:
     assert {"device_connection", "model_loading", "board.load", "board.prefill"} <= inside
 
 
-def test_failed_job_is_a_failure_in_celerys_tools(lab, wait_until) -> None:
+def test_failed_job_is_a_failure_in_celerys_tools(
+    lab: FastLab, wait_until: Callable[..., None]
+) -> None:
     """celery-exporter counts it by the fault's class, on the board that it failed on."""
     lab.profile("forgetful")
     failed = 'celery_task_failed_total{exception="ModelError", hostname="forgetful.testhost"} > 0'
     wait_until(lambda: lab.value(failed), "the failure is counted", timeout_s=60)
 
 
-def test_failed_job_is_an_error_in_its_trace(lab, wait_until) -> None:
+def test_failed_job_is_an_error_in_its_trace(lab: FastLab, wait_until: Callable[..., None]) -> None:
     """The attempt's span has an error status, and the fault's class and code."""
     job = lab.profile("forgetful")
     trace_id = lab.edgeprof("job", job["id"])["trace_id"]
@@ -226,7 +235,7 @@ def test_failed_job_is_an_error_in_its_trace(lab, wait_until) -> None:
     assert named["error.type"] == "no_memory"
 
 
-def test_log_lines_are_complete(lab) -> None:
+def test_log_lines_are_complete(lab: FastLab) -> None:
     """Every line of every process parses and has the document's fields and the ECS names."""
     lines = lab.lines()
 
@@ -238,7 +247,7 @@ def test_log_lines_are_complete(lab) -> None:
     assert {"device_id", "platform", "model_name", "job_id", "session_id"} <= started.keys()
 
 
-def test_flower_shows_boards_and_their_tasks(lab, wait_until) -> None:
+def test_flower_shows_boards_and_their_tasks(lab: FastLab, wait_until: Callable[..., None]) -> None:
     """A worker for each board; tasks named by what they do, not by an id alone."""
     lab.profile("well")
 
@@ -256,7 +265,7 @@ def test_flower_shows_boards_and_their_tasks(lab, wait_until) -> None:
     )
 
 
-def test_celery_exporter_tells_boards_apart(lab, wait_until) -> None:
+def test_celery_exporter_tells_boards_apart(lab: FastLab, wait_until: Callable[..., None]) -> None:
     """One hostname for each board, although they share a host."""
 
     def boards() -> set[str]:
@@ -281,7 +290,9 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_every_query_of_a_dashboard_has_data(lab, wait_until, path) -> None:
+def test_every_query_of_a_dashboard_has_data(
+    lab: FastLab, wait_until: Callable[..., None], path: Path
+) -> None:
     """Every panel's expression parses and returns data, or is rightly empty."""
     dashboard = json.loads(path.read_text())
     expressions = [
@@ -302,8 +313,8 @@ def test_every_query_of_a_dashboard_has_data(lab, wait_until, path) -> None:
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_every_variable_has_values(lab, path) -> None:
-    """What a dashboard asks label_values() for exists."""
+def test_every_variable_has_values(lab: FastLab, path: Path) -> None:
+    """Each label_values() of a dashboard finds values."""
     for variable in json.loads(path.read_text())["templating"]["list"]:
         if variable["type"] == "query":
             found = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"])
@@ -317,7 +328,9 @@ UNSEEN = {"group_left"}
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
-def test_every_metric_of_a_rule_exists(lab, wait_until, path) -> None:
+def test_every_metric_of_a_rule_exists(
+    lab: FastLab, wait_until: Callable[..., None], path: Path
+) -> None:
     """A rule about a metric that nobody exports would be silent for ever."""
     rules = yaml.safe_load(path.read_text())["groups"]
     for expression in (rule["expr"] for group in rules for rule in group["rules"]):

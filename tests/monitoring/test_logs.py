@@ -86,7 +86,7 @@ def test_line_has_every_field(configure: Configure, folder: Path) -> None:
 
 
 def test_exception_is_told_whole(configure: Configure, folder: Path) -> None:
-    """Class, text and stack."""
+    """A logged exception has its class, its text and its stack."""
     configure()
     try:
         int("what went wrong")
@@ -105,7 +105,7 @@ CIRCLE["self"] = CIRCLE
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"\xff", math.nan, {(1, 2): 3}, CIRCLE])
 def test_anything_can_be_logged(configure: Configure, folder: Path, value: object) -> None:
-    """What JSON has no form for is text; the line is still JSON by the letter."""
+    """A value for which JSON has no form is logged as text, and the line is valid JSON."""
     configure()
     logging.getLogger("x").warning("odd", extra={"value": value})
 

@@ -18,7 +18,7 @@ from prometheus_client.samples import Sample
 
 from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.shared.errors import FaultClass
-from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.model import ModelRef, Quantization
 from edgeprof.shared.types.result import (
@@ -32,6 +32,7 @@ from edgeprof.shared.types.result import (
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 from edgeprof.workers.metrics.telemetry import Connected, Receiver, Started
+from tests.support.board_infos import numbered_board
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
@@ -53,30 +54,6 @@ CUSTOMERS = {
     "model_latency_p95_ms": {"model_name", "platform", "input_length"},
     "quantization_error_rate": {"model_name", "quantization_bits", "method"},
 }
-
-
-def make_board(number: int = 1, *, platform: str = "native", url: str = "/dev/ttyA") -> BoardInfo:
-    return BoardInfo(
-        device_id=f"{platform}-{number}",
-        platform=platform,
-        host="h",
-        url=url,
-        uid=f"{number:04x}",
-        state=BoardState.ONLINE,
-        emulated=True,
-        firmware_version="1",
-        firmware_git_hash="0",
-        toolchain="gcc",
-        protocol=(1, 0),
-        clock_hz=None,
-        timer_name="t",
-        timer_resolution_ns=1,
-        regions=(),
-        kernels=(Quantization.F32,),
-        n_ctx_max=1,
-        can_flash=False,
-        can_upload=True,
-    )
 
 
 def make_model(number: int, quantization: Quantization = Quantization.Q8_0) -> ModelRef:
@@ -179,7 +156,7 @@ def host() -> Host:
 @pytest.mark.parametrize("name", CUSTOMERS)
 def test_every_metric_of_the_customer(host: Host, name: str) -> None:
     """Exactly its name and labels, after one scored run on a board with sensor and meter."""
-    board = make_board()
+    board = numbered_board()
     host.connect(board)
     host.read(board)
     host.profile(board, make_model(1), make_case())
@@ -192,8 +169,8 @@ def test_every_metric_of_the_customer(host: Host, name: str) -> None:
 
 def test_siblings_in_base_units_agree(host: Host) -> None:
     """_kb and _ms say the same as _bytes and _seconds."""
-    host.connect(make_board())
-    host.profile(make_board(), make_model(1), make_case())
+    host.connect(numbered_board())
+    host.profile(numbered_board(), make_model(1), make_case())
 
     assert host.samples("model_memory_usage_kb")[0].value == 2
     assert host.samples("model_memory_usage_bytes")[0].value == 2048
@@ -202,9 +179,10 @@ def test_siblings_in_base_units_agree(host: Host) -> None:
 
 
 def test_types_of_a_model_are_told_apart(host: Host) -> None:
-    """Ours carry the type; those of the customer, whose labels lack it, say what the last run gave."""
+    """Ours carry the type; those of the customer, whose labels lack it, say what the last run
+    gave."""
     for kind in (Quantization.Q8_0, Quantization.Q4_0):
-        host.profile(make_board(), make_model(1, kind), make_case())
+        host.profile(numbered_board(), make_model(1, kind), make_case())
 
     for name in ("model_memory_usage_bytes", "model_latency_p95_seconds", "model_accuracy_ratio"):
         assert {s.labels["quantization"] for s in host.samples(name)} == {"Q8_0", "Q4_0"}
@@ -224,9 +202,10 @@ REACH = {
 
 @pytest.mark.parametrize("name", REACH)
 def test_buckets_fit_what_happens(host: Host, name: str) -> None:
-    """They reach from the shortest to the longest, and no two edges are a factor of more than 2.5 apart."""
-    host.connect(make_board())
-    host.profile(make_board(), make_model(1), make_case())
+    """A histogram's buckets reach from the shortest to the longest, with no gap of more than a
+    factor of 2.5."""
+    host.connect(numbered_board())
+    host.profile(numbered_board(), make_model(1), make_case())
     buckets = host.samples(f"{name}_bucket")
     edges = sorted({float(sample.labels["le"]) for sample in buckets})[:-1]
     shortest, longest = REACH[name]
@@ -240,16 +219,16 @@ def test_buckets_fit_what_happens(host: Host, name: str) -> None:
 
 def test_units_of_a_reading(host: Host) -> None:
     """CPU is a share on the wire and percent in the metric."""
-    host.connect(make_board())
-    host.read(make_board())
+    host.connect(numbered_board())
+    host.read(numbered_board())
 
     assert host.samples("device_cpu_utilization_percent")[0].value == 25
 
 
 def test_what_was_not_measured_is_absent(host: Host) -> None:
     """No sensor, no meter: no sample, rather than 0."""
-    host.connect(make_board())
-    host.read(make_board(), celsius=None, power_mw=None)
+    host.connect(numbered_board())
+    host.read(numbered_board(), celsius=None, power_mw=None)
 
     assert host.samples("device_temperature_celsius") == []
     assert host.samples("device_power_consumption_mw") == []
@@ -257,7 +236,7 @@ def test_what_was_not_measured_is_absent(host: Host) -> None:
 
 def test_errors_are_there_before_the_first(host: Host) -> None:
     """A counter that is born at 1 shows no increase, so every class starts at 0."""
-    host.connect(make_board())
+    host.connect(numbered_board())
 
     found = {
         sample.labels["reason"]: sample.value for sample in host.samples("profiling_errors_total")
@@ -267,8 +246,8 @@ def test_errors_are_there_before_the_first(host: Host) -> None:
 
 def test_board_that_goes_away_leaves_its_status_only(host: Host) -> None:
     """0 on its own port label; its readings are taken away. Counters stay: they only grow."""
-    host.connect(make_board())
-    host.read(make_board())
+    host.connect(numbered_board())
+    host.read(numbered_board())
     host.devices.disconnected("native-1")
 
     assert [s.value for s in host.samples("device_connection_status")] == [0]
@@ -278,10 +257,10 @@ def test_board_that_goes_away_leaves_its_status_only(host: Host) -> None:
 
 
 def test_board_on_another_port_leaves_no_ghost(host: Host) -> None:
-    """After a replug there is one status, on the new port."""
-    host.connect(make_board(url="/dev/ttyA"))
+    """A replugged board has one status, on its new port."""
+    host.connect(numbered_board(url="/dev/ttyA"))
     host.devices.disconnected("native-1")
-    host.connect(make_board(url="/dev/ttyB"))
+    host.connect(numbered_board(url="/dev/ttyB"))
 
     found = host.samples("device_connection_status")
     assert [(s.labels["port"], s.value) for s in found] == [("/dev/ttyB", 1)]
@@ -289,18 +268,18 @@ def test_board_on_another_port_leaves_no_ghost(host: Host) -> None:
 
 def test_counters_of_the_link_survive_a_reboot(host: Host) -> None:
     """The board counts from 0 again; what is served only grows."""
-    host.connect(make_board())
+    host.connect(numbered_board())
     for rx_errors in (5, 7, 1):
-        host.read(make_board(), link={"rx_errors": rx_errors})
+        host.read(numbered_board(), link={"rx_errors": rx_errors})
 
     crc = [s for s in host.samples("device_link_errors_total") if s.labels["kind"] == "crc"]
     assert [s.value for s in crc] == [8]
 
 
 def test_histograms_carry_the_trace(host: Host) -> None:
-    """In the OpenMetrics format each histogram's bucket names the job's trace."""
-    host.connect(make_board())
-    host.profile(make_board(), make_model(1), make_case())
+    """Each histogram's bucket names the job's trace in the OpenMetrics format."""
+    host.connect(numbered_board())
+    host.profile(numbered_board(), make_model(1), make_case())
 
     text = openmetrics.generate_latest(host.registries[0]).decode()
     traced = {line.split("_bucket")[0] for line in text.splitlines() if TRACE_ID in line}
@@ -314,10 +293,11 @@ def test_histograms_carry_the_trace(host: Host) -> None:
 
 
 def test_number_of_series_is_bounded(host: Host) -> None:
-    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/reference/metrics.md promises."""
+    """200 boards of 4 platforms, 20 models in 3 types on each: what docs/reference/metrics.md
+    promises."""
     platforms = ("esp32s3", "stm32f405", "rp2040", "native")
     kinds = (Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)
-    boards = [make_board(n, platform=platforms[n % 4]) for n in range(200)]
+    boards = [numbered_board(n, platform=platforms[n % 4]) for n in range(200)]
     for board in boards:
         host.connect(board)
         host.read(board)
@@ -333,7 +313,7 @@ def test_number_of_series_is_bounded(host: Host) -> None:
 
 
 def test_finished_jobs_are_there_before_the_first() -> None:
-    """As errors are: a ratio needs counters that started at 0."""
+    """Counters of finished jobs and errors start at 0, since a ratio needs that."""
     registry = CollectorRegistry()
     CustodianMetrics(registry).platform_known("native")
 
@@ -342,8 +322,9 @@ def test_finished_jobs_are_there_before_the_first() -> None:
 
 
 def test_a_board_that_makes_names_up(host: Host) -> None:
-    """New regions and sensors in each reading, new kinds of memory in each load: no more than 16 of each."""
-    board = make_board(1)
+    """New regions and sensors in each reading, new kinds of memory in each load: no more than 16 of
+    each."""
+    board = numbered_board(1)
     host.devices.connected(board)
     for number in range(100):
         name = f"\n{number}"
@@ -365,10 +346,11 @@ def test_a_board_that_makes_names_up(host: Host) -> None:
 
 @pytest.mark.parametrize("trace_id", ["x" * 200, "A" * 32, "\n"])
 def test_a_wrong_trace_id_does_not_end_the_agent(host: Host, trace_id: str) -> None:
-    """An exemplar too long is an error of the library, which would take all boards of the host with it."""
+    """An exemplar too long is an error of the library, which would take all boards of the host with
+    it."""
     receiver = Receiver(host.sessions, host.devices)
     with closing(receiver), closing(socket.socket(fileno=os.dup(receiver.worker_fd))) as worker:
-        worker.send(Connected(board=make_board(1)).model_dump_json().encode())
+        worker.send(Connected(board=numbered_board(1)).model_dump_json().encode())
         event = Started(model=make_model(1), wait_s=1, trace_id="").model_dump() | {
             "trace_id": trace_id
         }

@@ -69,7 +69,8 @@ def test_new_host_is_discovered(store: LabStore, fetch: Fetch) -> None:
 
 
 def test_second_machine_of_a_name_is_not_listed(store: LabStore, fetch: Fetch) -> None:
-    """It is told how to get a name of its own; after the first has gone it may have that one."""
+    """A second machine of one name is told how to get its own; it may have the name once the first
+    has gone."""
     store.hosts.announce(info("a", 8000, machine="one"))
     again = info("a", 9000, machine="two")
 
@@ -94,7 +95,8 @@ def test_host_that_said_goodbye_is_not_listed(store: LabStore, fetch: Fetch) -> 
 
 
 def test_no_list_is_better_than_an_empty_one(settings: Settings, liveness: Liveness) -> None:
-    """With Redis away the answer is an error: Prometheus then keeps the hosts it has."""
+    """Service discovery answers with an error while Redis is away: Prometheus then keeps the hosts
+    it has."""
 
     class Gone:
         def all(self) -> Any:
@@ -121,7 +123,8 @@ def test_health_follows_the_custodian(fetch: Fetch, liveness: Liveness) -> None:
 
 
 def test_alerts_are_logged(fetch: Fetch, caplog: pytest.LogCaptureFixture) -> None:
-    """What Alertmanager posts is a line each: a warning when it fires, an info when resolved."""
+    """Each alert that Alertmanager posts is a log line: a warning when it fires, an info when
+    resolved."""
     alerts = [
         {"status": state, "labels": {"alertname": "A"}, "annotations": {"summary": "S."}}
         for state in ("firing", "resolved")
@@ -137,7 +140,7 @@ def test_alerts_are_logged(fetch: Fetch, caplog: pytest.LogCaptureFixture) -> No
     "body", [b"", b"{", b"[]", b'{"alerts": 1}', b'{"alerts": [{"status": 1}]}']
 )
 def test_nonsense_is_refused(fetch: Fetch, body: bytes) -> None:
-    """400, whatever is posted."""
+    """A post of nonsense is answered with 400."""
     assert fetch("/alerts", body)[0] == 400
 
 

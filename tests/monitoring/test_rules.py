@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -42,19 +44,19 @@ def test_prometheus_accepts_its_configuration() -> None:
 
 
 def test_alertmanager_accepts_its_configuration() -> None:
-    """amtool check-config."""
+    """`amtool check-config` accepts the configuration of Alertmanager."""
     run("amtool", "check-config", ROOT / "monitoring" / "alertmanager" / "alertmanager.yml")
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
-def test_rules_do_what_they_say(path) -> None:
-    """promtool test rules."""
+def test_rules_do_what_they_say(path: Path) -> None:
+    """`promtool test rules` passes for each file of tests."""
     run("promtool", "test", "rules", path)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_alert_is_tested_firing_and_not(name: str) -> None:
-    """In some promtool test it fires, in some it does not."""
+    """Each alert fires in one promtool test, and does not in another."""
     found = []
     for path in TESTS:
         for test in yaml.safe_load(path.read_text())["tests"]:
@@ -68,8 +70,9 @@ def test_every_alert_is_tested_firing_and_not(name: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=NAMES)
-def test_every_alert_says_what_to_do(rule) -> None:
-    """Severity, a summary of one sentence, a description, a runbook with four parts, a dashboard."""
+def test_every_alert_says_what_to_do(rule: dict[str, Any]) -> None:
+    """Severity, a summary of one sentence, a description, a runbook with four parts, a
+    dashboard."""
     name, notes = rule["alert"], rule["annotations"]
     runbooks = (ROOT / "monitoring" / "runbooks" / "README.md").read_text()
     dashboards = {p.stem for p in (ROOT / "monitoring" / "grafana" / "dashboards").glob("*.json")}
@@ -96,8 +99,11 @@ def test_alerts_of_the_customer_keep_their_terms(name: str) -> None:
 
 
 @pytest.mark.parametrize("grafana", ["http://grafana.example", None])
-def test_alerts_link_to_a_dashboard_only_where_there_is_grafana(tmp_path, grafana) -> None:
-    """Without grafana_url among the external labels there is no link, rather than a dead one."""
+def test_alerts_link_to_a_dashboard_only_where_there_is_grafana(
+    tmp_path: Path, grafana: str | None
+) -> None:
+    """An alert has no link to a dashboard, rather than a dead one, without grafana_url in the
+    external labels."""
     labels = {"scheduler_url": "http://s"} | ({"grafana_url": grafana} if grafana else {})
     (rule,) = [rule for rule in RULES if rule["alert"] == "TlepHostCordoned"]
     notes = {
@@ -123,8 +129,8 @@ def test_alerts_link_to_a_dashboard_only_where_there_is_grafana(tmp_path, grafan
 
 
 @pytest.mark.parametrize("rule", RULES, ids=NAMES)
-def test_every_link_to_a_dashboard_asks_for_grafana(rule) -> None:
-    """As the test above tries for one."""
+def test_every_link_to_a_dashboard_asks_for_grafana(rule: dict[str, Any]) -> None:
+    """Each alert's link to a dashboard depends on grafana_url."""
     link = rule["annotations"]["dashboard_url"]
 
     assert link.startswith("{{ with $externalLabels.grafana_url }}{{ . }}/d/")
@@ -132,7 +138,7 @@ def test_every_link_to_a_dashboard_asks_for_grafana(rule) -> None:
 
 
 def test_new_alerts_have_the_prefix() -> None:
-    """What the customer did not name starts with Tlep."""
+    """An alert that the customer did not name starts with Tlep."""
     assert [n for n in NAMES if n not in CUSTOMERS and not n.startswith("Tlep")] == []
 
 
@@ -148,7 +154,7 @@ def test_there_is_no_runbook_without_an_alert() -> None:
     [("severity=critical", "page"), ("severity=warning", "ticket"), ("severity=info", "log")],
 )
 def test_alerts_go_where_their_severity_says(labels: str, receiver: str) -> None:
-    """amtool walks the routes."""
+    """An alert goes to the receiver of its severity, by amtool's walk through the routes."""
     path = ROOT / "monitoring" / "alertmanager" / "alertmanager.yml"
     run(
         "amtool",

@@ -30,8 +30,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
     (site,) = (folder / "venv" / "lib").glob("python*/site-packages")
-    # A folder named in a .pth file is searched, and its own .pth files, one of which is our editable
-    # install, are not read.
+    # A folder named in a .pth file is searched, and its own .pth files, one of which is our
+    # editable install, are not read.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     subprocess.run([python, "-m", "pip", "install", "-qq", "--no-deps", wheel], check=True)
     return folder / "venv" / "bin" / "edgeprof"

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.model import Quantization
-from edgeprof.workers.board.board import ClockOffset, RunReport
+from edgeprof.workers.board.protocols import ClockOffset, RunReport
+from edgeprof.workers.link.device import LinkBoard
 from edgeprof.workers.profiling.energy import EnergyMeter
 from edgeprof.workers.profiling.profile_job import profile_job
 from edgeprof.workers.testing.fake_meter import FakeMeter
@@ -25,7 +27,8 @@ pytestmark = pytest.mark.qemu
 
 #: By flash, wherever the port has flash for models, and by RAM.
 MODELS = [("stm32f405", Quantization.F32, "flash"), ("mps2-an500", Quantization.F32, "flash"),
-          ("mps2-an500", Quantization.Q4_0, "flash"), ("riscv32-virt", Quantization.F32, "ram")]  # fmt: skip
+          ("mps2-an500", Quantization.Q4_0, "flash"),
+          ("riscv32-virt", Quantization.F32, "ram")]  # fmt: skip
 
 
 @pytest.fixture
@@ -69,11 +72,34 @@ def measure(board: Any, model: Any, meter: EnergyMeter) -> Any:
     )  # fmt: skip
 
 
+def _by_id(spans: InMemorySpanExporter) -> dict[int, ReadableSpan]:
+    found = {}
+    for span in spans.get_finished_spans():
+        context = span.get_span_context()
+        assert context is not None
+        found[context.span_id] = span
+    return found
+
+
+def _ends(span: ReadableSpan) -> tuple[int, int]:
+    assert span.start_time is not None
+    assert span.end_time is not None
+    return span.start_time, span.end_time
+
+
 @pytest.mark.parametrize(("port", "quantization", "how"), MODELS)
-def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quantization, how):
+def test_each_span_is_inside_its_parent(
+    open_qemu: Callable[..., LinkBoard],
+    model_of: Callable[..., ModelFile],
+    spans: InMemorySpanExporter,
+    port: str,
+    quantization: Quantization,
+    how: str,
+) -> None:
     """Flashing restarts the board, and its clock with it: what follows is placed by the new one.
 
-    QEMU's clock leaps where this machine is too busy to run it; such a run is refused, and made again.
+    QEMU's clock leaps where this machine is too busy to run it; such a run is refused, and made
+    again.
     """
     model = model_of("shakespeare-240k", quantization)
     for _ in range(5):
@@ -85,13 +111,17 @@ def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quanti
             break
         board.close()
     assert result.clock_trouble is None
-    finished = {span.context.span_id: span for span in spans.get_finished_spans()}
+    finished = _by_id(spans)
     of_board = [span for span in finished.values() if span.name.startswith("board.")]
     assert [span.name for span in of_board].count("board.decode") == 3
     for span in of_board:
-        parent = finished[span.parent.span_id]
-        assert parent.start_time <= span.start_time <= span.end_time <= parent.end_time
-        assert 0 <= span.attributes["edgeprof.clock_offset_error_s"] < 5
+        assert span.parent is not None
+        (start, end), (first, last) = _ends(span), _ends(finished[span.parent.span_id])
+        assert first <= start <= end <= last
+        assert span.attributes is not None
+        error_s = span.attributes["edgeprof.clock_offset_error_s"]
+        assert isinstance(error_s, float | int)
+        assert 0 <= error_s < 5
     # The meter is asked for each repetition, and for nothing else.
     assert len(meter.windows) == 2
     for run, (start_s, end_s) in zip(board.runs[1:], meter.windows, strict=True):
@@ -100,7 +130,12 @@ def test_each_span_is_inside_its_parent(open_qemu, model_of, spans, port, quanti
     assert result.energy_per_token_mj > 0
 
 
-def test_clock_that_cannot_be_trusted_places_nothing(open_qemu, model_of, spans, caplog):
+def test_clock_that_cannot_be_trusted_places_nothing(
+    open_qemu: Callable[..., LinkBoard],
+    model_of: Callable[..., ModelFile],
+    spans: InMemorySpanExporter,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Spans and energy are absent, with the reason in trace, log and result; the numbers stay."""
     board, meter = Recorded(open_qemu("riscv32-virt")), FakeMeter(power_mw=100)
     looks = iter(range(1000))
@@ -116,4 +151,5 @@ def test_clock_that_cannot_be_trusted_places_nothing(open_qemu, model_of, spans,
     told = [line for line in caplog.messages if result.clock_trouble in line]
     assert len(told) == 1
     (case,) = [span for span in spans.get_finished_spans() if span.name == "test_case"]
+    assert case.attributes is not None
     assert case.attributes["edgeprof.board_spans_absent"]

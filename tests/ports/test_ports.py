@@ -1,24 +1,27 @@
-"""Each bare-metal port does what the protocol and the architecture promise, on its emulated chip."""
+"""Each bare-metal port does what the protocol and the architecture promise, on its emulated
+chip."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edgeprof.shared.errors import BoardFault, HostFault, ModelError, UsageError
+from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.workers.board.board import MemoryTest
+from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
-from edgeprof.workers.link.device import open_board
+from edgeprof.workers.board.protocols import MemoryTest, RunReport
+from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test
 
@@ -28,14 +31,16 @@ PROMPT = (300, 400, 401)
 N_CTX = 96
 
 
-def load(board, model, n_ctx=N_CTX):
+def load(
+    board: LinkBoard, model: ModelFile, n_ctx: int = N_CTX
+) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
     return board.load(
         model.path, model.sha256, n_ctx=n_ctx, kv_type=KvType.F16, epoch=1,
         on_progress=lambda _done, _total: None, should_stop=lambda: False,
     )  # fmt: skip
 
 
-def run(board, n_gen=64):
+def run(board: LinkBoard, n_gen: int = 64) -> RunReport:
     return board.run(
         PROMPT, n_gen, epoch=1, on_token=lambda _index, _token: None, should_stop=lambda: False
     )
@@ -51,7 +56,13 @@ def run(board, n_gen=64):
         ("shakespeare-1m", Quantization.TQ2_0),
     ],
 )
-def test_greedy_tokens_equal_the_reference(open_qemu, model_of, port, name, quantization):
+def test_greedy_tokens_equal_the_reference(
+    open_qemu: Callable[..., LinkBoard],
+    model_of: Callable[..., ModelFile],
+    port: str,
+    name: str,
+    quantization: Quantization,
+) -> None:
     """64 greedy tokens of every type are the host reference's, on every port."""
     model = model_of(name, quantization)
     board = open_qemu(port)
@@ -62,8 +73,10 @@ def test_greedy_tokens_equal_the_reference(open_qemu, model_of, port, name, quan
     assert list(tokens) == Reference(model).greedy(PROMPT, 64, N_CTX, KvType.F16)
 
 
-def test_same_job_twice_gives_identical_times(open_qemu, model_of, port):
-    """On the instruction clock every time repeats to the tick: within a boot, and on another."""
+def test_same_job_twice_gives_identical_times(
+    open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
+) -> None:
+    """A time on the instruction clock repeats to the tick, within a boot and on another."""
     model = model_of("shakespeare-240k", Quantization.Q4_0)
     reports = []
     for uid in ("0a01", "0a02"):
@@ -75,7 +88,9 @@ def test_same_job_twice_gives_identical_times(open_qemu, model_of, port):
     assert len({report.step_us for report in reports}) == 1
 
 
-def test_hello_and_stats_are_sane(open_qemu, model_of, port):
+def test_hello_and_stats_are_sane(
+    open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
+) -> None:
     """Emulated and labelled so, with its own uid; memory, stack and clock add up."""
     board = open_qemu(port, "uid=0c0d0e")
     load(board, model_of("shakespeare-240k", Quantization.Q4_0))
@@ -92,7 +107,7 @@ def test_hello_and_stats_are_sane(open_qemu, model_of, port):
     assert stats.link["rx_overruns"] == 0
 
 
-def test_reset_gives_another_boot_id(open_qemu, port):
+def test_reset_gives_another_boot_id(open_qemu: Callable[..., LinkBoard], port: str) -> None:
     """RESET restarts the emulated chip, and the uid stays."""
     board = open_qemu(port, "uid=77&seed=5")
     before = board.hello
@@ -103,7 +118,9 @@ def test_reset_gives_another_boot_id(open_qemu, port):
     assert board.hello.uid == before.uid
 
 
-def test_time_goes_on_while_asleep(open_qemu, port, wait_until):
+def test_time_goes_on_while_asleep(
+    open_qemu: Callable[..., LinkBoard], port: str, wait_until: Callable[..., None]
+) -> None:
     """The board's clock runs while it waits, at about the host's rate."""
     board = open_qemu(port)
     first = board.clock()
@@ -113,7 +130,13 @@ def test_time_goes_on_while_asleep(open_qemu, port, wait_until):
     assert abs(second.offset_s - first.offset_s) < 0.5
 
 
-def test_self_test_passes(open_qemu, model_of, port, tmp_path, monkeypatch):
+def test_self_test_passes(
+    open_qemu: Callable[..., LinkBoard],
+    model_of: Callable[..., ModelFile],
+    port: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Link, clock, memory and known answer, on every port."""
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     board = open_qemu(port)
@@ -125,7 +148,7 @@ def test_self_test_passes(open_qemu, model_of, port, tmp_path, monkeypatch):
     assert result.how == "cached"
 
 
-def test_memory_is_tested_to_its_last_word(open_qemu, port):
+def test_memory_is_tested_to_its_last_word(open_qemu: Callable[..., LinkBoard], port: str) -> None:
     """Given time, all RAM that HELLO offers; the board itself survives it."""
     board = open_qemu(port)
     offered = sum(r.available_bytes for r in board.hello.regions if r.kind == "ram")
@@ -134,20 +157,22 @@ def test_memory_is_tested_to_its_last_word(open_qemu, port):
     board.stats()
 
 
-def test_board_without_an_led_says_so(open_qemu, port):
+def test_board_without_an_led_says_so(open_qemu: Callable[..., LinkBoard], port: str) -> None:
     """Nobody sees an emulated LED: IDENTIFY is refused, by the host and by the board."""
     board = open_qemu(port)
     with pytest.raises(BoardFault, match="no LED") as caught:
         board.identify(1)
     assert caught.value.code == "unsupported"
 
-    board.hello = dataclasses.replace(board.hello, features=FEATURE_IDENTIFY)
+    board.hello = board.hello.model_copy(update={"features": FEATURE_IDENTIFY})
     with pytest.raises(BoardFault, match="no LED") as caught:
         board.identify(1)
     assert caught.value.code == "unsupported"
 
 
-def test_f32_model_fits_the_stm32_beside_its_firmware(open_qemu, model_of):
+def test_f32_model_fits_the_stm32_beside_its_firmware(
+    open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile]
+) -> None:
     """The small model's F32 form runs from the STM32F405's own flash, its state in 128 KiB."""
     board = open_qemu("stm32f405")
 
@@ -159,7 +184,9 @@ def test_f32_model_fits_the_stm32_beside_its_firmware(open_qemu, model_of):
     assert load_again.how == "cached"
 
 
-def test_context_that_does_not_fit_is_refused(open_qemu, model_of):
+def test_context_that_does_not_fit_is_refused(
+    open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile]
+) -> None:
     """A KV cache beyond the SRAM is refused by the board with both numbers."""
     board = open_qemu("stm32f405")
 
@@ -167,31 +194,36 @@ def test_context_that_does_not_fit_is_refused(open_qemu, model_of):
         load(board, model_of("shakespeare-240k", Quantization.Q8_0), n_ctx=256)
 
 
-def test_upload_over_the_uart(open_qemu, model_of):
+def test_upload_over_the_uart(
+    open_qemu: Callable[..., LinkBoard], model_of: Callable[..., ModelFile]
+) -> None:
     """RISC-V takes its models over the link, and says how fast."""
     board = open_qemu("riscv32-virt")
 
     result, _ = load(board, model_of("shakespeare-240k", Quantization.Q4_0))
 
     assert result.how == "ram"
+    assert result.transfer_bytes_per_second is not None
     assert result.transfer_bytes_per_second > 0
 
 
-def test_unknown_port_lists_the_ports(options):
+def test_unknown_port_lists_the_ports(options: OpenOptions) -> None:
     """A port that does not exist is a usage error that names those that do."""
     with pytest.raises(UsageError) as caught:
         open_board("qemu://esp32", options)
     assert "stm32f405" in str(caught.value.hint)
 
 
-def test_unknown_option_lists_the_options(options):
+def test_unknown_option_lists_the_options(options: OpenOptions) -> None:
     """A misspelt URL option is refused, not ignored."""
     with pytest.raises(UsageError, match="uuid"):
         open_board("qemu://stm32f405?uuid=1", options)
 
 
-def test_missing_firmware_says_how_to_build_it(options, monkeypatch, tmp_path):
-    """Without an image, the error names the make target."""
+def test_missing_firmware_says_how_to_build_it(
+    options: OpenOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The error for a missing image names the make target."""
     monkeypatch.setenv("EDGEPROF_FIRMWARE_DIR", str(tmp_path))
 
     with pytest.raises(HostFault) as caught:
@@ -211,7 +243,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("url", ["qemu://stm32f405?uid=31", "native://?uid=31"])
-def test_no_orphans_after_kill_9(tmp_path, url, wait_until):
+def test_no_orphans_after_kill_9(tmp_path: Path, url: str, wait_until: Callable[..., None]) -> None:
     """A board's process dies with the process that opened it, even killed -9."""
     parent = subprocess.Popen(
         [sys.executable, "-c", OPENER, str(tmp_path), url],

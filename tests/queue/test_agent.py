@@ -8,14 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.types.board import BoardState
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
+from tests.support.null_lab import Rig
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,8 @@ from edgeprof.workers.host.agent import Agent
 from edgeprof.workers.board.config import load_boards
 settings = load_settings()
 logs.configure(settings, "edgeprof-agent")
-Agent(load_boards(None, sys.argv[1:]), settings, [sys.executable, "-m", "edgeprof.workers.testing"]).run()
+command = [sys.executable, "-m", "edgeprof.workers.testing"]
+Agent(load_boards(None, sys.argv[1:]), settings, command).run()
 """
 
 AGENT_OF_FILE = AGENT.replace(
@@ -37,7 +38,7 @@ AGENT_OF_FILE = "from pathlib import Path" + AGENT_OF_FILE
 
 
 @pytest.fixture
-def start_agent(rig: Any) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start_agent(rig: Rig) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     agents = []
 
     def start(*uids: str) -> subprocess.Popen[bytes]:
@@ -74,19 +75,23 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_stopping_the_agent_stops_its_workers(rig: Any, start_agent: Any) -> None:
+def test_stopping_the_agent_stops_its_workers(
+    rig: Rig, start_agent: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     """SIGTERM: the agent ends with 0, its workers are gone, their boards are offline."""
     agent = start_agent("01", "02")
     workers = workers_of(agent.pid)
 
     agent.send_signal(signal.SIGTERM)
 
-    assert agent.wait(20) == 0
+    assert agent.wait(60) == 0
     assert [pid for pid in workers if alive(pid)] == []
     assert {board.state for board in rig.store.boards.all()} == {BoardState.OFFLINE}
 
 
-def test_workers_do_not_outlive_a_killed_agent(rig: Any, start_agent: Any) -> None:
+def test_workers_do_not_outlive_a_killed_agent(
+    rig: Rig, start_agent: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     """kill -9 of the agent: the workers say goodbye and end by themselves."""
     agent = start_agent("01")
     workers = workers_of(agent.pid)
@@ -98,12 +103,15 @@ def test_workers_do_not_outlive_a_killed_agent(rig: Any, start_agent: Any) -> No
     rig.until_board("null-01", BoardState.OFFLINE)
 
 
-def test_dead_worker_is_started_again(rig: Any, start_agent: Any, make_spec: Any) -> None:
-    """kill -9 of a worker: the agent starts another, which gives the job back before its lease is out."""
+def test_dead_worker_is_started_again(
+    rig: Rig, start_agent: Callable[..., subprocess.Popen[bytes]], make_spec: Callable[..., JobSpec]
+) -> None:
+    """kill -9 of a worker: the agent starts another, which gives the job back before its lease is
+    out."""
     rig.settings = rig.settings.model_copy(update={"lease_s": 20})
     rig.start_scheduler()
     agent = start_agent("01")
-    job = rig.submit(make_spec(n_gen=50))
+    job = rig.submit(make_spec(n_gen=200))
     rig.until_running(job)
 
     os.kill(workers_of(agent.pid)[0], signal.SIGKILL)
@@ -114,24 +122,26 @@ def test_dead_worker_is_started_again(rig: Any, start_agent: Any, make_spec: Any
 
 
 def test_board_configuration_round_trips() -> None:
-    """What the agent passes to a worker is what the worker reads."""
+    """A worker reads the configuration that the agent passes to it."""
     config = BoardConfig(url="/dev/ttyACM0", id="bench-3", flash=("st-flash", "write", "{slot}"))
 
     assert BoardConfig.model_validate_json(config.model_dump_json()) == config
 
 
 def test_garbage_on_a_queue_costs_a_restart_and_no_job(
-    rig: Any, start_agent: Any, make_spec: Any
+    rig: Rig, start_agent: Callable[..., subprocess.Popen[bytes]], make_spec: Callable[..., JobSpec]
 ) -> None:
-    """What is not a Celery message ends Celery's loop; the agent starts the worker afresh."""
+    """A message that is not Celery's ends the worker's loop, and the agent starts the worker
+    afresh."""
     start_agent("01")
     rig.store.script.redis.lpush(doorbell.list_key("platform.null", 0), b"not JSON at all")
 
     assert rig.submit(make_spec()).wait(timeout=30).state is JobState.SUCCEEDED
 
 
-def test_board_that_never_answered_is_told(rig: Any, tmp_path: Path) -> None:
-    """`edgeprof boards` names each configured board and port without one, and why; until it answers."""
+def test_board_that_never_answered_is_told(rig: Rig, tmp_path: Path) -> None:
+    """`edgeprof boards` names each configured board and port without one, and why; until it
+    answers."""
     present = tmp_path / "present"
     boards = tmp_path / "boards.toml"
     boards.write_text(
@@ -166,4 +176,4 @@ def test_board_that_never_answered_is_told(rig: Any, tmp_path: Path) -> None:
     rig.until_board("null-07", BoardState.ONLINE)
     rig.wait_until(lambda: waiting() == [shelf], "the one that answers is not told any more")
     agent.terminate()
-    assert agent.wait(20) == 0
+    assert agent.wait(60) == 0

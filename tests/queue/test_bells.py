@@ -61,7 +61,7 @@ def test_priorities_are_reversed_and_leave_the_first_place(people: int, transpor
 
 
 def test_doorbells_of_a_queue_are_received_in_order(store: LabStore) -> None:
-    """First sent, first heard."""
+    """The doorbell of a queue that was sent first is received first."""
     store.doorbells.notify([Doorbell(name, "platform.p", "") for name in "abc"], step=5)
 
     heard = [pop(store, "platform.p", 5)["headers"]["id"] for _ in range(3)]
@@ -72,7 +72,8 @@ def test_doorbells_of_a_queue_are_received_in_order(store: LabStore) -> None:
 def test_only_missing_doorbells_are_sent_again(
     store: LabStore, settings: Settings, make_spec: Callable[..., JobSpec]
 ) -> None:
-    """Three jobs, one doorbell lost: one doorbell is sent, first in line; with all there, none is."""
+    """Three jobs, one doorbell lost: one doorbell is sent, first in line; with all there, none
+    is."""
     patient = settings.model_copy(update={"doorbell_grace_s": 1e-6})
     custodian = Custodian(store, patient)
     jobs = [NewJob(make_spec(), TRACEPARENT) for _ in range(3)]
@@ -106,7 +107,8 @@ def test_fresh_doorbells_are_given_time(
 def test_doorbells_of_jobs_that_are_no_more_go(
     store: LabStore, settings: Settings, make_spec: Callable[..., JobSpec]
 ) -> None:
-    """Where no board ever comes nobody hears them; but while a job waits there, none goes."""
+    """Doorbells without a job leave a queue that no board serves; while a job waits there, none
+    goes."""
     custodian = Custodian(store, settings)
     job, other = NewJob(make_spec(board="gone-1")), NewJob(make_spec(board="gone-1"))
     store.jobs.submit([job, other], "test")

@@ -1,4 +1,5 @@
-"""`celery -A edgeprof.shared.queue.celery`: Celery's own tools, run by hand, see the boards of the lab."""
+"""`celery -A edgeprof.shared.queue.celery`: Celery's own tools, run by hand, see the boards of the
+lab."""
 
 from __future__ import annotations
 
@@ -6,12 +7,12 @@ import importlib
 import os
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
 import edgeprof.shared.queue.celery as module
 from edgeprof.shared.settings import Settings
+from tests.support.null_lab import Rig
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +28,7 @@ def celery(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_status_and_inspect_see_the_boards(rig: Any) -> None:
+def test_status_and_inspect_see_the_boards(rig: Rig) -> None:
     """Each board is a node that answers, by the lab's settings alone."""
     rig.start_workers("01", "02")
 

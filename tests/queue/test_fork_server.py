@@ -75,9 +75,8 @@ def test_nothing_is_shared_but_memory(agent: subprocess.Popen[bytes]) -> None:
 def test_ps_shows_the_board_of_a_worker(agent: subprocess.Popen[bytes]) -> None:
     """As it did when each worker was started by a command of its own."""
     (server,) = children(agent.pid)
-    shown = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children(server)]
-
-    assert [f'"url":"null://?uid={uid}"' in line for uid, line in zip(("01", "02"), shown, strict=True)] == [True, True]  # fmt: skip
+    for uid, worker in zip(("01", "02"), children(server), strict=True):
+        assert f'"url":"null://?uid={uid}"' in Path(f"/proc/{worker}/cmdline").read_text()
 
 
 @pytest.mark.e2e

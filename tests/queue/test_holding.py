@@ -24,42 +24,20 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import Health, Verdict
+from tests.support.board_infos import null_board
+from tests.support.null_lab import Rig
 
 MakeSpec = Callable[..., JobSpec]
 MOST = 3
 
 
-def make_board(name: str = "b") -> BoardInfo:
-    return BoardInfo(
-        device_id=name,
-        platform="null",
-        host="h",
-        url="x://",
-        uid=name,
-        state=BoardState.ONLINE,
-        emulated=True,
-        firmware_version="1",
-        firmware_git_hash="1",
-        toolchain="none",
-        protocol=(1, 0),
-        clock_hz=1,
-        timer_name="t",
-        timer_resolution_ns=1,
-        regions=(),
-        kernels=(),
-        n_ctx_max=1,
-        can_flash=False,
-        can_upload=True,
-    )
-
-
 def announce(store: LabStore) -> Owner:
     owner = Owner(host="h", lock_domain="d", uid="b")
-    store.boards.announce(owner, make_board(), 60)
+    store.boards.announce(owner, null_board(), 60)
     return owner
 
 
@@ -89,7 +67,7 @@ def state(store: LabStore) -> BoardState:
 
 
 def test_drained_board_takes_no_job(store: LabStore, make_spec: MakeSpec) -> None:
-    """Neither of its platform nor its own; the state says so, with the reason."""
+    """A drained board takes no job of its platform nor its own, and its state gives the reason."""
     announce(store)
     store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
 
@@ -100,7 +78,7 @@ def test_drained_board_takes_no_job(store: LabStore, make_spec: MakeSpec) -> Non
 
 
 def test_quarantined_board_takes_its_own_jobs_only(store: LabStore, make_spec: MakeSpec) -> None:
-    """Who asks for this very board wants to find out what ails it."""
+    """A quarantined board takes only jobs for this very board, which help to find what ails it."""
     announce(store)
     store.boards.cordon("b", BoardState.QUARANTINED, "ann", "odd numbers")
 
@@ -109,7 +87,7 @@ def test_quarantined_board_takes_its_own_jobs_only(store: LabStore, make_spec: M
 
 
 def test_resumed_board_takes_jobs(store: LabStore, make_spec: MakeSpec) -> None:
-    """And its history tells of both."""
+    """A resumed board takes jobs, and its history has both the drain and the resume."""
     announce(store)
     store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
     store.boards.resume("b", "bob", "done")
@@ -180,10 +158,10 @@ def test_cancelled_attempts_do_not_count(store: LabStore, make_spec: MakeSpec) -
 
 
 def test_board_that_is_away_is_offline_first(store: LabStore) -> None:
-    """That it is drained as well is of no use to who looks for it."""
+    """A board that is away is shown as offline, even if it is drained as well."""
     owner = announce(store)
     store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
-    store.boards.withdraw(owner, make_board(), "unplugged")
+    store.boards.withdraw(owner, null_board(), "unplugged")
 
     assert state(store) is BoardState.OFFLINE
 
@@ -195,8 +173,9 @@ def test_unknown_board_is_an_error(store: LabStore) -> None:
 
 
 @pytest.mark.e2e
-def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
-    """It stays away as long as it fails, and comes back by itself, with a line in its history."""
+def test_passed_self_test_brings_a_board_back(rig: Rig, tmp_path: Path) -> None:
+    """A quarantined board comes back by a passed self-test and no sooner, with a line in its
+    history."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}", selftest_quarantine_interval_s=0.2)
     rig.until_board("null-01", BoardState.ONLINE)
@@ -214,8 +193,8 @@ def test_passed_self_test_brings_a_board_back(rig: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_sick_board_is_quarantined_at_first_sight(rig: Any, tmp_path: Path) -> None:
-    """Before it gets a job: its worker tests it when it starts."""
+def test_sick_board_is_quarantined_at_first_sight(rig: Rig, tmp_path: Path) -> None:
+    """A sick board is quarantined before its first job: its worker tests it when it starts."""
     sick = tmp_path / "sick"
     sick.touch()
     rig.start_worker("01", f"&sick={sick}")
@@ -226,7 +205,7 @@ def test_sick_board_is_quarantined_at_first_sight(rig: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.e2e
-def test_idle_board_is_tested_from_time_to_time(rig: Any, tmp_path: Path) -> None:
+def test_idle_board_is_tested_from_time_to_time(rig: Rig, tmp_path: Path) -> None:
     """One that falls sick is quarantined without a job's help."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}", selftest_routine_interval_s=0.2)
@@ -237,7 +216,8 @@ def test_idle_board_is_tested_from_time_to_time(rig: Any, tmp_path: Path) -> Non
 
 
 def test_drained_board_that_is_sick_stays_drained(store: LabStore, settings: Settings) -> None:
-    """Else the self-test it passes later would give it jobs that somebody keeps from it."""
+    """A drained board that is sick stays drained, else a later passed self-test would give it
+    jobs."""
     announce(store)
     store.boards.cordon("b", BoardState.DRAINING, "ann", "new firmware")
 
@@ -281,7 +261,8 @@ def test_hosts_trouble_cordons_the_host_and_no_board(store: LabStore, settings: 
 def test_board_whose_tool_is_missing_gets_no_job_at_all(
     store: LabStore, settings: Settings, make_spec: MakeSpec
 ) -> None:
-    """Not its own either: they would fail for what the host lacks. The host's other boards go on."""
+    """A board whose tool the host lacks gets no job, not even its own; the host's other boards go
+    on."""
     announce(store)
 
     def no_tool() -> None:
@@ -297,7 +278,7 @@ def test_board_whose_tool_is_missing_gets_no_job_at_all(
 
 
 def test_board_is_not_tested_while_the_store_is_away(store: LabStore, settings: Settings) -> None:
-    """That says nothing about the board."""
+    """A board is not tested while the store is away, which says nothing about the board."""
     announce(store)
 
     def away() -> None:
@@ -317,15 +298,16 @@ def sick() -> None:
 
 def verdict(store: LabStore, settings: Settings, test: Callable[[], None]) -> Verdict:
     """Test the board of announce(), which answers again after each failed test."""
-    health = Health(BoardConfig(url="x://"), settings, make_board(), store)
+    health = Health(BoardConfig(url="x://"), settings, null_board(), store)
     return health.self_test(test, reopen=lambda: True)
 
 
 @pytest.mark.e2e
 def test_broken_board_is_quarantined_and_another_does_the_job(
-    rig: Any, make_spec: MakeSpec, tmp_path: Path
+    rig: Rig, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
-    """With real workers: the board that fails three times gets no more, the job ends on the other."""
+    """A board that fails three times is quarantined, and the job ends on another, with real
+    workers."""
     rig.start_scheduler()
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}", quarantine_after=1)
@@ -344,7 +326,7 @@ def test_broken_board_is_quarantined_and_another_does_the_job(
 
 @pytest.mark.e2e
 @pytest.mark.parametrize(("ails", "code"), [(False, 0), (True, 1)], ids=["well", "sick"])
-def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: int) -> None:
+def test_board_is_tested_on_demand(rig: Rig, tmp_path: Path, ails: bool, code: int) -> None:
     """`edgeprof boards test` tells in its exit code what the board's worker found."""
     sick = tmp_path / "sick"
     rig.start_worker("01", f"&sick={sick}")
@@ -366,7 +348,7 @@ def test_board_is_tested_on_demand(rig: Any, tmp_path: Path, ails: bool, code: i
 
 
 @pytest.mark.e2e
-def test_held_board_leaves_doorbells_to_others(rig: Any, make_spec: MakeSpec) -> None:
+def test_held_board_leaves_doorbells_to_others(rig: Rig, make_spec: MakeSpec) -> None:
     """A drained board stops listening; the doorbell that it left is heard when it is resumed."""
     rig.start_workers("01")
     rig.store.boards.cordon("null-01", BoardState.DRAINING, "test", "new firmware")
@@ -384,4 +366,4 @@ def test_held_board_leaves_doorbells_to_others(rig: Any, make_spec: MakeSpec) ->
     rig.wait_until(doorbell_stays, "the drained board has stopped listening")
     rig.store.boards.resume("null-01", "test", "done")
 
-    assert job.wait(timeout=20).state is JobState.SUCCEEDED
+    assert job.wait(timeout=60).state is JobState.SUCCEEDED

@@ -18,14 +18,14 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.host_checks import check_host, check_tools
-from tests.queue.test_holding import make_board
+from tests.support.board_infos import null_board
 
 MakeSpec = Callable[..., JobSpec]
 FULL = HostFault("no space left", code="cache_write")
 
 
 def announce(store: LabStore, board: str, host: str) -> None:
-    info = make_board(board).model_copy(update={"host": host})
+    info = null_board(board).model_copy(update={"host": host})
     store.boards.announce(Owner(host=host, lock_domain=host, uid=board), info, 60)
 
 
@@ -37,7 +37,8 @@ def submit(store: LabStore, spec: JobSpec) -> str:
 
 def claim(store: LabStore, notified_job_id: str, board: str, host: str) -> Claim | NoClaim:
     return store.jobs.claim(
-        notified_job_id, f"{board}/{notified_job_id}", device_id=board, platform="null", host=host, lock_domain=host, lease_s=60
+        notified_job_id, f"{board}/{notified_job_id}", device_id=board, platform="null",
+        host=host, lock_domain=host, lease_s=60
     )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def fail(store: LabStore, job: str, board: str, host: str, fault: Fault, most: i
 
 
 def test_next_attempt_is_on_another_host(store: LabStore, make_spec: MakeSpec) -> None:
-    """Not on another board of the same one, however long that other host is busy."""
+    """The attempt after a host fault is on another host, however long that host is busy."""
     announce(store, "a1", "a")
     announce(store, "a2", "a")
     announce(store, "b1", "b")
@@ -64,7 +65,7 @@ def test_next_attempt_is_on_another_host(store: LabStore, make_spec: MakeSpec) -
 
 
 def test_lonely_host_tries_again(store: LabStore, make_spec: MakeSpec) -> None:
-    """Where there is no other host, or it is cordoned itself, waiting for it would be for ever."""
+    """A host tries again itself where there is no other one, or the other is cordoned."""
     announce(store, "a1", "a")
     announce(store, "b1", "b")
     store.hosts.cordon("b", "test", "full")
@@ -118,8 +119,8 @@ def test_what_says_nothing_of_the_host_does_not_count(
 
 
 def test_job_waits_for_its_cordoned_host(store: LabStore, make_spec: MakeSpec) -> None:
-    """Its last attempt is not spent on a host that is cordoned for it; and it ends all the same, if the
-    host comes back sick again and again."""
+    """A job does not spend its last attempt on a host that is cordoned for it; it ends all the same
+    if that host comes back sick again and again."""
     announce(store, "a1", "a")
     job = submit(store, make_spec(board="a1", max_attempts=2))
     states = []
@@ -148,7 +149,7 @@ def test_every_folder_of_the_cache_is_looked_at(settings: Settings, folder: str)
 
 @pytest.mark.parametrize("folder", ["cache_dir", "data_dir", "lock_dir"])
 def test_folder_that_cannot_be_written_is_a_host_fault(settings: Settings, folder: str) -> None:
-    """It names the folder and the setting that would put it elsewhere."""
+    """A folder that cannot be written is a host fault that names the folder and its setting."""
     path: Path = getattr(settings, folder)
     shutil.rmtree(path, ignore_errors=True)
     path.touch()

@@ -1,4 +1,5 @@
-"""What the machine refuses (files, memory, threads, processes) is the machine's fault, and ends nothing else."""
+"""What the machine refuses (files, memory, threads, processes) is the machine's fault, and ends
+nothing else."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ from edgeprof.workers.host.supervisor import Supervised
 from edgeprof.workers.metrics.telemetry import Sender
 from edgeprof.workers.worker.attempt import Attempts
 from edgeprof.workers.worker.outbox import Outbox
-from tests.queue.test_holding import make_board
-from tests.queue.test_worker_parts import ref_of
+from tests.support.board_infos import null_board
+from tests.support.jobs import ref_of
 
 REFUSALS = [
     OSError(24, "Too many open files", "/x"),
@@ -52,8 +53,9 @@ def test_what_an_attempt_is_refused_is_the_hosts_fault(
     error: Exception,
     where: str,
 ) -> None:
-    """Also when not even the thread that keeps the lease can be started: the job goes back at once."""
-    board = make_board("a1")
+    """A host that refuses an attempt its means, even a thread for the lease, returns the job at
+    once."""
+    board = null_board("a1")
     store.boards.announce(Owner(host="h", lock_domain="h", uid="a1"), board, 60)
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")
@@ -94,7 +96,7 @@ def test_worker_that_cannot_be_started_is_tried_again(caplog: pytest.LogCaptureF
 
 
 def test_file_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:
-    """Else each try would take another piece of a disk that is full."""
+    """A failed write leaves no part of a file, else each try would take more of a full disk."""
     (tmp_path / "taken").mkdir()
 
     with pytest.raises(OSError, match="taken"):
@@ -104,7 +106,8 @@ def test_file_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_memory_of_stores_leaves_nothing_behind(settings: Settings) -> None:
-    """It is written each second for as long as that fails."""
+    """The memory of stores leaves no part of a file when its write fails, which may be each
+    second."""
     (settings.data_dir / "stores.json").mkdir(parents=True)
     memory = KnownStores(settings.data_dir)
     for _ in range(3):
@@ -129,7 +132,8 @@ def test_rotten_file_that_cannot_be_replaced_fails_no_job(store: LabStore, tmp_p
 
 
 def test_result_that_cannot_be_removed_ends_no_worker(tmp_path: Path) -> None:
-    """It was delivered; offered again it is refused by its epoch."""
+    """A delivered result that cannot be removed ends no worker; offered again it is refused by its
+    epoch."""
     (tmp_path / "j1-1.json" / "x").mkdir(parents=True)
 
     Outbox(tmp_path).drop("j1", 1)

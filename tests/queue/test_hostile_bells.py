@@ -22,15 +22,15 @@ from prometheus_client import CollectorRegistry
 
 from edgeprof.shared.queue import doorbell
 from edgeprof.shared.store.job_values import Doorbell
-from edgeprof.shared.types.board import BoardState
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
 from edgeprof.workers.metrics.telemetry import Connected, Receiver, Refused, Sender
-from tests.monitoring.test_metrics import make_board
 from tests.queue import hostile
+from tests.support.board_infos import numbered_board
+from tests.support.doorbell_lab import QUEUE, Lab
+from tests.support.null_lab import Rig
 
-QUEUE = "platform.null"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 KINDS = ("string", "hash", "set", "zset", "stream")
 
@@ -48,73 +48,16 @@ def is_doorbell(message: bytes) -> bool:
         return False
 
 
-class Lab:
-    """One worker with a null board, and the metrics its agent would serve."""
-
-    def __init__(self, rig: Any, make_spec: Any) -> None:
-        self.rig = rig
-        self.make_spec = make_spec
-        self.redis = rig.store.script.redis
-        self.registry = CollectorRegistry()
-        self.metrics = Receiver(
-            SessionMetrics(self.registry, lambda _: 1.0), DeviceMetrics(CollectorRegistry())
-        )
-        self.start()
-
-    def start(self) -> None:
-        self.worker = self.rig.start_worker("01", receiver=self.metrics)
-        self.rig.until_board("null-01", BoardState.ONLINE)
-
-    def push(self, *messages: bytes | str, step: int = 5, queue: str = QUEUE) -> None:
-        self.redis.lpush(doorbell.list_key(queue, step), *messages)
-
-    def serve(self, timeout_s: float = 15, **spec: Any) -> None:
-        """Have a job carried out that is submitted now, by the process that was there."""
-        job = self.rig.submit(self.make_spec(**spec))
-        try:
-            self.rig.wait_until(
-                lambda: self.worker.poll() is not None or job.status.terminal,
-                "the job behind is carried out",
-                timeout_s=timeout_s,
-            )
-            assert self.worker.poll() is None, "the worker ended"
-        except BaseException:
-            self.start_afresh()  # for a smaller example
-            raise
-        assert job.status is JobState.SUCCEEDED
-        self.metrics.drain()
-
-    def start_afresh(self) -> None:
-        self.worker.kill()
-        self.worker.wait()
-        self.redis.delete(*[doorbell.list_key(QUEUE, step) for step in range(10)])
-        self.start()
-
-    def until_read(self, queue: str = QUEUE) -> None:
-        self.rig.wait_until(
-            lambda: self.rig.store.doorbells.waiting(queue) == 0, "all of it is read", timeout_s=60
-        )
-
-    def memory_mib(self, what: str = "VmRSS") -> float:
-        status = Path(f"/proc/{self.worker.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith(what))
-        return int(line.split()[1]) / 1024
-
-    def dropped(self, reason: str) -> float:
-        self.metrics.drain()
-        labels = {"platform": "null", "device_id": "null-01", "reason": reason}
-        return self.registry.get_sample_value("worker_messages_dropped_total", labels) or 0.0
-
-
 @pytest.fixture
-def lab(rig: Any, make_spec: Any) -> Iterator[Lab]:
+def lab(rig: Rig, make_spec: Callable[..., JobSpec]) -> Iterator[Lab]:
     made = Lab(rig, make_spec)
     yield made
     made.metrics.close()
 
 
 def test_a_doorbell_is_read_as_it_was_written() -> None:
-    """With every id, label and priority that a job of ours may have."""
+    """A doorbell is read as it was written, with every id, label and priority that a job may
+    have."""
     for step in range(10):
         for label, trace in (
             ("", ""),
@@ -128,8 +71,8 @@ def test_a_doorbell_is_read_as_it_was_written() -> None:
 @settings(max_examples=500)
 @given(hostile.damaged(a_doorbell()))
 def test_what_is_read_is_what_we_write(message: bytes) -> None:
-    """Of anything on a queue, what is passed on is a doorbell of that queue in our writing, or
-    nothing."""
+    """A reader passes on a doorbell of its queue in our own writing, or nothing, whatever is on the
+    queue."""
     try:
         read = doorbell.read(message, QUEUE)
     except doorbell.NotADoorbellError:
@@ -142,8 +85,8 @@ def test_what_is_read_is_what_we_write(message: bytes) -> None:
 
 @pytest.mark.e2e
 def test_every_field_and_type(lab: Lab) -> None:
-    """Each place of a doorbell with each value, removed, or with a field more: dropped, counted, and no
-    restart."""
+    """Each place of a doorbell with each value, removed, or with a field more: dropped, counted,
+    and no restart."""
     wrong = 0
     for what, batch in hostile.each(a_doorbell()):
         before = lab.worker.pid
@@ -185,7 +128,8 @@ class Touch:
 
 @pytest.mark.e2e
 def test_nothing_is_unpickled(lab: Lab, tmp_path: Path) -> None:
-    """Nor is another task run, or a job whose name climbs out of a folder."""
+    """A message cannot have anything unpickled, run another task, or name a job that climbs out of
+    a folder."""
     owned = tmp_path / "owned"
     pickled = base64.b64encode(pickle.dumps(((Touch(owned),), {}, {}))).decode()
     whole = json.loads(a_doorbell())
@@ -250,7 +194,7 @@ def test_a_burst_of_doorbells_for_nothing(lab: Lab) -> None:
 
 @pytest.mark.e2e
 def test_a_doubled_doorbell_does_no_job_twice(lab: Lab) -> None:
-    """Nor does one that is heard late."""
+    """A doubled or late doorbell does no job twice."""
     job = lab.rig.submit(lab.make_spec(), notify=False)
     lab.push(*[a_doorbell(job.id)] * 200)
     lab.serve()
@@ -261,7 +205,7 @@ def test_a_doubled_doorbell_does_no_job_twice(lab: Lab) -> None:
 
 @pytest.mark.e2e
 def test_a_doorbell_of_another_queue_moves_no_job(lab: Lab) -> None:
-    """Neither one written for another queue, nor one of ours that names a job of another board."""
+    """A doorbell for another queue, or for a job of another board, moves no job."""
     other = lab.rig.submit(lab.make_spec(board="other-1"), notify=False)
     lab.push(a_doorbell(other.id, queue="board.other-1"), a_doorbell(other.id))
     lab.serve()
@@ -298,9 +242,11 @@ def kombu_keys() -> list[str]:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["string", "list", "zset"])
-def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kind: str) -> None:
-    """Of whatever type they are when it starts, and while it runs; it neither reads nor changes
-    one."""
+def test_keys_of_kombu_keep_no_worker_from_hearing(
+    rig: Rig, make_spec: Callable[..., JobSpec], kind: str
+) -> None:
+    """Keys of kombu, of any type and at any time, keep no worker from receiving; it neither reads
+    nor changes one."""
     redis = rig.store.script.redis
     for key in kombu_keys():
         spoil(redis, key, kind)
@@ -312,12 +258,12 @@ def test_keys_of_kombu_keep_no_worker_from_hearing(rig: Any, make_spec: Any, kin
 
     assert {redis.type(key) for key in kombu_keys()} == {b"set"}
     lab.worker.terminate()
-    assert lab.worker.wait(20) == 0
+    assert lab.worker.wait(60) == 0
     lab.metrics.close()
 
 
 @pytest.mark.e2e
-def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
+def test_a_queue_that_is_no_list_is_mended(rig: Rig, make_spec: Callable[..., JobSpec]) -> None:
     """Each list of its two doorbell, of each type, before its start and while it runs: removed, and
     said once."""
     redis = rig.store.script.redis
@@ -342,10 +288,10 @@ def test_a_queue_that_is_no_list_is_mended(rig: Any, make_spec: Any) -> None:
 
 @pytest.mark.e2e
 def test_a_worker_that_cannot_hear_ends(
-    rig: Any, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Any
+    rig: Rig, make_redis: Callable[..., Any], tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
-    """It names the key and the command to mend it, and its board is shown with the reason; never
-    live but deaf."""
+    """A worker that cannot receive names the key and the command to mend it, and ends; its board is
+    shown with the reason."""
     acl = tmp_path / "users.acl"
     acl.write_text("user default on nopass ~* &* +@all\nuser w on >w ~* &* +@all -unlink -del\n")
     server = make_redis("--aclfile", str(acl))
@@ -400,7 +346,7 @@ def test_reasons_are_few() -> None:
     receiver = Receiver(SessionMetrics(registry, lambda _: 1.0), DeviceMetrics(CollectorRegistry()))
     with closing(receiver), closing(socket.socket(fileno=os.dup(receiver.worker_fd))) as worker:
         sender = Sender(worker)
-        sender.send(Connected(board=make_board()))
+        sender.send(Connected(board=numbered_board()))
         worker.send(b'{"kind": "refused", "counts": {"because": 1}}')
         sender.send(Refused(counts={"large": 2}))
         receiver.drain()
@@ -411,7 +357,7 @@ def test_reasons_are_few() -> None:
 
 
 def test_a_record_in_anothers_words_still_gets_a_doorbell() -> None:
-    """Its label or traceparent is left out of the doorbell, which is received."""
+    """A record with a foreign label or traceparent still gets a doorbell, without that field."""
     for label, trace in (('"', "x"), ("\n", "\udcff"), ("x" * 5000, "0" * 5000)):
         written = doorbell.write(Doorbell("a", QUEUE, trace, label), 0)
         assert doorbell.read(written.encode(), QUEUE) == written
@@ -419,7 +365,8 @@ def test_a_record_in_anothers_words_still_gets_a_doorbell() -> None:
 
 @pytest.mark.parametrize("label", ["<body>", "<tag>", "a <id> b"])
 def test_a_label_is_no_place_of_the_template(label: str) -> None:
-    """Somebody else's record may hold such a label; the doorbell is then the one without a label."""
+    """Somebody else's record may hold such a label; the doorbell is then the one without a
+    label."""
     with_label, without = (
         doorbell.write(Doorbell("a", QUEUE, "", text), 0, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
         for text in (label, "")

@@ -42,7 +42,7 @@ def claim(store: LabStore, notified_job_id: str) -> Claim | NoClaim:
 def test_malformed_record_is_failed_and_holds_up_nothing(
     store: LabStore, make_spec: MakeSpec, spec: str
 ) -> None:
-    """However it is malformed: the job ends with a reason, the next one is granted."""
+    """A malformed record ends its job with a reason, and the next job is granted."""
     bad = submit(store, make_spec(), spec=spec)
     good = submit(store, make_spec())
 
@@ -55,7 +55,7 @@ def test_malformed_record_is_failed_and_holds_up_nothing(
 
 
 def test_record_that_is_too_large_is_not_read(store: LabStore, make_spec: MakeSpec) -> None:
-    """It would be the worker's memory: the store itself ends it."""
+    """A record that would fill the worker's memory is ended by the store itself."""
     huge = submit(store, make_spec(), spec="x" * (JobSpec.largest_bytes + 1))
 
     assert claim(store, huge) == "gone"

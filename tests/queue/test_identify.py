@@ -8,7 +8,7 @@ import pytest
 
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.testing.fake_board import FakeBoard
 
 
@@ -18,16 +18,18 @@ def board() -> FakeBoard:
 
 
 @pytest.fixture
-def managed(settings: Settings, board: FakeBoard) -> Iterator[ManagedBoard]:
-    made = ManagedBoard(BoardConfig(url="x://"), settings, lambda *_: board)
+def worker_board(settings: Settings, board: FakeBoard) -> Iterator[WorkerBoard]:
+    made = WorkerBoard(BoardConfig(url="x://"), settings, lambda *_: board)
     made.acquire()
     yield made
     made.release("the test is over")
 
 
-def test_idle_board_blinks_and_a_busy_one_does_not(managed: ManagedBoard, board: FakeBoard) -> None:
-    """A board that has a job does not blink: neither the job's timings nor its link are disturbed."""
-    assert managed.identify(3.0)
-    with managed.in_use():
-        assert not managed.identify()
+def test_idle_board_blinks_and_a_busy_one_does_not(
+    worker_board: WorkerBoard, board: FakeBoard
+) -> None:
+    """A board with a job does not blink, which would disturb the job's timings and its link."""
+    assert worker_board.identify(3.0)
+    with worker_board.in_use():
+        assert not worker_board.identify()
     assert board.blinked_s == [3.0]

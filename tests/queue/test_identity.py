@@ -46,7 +46,7 @@ def test_host_name(monkeypatch: pytest.MonkeyPatch, called: str, name: str) -> N
 
 @given(st.text(max_size=300))
 def test_any_host_name_is_made_a_name(called: str) -> None:
-    """Whatever the system says, settings can be read."""
+    """Settings can be read whatever host name the system has."""
     assert is_name(identity._made_of(called))
 
 

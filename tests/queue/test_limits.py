@@ -1,4 +1,5 @@
-"""Size and depth of every message that goes through Redis: at the limit it is understood, beyond it is refused."""
+"""Size and depth of every message that goes through Redis: at the limit it is understood, beyond it
+is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +18,6 @@ from edgeprof.shared.store.blobs import BlobStore, ModelCache
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types import case as limits
 from edgeprof.shared.types import job, wire
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.case import TestCase
@@ -25,12 +25,12 @@ from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
 from edgeprof.workers.worker.attempt import storable
-from tests.queue.conftest import MODEL, make_spec
+from tests.support.finished_job import job_result
+from tests.support.jobs import MODEL, WIDEST, largest, make_spec
 
 BOARD: dict[str, Any] = {
     "device_id": "b", "platform": "null", "host": "h", "lock_domain": "d", "lease_s": 60,
 }  # fmt: skip
-WIDEST = wire.MAX_VOCABULARY - 1
 
 
 def case(n_prompt: int = 1, n_gen: int = 1, token: int = 1) -> TestCase:
@@ -43,39 +43,8 @@ def scoring(windows: list[list[int]], top1: Any = None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def largest() -> JobSpec:
-    """The longest JSON that is a job: every number as wide, every text as long as it may be."""
-    model = MODEL.model_copy(
-        update={"name": "m" * 64, "n_ctx_train": 65536, "n_vocab": 1 << 20, "n_params": 2**40}
-    )
-    full = {
-        "prompt_tokens": (WIDEST,) * 4096,
-        "unquantized_top1": (WIDEST,) * 4095,
-        "n_gen": 4096,
-    }
-    short = {"prompt_tokens": (WIDEST,) * 68, "unquantized_top1": (WIDEST,) * 67, "n_gen": 68}
-    windows = [(WIDEST,) * 9] * limits.MAX_SCORE_WINDOWS
-    scored = {
-        "prompt_source": "standard",
-        "prompt_characters": 2**40,
-        "prompt_text": "\x00" * limits.MAX_PROMPT_CHARACTERS,
-        "scoring": {
-            "text": "\U0001f600" * 128,
-            "text_sha256": "f" * 64,
-            "windows": windows,
-            "unquantized_top1": [window[1:] for window in windows],
-        },
-    }
-    cases = (full | scored,) + (full,) * 2 + (short,) * 60
-    tags = {f"{index:064}": "\U0001f600" * 256 for index in range(job.MAX_TAGS)}
-    return JobSpec.model_validate(
-        make_spec().model_dump()
-        | {"model": model, "cases": cases, "n_ctx": 65536, "tags": tags, "user": "\U0001f600" * 64}
-    )
-
-
 def test_the_largest_job_is_understood(store: LabStore) -> None:
-    """What validates is never refused for its size: submitted, claimed and shown."""
+    """A valid job is never refused for its size when it is submitted, claimed or shown."""
     spec = largest()
     job = NewJob(spec)
     store.jobs.submit([job], "test")
@@ -126,7 +95,7 @@ def test_the_largest_job_is_understood(store: LabStore) -> None:
     ],
 )
 def test_a_job_beyond_a_limit_is_refused(changes: dict[str, Any]) -> None:
-    """At the edge, before anything is queued."""
+    """A job beyond a limit is refused at the edge, before anything is queued."""
     with pytest.raises(ValidationError):
         JobSpec.model_validate(make_spec().model_dump() | changes)
 
@@ -178,7 +147,7 @@ def test_scripts_take_no_deep_json(store: LabStore) -> None:
 
 @pytest.mark.parametrize("kind", [JobSpec, JobResult, BoardInfo, HostInfo])
 def test_nothing_is_parsed_beyond_its_size(kind: type[wire.WireModel]) -> None:
-    """Neither deeper than 200 levels."""
+    """JSON is not parsed beyond its limit of size, nor deeper than 200 levels."""
     with pytest.raises(ValueError, match="more than a"):
         kind.read("{" + " " * kind.largest_bytes + "}")
     with pytest.raises(ValueError, match="recursion limit"):
@@ -200,9 +169,7 @@ def result(make: Callable[[], JobResult], **changes: Any) -> JobResult:
     ids=["NaN", "large", "no Unicode"],
 )
 def test_a_result_that_cannot_be_read_back_is_none(changes: dict[str, Any]) -> None:
-    """It would stay in the store for ever: no archive could take it."""
-    from tests.archive.conftest import job_result
-
+    """A result that no archive could take is refused, else it would stay in the store for ever."""
     good = job_result(MODEL, "native")
     assert storable(good) is good
     with pytest.raises(BoardFault) as caught:
@@ -213,7 +180,7 @@ def test_a_result_that_cannot_be_read_back_is_none(changes: dict[str, Any]) -> N
 
 
 def test_a_huge_result_in_redis_is_not_parsed(store: LabStore) -> None:
-    """Its job is left out of lists; the others are shown."""
+    """A job with a huge result is left out of lists; the others are shown."""
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")
     store.script.redis.set(f"edgeprof:work:{job.id}:result", b" " * (JobResult.largest_bytes + 1))
@@ -223,7 +190,7 @@ def test_a_huge_result_in_redis_is_not_parsed(store: LabStore) -> None:
 
 
 def test_reasons_are_short_lines(store: LabStore) -> None:
-    """Whatever a tool or a board said, with text that is no Unicode in it."""
+    """A reason is a short line of valid Unicode, whatever a tool or a board said."""
     job = NewJob(make_spec(max_attempts=1))
     store.jobs.submit([job], "test")
     claimed = store.jobs.claim(job.id, "w", **BOARD)
@@ -289,7 +256,8 @@ def test_a_job_says_of_its_model_what_the_file_says(tmp_path: Path) -> None:
 
 
 def test_history_takes_no_deep_json(store: LabStore) -> None:
-    """A line that nests is refused as a value, not by the interpreter's stack, and hides no other."""
+    """A line that nests is refused as a value, not by the interpreter's stack, and hides no
+    other."""
     job = NewJob(make_spec())
     store.jobs.submit([job], "test")
     store.script.redis.rpush(f"edgeprof:job:{job.id}:history", nested(100_000))

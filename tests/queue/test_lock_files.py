@@ -1,4 +1,5 @@
-"""Board locks in a folder that all users of a machine write: they work across users, and nothing planted harms."""
+"""Board locks in a folder that all users of a machine write: they work across users, and nothing
+planted harms."""
 
 from __future__ import annotations
 
@@ -11,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +19,7 @@ from edgeprof.shared.errors import HostFault
 from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board import lock_files
 from edgeprof.workers.board.locks import BoardLock
+from tests.support.null_lab import Rig
 
 NOBODY = 65534
 #: Imports first, as the checkout may be closed to others; then becomes another user, if root may.
@@ -55,7 +56,8 @@ def open_folder() -> Iterator[Path]:
 
 
 def by_another(code: str, folder: Path) -> str:
-    """Return what the code prints, run by another user (when root runs the tests; else by this one)."""
+    """Return what the code prints, run by another user (when root runs the tests; else by this
+    one)."""
     done = subprocess.run(
         [sys.executable, "-c", BECOME + code, str(folder)],
         check=True,
@@ -101,7 +103,7 @@ def test_a_file_that_is_left_shuts_nobody_out(open_folder: Path, umask: int) -> 
 
 
 def test_a_lock_of_another_user_holds(open_folder: Path) -> None:
-    """And root, too, is told which process has it."""
+    """A lock holds between users, and root, too, is told which process has it."""
     folder = open_folder / "locks"
     BoardLock(folder)
     with subprocess.Popen(
@@ -121,7 +123,8 @@ def test_a_lock_of_another_user_holds(open_folder: Path) -> None:
 
 @pytest.mark.parametrize("left", [0o644, 0o444])
 def test_files_of_older_versions_do(open_folder: Path, left: int) -> None:
-    """They are 0644, and another user's: reading is enough to lock; their owner opens them for all."""
+    """A lock file of an older version, 0644 and another user's, can be locked; its owner opens it
+    for all."""
     folder = open_folder / "locks"
     path = lock_file(folder)
     path.write_text("123")
@@ -149,7 +152,7 @@ def test_what_cannot_be_opened_is_told(open_folder: Path) -> None:
 
 @pytest.mark.parametrize("permissions", [0o700, 0o755, 0o1755])
 def test_a_private_folder_stays_as_it_is(open_folder: Path, permissions: int) -> None:
-    """Whoever it belongs to: a folder that is there is not opened to everybody; others are told."""
+    """A folder that is there is not opened to everybody, whoever owns it; others are told."""
     folder = open_folder / "mine"
     folder.mkdir()
     folder.chmod(permissions)
@@ -177,7 +180,8 @@ def test_a_folder_of_somebody_else_stays_as_it_is(open_folder: Path) -> None:
 
 
 def test_a_folder_behind_a_link_is_not_touched(tmp_path: Path) -> None:
-    """Neither made, nor opened to everybody, nor locked in: the link and what to do are told."""
+    """A folder behind a link is neither made, opened nor locked in; the error names the link and
+    what to do."""
     target = tmp_path / "target"
     target.mkdir(mode=0o700)
     link = tmp_path / "link"
@@ -240,7 +244,8 @@ def a_device(path: Path, _victim: Path) -> None:
 def test_what_is_planted_is_refused(
     tmp_path: Path, plant: Callable[[Path, Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under a lock's name: never waited for, followed, written or opened to others; the path is told."""
+    """Under a lock's name: never waited for, followed, written or opened to others; the path is
+    told."""
     monkeypatch.chdir(tmp_path)  # the name of a socket may not be long
     path = lock_file(Path("locks"))
     victim = tmp_path / "victim"
@@ -258,7 +263,8 @@ def test_what_is_planted_is_refused(
 
 @pytest.mark.parametrize(
     "said",
-    [b"", b"0; \x1b[31mred", b"1\n2", b"9" * 4000, "١٢".encode(), b"\xff\x00", b"-1", b"x" * 10_000_000],
+    [b"", b"0; \x1b[31mred", b"1\n2", b"9" * 4000, "١٢".encode(), b"\xff\x00", b"-1",
+     b"x" * 10_000_000],
     ids=range(8),
 )  # fmt: skip
 def test_what_the_holder_says_is_not_believed(tmp_path: Path, said: bytes) -> None:
@@ -294,8 +300,9 @@ def test_a_file_that_is_replaced_is_no_lock(
             second.take("uid", "01")
 
 
-def test_a_worker_waits_and_says_why(rig: Any, tmp_path: Path) -> None:
-    """A folder that cannot be used: one line, no traceback, no end; the board comes when it is mended."""
+def test_a_worker_waits_and_says_why(rig: Rig, tmp_path: Path) -> None:
+    """A folder that cannot be used: one line, no traceback, no end; the board comes when it is
+    mended."""
     folder = tmp_path / "link"
     folder.symlink_to(tmp_path)
     output = tmp_path / "output.txt"

@@ -87,7 +87,8 @@ def tells(text: str, secret: str) -> bool:
 
 
 def is_another_url(word: str, place: str) -> bool:
-    """Whether an @ in it makes login and host of what was meant to be one word: nobody could tell."""
+    """Whether an @ in it makes login and host of what was meant to be one word: nobody could
+    tell."""
     return "@" in word and place in {
         "{s}",
         ":{s}",
@@ -132,7 +133,8 @@ def test_nobody_answers(place: str, settings: Settings) -> None:
 
 
 def test_what_is_no_secret_is_shown() -> None:
-    """Host, port, database, master, and the user beside a password tell people which lab is meant."""
+    """Host, port, database, master, and the user beside a password tell people which lab is
+    meant."""
     assert masked("redis://me:x@lab:6379/2") == "redis://me:***@lab:6379/2"
     assert masked("redis://me@lab") == "redis://***@lab"
     assert masked("redis://[::1]:6379/0") == "redis://[::1]:6379/0"
@@ -158,7 +160,8 @@ def test_what_is_no_secret_is_shown() -> None:
     ],
 )
 def test_a_database_that_cannot_be(url: str, settings: Settings) -> None:
-    """It is refused as a wrong call by everybody: nobody falls back to another database, or tries on."""
+    """A wrong database is refused as a wrong call by all: none falls back to another, or tries
+    on."""
     assert settings.redis_url is not None
     wrong = url.format(h=settings.redis_url.removeprefix("redis://").removesuffix("/0"))
 

@@ -28,7 +28,8 @@ def submit(store: LabStore, *specs: JobSpec) -> list[str]:
 
 def claim(store: LabStore, notified_job_id: str, board: str = "b") -> Claim | NoClaim:
     return store.jobs.claim(
-        notified_job_id, f"w/{time.monotonic_ns()}", device_id=board, platform="null", host="h", lock_domain="d",
+        notified_job_id, f"w/{time.monotonic_ns()}", device_id=board, platform="null",
+        host="h", lock_domain="d",
         lease_s=60,
     )  # fmt: skip
 
@@ -42,7 +43,8 @@ def serve(store: LabStore, notified_job_id: str, result: Any) -> Claim:
 
 
 def test_priorities_order_a_mixed_queue(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
-    """All ten differ, 9 first, in whatever order they were submitted and their doorbells are received."""
+    """All ten differ, 9 first, in whatever order they were submitted and their doorbells are
+    received."""
     mixed = [3, 9, 0, 5, 1, 8, 2, 7, 4, 6]
     ids = submit(store, *(make_spec(priority=priority) for priority in mixed))
 
@@ -63,7 +65,8 @@ def test_jobs_of_one_user_run_in_the_order_they_came(
 def test_a_sweep_does_not_starve_anothers_single_job(
     store: LabStore, make_spec: MakeSpec, result: Any
 ) -> None:
-    """Users take turns: behind 10 000 jobs of one, the single job of another is among the next two."""
+    """Users take turns: behind 10 000 jobs of one, the single job of another is among the next
+    two."""
     sweep = submit(store, *[make_spec(user="ann")] * 10_000)
     for _ in range(5):
         serve(store, sweep[0], result)
@@ -73,7 +76,7 @@ def test_a_sweep_does_not_starve_anothers_single_job(
 
 
 def test_two_sweeps_share_a_queue_evenly(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
-    """However much earlier one came."""
+    """Two sweeps share a queue evenly, however much earlier one came."""
     first, *_ = submit(store, *[make_spec(user="ann")] * 100)
     submit(store, *[make_spec(user="bob")] * 100)
 
@@ -111,7 +114,7 @@ def test_cancelled_jobs_use_no_turns(store: LabStore, make_spec: MakeSpec, resul
 
 
 def test_a_retried_job_goes_first(store: LabStore, make_spec: MakeSpec) -> None:
-    """It has waited its turn once already."""
+    """A retried job goes first, since it has waited its turn once already."""
     first, second = submit(store, make_spec(), make_spec())
     held = claim(store, second)
     assert isinstance(held, Claim)
@@ -171,7 +174,8 @@ def stale_notifications(maintenance: StoreMaintenance) -> list[str]:
 def test_old_agent_leaves_newer_jobs_queued(
     store: LabStore, make_spec: MakeSpec, result: Any
 ) -> None:
-    """A job of a newer schema waits for a newer agent, and holds up none that the old one understands."""
+    """A job of a newer schema waits for a newer agent, and holds up none that the old one
+    understands."""
     newer, older = submit(store, make_spec(priority=9), make_spec())
     store.script.redis.hset(store.script.key(f"job:{newer}"), "schema", 99)
 
@@ -181,7 +185,7 @@ def test_old_agent_leaves_newer_jobs_queued(
 
 
 def test_late_result_is_refused_and_told(store: LabStore, make_spec: MakeSpec, result: Any) -> None:
-    """Who looks at the job sees that a stalled worker came back too late."""
+    """A stalled worker's late result is refused, and the job's history says so."""
     (job_id,) = submit(store, make_spec())
     held = claim(store, job_id)
     assert isinstance(held, Claim)
@@ -212,8 +216,8 @@ def test_nobody_is_taken_for_dead_after_redis_was_away(
 def test_a_doorbell_of_nothing_does_for_what_waits(
     store: LabStore, make_spec: MakeSpec, result: Any
 ) -> None:
-    """Of no job, of a job that was served, or of another board's: the queues of the board that
-    notified_job_id it are looked at, so that no number of such doorbells holds up a job."""
+    """A doorbell without a job for its board makes the board look at its own queues, so that no
+    number of such doorbells holds up a job."""
     (others,) = submit(store, make_spec(board="other"))
     (served,) = submit(store, make_spec())
     serve(store, served, result)

@@ -1,4 +1,5 @@
-"""One trouble is one line: of a Redis that is away, a board worker says so once, and once that it is back."""
+"""One trouble is one line: of a Redis that is away, a board worker says so once, and once that it
+is back."""
 
 from __future__ import annotations
 
@@ -8,17 +9,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
+from tests.support.redis_process import RedisProcess
 
 
 def test_idle_worker_tells_an_outage_once(
-    settings: Settings, redis_process: Any, tmp_path: Path, wait_until: Callable[..., None]
+    settings: Settings, redis_process: RedisProcess, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
-    """However often Celery and the heartbeat try meanwhile."""
+    """An idle worker logs an outage once, however often Celery and the heartbeat try meanwhile."""
     redis_process.start()
     own = settings.model_copy(update={"redis_url": redis_process.url, "log_level": "INFO"})
     out = tmp_path / "worker.out"

@@ -1,4 +1,5 @@
-"""No text of a job or a board is a path or a command: names that try it, at every place that could take them."""
+"""No text of a job or a board is a path or a command: names that try it, at every place that could
+take them."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def tool(folder: Path) -> str:
 
 
 def test_the_flash_tool_gets_words(here: Path) -> None:
-    """As boards.toml has them, with slot and port filled in; no shell has looked at them."""
+    """The flash tool gets the words of boards.toml with slot and port filled in, and no shell
+    between."""
     command = (tool(here), "write", "{slot}", "--port={port}", EVIL)
     flash.run_flash_tool(command, EVIL, Path(EVIL))
 
@@ -54,7 +56,7 @@ def test_the_flash_tool_gets_words(here: Path) -> None:
 
 
 def test_the_reset_command_gets_words(here: Path) -> None:
-    """As boards.toml has them, with the port filled in."""
+    """The reset command gets the words of boards.toml with the port filled in."""
     reset(BoardConfig(url=EVIL, reset=ResetCommand(command=(tool(here), "{port}", EVIL))))
 
     assert (here / "arguments").read_text().splitlines() == [EVIL, EVIL]
@@ -62,7 +64,7 @@ def test_the_reset_command_gets_words(here: Path) -> None:
 
 
 def test_a_flash_tool_that_fails_says_so_in_a_line(here: Path) -> None:
-    """Whatever it printed."""
+    """A failed flash tool is one line, whatever it printed."""
     path = Path(tool(here))
     path.write_text("#!/bin/sh\nprintf '\\033[2Ja\\nb%09999d' 0 >&2\nexit 3\n")
 
@@ -89,7 +91,7 @@ def test_a_slot_is_what_its_name_says(here: Path, model: Path) -> None:
     "name", ["../../etc/passwd", "a/b", EVIL, "\x1b[2J", "-rf", "..", "", "\udcff", "x" * 1000]
 )
 def test_a_models_name_is_a_name(name: str) -> None:
-    """It is that of its file, and becomes a label of metrics and a word of tables."""
+    """A model's name, from its file, is fit for a metric's label and a table's word."""
     from edgeprof.shared.types.wire import is_name
 
     assert is_name(name_of(Path(name)))
@@ -115,7 +117,7 @@ def test_the_outbox_writes_nowhere_else(here: Path, store: LabStore) -> None:
 
 
 def test_no_shell_no_pickle_no_eval() -> None:
-    """What would make a command, or code, of text is called nowhere in the product."""
+    """The product calls nothing that makes a command or code of text."""
     guilty = []
     for root in ("shared", "workers", "scheduler"):
         for path in (ROOT / root).rglob("*.py"):

@@ -1,4 +1,5 @@
-"""Results, logs, prompts and logins on disk are their owner's alone, and nobody else's mode is changed."""
+"""Results, logs, prompts and logins on disk are their owner's alone, and nobody else's mode is
+changed."""
 
 from __future__ import annotations
 
@@ -109,7 +110,7 @@ def test_a_lab_leaves_nothing_open(
 
 @UMASKS
 def test_what_the_library_makes_is_private_and_the_umask_stays(own: Settings, umask: int) -> None:
-    """In somebody's notebook: our files are closed, and the notebook's own are as before."""
+    """The library's files are private, and the umask of the program that imports it stays."""
     with umask_of(umask):
         redis_server.connect(own).close()
         Archive.open(own).close()
@@ -119,7 +120,7 @@ def test_what_the_library_makes_is_private_and_the_umask_stays(own: Settings, um
 
 
 def test_a_file_that_was_asked_for_is_the_users(tmp_path: Path) -> None:
-    """What is written with -o follows the umask of who asked."""
+    """A file written with -o follows the caller's umask."""
     umask = 0o027
     out = tmp_path / "made.gguf"
     done = subprocess.run(
@@ -160,7 +161,7 @@ def an_older_version(settings: Settings) -> list[Path]:
 
 
 def test_what_older_versions_left_is_closed(settings: Settings) -> None:
-    """At the start of a service: every file and folder of ours."""
+    """A service closes every file and folder of older versions when it starts."""
     ours = an_older_version(settings)
     before = os.umask(0o022)
     try:
@@ -215,7 +216,7 @@ def test_no_link_is_followed_to_tighten(settings: Settings, tmp_path: Path) -> N
 
 
 def test_an_archive_by_url_is_private_too(settings: Settings, tmp_path: Path) -> None:
-    """Wherever it is: a new one is made so, an old one is closed."""
+    """An archive given by URL is private: a new one is made so, an old one is closed."""
     new, old = tmp_path / "new.db", tmp_path / "old.db"
     old.touch()
     old.chmod(0o644)
@@ -233,7 +234,7 @@ def test_an_archive_by_url_is_private_too(settings: Settings, tmp_path: Path) ->
 def test_what_is_planted_as_a_log_costs_the_log_only(
     settings: Settings, tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """In a folder that others write: nothing is written into it, and it is said."""
+    """A planted file in a folder that others write is not written into, and that is said."""
     settings.log_dir.mkdir()
     path = settings.log_dir / f"profiler-testhost-{os.getpid()}.jsonl"
     victim = tmp_path / "victim"
@@ -268,7 +269,7 @@ def test_rotated_logs_stay_private(settings: Settings, monkeypatch: pytest.Monke
 
 
 def test_kept_results_are_private(settings: Settings, result: Any) -> None:
-    """They hold what the archive would."""
+    """Results kept on disk are private, since they hold what the archive would."""
     with umask_of(0o000):
         Outbox(settings.data_dir / "undelivered").keep("j1", 1, result)
 
@@ -279,7 +280,8 @@ def test_kept_results_are_private(settings: Settings, result: Any) -> None:
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bytes are on the disk before the name is theirs; a disk that refuses them costs nothing else."""
+    """The bytes are on the disk before the name is theirs; a disk that refuses them costs nothing
+    else."""
     path = tmp_path / "kept"
     private_files.write_whole(path, b"old")
     named: list[bytes] = []
@@ -297,7 +299,8 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(
     assert path.read_bytes() == b"old"
 
 
-#: Imports first, as the checkout may be closed to others; then becomes a user of no name, if root may.
+#: Imports first, as the checkout may be closed to others; then becomes a user of no name, if root
+#: may.
 NAMELESS = """
 import os, sys
 import edgeprof.cli.run, edgeprof.cli.boards, edgeprof.cli.results, edgeprof.client.lab
@@ -324,7 +327,7 @@ def nameless(code: str, **environment: str | None) -> subprocess.CompletedProces
 
 
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in many containers: jobs and drains are by uid-N."""
+    """A user without a name, as in many containers, is shown as uid-N."""
     done = nameless(
         "from edgeprof.client.request import Request\n"
         "from edgeprof.cli.boards import _actor\n"

@@ -14,11 +14,13 @@ from edgeprof.shared.queue.celery_app import make_app
 from edgeprof.shared.redis import url as redis_url
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobSpec, JobState
+from tests.support.null_lab import Rig
+from tests.support.redis_process import RedisProcess
 
 
 @pytest.fixture
-def lab_at(rig: Any) -> Iterator[Callable[[str], Any]]:
+def lab_at(rig: Rig) -> Iterator[Callable[[str], Any]]:
     """`lab_at(url)`: a rig whose Redis is there."""
     made: list[Any] = []
 
@@ -57,7 +59,9 @@ def certificates(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tls_url(certificates: Path, make_redis: Any, free_port: Callable[[], int]) -> str:
+def tls_url(
+    certificates: Path, make_redis: Callable[..., RedisProcess], free_port: Callable[[], int]
+) -> str:
     """A Redis that also speaks TLS; its certificate is not checked unless the URL names the CA."""
     port = free_port()
     files = {"cert-file": "redis.crt", "key-file": "redis.key", "ca-cert-file": "ca.crt"}
@@ -69,7 +73,10 @@ def tls_url(certificates: Path, make_redis: Any, free_port: Callable[[], int]) -
 
 @pytest.mark.e2e
 def test_lab_over_tls(
-    tls_url: str, certificates: Path, lab_at: Callable[[str], Any], make_spec: Any
+    tls_url: str,
+    certificates: Path,
+    lab_at: Callable[[str], Any],
+    make_spec: Callable[..., JobSpec],
 ) -> None:
     """Store and doorbells both go over it."""
     lab = lab_at(f"{tls_url}?ssl_ca_certs={certificates / 'ca.crt'}")
@@ -80,13 +87,14 @@ def test_lab_over_tls(
 
 
 def test_certificate_of_an_unknown_ca_is_refused(tls_url: str, settings: Settings) -> None:
-    """By the store."""
+    """The store refuses a certificate of an unknown CA."""
     with pytest.raises(StoreUnavailable, match="certificate"):
         LabStore.open(settings.model_copy(update={"redis_url": tls_url}))
 
 
 def test_celery_refuses_it_too(tls_url: str) -> None:
-    """kombu takes a bare rediss:// for "verify nothing": a man in the middle would notify our doorbells."""
+    """kombu takes a bare rediss:// for "verify nothing": a man in the middle would notify our
+    doorbells."""
     app = make_app(tls_url)
     with app.connection_for_write() as doorbells, pytest.raises(Exception, match="certificate"):
         doorbells.connect()
@@ -94,7 +102,9 @@ def test_celery_refuses_it_too(tls_url: str) -> None:
 
 @pytest.mark.e2e
 def test_failover_loses_no_job(
-    make_redis: Any, lab_at: Callable[[str], Any], make_spec: Any
+    make_redis: Callable[..., RedisProcess],
+    lab_at: Callable[[str], Any],
+    make_spec: Callable[..., JobSpec],
 ) -> None:
     """The master is killed while a job runs and others wait: each ends once, on the replica."""
     master, replica = make_redis(), make_redis()
@@ -122,7 +132,7 @@ def test_failover_loses_no_job(
     assert replica.connect().role()[0] == b"master"
 
 
-def start_sentinel(make_redis: Any, master_port: int) -> str:
+def start_sentinel(make_redis: Callable[..., RedisProcess], master_port: int) -> str:
     """Start one Sentinel, which is quorum enough for a test; returns the lab's URL."""
     sentinel = make_redis(
         sentinel=f"sentinel monitor lab 127.0.0.1 {master_port} 1\n"
@@ -134,7 +144,12 @@ def start_sentinel(make_redis: Any, master_port: int) -> str:
 
 
 @pytest.mark.e2e
-def test_lab_on_a_socket(make_redis: Any, tmp_path: Path, lab_at: Any, make_spec: Any) -> None:
+def test_lab_on_a_socket(
+    make_redis: Callable[..., RedisProcess],
+    tmp_path: Path,
+    lab_at: Any,
+    make_spec: Callable[..., JobSpec],
+) -> None:
     """Store and doorbells both find it."""
     make_redis("--unixsocket", str(tmp_path / "s")).start()
     lab = lab_at(f"unix://{tmp_path / 's'}")
@@ -158,7 +173,7 @@ def test_lab_on_a_socket(make_redis: Any, tmp_path: Path, lab_at: Any, make_spec
     ],
 )
 def test_celery_is_told_the_same_place(url: str, broker: str, options: dict[str, str]) -> None:
-    """In kombu's words."""
+    """Celery is given the same Redis as the store, in kombu's words."""
     assert redis_url.broker(url) == (broker, options)
 
 
@@ -166,7 +181,7 @@ def test_celery_is_told_the_same_place(url: str, broker: str, options: dict[str,
     "url", ["redis+sentinel://h/0", "redis+sentinel:///0?master=m", "http://h"]
 )
 def test_incomplete_url_is_an_error(url: str) -> None:
-    """It says what is missing."""
+    """An incomplete URL is an error that says what is missing."""
     with pytest.raises(UsageError, match=r"names no Sentinels or no master|not a Redis URL"):
         redis_url.broker(url)
 

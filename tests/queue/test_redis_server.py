@@ -41,7 +41,7 @@ def test_jobs_survive_a_restart(embedded: Settings, make_spec: Callable[..., Job
 
 
 def test_commands_of_a_data_folder_share_one_server(embedded: Settings) -> None:
-    """However many need it at once, one server is started."""
+    """One server is started, however many commands of a data folder need it at once."""
     with ThreadPoolExecutor(4) as pool:
         endpoints = list(pool.map(redis_server.locate, [embedded] * 4))
 
@@ -89,7 +89,7 @@ def test_wrong_password_is_refused_and_masked(embedded: Settings) -> None:
 
 @pytest.mark.parametrize("url", ["http://localhost", "nonsense", "redis://host:port"])
 def test_wrong_url_is_a_usage_error(settings: Settings, url: str) -> None:
-    """What is not a Redis URL is the caller's mistake, and said to be."""
+    """A URL that is not Redis' is a usage error that says so."""
     with pytest.raises(UsageError, match="not a Redis URL"):
         LabStore.open(settings.model_copy(update={"redis_url": url}))
 

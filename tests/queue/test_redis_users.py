@@ -24,11 +24,13 @@ from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import JobFilter, JobSearch
 from edgeprof.shared.types.board import BoardState
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import JobSpec, JobState
+from tests.support.null_lab import Rig
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("client", "worker", "scheduler")
-#: With these one login would stop the lab, read what is none of its business, or leave something behind for ever.
+#: With these one login would stop the lab, read what is none of its business, or leave something
+#: behind for ever.
 NOBODYS = {
     *(
         "flushall",
@@ -140,7 +142,7 @@ def _as(settings: Settings, users: Users, role: str) -> Settings:
 
 @pytest.mark.e2e
 def test_every_role_can_do_its_work(
-    users: Users, settings: Settings, rig: Any, wait_until: Any
+    users: Users, settings: Settings, rig: Rig, wait_until: Callable[..., None]
 ) -> None:
     """Submit, measure on real firmware, retry, cancel, quarantine: Redis refuses nothing of it."""
     rig.settings = _as(settings, users, "scheduler")
@@ -174,9 +176,9 @@ def test_every_role_can_do_its_work(
 
 
 def test_client_cannot_pretend_to_be_a_worker(
-    stores: dict[str, LabStore], make_spec: Any, result: Any
+    stores: dict[str, LabStore], make_spec: Callable[..., JobSpec], result: Any
 ) -> None:
-    """It takes no lease, finishes no attempt, and announces and holds no board."""
+    """A client takes no lease, finishes no attempt, and announces and cordons no board."""
     job = NewJob(make_spec())
     stores["client"].jobs.submit([job], "test")
     board: Any = {
@@ -227,13 +229,14 @@ def test_client_cannot_pretend_to_be_a_worker(
     ],
 )
 def test_what_is_not_a_roles_own_is_refused(users: Users, user: str, command: str) -> None:
-    """By Redis itself, whatever program speaks."""
+    """Redis itself refuses what a role does not have, whatever program asks."""
     with users.connect(user) as redis, pytest.raises(NoPermissionError):
         redis.execute_command(*command.split())
 
 
 def test_each_role_has_the_commands_that_are_named_and_no_other(users: Users) -> None:
-    """Tried one by one over all that this Redis knows; none of a role's is one that nobody may have."""
+    """Tried one by one over all that this Redis knows; none of a role's is one that nobody may
+    have."""
     for line in (ROOT / "deploy/redis/users.acl").read_text().splitlines()[1:]:
         user, *rules = line.split()[1:]
         named = {rule[1:] for rule in rules if rule[0] == "+"}
@@ -249,15 +252,16 @@ def test_each_role_has_the_commands_that_are_named_and_no_other(users: Users) ->
 
 
 def test_documentation_names_every_role(users: Users) -> None:
-    """docs/explanation/security.md tells what each may do; a role it does not know is a hole nobody looks at."""
+    """docs/explanation/security.md tells what each may do; a role it does not know is a hole nobody
+    looks at."""
     text = (ROOT / "docs/explanation/security.md").read_text()
     for line in (ROOT / "deploy/redis/users.acl").read_text().splitlines()[1:]:
         assert f"| `{line.split()[1]}` |" in text
 
 
 def test_looping_script_is_ended_by_the_rescue_login(users: Users) -> None:
-    """One client can hang Redis by a script that never ends; who has the rescue login ends it, without
-    a restart while it has written nothing, and by a shutdown once it has."""
+    """One client can hang Redis by a script that never ends; who has the rescue login ends it,
+    without a restart while it has written nothing, and by a shutdown once it has."""
     with users.connect("client") as client, users.connect("rescue") as rescue:
         client.connection_pool.connection_kwargs["socket_timeout"] = 60
         with ThreadPoolExecutor(1) as pool:
@@ -290,7 +294,7 @@ def test_nobody_comes_in_without_a_name(users: Users) -> None:
 
 
 def test_every_role_may_look_for_jobs_and_cancel_them(
-    stores: dict[str, LabStore], make_spec: Any
+    stores: dict[str, LabStore], make_spec: Callable[..., JobSpec]
 ) -> None:
     """Pages of a list that changes meanwhile take more commands than one look does."""
     for store in stores.values():

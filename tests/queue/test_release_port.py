@@ -1,4 +1,5 @@
-"""`edgeprof boards drain --release-port`: a debugger or a serial monitor gets the port, and gives it back."""
+"""`edgeprof boards drain --release-port`: a debugger or a serial monitor gets the port, and gives
+it back."""
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import serial
@@ -17,7 +17,8 @@ from edgeprof.shared.models import catalogue
 from edgeprof.shared.store.boards import PORT_RELEASED
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
-from tests.chaos.pty_board import PtyBoard
+from tests.support.null_lab import Rig
+from tests.support.pty_board import PtyBoard
 
 pytestmark = pytest.mark.e2e
 
@@ -34,7 +35,7 @@ def port(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def start_agent(rig: Any, port: Path) -> Callable[[], subprocess.Popen[bytes]]:
+def start_agent(rig: Rig, port: Path) -> Callable[[], subprocess.Popen[bytes]]:
     def start() -> subprocess.Popen[bytes]:
         agent = subprocess.Popen(
             [sys.executable, "-c", AGENT, "--board", str(port)],
@@ -46,7 +47,7 @@ def start_agent(rig: Any, port: Path) -> Callable[[], subprocess.Popen[bytes]]:
     return start
 
 
-def edgeprof(rig: Any, *arguments: str) -> str:
+def edgeprof(rig: Rig, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "edgeprof.cli", *arguments],
         env={**os.environ, **rig.settings.as_environment()},
@@ -59,7 +60,7 @@ def edgeprof(rig: Any, *arguments: str) -> str:
     return done.stderr
 
 
-def board(rig: Any) -> BoardInfo:
+def board(rig: Rig) -> BoardInfo:
     (only,) = rig.store.boards.all()
     assert isinstance(only, BoardInfo)
     return only
@@ -79,8 +80,11 @@ def users_of(port: Path) -> list[int]:
     return found
 
 
-def test_port_is_free_until_resumed(rig: Any, port: Path, start_agent: Any) -> None:
-    """The running job ends first; then the port can be had exclusively, and `resume` brings the board back."""
+def test_port_is_free_until_resumed(
+    rig: Rig, port: Path, start_agent: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    """The running job ends first; then the port can be had exclusively, and `resume` brings the
+    board back."""
     rig.start_scheduler()
     start_agent()
     rig.until_board(NAME, BoardState.ONLINE)
@@ -110,9 +114,10 @@ def test_port_is_free_until_resumed(rig: Any, port: Path, start_agent: Any) -> N
 
 
 def test_restarted_agent_leaves_a_released_port_alone(
-    rig: Any, port: Path, start_agent: Any
+    rig: Rig, port: Path, start_agent: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
-    """An agent that starts while a debugger has the port does not open it until the board is resumed."""
+    """An agent that starts while a debugger has the port does not open it until the board is
+    resumed."""
     first = start_agent()
     rig.until_board(NAME, BoardState.ONLINE)
     edgeprof(rig, "boards", "drain", NAME, "--release-port")
@@ -131,8 +136,10 @@ def test_restarted_agent_leaves_a_released_port_alone(
     rig.until_board(NAME, BoardState.ONLINE)
 
 
-def test_plain_drain_keeps_the_port(rig: Any, port: Path, start_agent: Any) -> None:
-    """Without the option nothing is closed, so that the board can be tested while it is drained."""
+def test_plain_drain_keeps_the_port(
+    rig: Rig, port: Path, start_agent: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    """A drain without the option closes no port, so that the drained board can be tested."""
     start_agent()
     rig.until_board(NAME, BoardState.ONLINE)
     edgeprof(rig, "boards", "drain", NAME)

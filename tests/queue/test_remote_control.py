@@ -7,7 +7,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
+from edgeprof.shared.types.job import JobSpec
 from edgeprof.workers.worker import remote_control
 from tests.queue import hostile
-from tests.queue.test_hostile_bells import Lab
+from tests.support.doorbell_lab import Lab
+from tests.support.null_lab import Rig
 
 CHANNEL = "edgeprof:doorbell:/0.celery.pidbox"
 NODE = "w@null-01.testhost"
@@ -82,7 +84,7 @@ def is_command(message: bytes) -> bool:
 
 
 @pytest.fixture
-def lab(rig: Any, make_spec: Any) -> Iterator[Lab]:
+def lab(rig: Rig, make_spec: Callable[..., JobSpec]) -> Iterator[Lab]:
     made = Lab(rig, make_spec)
     rig.wait_until(lambda: made.redis.pubsub_numpat() == 1, "the worker hears commands")
     yield made
@@ -126,22 +128,22 @@ def test_what_is_obeyed_is_what_we_write(message: bytes) -> None:
     ],
 )
 def test_no_caller_chooses_a_list_or_an_expression(fields: dict[str, Any]) -> None:
-    """Refused as a whole, however harmless the question."""
+    """A question that chooses a list or an expression is refused as a whole, however harmless it
+    is."""
     assert remote_control.read(command().encode(), NODE)
     with pytest.raises(remote_control.NotACommandError):
         remote_control.read(command(**fields).encode(), NODE)
 
 
 def test_a_command_for_another_node_is_passed_over() -> None:
-    """It is no fault of who asks."""
+    """A command for another node is passed over, and is no error."""
     assert remote_control.read(command(destination=["w@other.h"]).encode(), NODE) is None
     assert remote_control.read(command(destination=["w@other.h", NODE]).encode(), NODE)
 
 
 @pytest.mark.e2e
 def test_what_flower_and_the_exporter_ask_is_answered(lab: Lab, app: Any) -> None:
-    """As by Celery's own client: the questions of Flower's page of a worker, and `celery
-    status`'."""
+    """A worker answers the questions of Flower's page and of `celery status` as Celery does."""
     for method in ("ping", "stats", "active_queues", "registered", "scheduled", "active"):
         asked = app.control.inspect(destination=[NODE], timeout=10)
         answer = getattr(asked, method)()
@@ -162,7 +164,7 @@ def test_no_other_command_is_obeyed(lab: Lab, app: Any) -> None:
         lab.redis.publish(CHANNEL, command(method))
         lab.redis.publish(CHANNEL, command(method, reply=False))
     for _ in range(3):
-        lab.serve(timeout_s=5)
+        lab.serve()
 
     lab.rig.wait_until(lambda: lab.dropped("command") == 2 * len(refused), "they are counted")
     assert lab.redis.keys("edgeprof:doorbell:*") == []
@@ -231,7 +233,7 @@ def test_a_flood_of_commands_keeps_no_job_waiting(lab: Lab) -> None:
             for _ in range(1000):
                 pipe.publish(CHANNEL, command("stats"))
             pipe.execute()
-        lab.serve(timeout_s=5)
+        lab.serve()
 
     assert lab.memory_mib() < before + 30
     assert lab.dropped("too many") > 1000

@@ -15,8 +15,9 @@ from edgeprof.client import Lab
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
-from tests.chaos.pty_board import PtyBoard
-from tests.link.port_servers import PyserialServer, Ser2net, until_there
+from tests.support.null_lab import Rig
+from tests.support.port_servers import PyserialServer, Ser2net, until_there
+from tests.support.pty_board import PtyBoard
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +28,7 @@ MODEL = min(catalogue.bundled(), key=lambda name: catalogue.bundled()[name].stat
 @pytest.mark.parametrize("scheme", ["rfc2217", "socket"])
 @pytest.mark.parametrize("server", [Ser2net, PyserialServer])
 def test_job_outlives_a_connection_that_is_cut(
-    rig: Any, tmp_path: Path, free_port: Callable[[], int], server: Any, scheme: str
+    rig: Rig, tmp_path: Path, free_port: Callable[[], int], server: Any, scheme: str
 ) -> None:
     """The attempt ends as a link fault, the board comes back, and the job succeeds there."""
     rig.start_scheduler()

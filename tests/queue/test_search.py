@@ -147,7 +147,7 @@ def test_nothing_is_skipped_when_jobs_leave(lab: Lab, make_spec: MakeSpec) -> No
 
 
 def test_memory_is_bounded(lab: Lab, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a search or a cancel keeps does not grow with the jobs in the store."""
+    """The memory of a search or a cancel does not grow with the jobs in the store."""
     monkeypatch.setattr(search, "PAGE", 200)
     submit(lab.store, [make_spec(user="crowd", sweep_id="s-1") for _ in range(6000)])
     where = JobFilter(user="nobody", sweep_id="s-1")

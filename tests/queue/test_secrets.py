@@ -1,4 +1,5 @@
-"""Passwords are where they have to be, and in nothing that is printed, logged, served, traced or listed."""
+"""Passwords are where they have to be, and in nothing that is printed, logged, served, traced or
+listed."""
 
 from __future__ import annotations
 
@@ -95,7 +96,8 @@ def lab(
     make_redis: Callable[..., Any],
     open_collector: Callable[[], Any],
 ) -> Iterator[tuple[Watched, Any, Any, str, Callable[[str], str]]]:
-    """A lab whose Redis wants a password: (commands, Redis, collector, password, url with a password)."""
+    """A lab whose Redis wants a password: (commands, Redis, collector, password, url with a
+    password)."""
     password = secrets.token_hex(12)
     redis = make_redis("--requirepass", password)
     redis.start()
@@ -179,7 +181,8 @@ def test_a_password_is_no_argument(lab: Any) -> None:
 
 
 def test_the_embedded_server_hides_its_password(settings: Settings) -> None:
-    """In files that only their owner can read; in no argument."""
+    """The embedded server's password is in files that only their owner can read, and in no
+    argument."""
     from edgeprof.shared.redis import server as redis_server
 
     own = settings.model_copy(update={"redis_url": None})

@@ -1,4 +1,5 @@
-"""The job store as a state machine, against real Redis: any order of calls, time running out, zombies."""
+"""The job store as a state machine, against real Redis: any order of calls, time running out,
+zombies."""
 
 from __future__ import annotations
 
@@ -198,7 +199,8 @@ class StoreMachine(RuleBasedStateMachine):
         expected = JobState.CANCELLED if before is JobState.QUEUED else before
         assert after is expected
 
-    # --- what time and the custodian do: the test moves a due time into the past, Redis' clock stays
+    # --- what time and the custodian do: the test moves a due time into the past, Redis' clock
+    # stays
 
     @HAVE_JOBS
     @rule(pick=PICK)
@@ -275,7 +277,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def ends_are_final_and_attempts_capped(self) -> None:
-        """A terminal state never changes, and attempts are all there, at most as many as allowed."""
+        """A terminal state never changes, and attempts are all there, at most as many as
+        allowed."""
         for job, spec in self.all.items():
             state = self.store.jobs.state(job)
             assert self.final.get(job, state) is state
@@ -320,7 +323,8 @@ class StoreMachine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("max_examples", [80])
 def test_store_keeps_its_invariants(store: LabStore, max_examples: int) -> None:
-    """Whatever is called in whatever order: one holder, final ends, fenced finishes, nothing lost."""
+    """Calls in any order keep the invariants: one holder, final ends, fenced finishes, nothing
+    lost."""
 
     class Machine(StoreMachine):
         pass

@@ -31,7 +31,8 @@ def test_lua_files_stay_short() -> None:
 
 
 def test_reasons_of_a_refused_claim_are_those_of_the_script() -> None:
-    """Script and enum have the same reasons under the same names; only MALFORMED is found in Python."""
+    """Script and enum have the same reasons under the same names; only MALFORMED is found in
+    Python."""
     table = re.search(r"^local NO_CLAIM = \{(.*?)^\}", lua_source(), re.MULTILINE | re.DOTALL)
     assert table is not None
     in_lua = dict(re.findall(r"(\w+) = '([^']*)'", table[1]))

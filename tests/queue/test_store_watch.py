@@ -18,6 +18,7 @@ from edgeprof.shared.errors import JobNotFound
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec
+from tests.support.null_lab import Rig
 
 CLI = [sys.executable, "-m", "edgeprof.cli"]
 
@@ -51,7 +52,8 @@ def test_settings_that_lose_jobs_are_told(
 
 
 def test_emptied_store_is_told_to_whoever_knew_it(store: LabStore, settings: Settings) -> None:
-    """And, once one has noticed, to all who come after, by whatever road."""
+    """An emptied store is noticed by the first who knew it, and then told to all, by whatever road
+    they come."""
     assert "emptied" not in kinds(store)
     store.script.redis.flushall()
     with LabStore.open(settings) as newcomer:
@@ -91,7 +93,7 @@ def test_scheduler_remembers_the_store_over_its_own_restart(
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
 def test_damaged_memory_is_none(settings: Settings, content: str) -> None:
-    """It only ever adds a warning."""
+    """A damaged memory of stores counts as none: it only ever adds a warning."""
     settings.data_dir.mkdir()
     (settings.data_dir / "stores.json").write_text(content)
     memory = KnownStores(settings.data_dir)
@@ -102,7 +104,7 @@ def test_damaged_memory_is_none(settings: Settings, content: str) -> None:
 
 
 def test_one_danger_is_one_line(store: LabStore, caplog: pytest.LogCaptureFixture) -> None:
-    """However often it is looked at; and its end is one more."""
+    """A danger is one log line, however often it is looked at, and its end is one more."""
     caplog.set_level(logging.INFO)
     store.watch.look()
     store.script.redis.flushall()
@@ -121,7 +123,7 @@ def test_one_danger_is_one_line(store: LabStore, caplog: pytest.LogCaptureFixtur
 
 
 def test_metric_tells_the_kind(store: LabStore) -> None:
-    """For the alert; what does not hold is 0, not absent."""
+    """A metric has each kind of danger, with 0 where it does not hold."""
     registry = CollectorRegistry()
     metrics = CustodianMetrics(registry)
     metrics.store_looked_at({"evicts"})
@@ -133,7 +135,7 @@ def test_metric_tells_the_kind(store: LabStore) -> None:
 
 @pytest.mark.e2e
 def test_boards_and_a_waiting_client_say_so(
-    rig: Any, make_spec: Callable[..., JobSpec], wait_until: Any
+    rig: Rig, make_spec: Callable[..., JobSpec], wait_until: Callable[..., None]
 ) -> None:
     """`edgeprof boards` warns; who waits for a job that is gone learns it, with exit code 3."""
     rig.store.watch.look()
@@ -155,7 +157,7 @@ def test_boards_and_a_waiting_client_say_so(
     assert waiting.returncode == 3, said
     assert b"not in the store any more" in said
     with pytest.raises(JobNotFound):
-        job.wait(timeout=10)
+        job.wait(timeout=60)
     rig.store.watch.look()
     boards = subprocess.run(
         [*CLI, "boards"], env=environment, capture_output=True, text=True, check=False

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from edgeprof.shared.types.job import JobSpec
+from tests.support.null_lab import Rig
+
 pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("notify", [True, False], ids=["sent", "sent again"])
 def test_traceparent_travels(
-    rig: Any,
-    make_spec: Any,
+    rig: Rig,
+    make_spec: Callable[..., JobSpec],
     open_collector: Callable[[], AbstractContextManager[Any]],
     monkeypatch: pytest.MonkeyPatch,
     notify: bool,
@@ -27,7 +30,7 @@ def test_traceparent_travels(
         worker = rig.start_worker("01")
         monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
 
-        rig.submit(make_spec(), notify=notify).wait(timeout=20)
+        rig.submit(make_spec(), notify=notify).wait(timeout=60)
         worker.terminate()
         worker.wait()
 

@@ -45,10 +45,10 @@ Lease(SimpleNamespace(renew=broken), claim, claimed_at_s=0, lease_s=60, heartbea
 import sys
 sys.argv = ["w", '{"url": "null://?uid=01"}']
 from edgeprof.workers.board.config import BoardConfig
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.testing import fake_job, null_worker
 from edgeprof.workers.worker.serve import serve
-ManagedBoard.unplugged = broken
+WorkerBoard.unplugged = broken
 config = BoardConfig.model_validate_json(sys.argv[1])
 serve(config, settings, null_worker.open_board, fake_job.carry_out, fake_job.self_test)
 """,
@@ -82,7 +82,8 @@ broken = lambda *_args, **_more: None
 def test_process_ends_with_its_thread(
     settings: Settings, name: str, before: str, words: str
 ) -> None:
-    """At once, with a code of its own, and the log says which thread it was and why."""
+    """A process ends at once with a vital thread, by a code of its own, and logs which thread it
+    was and why."""
     script = f"{BEFORE}{before}{START[name]}\nthreading.Event().wait(60)"
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pty
@@ -27,6 +26,8 @@ from edgeprof.workers.emulated.child import firmware_image
 from edgeprof.workers.host.discovery import SeenPorts
 from edgeprof.workers.host.supervisor import Supervised
 from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NOT_OURS
+from tests.support.log_records import log_records
+from tests.support.null_lab import Rig
 
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
 MODEL = min(catalogue.bundled(), key=lambda name: catalogue.bundled()[name].stat().st_size)
@@ -81,7 +82,7 @@ def adapter(tmp_path: Path) -> Iterator[Callable[[str], Adapter]]:
 
 
 @pytest.fixture
-def watch(rig: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def watch(rig: Rig, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """`watch(**settings)`: an agent that watches the folder of the adapters."""
     agents: list[subprocess.Popen[bytes]] = []
 
@@ -102,9 +103,7 @@ def watch(rig: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[b
 
 def told(settings: Settings, words: str) -> list[str]:
     """Messages of warnings and errors in the logs that hold these words."""
-    folder = settings.log_dir
-    lines = [line for path in folder.glob("*") for line in path.read_text().splitlines()]
-    records = [json.loads(line) for line in lines]
+    records = log_records(settings.log_dir, "*")
     return [str(r["message"]) for r in records if words in str(r["message"]) and is_loud(r)]
 
 
@@ -113,7 +112,9 @@ def is_loud(record: dict[str, Any]) -> bool:
 
 
 @pytest.mark.e2e
-def test_port_that_was_silent_is_found_later(rig: Any, adapter: Any, watch: Any) -> None:
+def test_port_that_was_silent_is_found_later(
+    rig: Rig, adapter: Callable[[str], Adapter], watch: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     """A board whose power comes later, and one flashed behind its adapter; each is told of once."""
     unpowered, foreign = adapter("unpowered"), adapter("foreign")
     watch(port_look_s=0.1)
@@ -144,8 +145,10 @@ def test_port_that_was_silent_is_found_later(rig: Any, adapter: Any, watch: Any)
 
 
 @pytest.mark.e2e
-def test_board_that_was_seen_is_waited_for(rig: Any, adapter: Any, watch: Any) -> None:
-    """One whose power goes and comes back behind its adapter; and its port is remembered."""
+def test_board_that_was_seen_is_waited_for(
+    rig: Rig, adapter: Callable[[str], Adapter], watch: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """A board whose power goes is found again behind its adapter, and its port is remembered."""
     port = adapter("usb-board")
     port.power_on("00b1")
     watch(port_look_s=0.1)
@@ -167,7 +170,10 @@ def test_board_that_was_seen_is_waited_for(rig: Any, adapter: Any, watch: Any) -
 @pytest.mark.e2e
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopping_does_not_wait_for_hello(
-    rig: Any, adapter: Any, watch: Any, number: signal.Signals
+    rig: Rig,
+    adapter: Callable[[str], Adapter],
+    watch: Callable[..., subprocess.Popen[bytes]],
+    number: signal.Signals,
 ) -> None:
     """An agent whose worker waits for a silent board ends within 5 s."""
     port = adapter("silent")
@@ -191,7 +197,7 @@ def test_stopping_does_not_wait_for_hello(
 
 @pytest.mark.e2e
 def test_stopping_does_not_wait_for_a_board_that_fell_silent_in_a_job(
-    rig: Any, adapter: Any, watch: Any
+    rig: Rig, adapter: Callable[[str], Adapter], watch: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
     """The job has its grace, then the board has 3 s to end it; it goes back to the queue."""
     rig.start_scheduler()
@@ -218,7 +224,9 @@ def test_stopping_does_not_wait_for_a_board_that_fell_silent_in_a_job(
 def test_a_port_is_looked_at_ever_less_often_and_never_given_up(tmp_path: Path) -> None:
     """Pauses double up to 10 minutes; up to one where a board was seen, also by an agent before."""
     seen = SeenPorts(tmp_path / "seen")
-    assert [seen.retry_after_s("/dev/serial/by-id/a", n, 30) for n in (0, 1, 2, 3, 4, 5, 10**6)] == [
+    tries = (0, 1, 2, 3, 4, 5, 10**6)
+
+    assert [seen.retry_after_s("/dev/serial/by-id/a", n, 30) for n in tries] == [
         30, 60, 120, 240, 480, 600, 600,
     ]  # fmt: skip
 
@@ -249,9 +257,13 @@ def test_ports_that_cannot_be_remembered_are_no_trouble(tmp_path: Path) -> None:
     ],
 )
 def test_worker_that_ends_again_and_again_is_told_of_once(
-    tmp_path: Path, wait_until: Any, caplog: Any, code: int, words: str
+    tmp_path: Path,
+    wait_until: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+    words: str,
 ) -> None:
-    """However often it is started; and told of again when it ends in another way."""
+    """A worker that keeps ending is logged once, and again when it ends in another way."""
     count, how = tmp_path / "count", tmp_path / "how"
     how.write_text(str(code))
     script = f"echo >> {count}; exit $(cat {how})"

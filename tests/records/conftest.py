@@ -17,7 +17,6 @@ from edgeprof.shared.types.result import JobResult, JobView
 from edgeprof.workers.link.device import OpenOptions, open_board
 from edgeprof.workers.profiling.profile_job import profile_job
 
-NATIVE = Path(__file__).parents[2] / "firmware" / "build" / "native" / "tlep-native"
 PROMPT = (300, 400, 401, 402)
 
 
@@ -27,7 +26,8 @@ def model() -> ModelFile:
 
 
 def with_token(model: ModelFile, key: str, token: int, path: Path) -> ModelFile:
-    """Write a model whose metadata names another token: the four bytes behind the key and its type."""
+    """Write a model whose metadata names another token: the four bytes behind the key and its
+    type."""
     name = f"tokenizer.ggml.{key}".encode()
     data = model.path.read_bytes()
     at = data.index(name) + len(name)
@@ -39,12 +39,10 @@ def with_token(model: ModelFile, key: str, token: int, path: Path) -> ModelFile:
 @pytest.fixture
 def session(model: ModelFile, tmp_path: Path) -> Callable[..., Any]:
     """`session(case, query="", model=..., **fields of JobSpec)`: the result, and progress seen."""
-    if not NATIVE.exists():
-        pytest.skip("the native firmware is not built: make firmware")
 
     def start(
         case: TestCase, query: str = "", *, of: ModelFile = model, meter: Any = None, **fields: Any
-    ):
+    ) -> tuple[JobResult, list[dict[str, Any]]]:
         # Schema 1 had no place for where a model comes from.
         old = fields.get("schema_version") == 1
         ref = of.ref.model_copy(update={"source": None}) if old else of.ref

@@ -24,7 +24,8 @@ CASE = TestCase(prompt_tokens=PROMPT, n_gen=12)
 def test_text_ends_where_the_model_ended_it(
     session: Callable[..., Any], model: ModelFile, tmp_path: Path, at: int
 ) -> None:
-    """All tokens are measured and kept; the text stops before the first that ends it, with a mark."""
+    """All tokens are measured and kept; the text stops before the first that ends it, with a
+    mark."""
     tokens = Reference(model).greedy(PROMPT, 12, 64, KvType.F16)
     at = tokens.index(tokens[at])
     ending = with_token(model, "eos_token_id", tokens[at], tmp_path / "ending.gguf")
@@ -48,7 +49,7 @@ def test_a_text_that_did_not_end_has_no_mark(session: Callable[..., Any]) -> Non
 
 
 def test_a_token_beyond_the_vocabulary_ends_nothing(model: ModelFile, tmp_path: Path) -> None:
-    """Some converters write -1 for none."""
+    """An end token beyond the vocabulary, such as the -1 of some converters, ends no text."""
     none = with_token(model, "eos_token_id", 0xFFFFFFFF, tmp_path / "none.gguf")
 
     assert ended_at(none, [0, 1, 2]) is None

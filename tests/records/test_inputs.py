@@ -20,6 +20,7 @@ from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import Inputs
 from tests.records.conftest import with_token
+from tests.support.jobs import largest
 
 MODEL = "shakespeare-240k"
 
@@ -43,7 +44,7 @@ def inputs_of(lab: Lab) -> Callable[..., Inputs]:
 
 
 def test_all_that_was_asked_for_is_there(inputs_of: Callable[..., Inputs]) -> None:
-    """With it and the model's file, anybody can run the job again."""
+    """A record holds all inputs: with the model's file, anybody can run the job again."""
     inputs = inputs_of(
         prompt="ROMEO:\n", n_gen=7, repetitions=5, warmup=2, n_ctx=99, kv_type="F32",
         tags={"branch": "fast"}, timeout_s=12.0, max_attempts=2, check_output=False,
@@ -83,7 +84,7 @@ def test_where_a_prompt_came_from(
 
 
 def test_a_long_prompt_is_kept_in_part_and_says_so(lab: Lab, tmp_path: Path) -> None:
-    """Its tokens are whole, its text is cut, and its length told; the record stays small."""
+    """A long prompt's tokens are kept whole, its text is cut, and its length is recorded."""
     from edgeprof.client.preparation import Prompt
 
     prompt = Prompt((1,), "text", "\x00" * (MAX_PROMPT_CHARACTERS + 5))
@@ -96,7 +97,8 @@ def test_a_long_prompt_is_kept_in_part_and_says_so(lab: Lab, tmp_path: Path) -> 
 def test_a_prompt_of_broken_bytes_is_kept_as_unicode(
     inputs_of: Callable[..., Inputs], code: int
 ) -> None:
-    """What a terminal sent as bytes, and half a character from a program, are no text of JSON, Redis or SQL."""
+    """A prompt of broken bytes or half a character is kept as Unicode, which JSON, Redis and SQL
+    can hold."""
     (case,) = inputs_of(prompt=f"a{chr(code)}b").cases
 
     assert case.prompt_text == "a\ufffdb"
@@ -128,24 +130,24 @@ def test_token_ids_come_in_whatever_holds_them(
 def test_a_prompt_that_is_none_is_a_wrong_call(
     inputs_of: Callable[..., Inputs], wishes: dict[str, Any]
 ) -> None:
-    """It is named with what was given, and not as a fault of ours."""
+    """A prompt of a wrong type is a usage error that names what was given."""
     with pytest.raises(UsageError, match=f"{next(iter(wishes))} must be"):
         inputs_of(**wishes)
 
 
 def test_types_are_named_in_either_case(inputs_of: Callable[..., Inputs]) -> None:
-    """As on the command line."""
+    """The Python API takes a type in either case, as the command line does."""
     assert inputs_of(kv_type="f32", quantization="q8_0").kv_type == "F32"
 
 
 def test_a_prompt_of_a_billion_tokens_is_not_made(inputs_of: Callable[..., Inputs]) -> None:
-    """It is refused by its count, before it fills the memory."""
+    """A prompt is refused by its count before it fills the memory."""
     with pytest.raises(JobError, match="the prompt has 1000000000 tokens"):
         inputs_of(n_prompt=10**9)
 
 
 def test_the_empty_prompt_is_bos_alone(inputs_of: Callable[..., Inputs]) -> None:
-    """Where the model has one, whether it begins texts with it or not."""
+    """The empty prompt is BOS alone, whether or not the model begins texts with it."""
     (case,) = inputs_of(prompt="").cases
 
     assert (case.prompt_source, case.prompt_text, case.prompt_tokens) == ("text", "", (1,))
@@ -154,7 +156,7 @@ def test_the_empty_prompt_is_bos_alone(inputs_of: Callable[..., Inputs]) -> None
 def test_the_empty_prompt_needs_a_bos(
     inputs_of: Callable[..., Inputs], model: ModelFile, tmp_path: Path
 ) -> None:
-    """Without one it is an error that says what to do."""
+    """The empty prompt in a model without BOS is an error that says what to do."""
     without = with_token(model, "bos_token_id", 0xFFFFFFFF, tmp_path / "without.gguf")
 
     with pytest.raises(UsageError, match="no token that begins a text") as caught:
@@ -177,7 +179,7 @@ def test_tensor_bytes_are_llama_benchs_model_size(
 
 
 def test_a_retry_has_the_same_inputs(lab: Lab) -> None:
-    """But for the tag that says of which job it is one."""
+    """A retry has the inputs of its job, but for the tag that names the job."""
     job = lab.submit(MODEL, platform="someday", wait_for_board=True, prompt="a", tags={"x": "y"})
     job.cancel()
 
@@ -190,8 +192,6 @@ def test_a_retry_has_the_same_inputs(lab: Lab) -> None:
 
 def test_a_job_as_large_as_may_be_has_room_for_its_inputs() -> None:
     """The longest prompts and the most windows are still a record that Redis takes."""
-    from tests.queue.test_limits import largest
-
     text = len(largest().model_dump_json().encode())
 
     assert text < JobSpec.largest_bytes

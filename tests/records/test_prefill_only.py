@@ -31,7 +31,8 @@ def test_decoding_is_absent_not_zero(session: Callable[..., Any]) -> None:
 
 
 def test_prefill_is_whole(session: Callable[..., Any]) -> None:
-    """A prefill ends when the first token's id is known: so TTFT is measured, and that token is checked."""
+    """A prefill ends when the first token's id is known: so TTFT is measured, and that token is
+    checked."""
     result, seen = session(CASE, repetitions=2)
 
     (case,) = result.cases

@@ -12,7 +12,7 @@ from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import CaseResult, JobView, ScoreResult
-from tests.queue.conftest import make_spec
+from tests.support.jobs import make_spec
 
 BOARD: dict[str, Any] = {
     "device_id": "b", "platform": "null", "host": "h", "lock_domain": "d", "lease_s": 60,
@@ -55,7 +55,8 @@ def test_a_record_of_the_older_schema_is_carried_out(store: LabStore) -> None:
 
 
 def test_an_old_worker_leaves_a_new_record_to_a_new_one(store: LabStore) -> None:
-    """It is refused in words, stays queued, holds up no old job, and is lost to nobody."""
+    """An old worker refuses a new record in words: it stays queued, holds up no old job, and is not
+    lost."""
     new = NewJob(make_spec(priority=9, source="python 2"))
     old = NewJob(JobSpec.read(json.dumps(OLD_RECORD)))
     store.jobs.submit([new, old], "test")

@@ -1,4 +1,5 @@
-"""Perplexity over a held-out text: the windows, the sums, and the host's word against the board's."""
+"""Perplexity over a held-out text: the windows, the sums, and the host's word against the
+board's."""
 
 from __future__ import annotations
 
@@ -73,7 +74,7 @@ def test_board_and_host_agree_over_the_same_windows(
 
 
 def test_a_record_of_schema_1_is_scored_over_its_prompt(session: Callable[..., Any]) -> None:
-    """As it was meant when it was submitted."""
+    """A record of schema 1 is scored over its prompt, as it was meant."""
     case = TestCase(prompt_tokens=PROMPT, n_gen=2, unquantized_top1=(1, 2, 3))
 
     result, _ = session(case, score=True, repetitions=1, schema_version=1)
@@ -95,14 +96,15 @@ def test_a_board_that_scores_otherwise_fails() -> None:
 
 
 def test_one_token_has_no_standard_error() -> None:
-    """Absent, not zero."""
+    """The standard error of one token is absent, not zero."""
     score = summarize_score([ScoredWindow((1, 2), (-1.0,), (2,), (-1.0,), (2,))])
 
     assert (score.n_tokens, score.nll_stderr_nats, score.perplexity_stderr) == (1, None, None)
 
 
 def test_perplexity_depends_on_nothing_else_of_a_job(plan: Callable[..., Any]) -> None:
-    """Not on prompt, counts or type: they all score the same windows; only a context that is asked for counts."""
+    """All jobs score the same windows, whatever their prompt, counts or type; only a requested
+    context counts."""
     one, other, typed = (
         plan(n_prompt=16, n_gen=4),
         plan(n_prompt=200, n_gen=0),
@@ -118,7 +120,8 @@ def test_perplexity_depends_on_nothing_else_of_a_job(plan: Callable[..., Any]) -
 
 
 def test_what_is_lost_by_quantizing_is_known(plan: Callable[..., Any], model: ModelFile) -> None:
-    """The unquantized model's choices over the same windows are in the record; its own job needs none."""
+    """The unquantized model's choices over the same windows are in the record; its own job needs
+    none."""
     scored = plan(quantization="Q8_0", score_tokens=9).cases[0].scoring
 
     _, top1 = Reference(model).score(scored.windows[0], KvType.F32)
@@ -130,7 +133,8 @@ def test_what_is_lost_by_quantizing_is_known(plan: Callable[..., Any], model: Mo
 def test_windows_are_the_beginning_of_the_text(
     n_tokens: int, size: int, bos: bool, length: int
 ) -> None:
-    """In order, without a gap, none longer than its size; as many tokens are scored as were asked for."""
+    """Windows follow each other from the text's beginning, none longer than its size, until as many
+    tokens are scored as asked for."""
     text = scoring.Corpus("t", "", "x" * length)
     head = (1,) if bos else ()
 
@@ -149,7 +153,8 @@ def test_windows_are_the_beginning_of_the_text(
 
 
 def test_our_text_is_long_enough_for_the_models_that_ship() -> None:
-    """However many tokens a job may score. It is the text that was checked to be held out."""
+    """The standard text, which was checked to be held out, has as many tokens as a job may
+    score."""
     ours = scoring.corpus(None)
 
     # Of the last tenth of the corpus, which train.py held out: models/README.md.
@@ -174,7 +179,7 @@ def test_our_text_is_long_enough_for_the_models_that_ship() -> None:
 def test_a_corpus_that_is_none_is_one_line(
     plan: Callable[..., Any], tmp_path: Path, data: bytes | None, words: str
 ) -> None:
-    """It names the file, and says what to give instead."""
+    """The error of a corpus that is none names the file, and what to give instead."""
     path = tmp_path / "corpus.txt"
     if data is not None:
         path.write_bytes(data)
@@ -189,7 +194,7 @@ def test_a_corpus_that_is_none_is_one_line(
 def test_a_text_of_ones_own_is_named_by_its_content(
     plan: Callable[..., Any], tmp_path: Path, model: ModelFile
 ) -> None:
-    """With its file's name; a short one is scored whole, and says how much that was."""
+    """A corpus is recorded by hash and file name; a short one is scored whole, with its count."""
     path = tmp_path / "mine.txt"
     path.write_text("O, what a rogue and peasant slave am I!")
 
@@ -206,7 +211,8 @@ def test_a_text_of_ones_own_is_named_by_its_content(
 
 
 def test_a_corpus_may_come_from_a_pipe(tmp_path: Path) -> None:
-    """As of `--corpus <(zcat text.gz)`, whose size is 0 and whose content is read once."""
+    """A corpus may be a pipe such as `<(zcat text.gz)`, whose size is 0 and whose content is read
+    once."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_text, args=("To be, or not to be",))
@@ -227,7 +233,8 @@ def test_a_corpus_has_an_end() -> None:
 def test_a_model_that_ends_texts_is_scored_over_the_text_alone(
     plan: Callable[..., Any], model: ModelFile, tmp_path: Path
 ) -> None:
-    """EOS belongs neither before a window nor into the text, though the model's tokenizer adds it."""
+    """EOS belongs neither before a window nor into the text, though the model's tokenizer adds
+    it."""
     name = b"tokenizer.ggml.add_%s_token"
     data = model.path.read_bytes()
     for which in (b"bos", b"eos"):

@@ -13,7 +13,7 @@ from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.workers.profiling.upload_deadline import UploadDeadline
-from tests.queue.test_lab import board_info
+from tests.support.board_infos import board_with_ram
 
 MB = 1_000_000
 MODEL = catalogue.resolve("shakespeare-240k")
@@ -29,7 +29,7 @@ class Clock:
 
 
 def board(speed: float | None, **changes: object) -> BoardInfo:
-    return board_info("b", "01", "p", 1 << 24).model_copy(
+    return board_with_ram("b", "01", "p", 1 << 24).model_copy(
         update={"upload_bytes_per_s": speed, **changes}
     )
 
@@ -43,7 +43,8 @@ def send(
 
 
 def test_an_upload_that_cannot_end_in_time_ends_soon() -> None:
-    """61 MB at 74 kB/s would die after 600 s: it fails after seconds, with the time that it takes."""
+    """61 MB at 74 kB/s would die after 600 s: it fails after seconds, with the time that it
+    takes."""
     clock = Clock()
     upload = UploadDeadline(600, clock)
 
@@ -60,7 +61,8 @@ def test_an_upload_that_cannot_end_in_time_ends_soon() -> None:
 
 @pytest.mark.parametrize(("timeout_s", "start"), [(900, 0), (700, 0), (600, 50 * MB)])
 def test_an_upload_that_may_end_in_time_goes_on(timeout_s: float, start: int) -> None:
-    """Also one that is only just too slow so far, and one whose beginning the board has from before."""
+    """An upload that is only just too slow so far goes on, and so does one that was begun
+    before."""
     clock = Clock()
 
     send(UploadDeadline(timeout_s, clock), clock, 61 * MB, 74_000, start)
@@ -70,7 +72,8 @@ def test_an_upload_that_may_end_in_time_goes_on(timeout_s: float, start: int) ->
     ("speeds", "longest_s"), [([1_000_000.0], 602), ([1_000_000.0, 1_000.0], 2100), ([None], 800)]
 )
 def test_the_default_holds_the_upload(speeds: list[float | None], longest_s: float) -> None:
-    """To the slowest board that may take it; one that nobody has measured counts as slow."""
+    """The default timeout holds the upload to the slowest board that may take it; an unmeasured one
+    counts as slow."""
     timeout_s = foreseen_s(MODEL, [board(speed) for speed in speeds])
 
     slowest = min(speed or 10_000 for speed in speeds)
@@ -78,12 +81,12 @@ def test_the_default_holds_the_upload(speeds: list[float | None], longest_s: flo
 
 
 def test_a_board_that_is_flashed_needs_no_more_than_usual() -> None:
-    """Its model does not go over the link."""
+    """A flashed board needs no longer timeout, since its model does not go over the link."""
     assert foreseen_s(MODEL, [board(None, can_flash=True, can_upload=False)]) == USUAL_S
 
 
 def test_a_timeout_that_is_given_is_taken(settings: Settings) -> None:
-    """As it is; without one, the record holds what was foreseen."""
+    """A given timeout is taken as it is; without one the record holds the foreseen one."""
     with Lab(settings=settings) as lab:
         wishes: dict[str, Any] = {"platform": "someday", "wait_for_board": True}
         given = lab.submit("shakespeare-240k", timeout_s=5.0, **wishes).view().inputs

@@ -1,4 +1,5 @@
-"""Finite weights whose numbers overflow on the way: a fault of the model, which the reference finds."""
+"""Finite weights whose numbers overflow on the way: a fault of the model, which the reference
+finds."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ OVERFLOWS = {
 
 @pytest.mark.parametrize("what", OVERFLOWS)
 def test_whatever_overflows_is_a_fault_of_the_model(tmp_path: Path, what: str) -> None:
-    """Wherever on the way it happens, also where the logits would be finite again; no warning escapes."""
+    """An overflow anywhere on the way is the model's fault, also where the logits are finite again,
+    without a warning."""
     reference = Reference(model(tmp_path, OVERFLOWS[what]))
 
     for compute in (
@@ -55,7 +57,8 @@ def test_whatever_overflows_is_a_fault_of_the_model(tmp_path: Path, what: str) -
 
 
 def test_a_cache_of_f16_overflows_earlier(tmp_path: Path) -> None:
-    """Keys that only F32 holds are refused with an F16 cache, with what helps, and run with an F32 one."""
+    """Keys that only F32 holds are refused with an F16 cache, with what helps, and run with an F32
+    one."""
     reference = Reference(model(tmp_path, {"blk.0.attn_k.weight": 1e6}))
 
     with pytest.raises(ModelError, match="keys or values of layer 0") as found:
@@ -66,7 +69,8 @@ def test_a_cache_of_f16_overflows_earlier(tmp_path: Path) -> None:
 
 
 def test_the_position_is_that_of_the_token(tmp_path: Path) -> None:
-    """One token whose embedding is too large is found where it stands, in the prompt or generated."""
+    """One token whose embedding is too large is found where it stands, in the prompt or
+    generated."""
     path = SyntheticLlama(n_layers=1, n_ctx=128).write(tmp_path / "m.gguf")
     info = ModelFile.open(path).header.tensors["token_embd.weight"]
     data = np.frombuffer(path.read_bytes(), np.uint8).copy()

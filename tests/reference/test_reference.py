@@ -1,4 +1,5 @@
-"""The reference itself: held to double precision, consistent with itself, and clear about bad requests."""
+"""The reference itself: held to double precision, consistent with itself, and clear about bad
+requests."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.reference.weights import load_matrix
 from edgeprof.shared.types.model import KvType
 
-#: Largest root-mean-square difference from double precision, relative to the logits' own (docs/arithmetic.md, 8).
+#: Largest root-mean-square difference from double precision, relative to the logits' own
+#: (docs/arithmetic.md, 8).
 BOUNDS = {
     ("f32", KvType.F32): 2e-6,
     ("f32", KvType.F16): 2e-3,
@@ -58,7 +60,8 @@ def test_close_to_double_precision(files: dict[str, ModelFile], name: str, kv_ty
 
 
 def test_decoding_one_by_one_equals_scoring_at_once(files: dict[str, ModelFile]) -> None:
-    """How positions are grouped changes no bit: greedy ids are the argmax of the logits of the whole."""
+    """How positions are grouped changes no bit: greedy ids are the argmax of the logits of the
+    whole."""
     reference = Reference(files["q8_0"])
     generated = reference.greedy(TOKENS[:5], 30, 64, KvType.F16)
 
@@ -77,7 +80,8 @@ def test_chunks_change_no_bit(files: dict[str, ModelFile], monkeypatch: pytest.M
 
 
 def test_score_is_the_log_softmax(files: dict[str, ModelFile]) -> None:
-    """Scores are natural logs of probabilities, close to double precision's; top-1 is the argmax."""
+    """Scores are natural logs of probabilities, close to double precision's; top-1 is the
+    argmax."""
     reference = Reference(files["f32"])
     logits = reference.logits(TOKENS).astype(np.float64)[:-1]
     expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -101,7 +105,7 @@ def test_score_is_the_log_softmax(files: dict[str, ModelFile]) -> None:
 def test_bad_requests_are_named(
     files: dict[str, ModelFile], prompt: list[int], n_gen: int, n_ctx: int, code: str
 ) -> None:
-    """What no board would run, the reference refuses with the same word."""
+    """The reference refuses a request that no board would run, with the board's word."""
     with pytest.raises(JobError) as refused:
         Reference(files["f32"]).greedy(prompt, n_gen, n_ctx)
 
@@ -146,7 +150,8 @@ def test_canonical_sum_is_eight_strided_sums(values: F32) -> None:
 @settings(max_examples=50)
 @given(hnp.arrays(np.float32, (2, 64), elements=st.floats(-(2.0**60), 2.0**60, width=32)))
 def test_quantised_activations_are_within_half_a_step(x: F32) -> None:
-    """Each quantised input is an integer of at most 127, at most half a step (and rounding) from its value."""
+    """Each quantised input is an integer of at most 127, at most half a step (and rounding) from
+    its value."""
     integers, scales = arithmetic.quantize_activations(x, 32)
     blocks = x.reshape(2, 2, 32).swapaxes(0, 1)
 

@@ -7,7 +7,8 @@
 #include "link/keys.h"
 #include "platform/timer.h"
 
-static int carry_out(void *device, const tlep_request *request, tlep_cbor_writer *w, tlep_error *err)
+static int carry_out(void *device, const tlep_request *request, tlep_cbor_writer *w,
+                     tlep_error *err)
 {
     return tlep_op(device, request, w, err);
 }

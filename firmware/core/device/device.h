@@ -1,6 +1,8 @@
-/* The whole device: a line to a host, the model that the host has brought, and the run it has asked for.
+/* The whole device: a line to a host, the model that the host brought, and the run that it asked
+ * for.
  *
- * ops.c carries out what the host asks; intake.c takes an upload in; run_events.c tells how a run goes. */
+ * ops.c carries out the host's requests, intake.c takes an upload in, and run_events.c reports the
+ * progress of a run. */
 #ifndef TLEP_DEVICE_H
 #define TLEP_DEVICE_H
 
@@ -31,7 +33,7 @@ void tlep_device_init(tlep_device *d, const tlep_board *board);
 /* Serve what has come over the link; true when there was anything. */
 bool tlep_device_poll(tlep_device *d);
 
-/* Compute one token of the run in progress and tell the host. */
+/* Compute one token of the run in progress and send it to the host. */
 void tlep_device_step(tlep_device *d);
 
 #endif

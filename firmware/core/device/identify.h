@@ -1,7 +1,8 @@
-/* "Which of them are you?": the board's LED blinks for a while, so that a person finds the board on the bench.
+/* "Which of them are you?": the board's LED blinks for a while, so that a person finds the board on
+ * the bench.
  *
- * The main loop does the blinking, between tokens and never inside a timed window: a timer interrupt would be
- * measured along with the model. */
+ * The main loop does the blinking, between tokens and never inside a timed window: a timer
+ * interrupt would be measured along with the model. */
 #ifndef TLEP_IDENTIFY_H
 #define TLEP_IDENTIFY_H
 

@@ -22,13 +22,15 @@ static void send_ack(tlep_intake *in, tlep_link *l, const tlep_model *m)
     in->unacked_bytes = 0;
 }
 
-bool tlep_intake_take(tlep_intake *in, tlep_link *l, tlep_model *m, const tlep_frame *frame, uint32_t ack_after_bytes)
+bool tlep_intake_take(tlep_intake *in, tlep_link *l, tlep_model *m, const tlep_frame *frame,
+                      uint32_t ack_after_bytes)
 {
     uint32_t offset, bytes;
     const uint8_t *content;
     if (m->upload.size == 0 || !tlep_cbor_valid(frame->payload, frame->bytes) ||
         !tlep_cbor_find_u32(frame->payload, frame->bytes, KEY_UPLOAD_DATA_OFFSET, &offset) ||
-        !tlep_cbor_find_bytes(frame->payload, frame->bytes, KEY_UPLOAD_DATA_CONTENT, &content, &bytes)) {
+        !tlep_cbor_find_bytes(frame->payload, frame->bytes, KEY_UPLOAD_DATA_CONTENT, &content,
+                              &bytes)) {
         return false;
     }
     in->data_seq = frame->seq;
@@ -40,7 +42,8 @@ bool tlep_intake_take(tlep_intake *in, tlep_link *l, tlep_model *m, const tlep_f
             send_ack(in, l, m);
         }
     } else if (!in->gap_told || tlep_time_us() - in->gap_us > GAP_QUIET_US) {
-        in->gap_told = true; /* say once where to go back to; a whole window may follow the lost frame */
+        /* say once where to go back to; a whole window may follow the lost frame */
+        in->gap_told = true;
         in->gap_us = tlep_time_us();
         send_ack(in, l, m);
     }

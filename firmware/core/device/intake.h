@@ -1,5 +1,6 @@
-/* Taking an upload in (docs/link-protocol.md, section 5): DATA frames at the right offset are appended to the
- * model, and acknowledged so that the host never sends more than the board can hold unread. */
+/* Taking an upload in (docs/link-protocol.md, section 5): DATA frames at the right offset are
+ * appended to the model, and acknowledged so that the host never sends more than the board can hold
+ * unread. */
 #ifndef TLEP_INTAKE_H
 #define TLEP_INTAKE_H
 
@@ -21,11 +22,12 @@ typedef struct {
 /* An upload begins, or goes on. */
 void tlep_intake_begin(tlep_intake *in);
 
-/* Take a DATA frame; an ACK leaves at once after `ack_after_bytes`, or at a gap. False when the frame makes no
- * sense, or no upload is open. */
-bool tlep_intake_take(tlep_intake *in, tlep_link *l, tlep_model *m, const tlep_frame *frame, uint32_t ack_after_bytes);
+/* Take a DATA frame; an ACK leaves at once after `ack_after_bytes`, or at a gap. False when the
+ * frame makes no sense, or no upload is open. */
+bool tlep_intake_take(tlep_intake *in, tlep_link *l, tlep_model *m, const tlep_frame *frame,
+                      uint32_t ack_after_bytes);
 
-/* Acknowledge what has not been: nothing more is waiting to be read. */
+/* Acknowledge the rest, when no more bytes are waiting to be read. */
 void tlep_intake_flush(tlep_intake *in, tlep_link *l, const tlep_model *m);
 
 #endif

@@ -25,8 +25,8 @@ int tlep_check_epoch(tlep_device *d, const tlep_request *q, uint32_t key, tlep_e
         return tlep_bad_message(err, "epoch is missing");
     }
     if (epoch < d->epoch) {
-        return tlep_fail(err, TLEP_E_STALE_EPOCH, "a newer lease holder has spoken to this board", (uint32_t)epoch,
-                         (uint32_t)d->epoch);
+        return tlep_fail(err, TLEP_E_STALE_EPOCH, "a newer lease holder has spoken to this board",
+                         (uint32_t)epoch, (uint32_t)d->epoch);
     }
     d->epoch = epoch;
     return TLEP_OK;
@@ -37,11 +37,14 @@ static const struct {
     bool while_running;
     tlep_operation *handle;
 } operations[] = {
-    {OP_HELLO, true, tlep_op_hello},   {OP_PING, true, tlep_op_ping},      {OP_BAUD, false, tlep_op_baud},
-    {OP_UPLOAD, false, tlep_op_upload}, {OP_VERIFY, false, tlep_op_verify}, {OP_LOAD, false, tlep_op_load},
-    {OP_PROMPT, false, tlep_op_prompt}, {OP_RUN, false, tlep_op_run},       {OP_SCORE, false, tlep_op_score},
-    {OP_RESULT, true, tlep_op_result},  {OP_STATS, true, tlep_op_stats},    {OP_CANCEL, true, tlep_op_cancel},
-    {OP_RESET, true, tlep_op_reset},   {OP_MEMTEST, false, tlep_op_memtest}, {OP_IDENTIFY, true, tlep_op_identify},
+    {OP_HELLO, true, tlep_op_hello},       {OP_PING, true, tlep_op_ping},
+    {OP_BAUD, false, tlep_op_baud},        {OP_UPLOAD, false, tlep_op_upload},
+    {OP_VERIFY, false, tlep_op_verify},    {OP_LOAD, false, tlep_op_load},
+    {OP_PROMPT, false, tlep_op_prompt},    {OP_RUN, false, tlep_op_run},
+    {OP_SCORE, false, tlep_op_score},      {OP_RESULT, true, tlep_op_result},
+    {OP_STATS, true, tlep_op_stats},       {OP_CANCEL, true, tlep_op_cancel},
+    {OP_RESET, true, tlep_op_reset},       {OP_MEMTEST, false, tlep_op_memtest},
+    {OP_IDENTIFY, true, tlep_op_identify},
 #ifdef TLEP_FAULTS
     {OP_FAULT, true, tlep_op_fault},
 #endif

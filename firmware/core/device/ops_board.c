@@ -1,4 +1,4 @@
-/* Operations about the board itself: who it is, how it is, and what to do with it. */
+/* Operations about the board itself: its identity, its state, and commands such as RESET. */
 #include <stddef.h>
 
 #include "device/ops.h"
@@ -66,7 +66,8 @@ static void put_memory(tlep_cbor_writer *w, const tlep_board *b)
         tlep_cbor_pair_text(w, KEY_REGION_NAME, region->name);
         tlep_cbor_pair(w, KEY_REGION_KIND, (uint64_t)region->kind);
         tlep_cbor_pair(w, KEY_REGION_TOTAL_BYTES, region->total);
-        tlep_cbor_pair(w, KEY_REGION_AVAILABLE_BYTES, region->size > header ? region->size - header : 0);
+        tlep_cbor_pair(w, KEY_REGION_AVAILABLE_BYTES,
+                       region->size > header ? region->size - header : 0);
     }
 }
 
@@ -115,7 +116,8 @@ int tlep_op_hello(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tl
         return tlep_bad_message(err, "the host's major version is missing");
     }
     if (major != TLEP_PROTOCOL_MAJOR) {
-        return tlep_fail(err, TLEP_E_VERSION, "this board speaks another major version", TLEP_PROTOCOL_MAJOR, major);
+        return tlep_fail(err, TLEP_E_VERSION, "this board speaks another major version",
+                         TLEP_PROTOCOL_MAJOR, major);
     }
     tlep_cbor_key(w, KEY_HELLO_REPLY_PROTOCOL);
     tlep_cbor_array(w, 2);
@@ -170,8 +172,8 @@ int tlep_op_baud(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tle
     return tlep_fail(err, TLEP_E_BAUD, "this UART cannot make that rate", baud, 0);
 }
 
-static void put_region(tlep_cbor_writer *w, const char *name, tlep_region_kind kind, uint32_t total, uint32_t used,
-                       uint32_t high_water)
+static void put_region(tlep_cbor_writer *w, const char *name, tlep_region_kind kind, uint32_t total,
+                       uint32_t used, uint32_t high_water)
 {
     tlep_cbor_map(w, 5);
     tlep_cbor_pair_text(w, KEY_REGION_USE_NAME, name);
@@ -190,10 +192,11 @@ static void put_regions(tlep_device *d, tlep_cbor_writer *w)
     for (uint32_t i = 0; i < b->n_regions; i++) {
         const tlep_region *region = &b->regions[i];
         if (region->kind == TLEP_REGION_RAM) {
-            /* `total` counts what the firmware itself takes, so used does too */
+            /* `total` counts the RAM of the firmware itself, so `used` does too */
             uint32_t own = region->total - region->size;
             const tlep_arena *a = &d->model.arenas[arena++];
-            put_region(w, region->name, region->kind, region->total, own + a->used, own + a->high_water);
+            put_region(w, region->name, region->kind, region->total, own + a->used,
+                       own + a->high_water);
         } else {
             uint32_t used = d->model.has_slot ? d->model.slot.size + TLEP_SLOT_HEADER_BYTES : 0;
             used += region->total - region->size;
@@ -262,7 +265,8 @@ int tlep_op_reset(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tl
     return TLEP_OK;
 }
 
-/* The arena of HELLO's memory region `index`; NULL when there is no such region, or it is no RAM. */
+/* The arena of HELLO's memory region `index`; NULL when there is no such region, or it is no
+ * RAM. */
 static const tlep_arena *find_arena(const tlep_device *d, uint32_t index)
 {
     const tlep_board *b = d->board;
@@ -288,13 +292,16 @@ int tlep_op_memtest(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, 
     }
     const tlep_arena *arena = find_arena(d, region);
     if (arena == NULL || pass > TLEP_MEMTEST_CHECK) {
-        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "no such RAM region, or no such pass", region, pass);
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "no such RAM region, or no such pass", region,
+                         pass);
     }
     if (offset % 4 != 0 || bytes % 4 != 0 || offset > arena->size || bytes > arena->size - offset) {
-        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "not whole words inside the region", offset, arena->size);
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "not whole words inside the region", offset,
+                         arena->size);
     }
     if (bytes > TLEP_MEMTEST_MAX_BYTES) {
-        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "too long a piece", bytes, TLEP_MEMTEST_MAX_BYTES);
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "too long a piece", bytes,
+                         TLEP_MEMTEST_MAX_BYTES);
     }
     int code = tlep_check_epoch(d, q, KEY_MEMTEST_REQUEST_EPOCH, err);
     if (code != TLEP_OK) {
@@ -321,7 +328,8 @@ int tlep_op_identify(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w,
         return tlep_bad_message(err, "IDENTIFY needs a duration");
     }
     if (ms > TLEP_IDENTIFY_MAX_MS) {
-        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "too long a time to blink, in ms", ms, TLEP_IDENTIFY_MAX_MS);
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "too long a time to blink, in ms", ms,
+                         TLEP_IDENTIFY_MAX_MS);
     }
     if (!d->board->led) {
         return tlep_fail(err, TLEP_E_UNSUPPORTED, "this board has no LED to blink", 0, 0);

@@ -37,7 +37,8 @@ int tlep_op_verify(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, t
     return code;
 }
 
-static void put_placement(tlep_cbor_writer *w, const char *category, const char *region, uint32_t bytes)
+static void put_placement(tlep_cbor_writer *w, const char *category, const char *region,
+                          uint32_t bytes)
 {
     tlep_cbor_map(w, 3);
     tlep_cbor_pair_text(w, KEY_MEMORY_USE_CATEGORY, category);
@@ -50,15 +51,18 @@ int tlep_op_load(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tle
     const uint8_t *hash;
     uint32_t n_ctx, kv;
     tlep_model *m = &d->model;
-    if (!tlep_request_hash(q, KEY_LOAD_REQUEST_SHA256, &hash) || !tlep_request_u32(q, KEY_LOAD_REQUEST_N_CTX, &n_ctx) ||
+    if (!tlep_request_hash(q, KEY_LOAD_REQUEST_SHA256, &hash) ||
+        !tlep_request_u32(q, KEY_LOAD_REQUEST_N_CTX, &n_ctx) ||
         !tlep_request_u32(q, KEY_LOAD_REQUEST_KV_TYPE, &kv)) {
         return tlep_bad_message(err, "LOAD needs sha256, n_ctx and kv_type");
     }
     if (kv != TLEP_KV_F32 && kv != TLEP_KV_F16) {
-        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "KV cache type is neither F32 nor F16", kv, TLEP_KV_F16);
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "KV cache type is neither F32 nor F16", kv,
+                         TLEP_KV_F16);
     }
     if (n_ctx > TLEP_N_CTX_MAX) {
-        return tlep_fail(err, TLEP_E_CONTEXT, "context is longer than this firmware supports", n_ctx, TLEP_N_CTX_MAX);
+        return tlep_fail(err, TLEP_E_CONTEXT, "context is longer than this firmware supports",
+                         n_ctx, TLEP_N_CTX_MAX);
     }
     int code = tlep_check_epoch(d, q, KEY_LOAD_REQUEST_EPOCH, err);
     if (code != TLEP_OK) {

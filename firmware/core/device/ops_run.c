@@ -1,4 +1,4 @@
-/* Operations of a run: its prompt, its start and end, and what was measured. */
+/* Operations of a run: its prompt, its start, its end and its measurements. */
 #include "device/ops.h"
 #include "link/keys.h"
 
@@ -34,7 +34,8 @@ int tlep_op_run(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tlep
 {
     uint32_t id, n_gen;
     bool stream = true;
-    if (!tlep_request_u32(q, KEY_RUN_REQUEST_RUN_ID, &id) || !tlep_request_u32(q, KEY_RUN_REQUEST_N_GEN, &n_gen)) {
+    if (!tlep_request_u32(q, KEY_RUN_REQUEST_RUN_ID, &id) ||
+        !tlep_request_u32(q, KEY_RUN_REQUEST_N_GEN, &n_gen)) {
         return tlep_bad_message(err, "RUN needs run_id and n_gen");
     }
     if (n_gen == 0) {
@@ -90,7 +91,8 @@ int tlep_op_result(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, t
     tlep_cbor_put(w, KEY_RESULT_REPLY_N_AVAILABLE, r->n_entries);
     tlep_cbor_put(w, KEY_RESULT_REPLY_BOOT_ID, d->boot_id);
     tlep_cbor_put(w, KEY_RESULT_REPLY_START_US, r->start_us);
-    tlep_cbor_put(w, KEY_RESULT_REPLY_PREFILL_US, r->n_entries > 0 && !r->scoring ? tlep_run_prefill_us(r) : 0);
+    tlep_cbor_put(w, KEY_RESULT_REPLY_PREFILL_US,
+                  r->n_entries > 0 && !r->scoring ? tlep_run_prefill_us(r) : 0);
     tlep_cbor_key(w, KEY_RESULT_REPLY_ENTRIES);
     tlep_cbor_array(w, n);
     for (uint32_t i = first; i < first + n; i++) {

@@ -5,7 +5,8 @@
 #include "link/link.h"
 #include "model/run.h"
 
-/* Send the events of the step that the run has just done: TOKEN or PREFILL, and DONE when it has ended. */
+/* Send the events of the step that the run has just done: TOKEN or PREFILL, and DONE when it has
+ * ended. */
 void tlep_tell_run(tlep_run *r, tlep_link *l);
 
 #endif

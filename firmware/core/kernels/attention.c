@@ -17,9 +17,12 @@ static inline lanes load_cached(const uint8_t *row, bool half, uint32_t n)
     return n >= LANES ? lanes_load(p) : lanes_load_some(p, n);
 }
 
-/* Inlined for both element types and, below, for the one-chunk head whose query stays in registers. */
-static inline __attribute__((always_inline)) void scores_of(float *scores, const float *q, const uint8_t *keys,
-                                                            bool half, uint32_t n_rows, uint32_t n, float scale)
+/* Inlined for both element types and, below, for the one-chunk head whose query stays in
+ * registers. */
+static inline __attribute__((always_inline)) void scores_of(float *scores, const float *q,
+                                                            const uint8_t *keys, bool half,
+                                                            uint32_t n_rows, uint32_t n,
+                                                            float scale)
 {
     uint32_t element = half ? 2 : 4;
     for (uint32_t t = 0; t < n_rows; t++, keys += (size_t)n * element) {
@@ -32,8 +35,8 @@ static inline __attribute__((always_inline)) void scores_of(float *scores, const
     }
 }
 
-void tlep_attention_scores(float *scores, const float *q, const uint8_t *keys, bool half, uint32_t n_rows, uint32_t n,
-                           float scale)
+void tlep_attention_scores(float *scores, const float *q, const uint8_t *keys, bool half,
+                           uint32_t n_rows, uint32_t n, float scale)
 {
     if (n == LANES && half) {
         scores_of(scores, q, keys, true, n_rows, LANES, scale);
@@ -56,12 +59,14 @@ float tlep_attention_exp(float *scores, uint32_t n_rows)
     return 1.0f / tlep_sum(scores, n_rows);
 }
 
-static inline __attribute__((always_inline)) void mix(float *out, const float *weights, const uint8_t *values,
-                                                      bool half, uint32_t n_rows, uint32_t n, float norm)
+static inline __attribute__((always_inline)) void mix(float *out, const float *weights,
+                                                      const uint8_t *values, bool half,
+                                                      uint32_t n_rows, uint32_t n, float norm)
 {
     uint32_t element = half ? 2 : 4;
     for (uint32_t i = 0; i < n; i += LANES, values += (size_t)LANES * element) {
-        const uint8_t *row = values; /* eight columns at a time, so that their sums stay in registers */
+        /* eight columns at a time, so that their sums stay in registers */
+        const uint8_t *row = values;
         lanes s = lanes_splat(0.0f);
         for (uint32_t t = 0; t < n_rows; t++, row += (size_t)n * element) {
             s = lanes_mac(s, lanes_splat(weights[t]), load_cached(row, half, n - i));
@@ -77,8 +82,8 @@ static inline __attribute__((always_inline)) void mix(float *out, const float *w
     }
 }
 
-void tlep_attention_mix(float *out, const float *weights, const uint8_t *values, bool half, uint32_t n_rows, uint32_t n,
-                        float norm)
+void tlep_attention_mix(float *out, const float *weights, const uint8_t *values, bool half,
+                        uint32_t n_rows, uint32_t n, float norm)
 {
     if (half) {
         mix(out, weights, values, true, n_rows, n, norm);

@@ -2,7 +2,8 @@
 
 float tlep_logf(float x)
 {
-    /* x = m · 2^e with m in [sqrt(1/2), sqrt(2)): subtracting the bits of sqrt(1/2) puts the exponent's step there. */
+    /* x = m · 2^e with m in [sqrt(1/2), sqrt(2)): subtracting the bits of sqrt(1/2) puts the
+     * exponent's step there. */
     uint32_t u = tlep_float_bits(x) - 0x3F3504F3u;
     int32_t e = (int32_t)(u >> 23) - (u >> 31 ? 512 : 0);
     float m = tlep_bits_float((u & 0x007FFFFFu) + 0x3F3504F3u);

@@ -1,8 +1,9 @@
 /* Float arithmetic with one answer everywhere: docs/arithmetic.md, sections 1 and 3.
  *
- * No libm: every C library rounds expf and sinf its own way, and two boards must not differ. Each function
- * is a written sequence of IEEE single-precision operations; square root and division are exact by IEEE.
- * Coefficients are those of Cephes (Moshier), whose error is within 2 ulp on the ranges used. */
+ * No libm: every C library rounds expf and sinf its own way, and two boards must not differ. Each
+ * function is a written sequence of IEEE single-precision operations; square root and division are
+ * exact by IEEE. Coefficients are those of Cephes (Moshier), whose error is within 2 ulp on the
+ * ranges used. */
 #ifndef TLEP_FMATH_H
 #define TLEP_FMATH_H
 
@@ -34,12 +35,13 @@ static inline float tlep_bits_float(uint32_t u)
     return f;
 }
 
-/* Adding 1.5 · 2^23 leaves the nearest integer (ties to even) in the low mantissa bits: round without a
- * mode switch or a library call, for |x| < 2^22. */
+/* Adding 1.5 · 2^23 leaves the nearest integer (ties to even) in the low mantissa bits: round
+ * without a mode switch or a library call, for |x| < 2^22. */
 #define TLEP_ROUND_MAGIC 12582912.0f
 #define TLEP_ROUND_MAGIC_BITS 0x4B400000u
 
-/* e^x: 0 below -87 (so that no denormal arises), e^88 above 88. Inline, so that loops over it vectorise. */
+/* e^x: 0 below -87 (so that no denormal arises), e^88 above 88. Inline, so that loops over it
+ * vectorise. */
 static inline float tlep_expf(float x)
 {
     float c = x > 88.0f ? 88.0f : x;
@@ -64,7 +66,8 @@ float tlep_logf(float x);
 /* Sine and cosine of 0 <= x < 8192 radians. */
 void tlep_sincosf(float x, float *sin_x, float *cos_x);
 
-/* Exact by IEEE. The build passes -fno-math-errno, so that this is one instruction and not a call. */
+/* Exact by IEEE. The build passes -fno-math-errno, so that this is one instruction and not a
+ * call. */
 static inline float tlep_sqrtf(float x)
 {
     return __builtin_sqrtf(x);

@@ -1,7 +1,8 @@
 /* IEEE half precision to and from single, round to nearest even.
  *
- * Cortex-M4F and up convert in one instruction (same bits as the code below); elsewhere software. Inline
- * assembly rather than __fp16, which would tie every user of the header to -mfp16-format=ieee. */
+ * Cortex-M4F and up convert in one instruction (same bits as the code below); elsewhere software.
+ * Inline assembly rather than __fp16, which would tie every user of the header to
+ * -mfp16-format=ieee. */
 #ifndef TLEP_FP16_H
 #define TLEP_FP16_H
 
@@ -9,8 +10,8 @@
 
 #include "kernels/fmath.h"
 
-/* Every FPU of a Cortex-M (FPv4-SP, FPv5) has the conversion, though GCC's __ARM_FP shows half precision only
- * beside double. */
+/* Every FPU of a Cortex-M (FPv4-SP, FPv5) has the conversion, though GCC's __ARM_FP shows half
+ * precision only beside double. */
 #if defined(__ARM_FP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 #define TLEP_FP16_HARDWARE 1
 #endif
@@ -23,7 +24,8 @@ static inline float tlep_f16_to_f32(uint16_t h)
     __asm__("vcvtb.f32.f16 %0, %1" : "=t"(f) : "t"(in));
     return f;
 #else
-    /* Exponent, mantissa and (by sign extension) the sign in place; 2^112 corrects the bias and normalises denormals. */
+    /* Exponent, mantissa and (by sign extension) the sign in place; 2^112 corrects the bias and
+     * normalises denormals. */
     int32_t wide = (int16_t)h;
     float f = tlep_bits_float((uint32_t)wide << 13 & 0x8FFFE000u) * 0x1p112f;
     if (__builtin_expect((wide & 0x7C00) == 0x7C00, 0)) { /* infinity or NaN */

@@ -6,9 +6,10 @@
 #include "kernels/fp16.h"
 #include "model/gguf.h"
 
-/* ---- Quantising the input --------------------------------------------------------------------------- */
+/* ---- Quantising the input -------------------------------------------------------------------- */
 
-/* Blocks whose largest magnitude is under 2^-100 count as zero, so that 127 / largest stays finite. */
+/* Blocks whose largest magnitude is under 2^-100 count as zero, so that 127 / largest stays
+ * finite. */
 #define SMALLEST_BITS 0x0D800000u
 
 static uint32_t largest_magnitude_bits(const float *x, uint32_t n)
@@ -21,8 +22,8 @@ static uint32_t largest_magnitude_bits(const float *x, uint32_t n)
     return largest;
 }
 
-/* Where element i of each group of four goes. The SIMD kernels pair 16-bit elements two apart, because
- * that is what SXTB16 makes of four packed bytes: x0 x2 x1 x3. */
+/* Where element i of each group of four goes. The SIMD kernels pair 16-bit elements two apart,
+ * because that is what SXTB16 makes of four packed bytes: x0 x2 x1 x3. */
 #ifdef TLEP_KERNELS_DSP
 enum { SECOND = 2, THIRD = 1 };
 #else
@@ -67,7 +68,7 @@ void tlep_act_set(tlep_act *a, const float *x, uint32_t n)
     a->block = 0;
 }
 
-/* ---- Dispatch ----------------------------------------------------------------------------------------- */
+/* ---- Dispatch -------------------------------------------------------------------------------- */
 
 void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_act *a)
 {
@@ -85,7 +86,7 @@ void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_
     }
 }
 
-/* ---- Embedding rows: read once a token, so simple before fast ---------------------------------------- */
+/* ---- Embedding rows: read once a token, so simple before fast -------------------------------- */
 
 static float block_scale(const uint8_t *p)
 {
@@ -120,7 +121,8 @@ void tlep_dequantize_row(float *y, const uint8_t *w, uint32_t type, uint32_t n)
             }
         }
         break;
-    case TLEP_TYPE_TQ2_0: /* 64 bytes, then f16 d; byte 32h + m holds elements 128h + 32l + m at bits 2l */
+    /* 64 bytes, then f16 d; byte 32h + m holds elements 128h + 32l + m at bits 2l */
+    case TLEP_TYPE_TQ2_0:
         for (; n; n -= 256, y += 256, w += 66) {
             float d = block_scale(w + 64);
             for (uint32_t i = 0; i < 256; i++) {

@@ -1,9 +1,9 @@
 /* Matrix-vector products over GGUF blocks, in place, and the vector operations around them.
  *
- * kernels.c quantises the input and dispatches; kernels_float.c has the float reductions; the quantised
- * types are in kernels_dsp.c (Cortex-M4/M7/M33: SMLAD), kernels_vector.c (for compilers that vectorise) or
- * kernels_scalar.c (everyone else). All give the same bits: integer sums are exact, and the float order
- * around them is fixed. */
+ * kernels.c quantises the input and dispatches; kernels_float.c has the float reductions; the
+ * quantised types are in kernels_dsp.c (Cortex-M4/M7/M33: SMLAD), kernels_vector.c (for compilers
+ * that vectorise) or kernels_scalar.c (everyone else). All give the same bits: integer sums are
+ * exact, and the float order around them is fixed. */
 #ifndef TLEP_KERNELS_H
 #define TLEP_KERNELS_H
 
@@ -23,8 +23,9 @@
 #define TLEP_KERNELS_SCALAR 1
 #endif
 
-/* The input vector of matrix-vector products: F32, and its quantised form for blocks of `block` elements.
- * Quantised once and used for every matrix that shares the input (q, k and v; gate and up). */
+/* The input vector of matrix-vector products: F32, and its quantised form for blocks of `block`
+ * elements. Quantised once and used for every matrix that shares the input (q, k and v; gate and
+ * up). */
 typedef struct {
     const float *x; /* (n) set by tlep_act_set */
     uint32_t n;

@@ -1,11 +1,14 @@
-/* Quantised matrix-vector products for Cortex-M4, M7 and M33: two 16-bit MACs an instruction (SMLAD).
+/* Quantised matrix-vector products for Cortex-M4, M7 and M33: two 16-bit MACs an instruction
+ * (SMLAD).
  *
- * Four packed weights are one word. For Q8_0, SXTB16 widens bytes 0 and 2, then (rotated by 8) 1 and 3; for
- * Q4_0 and TQ2_0 one AND with a shifted operand picks the fields two bytes apart. So the input is stored
- * x0 x2 x1 x3 (kernels.c), and the -8 and -1 offsets become a start value taken from the sum of the input.
+ * Four packed weights are one word. For Q8_0, SXTB16 widens bytes 0 and 2, then (rotated by 8) 1
+ * and 3; for Q4_0 and TQ2_0 one AND with a shifted operand picks the fields two bytes apart. So the
+ * input is stored x0 x2 x1 x3 (kernels.c), and the -8 and -1 offsets become a start value taken
+ * from the sum of the input.
  *
- * Two rows share each load of the input. Blocks of 34, 18 and 66 bytes leave the words unaligned, which these
- * cores allow in normal memory. Instructions per multiply-accumulate: docs/arithmetic.md, section 9. */
+ * Two rows share each load of the input. Blocks of 34, 18 and 66 bytes leave the words unaligned,
+ * which these cores allow in normal memory. Instructions per multiply-accumulate:
+ * docs/arithmetic.md, section 9. */
 #include "kernels/kernels.h"
 
 #ifdef TLEP_KERNELS_DSP
@@ -14,7 +17,8 @@
 #include "kernels/kernels_rows.h"
 
 #ifndef __clang__
-/* Scheduling for load latencies makes GCC spill in these loops: up to 1.7 times the instructions. */
+/* Scheduling for load latencies makes GCC spill in these loops: up to 1.7 times the
+ * instructions. */
 #pragma GCC optimize("no-schedule-insns")
 #endif
 
@@ -28,10 +32,10 @@ static inline uint32_t word(const uint8_t *p)
 }
 
 /* Inputs q[at .. at + 3]: one LDRD, which GCC does not form by itself. */
-#define LOAD_INPUT(q, at, x02, x13)                                                                  \
-    __asm__("ldrd %0, %1, [%2, %3]"                                                                  \
-            : "=r"(x02), "=r"(x13)                                                                   \
-            : "r"(q), "i"(2 * (at)), "m"(*(const int16_t(*)[4])((q) + (at))))
+#define LOAD_INPUT(q, at, x02, x13) \
+    __asm__("ldrd %0, %1, [%2, %3]" \
+            : "=r"(x02), "=r"(x13) \
+            : "r"(q), "i"(2 * (at)), "m"(*(const int16_t (*)[4])((q) + (at))))
 
 static inline uint32_t even_bytes(uint32_t w)
 {
@@ -52,7 +56,8 @@ static inline int32_t mac2(int32_t sum, uint32_t w, uint32_t x)
     return __smlad((int16x2_t)w, (int16x2_t)x, sum);
 }
 
-/* A constant the compiler cannot see: as an immediate it would cost AND its free shift of the other operand. */
+/* A constant the compiler cannot see: as an immediate it would cost AND its free shift of the other
+ * operand. */
 static inline uint32_t in_register(uint32_t constant)
 {
     __asm__("" : "+r"(constant));
@@ -75,11 +80,11 @@ KERNEL void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tl
             uint32_t x02;
             uint32_t x13;
             uint32_t v;
-#define STEP(at)                                                                                     \
-    LOAD_INPUT(q, at, x02, x13);                                                                     \
-    v = word(w0 + 2 + (at));                                                                         \
-    s0 = mac2(mac2(s0, even_bytes(v), x02), odd_bytes(v), x13);                                      \
-    v = word(w1 + 2 + (at));                                                                         \
+#define STEP(at) \
+    LOAD_INPUT(q, at, x02, x13); \
+    v = word(w0 + 2 + (at)); \
+    s0 = mac2(mac2(s0, even_bytes(v), x02), odd_bytes(v), x13); \
+    v = word(w1 + 2 + (at)); \
     s1 = mac2(mac2(s1, even_bytes(v), x02), odd_bytes(v), x13);
             STEP(0) STEP(4) STEP(8) STEP(12) STEP(16) STEP(20) STEP(24) STEP(28)
 #undef STEP
@@ -91,9 +96,9 @@ KERNEL void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tl
 }
 
 /* Multiply the fields at bits `shift` of v0 and v1, bytes 0 and 2, then those of bytes 1 and 3. */
-#define STEP(at, shift)                                                                              \
-    LOAD_INPUT(q, at, x02, x13);                                                                     \
-    s0 = mac2(mac2(s0, v0 >> (shift) & mask, x02), v0 >> ((shift) + 8) & mask, x13);                 \
+#define STEP(at, shift) \
+    LOAD_INPUT(q, at, x02, x13); \
+    s0 = mac2(mac2(s0, v0 >> (shift) & mask, x02), v0 >> ((shift) + 8) & mask, x13); \
     s1 = mac2(mac2(s1, v1 >> (shift) & mask, x02), v1 >> ((shift) + 8) & mask, x13);
 
 KERNEL void tlep_matvec_q4_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a)
@@ -114,9 +119,9 @@ KERNEL void tlep_matvec_q4_0(float *y, const uint8_t *w, uint32_t rows, const tl
             uint32_t x13;
             uint32_t v0;
             uint32_t v1;
-#define WORD(at)                                                                                     \
-    v0 = word(w0 + 2 + (at));                                                                        \
-    v1 = word(w1 + 2 + (at));                                                                        \
+#define WORD(at) \
+    v0 = word(w0 + 2 + (at)); \
+    v1 = word(w1 + 2 + (at)); \
     STEP(at, 0) STEP((at) + 16, 4)
             WORD(0) WORD(4) WORD(8) WORD(12)
 #undef WORD
@@ -147,9 +152,9 @@ KERNEL void tlep_matvec_tq2_0(float *y, const uint8_t *w, uint32_t rows, const t
                     uint32_t x13;
                     uint32_t v0;
                     uint32_t v1;
-#define WORD(at)                                                                                     \
-    v0 = word(w0 + (at));                                                                            \
-    v1 = word(w1 + (at));                                                                            \
+#define WORD(at) \
+    v0 = word(w0 + (at)); \
+    v1 = word(w1 + (at)); \
     STEP(at, 0) STEP((at) + 32, 2) STEP((at) + 64, 4) STEP((at) + 96, 6)
                     WORD(0) WORD(4)
 #undef WORD

@@ -7,22 +7,23 @@
 
 /* Two loads that live side by side: of the input, and of a row. */
 #ifdef TLEP_FP16_HARDWARE
-/* VLDM takes N + 1 cycles on a Cortex-M4 where N VLDRs take up to 2N, but wants consecutive registers: fixed ones. */
-#define VLDM(name, r0, r1, r2, r3, r4, r5, r6, r7)                                                   \
-    static inline lanes name(const float *p)                                                         \
-    {                                                                                                \
-        register float f0 __asm__(#r0);                                                              \
-        register float f1 __asm__(#r1);                                                              \
-        register float f2 __asm__(#r2);                                                              \
-        register float f3 __asm__(#r3);                                                              \
-        register float f4 __asm__(#r4);                                                              \
-        register float f5 __asm__(#r5);                                                              \
-        register float f6 __asm__(#r6);                                                              \
-        register float f7 __asm__(#r7);                                                              \
-        __asm__("vldmia %8, {" #r0 "-" #r7 "}"                                                       \
-                : "=t"(f0), "=t"(f1), "=t"(f2), "=t"(f3), "=t"(f4), "=t"(f5), "=t"(f6), "=t"(f7)     \
-                : "r"(p), "m"(*(const float(*)[LANES])p));                                           \
-        return (lanes){f0, f1, f2, f3, f4, f5, f6, f7};                                              \
+/* VLDM takes N + 1 cycles on a Cortex-M4 where N VLDRs take up to 2N, but wants consecutive
+ * registers: fixed ones. */
+#define VLDM(name, r0, r1, r2, r3, r4, r5, r6, r7) \
+    static inline lanes name(const float *p) \
+    { \
+        register float f0 __asm__(#r0); \
+        register float f1 __asm__(#r1); \
+        register float f2 __asm__(#r2); \
+        register float f3 __asm__(#r3); \
+        register float f4 __asm__(#r4); \
+        register float f5 __asm__(#r5); \
+        register float f6 __asm__(#r6); \
+        register float f7 __asm__(#r7); \
+        __asm__("vldmia %8, {" #r0 "-" #r7 "}" \
+                : "=t"(f0), "=t"(f1), "=t"(f2), "=t"(f3), "=t"(f4), "=t"(f5), "=t"(f6), "=t"(f7) \
+                : "r"(p), "m"(*(const float (*)[LANES])p)); \
+        return (lanes){f0, f1, f2, f3, f4, f5, f6, f7}; \
     }
 VLDM(load_input, s16, s17, s18, s19, s20, s21, s22, s23)
 VLDM(load_row, s24, s25, s26, s27, s28, s29, s30, s31)

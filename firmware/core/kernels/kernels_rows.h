@@ -1,5 +1,6 @@
-/* What the kernels that take two rows at a time share. Two, because then each load of the input serves twice;
- * the last row of an odd number is its own partner, computed twice and stored once. */
+/* Shared by the kernels that take two rows at a time: two, because then each load of the input
+ * serves twice; the last row of an odd number is its own partner, computed twice and stored
+ * once. */
 #ifndef TLEP_KERNELS_ROWS_H
 #define TLEP_KERNELS_ROWS_H
 
@@ -9,7 +10,8 @@
 #include "kernels/fp16.h"
 
 /* The row below row r, or row r itself when it is the last. */
-static inline const uint8_t *partner_row(const uint8_t *row, size_t row_bytes, uint32_t r, uint32_t rows)
+static inline const uint8_t *partner_row(const uint8_t *row, size_t row_bytes, uint32_t r,
+                                         uint32_t rows)
 {
     return r + 1 < rows ? row + row_bytes : row;
 }

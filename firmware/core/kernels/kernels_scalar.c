@@ -1,13 +1,14 @@
-/* Quantised matrix-vector products for cores without SIMD (RV32IM, Cortex-M0+, Xtensa): two rows at a time.
+/* Quantised matrix-vector products for cores without SIMD (RV32IM, Cortex-M0+, Xtensa): two rows at
+ * a time.
  *
- * Q8_0 shares each load of the input. The fields of Q4_0 and TQ2_0 are small and not negative, so the
- * same field of both rows goes into the halves of one word,
+ * Q8_0 shares each load of the input. The fields of Q4_0 and TQ2_0 are small and not negative, so
+ * the same field of both rows goes into the halves of one word,
  *
  *     (f0 + f1 · 2^16) · q = f0 · q + (f1 · q) · 2^16,
  *
- * and one multiplication and one addition serve both rows, as long as the low sum stays within 16 bits:
- * 17 products of a nibble (15 · 127 each), 86 of two bits (3 · 127 each). Then the halves are taken apart. The
- * offsets -8 and -1 come from the sum of the input, as everywhere. */
+ * and one multiplication and one addition serve both rows, as long as the low sum stays within 16
+ * bits: 17 products of a nibble (15 · 127 each), 86 of two bits (3 · 127 each). Then the halves are
+ * taken apart. The offsets -8 and -1 come from the sum of the input, as everywhere. */
 #include "kernels/kernels.h"
 
 #ifdef TLEP_KERNELS_SCALAR
@@ -44,7 +45,8 @@ void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act 
     }
 }
 
-/* The next two bytes of two rows: fields of the first byte at bits 0 and 16, of the second at 8 and 24. */
+/* The next two bytes of two rows: fields of the first byte at bits 0 and 16, of the second at 8
+ * and 24. */
 static inline uint32_t two_rows(const uint8_t *w0, const uint8_t *w1)
 {
     uint16_t low;

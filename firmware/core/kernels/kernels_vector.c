@@ -1,5 +1,6 @@
-/* Quantised matrix-vector products for compilers that vectorise: loops of constant length over integers, with
- * no dependence but the sums. Two rows at a time, which halves the loads of the input. */
+/* Quantised matrix-vector products for compilers that vectorise: loops of constant length over
+ * integers, with no dependence but the sums. Two rows at a time, which halves the loads of the
+ * input. */
 #include "kernels/kernels.h"
 
 #ifdef TLEP_KERNELS_VECTOR

@@ -1,8 +1,9 @@
 /* Eight floats side by side: the unit of every float sum (docs/arithmetic.md, section 2).
  *
- * Compilers do not find this by themselves: an array of eight sums stays in memory on a microcontroller, and
- * eight variables are not vectorised on a desktop. So a `lanes` is two SIMD registers where there are some,
- * and eight named scalars elsewhere; the order of operations is the same. */
+ * Compilers do not find this by themselves: an array of eight sums stays in memory on a
+ * microcontroller, and eight variables are not vectorised on a desktop. So a `lanes` is two SIMD
+ * registers where there are some, and eight named scalars elsewhere; the order of operations is the
+ * same. */
 #ifndef TLEP_LANES_H
 #define TLEP_LANES_H
 
@@ -113,9 +114,9 @@ static inline float lanes_fold(lanes s)
 #ifdef TLEP_FP16_HARDWARE
 
 /* Two halves in one float register, and out of it. */
-#define F16_PAIR(i, first, second)                                                                   \
-    __builtin_memcpy(&both, __builtin_assume_aligned(p + (i), 4), sizeof both);                      \
-    __asm__("vcvtb.f32.f16 %0, %1" : "=t"(v.first) : "t"(both));                                     \
+#define F16_PAIR(i, first, second) \
+    __builtin_memcpy(&both, __builtin_assume_aligned(p + (i), 4), sizeof both); \
+    __asm__("vcvtb.f32.f16 %0, %1" : "=t"(v.first) : "t"(both)); \
     __asm__("vcvtt.f32.f16 %0, %1" : "=t"(v.second) : "t"(both));
 
 static inline lanes lanes_load_f16(const uint16_t *p)
@@ -131,14 +132,17 @@ static inline lanes lanes_load_f16(const uint16_t *p)
 
 #else
 
-/* Out of line: infinities and NaN are for damaged models, and would cost a branch for each element. */
+/* Out of line: infinities and NaN are for damaged models, and would cost a branch for each
+ * element. */
 static __attribute__((noinline, cold, unused)) lanes lanes_load_f16_special(const uint16_t *p)
 {
-    return (lanes){tlep_f16_to_f32(p[0]), tlep_f16_to_f32(p[1]), tlep_f16_to_f32(p[2]), tlep_f16_to_f32(p[3]),
-                   tlep_f16_to_f32(p[4]), tlep_f16_to_f32(p[5]), tlep_f16_to_f32(p[6]), tlep_f16_to_f32(p[7])};
+    return (lanes){tlep_f16_to_f32(p[0]), tlep_f16_to_f32(p[1]), tlep_f16_to_f32(p[2]),
+                   tlep_f16_to_f32(p[3]), tlep_f16_to_f32(p[4]), tlep_f16_to_f32(p[5]),
+                   tlep_f16_to_f32(p[6]), tlep_f16_to_f32(p[7])};
 }
 
-/* As tlep_f16_to_f32, but for a half already shifted (with its sign extended) to where F32 has its fields. */
+/* As tlep_f16_to_f32, but for a half already shifted (with its sign extended) to where F32 has its
+ * fields. */
 static inline float lanes_widen(int32_t shifted)
 {
     return tlep_bits_float((uint32_t)shifted & 0x8FFFE000u) * 0x1p112f;

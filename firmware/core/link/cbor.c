@@ -2,7 +2,16 @@
 
 #include <string.h>
 
-enum { MAJOR_UINT, MAJOR_NEGATIVE, MAJOR_BYTES, MAJOR_TEXT, MAJOR_ARRAY, MAJOR_MAP, MAJOR_TAG, MAJOR_SIMPLE };
+enum {
+    MAJOR_UINT,
+    MAJOR_NEGATIVE,
+    MAJOR_BYTES,
+    MAJOR_TEXT,
+    MAJOR_ARRAY,
+    MAJOR_MAP,
+    MAJOR_TAG,
+    MAJOR_SIMPLE
+};
 enum { MAX_DEPTH = 4, SIMPLE_FALSE = 20, SIMPLE_TRUE = 21, SIMPLE_NULL = 22 };
 enum { MOST_IN_HEAD = 23, INFO_BYTE = 24, INFO_FLOAT32 = 26 };
 
@@ -22,7 +31,11 @@ static void put_raw(tlep_cbor_writer *w, const void *data, uint32_t n)
 static __attribute__((noinline)) void put_head(tlep_cbor_writer *w, uint8_t major, uint64_t value)
 {
     uint8_t head[9];
-    uint32_t extra = value < 24 ? 0 : value <= 0xFF ? 1 : value <= 0xFFFF ? 2 : value <= 0xFFFFFFFFU ? 4 : 8;
+    uint32_t extra = value < 24             ? 0
+                     : value <= 0xFF        ? 1
+                     : value <= 0xFFFF      ? 2
+                     : value <= 0xFFFFFFFFU ? 4
+                                            : 8;
     static const uint8_t info_of[9] = {0, 24, 25, 0, 26, 0, 0, 0, 27};
     head[0] = (uint8_t)((major << 5) | (extra == 0 ? (uint8_t)value : info_of[extra]));
     for (uint32_t i = 0; i < extra; i++) {
@@ -41,8 +54,8 @@ void tlep_cbor_begin(tlep_cbor_writer *w, uint8_t *buffer, uint32_t capacity)
     put_head(w, MAJOR_MAP, 0);
 }
 
-/* Count one more key in the map's head, which stands before everything written so far: it holds up to 23 keys in
- * itself, and up to 255 in a byte behind it, for which the rest moves on. */
+/* Count one more key in the map's head, which stands before everything written so far: it holds up
+ * to 23 keys in itself, and up to 255 in a byte behind it, for which the rest moves on. */
 static void count_key(tlep_cbor_writer *w)
 {
     if (w->keys == UINT8_MAX || (w->keys == MOST_IN_HEAD && w->bytes == w->capacity)) {
@@ -119,8 +132,8 @@ void tlep_cbor_float(tlep_cbor_writer *w, float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    uint8_t wire[5] = {(MAJOR_SIMPLE << 5) | INFO_FLOAT32, (uint8_t)(bits >> 24), (uint8_t)(bits >> 16),
-                       (uint8_t)(bits >> 8), (uint8_t)bits};
+    uint8_t wire[5] = {(MAJOR_SIMPLE << 5) | INFO_FLOAT32, (uint8_t)(bits >> 24),
+                       (uint8_t)(bits >> 16), (uint8_t)(bits >> 8), (uint8_t)bits};
     put_raw(w, wire, sizeof wire);
 }
 
@@ -180,7 +193,8 @@ static const uint8_t *read_head(const uint8_t *at, const uint8_t *end, tlep_cbor
     return at;
 }
 
-/* Step over one whole item; NULL when it is not one of the subset. Recursion is bounded by MAX_DEPTH. */
+/* Step over one whole item; NULL when it is not one of the subset. Recursion is bounded by
+ * MAX_DEPTH. */
 static const uint8_t *skip(const uint8_t *at, const uint8_t *end, uint32_t depth)
 {
     tlep_cbor_item item;
@@ -207,7 +221,9 @@ static const uint8_t *skip(const uint8_t *at, const uint8_t *end, uint32_t depth
         return at;
     }
     case MAJOR_SIMPLE:
-        return item.info == INFO_FLOAT32 || (item.info >= SIMPLE_FALSE && item.info <= SIMPLE_NULL) ? at : NULL;
+        return item.info == INFO_FLOAT32 || (item.info >= SIMPLE_FALSE && item.info <= SIMPLE_NULL)
+                   ? at
+                   : NULL;
     default:
         return NULL;
     }
@@ -272,7 +288,8 @@ bool tlep_cbor_find_u32(const uint8_t *data, uint32_t n, uint32_t key, uint32_t 
     return true;
 }
 
-bool tlep_cbor_find_bytes(const uint8_t *data, uint32_t n, uint32_t key, const uint8_t **bytes, uint32_t *count)
+bool tlep_cbor_find_bytes(const uint8_t *data, uint32_t n, uint32_t key, const uint8_t **bytes,
+                          uint32_t *count)
 {
     tlep_cbor_item item;
     if (!tlep_cbor_find(data, n, key, &item) || item.major != MAJOR_BYTES) {

@@ -16,8 +16,8 @@ typedef struct {
     bool overflow;
 } tlep_cbor_writer;
 
-/* Begin with an empty map at the top level; tlep_cbor_key() adds a key to it, whose value must follow. A map
- * takes 255 keys; one more is an overflow. */
+/* Begin with an empty map at the top level; tlep_cbor_key() adds a key to it, whose value must
+ * follow. A map takes 255 keys; one more is an overflow. */
 void tlep_cbor_begin(tlep_cbor_writer *w, uint8_t *buffer, uint32_t capacity);
 void tlep_cbor_key(tlep_cbor_writer *w, uint32_t key);
 

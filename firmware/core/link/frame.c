@@ -25,7 +25,8 @@ bool tlep_receive(tlep_receiver *r, uint8_t byte, tlep_frame *frame)
         return false;
     }
     const uint8_t *p = r->buffer + n - 4;
-    uint32_t crc = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    uint32_t crc =
+        (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
     if (tlep_crc32(r->buffer, n - 4) != crc || r->buffer[0] < TLEP_REQ || r->buffer[0] > TLEP_ACK) {
         r->errors++;
         return false;

@@ -1,4 +1,5 @@
-/* Frames on the wire: COBS, a kind, a sequence number and a CRC-32 (docs/link-protocol.md, section 1). */
+/* Frames on the wire: COBS, a kind, a sequence number and a CRC-32 (docs/link-protocol.md, section
+ * 1). */
 #ifndef TLEP_FRAME_H
 #define TLEP_FRAME_H
 
@@ -43,8 +44,8 @@ typedef struct {
 bool tlep_receive(tlep_receiver *r, uint8_t byte, tlep_frame *frame);
 
 /* Build a frame with its delimiters in `wire` (TLEP_MAX_WIRE bytes) from a payload that stands at
- * wire + TLEP_PAYLOAD_AT; returns its size. In place, because a second kilobyte buffer is a lot of SRAM:
- * the payload is written behind the room that stuffing needs and never overtaken. */
+ * wire + TLEP_PAYLOAD_AT; returns its size. In place, because a second kilobyte buffer is a lot of
+ * SRAM: the payload is written behind the room that stuffing needs and never overtaken. */
 enum { TLEP_PAYLOAD_AT = TLEP_MAX_WIRE - TLEP_MAX_PAYLOAD - 4 };
 uint32_t tlep_frame_build(uint8_t *wire, tlep_kind kind, uint16_t seq, uint32_t payload_bytes);
 

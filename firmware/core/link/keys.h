@@ -1,7 +1,8 @@
 /* The names of everything on the wire: operations, events, and the keys of each message.
  *
- * docs/link-protocol.cddl says what each key holds; a test (tests/link/test_wire_names.py) holds these
- * names and numbers to it. KEY_<message>_<field>; key 0 is the operation or the event in all of them. */
+ * docs/link-protocol.cddl says what each key holds; a test (tests/link/test_wire_names.py) holds
+ * these names and numbers to it. KEY_<message>_<field>; key 0 is the operation or the event in all
+ * of them. */
 #ifndef TLEP_KEYS_H
 #define TLEP_KEYS_H
 

@@ -17,7 +17,8 @@ void tlep_link_init(tlep_link *l, const tlep_board *board, const tlep_link_handl
 
 /* --- sending --- */
 
-/* Replies must leave, and DONE, without which the host waits out a silence; events and ACKs may be lost. */
+/* Replies must leave, and DONE, without which the host waits out a silence; events and ACKs may be
+ * lost. */
 static void send_surely(tlep_link *l, const uint8_t *frame, uint32_t n)
 {
     while (!hal_uart_write(frame, n)) {
@@ -62,7 +63,7 @@ void tlep_link_send_ack(tlep_link *l, uint16_t data_seq, const tlep_cbor_writer 
     send_if_room(l, TLEP_ACK, data_seq, w);
 }
 
-/* --- what waits for a reply to have left --- */
+/* --- actions that wait until a reply has left --- */
 
 void tlep_link_set_baud(tlep_link *l, uint32_t baud)
 {
@@ -92,7 +93,8 @@ static void after_reply(tlep_link *l)
 
 /* --- requests --- */
 
-/* Whether a request is older than the last one answered: a copy that the line held back. It was carried out once. */
+/* Whether a request is older than the last one answered: a copy that the line held back. It was
+ * carried out once. */
 static bool is_late(const tlep_link *l, uint16_t seq)
 {
     return l->reply_seq != 0 && (uint16_t)(l->reply_seq - seq) < 0x8000U;
@@ -110,14 +112,16 @@ static void write_error(tlep_cbor_writer *w, uint32_t op, const tlep_error *err)
 static void answer(tlep_link *l, const tlep_frame *frame)
 {
     if (frame->seq != 0 && frame->seq == l->reply_seq) {
-        send_surely(l, l->reply, l->reply_bytes); /* a repeat: the reply was lost, the work is done */
+        /* a repeat: the reply was lost, the work is done */
+        send_surely(l, l->reply, l->reply_bytes);
         return;
     }
     tlep_error err = {TLEP_OK, "", 0, 0};
     tlep_request request = {frame->payload, frame->bytes, 0};
     bool valid = tlep_cbor_valid(frame->payload, frame->bytes) &&
                  tlep_cbor_find_u32(frame->payload, frame->bytes, KEY_OP, &request.op);
-    if (is_late(l, frame->seq) && request.op != OP_HELLO) { /* a new host begins with HELLO, and any seq */
+    /* a new host begins with HELLO, and any seq */
+    if (is_late(l, frame->seq) && request.op != OP_HELLO) {
         return; /* the remembered reply stays: it is not this one's */
     }
     tlep_cbor_writer w;
@@ -125,19 +129,22 @@ static void answer(tlep_link *l, const tlep_frame *frame)
     tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
     int code;
     if (!valid) {
-        code = tlep_fail(&err, TLEP_E_BAD_MESSAGE, "payload is not a CBOR map with an operation", 0, 0);
+        code = tlep_fail(&err, TLEP_E_BAD_MESSAGE, "payload is not a CBOR map with an operation", 0,
+                         0);
     } else {
         tlep_cbor_put(&w, KEY_OP, request.op);
         code = l->handler.request(l->handler.device, &request, &w, &err);
         if (code == TLEP_OK && w.overflow) {
-            code = tlep_fail(&err, TLEP_E_INTERNAL, "reply does not fit a frame", 0, TLEP_MAX_PAYLOAD);
+            code =
+                tlep_fail(&err, TLEP_E_INTERNAL, "reply does not fit a frame", 0, TLEP_MAX_PAYLOAD);
         }
     }
     if (code != TLEP_OK) {
         tlep_cbor_begin(&w, payload, TLEP_MAX_PAYLOAD);
         write_error(&w, request.op, &err);
     }
-    l->reply_bytes = tlep_frame_build(l->reply, code == TLEP_OK ? TLEP_RSP : TLEP_ERR, frame->seq, w.bytes);
+    l->reply_bytes =
+        tlep_frame_build(l->reply, code == TLEP_OK ? TLEP_RSP : TLEP_ERR, frame->seq, w.bytes);
     l->reply_seq = frame->seq;
     send_surely(l, l->reply, l->reply_bytes);
     after_reply(l);

@@ -1,5 +1,5 @@
-/* One line to one host (docs/link-protocol.md, sections 1, 3 and 7): frames in, each request carried out at
- * most once, its reply sent again when the request comes again, frames out.
+/* One line to one host (docs/link-protocol.md, sections 1, 3 and 7): frames in, each request
+ * carried out at most once, its reply sent again when the request comes again, frames out.
  *
  * The link knows nothing of models and runs: it hands requests and data to a handler. */
 #ifndef TLEP_LINK_H
@@ -22,12 +22,12 @@ typedef struct {
     uint32_t op;
 } tlep_request;
 
-/* Who carries out what comes over the link. */
+/* The part of the firmware that carries out the requests of the link. */
 typedef struct {
     void *device; /* the first argument of the functions below */
 
-    /* Carry out `request`, appending the reply's keys to `w` (key 0 is there). Returns TLEP_OK, or a code with
-     * *err filled. */
+    /* Carry out `request`, appending the reply's keys to `w` (key 0 is there). Returns TLEP_OK, or
+     * a code with *err filled. */
     int (*request)(void *device, const tlep_request *request, tlep_cbor_writer *w, tlep_error *err);
 
     /* Take a DATA frame; false when it made no sense, which counts as an error of the line. */
@@ -37,7 +37,8 @@ typedef struct {
 typedef struct {
     tlep_link_handler handler;
     tlep_receiver receiver;
-    uint8_t reply[TLEP_MAX_WIRE]; /* the remembered reply: sent again when its request comes again */
+    /* the remembered reply: sent again when its request comes again */
+    uint8_t reply[TLEP_MAX_WIRE];
     uint32_t reply_bytes;
     uint16_t reply_seq;           /* 0: none yet */
     uint8_t event[TLEP_MAX_WIRE]; /* events and ACKs */
@@ -61,8 +62,8 @@ bool tlep_link_poll(tlep_link *l);
 void tlep_link_set_baud(tlep_link *l, uint32_t baud);
 void tlep_link_reset(tlep_link *l);
 
-/* Events and ACKs: begin one, add its keys, send it. It is dropped when there is no room; an event sent
- * surely waits for room. */
+/* Events and ACKs: begin one, add its keys, send it. It is dropped when there is no room; an event
+ * sent surely waits for room. */
 void tlep_link_begin_event(tlep_link *l, tlep_cbor_writer *w, uint32_t event);
 void tlep_link_send_event(tlep_link *l, const tlep_cbor_writer *w);
 void tlep_link_send_event_surely(tlep_link *l, const tlep_cbor_writer *w);

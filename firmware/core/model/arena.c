@@ -2,8 +2,8 @@
 
 #include <stddef.h>
 
-/* Bytes to skip from the end of what is used so that the next address is a multiple of `align`. The address
- * is aligned, not the offset: a region may start anywhere. */
+/* Bytes to skip from the end of what is used so that the next address is a multiple of `align`. The
+ * address is aligned, not the offset: a region may start anywhere. */
 static uint32_t padding(const tlep_arena *a, uint32_t align)
 {
     uintptr_t end = (uintptr_t)a->base + a->used;
@@ -25,7 +25,8 @@ void *tlep_arena_alloc(tlep_arena *a, uint32_t bytes, uint32_t align)
     return p;
 }
 
-void *tlep_arena_place(tlep_arena *arenas, uint32_t n, uint32_t bytes, uint32_t align, uint32_t *which)
+void *tlep_arena_place(tlep_arena *arenas, uint32_t n, uint32_t bytes, uint32_t align,
+                       uint32_t *which)
 {
     for (uint32_t i = 0; i < n; i++) {
         void *p = tlep_arena_alloc(&arenas[i], bytes, align);

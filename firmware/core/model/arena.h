@@ -1,7 +1,7 @@
 /* Bump allocation in the memory regions of a board: no heap, and every byte has an owner.
  *
- * A model and its state are laid out once, at LOAD; nothing is allocated while tokens are generated.
- * Freeing is rewinding to a mark, so fragmentation cannot happen. */
+ * A model and its state are laid out once, at LOAD; nothing is allocated while tokens are
+ * generated. Freeing is rewinding to a mark, so fragmentation cannot happen. */
 #ifndef TLEP_ARENA_H
 #define TLEP_ARENA_H
 
@@ -9,7 +9,8 @@
 
 typedef struct {
     const char *name;    /* region name as in HELLO */
-    uint8_t *base;       /* at least 32-byte aligned, else the fit formula is off by the difference */
+    /* at least 32-byte aligned, else the fit formula is off by the difference */
+    uint8_t *base;
     uint32_t size;       /* bytes */
     uint32_t used;       /* bytes, alignment padding included */
     uint32_t high_water; /* largest `used` since the arena was set up; never goes down */
@@ -19,7 +20,8 @@ typedef struct {
  * The bytes are not cleared. */
 void *tlep_arena_alloc(tlep_arena *a, uint32_t bytes, uint32_t align);
 
-/* Take them from the first arena of `n` that has room, and name it in *which (left alone on failure). */
+/* Take them from the first arena of `n` that has room, and name it in *which (left alone on
+ * failure). */
 void *tlep_arena_place(tlep_arena *arenas, uint32_t n, uint32_t bytes, uint32_t align,
                        uint32_t *which);
 

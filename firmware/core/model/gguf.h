@@ -6,11 +6,13 @@
  *   padding to general.alignment (default 32)
  *   tensor data; every offset is relative to here and aligned
  *
- * All little-endian; string := length:u64 bytes (no NUL). Metadata is byte-packed, so it is read bytewise:
- * Cortex-M0 and strict RISC-V fault on unaligned words. ne[0] is the contiguous row length.
+ * All little-endian; string := length:u64 bytes (no NUL). Metadata is byte-packed, so it is read
+ * bytewise: Cortex-M0 and strict RISC-V fault on unaligned words. ne[0] is the contiguous row
+ * length.
  *
  * tlep_gguf_open() checks every length, count and offset once; afterwards a tensor returned by
- * tlep_gguf_tensor() lies inside the file, whole. Nothing is copied: the file must stay where it is. */
+ * tlep_gguf_tensor() lies inside the file, whole. Nothing is copied: the file must stay where it
+ * is. */
 #ifndef TLEP_GGUF_H
 #define TLEP_GGUF_H
 
@@ -35,7 +37,8 @@ extern const uint8_t tlep_types[TLEP_N_TYPES]; /* those ids, for HELLO */
 /* The keys of gguf_rules.h. */
 #define TLEP_GGUF_KEY_ID(id, ...) TLEP_KEY_##id,
 typedef enum {
-    TLEP_GGUF_KEYS(TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID) TLEP_N_KEYS
+    TLEP_GGUF_KEYS(TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID, TLEP_GGUF_KEY_ID)
+        TLEP_N_KEYS
 } tlep_key;
 
 typedef struct {
@@ -71,11 +74,13 @@ typedef struct {
     uint32_t data_at;  /* offset of the data section */
     uint64_t parameters; /* elements of all tensors */
     tlep_hparams hparams;
-    uint32_t value_at[TLEP_N_KEYS]; /* offset of each key's value, from its type on; 0: the file has no such key */
+    /* offset of each key's value, from its type on; 0: the file has no such key */
+    uint32_t value_at[TLEP_N_KEYS];
 } tlep_gguf;
 
-/* Check `size` bytes at `data` (4-byte aligned) and fill *g. Returns TLEP_OK, or a 3xx code with *err
- * filled: NOT_GGUF, TRUNCATED, ARCHITECTURE, TENSOR_TYPE (requested = the type's id), MALFORMED, MISSING. */
+/* Check `size` bytes at `data` (4-byte aligned) and fill *g. Returns TLEP_OK, or a 3xx code with
+ * *err filled: NOT_GGUF, TRUNCATED, ARCHITECTURE, TENSOR_TYPE (requested = the type's id),
+ * MALFORMED, MISSING. */
 int tlep_gguf_open(tlep_gguf *g, const uint8_t *data, uint32_t size, tlep_error *err);
 
 /* Find a tensor by name (look-up by name because the order is the writer's). False if absent. */

@@ -6,9 +6,10 @@
 #include "kernels/fmath.h"
 #include "kernels/fp16.h"
 
-/* ---- Memory ------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
-enum { STATE_ALIGN = 16 }; /* every buffer starts and ends on it: the widest SIMD load we could meet */
+/* every buffer starts and ends on it: the widest SIMD load we could meet */
+enum { STATE_ALIGN = 16 };
 
 static uint64_t aligned(uint64_t bytes)
 {
@@ -75,7 +76,8 @@ static uint32_t saturated(uint64_t n)
 }
 
 /* Allocate keys, values and activations. On failure every arena is as it was. */
-static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32_t n_arenas, tlep_error *err)
+static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32_t n_arenas,
+                       tlep_error *err)
 {
     uint64_t half = tlep_llama_kv_bytes(&m->hp, n_ctx, m->kv_type) / 2;
     uint64_t bytes[TLEP_N_PLACEMENTS] = {half, half, tlep_llama_activation_bytes(&m->hp, n_ctx)};
@@ -86,7 +88,8 @@ static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32
     }
     uint64_t all = bytes[0] + bytes[1] + bytes[2];
     if (all > free_bytes) {
-        return tlep_fail(err, TLEP_E_NO_MEMORY, "KV cache and activations do not fit", saturated(all), free_bytes);
+        return tlep_fail(err, TLEP_E_NO_MEMORY, "KV cache and activations do not fit",
+                         saturated(all), free_bytes);
     }
     uint32_t marks[TLEP_N_PLACEMENTS];
     for (uint32_t i = 0; i < TLEP_N_PLACEMENTS; i++) {
@@ -104,7 +107,8 @@ static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32
             while (i-- > 0) {
                 tlep_arena_reset(&arenas[m->placements[i].arena], marks[i]);
             }
-            return tlep_fail(err, TLEP_E_NO_MEMORY, "no single memory region has room for this part of the state",
+            return tlep_fail(err, TLEP_E_NO_MEMORY,
+                             "no single memory region has room for this part of the state",
                              p->bytes, room);
         }
     }
@@ -114,9 +118,9 @@ static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32
     return TLEP_OK;
 }
 
-/* ---- Tensors ------------------------------------------------------------------------------------------ */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
-/* What a tensor must look like. `norm` weights are read as F32 without a kernel. */
+/* The shape that a tensor must have. `norm` weights are read as F32 without a kernel. */
 typedef struct {
     const char *name; /* with * for the layer's number; also the error message */
     uint32_t cols;
@@ -139,7 +143,8 @@ static void expand_name(char name[TLEP_GGUF_MAX_NAME_BYTES], const char *pattern
     *name = 0;
 }
 
-static int find_weight(const tlep_gguf *g, const tensor_spec *spec, uint32_t layer, tlep_weight *w, tlep_error *err)
+static int find_weight(const tlep_gguf *g, const tensor_spec *spec, uint32_t layer, tlep_weight *w,
+                       tlep_error *err)
 {
     char name[TLEP_GGUF_MAX_NAME_BYTES];
     tlep_tensor t;
@@ -184,7 +189,8 @@ static int find_layer(const tlep_gguf *g, uint32_t i, tlep_layer *l, tlep_error 
     return TLEP_OK;
 }
 
-/* Factors of the rotation's frequencies. Factors that are all 1 change nothing; others are refused. */
+/* Factors of the rotation's frequencies. Factors that are all 1 change nothing; others are
+ * refused. */
 static int check_frequency_factors(const tlep_gguf *g, const tlep_tensor *t, tlep_error *err)
 {
     if (t->type != TLEP_TYPE_F32) {
@@ -212,7 +218,8 @@ static int find_tensors(tlep_llama *m, const tlep_gguf *g, tlep_layer *layers, t
     const tensor_spec output = {"output.weight", h->dim, h->n_vocab, false};
     uint32_t found = 2 + 9 * h->n_layers;
     int e;
-    if ((e = find_weight(g, &embd, 0, &m->token_embd, err)) || (e = find_weight(g, &norm, 0, &m->output_norm, err))) {
+    if ((e = find_weight(g, &embd, 0, &m->token_embd, err)) ||
+        (e = find_weight(g, &norm, 0, &m->output_norm, err))) {
         return e;
     }
     m->output = m->token_embd;
@@ -236,7 +243,8 @@ static int find_tensors(tlep_llama *m, const tlep_gguf *g, tlep_layer *layers, t
         }
     }
     if (found != g->n_tensors) {
-        return tlep_fail(err, TLEP_E_ARCHITECTURE, "has tensors that plain llama would ignore", g->n_tensors, found);
+        return tlep_fail(err, TLEP_E_ARCHITECTURE, "has tensors that plain llama would ignore",
+                         g->n_tensors, found);
     }
     return TLEP_OK;
 }
@@ -250,8 +258,8 @@ static void fill_inverse_frequencies(tlep_llama *m)
     }
 }
 
-int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_kv_type kv, tlep_arena *arenas,
-                       uint32_t n_arenas, tlep_error *err)
+int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_kv_type kv,
+                       tlep_arena *arenas, uint32_t n_arenas, tlep_error *err)
 {
     memset(m, 0, sizeof *m);
     m->hp = g->hparams;
@@ -259,11 +267,12 @@ int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_k
     m->kv_type = kv;
     m->n_ctx = n_ctx;
     if (n_ctx == 0 || n_ctx > g->hparams.n_ctx) {
-        return tlep_fail(err, TLEP_E_CONTEXT, "n_ctx is 0 or beyond what the model was trained for", n_ctx,
-                         g->hparams.n_ctx);
+        return tlep_fail(err, TLEP_E_CONTEXT, "n_ctx is 0 or beyond what the model was trained for",
+                         n_ctx, g->hparams.n_ctx);
     }
     if (kv != TLEP_KV_F32 && kv != TLEP_KV_F16) {
-        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "KV cache type is neither F32 nor F16", (uint32_t)kv, 1);
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "KV cache type is neither F32 nor F16",
+                         (uint32_t)kv, 1);
     }
     int e;
     if ((e = find_tensors(m, g, NULL, err)) || (e = place_state(m, n_ctx, arenas, n_arenas, err))) {
@@ -274,7 +283,7 @@ int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_k
     return TLEP_OK;
 }
 
-/* ---- The pass ----------------------------------------------------------------------------------------- */
+/* ---- The pass -------------------------------------------------------------------------------- */
 
 static void matvec(tlep_llama *m, float *y, tlep_weight w, uint32_t rows)
 {
@@ -303,7 +312,8 @@ static void add(float *x, const float *y, uint32_t n)
 static void prepare_rotation(tlep_llama *m, uint32_t pos)
 {
     for (uint32_t i = 0; i < m->hp.rope_dim / 2; i++) {
-        tlep_sincosf((float)pos * m->inv_freq[i], &m->cos_sin[2 * (size_t)i + 1], &m->cos_sin[2 * (size_t)i]);
+        tlep_sincosf((float)pos * m->inv_freq[i], &m->cos_sin[2 * (size_t)i + 1],
+                     &m->cos_sin[2 * (size_t)i]);
     }
 }
 
@@ -323,13 +333,15 @@ static void rotate(const tlep_llama *m, float *heads, uint32_t n_heads)
 }
 
 /* Row `pos` of one kv head in a cache. */
-static uint8_t *cache_row(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32_t head, uint32_t pos)
+static uint8_t *cache_row(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32_t head,
+                          uint32_t pos)
 {
     size_t row = ((size_t)layer * m->hp.n_heads_kv + head) * m->n_ctx + pos;
     return cache + row * m->hp.head_dim * kv_element_bytes(m->kv_type);
 }
 
-static void store_kv(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32_t pos, const float *heads)
+static void store_kv(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32_t pos,
+                     const float *heads)
 {
     uint32_t n = m->hp.head_dim;
     for (uint32_t h = 0; h < m->hp.n_heads_kv; h++, heads += n) {
@@ -400,7 +412,8 @@ static void feed_forward_block(tlep_llama *m, uint32_t layer)
 
 void tlep_llama_reset(tlep_llama *m)
 {
-    m->n_past = 0; /* older rows of the cache are never read: attention stops at the current position */
+    /* older rows of the cache are never read: attention stops at the current position */
+    m->n_past = 0;
 }
 
 bool tlep_llama_prefill(tlep_llama *m, uint32_t token, uint32_t pos)
@@ -431,7 +444,7 @@ const float *tlep_llama_forward(tlep_llama *m, uint32_t token, uint32_t pos)
     return m->logits;
 }
 
-/* ---- Reading the logits --------------------------------------------------------------------------------- */
+/* ---- Reading the logits ---------------------------------------------------------------------- */
 
 uint32_t tlep_argmax(const float *logits, uint32_t n)
 {
@@ -446,7 +459,8 @@ uint32_t tlep_argmax(const float *logits, uint32_t n)
 
 float tlep_log_softmax(const float *logits, uint32_t n, uint32_t target)
 {
-    /* The sum of eight strided lanes, as tlep_sum would do it, without a buffer for the exponentials. */
+    /* The sum of eight strided lanes, as tlep_sum would do it, without a buffer for the
+     * exponentials. */
     float largest = logits[tlep_argmax(logits, n)];
     float lanes[8] = {0};
     for (uint32_t i = 0; i < n; i++) {

@@ -15,8 +15,8 @@
 
 typedef enum { TLEP_KV_F32 = 0, TLEP_KV_F16 = 1 } tlep_kv_type; /* ggml ids, as in LOAD */
 
-/* A weight matrix or vector: where it is in the file. Offsets, not pointers, so that the table of layers
- * takes the same bytes on 32- and 64-bit boards and the fit formula holds for both. */
+/* A weight matrix or vector: where it is in the file. Offsets, not pointers, so that the table of
+ * layers takes the same bytes on 32- and 64-bit boards and the fit formula holds for both. */
 typedef struct {
     uint32_t offset;
     uint32_t type; /* tlep_type */
@@ -55,7 +55,8 @@ typedef struct {
     tlep_weight output_norm; /* (dim) F32 */
     tlep_weight output;      /* (n_vocab, dim); token_embd again when tied */
 
-    uint8_t *k_cache;  /* (layer, kv head, n_ctx, head_dim) of kv_type: one head's past is contiguous */
+    /* (layer, kv head, n_ctx, head_dim) of kv_type: one head's past is contiguous */
+    uint8_t *k_cache;
     uint8_t *v_cache;  /* same */
     tlep_layer *layers; /* (n_layers) */
     float *x;          /* (dim) residual stream */
@@ -72,15 +73,16 @@ typedef struct {
     tlep_act act;      /* the input of the current matrix-vector product, quantised on demand */
 } tlep_llama;
 
-/* Find and check every tensor of `g`, and lay out KV cache and activations for `n_ctx` positions in the
- * first arena with room for each. Allocates all or nothing. Returns TLEP_OK or a code with *err filled:
- * MISSING, MALFORMED, TENSOR_TYPE, ARCHITECTURE (the model has parts this forward pass would ignore),
- * CONTEXT (n_ctx is 0 or beyond the model's), NO_MEMORY (requested: all bytes it needs; available: all free). */
+/* Find and check every tensor of `g`, and lay out KV cache and activations for `n_ctx` positions in
+ * the first arena with room for each. Allocates all or nothing. Returns TLEP_OK or a code with *err
+ * filled: MISSING, MALFORMED, TENSOR_TYPE, ARCHITECTURE (the model has parts this forward pass
+ * would ignore), CONTEXT (n_ctx is 0 or beyond the model's), NO_MEMORY (requested: all bytes it
+ * needs; available: all free). */
 int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_kv_type kv,
                        tlep_arena *arenas, uint32_t n_arenas, tlep_error *err);
 
-/* Bytes tlep_llama_prepare takes (docs/arithmetic.md, "Memory"). The KV cache is two halves of kv_bytes / 2,
- * which may go to different arenas. 64 bit, since a hostile n_ctx must not wrap. */
+/* Bytes tlep_llama_prepare takes (docs/arithmetic.md, "Memory"). The KV cache is two halves of
+ * kv_bytes / 2, which may go to different arenas. 64 bit, since a hostile n_ctx must not wrap. */
 uint64_t tlep_llama_kv_bytes(const tlep_hparams *hp, uint32_t n_ctx, tlep_kv_type kv);
 uint64_t tlep_llama_activation_bytes(const tlep_hparams *hp, uint32_t n_ctx);
 

@@ -28,7 +28,8 @@ static void unload(tlep_model *m)
 {
     m->loaded = false;
     for (uint32_t i = 0; i < m->n_arenas; i++) {
-        tlep_arena_reset(&m->arenas[i], m->upload.size != 0 && i == m->upload.arena ? m->upload.mark : 0);
+        tlep_arena_reset(&m->arenas[i],
+                         m->upload.size != 0 && i == m->upload.arena ? m->upload.mark : 0);
     }
 }
 
@@ -91,13 +92,15 @@ int tlep_model_verify(tlep_model *m, const uint8_t *sha256, tlep_error *err)
     return TLEP_OK;
 }
 
-int tlep_model_load(tlep_model *m, const uint8_t *sha256, uint32_t n_ctx, tlep_kv_type kv, tlep_error *err)
+int tlep_model_load(tlep_model *m, const uint8_t *sha256, uint32_t n_ctx, tlep_kv_type kv,
+                    tlep_error *err)
 {
     const uint8_t *data;
     const tlep_upload *up = &m->upload;
     m->from_flash = m->has_slot && memcmp(m->slot.sha256, sha256, TLEP_SHA256_BYTES) == 0;
     if (m->from_flash) {
-        memset(&m->upload, 0, sizeof m->upload); /* its bytes are not needed: give them to the state */
+        /* its bytes are not needed: give them to the state */
+        memset(&m->upload, 0, sizeof m->upload);
         data = m->slot.data;
         m->weight_bytes = m->slot.size;
         m->weight_region = m->slot.region;
@@ -111,7 +114,8 @@ int tlep_model_load(tlep_model *m, const uint8_t *sha256, uint32_t n_ctx, tlep_k
     unload(m);
     int code = tlep_gguf_open(&m->gguf, data, m->weight_bytes, err);
     if (code == TLEP_OK && tlep_fault_no_memory()) {
-        code = tlep_fail(err, TLEP_E_NO_MEMORY, "out of memory (injected fault)", m->weight_bytes, 0);
+        code =
+            tlep_fail(err, TLEP_E_NO_MEMORY, "out of memory (injected fault)", m->weight_bytes, 0);
     }
     if (code == TLEP_OK) {
         code = tlep_llama_prepare(&m->llama, &m->gguf, n_ctx, kv, m->arenas, m->n_arenas, err);

@@ -11,7 +11,8 @@
 #include "model/llama.h"
 #include "model/slot.h"
 
-/* An upload in progress, or complete once verified. The bytes stand at the start of one RAM arena. */
+/* An upload in progress, or complete once verified. The bytes stand at the start of one RAM
+ * arena. */
 typedef struct {
     uint8_t sha256[TLEP_SHA256_BYTES];
     uint32_t size;        /* 0: nothing uploaded */
@@ -51,7 +52,9 @@ void tlep_model_clear(tlep_model *m);
 /* Check that everything has arrived and hashes to its name. */
 int tlep_model_verify(tlep_model *m, const uint8_t *sha256, tlep_error *err);
 
-/* Make the model named by `sha256` ready for `n_ctx` positions, from flash if it is there, else from RAM. */
-int tlep_model_load(tlep_model *m, const uint8_t *sha256, uint32_t n_ctx, tlep_kv_type kv, tlep_error *err);
+/* Make the model named by `sha256` ready for `n_ctx` positions, from flash if it is there, else
+ * from RAM. */
+int tlep_model_load(tlep_model *m, const uint8_t *sha256, uint32_t n_ctx, tlep_kv_type kv,
+                    tlep_error *err);
 
 #endif

@@ -12,20 +12,23 @@ int tlep_run_stage(tlep_run *r, uint32_t offset, uint32_t token, tlep_error *err
         return tlep_fail(err, TLEP_E_NO_MODEL, "no model is loaded", 0, 0);
     }
     if (offset > r->n_prompt) {
-        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "prompt tokens are missing before this offset", offset, r->n_prompt);
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "prompt tokens are missing before this offset",
+                         offset, r->n_prompt);
     }
     if (token >= n_vocab) {
         return tlep_fail(err, TLEP_E_TOKEN, "token id outside the vocabulary", token, n_vocab);
     }
     if (offset >= r->model->llama.n_ctx) {
-        return tlep_fail(err, TLEP_E_CONTEXT, "prompt is longer than the context", offset + 1, r->model->llama.n_ctx);
+        return tlep_fail(err, TLEP_E_CONTEXT, "prompt is longer than the context", offset + 1,
+                         r->model->llama.n_ctx);
     }
     r->prompt[offset] = token;
     r->n_prompt = offset + 1;
     return TLEP_OK;
 }
 
-int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64_t idle_us, tlep_error *err)
+int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64_t idle_us,
+                   tlep_error *err)
 {
     bool scoring = n_gen == 0;
     uint32_t positions = scoring ? r->n_prompt : r->n_prompt + n_gen - 1;
@@ -36,11 +39,12 @@ int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64
         return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "run id is 0", 0, 1);
     }
     if (r->n_prompt < (scoring ? 2U : 1U)) {
-        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "too few prompt tokens are staged", r->n_prompt, scoring ? 2 : 1);
+        return tlep_fail(err, TLEP_E_BAD_ARGUMENT, "too few prompt tokens are staged", r->n_prompt,
+                         scoring ? 2 : 1);
     }
     if (n_gen > TLEP_N_CTX_MAX || positions > r->model->llama.n_ctx) {
-        return tlep_fail(err, TLEP_E_CONTEXT, "prompt and generated tokens exceed the context", positions,
-                         r->model->llama.n_ctx);
+        return tlep_fail(err, TLEP_E_CONTEXT, "prompt and generated tokens exceed the context",
+                         positions, r->model->llama.n_ctx);
     }
     tlep_llama_reset(&r->model->llama);
     r->id = id;
@@ -66,7 +70,8 @@ void tlep_run_end(tlep_run *r, tlep_run_state state, uint64_t idle_us)
     r->idle_us = idle_us - r->idle_at_start_us;
 }
 
-/* What a timed window must not contain: bytes still on their way out, whose interrupts would be counted in. */
+/* Begin a timed window once all bytes have left: their interrupts would be timed
+ * too. */
 static uint64_t begin_window(void)
 {
     hal_uart_drain();
@@ -103,8 +108,8 @@ static bool decode_step(tlep_run *r)
     uint64_t us = tlep_ticks_us(hal_ticks() - before);
     r->pos++;
     tlep_fault_after_token(r->n_entries, &r->token);
-    r->entries[r->n_entries++] =
-        (tlep_run_entry){.token = r->token, .of = {.us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us}};
+    r->entries[r->n_entries++] = (tlep_run_entry){
+        .token = r->token, .of = {.us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us}};
     return true;
 }
 
@@ -114,15 +119,17 @@ static bool score_step(tlep_run *r)
     const float *logits = tlep_llama_forward(llama, r->prompt[r->pos], r->pos);
     uint32_t n_vocab = llama->hp.n_vocab;
     r->pos++;
-    r->entries[r->n_entries++] =
-        (tlep_run_entry){.token = tlep_argmax(logits, n_vocab),
-                         .of = {.log_likelihood = tlep_log_softmax(logits, n_vocab, r->prompt[r->pos])}};
+    r->entries[r->n_entries++] = (tlep_run_entry){
+        .token = tlep_argmax(logits, n_vocab),
+        .of = {.log_likelihood = tlep_log_softmax(logits, n_vocab, r->prompt[r->pos])}};
     return tlep_time_us() - r->reported_us >= PREFILL_REPORT_US;
 }
 
 bool tlep_run_step(tlep_run *r, uint64_t idle_us)
 {
-    bool tell = r->scoring ? score_step(r) : r->pos < r->n_prompt ? prefill_step(r) : decode_step(r);
+    bool tell = r->scoring             ? score_step(r)
+                : r->pos < r->n_prompt ? prefill_step(r)
+                                       : decode_step(r);
     if (r->n_entries == (r->scoring ? r->n_prompt - 1 : r->n_gen)) {
         tlep_run_end(r, TLEP_RUN_DONE, idle_us);
         return true;

@@ -1,7 +1,8 @@
 /* One run: prefill the staged prompt and decode greedily, or score it; a token at a time.
  *
- * Cooperative: tlep_run_step() does one forward pass and returns, so that the link is served between
- * tokens and a cancel takes effect within one. Only forward passes are inside the timed windows. */
+ * Cooperative: tlep_run_step() does one forward pass and returns, so that the link is served
+ * between tokens and a cancel takes effect within one. Only forward passes are inside the timed
+ * windows. */
 #ifndef TLEP_RUN_H
 #define TLEP_RUN_H
 
@@ -15,7 +16,12 @@
 #error "the port says how many positions its static tables have: -DTLEP_N_CTX_MAX=..."
 #endif
 
-typedef enum { TLEP_RUN_RUNNING = 0, TLEP_RUN_DONE = 1, TLEP_RUN_CANCELLED = 2, TLEP_RUN_FAILED = 3 } tlep_run_state;
+typedef enum {
+    TLEP_RUN_RUNNING = 0,
+    TLEP_RUN_DONE = 1,
+    TLEP_RUN_CANCELLED = 2,
+    TLEP_RUN_FAILED = 3
+} tlep_run_state;
 
 typedef struct {
     uint32_t token; /* generated id, or top-1 when scoring */
@@ -51,9 +57,11 @@ typedef struct {
 int tlep_run_stage(tlep_run *r, uint32_t offset, uint32_t token, tlep_error *err);
 
 /* Begin; 0 for `n_gen` means score. */
-int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64_t idle_us, tlep_error *err);
+int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64_t idle_us,
+                   tlep_error *err);
 
-/* Do one token. True when there is something to tell: entries grew, a second of prefill passed, or it ended. */
+/* Do one token. True when the host is to hear of it: entries grew, a second of prefill passed,
+ * or the run ended. */
 bool tlep_run_step(tlep_run *r, uint64_t idle_us);
 
 /* Time of the prompt's forward passes, the choice of the first token included. */

@@ -11,7 +11,8 @@ bool tlep_slot_open(tlep_slot *slot, const tlep_region *region)
         memcmp(header, magic, sizeof magic) != 0) {
         return false;
     }
-    size = (uint32_t)header[8] | (uint32_t)header[9] << 8 | (uint32_t)header[10] << 16 | (uint32_t)header[11] << 24;
+    size = (uint32_t)header[8] | (uint32_t)header[9] << 8 | (uint32_t)header[10] << 16 |
+           (uint32_t)header[11] << 24;
     if (size == 0 || size > region->size - TLEP_SLOT_HEADER_BYTES) {
         return false;
     }

@@ -1,4 +1,5 @@
-/* A model in flash, as the flash tool or QEMU's loader put it (docs/link-protocol.md, section 6). */
+/* A model in flash, as the flash tool or QEMU's loader put it (docs/link-protocol.md, section
+ * 6). */
 #ifndef TLEP_SLOT_H
 #define TLEP_SLOT_H
 
@@ -17,7 +18,8 @@ typedef struct {
     uint8_t sha256[TLEP_SHA256_BYTES]; /* of `data`, computed here: no header is trusted */
 } tlep_slot;
 
-/* Look for a slot at the start of `region`; true, and *slot filled, when its bytes have the hash its header names. */
+/* Look for a slot at the start of `region`; true, and *slot filled, when its bytes have the hash
+ * its header names. */
 bool tlep_slot_open(tlep_slot *slot, const tlep_region *region);
 
 #endif

@@ -1,4 +1,5 @@
-/* The whole program: serve the host, compute a token when there is one to compute, sleep otherwise. */
+/* The whole program: serve the host, compute a token when there is one to compute, sleep
+ * otherwise. */
 #include "device/device.h"
 #include "platform/stack.h"
 #include "platform/timer.h"

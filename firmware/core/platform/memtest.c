@@ -2,11 +2,13 @@
 
 #include "platform/fault.h"
 
-bool tlep_memtest(const tlep_arena *a, uint32_t offset, uint32_t bytes, tlep_memtest_pass pass, tlep_memtest_bad *bad)
+bool tlep_memtest(const tlep_arena *a, uint32_t offset, uint32_t bytes, tlep_memtest_pass pass,
+                  tlep_memtest_bad *bad)
 {
     uintptr_t base = (uintptr_t)a->base;
     for (uint32_t at = offset; at < offset + bytes; at += (uint32_t)sizeof(uint32_t)) {
-        volatile uint32_t *word = (volatile uint32_t *)(base + at); /* volatile: the memory is asked, not the compiler */
+        /* volatile: the memory is asked, not the compiler */
+        volatile uint32_t *word = (volatile uint32_t *)(base + at);
         uint32_t address = (uint32_t)(base + at);
         uint32_t expected = pass == TLEP_MEMTEST_INVERT ? address : ~address;
         if (pass != TLEP_MEMTEST_FILL) {

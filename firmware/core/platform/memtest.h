@@ -1,7 +1,9 @@
-/* Whether RAM keeps what is written to it: each word gets its own address, then that address's complement.
+/* A test of whether RAM keeps its contents: each word gets its own address, then that address's
+ * complement.
  *
- * Every bit so holds a 0 and a 1, and two addresses that meet in one cell show, because a pass goes over all
- * memory before the next one looks at it. The host cuts the passes into pieces, so that the link stays served. */
+ * So every bit holds a 0 and a 1. Two addresses that meet in one cell show too, because a pass goes
+ * over all memory before the next one reads it. The host cuts the passes into pieces, so that
+ * the link stays served. */
 #ifndef TLEP_MEMTEST_H
 #define TLEP_MEMTEST_H
 
@@ -25,8 +27,9 @@ typedef struct {
     uint32_t got;
 } tlep_memtest_bad;
 
-/* Do one pass over `bytes` at `offset`, both multiples of 4 inside the arena; false, and *bad filled, at the first
- * word that does not hold. */
-bool tlep_memtest(const tlep_arena *a, uint32_t offset, uint32_t bytes, tlep_memtest_pass pass, tlep_memtest_bad *bad);
+/* Do one pass over `bytes` at `offset`, both multiples of 4 inside the arena; false, and *bad
+ * filled, at the first word that does not hold. */
+bool tlep_memtest(const tlep_arena *a, uint32_t offset, uint32_t bytes, tlep_memtest_pass pass,
+                  tlep_memtest_bad *bad);
 
 #endif

@@ -11,8 +11,8 @@ void tlep_timer_init(const tlep_board *board);
 /* Microseconds since start. */
 uint64_t tlep_time_us(void);
 
-/* A span of ticks as microseconds, rounded to nearest: spans are subtracted before they are rounded, so that
- * equal spans stay equal wherever they begin. */
+/* A span of ticks as microseconds, rounded to nearest: spans are subtracted before they are
+ * rounded, so that equal spans stay equal wherever they begin. */
 uint64_t tlep_ticks_us(uint64_t ticks);
 
 #endif

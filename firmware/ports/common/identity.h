@@ -1,5 +1,6 @@
-/* Who an emulated board is: words that QEMU's loader puts at a fixed address (emulated/protocol_qemu.py).
- * An emulated chip has no unique id of its own, and several boards of one kind must differ. */
+/* The identity of an emulated board: words that QEMU's loader puts at a fixed address
+ * (emulated/protocol_qemu.py). An emulated chip has no unique id of its own, but several boards of
+ * one kind must differ. */
 #ifndef TLEP_IDENTITY_H
 #define TLEP_IDENTITY_H
 

@@ -1,5 +1,5 @@
-/* A single-producer, single-consumer byte ring between an interrupt and the main loop: no locks, because each
- * index has one writer. Holds SIZE - 1 bytes; SIZE is a power of two. */
+/* A single-producer, single-consumer byte ring between an interrupt and the main loop: no locks,
+ * because each index has one writer. Holds SIZE - 1 bytes; SIZE is a power of two. */
 #ifndef TLEP_RING_H
 #define TLEP_RING_H
 

@@ -73,7 +73,8 @@ void hal_uart_drain(void)
 
 void hal_idle(void)
 {
-    /* Masked, so that a byte between the look and the sleep wakes the core instead of being slept on. */
+    /* Masked, so that a byte between the look and the sleep wakes the core instead of being slept
+     * on. */
     uint32_t masked = irq_mask();
     if (tlep_uart_quiet()) {
         hal_hw_sleep(true);

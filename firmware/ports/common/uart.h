@@ -1,13 +1,14 @@
 /* The half of the HAL's UART that is the same on every chip: two rings and the rules around them.
  *
- * A port implements the three uart_hw_* functions, and calls tlep_uart_received() and tlep_uart_pump() from its interrupt. */
+ * A port implements the three uart_hw_* functions, and calls tlep_uart_received() and
+ * tlep_uart_pump() from its interrupt. */
 #ifndef TLEP_UART_H
 #define TLEP_UART_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What upload credit promises; the ring has room beyond it for a request. */
+/* TLEP_RX_WINDOW is the credit of an upload; the ring has room for a request beyond it. */
 enum { TLEP_RX_WINDOW = 2816, TLEP_RX_RING = 4096, TLEP_TX_RING = 2048 };
 
 /* Whether the transmitter takes a byte now; hand it one; turn its "ready" interrupt on or off. */
@@ -21,7 +22,8 @@ void hal_hw_sleep(bool sleeping);
 /* From the receive interrupt: a byte has come. */
 void tlep_uart_received(uint8_t byte);
 
-/* Move what the transmitter takes from the ring to the wire; from the transmit interrupt and the main loop. */
+/* Move what the transmitter takes from the ring to the wire; from the transmit interrupt and the
+ * main loop. */
 void tlep_uart_pump(void);
 
 /* Nothing received waits to be read: with interrupts masked, the moment to sleep. */

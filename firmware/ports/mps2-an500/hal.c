@@ -1,4 +1,5 @@
-/* Arm MPS2+ FPGA board with AN500 (Cortex-M7 at 25 MHz), as QEMU's mps2-an500: CMSDK UART0 and timer 0. */
+/* Arm MPS2+ FPGA board with AN500 (Cortex-M7 at 25 MHz), as QEMU's mps2-an500: CMSDK UART0 and
+ * timer 0. */
 #include "platform/hal.h"
 
 #include "clock.h"
@@ -21,7 +22,12 @@ enum {
     IRQ_TIMER0 = 8,
     DEFAULT_BAUD = 115200,
 };
-enum { STATE_TX_FULL = 1, STATE_RX_FULL = 2, CTRL_ON = 0x0B /* TXEN RXEN RXINTEN */, CTRL_TX_INT = 4 };
+enum {
+    STATE_TX_FULL = 1,
+    STATE_RX_FULL = 2,
+    CTRL_ON = 0x0B /* TXEN RXEN RXINTEN */,
+    CTRL_TX_INT = 4
+};
 
 extern uint8_t link_models_start[], link_models_end[];
 
@@ -78,10 +84,11 @@ uint64_t hal_ticks(void)
     return tlep_clock_ticks(&clock, ~REG32(TIMER0 + 0x04)); /* the timer counts down */
 }
 
-/* A vernier. Under QEMU's instruction clock (32 ns) the timer's tick (40 ns) has five phases, and the same work
- * measures a tick more or less by where it starts. This loop takes 9 instructions, 7.2 ticks: from look to look the phase
- * moves by one fifth, and the counter by 7, except where the phase comes round to zero: by 8. There we stop.
- * (On silicon, where instructions are not of one length, the try count ends it within microseconds.) */
+/* A vernier. Under QEMU's instruction clock (32 ns) the timer's tick (40 ns) has five phases, so
+ * the same work measures a tick more or less by where it starts. One turn of this loop takes 7.2
+ * ticks (9 instructions): from look to look the phase moves by one fifth, and the counter by 7.
+ * Where the phase comes round to zero, the counter moves by 8, and the loop stops. (On silicon,
+ * where instructions differ in length, the count of tries ends it within microseconds.) */
 void hal_align(void)
 {
     uint32_t tries = 16, before = REG32(TIMER0 + 0x04), now, moved;
@@ -99,7 +106,8 @@ void hal_align(void)
                    : "cc", "memory");
 }
 
-/* The counter wraps within three minutes: asleep, its interrupt wakes the core to take note; awake, every look does. */
+/* The counter wraps within three minutes: asleep, its interrupt wakes the core to take note; awake,
+ * every look does. */
 void hal_hw_sleep(bool sleeping)
 {
     REG32(TIMER0 + 0x0C) = 1;

@@ -1,7 +1,9 @@
-/* The native port: the same firmware as a POSIX process, its UART a file descriptor (a pty's end or a socket).
+/* The native port: the same firmware as a POSIX process, whose UART is a file descriptor (one end
+ * of a pty, or a socket).
  *
- * Not silicon, and it says so (`emulated`). Its RAM is a static array, its flash a mapped file, its clock
- * CLOCK_MONOTONIC. `--line-rate` paces both directions, so that an upload can be held against a line's rate. */
+ * It is not silicon, and HELLO reports that (`emulated`). Its RAM is a static array, its flash
+ * a mapped file, its clock CLOCK_MONOTONIC. `--line-rate` paces both directions, so
+ * that an upload can be held against a line's rate. */
 #include "platform/hal.h"
 
 #include <errno.h>
@@ -66,7 +68,8 @@ static void usage(const char *problem)
 {
     (void)fprintf(stderr,
                   "tlep-native: %s\n"
-                  "usage: tlep-native [--fd N] [--uid HEX] [--ram BYTES] [--slot FILE] [--temperature MILLIDEGREES]\n"
+                  "usage: tlep-native [--fd N] [--uid HEX] [--ram BYTES] [--slot FILE] "
+                  "[--temperature MILLIDEGREES]\n"
                   "                   [--line-rate BAUD] [--fault KIND:PARAMETER]...\n",
                   problem);
     exit(2);
@@ -124,7 +127,9 @@ static void parse_fault(const char *text)
 {
     char *end;
     unsigned long kind = strtoul(text, &end, 10);
-    if (*end != ':' || !tlep_fault_set((uint32_t)kind, (uint32_t)number(end + 1, "--fault wants KIND:PARAMETER"))) {
+    if (*end != ':' ||
+        !tlep_fault_set((uint32_t)kind,
+                        (uint32_t)number(end + 1, "--fault wants KIND:PARAMETER"))) {
         usage("--fault wants KIND:PARAMETER");
     }
 }
@@ -149,7 +154,8 @@ static void parse_arguments(char **argv)
         } else if (strcmp(*option, "--slot") == 0) {
             map_slot(value);
         } else if (strcmp(*option, "--temperature") == 0) {
-            port.temperature_millidegrees = (int32_t)number(value, "--temperature wants millidegrees");
+            port.temperature_millidegrees =
+                (int32_t)number(value, "--temperature wants millidegrees");
             port.has_temperature = true;
         } else if (strcmp(*option, "--line-rate") == 0) {
             port.line_rate = (uint32_t)number(value, "--line-rate wants bits per second");
@@ -176,8 +182,11 @@ static const tlep_board *init(char **argv)
     board.temperature_emulated = true;
     board.led = true;
     board.n_regions = 1;
-    board.regions[0] =
-        (tlep_region){.name = "ram", .kind = TLEP_REGION_RAM, .base = ram, .size = RAM_DEFAULT_BYTES, .total = RAM_DEFAULT_BYTES};
+    board.regions[0] = (tlep_region){.name = "ram",
+                                     .kind = TLEP_REGION_RAM,
+                                     .base = ram,
+                                     .size = RAM_DEFAULT_BYTES,
+                                     .total = RAM_DEFAULT_BYTES};
     parse_uid("00");
     parse_arguments(argv);
     int flags = fcntl(port.fd, F_GETFL);
@@ -234,7 +243,9 @@ static void wait_for(short events, int timeout_ms)
 {
     struct pollfd waiting = {.fd = port.fd, .events = events};
     if (poll(&waiting, 1, timeout_ms) == 1 && (waiting.revents & (POLLHUP | POLLERR)) != 0) {
-        exit(0); /* the host has closed the line, or was killed: leave no orphan, even while hanging on purpose */
+        /* the host has closed the line, or was killed: leave no orphan, even while hanging on
+         * purpose */
+        exit(0);
     }
 }
 
@@ -275,7 +286,8 @@ void hal_idle(void)
 {
     uint64_t now = monotonic_us();
     if (port.line_rate != 0 && now < port.rx_allowed_us) {
-        const struct timespec pause = {.tv_nsec = (long)(port.rx_allowed_us - now) % 1000000000L * 1000L};
+        const long pause_us = (long)(port.rx_allowed_us - now) % 1000000000L;
+        const struct timespec pause = {.tv_nsec = pause_us * 1000L};
         (void)nanosleep(&pause, NULL);
         return;
     }

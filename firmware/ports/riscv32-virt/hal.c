@@ -1,8 +1,8 @@
 /* QEMU's riscv32 virt machine: 16550 UART, mcycle as the clock (virtual nanoseconds under the
  * instruction clock: mtime's 100 ns would blur equal work by a tick), PLIC for the one interrupt.
  *
- * The UART's receive FIFO triggers at 14 bytes, which lets QEMU hand over bursts: ten times the upload rate of a
- * byte an interrupt. */
+ * The UART's receive FIFO triggers at 14 bytes, which lets QEMU hand over bursts: ten times the
+ * upload rate of a byte an interrupt. */
 #include "platform/hal.h"
 
 #include "identity.h"
@@ -17,9 +17,18 @@
 #define MTIME 0x0200BFF8U
 #define TEST_DEVICE 0x00100000U
 #define IDENTITY 0x83FFFFE0U
-#define BOOTS (*(volatile uint32_t *)(IDENTITY + 28)) /* beside the identity: RAM that no image loads over */
+/* beside the identity: RAM that no image loads over */
+#define BOOTS (*(volatile uint32_t *)(IDENTITY + 28))
 
-enum { IRQ_UART = 10, MTIME_HZ = 10000000, MIE_TIMER = 0x80, IER_RX = 1, IER_TX = 2, LSR_RX_READY = 1, LSR_TX_EMPTY = 0x20 };
+enum {
+    IRQ_UART = 10,
+    MTIME_HZ = 10000000,
+    MIE_TIMER = 0x80,
+    IER_RX = 1,
+    IER_TX = 2,
+    LSR_RX_READY = 1,
+    LSR_TX_EMPTY = 0x20
+};
 
 extern uint8_t link_models_start[], link_models_end[];
 extern uint32_t link_stack_low[], link_stack_high[];
@@ -27,7 +36,8 @@ extern uint32_t link_stack_low[], link_stack_high[];
 static tlep_board board;
 static uint32_t boot_seed;
 
-/* Any trap but the UART's is a fault: restart, so that the host sees another boot id and not a hang. */
+/* Any trap but the UART's is a fault: restart, so that the host sees another boot id and not a
+ * hang. */
 void trap_handler(void) __attribute__((interrupt("machine"), aligned(4)));
 void trap_handler(void)
 {
@@ -77,7 +87,8 @@ uint64_t hal_ticks(void)
 {
     uint32_t high, low, again;
     do {
-        __asm volatile("csrr %0, mcycleh\n csrr %1, mcycle\n csrr %2, mcycleh" : "=r"(high), "=r"(low), "=r"(again));
+        __asm volatile("csrr %0, mcycleh\n csrr %1, mcycle\n csrr %2, mcycleh"
+                       : "=r"(high), "=r"(low), "=r"(again));
     } while (high != again);
     return (uint64_t)high << 32 | low;
 }
@@ -86,7 +97,8 @@ void hal_align(void)
 {
 }
 
-/* QEMU's instruction clock stands still while nothing is due, so a sleep is given an end: the clock then follows real time. */
+/* QEMU's instruction clock stands still while nothing is due, so a sleep is given an end: the clock
+ * then follows real time. */
 void hal_hw_sleep(bool sleeping)
 {
     if (sleeping) {
@@ -96,7 +108,8 @@ void hal_hw_sleep(bool sleeping)
         REG32(MTIMECMP) = due;
         __asm volatile("csrs mie, %0" ::"r"(MIE_TIMER));
     } else {
-        __asm volatile("csrc mie, %0" ::"r"(MIE_TIMER)); /* taken note of by waking; no handler runs */
+        /* taken note of by waking; no handler runs */
+        __asm volatile("csrc mie, %0" ::"r"(MIE_TIMER));
     }
 }
 

@@ -1,4 +1,4 @@
-/* Reset: the FPU on, the stack, .bss cleared (everything else is loaded where it runs), then main(). */
+/* Reset: the FPU on, the stack, .bss cleared, then main(). The rest is loaded where it runs. */
     .section .start, "ax"
     .globl _start
 _start:

@@ -1,7 +1,8 @@
 /* STM32F405 at 168 MHz: USART1 on PA9/PA10, TIM2 as the clock, the model slot in its own flash.
  *
- * The same image runs on silicon and on QEMU's netduinoplus2, which has no RCC and whose TIM2 ticks at 1 GHz:
- * loops on ready flags have an end, and the timer's rate follows from whether the cycle counter counts. */
+ * The same image runs on silicon and on QEMU's netduinoplus2, which has no RCC and whose TIM2 ticks
+ * at 1 GHz: loops on ready flags have an end, and the timer's rate follows from whether the cycle
+ * counter counts. */
 #include "platform/hal.h"
 
 #include <string.h>
@@ -28,7 +29,8 @@
 enum {
     APB2_HZ = 84000000,
     TIMER_HZ = 84000000, /* APB1 timers run at twice 42 MHz */
-    /* QEMU clocks TIM2 at 1 GHz; divided to one tick an instruction (icount shift=3: 8 ns), equal work is equal ticks */
+    /* QEMU clocks TIM2 at 1 GHz; divided to one tick an instruction (icount shift=3: 8 ns), equal
+     * work is equal ticks */
     QEMU_PRESCALER = 8,
     QEMU_TIMER_HZ = 1000000000 / QEMU_PRESCALER,
     FLASH_BYTES = 1024 * 1024,
@@ -38,10 +40,17 @@ enum {
     IRQ_USART1 = 37,
     READY_TRIES = 100000,
     UID_BYTES = 12,
-    /* The Olimex STM32-H405's, lit when low. The Netduino Plus 2's hangs on PA10, which is our receive pin. */
+    /* The Olimex STM32-H405's, lit when low. The Netduino Plus 2's hangs on PA10, which is our
+     * receive pin. */
     LED_PIN = 12,
 };
-enum { SR_RXNE = 1 << 5, SR_TXE = 1 << 7, SR_ORE = 1 << 3, CR1_TXEIE = 1 << 7, CR1_ON = 0x202C /* UE RXNEIE TE RE */ };
+enum {
+    SR_RXNE = 1 << 5,
+    SR_TXE = 1 << 7,
+    SR_ORE = 1 << 3,
+    CR1_TXEIE = 1 << 7,
+    CR1_ON = 0x202C /* UE RXNEIE TE RE */
+};
 
 extern uint8_t link_models_start[], link_models_end[];
 
@@ -70,7 +79,8 @@ static void start_clocks(void)
     if (!wait_for(RCC, 1U << 17, 1U << 17)) {
         return; /* no crystal, or no RCC: stay on the internal 16 MHz */
     }
-    REG32(RCC + 0x04) = 8U | 336U << 6 | 0U << 16 | 1U << 22 | 7U << 24; /* M 8, N 336, P 2, source HSE, Q 7 */
+    /* M 8, N 336, P 2, source HSE, Q 7 */
+    REG32(RCC + 0x04) = 8U | 336U << 6 | 0U << 16 | 1U << 22 | 7U << 24;
     REG32(RCC) |= 1U << 24;                                              /* PLLON */
     if (!wait_for(RCC, 1U << 25, 1U << 25)) {
         return;
@@ -85,7 +95,8 @@ static void start_uart(void)
 {
     REG32(RCC + 0x30) |= 1U;                                               /* GPIOA */
     REG32(RCC + 0x44) |= 1U << 4;                                          /* USART1 */
-    REG32(GPIOA) = (REG32(GPIOA) & ~(0xFU << 18)) | 0xAU << 18;            /* PA9, PA10: alternate function */
+    /* PA9, PA10: alternate function */
+    REG32(GPIOA) = (REG32(GPIOA) & ~(0xFU << 18)) | 0xAU << 18;
     REG32(GPIOA + 0x24) = (REG32(GPIOA + 0x24) & ~(0xFFU << 4)) | 0x77U << 4; /* AF7 */
     (void)hal_uart_set_baud(DEFAULT_BAUD);
     REG32(USART1 + 0x0C) = CR1_ON;
@@ -135,8 +146,11 @@ const tlep_board *hal_init(void)
                                      .base = (uint8_t *)SLOT_BASE,
                                      .size = FLASH_BASE + FLASH_BYTES - SLOT_BASE,
                                      .total = FLASH_BYTES};
-    board.regions[2] = (tlep_region){
-        .name = "ccm", .kind = TLEP_REGION_RAM, .base = (uint8_t *)CCM_BASE, .size = CCM_BYTES, .total = CCM_BYTES};
+    board.regions[2] = (tlep_region){.name = "ccm",
+                                     .kind = TLEP_REGION_RAM,
+                                     .base = (uint8_t *)CCM_BASE,
+                                     .size = CCM_BYTES,
+                                     .total = CCM_BYTES};
     board.n_regions = silicon ? 3 : 2; /* QEMU has no CCM */
     start_uart();
     return &board;
@@ -151,7 +165,8 @@ void hal_align(void)
 {
 }
 
-/* The counter wraps within a minute: asleep, its overflow wakes the core to take note; awake, every look does. */
+/* The counter wraps within a minute: asleep, its overflow wakes the core to take note; awake, every
+ * look does. */
 void hal_hw_sleep(bool sleeping)
 {
     REG32(TIM2 + 0x10) = 0;
@@ -175,7 +190,7 @@ bool hal_uart_set_baud(uint32_t baud)
     return true;
 }
 
-/* The pin is an output only from the first blink on: who never asks may wire it as he likes. */
+/* The pin is an output only from the first blink on: without IDENTIFY it is free for other uses. */
 void hal_led(bool on)
 {
     REG32(RCC + 0x30) |= 1U << 2;                                    /* GPIOC */

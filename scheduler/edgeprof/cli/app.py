@@ -16,7 +16,6 @@ app = typer.Typer(
     epilog="Settings are EDGEPROF_* variables: docs/reference/settings.md."
     " Exit codes: docs/reference/exit-codes.md.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

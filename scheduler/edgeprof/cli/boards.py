@@ -9,9 +9,10 @@ from typing import Annotated, Final
 
 import typer
 
-from edgeprof.cli import exits, output
+from edgeprof.cli import completion, exits, output
 from edgeprof.cli.render.humanize import when
-from edgeprof.cli.render.tables import boards_table, new_table, styled
+from edgeprof.cli.render.tables import board_state, boards_sheet, new_table, styled
+from edgeprof.cli.strict import App
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import BoardNotFound, InfrastructureError
 from edgeprof.shared.identity import user_name
@@ -20,25 +21,35 @@ from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, 
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
-app = typer.Typer(
+app = App(
     help="List the boards of the lab, the offline ones too; drain, resume, test, forget.\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
-    rich_markup_mode=None,
 )
 
 #: A worker looks for such a request every few seconds (EDGEPROF_PROBE_INTERVAL_S).
 _RELEASE_WAIT_S: Final = 30.0
 
-#: On a narrower terminal the reasons are printed below the table: a column would be too narrow.
-_NOTES_FIT: Final = 120
-
-Names = Annotated[list[str], typer.Argument(metavar="BOARD…", help="Names of boards.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="BOARD…", autocompletion=completion.boards, help="Names of boards."),
+]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="BOARD", autocompletion=completion.boards, help="Name of a board."),
+]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, for those who ask later.")
+]
 
 
 @app.callback()
-def boards(context: typer.Context, json: output.Json = False) -> None:
+def boards(
+    context: typer.Context,
+    wide: output.Wide = False,
+    columns: output.Columns = None,
+    json: output.Json = False,
+) -> None:
     """List the boards of the lab, the offline ones too; drain, resume, test, forget.
 
     Example: edgeprof boards
@@ -56,11 +67,11 @@ def boards(context: typer.Context, json: output.Json = False) -> None:
         output.print_models(known)
         return
     if known:
-        roomy = output.stdout().width >= _NOTES_FIT
-        output.show(boards_table(known, with_notes=roomy))
-        for board in known if not roomy else ():
+        sheet = boards_sheet(known, time.time())
+        left_out = output.show_sheet(sheet, wide=wide, columns=columns)
+        for board in known if "note" in left_out else ():
             if board.reason:
-                output.note(f"{board.device_id}, {board.state}: {board.reason}")
+                output.note(f"{board.device_id}, {board_state(board)}: {board.reason}")
         _tell_skew(known)
     else:
         output.note("no board yet; start some with: edgeprof worker --board native://")
@@ -166,8 +177,10 @@ def forget(names: Names) -> None:
 
 @app.command("test")
 def self_test(
-    name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
-    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 120,
+    name: Name,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to wait.")
+    ] = 120,
 ) -> None:
     """Have a board tested now: link, clock, memory, a known answer. Exit code 1 when it fails.
 
@@ -187,8 +200,10 @@ def self_test(
 
 @app.command()
 def identify(
-    name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
-    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 30,
+    name: Name,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to wait.")
+    ] = 30,
 ) -> None:
     """Have a board blink for 10 s, to find it on the shelf. Exit code 1 when it cannot, or is busy.
 
@@ -229,7 +244,7 @@ def _answer(
 
 @app.command()
 def history(
-    name: Annotated[str, typer.Argument(metavar="BOARD", help="Name of a board.")],
+    name: Name,
     json: output.Json = False,
 ) -> None:
     """Show when a board was drained, quarantined and resumed, by whom and why.

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.cli import exits, output
+from edgeprof.cli import completion, exits, output
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.store.search import JobFilter
@@ -18,10 +18,12 @@ from edgeprof.shared.types.job import JobState
 
 def cancel(
     job_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID…]", help="Jobs to cancel.")
+        list[str] | None,
+        typer.Argument(metavar="[ID…]", autocompletion=completion.jobs, help="Jobs to cancel."),
     ] = None,
     sweep: Annotated[
-        str | None, typer.Option(help="Cancel the jobs of this sweep that have not ended.")
+        str | None,
+        typer.Option(metavar="ID", help="Cancel the jobs of this sweep that have not ended."),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Cancel all jobs that have not ended, of all users.")

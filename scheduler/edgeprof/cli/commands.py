@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgeprof.cli import quit_at_once
+from edgeprof.cli.strict import App
 from edgeprof.shared.errors import InfrastructureError
 
 #: Entry points under which other packages register commands.
@@ -26,7 +27,10 @@ GROUP: Final = "edgeprof.commands"
 #: sentences with the commands' docstrings.
 SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Jobs": {
-        "submit": ("submit:submit", "Queue jobs: every type on every platform and board named."),
+        "submit": (
+            "submit:submit",
+            "Queue jobs: every model and type on every platform and board named.",
+        ),
         "watch": (
             "watch:watch",
             "Show live bars: of jobs until they end, or of the whole lab until Ctrl-C.",
@@ -128,9 +132,7 @@ def _command(name: str, made: Callable[..., None] | typer.Typer) -> Any:
         command: Any = typer.main.get_command(made)
         command.name = name
         return command
-    single = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
+    single = App()
     single.command(name)(made)
     return typer.main.get_command(single)
 
@@ -145,9 +147,7 @@ def _explain_missing(name: str, error: ImportError) -> Any:
         )
 
     missing.__doc__ = f"(not installed: pip install 'tiny-llm-edge-profiler[{name}]')"
-    single = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
+    single = App()
     single.command(
         name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
     )(missing)

@@ -28,8 +28,10 @@ _COLUMNS: Final = "uuid,args,state,worker,received,runtime"
 
 
 def flower(
-    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5555,
+    address: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, metavar="PORT", help="Port to listen on.")
+    ] = 5555,
 ) -> None:
     """Show boards and their tasks in Flower, until Ctrl-C. Set up for this lab's broker.
 

@@ -7,29 +7,47 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.cli import output
+from edgeprof.cli import completion, output
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
-from edgeprof.cli.render.tables import jobs_table
+from edgeprof.cli.render.tables import jobs_sheet
 from edgeprof.client.lab import Lab
+from edgeprof.client.waits import what_it_waits_for
 from edgeprof.shared.errors import JobNotFound, UsageError
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.store.search import JobFilter
+from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 
 
 def jobs(
-    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    state: Annotated[
+        JobState | None,
+        typer.Option(metavar="STATE", help=f"Only jobs in this state: {', '.join(JobState)}."),
+    ] = None,
     dead: Annotated[
         bool, typer.Option("--dead", help="Only jobs given up after their last attempt.")
     ] = False,
-    user: Annotated[str | None, typer.Option(help="Only jobs of this user.")] = None,
-    board: Annotated[
-        str | None, typer.Option(help="Only jobs for this board, or that were tried on it.")
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Only jobs of this user.")
     ] = None,
-    sweep: Annotated[str | None, typer.Option(help="Only jobs of this sweep.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many: the newest.")] = 50,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOARD",
+            autocompletion=completion.boards,
+            help="Only jobs for this board, or that were tried on it.",
+        ),
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only jobs of this sweep.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="At most so many: the newest.")
+    ] = 50,
+    wide: output.Wide = False,
+    columns: output.Columns = None,
     json: output.Json = False,
 ) -> None:
     """List the newest jobs to which all of these options apply.
@@ -45,34 +63,44 @@ def jobs(
     with Lab() as lab:
         where = JobFilter(user=user, board=board, sweep_id=sweep)
         views = lab.dead_letters(limit, where) if dead else lab.jobs(state, limit, where=where)
+        boards = lab.boards()
     if json:
         output.print_models(views)
     elif views:
-        output.show(jobs_table(views, time.time()))
+        output.show_sheet(jobs_sheet(views, boards, time.time()), wide=wide, columns=columns)
     else:
         none = "no dead letters" if dead else f"no jobs are {state}" if state else "no jobs"
         output.note(f"{none}, of those asked for" if where else none)
 
 
 def job(
-    job_id: Annotated[str, typer.Argument(metavar="ID", help="A job's id.")],
+    job_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", autocompletion=completion.jobs, help="A job's id."),
+    ],
     json: output.Json = False,
 ) -> None:
     """Show all about one job: state, attempts, and the result.
 
     Example: edgeprof job 7h2kq9c4m0xz
     """
-    view = _view(job_id)
+    view, boards = _view(job_id)
     if json:
         output.print_json(view.model_dump(mode="json"))
         return
-    output.show(job_report(view, load_settings().trace_ui))
+    waits = what_it_waits_for(view, boards)
+    output.show(job_report(view, load_settings().trace_ui, waits=waits))
     if rows := llama_bench_table.rows_of([view]):
-        llama_bench_table.print_table(rows, output.stdout())
+        output.show_sheet(llama_bench_table.sheet(rows))
+        for note in llama_bench_table.notes(rows):
+            output.note(note)
 
 
 def retry(
-    job_ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Jobs that have ended.")],
+    job_ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ID…", autocompletion=completion.jobs, help="Jobs that have ended."),
+    ],
 ) -> None:
     """Queue jobs that have ended once more, as new jobs; prints the new ids.
 
@@ -83,11 +111,14 @@ def retry(
             output.stdout().print(lab.retry(job_id).id)
 
 
-def _view(job_id: str) -> JobView:
-    """Return a job from the store, or, when Redis has forgotten it, from the archive."""
+def _view(job_id: str) -> tuple[JobView, list[BoardInfo]]:
+    """Return a job from the store with the boards of the lab.
+
+    A job that Redis has forgotten comes from the archive.
+    """
     with Lab() as lab:
         try:
-            return lab.job(job_id).view()
+            return lab.job(job_id).view(), lab.boards()
         except JobNotFound:
             # Imported here: most jobs are still in Redis, and SQLAlchemy takes a fifth of a second.
             from edgeprof.scheduler.archive import Archive  # noqa: PLC0415
@@ -96,4 +127,4 @@ def _view(job_id: str) -> JobView:
                 archived = archive.view(job_id)
             if archived is None:
                 raise
-            return archived
+            return archived, []

@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from edgeprof.cli import output
+from edgeprof.cli import completion, output
 from edgeprof.cli.render.bar import bar
-from edgeprof.cli.render.humanize import human_bytes, human_count
+from edgeprof.cli.render.humanize import BYTES, COUNTS, human_bytes, unit_of
 from edgeprof.cli.render.model import model_facts, model_json, model_tables
+from edgeprof.cli.render.sheet import Column, Sheet
 from edgeprof.cli.render.tables import new_table
+from edgeprof.cli.strict import App
 from edgeprof.client.lab import Lab
 from edgeprof.client.preparation import Preparer
 from edgeprof.shared.errors import UsageError
@@ -24,19 +26,25 @@ from edgeprof.shared.models.quantize import quantize as write_quantized
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.model import KvType, Quantization
 
-app = typer.Typer(
+app = App(
     help="Models: list, inspect, quantize, import; and which boards one fits.\n\n"
     "Example: edgeprof models list",
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a bundled model, or a path.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        autocompletion=completion.models,
+        help="Name of a bundled model, or a path.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write.")]
 
 
 @app.command("list")
-def list_models(json: output.Json = False) -> None:
+def list_models(wide: output.Wide = False, json: output.Json = False) -> None:
     """List the models that come with the project.
 
     Example: edgeprof models list --json
@@ -45,18 +53,30 @@ def list_models(json: output.Json = False) -> None:
     if json:
         output.print_json([model_facts(model) for model in found])
         return
-    table = new_table("model", "type", "size", "params", "context", "vocabulary", "file")
+    sheet = Sheet(
+        [
+            Column("model"),
+            Column("type", leave=5),
+            Column("size", leave=4, right=True),
+            Column("params", leave=3, right=True),
+            Column("context", leave=2, right=True),
+            Column("vocabulary", leave=1, right=True),
+            Column("file", leave=0),
+        ]
+    )
+    size = unit_of(BYTES, [model.size_bytes for model in found])
+    params = unit_of(COUNTS, [model.n_params for model in found])
     for model in found:
-        table.add_row(
+        sheet.add(
             model.name,
             model.quantization,
-            human_bytes(model.size_bytes),
-            human_count(model.n_params),
+            size(model.size_bytes),
+            params(model.n_params),
             str(model.shape.n_ctx),
             str(model.shape.n_vocab),
             model.path.name,
         )
-    output.show(table)
+    output.show_sheet(sheet, wide=wide)
 
 
 @app.command()
@@ -103,11 +123,20 @@ def fits(
     model: Model,
     quantization: Annotated[
         list[Quantization] | None,
-        typer.Option("--quantization", "-q", case_sensitive=False, help="Repeatable."),
+        typer.Option(
+            "--quantization",
+            "-q",
+            case_sensitive=False,
+            metavar="TYPE",
+            help="Weight type: F32, F16, Q8_0, Q4_0, TQ2_0; repeatable. Default: as the file is.",
+        ),
     ] = None,
-    n_ctx: Annotated[int, typer.Option(min=1, help="Positions of KV cache.")] = 128,
+    n_ctx: Annotated[int, typer.Option(min=1, metavar="N", help="Positions of KV cache.")] = 128,
     kv_type: Annotated[
-        KvType, typer.Option(case_sensitive=False, help="Element type of the KV cache.")
+        KvType,
+        typer.Option(
+            case_sensitive=False, metavar="TYPE", help="Element type of the KV cache: F32 or F16."
+        ),
     ] = KvType.F16,
     json: output.Json = False,
 ) -> None:
@@ -152,12 +181,17 @@ def fits(
 @app.command("import")
 def import_model(
     path: Annotated[
-        Path, typer.Argument(help="llama2.c checkpoint (.bin), or folder from Hugging Face.")
+        Path,
+        typer.Argument(
+            metavar="PATH", help="llama2.c checkpoint (.bin), or folder from Hugging Face."
+        ),
     ],
     out: Out,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(help="tokenizer.bin of a checkpoint. A folder brings its own."),
+        typer.Option(
+            metavar="FILE", help="tokenizer.bin of a checkpoint. A folder brings its own."
+        ),
     ] = None,
 ) -> None:
     """Make a GGUF of a model that was trained elsewhere; what PATH is, is found out.

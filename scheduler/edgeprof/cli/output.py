@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
+from edgeprof.cli.render.sheet import Sheet
 from edgeprof.client.console import PlainConsole
 from edgeprof.shared.sanitize import harmless
 
@@ -18,6 +19,14 @@ from edgeprof.shared.sanitize import harmless
 _PIPED_WIDTH = 200
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Wide = Annotated[
+    bool,
+    typer.Option("--wide", help="Print all columns, also those that the terminal has no room for."),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,…", help="Print these columns, in this order, e.g. 'model,t/s'."),
+]
 
 
 def stdout() -> Console:
@@ -34,6 +43,29 @@ def stderr() -> Console:
 def show(renderable: RenderableType) -> None:
     """Print a table on stdout."""
     stdout().print(renderable)
+
+
+def show_sheet(sheet: Sheet, *, wide: bool = False, columns: str | None = None) -> list[str]:
+    """Print a table on stdout: on a terminal the columns that fit, on a pipe all.
+
+    columns: headings, separated by commas; they are printed whether or not they fit. Returns the
+    headings that were left out for want of room.
+    """
+    console = stdout()
+    shown = sheet
+    if columns is not None:
+        shown = sheet.only([heading.strip() for heading in columns.split(",")])
+    elif console.is_terminal and not wide:
+        shown = sheet.fitted(console)
+    # The terminal wraps a line that is still too long, as it wraps psql's: nothing is cut.
+    console.width = max(console.width, shown.least(console))
+    console.print(shown.table(), crop=False)
+    if columns is not None:
+        return []
+    left_out = [column.heading for column in sheet.columns if column not in shown.columns]
+    if left_out:
+        note(f"left out for want of room: {', '.join(left_out)} (--wide prints all)")
+    return left_out
 
 
 def note(message: str) -> None:

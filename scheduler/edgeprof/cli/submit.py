@@ -1,4 +1,4 @@
-"""The command `edgeprof submit`: it queues one job, or a sweep of types over boards."""
+"""The command `edgeprof submit`: one job, or one for each combination of what is listed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.cli import output, waiting
+from edgeprof.cli import completion, exits, output, waiting
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.results import print_rows
 from edgeprof.client import sweep
 from edgeprof.client.lab import Lab
 from edgeprof.client.request import DEFAULT_SCORED_TOKENS, Request
+from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.case import MAX_SCORED_TOKENS
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.result import JobView
 
 
 def submit(
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Name (see `edgeprof models`) or path of a GGUF.")
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            autocompletion=completion.models,
+            help="Name (see `edgeprof models list`) or path of a GGUF; repeatable.",
+        ),
     ],
     quantization: Annotated[
         list[Quantization] | None,
@@ -31,33 +40,63 @@ def submit(
             "--quantization",
             "-q",
             case_sensitive=False,
-            help="Weight type to make of it; repeatable. Default: as the file is.",
+            metavar="TYPE",
+            help="Weight type to make of it: F32, F16, Q8_0, Q4_0, TQ2_0; repeatable."
+            " Default: as the file is.",
         ),
     ] = None,
     platform: Annotated[
-        list[str] | None, typer.Option(help="Any board of this platform; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="PLATFORM",
+            autocompletion=completion.platforms,
+            help="Any board of this platform; repeatable.",
+        ),
     ] = None,
-    board: Annotated[list[str] | None, typer.Option(help="This very board; repeatable.")] = None,
+    board: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BOARD", autocompletion=completion.boards, help="This very board; repeatable."
+        ),
+    ] = None,
     prompt: Annotated[
-        str | None, typer.Option(help='Prompt as text; "" is the model\'s BOS token alone.')
+        str | None,
+        typer.Option(metavar="TEXT", help='Prompt; "" is the model\'s BOS token alone.'),
     ] = None,
     prompt_tokens: Annotated[
-        str | None, typer.Option(help="Prompt as token ids: 1,17,402.")
+        str | None, typer.Option(metavar="ID,…", help="Prompt as token ids: 1,17,402.")
     ] = None,
     n_prompt: Annotated[
-        int, typer.Option("--n-prompt", "-p", help="Without a prompt: tokens of a standard text.")
-    ] = 64,
+        list[str] | None,
+        typer.Option(
+            "--n-prompt",
+            "-p",
+            metavar="N,…",
+            help="Without a prompt: tokens of a standard text; 32,64 is a job each. Default: 64.",
+        ),
+    ] = None,
     n_gen: Annotated[
-        int, typer.Option("--n-gen", "-n", help="Tokens to generate; 0: prefill only.")
-    ] = 64,
+        list[str] | None,
+        typer.Option(
+            "--n-gen",
+            "-n",
+            metavar="N,…",
+            help="Tokens to generate; 0: prefill only; 32,64 is a job each. Default: 64.",
+        ),
+    ] = None,
     repetitions: Annotated[
-        int, typer.Option("--repetitions", "-r", help="Measured runs, after one warm-up.")
+        int,
+        typer.Option("--repetitions", "-r", metavar="N", help="Measured runs, after one warm-up."),
     ] = 3,
     n_ctx: Annotated[
-        int | None, typer.Option(help="KV cache positions. Default: what the test needs.")
+        int | None,
+        typer.Option(metavar="N", help="KV cache positions. Default: as many as the job needs."),
     ] = None,
     kv_type: Annotated[
-        KvType, typer.Option(case_sensitive=False, help="Element type of the KV cache.")
+        KvType,
+        typer.Option(
+            case_sensitive=False, metavar="TYPE", help="Element type of the KV cache: F32 or F16."
+        ),
     ] = KvType.F16,
     score: Annotated[
         bool, typer.Option("--score", help="Also measure perplexity, over a text that ships.")
@@ -71,10 +110,13 @@ def submit(
         typer.Option(
             min=1,
             max=MAX_SCORED_TOKENS,
+            metavar="N",
             help=f"Measure perplexity over so many tokens, not {DEFAULT_SCORED_TOKENS}.",
         ),
     ] = None,
-    priority: Annotated[int, typer.Option(help="0 (whenever) to 9 (now).")] = 5,
+    priority: Annotated[
+        int, typer.Option(min=0, max=9, metavar="N", help="0 (whenever) to 9 (now).")
+    ] = 5,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -90,23 +132,26 @@ def submit(
     ] = False,
     json: output.Json = False,
 ) -> None:
-    """Queue jobs: every type on every platform and board named. Waits unless told not to.
+    """Queue jobs: every model and type on every platform and board named.
 
-    Example: edgeprof submit -m shakespeare-240k -q Q8_0 -q Q4_0 --platform stm32f405 -n 32
+    Waits for them and prints results, unless told not to. Combinations that do not fit are
+    refused, and the exit code is 1 if there are any.
+
+    Example: edgeprof submit -m shakespeare-240k -q Q8_0 -q Q4_0 --platform stm32f405 -n 32,64
     """
     targets: list[tuple[str | None, str | None]] = [(name, None) for name in platform or ()]
     targets += [(None, name) for name in board or ()]
     types: Sequence[Quantization | None] = quantization or [None]
     requests = [
         Request(
-            model=_path_or_name(model),
+            model=_path_or_name(name),
             quantization=kind,
             platform=on_platform,
             board=on_board,
             prompt=prompt,
             prompt_tokens=None if prompt_tokens is None else _token_ids(prompt_tokens),
-            n_prompt=n_prompt,
-            n_gen=n_gen,
+            n_prompt=prompt_length,
+            n_gen=generated,
             repetitions=repetitions,
             n_ctx=n_ctx,
             kv_type=kv_type,
@@ -118,7 +163,13 @@ def submit(
             source="edgeprof submit",
             wait_for_board=wait_for_board,
         )
-        for kind, (on_platform, on_board) in itertools.product(types, targets or [(None, None)])
+        for name, kind, (on_platform, on_board), prompt_length, generated in itertools.product(
+            dict.fromkeys(model),
+            types,
+            targets or [(None, None)],
+            _counts("--n-prompt", n_prompt),
+            _counts("--n-gen", n_gen),
+        )
     ]
     with Lab() as lab:
         swept = sweep.submit(lab, requests)
@@ -132,16 +183,51 @@ def submit(
         job_ids = [job.id for job in jobs]
         if not wait:
             if json:
-                output.print_models([job.view() for job in jobs])
+                _print_json([job.view() for job in jobs], swept.refused)
             else:
                 typer.echo("\n".join(job_ids))
-            return
+            raise typer.Exit(exits.JOB_FAILED if swept.refused else exits.OK)
         waited = waiting.wait(lab, job_ids)
     if json:
-        output.print_models(waited.views)
+        _print_json(waited.views, swept.refused)
     elif waited.views:
         print_rows(llama_bench_table.rows_of(waited.views), Format.TABLE)
-    waited.finish()
+    waited.finish(refused=bool(swept.refused))
+
+
+def _print_json(views: Sequence[JobView], refused: Sequence[Refused]) -> None:
+    """Print jobs, and after them what was refused: without an id, in a state of its own."""
+    jobs = [view.model_dump(mode="json") for view in views]
+    output.print_json([*jobs, *map(_refusal, refused)])
+
+
+def _refusal(refused: Refused) -> dict[str, object]:
+    request = refused.request
+    return {
+        "id": None,
+        "state": "refused",
+        "reason": str(refused.error),
+        "model": {
+            "name": str(request.model),
+            "quantization": request.quantization and str(request.quantization),
+        },
+        "target": request.board or request.platform,
+        "n_prompt": request.n_prompt,
+        "n_gen": request.n_gen,
+    }
+
+
+def _counts(option: str, texts: Sequence[str] | None) -> list[int]:
+    """Return the numbers of an option that may be repeated, or be a list as llama-bench's is."""
+    parts = [part for text in texts or ["64"] for part in text.split(",")]
+    try:
+        counts = [int(part) for part in parts]
+    except ValueError:
+        raise UsageError(
+            f"{option} {','.join(texts or ())}: these are not whole numbers",
+            hint=f"e.g. {option} 64, or {option} 32,64 for a job each",
+        ) from None
+    return list(dict.fromkeys(counts))
 
 
 def _path_or_name(model: str) -> str | Path:

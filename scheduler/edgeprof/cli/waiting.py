@@ -29,13 +29,13 @@ class Waited:
     views: list[JobView]
     follower: Follower
 
-    def finish(self) -> NoReturn:
-        """Exit 0 when all succeeded, 1 when one did not.
+    def finish(self, *, refused: bool = False) -> NoReturn:
+        """Exit 0 when all succeeded, 1 when one did not or, before it was queued, was refused.
 
         Raises InfrastructureError (exit 3) when the store lost one while it was followed.
         """
         self.follower.raise_for_gone()
-        raise typer.Exit(exit_code(self.views))
+        raise typer.Exit(exits.JOB_FAILED if refused else exit_code(self.views))
 
 
 def wait(lab: Lab, job_ids: Sequence[str]) -> Waited:

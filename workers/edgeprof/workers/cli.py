@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-# The packages of the extra "worker": that one is missing is told here, and not by every worker.
+# The packages of the extra "worker": a missing one is reported once, here, not by every worker.
 import cbor2  # noqa: F401
 import serial  # noqa: F401
 import typer
@@ -24,18 +24,21 @@ from edgeprof.workers.host.agent import Agent
 
 def worker(
     boards: Annotated[
-        Path | None, typer.Option(help="TOML file with the boards of this machine.")
+        Path | None, typer.Option(metavar="FILE", help="TOML file with the boards of this machine.")
     ] = None,
     board: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="URL",
             help="Port or URL of a board, e.g. /dev/ttyACM0, native://?uid=01, qemu://stm32f405,"
-            " rfc2217://HOST:PORT (ser2net); repeatable."
+            " rfc2217://HOST:PORT (ser2net); repeatable.",
         ),
     ] = None,
     redis_url: Annotated[
         str | None,
-        typer.Option(help="Redis of the lab, without a password. Default: EDGEPROF_REDIS_URL."),
+        typer.Option(
+            metavar="URL", help="Redis of the lab, without a password. Default: EDGEPROF_REDIS_URL."
+        ),
     ] = None,
 ) -> None:
     """Take jobs for the boards of this machine, until Ctrl-C.
@@ -58,6 +61,6 @@ def worker(
     check_ports(wanted, boards, board or [])
     own_folders.start_service(settings)
     logs.configure(settings, "edgeprof-agent")
-    redis_server.connect(settings).close()  # a wrong URL is told here, once
+    redis_server.connect(settings).close()  # a wrong URL is reported once, here
     typer.echo(f"lab: {masked(redis_server.locate(settings).url)}", err=True)
     Agent(wanted, settings).run()

@@ -1,4 +1,4 @@
-/* What every Cortex-M port needs: start-up, NVIC, cycle counter, reset. */
+/* The parts that every Cortex-M port needs: start-up, NVIC, cycle counter, reset. */
 #ifndef TLEP_CORTEX_M_H
 #define TLEP_CORTEX_M_H
 

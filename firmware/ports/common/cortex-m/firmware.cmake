@@ -1,4 +1,5 @@
-# add_cortex_m_firmware(CPU cpu FPU fpu SCRIPT script.ld N_CTX_MAX n): hal.c of the port, and what Cortex-M ports share.
+# add_cortex_m_firmware(CPU cpu FPU fpu SCRIPT script.ld N_CTX_MAX n)
+# adds the target of a Cortex-M port: its hal.c, and what Cortex-M ports share.
 function(add_cortex_m_firmware)
   cmake_parse_arguments(PORT "" "CPU;FPU;SCRIPT;N_CTX_MAX" "" ${ARGN})
   set(common ${CMAKE_SOURCE_DIR}/ports/common)
@@ -9,7 +10,9 @@ function(add_cortex_m_firmware)
   target_include_directories(firmware PRIVATE ${common} ${common}/cortex-m)
   target_compile_options(firmware PRIVATE -Wno-pedantic)
   set(script ${CMAKE_CURRENT_SOURCE_DIR}/${PORT_SCRIPT})
-  target_link_options(firmware PRIVATE ${machine} --specs=nano.specs --specs=nosys.specs -nostartfiles
+  target_link_options(firmware PRIVATE
+    ${machine} --specs=nano.specs --specs=nosys.specs -nostartfiles
     -L${common}/cortex-m -T${script} -Wl,--print-memory-usage)
-  set_target_properties(firmware PROPERTIES SUFFIX .elf LINK_DEPENDS "${script};${common}/cortex-m/sections.ld")
+  set_target_properties(firmware PROPERTIES
+    SUFFIX .elf LINK_DEPENDS "${script};${common}/cortex-m/sections.ld")
 endfunction()

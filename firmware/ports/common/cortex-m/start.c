@@ -3,7 +3,8 @@
 #include "cortex_m.h"
 #include "platform/hal.h"
 
-extern uint32_t link_data_start[], link_data_end[], link_data_load[], link_bss_start[], link_bss_end[];
+extern uint32_t link_data_start[], link_data_end[], link_data_load[], link_bss_start[],
+    link_bss_end[];
 extern uint32_t link_stack_low[], link_stack_high[];
 int main(void);
 

@@ -19,10 +19,13 @@ def demo(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write results as JSON.")
     ] = None,
     n_prompt: Annotated[
-        int, typer.Option("--n-prompt", "-p", min=1, help="Tokens of prompt.")
+        int, typer.Option("--n-prompt", "-p", min=1, metavar="N", help="Tokens of prompt.")
     ] = 64,
     n_gen: Annotated[
-        int, typer.Option("--n-gen", "-n", min=0, help="Tokens to generate; 0: prefill only.")
+        int,
+        typer.Option(
+            "--n-gen", "-n", min=0, metavar="N", help="Tokens to generate; 0: prefill only."
+        ),
     ] = 64,
 ) -> None:
     """Profile the bundled models on six emulated boards, from nothing, and clean up.
@@ -35,7 +38,6 @@ def demo(
             views = run_demo(
                 settings,
                 output.stderr(),
-                output.stdout(),
                 json_file=json,
                 n_prompt=n_prompt,
                 n_gen=n_gen,

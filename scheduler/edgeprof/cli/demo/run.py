@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from edgeprof.cli import output
 from edgeprof.cli.demo import report
 from edgeprof.cli.demo.processes import BOARDS, PLATFORMS, DemoLab
 from edgeprof.cli.render import llama_bench_table
@@ -27,13 +28,12 @@ QUANTIZATIONS = (Quantization.F32, Quantization.Q8_0, Quantization.Q4_0, Quantiz
 def run_demo(
     settings: Settings,
     console: Console,
-    data: Console,
     *,
     json_file: Path | None,
     n_prompt: int,
     n_gen: int,
 ) -> list[JobView]:
-    """Run the demo: progress goes to `console`, the table to `data`. Returns the ended jobs."""
+    """Run the demo: progress goes to `console`, the table to stdout. Returns the ended jobs."""
     console.print("starting Redis, scheduler and a host agent with six emulated boards …")
     with DemoLab(settings) as demo:
         boards = _boards(demo, console)
@@ -61,7 +61,8 @@ def run_demo(
             json_file.write_text(text + "\n", encoding="utf-8")
         except OSError as error:  # an error of a full disk names no file
             raise InfrastructureError(f"cannot write {json_file}: {error.strerror}") from error
-    llama_bench_table.print_table(llama_bench_table.rows_of(views), data)
+    rows = llama_bench_table.rows_of(views)
+    output.show_sheet(llama_bench_table.sheet(rows))
     _tell(console, views, refusals, json_file)
     return views
 
@@ -88,7 +89,8 @@ def _tell(
     def say(line: str = "") -> None:
         console.print(line, soft_wrap=True)
 
-    say(llama_bench_table.EMULATED_NOTE)
+    for note in llama_bench_table.notes(llama_bench_table.rows_of(views)):
+        say(note)
     if refusals:
         say("\nRefused before queueing, with the sum:")
         for line in report.refusal_lines(refusals):

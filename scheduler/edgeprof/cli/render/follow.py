@@ -42,7 +42,7 @@ class Snapshot:
 
     running: tuple[Running, ...]
     boards: tuple[BoardInfo, ...]
-    n_queued: int
+    queued: tuple[JobView, ...]
     #: Jobs that ended since the previous snapshot.
     ended: tuple[JobView, ...]
     #: Why this snapshot is empty (Redis is away, and the wait goes on), or None.
@@ -93,13 +93,13 @@ class Follower:
                     f"gave up waiting for {len(self.pending)} job(s): {error}",
                     hint="they go on without you; ask `edgeprof jobs` once Redis is back",
                 ) from error
-            return Snapshot((), (), 0, (), trouble=str(error))
+            return Snapshot((), (), (), (), trouble=str(error))
         self._lost_since = None
         return snapshot
 
     def snapshot(self) -> Snapshot:
         """Ask the store once. Raises StoreUnavailable."""
-        running, ended, n_queued = [], [], 0
+        running, ended, queued = [], [], []
         views = self.lab.store.jobs.views(list(self.pending))
         for job_id in self.pending.keys() - {view.id for view in views}:
             if self._is_lost(job_id):
@@ -112,9 +112,9 @@ class Follower:
             elif view.state is JobState.RUNNING:
                 running.append(self._progress(view))
             else:
-                n_queued += 1
+                queued.append(view)
         self.ended += ended
-        return Snapshot(tuple(running), tuple(self.lab.boards()), n_queued, tuple(ended))
+        return Snapshot(tuple(running), tuple(self.lab.boards()), tuple(queued), tuple(ended))
 
     def raise_for_gone(self) -> None:
         """Raise InfrastructureError when jobs vanished from the store while they were followed."""

@@ -2,7 +2,48 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
+
+#: Units of a quantity by the size of one, smallest first.
+BYTES: Final = {"B": 1.0, "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3}
+COUNTS: Final = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9}
+SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Writes numbers of a column in one unit and with the same number of decimals."""
+
+    name: str
+    size: float
+    decimals: int
+
+    def number(self, value: float) -> str:
+        """Return e.g. "946.31"."""
+        return f"{value / self.size:.{self.decimals}f}"
+
+    def __call__(self, value: float) -> str:
+        """Return e.g. "946.31 KiB"."""
+        return f"{self.number(value)} {self.name}".rstrip()
+
+
+def unit_of(units: Mapping[str, float], values: Iterable[float | None]) -> Unit:
+    """Return the unit for a column of these values: that in which the middle of them is above 1."""
+    found = [value for value in values if value]
+    middle = math.exp(sum(map(math.log, found)) / len(found)) if found else 0.0
+    name = max(
+        (name for name in units if units[name] <= middle),
+        key=units.__getitem__,
+        default=next(iter(units)),
+    )
+    size = units[name]
+    largest = max(found, default=0.0) / size
+    whole = all(float(value / size).is_integer() for value in found)
+    return Unit(name, size, 0 if whole or largest >= 10_000 else 1 if largest >= 1000 else 2)
 
 
 def human_bytes(n: float) -> str:

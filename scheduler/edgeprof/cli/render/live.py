@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from edgeprof.cli.render.follow import Running, Snapshot
+from edgeprof.client.waits import hindered
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
@@ -35,6 +36,7 @@ class Live:
         self._n_ended = 0
         self._said_s = time.monotonic()
         self._trouble: str | None = None
+        self._waits: set[str | None] = set()
         self._bars: dict[str, TaskID] = {}
         self._jobs_shown: dict[str, str] = {}
         self.progress = Progress(
@@ -61,7 +63,8 @@ class Live:
         for view in snapshot.ended:
             self._n_ended += 1
             self._say(self._ended_line(view))
-        note = f"{self._n_ended} ended, {len(snapshot.running)} running, {snapshot.n_queued} queued"
+        queued = len(snapshot.queued)
+        note = f"{self._n_ended} ended, {len(snapshot.running)} running, {queued} queued"
         self.progress.update(self._all, completed=self._n_ended, note=note)
         boards = {board.device_id: board for board in snapshot.boards}
         busy = {running.device_id: running for running in snapshot.running}
@@ -69,6 +72,7 @@ class Live:
             self._draw(device_id, boards.get(device_id), running)
         for device_id in self._bars.keys() - busy.keys():
             self._idle(device_id, boards.get(device_id))
+        self._say_waits(snapshot)
         if time.monotonic() - self._said_s > _HEARTBEAT_S and not self._console.is_terminal:
             self._say(note + _where(snapshot.running))
 
@@ -92,6 +96,14 @@ class Live:
     def _idle(self, device_id: str, board: BoardInfo | None) -> None:
         note = "idle" if board is None or board.state is BoardState.ONLINE else str(board.state)
         self.progress.update(self._bars[device_id], completed=0, total=100, note=note)
+
+    def _say_waits(self, snapshot: Snapshot) -> None:
+        """Print what queued jobs wait for, once, where no board can take them as it is now."""
+        reasons = {hindered(view, snapshot.boards) for view in snapshot.queued} - {None}
+        if reasons != self._waits:
+            self._waits = reasons
+            for reason in sorted(filter(None, reasons)):
+                self._say(reason)
 
     def _say(self, line: str | Text) -> None:
         self._said_s = time.monotonic()

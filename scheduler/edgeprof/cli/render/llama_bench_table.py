@@ -7,14 +7,11 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Final
 
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-
-from edgeprof.cli.render.humanize import human_bytes, human_count, human_s
+from edgeprof.cli.render.humanize import BYTES, COUNTS, SECONDS, unit_of
 from edgeprof.cli.render.model_names import ModelNames, Named
-from edgeprof.cli.render.tables import new_table
+from edgeprof.cli.render.sheet import Column, Sheet
 from edgeprof.client.llama_bench import FIELDS, BenchRow, bench_rows
 from edgeprof.shared.types.result import JobView
 
@@ -22,15 +19,26 @@ EMULATED_NOTE = (
     "(emu): emulated, not silicon. QEMU's boards count instructions, native ones this host's time."
 )
 
-_HEADINGS = (
-    "model", "size", "params", "platform", "board", "test",
-    "t/s", "TTFT", "ITL p50/p95", "check",
-)  # fmt: skip
-#: Columns of numbers are aligned right, so that their digits stand below each other.
-_RIGHT = frozenset({"size", "params", "test", "t/s", "TTFT", "ITL p50/p95", "perplexity"})
+#: Left out for want of room, lowest first: what a terminal of 80 columns shows is model, board's
+#: platform, test, speed and check.
+_COLUMNS = (
+    Column("model"),
+    Column("size", leave=1, right=True),
+    Column("params", leave=0, right=True),
+    Column("platform", leave=6),
+    Column("board", leave=3),
+    Column("test", right=True),
+    Column("t/s", right=True),
+    Column("TTFT", leave=5, right=True),
+    Column("ITL p50/p95", leave=2, right=True),
+    Column("perplexity", leave=7, right=True),
+    Column("check", leave=4),
+)
 _CRLF = "\r\n"
-#: This column stands before the last one, when any job was scored.
+#: A column only where a job was scored.
 _PERPLEXITY = "perplexity"
+#: A standard deviation of more than this share of the mean is pointed out.
+_UNSTABLE: Final = 0.05
 
 
 class Format(StrEnum):
@@ -48,24 +56,15 @@ def rows_of(views: Iterable[JobView]) -> list[BenchRow]:
     return [row for view in views for row in bench_rows(view)]
 
 
-def print_table(rows: Sequence[BenchRow], console: Console) -> None:
-    """Print the whole table. A narrow terminal wraps its lines, as it wraps psql's."""
-    shown = table(rows)
-    unlimited = console.options.update(max_width=1000)
-    # Console.print() takes no width beyond the console's own, so the console is widened.
-    console.width = max(console.width, Measurement.get(console, unlimited, shown).maximum)
-    console.print(shown, crop=False)
-
-
-def table(rows: Sequence[BenchRow]) -> Table:
+def sheet(rows: Sequence[BenchRow]) -> Sheet:
     """Return the table for a terminal."""
-    shown = new_table(*_headings(rows), right=_RIGHT)
+    shown = Sheet(_columns(rows))
     before = None
     for row, cells in zip(rows, _lines(rows), strict=True):
         if before is not None and row.job_id != before:
             shown.add_section()
         before = row.job_id
-        shown.add_row(*cells)
+        shown.add(*cells)
     return shown
 
 
@@ -73,8 +72,9 @@ def _scored(rows: Sequence[BenchRow]) -> bool:
     return any(row.perplexity is not None for row in rows)
 
 
-def _headings(rows: Sequence[BenchRow]) -> tuple[str, ...]:
-    return (*_HEADINGS[:-1], _PERPLEXITY, _HEADINGS[-1]) if _scored(rows) else _HEADINGS
+def _columns(rows: Sequence[BenchRow]) -> tuple[Column, ...]:
+    scored = _scored(rows)
+    return tuple(column for column in _COLUMNS if scored or column.heading != _PERPLEXITY)
 
 
 def score_note(rows: Sequence[BenchRow]) -> str | None:
@@ -92,10 +92,11 @@ def score_note(rows: Sequence[BenchRow]) -> str | None:
 
 def markdown(rows: Sequence[BenchRow]) -> str:
     """Return llama-bench's Markdown, padded so that it can be read as plain text."""
-    headings = _headings(rows)
+    columns = _columns(rows)
+    headings = tuple(column.heading for column in columns)
     lines = [headings, *_lines(rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
-    right = [heading in _RIGHT for heading in headings]
+    right = [column.right for column in columns]
 
     def pad(cells: Sequence[str]) -> str:
         padded = (
@@ -135,9 +136,9 @@ def _csv_value(value: object) -> object:
 
 def notes(rows: Sequence[BenchRow]) -> list[str]:
     """Return the notes below a table of these rows."""
-    found = [EMULATED_NOTE] if any(row.emulated for row in rows) else []
-    scored = score_note(rows)
-    return [*found, scored] if scored else found
+    emulated = EMULATED_NOTE if any(row.emulated for row in rows) else None
+    found = (emulated, _wrong_note(rows), _unstable_note(rows), score_note(rows))
+    return [note for note in found if note]
 
 
 def text_of(rows: Sequence[BenchRow], output: Format) -> str:
@@ -154,38 +155,80 @@ def text_of(rows: Sequence[BenchRow], output: Format) -> str:
 
 
 def _lines(rows: Sequence[BenchRow]) -> list[tuple[str, ...]]:
-    names, scored = ModelNames.of(map(_named, rows)), _scored(rows)
-    return [_cells(row, names.name(_named(row)), scored=scored) for row in rows]
+    """Return the cells. Each column has one unit, so that its numbers compare at a glance."""
+    names = ModelNames.of(map(_named, rows))
+    size, ttft, gap = (
+        unit_of(BYTES, [row.model_size for row in rows]),
+        unit_of(SECONDS, [row.ttft_s for row in rows if row.n_gen == 0]),
+        unit_of(SECONDS, [row.inter_token_p50_s for row in rows if row.n_gen > 0]),
+    )
+    params = unit_of(COUNTS, [row.model_n_params for row in rows])
+    lines = []
+    for row in rows:
+        prefill = row.n_gen == 0
+        latency = (
+            "" if prefill or row.inter_token_p50_s is None or row.inter_token_p95_s is None
+            else f"{gap.number(row.inter_token_p50_s)}/{gap(row.inter_token_p95_s)}"
+        )  # fmt: skip
+        check = (
+            "not checked" if row.checked_tokens is None
+            else f"{row.matched_tokens}/{row.checked_tokens}"
+        )  # fmt: skip
+        perplexity = [_perplexity(row)] if _scored(rows) else []
+        lines.append(
+            (
+                f"{names.name(_named(row))} {row.made_as}",
+                "" if row.model_size is None else size(row.model_size),
+                params(row.model_n_params),
+                row.backends + (" (emu)" if row.emulated else ""),
+                row.device_id,
+                row.test + (f" @ d{row.n_depth}" if row.n_depth else ""),
+                _speed(row),
+                ttft(row.ttft_s) if prefill else "",
+                latency,
+                *perplexity,
+                check,
+            )
+        )
+    return lines
+
+
+def _speed(row: BenchRow) -> str:
+    """Return the mean and its sample deviation, which a single run has not."""
+    if len(row.samples_ts) < 2:
+        return f"{row.avg_ts:.2f}"
+    return f"{row.avg_ts:.2f} ± {row.stddev_ts:.2f}" + (" !" if _unstable(row) else "")
+
+
+def _unstable(row: BenchRow) -> bool:
+    return row.stddev_ts > _UNSTABLE * row.avg_ts
+
+
+def _wrong_note(rows: Sequence[BenchRow]) -> str | None:
+    """Return a line for tokens that differ from the reference, also where their column is not."""
+    wrong = {
+        f"{row.model_filename} {row.made_as} on {row.device_id}: {row.matched_tokens} of"
+        f" {row.checked_tokens} tokens"
+        for row in rows
+        if row.checked_tokens is not None and row.matched_tokens != row.checked_tokens
+    }
+    return (
+        f"check: output differs from the reference: {'; '.join(sorted(wrong))}" if wrong else None
+    )
+
+
+def _unstable_note(rows: Sequence[BenchRow]) -> str | None:
+    worst = max((row.stddev_ts / row.avg_ts for row in rows if _unstable(row)), default=None)
+    if worst is None:
+        return None
+    return (
+        f"! runs of one test differ by more than {_UNSTABLE:.0%} (up to {worst:.0%}): such a speed"
+        " is no basis for a comparison. Is the board's host busy? More repetitions (-r) help"
+    )
 
 
 def _named(row: BenchRow) -> Named:
     return Named(row.model_filename, row.made_as, row.model_sha256)
-
-
-def _cells(row: BenchRow, name: str, *, scored: bool) -> tuple[str, ...]:
-    prefill = row.n_gen == 0
-    latency = (
-        "" if prefill or row.inter_token_p50_s is None or row.inter_token_p95_s is None
-        else f"{human_s(row.inter_token_p50_s)}/{human_s(row.inter_token_p95_s)}"
-    )  # fmt: skip
-    check = (
-        "not checked" if row.checked_tokens is None
-        else f"{row.matched_tokens}/{row.checked_tokens}"
-    )  # fmt: skip
-    perplexity = [_perplexity(row)] if scored else []
-    return (
-        f"{name} {row.made_as}",
-        "" if row.model_size is None else human_bytes(row.model_size),
-        human_count(row.model_n_params),
-        row.backends + (" (emu)" if row.emulated else ""),
-        row.device_id,
-        row.test,
-        f"{row.avg_ts:.2f} ± {row.stddev_ts:.2f}",
-        human_s(row.ttft_s) if prefill else "",
-        latency,
-        *perplexity,
-        check,
-    )
 
 
 def _perplexity(row: BenchRow) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from reprlib import Repr
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -13,18 +15,31 @@ from rich.text import Text
 from edgeprof.cli.render.humanize import human_bytes, human_s, when
 from edgeprof.cli.render.tables import new_table, styled
 from edgeprof.client.llama_bench import chip
-from edgeprof.shared.types.result import CaseResult, Inputs, JobResult, JobView, ScoreResult
+from edgeprof.shared.types.result import (
+    CaseResult,
+    Inputs,
+    JobResult,
+    JobView,
+    MemoryUse,
+    RegionUse,
+    ScoreResult,
+)
 
 _SHORT = Repr()
 _SHORT.maxstring, _SHORT.maxlist = 60, 8
 short_repr = _SHORT.repr
 
 
-def job_report(view: JobView, trace_ui: str | None = None) -> RenderableType:
-    """Return all but the speeds (llama_bench_table.py). trace_ui: base URL of a trace viewer."""
+def job_report(
+    view: JobView, trace_ui: str | None = None, *, waits: str | None = None
+) -> RenderableType:
+    """Return all but the speeds (llama_bench_table.py).
+
+    trace_ui: base URL of a trace viewer. waits: what a queued job waits for.
+    """
     facts = _grid()
     facts.add_row("job", view.id)
-    facts.add_row("state", Text.assemble(styled(view.state), f"  {view.reason}"))
+    facts.add_row("state", Text.assemble(styled(view.state), f"  {waits or view.reason}"))
     facts.add_row("model", f"{view.model.name} {view.model.made_as}  {view.model.sha256[:12]}")
     source = view.model.source
     if source is not None:
@@ -111,6 +126,22 @@ def _attempts(view: JobView) -> Table:
     return table
 
 
+_CAME: Final = {"cached": "was still in", "flash": "written to", "ram": "sent to"}
+_PARTS: Final = {"kv": "KV cache"}
+
+
+def _memory(region: RegionUse, parts: Sequence[MemoryUse]) -> str:
+    """Return how full a region was at its fullest, and what of the model and the run was in it."""
+    used, total = human_bytes(region.high_water_bytes), human_bytes(region.total_bytes)
+    text = f"{used} of {total} at its fullest"
+    bytes_of: Counter[str] = Counter()
+    for part in parts:
+        if part.region == region.name and part.used_bytes:
+            bytes_of[_PARTS.get(part.category, part.category)] += part.used_bytes
+    inside = [f"{name} {human_bytes(size)}" for name, size in bytes_of.items()]
+    return f"{text}: {', '.join(inside)}" if inside else text
+
+
 def _measured(result: JobResult) -> RenderableType:
     identity, load = result.identity, result.load
     grid = _grid()
@@ -124,17 +155,14 @@ def _measured(result: JobResult) -> RenderableType:
         "firmware",
         f"{identity.firmware_version} {identity.firmware_git_hash} ({identity.toolchain})",
     )
-    how = f"{load.how} in {load.region}, checked in {human_s(load.load_device_s)}"
+    how = f"{_CAME.get(load.how, load.how)} {load.region}, checked in {human_s(load.load_device_s)}"
     if load.transfer_s is not None:
         how += f"; {human_bytes(load.transfer_bytes)} sent in {human_s(load.transfer_s)}"
     if load.transfer_bytes_per_second is not None:
         how += f" ({human_bytes(load.transfer_bytes_per_second)}/s)"
     grid.add_row("loaded", how)
     for region in result.regions:
-        used = human_bytes(region.high_water_bytes)
-        grid.add_row(
-            f"memory {region.name}", f"{used} of {human_bytes(region.total_bytes)} at most"
-        )
+        grid.add_row(f"memory {region.name}", _memory(region, result.memory))
     for place, celsius in (result.temperature_celsius or {}).items():
         note = " (emulated)" if result.temperature_emulated else ""
         grid.add_row(f"temperature {place}", f"{celsius:.1f} °C{note}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from rich import box
 from rich.console import JustifyMethod
@@ -11,6 +11,8 @@ from rich.text import Text
 
 from edgeprof.cli.render.humanize import ago, human_bytes
 from edgeprof.cli.render.model_names import ModelNames, Named
+from edgeprof.cli.render.sheet import Column, Sheet
+from edgeprof.client.waits import what_it_waits_for
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
@@ -47,51 +49,81 @@ def styled(state: JobState | BoardState) -> Text:
     return Text(state, style=_STYLE.get(state, ""))
 
 
-def jobs_table(views: Iterable[JobView], now_s: float) -> Table:
-    """Return a table with a line for each job."""
-    table = new_table(
-        "job", "state", "model", "type", "target", "tries", "submitted", "reason", text="reason"
+def jobs_sheet(views: Sequence[JobView], boards: Sequence[BoardInfo], now_s: float) -> Sheet:
+    """Return a sheet with a row for each job."""
+    sheet = Sheet(
+        [
+            Column("job"),
+            Column("state"),
+            Column("model", leave=6),
+            Column("type", leave=4),
+            Column("target", leave=7),
+            Column("user", leave=1),
+            Column("tries", leave=0, right=True),
+            Column("submitted", leave=2),
+            Column("reason", leave=5, text=True),
+        ]
     )
-    views = list(views)
     names = ModelNames.of(map(_named, views))
     for view in views:
-        table.add_row(
+        sheet.add(
             view.id,
             styled(view.state),
             names.name(_named(view)),
             view.model.made_as,
             view.target,
+            view.user,
             str(len(view.attempts)),
             ago(now_s - view.created_s),
-            view.reason,
+            what_it_waits_for(view, boards) or view.reason,
         )
-    return table
+    return sheet
 
 
 def _named(view: JobView) -> Named:
     return Named(view.model.name, view.model.made_as, view.model.sha256)
 
 
-def boards_table(boards: Sequence[BoardInfo], *, with_notes: bool = True) -> Table:
-    """Return a table with a line for each board. with_notes: whether there is room for reasons."""
-    headings = ["board", "platform", "state", "host", "clock", "memory", "job"]
-    if with_notes:
-        headings.append("note")
-    table = new_table(*headings, text="note")
+def boards_sheet(boards: Sequence[BoardInfo], now_s: float) -> Sheet:
+    """Return a sheet with a row for each board."""
+    sheet = Sheet(
+        [
+            Column("board"),
+            Column("platform", leave=7),
+            Column("state"),
+            Column("host", leave=6),
+            Column("clock", leave=3),
+            Column("memory", leave=5),
+            Column("firmware", leave=2),
+            Column("tags", leave=0),
+            Column("seen", leave=1),
+            Column("job", leave=8),
+            Column("note", leave=4, text=True),
+        ]
+    )
     for board in boards:
         memory = ", ".join(
             f"{region.name} {human_bytes(region.available_bytes)}"
             for region in board.regions
             if region.kind != "stack"
         )
-        cells: list[str | Text] = [
+        sheet.add(
             board.device_id,
             board.platform + (" (emu)" if board.emulated else ""),
-            styled(board.state),
+            board_state(board),
             board.host,
             f"{board.clock_hz / 1e6:g} MHz" if board.clock_hz else "",
             memory,
+            f"{board.firmware_version} {board.firmware_git_hash[:8]}",
+            " ".join(f"{name}={value}" for name, value in sorted(board.tags.items())),
+            ago(now_s - board.seen_s) if board.seen_s else "",
             board.job_id or "",
-        ]
-        table.add_row(*cells, *([board.reason] if with_notes else []))
-    return table
+            board.reason,
+        )
+    return sheet
+
+
+def board_state(board: BoardInfo) -> Text:
+    """Return the state in its colour; a board that has nothing left to drain is drained."""
+    drained = board.state is BoardState.DRAINING and board.job_id is None
+    return Text("drained" if drained else board.state, style=_STYLE.get(board.state, ""))

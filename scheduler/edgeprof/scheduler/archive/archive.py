@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from sqlalchemy import Engine, Select, delete, select
@@ -26,13 +26,21 @@ _HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg insta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which jobs to find; a field that is None filters nothing. since_s: finished then or later."""
+    """Which jobs to find; a field that is None filters nothing.
+
+    since_s: finished then or later. tags: all of them, with these values. firmware: the beginning
+    of the git hash that the board's firmware states.
+    """
 
     model: str | None = None
     platform: str | None = None
     quantization: Quantization | None = None
     sweep_id: str | None = None
     since_s: float | None = None
+    device_id: str | None = None
+    user: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    firmware: str | None = None
     state: JobState | None = None
     limit: int = 1000
 
@@ -177,11 +185,18 @@ def _select(query: Query) -> Select[tuple[dict[str, object]]]:
         Job.platform: query.platform,
         Job.quantization: query.quantization,
         Job.sweep_id: query.sweep_id,
+        Job.device_id: query.device_id,
+        Job.user: query.user,
         Job.state: query.state,
     }
     for column, value in wanted.items():
         if value is not None:
             statement = statement.where(column == value)
+    for name, text in query.tags.items():
+        statement = statement.where(Job.tags[name].as_string() == text)
+    if query.firmware is not None:
+        git_hash = Job.document["result", "identity", "firmware_git_hash"].as_string()
+        statement = statement.where(git_hash.startswith(query.firmware, autoescape=True))
     if query.since_s is not None:
         statement = statement.where(Job.finished_s >= query.since_s)
     return statement

@@ -1,7 +1,8 @@
 """Hyperparameters of a plain llama; everything that the boards do not compute is refused.
 
-Host and board decide alike: both follow rules.py, and tests compare firmware/core/model/gguf.c with
-this module over headers of every kind. A key is refused for its effect, never for being there.
+Host and board decide alike: both follow rules.py, and tests compare
+firmware/core/model/gguf_hparams.c with this module over headers of every kind. A key is refused for
+its effect, never for being there.
 """
 
 from __future__ import annotations

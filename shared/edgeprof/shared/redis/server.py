@@ -80,6 +80,12 @@ def locate(settings: Settings) -> Endpoint:
         patience.wait(living, found)
 
 
+def runs(settings: Settings) -> bool:
+    """Whether the embedded server of this data folder runs. Makes nothing, starts nothing."""
+    folder = settings.data_dir / "redis"
+    return folder.is_dir() and _owner(folder) is not None
+
+
 def connect(settings: Settings) -> Redis:
     """Return a client whose server has answered a PING."""
     endpoint = locate(settings)

@@ -26,7 +26,7 @@ _CLAIM_CALLS: Final = 50
 
 
 class JobStore(JobReader):
-    """Everything that can happen to a job, except what the custodian does to it (maintenance.py)."""
+    """All that can happen to a job, beside what its custodian does (maintenance.py)."""
 
     def __init__(
         self, script: Script, until_written: Callable[[Redis], None] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class BoardState(StrEnum):
 
 
 class MemoryRegion(TolerantModel):
-    """A stretch of a board's memory, as HELLO tells it."""
+    """A stretch of a board's memory, as its HELLO describes it."""
 
     name: str
     kind: Literal["ram", "flash", "stack"]
@@ -31,7 +31,30 @@ class MemoryRegion(TolerantModel):
     available_bytes: int
 
 
-class BoardInfo(TolerantModel):
+class FirmwareAndClock(TolerantModel):
+    """What a board says of its firmware and its clock.
+
+    HELLO, the announcement (BoardInfo) and the result (Identity) of a board all have these fields.
+    """
+
+    #: Whether the board is a process or a simulator, and no silicon.
+    emulated: bool
+    firmware_version: str
+    firmware_git_hash: str
+    toolchain: str
+    #: Of the link: major, minor.
+    protocol: tuple[int, int]
+    #: None where the chip states none (QEMU's virt machine, a process).
+    clock_hz: int | None
+    timer_name: str
+    timer_resolution_ns: int
+
+    def firmware_and_clock(self) -> dict[str, Any]:
+        """Return these fields by name, for another record of the same board."""
+        return {name: getattr(self, name) for name in FirmwareAndClock.model_fields}
+
+
+class BoardInfo(FirmwareAndClock):
     """A board, as its worker last announced it; enough to decide whether a model fits."""
 
     largest_bytes: ClassVar[int] = 64 * 1024
@@ -42,15 +65,6 @@ class BoardInfo(TolerantModel):
     url: str
     uid: str
     state: BoardState
-    emulated: bool
-    firmware_version: str
-    firmware_git_hash: str
-    toolchain: str
-    protocol: tuple[int, int]
-    #: None where the chip states none (QEMU's virt machine, a process).
-    clock_hz: int | None
-    timer_name: str
-    timer_resolution_ns: int
     regions: tuple[MemoryRegion, ...]
     kernels: tuple[Quantization, ...]
     n_ctx_max: int

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
+from edgeprof.shared.types.board import FirmwareAndClock
 from edgeprof.shared.types.case import PromptSource, TestCase
 from edgeprof.shared.types.job import Attempt, JobSpec, JobState
 from edgeprof.shared.types.model import KvType, ModelRef
@@ -135,21 +136,13 @@ class LoadResult(TolerantModel):
     kv_type: str
 
 
-class Identity(TolerantModel):
+class Identity(FirmwareAndClock):
     """Which board was measured, with which firmware and toolchain."""
 
     device_id: str
     platform: str
     host: str
     board_uid: str
-    emulated: bool
-    clock_hz: int | None
-    timer_name: str
-    timer_resolution_ns: int
-    firmware_version: str
-    firmware_git_hash: str
-    toolchain: str
-    protocol: tuple[int, int]
     edgeprof_version: str
 
 

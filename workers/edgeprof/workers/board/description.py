@@ -1,4 +1,4 @@
-"""What the lab is told of a board: HELLO, boards.toml and this host, put together."""
+"""Makes the record that the lab has of a board, from its HELLO, boards.toml and this host."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from edgeprof.shared.errors import BoardFault, HostFault
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.board import BoardInfo, BoardState
-from edgeprof.workers.board.board import Hello
 from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.protocols import Hello
 
 
 def describe(hello: Hello, config: BoardConfig, settings: Settings) -> BoardInfo:
     """Return the board's record for the lab.
 
-    Raises BoardFault "wrong_platform" for a board of another kind than boards.toml says, and
+    Raises BoardFault "wrong_platform" when boards.toml asks for a board of another kind, and
     HostFault "hello" for a description that the lab cannot use.
     """
     if config.platform not in {None, hello.platform}:
@@ -32,14 +32,7 @@ def describe(hello: Hello, config: BoardConfig, settings: Settings) -> BoardInfo
             agent_version=own_version(),
             uid=hello.uid,
             state=BoardState.BUSY,  # until its worker has tested it
-            emulated=hello.emulated,
-            firmware_version=hello.firmware_version,
-            firmware_git_hash=hello.firmware_git_hash,
-            toolchain=hello.toolchain,
-            protocol=hello.protocol,
-            clock_hz=hello.clock_hz,
-            timer_name=hello.timer_name,
-            timer_resolution_ns=hello.timer_resolution_ns,
+            **hello.firmware_and_clock(),
             regions=hello.regions,
             kernels=hello.kernels,
             n_ctx_max=hello.n_ctx_max,

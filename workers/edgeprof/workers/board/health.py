@@ -20,11 +20,11 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import logs, tracing
 from edgeprof.shared.telemetry.context_fields import bound_fields
 from edgeprof.shared.types.board import BoardInfo, BoardState
-from edgeprof.workers.board.board import SelfTestBoard
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import log_fields
 from edgeprof.workers.board.host_checks import check_host, check_tools
 from edgeprof.workers.board.host_faults import host_faults
+from edgeprof.workers.board.protocols import SelfTestBoard
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ class SelfTest(Protocol):
     """Tests an idle board and raises the Fault that it has, as selftest.self_test does."""
 
     def __call__(self, board: SelfTestBoard, info: BoardInfo, *, epoch: int, suspect: bool) -> None:
-        """`epoch` is a fencing token; `suspect` says whether the board is quarantined already."""
+        """`epoch` is a fencing token; `suspect` is true for a board that is quarantined already."""
         ...
 
 
 class Health:
-    """The health of one board and of its host, as the lab is told of it."""
+    """Reports the health of one board and of its host to the lab."""
 
     def __init__(
         self, config: BoardConfig, settings: Settings, info: BoardInfo, store: LabStore
@@ -65,7 +65,7 @@ class Health:
         """Check the host, then run the test, and tell the lab the outcome.
 
         `test` raises the Fault that the board has. `reopen` is called after a failed test, because
-        the board may be in any state; it says whether the board still answers.
+        the board may be in any state; it returns whether the board still answers.
         """
         named = bound_fields(device_id=self._info.device_id, platform=self._info.platform)
         with named, tracing.self_test_span() as span:
@@ -111,7 +111,7 @@ class Health:
 
     def _passed(self) -> None:
         self._last_failure = ""
-        with suppress(InfrastructureError, BoardNotFound):  # the next passed test tells it again
+        with suppress(InfrastructureError, BoardNotFound):  # the next passed test tries again
             self._store.boards.passed_self_test(self._info.device_id)
             if self._store.hosts.uncordon(self._info.host):
                 log.warning("host %s is not cordoned any more", self._info.host)

@@ -129,7 +129,7 @@ def _lock(descriptor: int) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """Return who has the lock, as the file says; anybody may write it, so only a number counts."""
+    """Return the owner that is written in the file. Anybody may write it: only a number counts."""
     with suppress(OSError):
         said = os.pread(descriptor, 16, 0)
         if re.fullmatch(rb"[0-9]{1,10}", said):
@@ -138,7 +138,7 @@ def _holder(descriptor: int) -> str:
 
 
 def _sign(descriptor: int) -> None:
-    """Write who has the lock, for other processes' messages. The lock holds without it too."""
+    """Write the owner into the file, for other processes' messages. The lock holds without it."""
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

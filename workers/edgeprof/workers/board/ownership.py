@@ -26,7 +26,7 @@ class Ownership:
 
     def __init__(self, boards: BoardStore, locks: BoardLock, info: BoardInfo, ttl_s: float) -> None:
         """Use take() instead: it makes the board ours first."""
-        #: The board as the lab was last told of it.
+        #: The board's record, as it was last announced or will be announced next.
         self.info = info
         self._boards = boards
         self._locks = locks
@@ -54,11 +54,11 @@ class Ownership:
         return self._locks.lock_domain
 
     def note(self, **fields: Any) -> None:
-        """Change what is known of the board; the next announcement tells it."""
+        """Change the board's record; the next announcement carries the change."""
         self.info = self.info.model_copy(update=fields)
 
     def announce(self, state: BoardState | None = None, job_id: str | None = None) -> None:
-        """Tell the lab how the board is; without a state, only that it is still here.
+        """Announce the board's state to the lab; without a state, only that it is still here.
 
         Raises BoardClash. Redis being away is logged once: the next heartbeat announces again.
         """

@@ -1,11 +1,11 @@
-"""What a board says of itself while it is idle: published as metrics, and watched for heat."""
+"""The readings of an idle board: published as metrics, and watched for heat."""
 
 from __future__ import annotations
 
 from edgeprof.shared.telemetry import logs
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.workers.board.board import BoardStats
 from edgeprof.workers.board.description import log_fields
+from edgeprof.workers.board.protocols import BoardStats
 from edgeprof.workers.metrics.telemetry import Reading, Sender
 
 

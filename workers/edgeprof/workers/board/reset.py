@@ -33,7 +33,7 @@ def reset(config: BoardConfig, check_stop: Callable[[], None] = lambda: None) ->
 
 
 def _pulse(port: str, line: str) -> None:
-    """Pull a control line low for a moment, as reset circuits of boards with a USB bridge want it."""
+    """Pull a control line low for a moment: boards with a USB bridge reset on that."""
     try:
         with port_kinds.serial_port(port) as opened:
             setattr(opened, line, True)

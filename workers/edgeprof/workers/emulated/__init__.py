@@ -1,7 +1,9 @@
 """Boards that are processes on this host, reached like any serial port: native:// and qemu://.
 
 They are pyserial protocol handlers, so every board is a `serial.serial_for_url(url)`, and there is
-one code path. This package may import only `metrics` and `subprocess_env` of `workers`.
+one code path. pyserial looks for the handler of SCHEME:// in a module that is called
+`protocol_SCHEME`, and for a class `Serial` in it; hence the names protocol_native.py and
+protocol_qemu.py. This package may import only `metrics` and `subprocess_env` of `workers`.
 """
 
 from __future__ import annotations

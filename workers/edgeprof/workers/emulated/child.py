@@ -1,7 +1,7 @@
 """A serial port whose other end is a child process on a socket pair.
 
 It is a socket pair and not a pty. QEMU's pty throws away what the guest sends before somebody opens
-it, and a socket tells at once when the other end is gone.
+it, and a socket shows at once that the other end is gone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STOP_GRACE_S = 1.0
 
 
 class ChildSerial(serial.SerialBase):
-    """What native:// and qemu:// have in common; a subclass says which program to start."""
+    """What native:// and qemu:// have in common; a subclass names the program to start."""
 
     #: The query keys of the URL and what they mean, for error messages.
     options: ClassVar[Mapping[str, str]] = {}
@@ -206,7 +206,7 @@ def hex_bytes(text: str, longest: int, url: str) -> bytes:
 
 
 def firmware_dir() -> Path:
-    """Return the folder of built firmware: EDGEPROF_FIRMWARE_DIR, the wheel's, or the checkout's."""
+    """Return the folder of built firmware: EDGEPROF_FIRMWARE_DIR, the wheel's or the clone's."""
     package = Path(__file__).parents[1]
     packed = package / "firmware"  # by scripts/wheel_firmware.py
     built = package.parents[2] / "firmware" / "build"
@@ -214,7 +214,7 @@ def firmware_dir() -> Path:
 
 
 def firmware_image(name: str, port: str) -> Path:
-    """Return the path of a built image. Raises HostFault, which says how to build it."""
+    """Return the path of a built image. Raises a HostFault with a hint how to build it."""
     path = firmware_dir() / port / name
     if not path.is_file():
         raise HostFault(

@@ -12,7 +12,10 @@ from edgeprof.workers.emulated.child import (
     firmware_image,
     parse_board_url,
 )
+from edgeprof.workers.emulated.spelling import suggestion
 
+#: The native builds of firmware/CMakePresets.json.
+BUILDS = ("native", "native-asan")
 RAM_MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -25,7 +28,7 @@ class Serial(ChildSerial):
         "slot": "model slot image to map as flash",
         "temperature": "millidegrees Celsius of an emulated sensor",
         "line_rate": "bits per second to pace the link to",
-        "fault": "KIND:PARAMETER, as the FAULT operation",
+        "fault": "KIND:PARAMETER of the FAULT operation, KIND from 0 to 10",
     }
 
     values: ClassVar[Mapping[str, str]] = {
@@ -33,7 +36,7 @@ class Serial(ChildSerial):
         "slot": ".+",
         "temperature": r"-?\d+",
         "line_rate": r"\d+",
-        "fault": r"\d+:\d+",
+        "fault": r"(\d|10):\d+",  # the kinds of firmware/core/platform/fault.h
     }
 
     stderr = None  # the board's LED blinks there, where the worker's operator looks
@@ -48,10 +51,10 @@ class Serial(ChildSerial):
 
     @classmethod
     def check_host(cls, host: str) -> None:
-        """Accept the name of a build; those of the sanitizers have names like native-asan."""
-        if host and not host.startswith("native") and not (firmware_dir() / host).is_dir():
+        """Accept a build that is there, and those that a later `make` can build."""
+        if host and host not in BUILDS and not (firmware_dir() / host).is_dir():
             raise UsageError(
-                f"native://{host}: no such build of the firmware",
+                f"native://{host}: no such build of the firmware{suggestion(host, BUILDS)}",
                 hint="a native board has no host: native://?uid=01",
             )
 

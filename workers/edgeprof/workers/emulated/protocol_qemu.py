@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from edgeprof.shared.errors import HostFault, UsageError
-from edgeprof.workers.emulated.child import ChildSerial, firmware_image, hex_bytes
+from edgeprof.workers.emulated.child import ChildSerial, firmware_image, hex_bytes, parse_board_url
 from edgeprof.workers.emulated.spelling import suggestion
 
 UID_MAX_BYTES = 8
@@ -93,6 +93,14 @@ class Serial(ChildSerial):
                 hint=f"ports: {', '.join(MACHINES)}",
             )
 
+    @classmethod
+    def check(cls, url: str) -> None:
+        """Check the URL as for every child, and that a slot has flash to go to."""
+        super().check(url)
+        host, query = parse_board_url(url, cls.options)
+        if "slot" in query and MACHINES[host].slot_address is None:
+            raise UsageError(f"{url}: {host} has no flash for a model", hint="leave slot out")
+
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """Return QEMU with firmware, identity words and slot loaded."""
         machine = MACHINES[host]
@@ -122,10 +130,8 @@ class Serial(ChildSerial):
             address = machine.identity_address + offset
             loader = f"loader,addr={address:#x},data={value:#x},data-len={size}"
             command += ["-device", loader]
-        if "slot" in query:
+        if "slot" in query and machine.slot_address is not None:
             slot = Path(query["slot"])
-            if machine.slot_address is None:
-                raise HostFault(f"qemu://{host} has no flash for a model", code="no_slot")
             if not slot.is_file():
                 raise HostFault(f"qemu://{host}: no slot image at {slot}", code="no_slot")
             file = str(slot).replace(",", ",,")  # QEMU writes a comma this way

@@ -52,7 +52,8 @@ class Supervised:
 
         `on_end` is called whenever the process has ended, by itself or not.
 
-        `retry_after_s` says how long to leave the port alone after the n-th EXIT_NOT_OURS in a row.
+        `retry_after_s` returns the pause before the port is tried again, after the n-th
+        EXIT_NOT_OURS in a row.
         """
         self.name = name
         self._on_end = on_end

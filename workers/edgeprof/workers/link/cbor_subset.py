@@ -1,8 +1,8 @@
 """The subset of CBOR that payloads are made of, checked before it is decoded.
 
-docs/link-protocol.md, section 2, names the subset. A decoder of all of CBOR does more than its reader
-expects: it makes bignums that no float holds, dates, regular expressions, and a million items out of
-references in one kilobyte. The firmware has the same check in cbor.c.
+docs/link-protocol.md, section 2, names the subset. A decoder of all of CBOR does more than its
+reader expects: it makes bignums that no float holds, dates, regular expressions, and a million
+items out of references in one kilobyte. The firmware has the same check in cbor.c.
 """
 
 from __future__ import annotations

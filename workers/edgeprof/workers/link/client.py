@@ -163,7 +163,7 @@ class LinkClient:
         """Send a request and return its reply; the same frame again while no reply comes.
 
         Raises LinkFault "silence" when the board does not answer, "bad_reply" when its answer is
-        malformed, or the fault that an ERR tells of.
+        malformed, or the fault that an ERR reports.
         """
         payload = self._exchange(request, on_event, timeout_s, tries)
         return decode(reply_of(type(request)), payload)
@@ -225,7 +225,7 @@ class LinkClient:
     def hello(
         self, timeout_s: float, before_try: Callable[[int], None] = lambda _number: None
     ) -> HelloReply:
-        """Ask who is there until somebody says; opening a port may have reset the board."""
+        """Ask for HELLO until a board answers; opening a port may have reset the board."""
         deadline = time.monotonic() + timeout_s
         request = HelloRequest(*PROTOCOL)
         for number in itertools.count():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from edgeprof.shared.errors import BoardFault, HostFault, LinkFault
-from edgeprof.workers.board.board import Cancelled, Hello
+from edgeprof.workers.board.protocols import Cancelled, Hello
 from edgeprof.workers.link import baud
 from edgeprof.workers.link.client import STOP_EVERY_S, LinkClient
 from edgeprof.workers.link.hello import parse_hello, window_bytes
@@ -22,7 +22,7 @@ RESET_TRIES = 2
 
 
 class Connection:
-    """A board that has said HELLO. Not thread-safe."""
+    """A board that has sent its HELLO. Not thread-safe."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Connection:
 
     @contextmanager
     def stopped_by(self, should_stop: Callable[[], bool]) -> Iterator[None]:
-        """Have waits end, as Cancelled, once the callable says so."""
+        """End waits with Cancelled, once the callable returns true."""
         before, self.job_stops = self.job_stops, should_stop
         try:
             yield
@@ -93,7 +93,7 @@ class Connection:
         baud.tune(self.port, self.url, self._first_baud, number)
 
     def open_again(self, url: str | None = None) -> None:
-        """Open the port once more, by another URL if one is given; nobody has said HELLO yet."""
+        """Open the port once more, by another URL if one is given; no HELLO has come yet."""
         close_port(self.port, self.url)
         self.port = open_port(url or self.url, self._first_baud, self.check_stop)
 
@@ -104,7 +104,7 @@ class Connection:
     # --- restarting ---
 
     def reset(self) -> None:
-        """Restart the board and wait until it says HELLO again, with another boot id."""
+        """Restart the board and wait until its HELLO comes again, with another boot id."""
         before = self.hello.boot_id
         self.client.boot_id = None  # its BOOT event may come in one read with the reply
         self.client.request(ResetRequest(), tries=RESET_TRIES)

@@ -16,7 +16,8 @@ from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board import flash
-from edgeprof.workers.board.board import (
+from edgeprof.workers.board.locks import BoardLock
+from edgeprof.workers.board.protocols import (
     BoardStats,
     Cancelled,
     ClockOffset,
@@ -25,7 +26,6 @@ from edgeprof.workers.board.board import (
     RunReport,
     ScoreReport,
 )
-from edgeprof.workers.board.locks import BoardLock
 from edgeprof.workers.link import memtest
 from edgeprof.workers.link.baud import DEFAULT_BAUD
 from edgeprof.workers.link.connection import Connection
@@ -93,7 +93,7 @@ class LinkBoard:
 
     @property
     def hello(self) -> Hello:
-        """What the board said of itself when it was last asked."""
+        """The last HELLO that the board sent."""
         return self.connection.hello
 
     @hello.setter
@@ -228,12 +228,12 @@ class LinkBoard:
         self.connection.client.request(IdentifyRequest(duration_ms=round(duration_s * 1000)))
 
     def cancel(self, epoch: int) -> bool:
-        """End the run in progress; whether there was one."""
+        """End the run in progress; returns whether there was one."""
         request = CancelRequest(epoch=epoch)
         return self.connection.client.request(request, tries=CANCEL_TRIES).was_running
 
     def reset(self) -> None:
-        """Restart the board and wait until it says HELLO again (see Board.reset)."""
+        """Restart the board and wait until its HELLO comes again (see Board.reset)."""
         self.connection.reset()
 
     def inject_fault(self, kind: int, parameter: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""HELLO's reply: what a board says of itself is checked, and turned into a Hello."""
+"""HELLO's reply: a board's description of itself is checked, and turned into a Hello."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgeprof.shared.errors import LinkFault
 from edgeprof.shared.types.board import MemoryRegion
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.wire import is_name
-from edgeprof.workers.board.board import Hello
+from edgeprof.workers.board.protocols import Hello
 from edgeprof.workers.link.framing import MAX_PAYLOAD_BYTES
 from edgeprof.workers.link.messages.board import (
     FlashModel,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgeprof.shared.types.board import MemoryRegion
-from edgeprof.workers.board.board import BadWord, MemoryTest
+from edgeprof.workers.board.protocols import BadWord, MemoryTest
 from edgeprof.workers.link.client import LinkClient
 from edgeprof.workers.link.messages.board import MemtestRequest
 from edgeprof.workers.link.messages.wire_types import malformed

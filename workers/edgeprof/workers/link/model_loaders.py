@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from edgeprof.shared.errors import BoardFault
 from edgeprof.workers.board import flash
-from edgeprof.workers.board.board import Cancelled
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link.connection import Connection
 from edgeprof.workers.link.messages.model import UploadRequest, VerifyRequest
 from edgeprof.workers.link.messages.wire_types import malformed

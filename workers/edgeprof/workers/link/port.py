@@ -27,8 +27,8 @@ from serial import rfc2217
 
 from edgeprof.shared.errors import EdgeprofError
 from edgeprof.workers.board import port_kinds
-from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.locks import BoardLock
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link.port_faults import NETWORK, device_of, link_fault, open_fault, words
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ CheckStop = Callable[[], None]
 
 
 def open_port(url: str, baud: int, check_stop: CheckStop = lambda: None) -> serial.SerialBase:
-    """Open a pyserial URL; raises HostFault that says why not and what to do."""
+    """Open a pyserial URL; raises a HostFault with the reason and a remedy."""
     try:
         # Timeouts come first: an open rfc2217:// negotiates all settings anew for each change.
         port = port_kinds.serial_port(
@@ -140,7 +140,7 @@ def plugged_in(port: serial.SerialBase, url: str) -> bool:
 def lock_port(url: str, lock_dir: Path) -> BoardLock:
     """Make the port this process' own on this host, before a byte is sent.
 
-    Raises HostFault that names who has it.
+    Raises a HostFault that names the program which has it.
     """
     claim = BoardLock(lock_dir)
     claim.take("port", _resource(url))
@@ -148,7 +148,7 @@ def lock_port(url: str, lock_dir: Path) -> BoardLock:
 
 
 def _resource(url: str) -> str:
-    """What two URLs of one port have in common: the device, or the chip of an emulated board."""
+    """Return what two URLs of one port share: the device, or the chip of an emulated board."""
     if chip := port_kinds.chip_behind(url):
         return chip
     device = device_of(url)
@@ -156,7 +156,7 @@ def _resource(url: str) -> str:
 
 
 def _handler(port: serial.SerialBase) -> Any:
-    """The port as every handler defines it; their common base does not."""
+    """Return the port, typed as every handler defines it; their common base does not."""
     return port
 
 

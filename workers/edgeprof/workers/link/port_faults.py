@@ -1,4 +1,4 @@
-"""What is said when a port fails: whatever a handler raised becomes one of our faults."""
+"""Turns whatever a port's handler raised into one of our faults, with a message for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from edgeprof.shared.errors import EdgeprofError, HostFault, LinkFault
 from edgeprof.shared.sanitize import one_line
-from edgeprof.workers.board.board import Cancelled
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.link.port_holders import holders
 
 #: Schemes with another machine at the other end.
@@ -33,7 +33,7 @@ def link_fault(url: str, doing: str) -> Iterator[None]:
 
 
 def words(error: Exception) -> str:
-    """What an exception says, in one line; its type when it is not one that is meant to be read."""
+    """Return an exception's text in one line, or its type when its text is not meant for people."""
     text = one_line(str(error), 300)
     if isinstance(error, (OSError, termios.error, ValueError)) and text:
         return text
@@ -79,6 +79,6 @@ def others_on(url: str) -> list[str]:
 
 
 def device_of(url: str) -> str:
-    """Return the path of the device behind a URL, as far as it tells."""
+    """Return the path of the device behind a URL, as far as the URL shows it."""
     parts = urlsplit(url)
     return parts.netloc + parts.path if parts.scheme in {"alt", "spy"} else url

@@ -1,4 +1,4 @@
-"""Counters, memory and temperatures, as a board tells them, for the rest of the host."""
+"""Turns a board's counters, memory and temperatures into values for the rest of the host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from edgeprof.shared.types.result import MemoryUse, RegionUse
-from edgeprof.workers.board.board import BoardStats
+from edgeprof.workers.board.protocols import BoardStats
 from edgeprof.workers.link.hello import region_kind
 from edgeprof.workers.link.messages import board, model
 

@@ -1,7 +1,7 @@
 """Running and scoring on a board: stage the prompt, follow progress, read the measurement back.
 
-What is measured comes from RESULT, which can be asked again. TOKEN events are progress, and are only
-compared with it.
+The measurement comes from RESULT, which can be asked for again. TOKEN events show the progress, and
+are only compared with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.board.board import MAX_NATS, Cancelled, RunReport, ScoreReport
+from edgeprof.workers.board.protocols import MAX_NATS, Cancelled, RunReport, ScoreReport
 from edgeprof.workers.link.client import POLL_S, LinkClient, Received
 from edgeprof.workers.link.messages.operations import RunState
 from edgeprof.workers.link.messages.runs import (
@@ -27,9 +27,9 @@ from edgeprof.workers.link.messages.runs import (
 )
 from edgeprof.workers.link.messages.wire_types import U32_MAX, malformed
 
-#: After so much silence RESULT is asked for, waiting 1, 2 and 4 times as long for it. A board serves
-#: the link between tokens, so this bounds how long one token may take (14 s), and how soon a hung
-#: board is found.
+#: After so much silence RESULT is asked for, with 1, 2 and 4 times as long to wait for it. A board
+#: serves the link between tokens, so this bounds how long one token may take (14 s), and how soon a
+#: hung board is found.
 SILENCE_S = 2.0
 SILENCE_TRIES = 3
 RESULT_PAGE = 64

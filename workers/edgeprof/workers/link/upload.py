@@ -35,7 +35,7 @@ def upload(
 ) -> bool:
     """Stream data[start:], which the board has opened an UPLOAD for.
 
-    Returns False when `should_stop` said so. Raises LinkFault "upload_stalled".
+    Returns False when should_stop() ended it. Raises LinkFault "upload_stalled".
     """
     chunk_bytes = client.max_payload_bytes - _SPARED_BYTES
     acked, sent = start, start

@@ -25,7 +25,7 @@ _BITS: Final = {"F32": "32", "F16": "16", "Q8_0": "8", "Q4_0": "4", "TQ2_0": "2"
 #: users share one label, because file names have no end.
 DATASETS: Final = frozenset({"prompt", "the-tempest"})
 
-#: What LOAD tells of. Other categories share one series, so that no board can make more.
+#: The categories of LOAD's reply. Others share one series, so that no board can make more.
 MEMORY_TYPES: Final = frozenset({"weights", "kv", "activations"})
 
 

@@ -35,7 +35,7 @@ TraceId = Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")]
 
 
 class Connected(WireModel):
-    """The board answers, and this is what it is."""
+    """The board answers; `board` is its record."""
 
     kind: Literal["connected"] = "connected"
     board: BoardInfo
@@ -55,7 +55,7 @@ class Disconnected(WireModel):
 
 
 class Reading(WireModel):
-    """What the board said of itself."""
+    """The counters and gauges of an idle board."""
 
     kind: Literal["reading"] = "reading"
     regions: tuple[RegionUse, ...]
@@ -79,7 +79,7 @@ class Started(WireModel):
 
 
 class Ended(WireModel):
-    """An attempt ended. `reason` says whose fault it was, if it failed."""
+    """An attempt ended. `reason` is the class of its fault, if it failed."""
 
     kind: Literal["ended"] = "ended"
     test_type: str

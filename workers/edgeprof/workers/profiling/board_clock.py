@@ -12,7 +12,7 @@ from typing import Final
 
 from opentelemetry import trace
 
-from edgeprof.workers.board.board import ClockOffset, HasClock, RunReport
+from edgeprof.workers.board.protocols import ClockOffset, HasClock, RunReport
 from edgeprof.workers.profiling.placement import (
     DRIFT_LIMIT,
     DRIFT_LIMIT_EMULATED,
@@ -48,7 +48,7 @@ class BoardClock:
             self.read()
 
     def loaded(self, load_device_s: float, began_s: float) -> None:
-        """Trace LOAD, of which the board tells only how long it took: it ended now, with its reply.
+        """Trace LOAD, of which the board reports only the length: it ended now, with its reply.
 
         `began_s` is monotonic time before the call. An emulated clock may have gone faster than the
         host's, and a span that began before its cause would be wrong. The clock is read again,

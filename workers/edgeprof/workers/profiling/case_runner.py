@@ -15,7 +15,7 @@ from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.result import CaseResult, OutputCheck, ScoreResult
-from edgeprof.workers.board.board import RunBoard, RunReport
+from edgeprof.workers.board.protocols import RunBoard, RunReport
 from edgeprof.workers.profiling.board_clock import BoardClock
 from edgeprof.workers.profiling.energy import EnergyAccount
 from edgeprof.workers.profiling.measure import check_output, summarize

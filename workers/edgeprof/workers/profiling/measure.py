@@ -16,7 +16,7 @@ import numpy as np
 
 from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.types.result import CaseResult, OutputCheck, Samples, ScoreResult
-from edgeprof.workers.board.board import MAX_NATS, RunReport
+from edgeprof.workers.board.protocols import MAX_NATS, RunReport
 
 #: Boards and host agree bit for bit; this allows a port to have a logarithm of its own.
 SCORE_TOLERANCE_NATS: Final = 1e-4

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from edgeprof.workers.board.board import ClockOffset, RunReport
+from edgeprof.workers.board.protocols import ClockOffset, RunReport
 
 #: A crystal is off by 0.01 %, an RC oscillator by 1 %; a wrong crystal or divider by far more.
 DRIFT_LIMIT = 0.02

@@ -17,7 +17,7 @@ from edgeprof.shared.own_version import own_version
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec
 from edgeprof.shared.types.result import Identity, JobResult, LoadResult, MemoryUse
-from edgeprof.workers.board.board import Hello, RunBoard
+from edgeprof.workers.board.protocols import Hello, RunBoard
 from edgeprof.workers.profiling.board_clock import BoardClock
 from edgeprof.workers.profiling.case_runner import CaseRunner, tokenizer_or_none
 from edgeprof.workers.profiling.energy import EnergyAccount, EnergyMeter
@@ -40,7 +40,7 @@ def profile_job(
 ) -> JobResult:
     """Carry out a job on an open board.
 
-    Raises a Fault, or Cancelled after `should_stop` said so. `epoch` is the attempt's fencing
+    Raises a Fault, or Cancelled once should_stop() is true. `epoch` is the attempt's fencing
     token, which the board compares with those it has seen.
     """
     tracer = trace.get_tracer("edgeprof")
@@ -114,13 +114,6 @@ def _identity(hello: Hello, host: str, device_id: str) -> Identity:
         platform=hello.platform,
         host=host,
         board_uid=hello.uid,
-        emulated=hello.emulated,
-        clock_hz=hello.clock_hz,
-        timer_name=hello.timer_name,
-        timer_resolution_ns=hello.timer_resolution_ns,
-        firmware_version=hello.firmware_version,
-        firmware_git_hash=hello.firmware_git_hash,
-        toolchain=hello.toolchain,
-        protocol=hello.protocol,
+        **hello.firmware_and_clock(),
         edgeprof_version=own_version(),
     )

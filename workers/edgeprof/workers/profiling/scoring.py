@@ -7,7 +7,7 @@ from collections.abc import Callable
 from edgeprof.shared.errors import BoardFault, ModelError
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.result import ScoreResult
-from edgeprof.workers.board.board import ScoreReport
+from edgeprof.workers.board.protocols import ScoreReport
 from edgeprof.workers.profiling.measure import (
     ScoredWindow,
     check_score,
@@ -31,7 +31,7 @@ def score_case(
     *,
     check: bool,
 ) -> ScoreResult:
-    """Score all windows of a case; `check` says whether each has to agree with the host's."""
+    """Score all windows of a case; with `check` each has to agree with the host's."""
     windows, truth = windows_of(case), unquantized_top1_of(case)
     scored = []
     for number, window in enumerate(windows, 1):

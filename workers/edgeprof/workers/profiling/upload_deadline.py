@@ -1,4 +1,4 @@
-"""Ends an upload as soon as it cannot end in time any more, and says how much time it needs."""
+"""Stops an upload that cannot end in time any more; the error names the time that it needs."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.model import Quantization
-from edgeprof.workers.board.board import SelfTestBoard
+from edgeprof.workers.board.protocols import SelfTestBoard
 from edgeprof.workers.profiling.profile_job import profile_job
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Final
 
 from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.workers.board.board import (
+from edgeprof.workers.board.protocols import (
     AnswersPing,
     HasClock,
     HasMemoryTest,

@@ -10,7 +10,7 @@ from edgeprof.shared.errors import LinkFault
 from edgeprof.shared.types.board import MemoryRegion
 from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.result import LoadResult, MemoryUse
-from edgeprof.workers.board.board import (
+from edgeprof.workers.board.protocols import (
     BadWord,
     BoardStats,
     Cancelled,

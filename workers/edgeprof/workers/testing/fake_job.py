@@ -11,8 +11,8 @@ from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.result import CaseResult, Identity, JobResult, Samples
-from edgeprof.workers.board.board import Cancelled, SelfTestBoard
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.protocols import Cancelled, SelfTestBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.testing.fake_board import fake_load
 from edgeprof.workers.worker.lease import Lease
 
@@ -23,7 +23,7 @@ _FAULTS: Final = {FaultClass.LINK: LinkFault, FaultClass.HOST: HostFault}
 
 
 def carry_out(
-    managed: ManagedBoard,
+    worker_board: WorkerBoard,
     claim: Claim,
     lease: Lease,
     models: ModelCache,  # noqa: ARG001 - as fetch_and_profile
@@ -40,21 +40,24 @@ def carry_out(
     for index in range(case.n_gen):
         if lease.should_stop() and "deaf" not in spec.tags:
             raise Cancelled
-        managed.board.stats()  # raises when the board is gone
+        worker_board.board.stats()  # raises when the board is gone
         time.sleep(TOKEN_S)
         lease.progress(phase="run", percent=100 * index / case.n_gen)
-    return fake_result(spec, managed.info)
+    return fake_result(spec, worker_board.info)
 
 
 def fake_result(spec: JobSpec, info: BoardInfo) -> JobResult:
     """Return a result whose every speed and time is 1."""
     case, one = spec.cases[0], Samples.of([1.0])
-    same = Identity.model_fields.keys() & BoardInfo.model_fields.keys()
     return JobResult(
         model=spec.model,
-        identity=Identity.model_validate(
-            {name: getattr(info, name) for name in same}
-            | {"board_uid": info.uid, "edgeprof_version": "0"}
+        identity=Identity(
+            device_id=info.device_id,
+            platform=info.platform,
+            host=info.host,
+            board_uid=info.uid,
+            **info.firmware_and_clock(),
+            edgeprof_version="0",
         ),
         load=fake_load(spec.n_ctx, spec.kv_type),
         cases=(

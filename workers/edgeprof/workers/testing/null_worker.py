@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.board.board import Board
 from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.protocols import Board
 from edgeprof.workers.testing.fake_board import FakeBoard, fake_hello
 
 

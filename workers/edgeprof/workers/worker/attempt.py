@@ -25,8 +25,8 @@ from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.shared.types.wire import is_name
-from edgeprof.workers.board.board import Cancelled
 from edgeprof.workers.board.host_faults import host_faults
+from edgeprof.workers.board.protocols import Cancelled
 from edgeprof.workers.metrics.telemetry import Sender
 from edgeprof.workers.worker.attempt_report import AttemptReport
 from edgeprof.workers.worker.lease import Lease, Stop

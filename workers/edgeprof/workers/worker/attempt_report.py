@@ -1,4 +1,4 @@
-"""What is told of an attempt while it begins and ends: log lines, metrics, Celery's task events.
+"""Reports the begin and the end of an attempt: log lines, metrics, Celery's task events.
 
 Log lines and metrics call an attempt a profiling session: those are the customer's names.
 """
@@ -44,7 +44,7 @@ class AttemptReport:
         }
 
     def started(self) -> None:
-        """Tell that the attempt begins."""
+        """Report that the attempt begins."""
         claim = self._claim
         # Nobody knows how long it will take, so the log gets the longest that it may, in seconds.
         longest = {"test_duration": claim.spec.timeout_s}
@@ -55,7 +55,7 @@ class AttemptReport:
         )
 
     def ended(self, outcome: JobResult | Fault, state: JobState | None) -> None:
-        """Tell how the attempt ended. `state` is the job's; None: the store refused the end."""
+        """Report how the attempt ended. `state` is the job's; None: the store refused the end."""
         fault = outcome if isinstance(outcome, Fault) else None
         self._duration_s = time.monotonic() - self._started_s
         self._events.ended(self._claim, state, fault, self._duration_s)

@@ -10,7 +10,7 @@ Look here first after an upgrade of either. What each hook is for, and what brea
                           worker's own connection (task_events.py).
     follow_queues         consumer.add_task_queue and cancel_task_queue, run by Celery's loop. The
                           public way is a remote-control command, and those are refused here.
-    DoorbellRequest       Request.send_event and its _eventer: no event tells of a doorbell, and the
+    DoorbellRequest       Request.send_event and its _eventer: no event reports a doorbell, and the
                           loop still turns at the end of a task.
     _keep_our_logging     signal setup_logging. Its setting worker_hijack_root_logger keeps our
                           handlers, and still sets the root logger's level.

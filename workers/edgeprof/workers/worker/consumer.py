@@ -20,13 +20,13 @@ from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.blobs import ModelCache
-from edgeprof.shared.store.boards import Cordons
+from edgeprof.shared.store.boards import BoardClash, Cordons
 from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.telemetry import logs
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import board_queue, platform_queue
 from edgeprof.shared.types.result import JobResult
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.worker import celery_hooks, doorbell_transport
 from edgeprof.workers.worker.attempt import Attempts
 from edgeprof.workers.worker.lease import Lease
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 _LONGEST_SILENCE_S: Final = 60.0
 
 #: Carries out a claimed job on an open board; fetch_and_profile does it for real.
-CarryOut = Callable[[ManagedBoard, Claim, Lease, ModelCache], JobResult]
+CarryOut = Callable[[WorkerBoard, Claim, Lease, ModelCache], JobResult]
 
 
 class Consumer:
@@ -50,7 +50,7 @@ class Consumer:
 
     def __init__(
         self,
-        managed: ManagedBoard,
+        worker_board: WorkerBoard,
         settings: Settings,
         carry_out: CarryOut,
         outbox: Outbox,
@@ -58,41 +58,41 @@ class Consumer:
         on_board_gone: Callable[[], None],
     ) -> None:
         """The board has to be acquired. `on_board_gone` ends the worker."""
-        self._managed = managed
+        self._worker_board = worker_board
         self._settings = settings
         self._carry_out = carry_out
         self._shutdown = shutdown
         self._on_board_gone = on_board_gone
         self._celery: Any = None
         self._guard: MessageGuard | None = None
-        self._models = ModelCache(settings.cache_dir, managed.store.blobs)
+        self._models = ModelCache(settings.cache_dir, worker_board.store.blobs)
         self.events = TaskEvents(lambda: celery_hooks.event_dispatcher(self._celery))
         self._attempts = Attempts(
-            managed.store.jobs,
+            worker_board.store.jobs,
             settings,
-            node=f"{managed.node}/{os.getpid()}",
-            lock_domain=managed.ownership.lock_domain,
+            node=f"{worker_board.node}/{os.getpid()}",
+            lock_domain=worker_board.ownership.lock_domain,
             stopping=shutdown.hand_back,
-            telemetry=managed.telemetry,
+            telemetry=worker_board.telemetry,
             outbox=outbox,
             events=self.events,
-            on_host_fault=managed.health.check_after_host_fault,
+            on_host_fault=worker_board.health.check_after_host_fault,
         )
 
     def run(self) -> None:
         """Consume doorbells until the worker is to end."""
-        managed = self._managed
-        self._guard = doorbell_transport.install(managed.node, managed.telemetry)
+        worker_board = self._worker_board
+        self._guard = doorbell_transport.install(worker_board.node, worker_board.telemetry)
         celery_hooks.prepare_process()
         signals.worker_shutting_down.connect(self._on_celery_shutdown, weak=False)
-        app = make_app(managed.store.url)
+        app = make_app(worker_board.store.url)
         register = app.task(name=TASK_NAME, send_events=False, Request=celery_hooks.DoorbellRequest)
         register(self.on_doorbell)
         self._celery = app.Worker(
-            hostname=managed.node,
+            hostname=worker_board.node,
             pool_cls=concurrency.get_implementation("threads"),
             concurrency=1,
-            queues=queues_of(managed.info, Cordons()),
+            queues=queues_of(worker_board.info, Cordons()),
             without_gossip=True,
             without_mingle=True,
             quiet=True,
@@ -112,28 +112,35 @@ class Consumer:
         """
         if not isinstance(job_id, str) or self._shutdown.leaving.is_set():
             return
-        managed = self._managed
-        with managed.in_use():
-            claimed = self._attempts.claim(job_id, managed.info)
+        worker_board = self._worker_board
+        with worker_board.in_use():
+            claimed = self._attempts.claim(job_id, worker_board.info)
             if claimed is None:
                 return
-            managed.ownership.announce(BoardState.BUSY, claimed[0].job_id)
-            fault = self._attempts.carry_out(
-                *claimed,
-                managed.info,
-                lambda claim, lease: self._carry_out(managed, claim, lease, self._models),
-            )
+            fault = self._attempts.carry_out(*claimed, worker_board.info, self._work)
             if isinstance(fault, (BoardFault, LinkFault)):
-                extra = managed.log_fields | {"code": fault.code}
+                extra = worker_board.log_fields | {"code": fault.code}
                 logs.hardware.error("%s", fault, extra=extra)
-                if not managed.reopen():
+                if not worker_board.reopen():
                     self._on_board_gone()
                     return
-            managed.ownership.announce(BoardState.ONLINE)
+            try:
+                if isinstance(fault, BoardClash):
+                    raise fault
+                worker_board.ownership.announce(BoardState.ONLINE)
+            except BoardClash as clash:
+                log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
+                self._on_board_gone()
+
+    def _work(self, claim: Claim, lease: Lease) -> JobResult:
+        """Announce the job, and do it. A BoardClash gives it back, as any fault of a host does."""
+        self._worker_board.ownership.announce(BoardState.BUSY, claim.job_id)
+        return self._carry_out(self._worker_board, claim, lease, self._models)
 
     def consume_only(self, queues: Sequence[str]) -> None:
         """Leave the board's other queues: a doorbell that a cordoned board takes is lost."""
-        celery_hooks.follow_queues(self._celery, queues_of(self._managed.info, Cordons()), queues)
+        every = queues_of(self._worker_board.info, Cordons())
+        celery_hooks.follow_queues(self._celery, every, queues)
 
     def expect_silence(self) -> None:
         """Note that no doorbell can come now: the board is busy or cordoned, or Redis is away."""
@@ -142,7 +149,7 @@ class Consumer:
 
     def out_of_reach(self) -> str | None:
         """Return why no doorbell reaches this worker although Redis is there, or None."""
-        if self._managed.info.job_id is not None or celery_hooks.is_handling_doorbell():
+        if self._worker_board.info.job_id is not None or celery_hooks.is_handling_doorbell():
             self.expect_silence()
             return None
         if self._guard is None:
@@ -151,12 +158,12 @@ class Consumer:
         return self._guard.out_of_reach(ttl_s, _LONGEST_SILENCE_S + ttl_s)
 
     def _send_last_events(self, app: Celery) -> None:
-        """Tell of a job that ended when Celery had closed its connections already."""
+        """Send the events of a job that ended after Celery had closed its connections."""
         if not self.events.pending:
             return
         with (
             contextlib.suppress(OperationalError, RedisError, OSError),
-            app.events.default_dispatcher(hostname=self._managed.node) as dispatcher,
+            app.events.default_dispatcher(hostname=self._worker_board.node) as dispatcher,
         ):
             self.events.flush(dispatcher)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.board.health import SelfTest, Verdict
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.selftest.schedule import SelfTestSchedule
 from edgeprof.workers.worker.consumer import Consumer, queues_of
 
@@ -14,9 +14,9 @@ class Cordon:
     """The cordon of one board and its host."""
 
     def __init__(
-        self, managed: ManagedBoard, consumer: Consumer, self_test: SelfTest, settings: Settings
+        self, worker_board: WorkerBoard, consumer: Consumer, self_test: SelfTest, settings: Settings
     ) -> None:
-        self._managed = managed
+        self._worker_board = worker_board
         self._consumer = consumer
         self._self_test = self_test
         self._schedule = SelfTestSchedule(settings)
@@ -26,9 +26,9 @@ class Cordon:
 
         False: the board failed its test and is gone.
         """
-        info = self._managed.info
+        info = self._worker_board.info
         try:
-            cordons = self._managed.store.boards.cordons(info.device_id, info.host)
+            cordons = self._worker_board.store.boards.cordons(info.device_id, info.host)
         except InfrastructureError:
             self._consumer.expect_silence()
             return True
@@ -38,6 +38,6 @@ class Cordon:
             self._consumer.expect_silence()
         if not self._schedule.due(quarantined=cordons.suspect):
             return True
-        verdict = self._managed.self_test(self._self_test)
+        verdict = self._worker_board.self_test(self._self_test)
         self._schedule.note(verdict, quarantined=cordons.suspect)
         return verdict is not Verdict.GONE

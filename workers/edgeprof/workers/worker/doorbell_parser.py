@@ -1,9 +1,9 @@
 """Reads replies of Redis without keeping what is too large to be a doorbell.
 
-BRPOP takes a message off its list and hands it over whole, and no command of Redis tells how large
-the next one is. So the limit is here: the bytes of a larger message are read and thrown away piece
-by piece, and the worker never holds them. Closing the connection instead was rejected, because it
-restarts Celery's consumer each time.
+BRPOP takes a message off its list and hands it over whole, and no command of Redis returns the
+size of the next one. So the limit is here: the bytes of a larger message are read and thrown away
+piece by piece, and the worker never holds them. Closing the connection instead was rejected,
+because it restarts Celery's consumer each time.
 """
 
 from __future__ import annotations

@@ -13,23 +13,23 @@ from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
-from edgeprof.workers.board.managed_board import ManagedBoard
 from edgeprof.workers.board.meter import Meter
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.profiling.profile_job import profile_job
 from edgeprof.workers.worker.lease import Lease
 
 
 def fetch_and_profile(
-    managed: ManagedBoard, claim: Claim, lease: Lease, models: ModelCache
+    worker_board: WorkerBoard, claim: Claim, lease: Lease, models: ModelCache
 ) -> JobResult:
     """Carry out a claimed job on an open board. Raises a Fault, or Cancelled by its lease."""
     path = models.fetch(claim.spec.model)
     model, reference = _read(path)
     check_model(claim.spec.model, model)
-    command = managed.config.meter
+    command = worker_board.config.meter
     with Meter(command) if command else nullcontext() as meter:
         result = profile_job(
-            managed.board,
+            worker_board.board,
             claim.spec,
             path,
             model,
@@ -37,11 +37,11 @@ def fetch_and_profile(
             epoch=claim.epoch,
             progress=lease.progress,
             should_stop=lease.should_stop,
-            host=managed.info.host,
-            device_id=managed.info.device_id,
+            host=worker_board.info.host,
+            device_id=worker_board.info.device_id,
             meter=meter,
         )
-    managed.note_upload_speed(result.load.transfer_bytes_per_second)
+    worker_board.note_upload_speed(result.load.transfer_bytes_per_second)
     return result
 
 

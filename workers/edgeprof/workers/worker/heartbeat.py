@@ -16,7 +16,7 @@ from edgeprof.shared.errors import Fault, InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash
 from edgeprof.shared.types.board import BoardState
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.worker.consumer import Consumer
 from edgeprof.workers.worker.cordon import Cordon
 from edgeprof.workers.worker.free_memory import give_back
@@ -30,7 +30,7 @@ _PORT_INTERVAL_S: Final = 0.5
 
 _PORT_IS_BACK: Final = "its port was taken back, and it is opened anew"
 
-#: Ends the worker with an exit code, and the reason that the lab is told; "" says it is silent.
+#: Ends the worker with an exit code and a reason for the lab; "" stands for a silent board.
 End = Callable[[int, str], None]
 
 
@@ -39,14 +39,14 @@ class Heartbeat:
 
     def __init__(
         self,
-        managed: ManagedBoard,
+        worker_board: WorkerBoard,
         consumer: Consumer,
         cordon: Cordon,
         shutdown: Shutdown,
         settings: Settings,
         end: End,
     ) -> None:
-        self._managed = managed
+        self._worker_board = worker_board
         self._consumer = consumer
         self._cordon = cordon
         self._shutdown = shutdown
@@ -70,65 +70,65 @@ class Heartbeat:
         while (left_s := until_s - time.monotonic()) > 0:
             if self._shutdown.silent.wait(min(left_s, _PORT_INTERVAL_S)):
                 return False
-            if self._managed.unplugged():
+            if self._worker_board.unplugged():
                 break
         return True
 
     def _beat(self) -> bool:
         """Do what is due; False: the worker ends. Raises BoardClash."""
-        managed = self._managed
-        if managed.unplugged() and managed.info.job_id is not None:
-            managed.ownership.announce_unplugged()  # the job finds out by itself, and ends
+        worker_board = self._worker_board
+        if worker_board.unplugged() and worker_board.info.job_id is not None:
+            worker_board.ownership.announce_unplugged()  # the job finds out by itself, and ends
             return True
         if self._shutdown.leaving.is_set():
-            managed.ownership.announce(BoardState.DRAINING, managed.info.job_id)
+            worker_board.ownership.announce(BoardState.DRAINING, worker_board.info.job_id)
             return True
         if not self._apply_port_request():
             # Another program has used the board, so a new process asks anew what the board is.
             self._end(EXIT_BOARD_GONE, _PORT_IS_BACK)
             return False
-        if not managed.port_released and not (managed.probe() and self._cordon.apply()):
+        if not worker_board.port_released and not (worker_board.probe() and self._cordon.apply()):
             self._end(EXIT_BOARD_GONE, "")
             return False
         if why := self._consumer.out_of_reach():
             # A board that looks alive and gets no doorbell would keep its jobs waiting.
-            log.error("board %s gets no doorbells: %s", managed.config, why)
+            log.error("board %s gets no doorbells: %s", worker_board.config, why)
             self._end(EXIT_NO_DOORBELLS, f"it gets no doorbells: {why}")
             return False
         self._consumer.events.flush()
         self._identify_when_asked()
-        managed.store.watch.look_when_due()
-        managed.ownership.announce()
-        if managed.info.job_id is None:
+        worker_board.store.watch.look_when_due()
+        worker_board.ownership.announce()
+        if worker_board.info.job_id is None:
             give_back()
         return True
 
     def _apply_port_request(self) -> bool:
         """Close the port when somebody wants it; False: it is closed and not wanted any more."""
-        managed = self._managed
+        worker_board = self._worker_board
         try:
-            wanted = managed.store.boards.port_wanted(managed.info.device_id)
+            wanted = worker_board.store.boards.port_wanted(worker_board.info.device_id)
         except InfrastructureError:
             return True
         if wanted:
             self._consumer.expect_silence()
-        if wanted and not managed.port_released:
+        if wanted and not worker_board.port_released:
             self._consumer.consume_only([])
-            managed.release_port()  # not while a job has the board; the next beat tries again
-        return wanted or not managed.port_released
+            worker_board.release_port()  # not while a job has the board; the next beat tries again
+        return wanted or not worker_board.port_released
 
     def _identify_when_asked(self) -> None:
         """Have the board blink for a person who asked for it, and answer."""
-        boards, name = self._managed.store.boards, self._managed.info.device_id
+        boards, name = self._worker_board.store.boards, self._worker_board.info.device_id
         with contextlib.suppress(InfrastructureError):
             actor = boards.take_identify(name)
             if not actor:
                 return
-            if self._managed.port_released:
+            if self._worker_board.port_released:
                 boards.identified(name, actor, f"cannot blink: {PORT_RELEASED}")
                 return
             try:
-                blinks = self._managed.identify()
+                blinks = self._worker_board.identify()
             except Fault as fault:
                 boards.identified(name, actor, f"cannot blink: {fault}")
             else:

@@ -27,7 +27,7 @@ from edgeprof.shared.vital_threads import vital_thread
 
 log = logging.getLogger(__name__)
 
-#: How often watchers are told of progress.
+#: How often progress is sent to watchers.
 _PROGRESS_INTERVAL_S = 0.25
 
 
@@ -100,7 +100,7 @@ class Lease:
         return self.stop() is not None
 
     def progress(self, **fields: str | float) -> None:
-        """Note how far the job is. The lease's thread tells watchers the latest."""
+        """Note how far the job is. The lease's thread sends the latest to watchers."""
         self._latest_progress = fields
 
     def _work(self) -> None:

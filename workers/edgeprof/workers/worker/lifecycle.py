@@ -1,7 +1,7 @@
 """The process that drives one board, from waiting for the board to its exit code.
 
-It is crash-only: when the board goes away the process says so and ends. The agent starts it again,
-and it begins as always, by waiting for the board. So there is one way into every state.
+It is crash-only: when the board goes away, the process announces that and ends. The agent starts it
+again, and it begins as always, by waiting for the board. So there is one way into every state.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.vital_threads import vital_thread
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import SelfTest
-from edgeprof.workers.board.managed_board import ManagedBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.metrics.telemetry import Waiting
 from edgeprof.workers.worker.consumer import CarryOut, Consumer
 from edgeprof.workers.worker.cordon import Cordon
@@ -45,46 +45,46 @@ class BoardWorker:
         self,
         config: BoardConfig,
         settings: Settings,
-        managed: ManagedBoard,
+        worker_board: WorkerBoard,
         carry_out: CarryOut,
         self_test: SelfTest,
     ) -> None:
         self._config = config
         self._settings = settings
-        self._managed = managed
+        self._worker_board = worker_board
         self._carry_out = carry_out
         self._self_test = self_test
         self._outbox = Outbox(settings.data_dir / "undelivered")
         self._shutdown = Shutdown(settings.stop_grace_s)
 
     def run(self) -> int:
-        """Drive the board until told to stop; returns the exit code."""
+        """Drive the board until the worker has to stop; returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._shutdown.leave())
         if not self._wait_for_board():
             return self._shutdown.exit_code
-        managed = self._managed
+        worker_board = self._worker_board
         tracing.configure(
             "edgeprof-worker",
-            managed.node,
-            managed.info.host,
-            device_id=managed.info.device_id,
-            platform=managed.info.platform,
+            worker_board.node,
+            worker_board.info.host,
+            device_id=worker_board.info.device_id,
+            platform=worker_board.info.platform,
         )
         try:
             self._drive()
         finally:
-            managed.release(self._shutdown.reason)
+            worker_board.release(self._shutdown.reason)
         return self._shutdown.exit_code
 
     def _drive(self) -> None:
         """Beat and consume until the worker ends."""
-        managed, settings = self._managed, self._settings
+        worker_board, settings = self._worker_board, self._settings
         consumer = Consumer(
-            managed, settings, self._carry_out, self._outbox, self._shutdown, self._board_gone
+            worker_board, settings, self._carry_out, self._outbox, self._shutdown, self._board_gone
         )
-        cordon = Cordon(managed, consumer, self._self_test, settings)
-        heartbeat = Heartbeat(managed, consumer, cordon, self._shutdown, settings, self._end)
+        cordon = Cordon(worker_board, consumer, self._self_test, settings)
+        heartbeat = Heartbeat(worker_board, consumer, cordon, self._shutdown, settings, self._end)
         thread = vital_thread(heartbeat.run, "heartbeat", self._shutdown.silent.is_set)
         thread.start()
         try:
@@ -97,7 +97,7 @@ class BoardWorker:
             thread.join()
 
     def _wait_for_board(self) -> bool:
-        """Wait until Redis and the board are there, and the board is ours; False: told to stop."""
+        """Wait until Redis is there and the board is ours; False: the worker has to stop."""
         pause_s, logged, silent = _FIRST_PAUSE_S, "", 0
         if os.environ.get(LAST_END_VARIABLE) == str(EXIT_NOT_OURS):
             # The worker before us found nothing and logged it. One try: opening a port is not free.
@@ -105,7 +105,7 @@ class BoardWorker:
         leaving = self._shutdown.leaving
         while not leaving.is_set():
             try:
-                self._managed.acquire(leaving.is_set)
+                self._worker_board.acquire(leaving.is_set)
             except EdgeprofError as error:
                 if leaving.is_set():
                     break
@@ -125,26 +125,26 @@ class BoardWorker:
     def _tell_waiting(self, error: EdgeprofError) -> None:
         hint = f" ({error.hint})" if error.hint else ""
         log.warning("board %s: waiting: %s%s", self._config, error, hint)
-        self._managed.telemetry.send(Waiting(reason=f"{error}{hint}"))
+        self._worker_board.telemetry.send(Waiting(reason=f"{error}{hint}"))
 
     def _recover_and_test(self, cordon: Cordon) -> bool:
         """Finish what the worker before us left, and test the board before it gets jobs.
 
         False: the board is gone, or another host has a board of its name.
         """
-        managed = self._managed
-        jobs = managed.store.jobs
+        worker_board = self._worker_board
+        jobs = worker_board.store.jobs
         # Results first: the job of the worker before us may be done.
         self._outbox.deliver(jobs)
         # We have the locks, so that worker is dead: its job need not wait for lease or test.
-        lock_domain = managed.ownership.lock_domain
-        if job_id := jobs.reclaim(managed.info.device_id, lock_domain, managed.node):
+        lock_domain = worker_board.ownership.lock_domain
+        if job_id := jobs.reclaim(worker_board.info.device_id, lock_domain, worker_board.node):
             with bound_job(job_id, jobs.traceparents([job_id])[job_id]):
                 log.warning("job %s of the worker before us is back in the queue", job_id)
         if not cordon.apply():
             return False
         try:
-            managed.ownership.announce(BoardState.ONLINE)
+            worker_board.ownership.announce(BoardState.ONLINE)
         except BoardClash as clash:
             log.error("%s", clash)  # noqa: TRY400 - a user's trouble, not a bug of ours
             return False
@@ -155,8 +155,8 @@ class BoardWorker:
 
     def _end(self, exit_code: int, reason: str) -> None:
         if not reason:
-            reason = ": ".join(filter(None, [_BOARD_IS_SILENT, self._managed.gone_because]))
-        self._shutdown.end(exit_code, reason, self._managed.ownership.withdraw)
+            reason = ": ".join(filter(None, [_BOARD_IS_SILENT, self._worker_board.gone_because]))
+        self._shutdown.end(exit_code, reason, self._worker_board.ownership.withdraw)
 
 
 def _kind(error: EdgeprofError) -> str:

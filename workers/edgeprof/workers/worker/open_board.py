@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgeprof.shared.settings import Settings
-from edgeprof.workers.board.board import Board
 from edgeprof.workers.board.config import BoardConfig
+from edgeprof.workers.board.protocols import Board
 from edgeprof.workers.link import device
 
 
 def open_board(
     config: BoardConfig, settings: Settings, should_stop: Callable[[], bool] = lambda: False
 ) -> Board:
-    """Open the board; the wait for it ends with a HostFault once `should_stop` says so."""
+    """Open the board; the wait for it ends with a HostFault once should_stop() is true."""
     options = device.OpenOptions(
         lock_dir=settings.lock_dir,
         slot_dir=settings.cache_dir / "slots",

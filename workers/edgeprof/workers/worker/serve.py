@@ -11,8 +11,8 @@ from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.telemetry import logs
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import SelfTest
-from edgeprof.workers.board.managed_board import ManagedBoard
-from edgeprof.workers.board.opened_board import OpenBoard
+from edgeprof.workers.board.reopenable_board import OpenBoard
+from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.metrics.telemetry import Sender
 from edgeprof.workers.worker import fork_server
 from edgeprof.workers.worker.consumer import CarryOut
@@ -40,17 +40,17 @@ def serve(
     carry_out: CarryOut,
     self_test: SelfTest,
 ) -> int:
-    """Drive the board until told to stop; returns the exit code."""
+    """Drive the board until the worker has to stop; returns the exit code."""
     telemetry = Sender.inherited()
     die_with_parent()
     private_files.umask_of_a_service()
     logs.configure(settings, "edgeprof-worker")
-    managed = ManagedBoard(config, settings, open_board, telemetry)
-    return BoardWorker(config, settings, managed, carry_out, self_test).run()
+    worker_board = WorkerBoard(config, settings, open_board, telemetry)
+    return BoardWorker(config, settings, worker_board, carry_out, self_test).run()
 
 
 def die_with_parent() -> None:
-    """Be told to stop when the parent dies, however it dies: no orphan may keep a board."""
+    """Have the kernel stop us when the parent dies, however it dies: no orphan keeps a board."""
     end_with_parent(signal.SIGTERM)
     parent = os.environ.get(PARENT_PID_VARIABLE)
     if parent is not None and int(parent) != os.getppid():

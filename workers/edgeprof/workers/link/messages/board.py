@@ -1,4 +1,4 @@
-"""Messages about the board itself: who it is, how it is, and what to do with it."""
+"""Messages about the board itself: its identity, its state, and commands such as reset."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class HelloReply(Reply):
 
 @dataclass(frozen=True, slots=True)
 class HelloRequest(Request[HelloReply]):
-    """Who are you?"""
+    """Asks for the board's description of itself."""
 
     HEAD = Op.HELLO
     host_major: Annotated[U8, Key(1)]
@@ -109,7 +109,7 @@ class PingReply(Reply):
 
 @dataclass(frozen=True, slots=True)
 class PingRequest(Request[PingReply]):
-    """Are you there, and what time is it?"""
+    """Asks for a sign of life, and the board's time."""
 
     HEAD = Op.PING
     echo: Annotated[U32 | None, Key(1, optional=True)] = None
@@ -177,7 +177,7 @@ class StatsReply(Reply):
 
 @dataclass(frozen=True, slots=True)
 class StatsRequest(Request[StatsReply]):
-    """How are you?"""
+    """Asks for the board's counters, memory and temperatures."""
 
     HEAD = Op.STATS
 

@@ -1,6 +1,6 @@
 """From a message class to a CBOR payload and back, checked field by field.
 
-A message is a dataclass whose annotations say each field's key and wire type:
+A message is a dataclass; the annotation of a field holds its key and its wire type:
 
     n_ctx: Annotated[U32, Key(2)]
 
@@ -86,7 +86,7 @@ class Request(Message, Generic[ReplyT]):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a message class, as its annotation tells it."""
+    """One field of a message class, as its annotation describes it."""
 
     name: str
     key: Key

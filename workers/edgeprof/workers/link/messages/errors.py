@@ -60,7 +60,7 @@ def version_fault(board: str, host: str) -> LinkFault:
 
 
 def fault_of(error: ErrorReply) -> Fault:
-    """Turn a board's refusal into the fault it tells of."""
+    """Turn a board's refusal into the fault that it reports."""
     name = ERROR_NAMES.get(error.code, f"error_{error.code}")
     kind = _CLASSES.get(error.code // 100, BoardFault)
     if error.code == _VERSION:

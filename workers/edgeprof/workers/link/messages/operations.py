@@ -30,7 +30,7 @@ class Op(IntEnum):
 
 
 class Event(IntEnum):
-    """Progress a board tells of its own accord: key 0 of events."""
+    """Progress that a board reports unasked: key 0 of events."""
 
     TOKEN = 1
     PREFILL = 2

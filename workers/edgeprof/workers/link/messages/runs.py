@@ -64,7 +64,7 @@ class ScoreRequest(Request[ScoreReply]):
 
 
 class Entry(NamedTuple):
-    """What a run tells of one token: microseconds for RUN, a log-likelihood for SCORE."""
+    """The record of one token: its microseconds in a RUN, its log-likelihood in a SCORE."""
 
     token: U32
     value: U32 | float

@@ -1,7 +1,7 @@
 """What a value of a message may be: its type and its limits.
 
 Each wire type reads a decoded CBOR item into what a message class holds, and writes it back. A
-value of another type, or beyond a limit, is a LinkFault that says where it stands.
+value of another type, or beyond a limit, is a LinkFault that names its place.
 """
 
 from __future__ import annotations

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# ruff: noqa: T201 - a script whose output is its result
+"""Build and run bench_compute.c: instructions per multiply-accumulate and per token under QEMU.
+
+    firmware/bench/bench_compute.py [MODEL.gguf ...]
+
+One process for each target and model; instructions are exact (-icount), so one run is enough.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CORE = HERE.parent / "core"
+SOURCES = [
+    *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "gguf_hparams", "llama")),
+    *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels")),
+    *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
+]
+# As firmware/CMakeLists.txt compiles the core.
+FLAGS = [
+    "-std=c99",
+    f"-I{CORE}",
+    "-O3",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wshadow",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+]
+SEMIHOSTING = ["-semihosting-config", "enable=on,target=native", "-icount", "shift=0,sleep=off"]
+QUIET = ["-nographic", "-monitor", "none", "-serial", "none"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A compiler with its flags, and the emulator that runs what it makes."""
+
+    name: str
+    compiler: list[str]
+    emulator: list[str] = field(default_factory=list)
+    model_address: int | None = None
+
+    def build(self, folder: Path) -> Path:
+        """Compile the bench into `folder` and return the image."""
+        image = folder / f"bench-{self.name}.elf"
+        extra = [HERE / "bench_start_arm.c"] if "arm" in self.compiler[0] else []
+        subprocess.run(
+            [*self.compiler, *FLAGS, *SOURCES, HERE / "bench_compute.c", *extra, "-o", image],
+            check=True,
+        )
+        return image
+
+    def run(self, image: Path, model: Path | None = None) -> list[list[str]]:
+        """Run the image, with a model in memory if one is given; returns its lines, split."""
+        command: list[str | Path] = [image]
+        if self.emulator:
+            command = [*self.emulator, *QUIET, *SEMIHOSTING, "-kernel", image]
+        if model is not None:
+            command += ["-device", f"loader,file={model},addr={self.model_address:#x},force-raw=on"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+        return [line.split() for line in (done.stdout + done.stderr).splitlines()]
+
+
+def _arm(name: str, cpu: list[str]) -> Target:
+    return Target(
+        name,
+        [
+            *["arm-none-eabi-gcc", "-mthumb", "-mfloat-abi=hard", *cpu],
+            *["-nostartfiles", "-T", str(HERE / "bench_arm.ld"), "--specs=rdimon.specs"],
+        ],
+        ["qemu-system-arm", "-M", "mps2-an500"],
+        0x60000000,
+    )
+
+
+_RISCV_MEMORY = {
+    "flash": 0x80000000,
+    "flash_size": 0x400000,
+    "ram": 0x80400000,
+    "ram_size": 0x800000,
+    "stack_size": 0x10000,
+}
+
+TARGETS = {
+    target.name: target
+    for target in (
+        _arm("cortex-m4", ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"]),
+        _arm("cortex-m7", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16"]),
+        _arm("cortex-m7-scalar", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-DTLEP_KERNELS_SCALAR"]),
+        Target(
+            "rv32imafc",
+            [
+                *["riscv64-unknown-elf-gcc", "--specs=picolibc.specs", "-misa-spec=2.2"],
+                *["-march=rv32imafc", "-mabi=ilp32f", "--oslib=semihost", "--crt0=hosted"],
+                *(f"-Wl,--defsym=__{name}={value:#x}" for name, value in _RISCV_MEMORY.items()),
+            ],
+            ["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
+            0x82000000,
+        ),
+        Target("host", ["cc"]),
+    )
+}
+
+
+def main(models: list[Path]) -> None:
+    """Print a table of instructions per multiply-accumulate, and of instructions per token."""
+    with tempfile.TemporaryDirectory() as folder:
+        for target in TARGETS.values():
+            if not target.emulator:
+                continue
+            image = target.build(Path(folder))
+            for line in target.run(image):
+                _, kind, rows, columns, instructions, _ = line
+                per_mac = int(instructions) / int(rows) / int(columns)
+                size = f"{rows:>4} x {columns:4}"
+                print(f"{target.name:18} {kind:6} {size} {per_mac:6.2f} instructions/MAC")
+            for model in models:
+                line = next(
+                    line for line in target.run(image, model) if line[0] in ("model", "error")
+                )
+                last = int(line[1]) - 1
+                print(
+                    f"{target.name:18} {model.name}: instructions at position 0 {line[2]},"
+                    f" at {last} {line[3]}"
+                )
+
+
+if __name__ == "__main__":
+    main([Path(argument) for argument in sys.argv[1:]])
