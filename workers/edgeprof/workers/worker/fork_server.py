@@ -194,6 +194,8 @@ def _show(config: str) -> None:
     """Put the configuration where `ps` looks for this process' last argument."""
     fields = re.sub(r".*\) ", "", Path("/proc/self/stat").read_text(), flags=re.DOTALL).split()
     end = int(fields[46])  # arg_end of proc(5), counted from `state`
+    if end < len(PLACE_FOR_CONFIG):
+        return  # the kernel keeps it to itself
     place = (c_char * len(PLACE_FOR_CONFIG)).from_address(end - len(PLACE_FOR_CONFIG) - 1)
     if place.raw == PLACE_FOR_CONFIG.encode():
         place.raw = config.encode()[: len(place)].ljust(len(place), b"\0")
