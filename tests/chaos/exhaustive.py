@@ -6,6 +6,8 @@ controlled clock (due times are moved into the past). Breadth first over all seq
 renew, succeed, fail, lost lease, restart, cancel, expiry, custodian and archive, for two jobs on
 two boards; a state that was seen before is not entered again. After every call the invariants of
 docs/explanation/reliability.md are checked. Exit code 1 when one does not hold.
+
+It is long because the world that the search walks through is one class.
 """
 
 from __future__ import annotations

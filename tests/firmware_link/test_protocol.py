@@ -1,4 +1,7 @@
-"""The firmware's link, rule by rule of docs/link-protocol.md, under the sanitizers."""
+"""The firmware's link, rule by rule of docs/link-protocol.md, under the sanitizers.
+
+It is long because it follows the document from rule to rule.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a port does wrong is a fault that names it; and nobody else may have it while we do."""
+"""What a port does wrong is a fault that names it; and nobody else may have it while we do.
+
+It is long because its broken port is used by all of it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Text to ids and back, for both kinds of tokenizer a GGUF carries."""
+"""Text to ids and back, for both kinds of tokenizer a GGUF carries.
+
+It is long because both kinds are held to the same rules, side by side.
+"""
 
 from __future__ import annotations
 

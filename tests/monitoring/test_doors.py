@@ -1,5 +1,8 @@
 """Who is answered over HTTP: asked for under our name, by no other site, in the right way, with the
-token."""
+token.
+
+It is long because it is a list of requests to one server.
+"""
 
 from __future__ import annotations
 

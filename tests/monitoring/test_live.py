@@ -1,4 +1,7 @@
-"""The lab, watched for real: Prometheus, Alertmanager, Flower, celery-exporter, traces and logs."""
+"""The lab, watched for real: Prometheus, Alertmanager, Flower, celery-exporter, traces and logs.
+
+It is long because all of it looks at one lab, which takes most of a minute to start.
+"""
 
 from __future__ import annotations
 

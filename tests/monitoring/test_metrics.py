@@ -1,4 +1,7 @@
-"""Metrics: the customer's names, no ghosts, no bound broken, exemplars kept."""
+"""Metrics: the customer's names, no ghosts, no bound broken, exemplars kept.
+
+It is long because it is a list over one host with all metrics.
+"""
 
 from __future__ import annotations
 

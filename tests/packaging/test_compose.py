@@ -1,5 +1,8 @@
 """The containers: what can be known of the compose files, images and workflow without a Docker
-engine."""
+engine.
+
+It is long because it is a list: a property of the compose files, a test.
+"""
 
 from __future__ import annotations
 

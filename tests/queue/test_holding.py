@@ -1,4 +1,7 @@
-"""Boards that get no jobs: drained by people, quarantined for their faults."""
+"""Boards that get no jobs: drained by people, quarantined for their faults.
+
+It is long because the ways into and out of a cordon are tested as one.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Board locks in a folder that all users of a machine write: they work across users, and nothing
-planted harms."""
+planted harms.
+
+It is long because it is a list of what can be left or planted in that folder.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The Redis users that deploy/redis/users.acl ships: each can do its work, and nothing else's."""
+"""The Redis users that deploy/redis/users.acl ships: each can do its work, and nothing else's.
+
+It is long because it holds the table of commands that no role may give.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """The job store as a state machine, against real Redis: any order of calls, time running out,
-zombies."""
+zombies.
+
+It is long because it is one state machine: each rule runs against all others.
+"""
 
 from __future__ import annotations
 
