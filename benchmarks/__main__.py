@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import gap, link, memory, submit, tokens
+from benchmarks import gap, link, memory, overhead, submit, tokens
 from benchmarks.harness import console, report
 
-BENCHMARKS = {module.NAME: module for module in (submit, gap, link, tokens, memory)}
+BENCHMARKS = {module.NAME: module for module in (submit, gap, overhead, link, tokens, memory)}
 
 
 def main() -> None:

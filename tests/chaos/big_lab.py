@@ -128,7 +128,8 @@ class BigLab:
     def workers(self, host: str) -> dict[str, int]:
         """Return the worker processes of a host: board -> pid."""
         found = {}
-        for child in _children(self.pid(host)):
+        servers = _children(self.pid(host))
+        for child in [worker for server in servers for worker in _children(server)]:
             try:
                 command = Path(f"/proc/{child}/cmdline").read_text()
             except OSError:

@@ -79,10 +79,14 @@ def lose_locks(host: Host) -> Callable[[], None]:
     locks = host.settings.lock_dir
     shutil.rmtree(locks)
     locks.touch()
-    children = Path(f"/proc/{host.agent.pid}/task/{host.agent.pid}/children").read_text()
-    for pid in children.split():
-        os.kill(int(pid), signal.SIGKILL)
+    for fork_server in _children(host.agent.pid):
+        for worker in _children(fork_server):
+            os.kill(worker, signal.SIGKILL)
     return locks.unlink
+
+
+def _children(pid: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def lose_flash_tool(host: Host) -> Callable[[], None]:

@@ -62,6 +62,12 @@ def children(pid: int) -> list[int]:
     return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def workers_of(agent_pid: int) -> list[int]:
+    """The children of the agent's only child, its fork server."""
+    (fork_server,) = children(agent_pid)
+    return children(fork_server)
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -74,7 +80,7 @@ def test_stopping_the_agent_stops_its_workers(
 ) -> None:
     """SIGTERM: the agent ends with 0, its workers are gone, their boards are offline."""
     agent = start_agent("01", "02")
-    workers = children(agent.pid)
+    workers = workers_of(agent.pid)
 
     agent.send_signal(signal.SIGTERM)
 
@@ -88,7 +94,7 @@ def test_workers_do_not_outlive_a_killed_agent(
 ) -> None:
     """kill -9 of the agent: the workers say goodbye and end by themselves."""
     agent = start_agent("01")
-    workers = children(agent.pid)
+    workers = workers_of(agent.pid)
 
     agent.kill()
     agent.wait()
@@ -108,7 +114,7 @@ def test_dead_worker_is_started_again(
     job = rig.submit(make_spec(n_gen=200))
     rig.until_running(job)
 
-    os.kill(children(agent.pid)[0], signal.SIGKILL)
+    os.kill(workers_of(agent.pid)[0], signal.SIGKILL)
     view = job.wait(timeout=30)
 
     assert view.state is JobState.SUCCEEDED

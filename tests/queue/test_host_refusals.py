@@ -4,6 +4,7 @@ nothing else."""
 from __future__ import annotations
 
 import logging
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_what_an_attempt_is_refused_is_the_hosts_fault(
 
 def test_worker_that_cannot_be_started_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     """The agent and its other workers go on; one line, and pauses that grow."""
-    worker = Supervised("b", ["/does/not/exist"], {})
+    worker = Supervised("b", lambda _last_code: subprocess.Popen(["/does/not/exist"]))
     for _ in range(3):
         worker._start_at_s = 0
         worker.tend()

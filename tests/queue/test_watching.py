@@ -267,7 +267,11 @@ def test_worker_that_ends_again_and_again_is_told_of_once(
     count, how = tmp_path / "count", tmp_path / "how"
     how.write_text(str(code))
     script = f"echo >> {count}; exit $(cat {how})"
-    worker = Supervised("b", ["sh", "-c", script], {}, retry_after_s=lambda _looks: 0.01)
+    worker = Supervised(
+        "b",
+        lambda _last_code: subprocess.Popen(["sh", "-c", script]),
+        retry_after_s=lambda _looks: 0.01,
+    )
 
     def starts(number: int) -> Callable[[], bool]:
         def so_many() -> bool:

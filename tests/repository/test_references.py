@@ -54,7 +54,8 @@ _OTHER_VARIABLES = {
     "EDGEPROF_LOGS": "docker-compose.yml",
     "EDGEPROF_KIND": "deploy/70-edgeprof.rules",
     "EDGEPROF_TELEMETRY_FD": "the agent, for its board workers",
-    "EDGEPROF_AGENT_PID": "the agent, for its board workers",
+    "EDGEPROF_FORK_SERVER_FD": "the agent, for its fork server",
+    "EDGEPROF_PARENT_PID": "a fork server, for its board workers",
     "EDGEPROF_LAST_END": "the agent, for its board workers",
 }
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+# The packages of the extra "worker": a missing one is reported once, here, not by every worker.
+import cbor2  # noqa: F401
+import serial  # noqa: F401
 import typer
+from cobs import cobs  # noqa: F401
 
-# Imports what a worker will import: a missing extra is reported once, here, not by every worker.
-import edgeprof.workers.worker.__main__  # noqa: F401
 from edgeprof.shared import own_folders
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis import server as redis_server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
@@ -11,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,15 +25,16 @@ from edgeprof.shared.vital_threads import end_within
 from edgeprof.workers.board.config import BoardConfig, Boards
 from edgeprof.workers.host.announcer import Announcer
 from edgeprof.workers.host.discovery import SeenPorts, Watcher
+from edgeprof.workers.host.forked import Forked, ForkServer
 from edgeprof.workers.host.supervisor import Supervised
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
-from edgeprof.workers.metrics.telemetry import FD_VARIABLE, Receiver
+from edgeprof.workers.metrics.telemetry import Receiver
 from edgeprof.workers.worker.process import STOP_MARGIN_S
 
 log = logging.getLogger(__name__)
 
-#: The command of a worker; a board's configuration as JSON is its last argument.
+#: The command of a worker, and of a fork server of workers; the last argument is missing.
 WORKER_COMMAND: Final = (sys.executable, "-m", "edgeprof.workers.worker")
 
 _TICK_S = 0.1
@@ -46,21 +46,23 @@ class _Driven:
     def __init__(
         self,
         board: BoardConfig,
-        command: Sequence[str],
+        fork_server: ForkServer,
         settings: Settings,
         receiver: Receiver,
         seen: SeenPorts,
     ) -> None:
         self.receiver = receiver
+        config = board.model_dump_json()
+
+        def start(last_code: int | None) -> Forked:
+            return fork_server.start(config, last_code, receiver.worker_fd)
 
         def retry_after_s(tries: int) -> float:
             return seen.retry_after_s(board.port, tries, settings.port_look_s)
 
         self.worker = Supervised(
             str(board),
-            [*command, board.model_dump_json()],
-            settings.as_environment() | {FD_VARIABLE: str(receiver.worker_fd)},
-            pass_fds=(receiver.worker_fd,),
+            start,
             on_end=receiver.worker_ended,
             retry_after_s=retry_after_s if board.watched else None,
         )
@@ -81,7 +83,7 @@ class Agent:
     ) -> None:
         self._boards = boards
         self._settings = settings
-        self._command = worker_command
+        self._fork_server = ForkServer(worker_command, settings.as_environment())
         self._stop = threading.Event()
         self._sessions, self._devices = CollectorRegistry(), CollectorRegistry()
         self._metrics = (
@@ -103,6 +105,9 @@ class Agent:
         if self._boards.watch:
             log.info("watching %s for boards", ", ".join(self._boards.watch))
         with ExitStack() as stack:
+            stack.callback(self._fork_server.close)
+            with suppress(OSError):  # it is tried again with each worker
+                self._fork_server.launch()  # imports while the agent connects
             self._serve(stack)
             stack.callback(self._stop_workers)
             while not self._stop.is_set():
@@ -124,7 +129,7 @@ class Agent:
     def _drive(self, board: BoardConfig) -> None:
         receiver = Receiver(*self._metrics)
         self._driven[board.port] = _Driven(
-            board, self._command, self._settings, receiver, self._seen
+            board, self._fork_server, self._settings, receiver, self._seen
         )
 
     def _follow_ports(self) -> None:
@@ -184,7 +189,8 @@ class Agent:
     def _listen(self) -> None:
         """Receive what workers send, for the length of a tick at most."""
         receivers = {port: driven.receiver for port, driven in self._driven.items()}
-        ready, _, _ = select.select([r.socket for r in receivers.values()], [], [], _TICK_S)
+        sockets = [r.socket for r in receivers.values()]
+        ready, _, _ = select.select([*sockets, *self._fork_server.sockets], [], [], _TICK_S)
         for port, receiver in receivers.items():
             if receiver.socket in ready:
                 receiver.drain()
@@ -202,6 +208,6 @@ class Agent:
 
 def _machine() -> str:
     """Return the machine's id of systemd; "" where there is none, as in most containers."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         return Path("/etc/machine-id").read_text().strip()
     return ""

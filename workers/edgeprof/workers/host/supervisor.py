@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from typing import Protocol
 
 from edgeprof.shared.telemetry.trouble import Troubles
-from edgeprof.workers.worker.process import (
-    AGENT_PID_VARIABLE,
-    EXIT_BOARD_GONE,
-    EXIT_NOT_OURS,
-    LAST_END_VARIABLE,
-)
+from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NOT_OURS
 
 log = logging.getLogger(__name__)
 
@@ -24,38 +19,50 @@ _LONGEST_PAUSE_S = 30.0
 _HEALTHY_S = 30.0
 
 
-class Supervised:
-    """A child process that runs until it is retired or waited for.
+class Process(Protocol):
+    """What is used of a process; subprocess.Popen has it, too."""
 
-    Start it from the main thread: the kernel signals the child when its parent *thread* dies.
-    """
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the process runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once there is one. Raises subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+
+    def kill(self) -> None:
+        """End the process at once."""
+
+
+class Supervised:
+    """A process that runs until it is retired or waited for."""
 
     def __init__(
         self,
         name: str,
-        command: Sequence[str],
-        environment: Mapping[str, str],
+        start: Callable[[int | None], Process],
         *,
-        pass_fds: Sequence[int] = (),
         on_end: Callable[[], None] = lambda: None,
         retry_after_s: Callable[[int], float] | None = None,
     ) -> None:
-        """`on_end` is called whenever the process has ended, by itself or not.
+        """`start` gets the exit code of the process before, if there was one; it raises OSError.
+
+        `on_end` is called whenever the process has ended, by itself or not.
 
         `retry_after_s` returns the pause before the port is tried again, after the n-th
         EXIT_NOT_OURS in a row.
         """
         self.name = name
-        self._pass_fds = tuple(pass_fds)
         self._on_end = on_end
         self._retry_after_s = retry_after_s
         self._tries_in_vain = 0
         self._last_code: int | None = None
         self._retired = False
-        self._command = list(command)
-        agent = {AGENT_PID_VARIABLE: str(os.getpid())}
-        self._environment = {**os.environ, **environment, **agent}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._start_process = start
+        self._process: Process | None = None
         self._started_s = 0.0
         self._start_at_s = 0.0
         self._pause_s = _FIRST_PAUSE_S
@@ -145,15 +152,8 @@ class Supervised:
 
     def _start(self, now: float) -> None:
         self._started_s = now
-        last = {} if self._last_code is None else {LAST_END_VARIABLE: str(self._last_code)}
         try:
-            self._process = subprocess.Popen(
-                self._command,
-                env={**self._environment, **last},
-                stdin=subprocess.DEVNULL,
-                pass_fds=self._pass_fds,
-                start_new_session=True,  # Ctrl-C is for the agent, which then stops the workers
-            )
+            self._process = self._start_process(self._last_code)
         except OSError as error:  # out of memory, processes or files; other workers go on
             self._told.say("start", f"worker of board {self.name} not started: {error.strerror}")
             self._start_at_s = now + self._pause_s

@@ -1,19 +1,16 @@
-"""`python -m edgeprof.workers.worker CONFIG`: the process that an agent starts for each board.
+"""`python -m edgeprof.workers.worker CONFIG`: the worker process of one board, or a fork server.
 
-CONFIG is the board's configuration as JSON.
+CONFIG is the board's configuration as JSON. An agent starts a fork server (fork_server.py).
 """
 
 from __future__ import annotations
 
 import sys
 
-from edgeprof.shared.settings import load_settings
-from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.selftest.selftest import self_test
 from edgeprof.workers.worker.fetch_and_profile import fetch_and_profile
 from edgeprof.workers.worker.open_board import open_board
-from edgeprof.workers.worker.serve import serve
+from edgeprof.workers.worker.serve import main
 
 if __name__ == "__main__":
-    board = BoardConfig.model_validate_json(sys.argv[1])
-    sys.exit(serve(board, load_settings(), open_board, fetch_and_profile, self_test))
+    sys.exit(main(open_board, fetch_and_profile, self_test))

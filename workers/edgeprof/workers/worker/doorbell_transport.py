@@ -116,9 +116,19 @@ class Channel(kombu_redis.Channel):
     #: When a connection breaks, doorbells in hand are being acted on, or are sent again.
     do_restore = False
 
+    _writer: Any = None
+
     def _get_client(self) -> Any:
         super()._get_client()  # checks redis-py's version
         return partial(_Popper, channel=self, global_keyprefix=self.global_keyprefix)
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """Return one client for all writing; kombu makes one for each event, which takes 0.3 ms."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._writer is None or self._writer.connection_pool is not self.pool:
+            self._writer = super()._create_client()
+        return self._writer
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         return {**super()._connparams(asynchronous), **doorbell_parser.options()}

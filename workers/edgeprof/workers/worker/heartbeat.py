@@ -19,6 +19,7 @@ from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.worker.consumer import Consumer
 from edgeprof.workers.worker.cordon import Cordon
+from edgeprof.workers.worker.free_memory import give_back
 from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NO_DOORBELLS
 from edgeprof.workers.worker.shutdown import Shutdown
 
@@ -98,6 +99,8 @@ class Heartbeat:
         self._identify_when_asked()
         worker_board.store.watch.look_when_due()
         worker_board.ownership.announce()
+        if worker_board.info.job_id is None:
+            give_back()
         return True
 
     def _apply_port_request(self) -> bool:

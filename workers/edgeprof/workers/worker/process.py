@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Final
 
-#: Tells a worker its agent's process id, so that it can notice that it is an orphan already.
-AGENT_PID_VARIABLE: Final = "EDGEPROF_AGENT_PID"
+#: Tells a worker the process id of its fork server, so that it can notice that it is an orphan.
+PARENT_PID_VARIABLE: Final = "EDGEPROF_PARENT_PID"
 #: Tells a worker the exit code of the one before it, which has logged its trouble already.
 LAST_END_VARIABLE: Final = "EDGEPROF_LAST_END"
 
@@ -19,3 +20,10 @@ EXIT_NO_DOORBELLS: Final = 77
 #: How long a worker may take to leave beyond the grace of its job: to hand it back, to withdraw.
 #: With the end of Python, all workers are gone 2.5 s after the grace on a busy machine too.
 STOP_MARGIN_S: Final = 1.7
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def end_with_parent(signal_number: int) -> None:
+    """Have the kernel send this process a signal when the thread that started it has ended."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal_number)
