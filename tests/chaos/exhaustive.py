@@ -27,6 +27,7 @@ from edgeprof.shared.errors import LinkFault, ModelError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
+from edgeprof.shared.store.packing import unpack
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
 from tests.chaos import report
@@ -166,9 +167,11 @@ class World:
             self._must(
                 [p for p, there in places.items() if there] == [where], "a job is in one place"
             )
-            tries = redis.llen(key(f"work:{job}:attempts"))
+            packed: Any = redis.get(key(f"work:{job}:packed"))
+            bulk = unpack(packed) if packed else None
+            tries = len(bulk.attempts) if bulk else redis.llen(key(f"work:{job}:attempts"))
             self._must(tries <= spec.max_attempts, "attempts are capped")
-            kept = redis.exists(key(f"work:{job}:result"))
+            kept = bulk.result if bulk else redis.exists(key(f"work:{job}:result"))
             self._must(bool(kept) == (state is JobState.SUCCEEDED), "a result for every success")
             self._must(bool(kept) == (job in self.winner), "and only of the holder")
         holders = [self._board(self.grants[number]) for number in self.holder.values()]

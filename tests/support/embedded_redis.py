@@ -16,6 +16,7 @@ from redis import Redis
 
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.redis import server as redis_server
+from edgeprof.shared.redis.client import PERSON_ANSWER_S
 from edgeprof.shared.redis.embedded import files, owner
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -89,7 +90,7 @@ def slow_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str) ->
 
 def refusal(embedded: Embedded) -> InfrastructureError:
     with pytest.raises(InfrastructureError) as caught:
-        LabStore.open(embedded.settings).close()
+        LabStore.open(embedded.settings, PERSON_ANSWER_S).close()
     assert "\n" not in str(caught.value)
     assert caught.value.hint
     return caught.value

@@ -20,6 +20,7 @@ from edgeprof.client.job import Job
 from edgeprof.client.request import JobOptions, Request
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.queue import doorbell
+from edgeprof.shared.redis.client import PERSON_ANSWER_S
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.job_values import Doorbell, NewJob
 from edgeprof.shared.store.lab import LabStore
@@ -48,7 +49,7 @@ class Lab:
         if redis_url is not None:
             settings = settings.model_copy(update={"redis_url": redis_url})
         self.settings = settings
-        self.store = LabStore.open(settings)
+        self.store = LabStore.open(settings, PERSON_ANSWER_S)
         tracing.configure("edgeprof-client", f"{settings.host}:{os.getpid()}", settings.host)
 
     @cached_property

@@ -26,9 +26,11 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 _TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 5, "socket_keepalive": True}
 
-#: For a command's first question: within five seconds its user reads that nobody answers.
-_FIRST: Final[dict[str, Any]] = {"socket_timeout": 4}
-_FIRST_TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 4}
+#: How long the first question may stay without an answer. A worker and a scheduler would have to be
+#: started again, so they bear a longer stall of a busy Redis.
+SERVICE_ANSWER_S: Final = 4.0
+#: A person reads within three seconds that nobody answers; the start of Python is a part of them.
+PERSON_ANSWER_S: Final = 2.0
 
 
 def client(url: str) -> Redis:
@@ -36,13 +38,14 @@ def client(url: str) -> Redis:
     return _client(url, _OPTIONS, _TCP)
 
 
-def greet(url: str) -> None:
-    """Check that Redis answers a PING, within some seconds.
+def greet(url: str, answer_s: float = SERVICE_ANSWER_S) -> None:
+    """Check that Redis answers a PING within `answer_s`.
 
     Raises StoreUnavailable or StoreRefused, and UsageError when it has no database of that
     number.
     """
-    redis = _client(url, _OPTIONS | _FIRST, _TCP | _FIRST_TCP)
+    options = _OPTIONS | {"socket_timeout": answer_s}
+    redis = _client(url, options, _TCP | {"socket_connect_timeout": answer_s})
     try:
         with store_errors(url):
             redis.ping()

@@ -50,11 +50,12 @@ class Endpoint:
     started: bool = False
 
 
-def locate(settings: Settings) -> Endpoint:
+def locate(settings: Settings, answer_s: float = redis_client.SERVICE_ANSWER_S) -> Endpoint:
     """Return where Redis is, starting the embedded server when no URL is set and none lives.
 
     Raises StoreUnavailable or StoreRefused when the embedded server cannot be started, or lives and
-    cannot be used. One that is starting or loading is waited for, up to EDGEPROF_STORE_PATIENCE_S.
+    cannot be used, or says nothing for `answer_s`. One that is starting or loading is waited for,
+    up to EDGEPROF_STORE_PATIENCE_S.
     """
     if settings.redis_url:
         return Endpoint(settings.redis_url, embedded=False)
@@ -69,13 +70,13 @@ def locate(settings: Settings) -> Endpoint:
                 raise start.failure(folder)
             starts += _start(folder)
             continue
-        found = probe.find(folder, living)
+        found = probe.find(folder, living, answer_s)
         if found and found.condition is Condition.READY:
             _mend(folder, living, found.server)
             return Endpoint(found.server.url, embedded=True, started=starts > 0)
         if _owner(folder) != living:
             continue  # it ended while it was asked
-        if why := diagnose(folder, living, found):
+        if why := diagnose(folder, living, found, answer_s):
             raise why
         patience.wait(living, found)
 
@@ -111,7 +112,7 @@ def stop(settings: Settings, *, force: bool = False) -> bool:
             raise StoreUnavailable(
                 f"the embedded Redis of {folder} runs {living}", hint=living.hint
             )
-        found = None if force else probe.find(folder, living)
+        found = None if force else probe.find(folder, living, redis_client.PERSON_ANSWER_S)
         if found and found.condition is Condition.READY:
             _mend(folder, living, found.server)
         if found and found.cannot_write:

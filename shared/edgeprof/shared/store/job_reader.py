@@ -14,6 +14,7 @@ from edgeprof.shared.errors import InfrastructureError, JobNotFound, StoreRefuse
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.job_values import Event, Transition
 from edgeprof.shared.store.job_views import view_of
+from edgeprof.shared.store.packing import Bulk, unpack
 from edgeprof.shared.store.script import Script, records, text
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -53,7 +54,7 @@ class JobReader:
         found = []
         done = 0
         while done < len(job_ids):
-            replies = self._script.call("read", *job_ids[done : done + _READ_CHUNK])
+            replies = self._script.call_for_bytes("read", *job_ids[done : done + _READ_CHUNK])
             # As many as fit into one reply.
             chunk = job_ids[done : done + len(replies)]
             done += len(replies)
@@ -99,9 +100,11 @@ class JobReader:
     def spec(self, job_id: str) -> JobSpec:
         """Return a job's specification, or raise JobNotFound."""
         found = self._script.guarded(lambda redis: text(redis.hget(self._key(job_id), "spec")))
-        if found is None:
-            raise not_found(job_id)
         try:
+            if found is None and (bulk := self._bulk(job_id)):
+                found = bulk.spec
+            if found is None:
+                raise not_found(job_id)
             return JobSpec.read(found)
         except ValueError:
             raise _unreadable(job_id) from None
@@ -128,6 +131,9 @@ class JobReader:
         lines = self._script.guarded(
             lambda redis: text(redis.lrange(self._key(job_id) + ":history", -HISTORY_READ, -1))
         )
+        with suppress(ValueError):
+            if bulk := self._bulk(job_id):
+                lines = [*bulk.history, *lines]
         return [
             Transition(line["s"], line["from"], line["to"], line["actor"], line["reason"])
             for line in records(lines, s=float, **dict.fromkeys(_TRANSITION, str))
@@ -166,6 +172,12 @@ class JobReader:
 
     def _key(self, job_id: str) -> str:
         return self._script.key(f"job:{job_id}")
+
+    def _bulk(self, job_id: str) -> Bulk | None:
+        """Return the packed part of a job's record; None while it is not packed."""
+        key = self._script.key(f"work:{job_id}:packed")
+        packed: Any = self._script.guarded(lambda redis: redis.get(key))
+        return unpack(packed) if packed else None
 
     def _ids(self, name: str, offset: int, limit: int) -> list[str]:
         key = self._script.key(name)

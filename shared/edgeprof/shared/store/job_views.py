@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.store.packing import unpack
+from edgeprof.shared.store.script import text
 from edgeprof.shared.telemetry.traceparent import trace_id_of
 from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, JobSpec, JobState
 from edgeprof.shared.types.result import Inputs, JobResult, JobView
@@ -18,14 +20,20 @@ _LATEST_S: Final = 2.2e11
 def view_of(job_id: str, reply: Sequence[Any]) -> JobView | None:
     """Make a view of a job from the reply of the script's `read`; None when there is no such job.
 
+    The reply has bytes, because a part of it may be packed.
+
     Raises ValueError or KeyError for a record that this version cannot read.
     """
     if not reply:
         return None
     if len(reply) == 1:
-        raise ValueError(reply[0])
-    flat, attempts, result = reply
+        raise ValueError(text(reply[0]))
+    *plain, packed = reply
+    flat, attempts, result = text(plain)
     record: dict[str, str] = dict(zip(flat[::2], flat[1::2], strict=True))
+    if packed:
+        bulk = unpack(packed)
+        record["spec"], attempts, result = bulk.spec, bulk.attempts, bulk.result
     spec = JobSpec.read(record["spec"])
     return JobView(
         schema_version=SCHEMA_VERSION,
@@ -47,9 +55,9 @@ def view_of(job_id: str, reply: Sequence[Any]) -> JobView | None:
     )
 
 
-def _time(text: str) -> float:
+def _time(value: str) -> float:
     """Parse seconds since the epoch; raises ValueError for a time beyond the year 9000."""
-    time_s = float(text)
+    time_s = float(value)
     if not 0 <= time_s < _LATEST_S:
         raise ValueError("a time is none")
     return time_s

@@ -36,10 +36,10 @@ class LabStore:
     watch: StoreWatch
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
-        """Find Redis (or start the embedded one), and check that it answers."""
-        endpoint = redis_server.locate(settings)
-        redis_client.greet(endpoint.url)
+    def open(cls, settings: Settings, answer_s: float = redis_client.SERVICE_ANSWER_S) -> Self:
+        """Find Redis (or start the embedded one), and check that it answers within `answer_s`."""
+        endpoint = redis_server.locate(settings, answer_s)
+        redis_client.greet(endpoint.url, answer_s)
         written = partial(until_written, folder=(settings.data_dir / "redis").resolve())
         script = Script(redis_client.client(endpoint.url), endpoint.url)
         return cls(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 from redis.client import Pipeline
 
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.job_values import Aside, Doorbell
+from edgeprof.shared.store.packing import Bulk, pack
 from edgeprof.shared.store.script import Script, records
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import Attempt, JobState
+
+#: As in lua/keys.lua.
+_ATTEMPTS_READ: Final = 100
 
 
 class StoreMaintenance:
@@ -96,10 +101,37 @@ class StoreMaintenance:
         return taken, int(more)
 
     def archived(self, job_ids: Sequence[str], ttl_s: float) -> None:
-        """Note that an archive holds these jobs; Redis forgets them after ttl_s."""
+        """Note that an archive holds these jobs, and pack them; Redis forgets them after ttl_s."""
         if job_ids:
-            self._script.call("archived", ttl_s, *job_ids)
+            packed = self._packed(job_ids)
+            flat = [part for pair in zip(job_ids, packed, strict=True) for part in pair]
+            self._script.call("archived", ttl_s, *flat)
+
+    def _packed(self, job_ids: Sequence[str]) -> list[bytes]:
+        """Return finished jobs' large parts packed; b"" where that is done or cannot be."""
+
+        def ask(pipe: Pipeline) -> None:
+            for job_id in job_ids:
+                pipe.hmget(self._script.key(f"job:{job_id}"), "spec", "state")
+                pipe.lrange(self._script.key(f"work:{job_id}:attempts"), 0, _ATTEMPTS_READ - 1)
+                pipe.lrange(self._script.key(f"job:{job_id}:history"), 0, -1)
+                pipe.get(self._script.key(f"work:{job_id}:result"))
+
+        found = self._script.pipelined(ask, raise_on_error=False)
+        return [_pack(*found[i : i + 4]) for i in range(0, len(found), 4)]
 
     def prune(self, limit: int = 500) -> int:
         """Forget archived jobs whose time has come."""
         return int(self._script.call("prune", limit))
+
+
+def _pack(record: Any, attempts: Any, history: Any, result: Any) -> bytes:
+    """Pack what readers would read of a job; b"" where a part of it is a key of another type."""
+    if not all(isinstance(part, list) for part in (record, attempts, history)):
+        return b""
+    spec, state = record
+    if spec is None or not isinstance(result, str | None):
+        return b""
+    attempts = [attempt for attempt in attempts if len(attempt.encode()) <= Attempt.largest_bytes]
+    # Only a job that succeeded has a result; another one was planted.
+    return pack(Bulk(spec, attempts, history, (result or "") if state == "succeeded" else ""))

@@ -59,7 +59,11 @@ class Script:
 
     def call(self, command: str, *args: Any) -> Any:
         """Run one command of the script; text comes back as str."""
-        return self.guarded(lambda _: text(self._lua(keys=[self.prefix], args=[command, *args])))
+        return text(self.call_for_bytes(command, *args))
+
+    def call_for_bytes(self, command: str, *args: Any) -> Any:
+        """Run one command of the script whose reply may have packed records in it."""
+        return self.guarded(lambda _: self._lua(keys=[self.prefix], args=[command, *args]))
 
     def call_each(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
         """Run many commands in one round trip."""

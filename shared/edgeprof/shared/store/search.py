@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pydantic_core
+from redis import Redis
 from redis.client import Pipeline
 
 from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.store.packing import Bulk, unpack
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.types.job import JobState, board_queue
 
@@ -149,8 +152,35 @@ class JobSearch:
                 pipe.lrange(self._script.key(f"work:{job_id}:attempts"), 0, -1)
 
         replies = self._script.pipelined(ask, raise_on_error=False)
-        rows = zip(ids, replies[::2], replies[1::2], strict=True)
+        rows = [*zip(ids, replies[::2], replies[1::2], strict=True)]
+        bulks = self._packed([job_id for job_id, record, _ in rows if _lacks_spec(record)])
+        for i, (job_id, record, _) in enumerate(rows):
+            if bulk := bulks.get(job_id):
+                rows[i] = (job_id, [*record[:2], bulk.spec], bulk.attempts)
         return [job_id for job_id, record, tries in rows if _matches(record, tries, where)]
+
+    def _packed(self, ids: Sequence[str]) -> dict[str, Bulk]:
+        """Return the packed records of these jobs, without those that cannot be read."""
+        if not ids:
+            return {}
+
+        def ask(redis: Redis) -> list[Any]:
+            with redis.pipeline(transaction=False) as pipe:
+                for job_id in ids:
+                    pipe.get(self._script.key(f"work:{job_id}:packed"))
+                return pipe.execute(raise_on_error=False)
+
+        found = self._script.guarded(ask)
+        bulks = {}
+        for job_id, packed in zip(ids, found, strict=True):
+            with suppress(ValueError):
+                if isinstance(packed, bytes):
+                    bulks[job_id] = unpack(packed)
+        return bulks
+
+
+def _lacks_spec(record: Any) -> bool:
+    return isinstance(record, list) and record[2] is None
 
 
 def _matches(record: Any, attempts: Any, where: JobFilter) -> bool:

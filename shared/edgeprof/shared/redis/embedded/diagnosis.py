@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeprof.shared.errors import InfrastructureError, StoreRefused, StoreUnavailable
-from edgeprof.shared.redis.embedded import probe, start
+from edgeprof.shared.redis.embedded import start
 from edgeprof.shared.redis.embedded.owner import Owner
 from edgeprof.shared.redis.embedded.probe import Answer, Condition
 
@@ -18,8 +18,13 @@ LOOK_S: Final = 0.02
 _NOTICE_AFTER_S: Final = 2.0
 
 
-def diagnose(folder: Path, living: Owner, found: Answer | None) -> InfrastructureError | None:
-    """Return why a running server cannot be used; None when it only needs time."""
+def diagnose(
+    folder: Path, living: Owner, found: Answer | None, answer_s: float
+) -> InfrastructureError | None:
+    """Return why a running server cannot be used; None when it only needs time.
+
+    `answer_s` is how long it had for the answer `found`.
+    """
     who = f"the embedded Redis ({living})"
     if living.seen and living.lost_folder(folder):
         return StoreUnavailable(
@@ -37,7 +42,7 @@ def diagnose(folder: Path, living: Owner, found: Answer | None) -> Infrastructur
         return StoreUnavailable(f"{who} {living.condition}", hint=living.hint)
     if found.condition is Condition.SILENT and start.has_been_ready(folder):
         return StoreUnavailable(
-            f"{who} {living.condition}: no word in {probe.SILENCE_LIMIT_S:g} s", hint=living.hint
+            f"{who} {living.condition}: no word in {answer_s:g} s", hint=living.hint
         )
     if found.condition is Condition.FAILING:
         return StoreRefused(f"{who} refuses: {found.error}", hint=living.hint)

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from redis import Redis, exceptions
 from redis.backoff import NoBackoff
@@ -16,9 +16,6 @@ from edgeprof.shared.errors import StoreUnavailable
 from edgeprof.shared.redis.embedded import files
 from edgeprof.shared.redis.embedded.owner import Owner, works_in
 from edgeprof.shared.sanitize import one_line
-
-#: A server that is silent for so long is reported: within five seconds, with the start of Python.
-SILENCE_LIMIT_S: Final = 3.0
 
 
 class Condition(StrEnum):
@@ -52,14 +49,14 @@ class Answer:
     error: str = ""
 
 
-def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
+def ask(server: files.Server, owner: Owner, folder: Path, answer_s: float) -> Answer:
     """Ask once, with INFO: unlike PING it is answered during loading, and when the disk is full."""
     redis = Redis(
         host="127.0.0.1",
         port=server.port,
         password=server.password,
-        socket_timeout=SILENCE_LIMIT_S,
-        socket_connect_timeout=SILENCE_LIMIT_S,
+        socket_timeout=answer_s,
+        socket_connect_timeout=answer_s,
         retry=Retry(NoBackoff(), 0),
     )
     try:
@@ -94,11 +91,11 @@ def ask(server: files.Server, owner: Owner, folder: Path) -> Answer:
     )
 
 
-def find(folder: Path, owner: Owner) -> Answer | None:
+def find(folder: Path, owner: Owner, answer_s: float) -> Answer | None:
     """Ask each address that the files give for the server; None when they give none."""
     found: Answer | None = None
     for server in files.remembered(folder):
-        answer = ask(server, owner, folder)
+        answer = ask(server, owner, folder, answer_s)
         if answer.condition in {Condition.READY, Condition.LOADING}:
             with contextlib.suppress(
                 StoreUnavailable

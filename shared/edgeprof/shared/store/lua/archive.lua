@@ -43,9 +43,10 @@ function commands.retry_unreadable()
   return #ids / 2
 end
 
--- read(id...): for each job {record as in HGETALL, {attempt JSON, ...}, result}, {} where there is
--- none, or {why it is not handed out}; of as many jobs as fit into one reply. Sizes are looked at
--- here, before anything travels. Only a job that succeeded has a result.
+-- read(id...): for each job {record as in HGETALL, {attempt JSON, ...}, result, packed}, {} where
+-- there is none, or {why it is not handed out}; of as many jobs as fit into one reply. Sizes are
+-- looked at here, before anything travels. Only a job that succeeded has a result. What was packed
+-- is in `packed` only.
 function commands.read(...)
   local reply, room = {}, REPLY_LIMIT
   for _, id in ipairs({...}) do
@@ -56,7 +57,9 @@ function commands.read(...)
       local result, bytes = P .. 'work:' .. id .. ':result', call('HSTRLEN', key, 'spec')
       for i = 2, #names do bytes = math.max(bytes, #(values[i] or '')) end
       local has_result = values[2] == 'succeeded'
-      local result_bytes = has_result and try('STRLEN', result) or 0
+      local packed = not values[1] and packed_key(id)
+      local result_bytes = packed and try('STRLEN', packed)
+        or has_result and try('STRLEN', result) or 0
       if bytes > SPEC_LIMIT or result_bytes > RESULT_LIMIT then
         job = {'it is larger than a job can be'}
       else
@@ -69,7 +72,8 @@ function commands.read(...)
         end
         for i = 1, #names do room = room - #(values[i] or '') end
         room = room - result_bytes
-        job = {record, attempts, has_result and try('GET', result) or ''}
+        job = {record, attempts, has_result and try('GET', result) or '',
+          packed and try('GET', packed) or ''}
       end
     end
     table.insert(reply, job)
@@ -78,9 +82,32 @@ function commands.read(...)
   return reply
 end
 
--- archived(ttl_s, id...): an archive holds these for good; Redis may forget them later.
+-- Replace the large parts of a finished job by their packed form. Watchers that are late still
+-- find its events for a while.
+local function pack(id, packed)
+  local key = job_key(id)
+  call('SET', packed_key(id), packed)
+  call('DEL', attempts_key(id), P .. 'work:' .. id .. ':result', key .. ':history')
+  -- Written anew: a hash that was large once stays three times as large as its fields.
+  local kept = {}
+  for _, name in ipairs({'state', 'reason', 'queue', 'user', 'created_s', 'started_s', 'finished_s',
+      'traceparent', 'epoch'}) do
+    local value = get(id, name)
+    if value then for _, v in ipairs({name, value}) do table.insert(kept, v) end end
+  end
+  call('DEL', key)
+  call('HSET', key, unpack(kept))
+  call('EXPIRE', key .. ':events', EVENTS_KEPT_S)
+end
+
+-- archived(ttl_s, id, packed, ...): an archive holds these for good; Redis may forget them later.
+-- packed: the job's large parts (packing.py), or '' where they stay as they are.
 function commands.archived(ttl_s, ...)
-  for _, id in ipairs({...}) do
+  local given = {...}
+  for i = 1, #given, 2 do
+    local id, packed = given[i], given[i + 1]
+    local state = get(id, 'state')
+    if packed ~= '' and state and IS_TERMINAL[state] then pack(id, packed) end
     if call('ZREM', P .. 'unarchived', id) + call('ZREM', P .. 'rearchive', id) > 0 then
       call('ZADD', P .. 'prunable', at(now + tonumber(ttl_s)), id)
     end
@@ -122,7 +149,7 @@ function commands.prune(limit)
     call('ZREM', P .. 'dead', id)
     call('ZREM', P .. 'prunable', id)
     call('DEL', key, key .. ':history', key .. ':events')
-    call('DEL', attempts_key(id), P .. 'work:' .. id .. ':result')
+    call('DEL', attempts_key(id), P .. 'work:' .. id .. ':result', packed_key(id))
   end
   return #ids
 end

@@ -1,6 +1,7 @@
 -- Attempts: what follows a failed one, the fence before each write, and fencing tokens.
 
 local function attempts_key(id) return P .. 'work:' .. id .. ':attempts' end
+local function packed_key(id) return P .. 'work:' .. id .. ':packed' end
 
 local function close_attempt(id, fault_class, code, reason)
   local key = attempts_key(id)

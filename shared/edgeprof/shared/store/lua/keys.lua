@@ -15,6 +15,8 @@
 -- $p work:$id:attempts  list    JSON, one a try; the last is open (no ended_s) while the job runs
 -- $p work:$id:result    string  JSON. Only workers may write `work:` keys; clients may read them
 --                               (deploy/redis)
+-- $p work:$id:packed    string  spec, attempts, history and result of a job that an archive holds
+--                               (packing.py); it replaces these, and what only open jobs need
 -- $p job:$id:history    list    JSON, one a transition: {s, from, to, actor, reason}
 -- $p job:$id:events     stream  what a watcher sees: transitions and progress, capped
 -- $p jobs               zset    every job -> created_s
@@ -75,6 +77,8 @@ local now_s = time[1] .. '.' .. string.format('%06d', time[2])
 local now = tonumber(now_s)
 
 local EVENTS_KEPT = 512
+-- How long the events of an archived job stay, for watchers that are late.
+local EVENTS_KEPT_S = 600
 local AVOID_S = 20
 -- Of a job's JSON, as JobSpec.largest_bytes. We never write a larger one, and no worker reads it.
 local SPEC_LIMIT = 512 * 1024
