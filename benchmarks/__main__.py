@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import gap, link, memory, overhead, submit, tokens
+from benchmarks import gap, link, memory, overhead, record, submit, tokens
 from benchmarks.harness import console, report
 
-BENCHMARKS = {module.NAME: module for module in (submit, gap, overhead, link, tokens, memory)}
+BENCHMARKS = {
+    module.NAME: module for module in (submit, gap, overhead, record, link, tokens, memory)
+}
 
 
 def main() -> None:
@@ -16,7 +18,7 @@ def main() -> None:
         f"  {name:8} {(m.__doc__ or '').splitlines()[0]}" for name, m in BENCHMARKS.items()
     )
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description=f"Benchmarks:\n{summary}",
+        prog="python -m benchmarks", description=f"Benchmarks:\n{summary}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument(
