@@ -178,7 +178,7 @@ class MonitoredLab:
         return path
 
     def _token_file(self) -> Path:
-        """Write the token that Alertmanager sends to the scheduler, where Compose would put it."""
+        """Write the token that Alertmanager sends to the scheduler. Return the path of the file."""
         path = self._folder / "alerts-token"
         with open(path, "w", encoding="utf-8", opener=private_files.opener) as file:
             file.write(str(self.settings.alerts_token))

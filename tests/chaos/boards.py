@@ -1,7 +1,7 @@
 """`python -m tests.chaos.boards`: boards that are pulled in the middle of a job, and boards that
 are sick.
 
-Each job of a pulled board succeeds once; each sickness has its class and code. Exit code 1 when one
+A pulled board's job must succeed once. A sickness must get its class and code. Exit code 1 if one
 did not.
 """
 

@@ -42,7 +42,7 @@ VALUES: tuple[Any, ...] = (
     {"id": {"id": []}},
 )
 
-#: Fields that are not there, and mean something to Celery or kombu.
+#: Fields to add to a message. Ours do not have them, and Celery or kombu acts on them.
 MORE: dict[str, Any] = {
     "eta": "2099-01-01T00:00:00+00:00",
     "expires": "2001-01-01T00:00:00+00:00",
@@ -96,7 +96,7 @@ def opened(message: str) -> Any:
 
 
 def closed(message: Any) -> bytes:
-    """Back to bytes. What stands for a body and is none stays as it is, and so does all that JSON
+    """Turn a message into bytes. A body that is no list stays as it is, and so does all that JSON
     forbids."""
     if isinstance(message, dict) and isinstance(message.get("body"), list):
         body = json.dumps(message["body"]).encode()

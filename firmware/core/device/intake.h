@@ -16,13 +16,13 @@ typedef struct {
     bool gap_told; /* one ACK for each run of bad DATA frames */
     uint64_t gap_us;
     uint16_t data_seq;
-    uint32_t unacked_bytes; /* on the wire */
+    uint32_t unacked_bytes; /* received since the last ACK, counted as bytes on the wire */
 } tlep_intake;
 
 /* An upload begins, or goes on. */
 void tlep_intake_begin(tlep_intake *in);
 
-/* Take a DATA frame; an ACK leaves at once after `ack_after_bytes`, or at a gap. False when the
+/* Takes a DATA frame. Sends an ACK after `ack_after_bytes` or at a gap. Returns false when the
  * frame makes no sense, or no upload is open. */
 bool tlep_intake_take(tlep_intake *in, tlep_link *l, tlep_model *m, const tlep_frame *frame,
                       uint32_t ack_after_bytes);

@@ -3,7 +3,7 @@
 float tlep_logf(float x)
 {
     /* x = m · 2^e with m in [sqrt(1/2), sqrt(2)): subtracting the bits of sqrt(1/2) puts the
-     * exponent's step there. */
+     * point where the exponent changes at that value. */
     uint32_t u = tlep_float_bits(x) - 0x3F3504F3u;
     int32_t e = (int32_t)(u >> 23) - (u >> 31 ? 512 : 0);
     float m = tlep_bits_float((u & 0x007FFFFFu) + 0x3F3504F3u);
@@ -27,7 +27,7 @@ float tlep_logf(float x)
 
 void tlep_sincosf(float x, float *sin_x, float *cos_x)
 {
-    /* x = k · π/2 + r, with π/2 in three pieces of few enough bits that k times each is exact. */
+    /* x = k · π/2 + r. π/2 is split into three short constants, so that k times each is exact. */
     float shifted = x * 0.636619772367581343f + TLEP_ROUND_MAGIC;
     float k = shifted - TLEP_ROUND_MAGIC;
     float r = ((x - k * 1.5703125f) - k * 4.837512969970703125e-4f) - k * 7.54978995489188216e-8f;

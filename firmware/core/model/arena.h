@@ -9,7 +9,7 @@
 
 typedef struct {
     const char *name;    /* region name as in HELLO */
-    /* at least 32-byte aligned, else the fit formula is off by the difference */
+    /* Must be aligned to 32 bytes or more. Otherwise the formula for what fits is wrong. */
     uint8_t *base;
     uint32_t size;       /* bytes */
     uint32_t used;       /* bytes, alignment padding included */
@@ -25,7 +25,7 @@ void *tlep_arena_alloc(tlep_arena *a, uint32_t bytes, uint32_t align);
 void *tlep_arena_place(tlep_arena *arenas, uint32_t n, uint32_t bytes, uint32_t align,
                        uint32_t *which);
 
-/* Give back everything taken after `used` was `mark` (0: everything). */
+/* Free all that was taken since `used` had the value `mark`. A mark of 0 frees everything. */
 void tlep_arena_reset(tlep_arena *a, uint32_t mark);
 
 /* The largest request with this alignment that some arena could satisfy now. */

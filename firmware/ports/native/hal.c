@@ -3,7 +3,7 @@
  *
  * It is not silicon, and HELLO reports that (`emulated`). Its RAM is a static array, its flash
  * a mapped file, its clock CLOCK_MONOTONIC. `--line-rate` paces both directions, so
- * that an upload can be held against a line's rate. */
+ * that an upload takes as long as on a real serial line. */
 #include "platform/hal.h"
 
 #include <errno.h>
@@ -196,7 +196,7 @@ static const tlep_board *init(char **argv)
     return &board;
 }
 
-/* glibc hands a constructor the program's arguments; the core's main() takes none, as on a chip. */
+/* main() takes no arguments, as on a chip. So this constructor keeps those that glibc passes. */
 static char **arguments;
 __attribute__((constructor)) static void keep_arguments(int argc, char **argv)
 {
@@ -273,7 +273,7 @@ void hal_uart_drain(void)
 {
 }
 
-/* A descriptor has no rate of its own; a paced one takes the new pace. */
+/* A descriptor has no baud rate. Under --line-rate, the new rate replaces the old one. */
 bool hal_uart_set_baud(uint32_t baud)
 {
     if (port.line_rate != 0) {
@@ -312,7 +312,7 @@ void hal_stack(uintptr_t *low, uintptr_t *high)
     *low = *high = 0; /* the process' stack grows on demand: there is no honest total to show */
 }
 
-/* A process lights up where its operator looks. */
+/* A process has no LED. It prints the LED's state on standard error instead. */
 void hal_led(bool on)
 {
     (void)fputs("tlep-native ", stderr);

@@ -30,7 +30,7 @@ class Waited:
     follower: Follower
 
     def finish(self, *, refused: bool = False) -> NoReturn:
-        """Exit 0 when all succeeded, 1 when one did not or, before it was queued, was refused.
+        """Exit 0 when all succeeded. Exit 1 when one failed or was refused before it was queued.
 
         Raises InfrastructureError (exit 3) when the store lost one while it was followed.
         """

@@ -90,7 +90,7 @@ class Lab:
     ) -> Planned:
         """Check a request and make its job, without queueing it. Raises as submit does.
 
-        batch: an empty one for requests that are to read each model's file once.
+        batch: pass the same dict, empty at first, to many calls. Each model file is read once.
         """
         from edgeprof.client import planning  # noqa: PLC0415 - `edgeprof jobs` needs no numpy
 
@@ -121,7 +121,7 @@ class Lab:
         return self._handle(job_id)
 
     def retry(self, job_id: str) -> Job:
-        """Queue a job that has ended once more, as a new job: how one ended never changes.
+        """Queue an ended job again, as a new job. The record of the old job never changes.
 
         Raises JobNotFound, and UsageError when it still runs or its model has left the store.
         """

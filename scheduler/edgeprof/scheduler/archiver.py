@@ -27,7 +27,7 @@ SaveJobs = Callable[[Sequence[JobView]], None]
 HoldsJobs = Callable[[Collection[str]], bool]
 
 _BATCH = 100
-#: Clocks may differ by this much: a job that retention is about to delete is not missed.
+#: How far clocks may differ. A job this close to its deletion date does not count as lost.
 _CLOCK_TOLERANCE_S = 3600.0
 _DAY_S = 86400.0
 #: A backlog that has not shrunk for so long needs a person.
@@ -98,7 +98,7 @@ class Archiver:
         self._lost = True
 
     def _archive_lost(self) -> None:
-        """Archive a batch of the jobs that an archive has lost: all would delay the tick."""
+        """Archive one batch of the lost jobs. All at once would delay the tick."""
         if self._save is None or not (job_ids := self._store.maintenance.rearchivable(_BATCH)):
             if self._lost:
                 self._lost = False

@@ -68,7 +68,7 @@ def job_report(
 
 
 def shown_text(case: CaseResult) -> str:
-    """Return the generated text, with a mark where the model ended it and the run went on."""
+    """Return the generated text. A note is added if the model ended it before the run did."""
     text = case.text or ""
     if case.ended_at_token is None:
         return text
@@ -131,7 +131,7 @@ _PARTS: Final = {"kv": "KV cache"}
 
 
 def _memory(region: RegionUse, parts: Sequence[MemoryUse]) -> str:
-    """Return how full a region was at its fullest, and what of the model and the run was in it."""
+    """Return the peak use of a memory region in words, and how much of it each part took."""
     used, total = human_bytes(region.high_water_bytes), human_bytes(region.total_bytes)
     text = f"{used} of {total} at its fullest"
     bytes_of: Counter[str] = Counter()

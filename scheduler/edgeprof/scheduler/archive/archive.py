@@ -125,7 +125,7 @@ class Archive:
         return set(found) >= set(job_ids)
 
     def forget(self, before_s: float, limit: int) -> int:
-        """Delete at most `limit` jobs that finished before, oldest first; returns how many."""
+        """Delete up to `limit` jobs that ended before `before_s`, oldest first. Return how many."""
         old = select(Job.id).where(Job.finished_s < before_s).order_by(Job.finished_s).limit(limit)
         with self._writing() as session:
             ids = session.scalars(old).all()

@@ -1,7 +1,7 @@
 """Puts our gate (telemetry/http_gate.py) before Flower, which checks neither Host nor Origin.
 
 Flower without a login even allows every site to read its answers. Tornado's host patterns are for
-single handlers, and we would have to list all. Its application finds the handler of each request in
+one handler each, and we would have to list them all. Tornado finds the handler of a request in
 one place, so the check is there.
 """
 

@@ -9,7 +9,7 @@ SPACE = "\u2581"
 
 
 class SentencePiece(Tokenizer):
-    """Merge the adjacent pair whose piece scores best, while there is one; else spell bytes."""
+    """Merges the best-scoring adjacent pair until none is left. Spells unknown text as bytes."""
 
     def __init__(
         self, vocabulary: Vocabulary, scores: list[float], *, add_space_prefix: bool

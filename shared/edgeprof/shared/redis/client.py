@@ -16,7 +16,7 @@ from edgeprof.shared.redis import replies
 from edgeprof.shared.redis import url as redis_url
 from edgeprof.shared.redis.url import masked
 
-#: Few, short retries, because every script may be repeated. A timeout is not retried: a stopped
+#: A few short retries are safe, as any script may run twice. A timeout is not retried: a stopped
 #: server would cost three of them.
 _OPTIONS: Final[dict[str, Any]] = {
     "socket_timeout": 10,
@@ -29,7 +29,7 @@ _TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 5, "socket_keepalive": 
 #: How long the first question may stay without an answer. A worker and a scheduler would have to be
 #: started again, so they bear a longer stall of a busy Redis.
 SERVICE_ANSWER_S: Final = 4.0
-#: A person reads within three seconds that nobody answers; the start of Python is a part of them.
+#: With the start of Python, a person learns within three seconds that Redis does not answer.
 PERSON_ANSWER_S: Final = 2.0
 
 

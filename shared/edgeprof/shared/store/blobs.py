@@ -119,7 +119,7 @@ class ModelCache:
         it: then no other host would find it either. The hash is computed again at every use: a
         rotten cache would make wrong measurements.
         """
-        # The second is for a first that is damaged, and can be neither read nor replaced.
+        # The second path is used when the first file is damaged and cannot be replaced.
         paths = [self._folder / f"{model.sha256}{end}" for end in (".gguf", ".again.gguf")]
         for path in paths:
             with contextlib.suppress(OSError):

@@ -173,7 +173,7 @@ def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
     spec = claim.spec
     now_ns = time.time_ns()
     submitted = propagate.extract({"traceparent": claim.traceparent})
-    # Placed by its length: Redis' clock measured it, this host's clock shows it.
+    # Redis' clock measured the wait. The span has that length, and ends now on this host's clock.
     wait = tracer().start_span(
         "queue_wait", context=submitted, start_time=now_ns - int(claim.wait_s * 1e9)
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from edgeprof.shared.types.wire import (
+    MAX_CONTEXT,
     MAX_FILE_BYTES,
     MAX_VOCABULARY,
     Name,
@@ -37,7 +38,7 @@ class KvType(StrEnum):
 
 #: As ggml calls a type of weights; a source may have one that no board has a kernel for.
 WeightType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,16}$")]
-#: Types whose weights are as precise as the trained ones, for the conversions made of them.
+#: Types that count as unquantized. A conversion through one of them costs no precision.
 _UNQUANTIZED = frozenset({"F64", "F32", "BF16", "F16"})
 _MAX_CHAIN = 8
 
@@ -57,7 +58,7 @@ class ModelSource(WireModel):
 
 
 def made_as(quantization: str, chain: Sequence[str]) -> str:
-    """Return a type, after those of a chain of conversions that cost precision before it."""
+    """Return the type's name, after the earlier types in `chain` that cost precision."""
     lossy = [step for step in chain[:-1] if step not in {*_UNQUANTIZED, quantization}]
     return ">".join([*lossy, quantization])
 
@@ -71,7 +72,7 @@ class ModelRef(WireModel):
     quantization: Quantization
     architecture: Literal["llama"] = "llama"
     n_params: Annotated[int, Field(gt=0, le=2**40)]
-    n_ctx_train: Annotated[int, Field(gt=0, le=MAX_VOCABULARY)]
+    n_ctx_train: Annotated[int, Field(gt=0, le=MAX_CONTEXT)]
     n_vocab: Annotated[int, Field(gt=0, le=MAX_VOCABULARY)]
     #: Where the bytes are. None, the only value, means the blob store in Redis: a URL from a job is
     #: never fetched.

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_FILE_BYTES: Final = 1 << 30
 MAX_VOCABULARY: Final = 1 << 20
+#: Positions that a model may have been trained for.
+MAX_CONTEXT: Final = 1 << 20
 
 #: Names become queue names, metric labels and file-name parts, so their alphabet is narrow.
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

@@ -31,7 +31,7 @@ _STOP_LIMIT_S = 2.0
 
 
 class Meter:
-    """Runs the program for the length of a job, as a context manager. Its trouble costs no job."""
+    """Runs the meter program while a job runs. A failure of the program never fails the job."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)

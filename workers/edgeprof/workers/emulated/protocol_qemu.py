@@ -33,7 +33,7 @@ class Machine:
     identity_address: int
     #: The address of the model slot; None when the port has no flash for models.
     slot_address: int | None
-    #: What the emulated UART takes in; None: so much that an upload is no wait.
+    #: Upload speed of the emulated UART. None: it is so fast that nobody waits for an upload.
     upload_bytes_per_s: int | None
 
 

@@ -80,7 +80,7 @@ class Connection:
         baud.negotiate(self.client, self.port, self.url, self.hello.bauds, self._wait)
 
     def refresh_hello(self) -> Hello:
-        """Ask the board anew what it holds: its HELLO is of the time of opening."""
+        """Ask the board for a new HELLO. The stored one dates from when the port was opened."""
         self._note(self.client.hello(self._open_timeout_s))
         return self.hello
 

@@ -12,7 +12,7 @@ from gguf import SpecialVocab
 
 from edgeprof.shared.models.llama_writing import refused
 
-#: It warns about settings that it ignores; our own notes do that.
+#: gguf warns about settings that it ignores. We report those ourselves, so hide its warnings.
 logging.getLogger("gguf.vocab").setLevel(logging.ERROR)
 
 

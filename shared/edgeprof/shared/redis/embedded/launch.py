@@ -2,7 +2,7 @@
 
 `python launch.py STATUS LOCK OUTPUT PROGRAM ARGUMENT…`, the first two being inherited descriptors.
 A record lock belongs to the process that takes it, so redis-server itself must have taken it: this
-code runs in its process before it does. It imports nothing of edgeprof, to be quick.
+code runs in the process that then becomes redis-server. It imports no edgeprof code, to be fast.
 """
 
 import fcntl

@@ -33,13 +33,13 @@ local function sound(id)
     'avoid_host')
   if not values then return nil, 'its record is a key of another type' end
   if not values[1] then return nil, 'it has no record' end
-  if not is_id(id) then return nil, 'its id is none' end
+  if not is_id(id) then return nil, 'its id is not a valid job id' end
   local job = {state = values[1], queue = values[2] or '', platform = values[3] or '',
     priority = number(values[4]), user = values[5] or '', queue_timeout_s = number(values[6]),
     max_attempts = number(values[7]), queued_s = number(values[8], now),
     deadline_s = number(values[9]), schema = number(values[10]),
     avoid = values[11], avoid_until_s = number(values[12], 0), avoid_host = values[13]}
-  if not IS_STATE[job.state] then return nil, 'its state is none' end
+  if not IS_STATE[job.state] then return nil, 'its state is not a known state' end
   local spec_bytes = call('HSTRLEN', job_key(id), 'spec')
   if spec_bytes > SPEC_LIMIT then return nil, 'its record is larger than a job can be' end
   if spec_bytes == 0 or not (job.priority and job.queue_timeout_s and job.max_attempts)
@@ -69,7 +69,7 @@ local function set_aside(where, id, why)
   end
 end
 
--- Those of a zset's jobs, as {id, record}, whose records are sound and for which `fits` is true.
+-- Returns, as {id, record}, the jobs of a zset that have a sound record and that `fits` accepts.
 -- The others are taken out of it: every later call would meet them again.
 local function sound_jobs(where, ids, fits)
   local found = {}

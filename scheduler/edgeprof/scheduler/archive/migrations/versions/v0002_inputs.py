@@ -1,4 +1,4 @@
-"""What jobs were asked to do, and perplexities. Of jobs from before, what their documents tell."""
+"""Adds columns for job inputs and perplexity. Fills them for older jobs from their documents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLUMNS: tuple[sa.Column[Any], ...] = (
     sa.Column("perplexity", sa.Double()),
     sa.Column("perplexity_stderr", sa.Double()),
 )
-#: An archive of years has a document of some kilobytes a job: so many are in memory at once.
+#: How many jobs are read into memory at once. The document of a job has a few kilobytes.
 _PAGE = 500
 
 
