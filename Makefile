@@ -49,7 +49,7 @@ test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celer
 
 # Quick and broad: nothing that starts an emulator, Prometheus or many processes, and nothing that waits for seconds.
 # CONTRIBUTING.md tells of it.
-FAST := repository models records reference profiling archive/test_archive.py archive/test_render.py archive/test_terminal.py \
+FAST := repository models records reference profiling archive/test_archive.py archive/test_bench_table.py archive/test_render.py archive/test_terminal.py \
         $(patsubst %,packaging/test_%.py,constraints lock pins units) \
         $(patsubst %,link/test_%.py,framing messages native_board port upload worked_examples) \
         $(patsubst %,queue/test_%.py,bells identity lab limits masking order paths search) \
