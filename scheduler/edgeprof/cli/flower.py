@@ -27,6 +27,7 @@ _STOP_LIMIT_S: Final = 4.0
 _COLUMNS: Final = "uuid,args,state,worker,received,runtime"
 
 
+# Long because Typer reads the options from the signature.
 def flower(
     address: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[

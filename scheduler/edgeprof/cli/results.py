@@ -23,6 +23,7 @@ from edgeprof.shared.types.model import Quantization
 _UNIT_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
+# Long because Typer reads the options from the signature.
 def results(
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this model, as the table names it.")

@@ -23,6 +23,7 @@ from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.result import JobView
 
 
+# Long because Typer reads the options from the signature.
 def submit(
     model: Annotated[
         list[str],

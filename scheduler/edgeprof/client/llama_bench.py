@@ -151,6 +151,7 @@ def bench_rows(view: JobView) -> list[BenchRow]:
     return rows
 
 
+# Long because it is a list: a field of the row, a line.
 def _row(
     view: JobView,
     case: CaseResult,
