@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 
-from edgeprof.scheduler.archive import Archive, Query, schema
+from edgeprof.scheduler.archive import Archive, Query, migrate
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
 
@@ -48,7 +48,7 @@ def old_archive(archive_url: str) -> Callable[[list[dict[str, Any]]], None]:
     def make(documents: list[dict[str, Any]]) -> None:
         engine = create_engine(archive_url)
         config = Config()
-        config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "0001")

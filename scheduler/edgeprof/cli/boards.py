@@ -10,9 +10,9 @@ from typing import Annotated, Final
 import typer
 
 from edgeprof.cli import completion, exits, output
+from edgeprof.cli.command_style import App
 from edgeprof.cli.render.humanize import when
 from edgeprof.cli.render.tables import board_state, boards_sheet, new_table, styled
-from edgeprof.cli.strict import App
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import BoardNotFound, InfrastructureError
 from edgeprof.shared.identity import user_name

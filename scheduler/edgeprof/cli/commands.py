@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgeprof.cli import quit_at_once
-from edgeprof.cli.strict import App
+from edgeprof.cli.command_style import App
 from edgeprof.shared.errors import InfrastructureError
 
 #: Entry points under which other packages register commands.

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
-from edgeprof.cli.render.sheet import Sheet
+from edgeprof.cli.render.fitted_table import Sheet
 from edgeprof.client.console import PlainConsole
 from edgeprof.shared.sanitize import harmless
 

@@ -9,9 +9,9 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.cli.render.humanize import ago, human_bytes
 from edgeprof.cli.render.model_names import ModelNames, Named
-from edgeprof.cli.render.sheet import Column, Sheet
 from edgeprof.client.waits import what_it_waits_for
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from edgeprof.client.llama_bench import bench_rows
-from edgeprof.scheduler.archive import archive_url, engine, schema
+from edgeprof.scheduler.archive import archive_url, engine, migrate
 from edgeprof.scheduler.archive.database_file import DatabaseFile
 from edgeprof.scheduler.archive.tables import Job, Test
 from edgeprof.shared.errors import InfrastructureError, UsageError
@@ -152,10 +152,10 @@ class Archive:
 
     def _prepare(self) -> None:
         if self._file is None:
-            schema.migrate(self._engine)
+            migrate.to_latest(self._engine)
             return
         self._file.prepare()
-        schema.migrate(self._engine)
+        migrate.to_latest(self._engine)
         self._file.opened()
 
     def _gone(self, what: str) -> InfrastructureError:

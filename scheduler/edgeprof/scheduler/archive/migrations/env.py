@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection that schema.migrate() opened."""
+"""Alembic's entry: run the migrations on the connection that migrate.to_latest() opened."""
 
 from alembic import context
 

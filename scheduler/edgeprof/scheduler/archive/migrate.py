@@ -15,7 +15,7 @@ from edgeprof.shared.errors import InfrastructureError
 _ADVISORY_LOCK = 0x7E1E9
 
 
-def migrate(engine: Engine) -> None:
+def to_latest(engine: Engine) -> None:
     """Upgrade to the newest schema. Processes that start together take turns."""
     from alembic import command  # noqa: PLC0415 - slow to import, and not every command needs it
     from alembic.config import Config  # noqa: PLC0415

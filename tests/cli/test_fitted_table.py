@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgeprof.cli.render.sheet import Column, Sheet
+from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.shared.errors import UsageError
 
 CELLS = st.text(st.characters(categories=["L", "N"], max_codepoint=0x24F), min_size=1, max_size=24)
