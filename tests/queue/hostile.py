@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-#: Each type of JSON and its extremes, and what the fields of a message may hold in another one.
+#: Every JSON type with its extremes, and values that other fields of a message may hold.
 VALUES: tuple[Any, ...] = (
     None,
     True,

@@ -1,5 +1,5 @@
-/* Taking an upload in (docs/link-protocol.md, section 5): DATA frames at the right offset are
- * appended to the model, and acknowledged so that the host never sends more than the board can hold
+/* Takes in an upload (docs/link-protocol.md, section 5). DATA frames at the right offset are
+ * appended to the model. ACKs keep the host from sending more than the board can hold
  * unread. */
 #ifndef TLEP_INTAKE_H
 #define TLEP_INTAKE_H
@@ -13,7 +13,7 @@
 
 typedef struct {
     bool ack_pending;
-    bool gap_told; /* one ACK for each run of bad DATA frames */
+    bool gap_told; /* true once this run of bad DATA frames has its one ACK */
     uint64_t gap_us;
     uint16_t data_seq;
     uint32_t unacked_bytes; /* received since the last ACK, counted as bytes on the wire */
@@ -27,7 +27,7 @@ void tlep_intake_begin(tlep_intake *in);
 bool tlep_intake_take(tlep_intake *in, tlep_link *l, tlep_model *m, const tlep_frame *frame,
                       uint32_t ack_after_bytes);
 
-/* Acknowledge the rest, when no more bytes are waiting to be read. */
+/* Acknowledge what has no ACK yet. Call this when no received bytes wait to be read. */
 void tlep_intake_flush(tlep_intake *in, tlep_link *l, const tlep_model *m);
 
 #endif

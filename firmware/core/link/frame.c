@@ -17,7 +17,7 @@ bool tlep_receive(tlep_receiver *r, uint8_t byte, tlep_frame *frame)
     r->bytes = 0;
     r->overlong = false;
     if (encoded == 0 && !overlong) {
-        return false; /* two delimiters in a row: a sender flushing noise */
+        return false; /* an empty frame: the sender sent a delimiter to end any noise */
     }
     uint32_t n = overlong ? 0 : tlep_cobs_decode(r->buffer, encoded);
     if (n < TLEP_FRAME_OVERHEAD || n > TLEP_MAX_BODY) {

@@ -20,7 +20,7 @@ typedef struct {
  * The bytes are not cleared. */
 void *tlep_arena_alloc(tlep_arena *a, uint32_t bytes, uint32_t align);
 
-/* Take them from the first arena of `n` that has room, and name it in *which (left alone on
+/* Take `bytes` from the first of `n` arenas that has room. *which gets its index (unchanged on
  * failure). */
 void *tlep_arena_place(tlep_arena *arenas, uint32_t n, uint32_t bytes, uint32_t align,
                        uint32_t *which);

@@ -2,7 +2,7 @@
  * of a pty, or a socket).
  *
  * It is not silicon, and HELLO reports that (`emulated`). Its RAM is a static array, its flash
- * a mapped file, its clock CLOCK_MONOTONIC. `--line-rate` paces both directions, so
+ * a mapped file, its clock CLOCK_MONOTONIC. `--line-rate` paces what it receives, so
  * that an upload takes as long as on a real serial line. */
 #include "platform/hal.h"
 
@@ -231,7 +231,7 @@ uint32_t hal_uart_read(uint8_t *to, uint32_t n)
 
 uint32_t hal_uart_rx_free(void)
 {
-    return RX_WINDOW_BYTES; /* the kernel's buffer is the ring, and holds more than the window */
+    return RX_WINDOW_BYTES; /* the kernel's buffer holds more than the window */
 }
 
 uint32_t hal_uart_rx_overruns(void)

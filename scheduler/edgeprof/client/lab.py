@@ -100,8 +100,8 @@ class Lab:
     def submit_planned(self, planned: Sequence[Planned]) -> list[Job]:
         """Queue jobs made by plan(): files first, then records, then doorbells.
 
-        A doorbell that cannot be sent any more is not an error: the jobs are in the store, and the
-        custodian notifies for them.
+        A doorbell that cannot be sent is no error: the jobs are in the store by then, and the
+        custodian sends their doorbells later.
         """
         self._upload(planned)
         return self._enqueue([plan.spec for plan in planned])
@@ -184,7 +184,7 @@ class Lab:
         return Job(job_id, self.store, self.settings.store_patience_s)
 
     def _upload(self, planned: Sequence[Planned]) -> None:
-        """Put each model's file into the store once, to stay until its last job can have ended."""
+        """Upload each model file once. It stays until the last of its jobs must have ended."""
         keep_s: dict[str, float] = {}
         models: dict[str, ModelFile] = {}
         for plan in planned:

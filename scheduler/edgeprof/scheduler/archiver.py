@@ -56,13 +56,13 @@ class Archiver:
 
     @property
     def trouble(self) -> str:
-        """Why finished jobs wait although nothing raised; "" when they do not."""
+        """Why finished jobs are stuck without an exception; "" when none are stuck."""
         return self._backlog.trouble
 
     def start(self) -> None:
         """Try jobs again that an earlier archive could not store. Raises InfrastructureError."""
         if self._save is not None and (again := self._store.maintenance.retry_unreadable()):
-            log.info("%d job(s) that an archive before this one put aside are tried again", again)
+            log.info("retrying %d job(s) that an earlier archive could not store", again)
 
     def archive(self) -> None:
         """Archive finished jobs, and those that an archive has lost.
@@ -160,7 +160,7 @@ class Backlog:
         self.trouble = ""
 
     def look(self, waiting: int) -> None:
-        """Note how many jobs wait; sets `trouble` when they have not become fewer for too long."""
+        """Record how many jobs wait. Sets `trouble` when the number has not fallen for too long."""
         now_s = time.monotonic()
         if waiting == 0 or waiting < self._least or self._least == 0:
             self._least, self._since_s = waiting, now_s

@@ -1,4 +1,4 @@
-"""Names of this machine and this user in the lab, made valid where the system's are not."""
+"""The lab's names for this machine and this user. Names that are not valid are respelled."""
 
 from __future__ import annotations
 

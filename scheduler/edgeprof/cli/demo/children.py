@@ -51,7 +51,7 @@ class Children:
     def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a program; it ends when the stack closes, or when this process is killed."""
+        """Start a program. It ends when the stack closes, or (by setpriv) when we die."""
         command = list(command)
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, "--pdeathsig", "TERM", "--", *command]
@@ -70,7 +70,7 @@ class Children:
         return process
 
     def edgeprof(self, name: str, *arguments: str, settings: Settings) -> subprocess.Popen[bytes]:
-        """Start an edgeprof command with these settings; the user's own are left out."""
+        """Start an edgeprof command with these settings. The user's own are left out."""
         command = [sys.executable, "-m", "edgeprof.cli", *arguments]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")}
         return self.start(name, command, inherited | settings.as_environment())

@@ -33,7 +33,7 @@ short_repr = _SHORT.repr
 def job_report(
     view: JobView, trace_ui: str | None = None, *, waits: str | None = None
 ) -> RenderableType:
-    """Return all but the speeds (llama_bench_table.py).
+    """Return everything about a job but its speeds, which llama_bench_table.py shows.
 
     trace_ui: base URL of a trace viewer. waits: what a queued job waits for.
     """

@@ -28,8 +28,8 @@ _HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg insta
 class Query:
     """Which jobs to find; a field that is None filters nothing.
 
-    since_s: finished then or later. tags: all of them, with these values. firmware: the beginning
-    of the git hash that the board's firmware states.
+    since_s: only jobs that finished then or later. tags: a job must have all of them. firmware:
+    the first characters of the git hash of the board's firmware.
     """
 
     model: str | None = None

@@ -41,7 +41,7 @@ class SentencePiece(Tokenizer):
         return known
 
     def _byte_id(self, byte: int) -> int | None:
-        """The token of a byte: one of that type or name, else a piece that is just this byte."""
+        """Return a byte's token: of type BYTE, else named <0xNN>, else a piece of that byte."""
         found = self._byte_ids.get(byte, self._index.get(f"<0x{byte:02X}>"))
         raw = bytes([byte]).decode("utf-8", errors="surrogateescape")
         return self._index.get(raw) if found is None else found

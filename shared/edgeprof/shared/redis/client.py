@@ -26,8 +26,8 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 _TCP: Final[dict[str, Any]] = {"socket_connect_timeout": 5, "socket_keepalive": True}
 
-#: How long the first question may stay without an answer. A worker and a scheduler would have to be
-#: started again, so they bear a longer stall of a busy Redis.
+#: How long a service waits for the first answer. A worker or scheduler that gives up must be
+#: started again, so it waits longer for a busy Redis than a person does.
 SERVICE_ANSWER_S: Final = 4.0
 #: With the start of Python, a person learns within three seconds that Redis does not answer.
 PERSON_ANSWER_S: Final = 2.0

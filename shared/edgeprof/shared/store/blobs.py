@@ -42,10 +42,10 @@ class BlobStore:
         self._compared_s: dict[str, float] = {}
 
     def put(self, name: str, content: bytes, sha256: str, keep_s: float) -> bool:
-        """Upload a file unless it is there, for at least keep_s. True: bytes moved.
+        """Upload a file, to stay for at least keep_s. Returns False when it was already there.
 
-        Anybody may have overwritten it: its length is compared each time, and all of it once a
-        minute, in Redis, which does nothing else meanwhile.
+        Anybody may have overwritten the file, so its length is checked each time. Its hash is
+        checked at most once a minute, inside Redis, which serves nobody else meanwhile.
         """
         if len(content) > self._limit_bytes:
             raise UsageError(

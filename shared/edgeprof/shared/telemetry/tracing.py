@@ -43,9 +43,9 @@ def exporting() -> bool:
 def configure(service: str, instance: str, host: str, **about_it: str) -> None:
     """Export spans by OTLP/HTTP, if the environment says where to.
 
-    `service` is "edgeprof-client", "-scheduler" or "-worker"; `instance` distinguishes its
-    processes (a board's node name: Celery's own attribute has the producer's); `about_it` are more
-    attributes of the resource. Only OTLP over HTTP: gRPC threads do not survive a fork.
+    `service` is "edgeprof-client", "-scheduler" or "-worker". `instance` tells its
+    processes apart (for a worker, its Celery node name, since Celery's own attribute names the
+    producer). `about_it` adds attributes. HTTP only: gRPC threads do not survive a fork.
     """
     if not exporting() or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return  # off, or the program around us traces already and gets our spans, too
@@ -82,8 +82,8 @@ def configure(service: str, instance: str, host: str, **about_it: str) -> None:
 def instrument_celery() -> None:
     """Give every received doorbell a span. Call it at worker_init.
 
-    The README's recipe uses worker_process_init, which is never sent in a pool of threads: it
-    yields no spans.
+    The recipe in the instrumentation's README uses worker_process_init. A pool of threads never
+    sends that signal, so the recipe yields no spans.
     """
     from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: PLC0415
 
@@ -166,8 +166,8 @@ class AttemptSpan:
 def attempt_span(claim: Claim) -> Iterator[AttemptSpan]:
     """Trace an attempt: its wait in the queue, then what it does.
 
-    A retry is in the same trace, and links to the attempt before it. When the doorbell was another
-    job's (whose turn comes later), the attempt stays in its own job's trace, and links to that
+    A retry is in the same trace, and links to the attempt before it. A doorbell may be of another
+    job than the attempt. Then the attempt stays in its own job's trace, and links to that
     doorbell's span.
     """
     spec = claim.spec

@@ -1,7 +1,7 @@
 """The open port of one board, and the client that speaks over it.
 
-It can be opened again, at another URL too: a board that restarts may take its port with it, and a
-board whose flash was written has to be met anew.
+It can be opened again, even at another URL. The port of a board may vanish when it restarts. A
+board whose flash was written must send a new HELLO.
 """
 
 from __future__ import annotations

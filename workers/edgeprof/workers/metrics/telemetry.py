@@ -110,7 +110,7 @@ class Measured(WireModel):
 
 
 class Refused(WireModel):
-    """Messages that no part of edgeprof writes were dropped: how many since the last such event."""
+    """Messages that edgeprof did not write were dropped: `counts` since the last such event."""
 
     kind: Literal["refused"] = "refused"
     counts: dict[Refusal, Annotated[int, Field(gt=0)]]

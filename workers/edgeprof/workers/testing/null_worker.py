@@ -1,7 +1,7 @@
 """Opens boards of null:// URLs, for a real worker process with real Redis, leases and Celery.
 
-null://?uid=01&platform=null&present=FILE&sick=FILE: the board is there as long as the one file is
-(or always), and fails its self-test as long as the other one is.
+null://?uid=01&platform=null&present=FILE&sick=FILE: the board is there while the file of
+`present` exists (without one: always). It fails its self-test while that of `sick` exists.
 """
 
 from __future__ import annotations

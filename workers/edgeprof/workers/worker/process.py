@@ -17,8 +17,8 @@ EXIT_NOT_OURS: Final = 69
 #: Redis is there, and no doorbell reaches this worker (EX_NOPERM).
 EXIT_NO_DOORBELLS: Final = 77
 
-#: How long a worker may take to leave beyond the grace of its job: to hand it back, to withdraw.
-#: With the end of Python, all workers are gone 2.5 s after the grace on a busy machine too.
+#: How long a worker may take after its job's grace to hand the job back and withdraw.
+#: Even on a busy machine, all workers have ended 2.5 s after the grace, Python's end included.
 STOP_MARGIN_S: Final = 1.7
 
 _PR_SET_PDEATHSIG: Final = 1

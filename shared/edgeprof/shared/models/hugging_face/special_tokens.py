@@ -1,4 +1,4 @@
-"""Which tokens begin, end and pad a text: tokenizer_config.json, tokenizer.json, config.json."""
+"""Reads a model's special tokens: tokenizer_config.json, tokenizer.json, config.json."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SpecialTokens:
 def special_tokens(
     folder: Path, config: Mapping[str, Any], generation: Mapping[str, Any], n_vocab: int
 ) -> SpecialTokens:
-    """Read them as llama.cpp's converter does; `config` is used where the files have none."""
+    """Read them as llama.cpp's converter does. `config`, then `generation`, give missing ids."""
     try:
         vocab = SpecialVocab(folder, n_vocab=n_vocab)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:

@@ -62,7 +62,7 @@ def upgrade() -> None:
 
 
 def _known(document: object) -> dict[str, object]:
-    """Return what a document of schema 1 tells of the new columns; it has no inputs."""
+    """Return values for the new columns from a schema-1 document, which has no `inputs`."""
     result = document.get("result") if isinstance(document, dict) else None
     if not isinstance(result, dict):
         return {}
