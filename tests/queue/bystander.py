@@ -14,31 +14,14 @@ from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
-from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
+from tests.support.board_infos import null_board
 from tests.support.jobs import make_spec
 
-BOARD = BoardInfo(
-    device_id="b",
-    platform="null",
-    host="h",
-    url="null://b",
-    uid="null-b",
-    state=BoardState.ONLINE,
-    emulated=True,
-    firmware_version="0",
-    firmware_git_hash="",
-    toolchain="",
-    protocol=(1, 0),
-    clock_hz=None,
-    timer_name="",
-    timer_resolution_ns=1,
-    regions=(),
-    kernels=(),
-    n_ctx_max=1,
-    can_flash=False,
-    can_upload=False,
+BOARD = null_board("b").model_copy(
+    update={"url": "null://b", "uid": "null-b", "clock_hz": None, "can_upload": False}
 )
 
 

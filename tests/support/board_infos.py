@@ -31,52 +31,29 @@ def null_board(name: str = "b") -> BoardInfo:
 
 
 def board_with_ram(name: str, uid: str, platform: str, ram_bytes: int) -> BoardInfo:
-    return BoardInfo(
-        device_id=name,
-        platform=platform,
-        host="h",
-        url="x://",
-        uid=uid,
-        state=BoardState.ONLINE,
-        emulated=True,
-        firmware_version="1",
-        firmware_git_hash="1",
-        toolchain="none",
-        protocol=(1, 0),
-        clock_hz=1,
-        timer_name="t",
-        timer_resolution_ns=1,
-        regions=(
-            MemoryRegion(name="sram", kind="ram", total_bytes=ram_bytes, available_bytes=ram_bytes),
-        ),
-        kernels=(Quantization.F32, Quantization.Q8_0),
-        n_ctx_max=4096,
-        can_flash=False,
-        can_upload=True,
+    region = MemoryRegion(name="sram", kind="ram", total_bytes=ram_bytes, available_bytes=ram_bytes)
+    return null_board(name).model_copy(
+        update={
+            "platform": platform,
+            "uid": uid,
+            "regions": (region,),
+            "kernels": (Quantization.F32, Quantization.Q8_0),
+            "n_ctx_max": 4096,
+        }
     )
 
 
 def numbered_board(
     number: int = 1, *, platform: str = "native", url: str = "/dev/ttyA"
 ) -> BoardInfo:
-    return BoardInfo(
-        device_id=f"{platform}-{number}",
-        platform=platform,
-        host="h",
-        url=url,
-        uid=f"{number:04x}",
-        state=BoardState.ONLINE,
-        emulated=True,
-        firmware_version="1",
-        firmware_git_hash="0",
-        toolchain="gcc",
-        protocol=(1, 0),
-        clock_hz=None,
-        timer_name="t",
-        timer_resolution_ns=1,
-        regions=(),
-        kernels=(Quantization.F32,),
-        n_ctx_max=1,
-        can_flash=False,
-        can_upload=True,
+    return null_board(f"{platform}-{number}").model_copy(
+        update={
+            "platform": platform,
+            "url": url,
+            "uid": f"{number:04x}",
+            "firmware_git_hash": "0",
+            "toolchain": "gcc",
+            "clock_hz": None,
+            "kernels": (Quantization.F32,),
+        }
     )
