@@ -19,7 +19,10 @@ _LATENCY_BUCKETS_S: Final = (
 )
 
 #: Bits of a weight without its scales, by which people call the type.
-_BITS: Final = {"F32": "32", "F16": "16", "Q8_0": "8", "Q4_0": "4", "TQ2_0": "2"}
+BITS: Final = {"F32": "32", "F16": "16", "Q8_0": "8", "Q4_0": "4", "TQ2_0": "2"}
+
+#: How a model gets onto its board.
+_HOW: Final = ("cached", "ram", "flash")
 
 #: Texts with a label of their own: the case's prompt of schema 1, and the text that ships. Those of
 #: users share one label, because file names have no end.
@@ -135,6 +138,14 @@ class ModelMetrics:
             registry=registry,
         )
 
+    def board_known(self, platform: str) -> None:
+        """Create a platform's histograms before its first run, whatever it will be."""
+        for how in _HOW:
+            self.model_load_seconds.labels(platform, how)
+        for quantization in BITS:
+            self.model_time_to_first_token_seconds.labels(platform, quantization)
+            self.model_inter_token_latency_seconds.labels(platform, quantization)
+
     def loaded(
         self,
         platform: str,
@@ -197,7 +208,7 @@ class ModelMetrics:
             self.model_accuracy_ratio.labels(*scored, model.quantization).set(case.score.accuracy)
             if case.score.quantization_error_rate is not None:
                 self.quantization_error_rate.labels(
-                    model.name, _BITS[model.quantization], model.quantization
+                    model.name, BITS[model.quantization], model.quantization
                 ).set(case.score.quantization_error_rate)
 
 

@@ -16,7 +16,7 @@ from edgeprof.shared.telemetry.build import build_info
 from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.workers.metrics.labels import JOB_BUCKETS_S, exemplar
-from edgeprof.workers.metrics.models import ModelMetrics
+from edgeprof.workers.metrics.models import BITS, ModelMetrics
 
 _WAIT_BUCKETS_S: Final = (*JOB_BUCKETS_S[3:], 5400, 7200, 10800, 14400, 28800, 57600, 86400)
 
@@ -96,6 +96,9 @@ class SessionMetrics:
             self.profiling_duration_seconds.labels(platform, kind)
         self.profiling_queue_wait_seconds.labels(platform)
         self.profiling_sessions_active.labels(platform, device_id).set(0)
+        for quantization in BITS:
+            self.profiling_sessions_total.labels(platform, "llama", quantization)
+        self.models.board_known(platform)
         self.profiling_low_throughput.labels(platform).set(self._low_throughput_of(platform))
 
     def started(
