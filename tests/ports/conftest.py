@@ -11,8 +11,7 @@ from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
-
-PORTS = ("stm32f405", "mps2-an500", "riscv32-virt")
+from tests.ports.emulated_ports import PORTS, SMALL
 
 
 @pytest.fixture(params=PORTS)
@@ -27,12 +26,12 @@ def options(tmp_path: Path) -> OpenOptions:
 
 
 @pytest.fixture
-def open_qemu(options: OpenOptions) -> Iterator[Callable[..., LinkBoard]]:
-    """`open_qemu("stm32f405", "uid=0b")` boots a board and closes it after the test."""
+def open_port(options: OpenOptions) -> Iterator[Callable[..., LinkBoard]]:
+    """`open_port("stm32f405", "uid=0b")` boots a board and closes it after the test."""
     boards: list[LinkBoard] = []
 
     def open_it(port: str, query: str = "uid=0a01") -> LinkBoard:
-        boards.append(open_board(f"qemu://{port}?{query}", options))
+        boards.append(open_board(f"{PORTS[port].scheme}://{port}?{query}", options))
         return boards[-1]
 
     yield open_it
@@ -42,6 +41,13 @@ def open_qemu(options: OpenOptions) -> Iterator[Callable[..., LinkBoard]]:
 
 @pytest.fixture(scope="session")
 def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Quantization], ModelFile]:
-    """`model_of("shakespeare-240k", Quantization.Q8_0)`."""
+    """`model_of("stm32f405", Quantization.Q8_0)`: one that its emulator is quick enough for."""
     folder = tmp_path_factory.mktemp("models")
-    return lambda name, quantization: quantized(resolve(name), quantization, folder)
+
+    def model(port: str, quantization: Quantization) -> ModelFile:
+        if not PORTS[port].real_models:
+            return ModelFile.open(SMALL[quantization].write(folder / f"{quantization}.gguf"))
+        name = "shakespeare-1m" if quantization is Quantization.TQ2_0 else "shakespeare-240k"
+        return quantized(resolve(name), quantization, folder)
+
+    return model

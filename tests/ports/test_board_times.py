@@ -89,7 +89,7 @@ def _ends(span: ReadableSpan) -> tuple[int, int]:
 
 @pytest.mark.parametrize(("port", "quantization", "how"), MODELS)
 def test_each_span_is_inside_its_parent(
-    open_qemu: Callable[..., LinkBoard],
+    open_port: Callable[..., LinkBoard],
     model_of: Callable[..., ModelFile],
     spans: InMemorySpanExporter,
     port: str,
@@ -101,10 +101,10 @@ def test_each_span_is_inside_its_parent(
     QEMU's clock leaps where this machine is too busy to run it; such a run is refused, and made
     again.
     """
-    model = model_of("shakespeare-240k", quantization)
+    model = model_of(port, quantization)
     for _ in range(5):
         spans.clear()
-        board, meter = Recorded(open_qemu(port)), FakeMeter(power_mw=100)
+        board, meter = Recorded(open_port(port)), FakeMeter(power_mw=100)
         result = measure(board, model, meter)
         assert result.load.how == how
         if result.clock_trouble is None:
@@ -131,18 +131,18 @@ def test_each_span_is_inside_its_parent(
 
 
 def test_clock_that_cannot_be_trusted_places_nothing(
-    open_qemu: Callable[..., LinkBoard],
+    open_port: Callable[..., LinkBoard],
     model_of: Callable[..., ModelFile],
     spans: InMemorySpanExporter,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Spans and energy are absent, with the reason in trace, log and result; the numbers stay."""
-    board, meter = Recorded(open_qemu("riscv32-virt")), FakeMeter(power_mw=100)
+    board, meter = Recorded(open_port("riscv32-virt")), FakeMeter(power_mw=100)
     looks = iter(range(1000))
     board.skew = lambda offset: dataclasses.replace(
         offset, offset_s=offset.offset_s + 4294.967296 * (next(looks) // 3)
     )
-    result = measure(board, model_of("shakespeare-240k", Quantization.Q4_0), meter)
+    result = measure(board, model_of("riscv32-virt", Quantization.Q4_0), meter)
 
     assert "wrapped" in result.clock_trouble
     assert result.energy_per_token_mj is None

@@ -1,9 +1,11 @@
-/* The identity of an emulated board: words that QEMU's loader puts at a fixed address
- * (emulated/protocol_qemu.py). An emulated chip has no unique id of its own, but several boards of
- * one kind must differ. */
+/* The identity of an emulated board: words that what emulates it puts at a fixed address at power-on
+ * (emulated/). An emulated chip has no unique id of its own, but several boards of one kind must
+ * differ. On silicon the magic is not there: that is how one image knows where it runs, on emulators
+ * that show nothing else. */
 #ifndef TLEP_IDENTITY_H
 #define TLEP_IDENTITY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -18,18 +20,20 @@ typedef struct {
     uint32_t seed; /* for the boot id */
 } tlep_identity;
 
-/* Take the uid from `address`, and return the boot seed; an unlabelled board is uid 00. */
-static inline uint32_t tlep_identity_read(uintptr_t address, tlep_board *board)
+/* Take the uid and the boot seed from `address`; false, uid 00 and seed 0 where nobody put any. */
+static inline bool tlep_identity_read(uintptr_t address, tlep_board *board, uint32_t *seed)
 {
     tlep_identity id;
     memcpy(&id, (const void *)address, sizeof id);
-    board->uid_bytes = 1;
     if (id.magic != TLEP_IDENTITY_MAGIC || id.uid_bytes == 0 || id.uid_bytes > sizeof id.uid) {
-        return 0;
+        board->uid_bytes = 1;
+        *seed = 0;
+        return false;
     }
     board->uid_bytes = (uint8_t)id.uid_bytes;
     memcpy(board->uid, id.uid, sizeof id.uid);
-    return id.seed;
+    *seed = id.seed;
+    return true;
 }
 
 #endif

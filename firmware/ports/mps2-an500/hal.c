@@ -39,12 +39,12 @@ static uint32_t boots __attribute__((section(".noinit")));
 
 const tlep_board *hal_init(void)
 {
-    bool silicon = tlep_cycle_counter_start();
+    bool counts = tlep_cycle_counter_start();
+    bool labelled = tlep_identity_read(IDENTITY, &board, &boot_seed);
     REG32(TIMER0 + 0x04) = 0xFFFFFFFF;
     REG32(TIMER0 + 0x08) = 0xFFFFFFFF;
     REG32(TIMER0) = 1;
     clock.last = ~REG32(TIMER0 + 0x04);
-    boot_seed = tlep_identity_read(IDENTITY, &board);
     boots++;
     board.platform = "mps2-an500";
     board.toolchain = "arm-none-eabi-gcc " __VERSION__;
@@ -53,8 +53,8 @@ const tlep_board *hal_init(void)
     board.clock_hz = CLOCK_HZ;
     board.bauds = bauds;
     board.rx_window = TLEP_RX_WINDOW;
-    board.emulated = !silicon;
-    board.cycle_counter = silicon;
+    board.emulated = labelled || !counts;
+    board.cycle_counter = counts;
     board.n_regions = 3;
     board.regions[0] = (tlep_region){.name = "ssram",
                                      .kind = TLEP_REGION_RAM,

@@ -57,7 +57,7 @@ void trap_handler(void)
 
 const tlep_board *hal_init(void)
 {
-    boot_seed = tlep_identity_read(IDENTITY, &board);
+    (void)tlep_identity_read(IDENTITY, &board, &boot_seed);
     BOOTS++;
     board.platform = "riscv32-virt";
     board.toolchain = "riscv64-unknown-elf-gcc " __VERSION__;

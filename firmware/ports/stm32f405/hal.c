@@ -103,10 +103,10 @@ static void start_uart(void)
     tlep_irq_enable(IRQ_USART1);
 }
 
-static void start_timer(bool silicon)
+static void start_timer(bool counts)
 {
     REG32(RCC + 0x40) |= 1U; /* TIM2 */
-    REG32(TIM2 + 0x28) = silicon ? 0 : QEMU_PRESCALER - 1;
+    REG32(TIM2 + 0x28) = counts ? 0 : QEMU_PRESCALER - 1;
     REG32(TIM2 + 0x2C) = 0xFFFFFFFF;
     REG32(TIM2 + 0x14) = 1; /* UG: take the prescaler now */
     REG32(TIM2) = 1;
@@ -115,26 +115,25 @@ static void start_timer(bool silicon)
 
 const tlep_board *hal_init(void)
 {
-    bool silicon = tlep_cycle_counter_start();
+    bool counts = tlep_cycle_counter_start();
+    bool silicon = !tlep_identity_read(IDENTITY, &board, &boot_seed) && counts;
     start_clocks();
-    start_timer(silicon);
+    start_timer(counts);
     if (silicon) {
         board.uid_bytes = UID_BYTES;
         memcpy(board.uid, (const void *)UNIQUE_ID, UID_BYTES);
         memcpy(&boot_seed, board.uid + 4, sizeof boot_seed);
-    } else {
-        boot_seed = tlep_identity_read(IDENTITY, &board);
     }
     boots++; /* .noinit: survives a reset, and is noise after power-on */
     board.platform = "stm32f405";
     board.toolchain = "arm-none-eabi-gcc " __VERSION__;
     board.timer_name = "TIM2";
-    board.timer_hz = silicon ? TIMER_HZ : QEMU_TIMER_HZ;
+    board.timer_hz = counts ? TIMER_HZ : QEMU_TIMER_HZ;
     board.clock_hz = 168000000;
     board.bauds = bauds;
     board.rx_window = TLEP_RX_WINDOW;
     board.emulated = !silicon;
-    board.cycle_counter = silicon;
+    board.cycle_counter = counts;
     board.led = silicon;
     board.regions[0] = (tlep_region){.name = "sram",
                                      .kind = TLEP_REGION_RAM,
