@@ -23,6 +23,7 @@ class Emulated:
 PORTS = {
     "stm32f405": Emulated("qemu"),
     "mps2-an500": Emulated("qemu"),
+    "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
 }
 

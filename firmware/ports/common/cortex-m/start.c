@@ -23,7 +23,7 @@ void tlep_fault_handler(void)
     hal_reset();
 }
 
-void hal_reset(void)
+__attribute__((weak)) void hal_reset(void) /* a port whose chip has a deeper reset has its own */
 {
     __asm volatile("dsb");
     REG32(0xE000ED0C) = 0x05FA0004; /* AIRCR: SYSRESETREQ */
