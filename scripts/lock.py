@@ -32,6 +32,7 @@ ENVIRONMENTS = (
         "base": ["pyproject.toml"],
         "build": ["--group", "pyproject.toml:build"],
         "worker": ["pyproject.toml", "--extra", "worker"],
+        "emulators": ["pyproject.toml", "--extra", "emulators"],
         "monitor": ["pyproject.toml", "--extra", "monitor"],
         "report": ["pyproject.toml", "--extra", "report"],
         "dev": ["pyproject.toml", "--extra", "dev"],

@@ -24,7 +24,7 @@ PORTS = {
     "stm32f405": Emulated("qemu"),
     "mps2-an500": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
-    "rp2040": Emulated("rp2040js", n_tokens=16, real_models=False),
+    "rp2040": Emulated("rp2040js", n_tokens=8, real_models=False),
 }
 
 #: Of a kilobyte or so a layer: what a slow emulator computes in a test's time.

@@ -1,7 +1,8 @@
 """rp2040js://rp2040?uid=HEX&slot=FILE&… : the RP2040's firmware on Wokwi's emulator of the chip.
 
-The emulator is JavaScript: rp2040js/board.js beside this file runs it in Node.js. A device's timings
-are cycles of instructions, so the same run gives the same times again, whatever this host's load.
+The emulator is JavaScript: rp2040js/board.js beside this file runs it in Node.js. A device's
+timings are cycles of instructions, so the same run gives the same times again, and the host's load
+changes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ IDENTITY_ADDRESS: Final = 0x20041FE0
 SLOT_ADDRESS: Final = 0x10040000
 
 BOARD_PROGRAM: Final = Path(__file__).parent / "rp2040js" / "board.js"
-_EMULATOR: Final = BOARD_PROGRAM.parent / "node_modules" / "rp2040js"
 
 
 class Serial(ChildSerial):
@@ -92,9 +92,10 @@ def node() -> str:
 
 def _board_program() -> Path:
     """Return board.js. Raises HostFault when the emulator that it needs is not installed."""
-    if not _EMULATOR.is_dir():
+    emulator = BOARD_PROGRAM.parent / "node_modules" / "rp2040js"
+    if not emulator.is_dir():
         raise HostFault(
-            f"the emulator rp2040js is not installed: {_EMULATOR} does not exist",
+            f"the emulator rp2040js is not installed: {emulator} does not exist",
             code="no_rp2040js",
             hint=f"in a clone: make setup; else: npm ci --prefix {BOARD_PROGRAM.parent}",
         )

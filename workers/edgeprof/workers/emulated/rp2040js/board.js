@@ -82,11 +82,14 @@ function fail(text) {
   process.exit(1);
 }
 
-const input = []; // received by the socket, not yet by the UART
+// Received by the socket, not yet by the UART.
+let input = Buffer.alloc(0);
+let taken = 0;
 let asleepSince = null; // the host's nanoseconds
 
 socket.on('data', (bytes) => {
-  input.push(...bytes);
+  input = Buffer.concat([input.subarray(taken), bytes]);
+  taken = 0;
   if (asleepSince !== null) {
     chip.clock.tick(Math.floor(Number(process.hrtime.bigint() - asleepSince) / 1000) * 1000);
     asleepSince = null;
@@ -99,7 +102,7 @@ function run() {
   const uart = chip.uart[0];
   let i = 0;
   while (i < SLICE && !restart) {
-    while (input.length > 0 && !uart.rxFIFO.full) uart.feedByte(input.shift());
+    while (taken < input.length && !uart.rxFIFO.full) uart.feedByte(input[taken++]);
     if (core.waiting) break;
     for (const until = i + 1000; i < until && !core.waiting; i++) {
       clock.nanosCounter += core.executeInstruction() * cycleNanos;
