@@ -24,6 +24,7 @@ PORTS = {
     "stm32f405": Emulated("qemu"),
     "mps2-an500": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
+    "xtensa-lx60": Emulated("qemu"),
 }
 
 #: Of a kilobyte or so a layer: what a slow emulator computes in a test's time.

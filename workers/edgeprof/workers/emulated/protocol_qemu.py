@@ -68,6 +68,15 @@ MACHINES: Mapping[str, Machine] = {
         slot_address=None,
         upload_bytes_per_s=None,
     ),
+    "xtensa-lx60": Machine(
+        "qemu-system-xtensa",
+        "qemu-system-misc",
+        ("-M", "lx60", "-cpu", "de233_fpu", "-m", "16M"),
+        icount_shift=2,  # 4 ns: a cycle of the board's 10 MHz is a whole number of instructions
+        identity_address=0x007FFFE0,
+        slot_address=0x00800000,
+        upload_bytes_per_s=None,
+    ),
 }
 IDENTITY_MAGIC = 0x49444D51  # "QMDI"
 
