@@ -8,7 +8,9 @@ STAMPS  := build/stamps
 PIP     := -m pip install -qq --disable-pip-version-check
 # What constraints/ lists, and no other file. It has what builds a source, too: nothing else is fetched for that.
 LOCKED  := $(PIP) --require-hashes --no-build-isolation
-PORTS   := native stm32f405 mps2-an500 riscv32-virt
+PORTS   := native stm32f405 mps2-an500 riscv32-virt xtensa-lx60
+# Those that not every system has a compiler for; they are left out there.
+XTENSA  := xtensa-lx60
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)
@@ -19,6 +21,7 @@ SOURCES := $(shell find firmware \( -path firmware/build -o -path firmware/fuzz 
 APT      := python3 python3-venv build-essential cmake ninja-build git util-linux redis-server \
             gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf \
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
+APT_XTENSA := clang-22 llvm-22 binutils-xtensa-lx106
 APT_TEST := clang faketime iproute2 libclang-rt-dev openssl ser2net shellcheck systemd
 APT_LINT := clang-tidy
 # What watches the lab of `make lab`, and the tests of the monitoring.
@@ -75,7 +78,7 @@ lint: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck scripts/*.sh .ci/run
+	shellcheck scripts/*.sh .ci/run firmware/toolchains/xtensa-llvm-cc
 	clang-tidy --quiet -p firmware/build/native firmware/core/*/*.c 2>build/clang-tidy.log \
 	    || { cat build/clang-tidy.log >&2; exit 1; }
 
@@ -127,7 +130,7 @@ clean: ## Remove what was built here; .venv too.
 # --- set-up, each step once ------------------------------------------------------------------------
 
 $(STAMPS)/apt: scripts/apt-packages.sh Makefile
-	@scripts/apt-packages.sh $@ $(APT)
+	@scripts/apt-packages.sh $@ $(APT) --optional $(APT_XTENSA)
 
 $(STAMPS)/apt-test: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_TEST)
@@ -175,6 +178,8 @@ $(STAMPS)/celery-exporter $(STAMPS)/lock: $(STAMPS)/%: constraints/%.txt | $(BIN
 
 $(STAMPS)/firmware: $(SOURCES) | $(STAMPS)/apt
 	@set -e; cd firmware; for port in $(PORTS); do \
+	    case " $(XTENSA) " in *" $$port "*) why=$$(toolchains/xtensa-llvm-cc --version 2>&1 >/dev/null) \
+	        || { echo "set-up: leaving out the firmware for $$port: $$why"; continue; };; esac; \
 	    echo "set-up: building firmware for $$port"; \
 	    cmake --preset $$port > ../build/$$port.log && cmake --build --preset $$port >> ../build/$$port.log \
 	        || { tail -n 40 ../build/$$port.log >&2; exit 1; }; \
