@@ -75,7 +75,7 @@ MACHINES: Mapping[str, Machine] = {
         icount_shift=2,  # 4 ns: a cycle of the board's 10 MHz is a whole number of instructions
         identity_address=0x007FFFE0,
         slot_address=0x00800000,
-        upload_bytes_per_s=None,
+        upload_bytes_per_s=40_000,  # measured
     ),
 }
 IDENTITY_MAGIC = 0x49444D51  # "QMDI"
