@@ -26,6 +26,7 @@ PORTS = {
     "stm32f405": Emulated("qemu"),
     "mps2-an500": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
+    "esp32c3": Emulated("labwired", n_tokens=8, real_models=False),
     "xtensa-lx60": Emulated("qemu", compiler="clang-22"),
 }
 
