@@ -26,7 +26,7 @@ from edgeprof.workers.emulated import protocol_rp2040js
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test
-from tests.ports.emulated_ports import PORTS
+from tests.ports.emulated_ports import PORTS, SMALL
 
 pytestmark = pytest.mark.qemu
 
@@ -188,17 +188,20 @@ def test_context_that_does_not_fit_is_refused(
         load(board, model_of("stm32f405", Quantization.Q8_0), n_ctx=256)
 
 
+@pytest.mark.parametrize("port", ["riscv32-virt", "xtensa-lx60"])
 def test_upload_over_the_uart(
-    open_port: Callable[..., LinkBoard], model_of: Callable[..., ModelFile]
+    open_port: Callable[..., LinkBoard], port: str, tmp_path: Path
 ) -> None:
-    """RISC-V takes its models over the link, and says how fast."""
-    board = open_port("riscv32-virt")
+    """Ports whose UART fills its FIFO take models over the link, say how fast, and lose no byte."""
+    board = open_port(port)
+    model = ModelFile.open(SMALL[Quantization.Q4_0].write(tmp_path / "small.gguf"))
 
-    result, _ = load(board, model_of("riscv32-virt", Quantization.Q4_0))
+    result, _ = load(board, model)
 
     assert result.how == "ram"
     assert result.transfer_bytes_per_second is not None
     assert result.transfer_bytes_per_second > 0
+    assert board.stats().link["rx_overruns"] == 0
 
 
 def test_unknown_port_lists_the_ports(options: OpenOptions) -> None:
