@@ -1,13 +1,15 @@
 // Runs the translated code of an image side by side with rp2040js's own interpreter, and compares
 // registers and cycles after each stretch.
 //
-//     node rp2040_lockstep.js FOLDER-OF-BOARD.JS ELF CYCLES
+//     node rp2040_lockstep.js FOLDER-OF-BOARD.JS ELF SLOT CYCLES
+//
+// The firmware starts, hashes the slot, and sleeps.
 'use strict';
 
 const fs = require('node:fs');
 const path = require('node:path');
 
-const [folder, image, cycles] = [path.resolve(process.argv[2]), ...process.argv.slice(3)];
+const [folder, image, slot, cycles] = [path.resolve(process.argv[2]), ...process.argv.slice(3)];
 const { RP2040 } = require(require.resolve('rp2040js', { paths: [folder] }));
 const { FastCore } = require(path.join(folder, 'fast_core.js'));
 
@@ -20,6 +22,7 @@ function chip() {
     const [kind, offset, , address, bytes] = [0, 4, 8, 12, 16].map((o) => elf.readUInt32LE(at + o));
     if (kind === 1 && bytes > 0) made.flash.set(elf.subarray(offset, offset + bytes), address - 0x10000000);
   }
+  made.flash.set(fs.readFileSync(slot), 0x40000);
   made.core.VTOR = 0x10000100;
   made.core.reset();
   return made;
