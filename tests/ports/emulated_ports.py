@@ -25,7 +25,7 @@ PORTS = {
     "mps2-an500": Emulated("qemu"),
     "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
-    "rp2040": Emulated("rp2040js", n_tokens=8, real_models=False),
+    "rp2040": Emulated("rp2040js", n_tokens=64, real_models=False),
 }
 
 #: Of a kilobyte or so a layer: what a slow emulator computes in a test's time.
