@@ -20,7 +20,8 @@ function chip() {
   const [headers, size, count] = [elf.readUInt32LE(28), elf.readUInt16LE(42), elf.readUInt16LE(44)];
   for (let at = headers; at < headers + size * count; at += size) {
     const [kind, offset, , address, bytes] = [0, 4, 8, 12, 16].map((o) => elf.readUInt32LE(at + o));
-    if (kind === 1 && bytes > 0) made.flash.set(elf.subarray(offset, offset + bytes), address - 0x10000000);
+    if (kind !== 1 || bytes === 0) continue;
+    made.flash.set(elf.subarray(offset, offset + bytes), address - 0x10000000);
   }
   made.flash.set(fs.readFileSync(slot), 0x40000);
   made.core.VTOR = 0x10000100;
@@ -43,7 +44,8 @@ while (done < Number(cycles) && !fastChip.core.waiting) {
   }
   const [ours, theirs] = [fastChip.core, plain].map((core) => [...core.registers].join());
   if (ours !== theirs || done !== plainDone) {
-    console.log(`after ${stretches} stretches, ${done} and ${plainDone} cycles:\n${ours}\n${theirs}`);
+    console.log(`after ${stretches} stretches, ${done} and ${plainDone} cycles:`);
+    console.log(`${ours}\n${theirs}`);
     process.exit(1);
   }
 }

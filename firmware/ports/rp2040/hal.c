@@ -104,10 +104,10 @@ uint64_t hal_ticks(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* A vernier: the timer's tick has 125 cycles, so the same work measures a tick more or less by where
- * it starts. One turn of this loop takes 126 cycles: from look to look the tick's phase moves on by
- * one cycle, and the counter by 1. Where the phase comes round to zero the counter moves by 2, and
- * the loop stops. (Where the code waits for flash, the count of tries ends it.) */
+/* A vernier: the timer's tick has 125 cycles, so the same work measures a tick more or less by
+ * where it starts. One turn of this loop takes 126 cycles: from look to look the tick's phase moves
+ * on by one cycle, and the counter by 1. Where the phase comes round to zero the counter moves by
+ * 2, and the loop stops. (Where the code waits for flash, the count of tries ends it.) */
 void hal_align(void)
 {
     uint32_t tries = 130, before = REG32(TIMER_RAWL), now, moved, delay;

@@ -1,6 +1,6 @@
-/* Float multiplication and addition for Cortex-M0+, in about half of libgcc's time. Exact by IEEE 754
- * (round to nearest, ties to even) where operands and result are normal numbers, which is nearly
- * always; everything else, zero and denormals too, is left to libgcc.
+/* Float multiplication and addition for Cortex-M0+, in about half of libgcc's time. Exact by IEEE
+ * 754 (round to nearest, ties to even) where operands and result are normal numbers, which is
+ * nearly always; almost everything else, denormals too, is left to libgcc.
  *
  * Linked with --wrap: the compiler's calls of __aeabi_fmul come here, and __real___aeabi_fmul is
  * libgcc's. */

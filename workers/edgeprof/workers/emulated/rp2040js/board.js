@@ -3,9 +3,10 @@
 //     node board.js --fd N --elf FILE --uid HEX --seed N --identity ADDRESS
 //                   [--slot FILE --slot-address ADDRESS]
 //
-// Time is the chip's: cycles of instructions times the clock period that the firmware has set. While
-// the core sleeps, the host's time passes. So equal work takes equal time, however busy this host is.
-// Neither the speed of the UART nor the flash cache is modelled. The program ends with its peer.
+// Time is the chip's: cycles of instructions times the clock period that the firmware has set.
+// While the core sleeps, the host's time passes. So equal work takes equal time, however busy this
+// host is. Neither the speed of the UART nor the flash cache is modelled. The program ends with its
+// peer.
 'use strict';
 
 const fs = require('node:fs');
@@ -59,14 +60,17 @@ let restart = false;
 // A chip out of reset. A restart by the watchdog keeps what silicon keeps: flash, SRAM, scratch.
 function powerOn(before) {
   chip = new RP2040();
-  chip.logger = { debug() {}, info() {}, warn() {}, error: (part, text) => fail(`${part}: ${text}`) };
+  const error = (part, text) => fail(`${part}: ${text}`);
+  chip.logger = { debug() {}, info() {}, warn() {}, error };
   if (before) {
     chip.flash.set(before.flash);
     chip.sram.set(before.sram);
     chip.peripherals[WATCHDOG].scratchData.set(before.peripherals[WATCHDOG].scratchData);
   } else {
     loadElf(chip.flash, fs.readFileSync(options.elf));
-    if (options.slot) chip.flash.set(fs.readFileSync(options.slot), options['slot-address'] - FLASH);
+    if (options.slot) {
+      chip.flash.set(fs.readFileSync(options.slot), options['slot-address'] - FLASH);
+    }
     writeIdentity(chip.sram, Buffer.from(options.uid, 'hex'), Number(options.seed));
   }
   chip.peripherals[WATCHDOG].onWatchdogTrigger = () => (restart = fast.stop = true);

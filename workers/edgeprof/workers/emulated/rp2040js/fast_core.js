@@ -1,6 +1,6 @@
 // Runs the core of an rp2040js chip by translated stretches of code (translate.js), which is many
-// times as fast as its interpreter, and by the interpreter where there is no translation: interrupts,
-// special registers, sleep. Cycles are the interpreter's.
+// times as fast as its interpreter, and by the interpreter where there is no translation:
+// interrupts, special registers, sleep. Cycles are the interpreter's.
 'use strict';
 
 const { NZ, C, V, CYCLES, LIMIT, stretch } = require('./translate.js');
@@ -103,10 +103,14 @@ class FastCore {
     chip.core.V = state[V] < 0;
   }
 
+  #mustBeAligned(address, bytes) {
+    if (address & (bytes - 1)) this.fail(`${bytes} bytes at ${(address >>> 0).toString(16)}`);
+  }
+
   // What is neither SRAM nor flash: peripherals, which may look at the clock or change it.
   #load(address, bytes, cycles) {
     const { core } = this.chip;
-    if (address & (bytes - 1)) this.fail(`${bytes} bytes read at ${(address >>> 0).toString(16)}`);
+    this.#mustBeAligned(address, bytes);
     this.#tell(cycles);
     const read = { 1: 'readUint8', 2: 'readUint16', 4: 'readUint32' }[bytes];
     const value = core[read](address >>> 0);
@@ -117,7 +121,7 @@ class FastCore {
 
   #store(address, value, bytes, cycles) {
     const { core } = this.chip;
-    if (address & (bytes - 1)) this.fail(`${bytes} bytes written at ${(address >>> 0).toString(16)}`);
+    this.#mustBeAligned(address, bytes);
     this.#tell(cycles);
     const write = { 1: 'writeUint8', 2: 'writeUint16', 4: 'writeUint32' }[bytes];
     core[write](address >>> 0, value >>> 0);

@@ -2,9 +2,9 @@
 // and cycles, written out for one stretch of code, so that V8 compiles it.
 //
 // The state is an Int32Array S: registers 0 to 15; then NZ, a value whose sign and zeroness are the
-// flags N and Z; C, 0 or 1; V, whose sign is the flag; the cycles of this slice, and those until the
-// dispatcher wants to look. A stretch is a function that returns the address to go on at; bit 0 is
-// set where the interpreter has to carry out the instruction there.
+// flags N and Z; C, 0 or 1; V, whose sign is the flag; the cycles of this slice, and those after
+// which the dispatcher wants to look. A stretch is a function that returns the address to go on at;
+// bit 0 is set where the interpreter has to carry out the instruction there.
 'use strict';
 
 const [NZ, C, V, CYCLES, LIMIT] = [16, 17, 18, 19, 20];
@@ -22,7 +22,8 @@ const add = (target, a, b) =>
 const subtract = (target, a, b) =>
   `a=${a};b=${b};r=a-b|0;S[17]=(a>>>0)>=(b>>>0)?1:0;S[18]=(a^b)&(a^r);S[16]=r;${put(target)}`;
 const addWithCarry = (target, a, b) =>
-  `a=${a};b=${b};r=(a>>>0)+(b>>>0)+S[17];S[17]=r>4294967295?1:0;r=r|0;S[18]=(a^r)&(b^r);S[16]=r;${put(target)}`;
+  `a=${a};b=${b};r=(a>>>0)+(b>>>0)+S[17];S[17]=r>4294967295?1:0;r=r|0;` +
+  `S[18]=(a^r)&(b^r);S[16]=r;${put(target)}`;
 const put = (target) => (target === null ? '' : `S[${target}]=r;`);
 const logic = (target, expression) => `r=${expression};S[16]=r;${put(target)}`;
 
@@ -68,9 +69,11 @@ function plain(op, pc, cycles) {
   const two = (text) => ({ text, cycles: 2 });
   switch (op >> 11) {
     case 0b00000:
-      return one(imm5 ? `a=S[${m}];r=a<<${imm5};S[17]=a>>>${32 - imm5}&1;${nz(d)}` : logic(d, `S[${m}]`));
+      if (imm5 === 0) return one(logic(d, `S[${m}]`));
+      return one(`a=S[${m}];r=a<<${imm5};S[17]=a>>>${32 - imm5}&1;${nz(d)}`);
     case 0b00001:
-      return one(`a=S[${m}];r=${imm5 ? `a>>>${imm5}|0` : 0};S[17]=a>>>${(imm5 || 32) - 1}&1;${nz(d)}`);
+      if (imm5 === 0) return one(`S[17]=S[${m}]>>>31;r=0;${nz(d)}`);
+      return one(`a=S[${m}];r=a>>>${imm5}|0;S[17]=a>>>${imm5 - 1}&1;${nz(d)}`);
     case 0b00010:
       return one(`a=S[${m}];r=a>>${imm5 || 31};S[17]=a>>>${(imm5 || 32) - 1}&1;${nz(d)}`);
     case 0b00011: {
@@ -142,7 +145,9 @@ function miscellaneous(op, cycles) {
       cycles: 1 + listed(op & 255).length,
     };
   }
-  if (op >> 9 === 0b1011110 && !(op & 256)) return { text: pop(op, cycles), cycles: 1 + listed(op & 255).length };
+  if (op >> 9 === 0b1011110 && !(op & 256)) {
+    return { text: pop(op, cycles), cycles: 1 + listed(op & 255).length };
+  }
   switch (op >> 6) {
     case 0b1011001000: return one(`S[${d}]=S[${m}]<<16>>16;`);
     case 0b1011001001: return one(`S[${d}]=S[${m}]<<24>>24;`);
@@ -174,7 +179,8 @@ function stretch(start, code) {
   let [pc, cycles, text] = [start, 0, ''];
   const leave = (target, more) => {
     const spent = `S[19]+=${cycles + more};`;
-    return target === start ? `{${spent}if(S[19]<S[20])continue;return ${start};}` : `{${spent}return ${target};}`;
+    const again = target === start ? 'if(S[19]<S[20])continue;' : '';
+    return `{${spent}${again}return ${target};}`;
   };
   for (let i = 0; i < STRETCH; i++) {
     const op = code(pc);
@@ -216,8 +222,8 @@ function stretch(start, code) {
 function branchTarget(first, second, pc) {
   const sign = first >> 10 & 1;
   const [i1, i2] = [1 - (sign ^ (second >> 13 & 1)), 1 - (sign ^ (second >> 11 & 1))];
-  const offset = (sign ? 0xff000000 : 0) | i1 << 23 | i2 << 22 | (first & 0x3ff) << 12 | (second & 0x7ff) << 1;
-  return pc + 4 + offset;
+  const low = (first & 0x3ff) << 12 | (second & 0x7ff) << 1;
+  return pc + 4 + (-sign << 24 | i1 << 23 | i2 << 22 | low);
 }
 
 module.exports = { NZ, C, V, CYCLES, LIMIT, stretch };
