@@ -89,6 +89,9 @@ _RISCV_MEMORY = {
     "stack_size": 0x10000,
 }
 
+#: What core/kernels/softfloat.c does instead of libgcc.
+_WRAPPED = ("addsf3", "subsf3", "mulsf3", "floatsisf")
+
 
 def _riscv(arch: str, abi: str) -> Target:
     return Target(
@@ -97,7 +100,7 @@ def _riscv(arch: str, abi: str) -> Target:
             *["riscv64-unknown-elf-gcc", "--specs=picolibc.specs", "-misa-spec=2.2"],
             *[f"-march={arch}", f"-mabi={abi}", "--oslib=semihost", "--crt0=hosted"],
             *(f"-Wl,--defsym=__{name}={value:#x}" for name, value in _RISCV_MEMORY.items()),
-            *(f"-Wl,--wrap=__{name}sf3" for name in ("add", "sub", "mul") if abi == "ilp32"),
+            *(f"-Wl,--wrap=__{name}" for name in _WRAPPED if abi == "ilp32"),
         ],
         ["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
         0x82000000,

@@ -8,9 +8,11 @@
 float __real___mulsf3(float x, float y);
 float __real___addsf3(float x, float y);
 float __real___subsf3(float x, float y);
+float __real___floatsisf(int32_t i);
 float __wrap___mulsf3(float x, float y);
 float __wrap___addsf3(float x, float y);
 float __wrap___subsf3(float x, float y);
+float __wrap___floatsisf(int32_t i);
 
 enum { RANDOM_PAIRS = 400000 };
 
@@ -27,7 +29,9 @@ static void check(uint32_t a, uint32_t b)
     float x = tlep_bits_float(a), y = tlep_bits_float(b);
     int bad = differ(__wrap___mulsf3(x, y), __real___mulsf3(x, y)) ||
               differ(__wrap___addsf3(x, y), __real___addsf3(x, y)) ||
-              differ(__wrap___subsf3(x, y), __real___subsf3(x, y));
+              differ(__wrap___subsf3(x, y), __real___subsf3(x, y)) ||
+              differ(__wrap___floatsisf((int32_t)a), __real___floatsisf((int32_t)a)) ||
+              differ(__wrap___floatsisf((int32_t)a >> 12), __real___floatsisf((int32_t)a >> 12));
     pairs++;
     wrong += bad != 0;
     if (bad && wrong < 10) {
