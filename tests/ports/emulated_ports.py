@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gguf import GGMLQuantizationType as Type
 
@@ -28,16 +28,18 @@ PORTS = {
     "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
     "rp2040": Emulated("rp2040js", n_tokens=64, real_models=False),
-    "esp32c3": Emulated("labwired", n_tokens=8, real_models=False),
+    "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
     "xtensa-lx60": Emulated("qemu", compiler="clang-22"),
 }
 
-#: Of a kilobyte or so a layer: what a slow emulator computes in a test's time.
+#: Of some kilobytes a layer: what a slow emulator computes in a test's time. Those of floats are
+#: smaller still, as every multiplication takes a hundred instructions where there is no FPU.
+_FLOATS = SyntheticLlama(n_ctx=128, dim=32, hidden=64, n_heads=4, n_heads_kv=2, n_vocab=64)
 SMALL = {
-    Quantization.F32: SyntheticLlama(n_ctx=128),
-    Quantization.F16: SyntheticLlama(n_ctx=128, matrix_type=Type.F16),
-    Quantization.Q8_0: SyntheticLlama(n_ctx=128, matrix_type=Type.Q8_0),
-    Quantization.Q4_0: SyntheticLlama(n_ctx=128, matrix_type=Type.Q4_0),
+    Quantization.F32: _FLOATS,
+    Quantization.F16: replace(_FLOATS, matrix_type=Type.F16),
+    Quantization.Q8_0: SyntheticLlama(n_ctx=128, n_layers=1, n_vocab=64, matrix_type=Type.Q8_0),
+    Quantization.Q4_0: SyntheticLlama(n_ctx=128, n_layers=1, n_vocab=64, matrix_type=Type.Q4_0),
     Quantization.TQ2_0: SyntheticLlama(
         n_ctx=128, matrix_type=Type.TQ2_0, dim=256, hidden=256, n_layers=1, n_heads_kv=2
     ),
