@@ -25,7 +25,9 @@ class Emulated:
 PORTS = {
     "stm32f405": Emulated("qemu"),
     "mps2-an500": Emulated("qemu"),
+    "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
+    "rp2040": Emulated("rp2040js", n_tokens=8, real_models=False),
     "esp32c3": Emulated("labwired", n_tokens=8, real_models=False),
     "xtensa-lx60": Emulated("qemu", compiler="clang-22"),
 }
