@@ -1,6 +1,6 @@
-/* ESP32-S3 without ESP-IDF, as labwired emulates it: UART0, polled, and CCOUNT, which counts
- * instructions there. It proves this core's code on the S3's addresses. On silicon the S3 runs the
- * ESP-IDF app (ports/esp-idf), which has the clocks, the cache and the PSRAM that are missing here. */
+/* ESP32-S3 as labwired emulates it: UART0, polled, and CCOUNT, which counts instructions there. It
+ * proves the core's code on the S3's addresses. It is no firmware for silicon: that needs clocks,
+ * watchdogs, interrupts and the cache, which ESP-IDF brings. */
 #include "platform/hal.h"
 
 #include "bridge.h"
