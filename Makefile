@@ -8,9 +8,9 @@ STAMPS  := build/stamps
 PIP     := -m pip install -qq --disable-pip-version-check
 # What constraints/ lists, and no other file. It has what builds a source, too: nothing else is fetched for that.
 LOCKED  := $(PIP) --require-hashes --no-build-isolation
-PORTS   := native stm32f405 mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350 esp32c3 xtensa-lx60
+PORTS   := native stm32f405 mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350 esp32c3 xtensa-lx60 esp32s3
 # Those that not every system has a compiler for; they are left out there.
-XTENSA  := xtensa-lx60
+XTENSA  := xtensa-lx60 esp32s3
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)

@@ -4,6 +4,7 @@ chip."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,6 +203,23 @@ def test_upload_over_the_uart(
     assert result.transfer_bytes_per_second is not None
     assert result.transfer_bytes_per_second > 0
     assert board.stats().link["rx_overruns"] == 0
+
+
+@pytest.mark.skipif(shutil.which("clang-22") is None, reason="esp32s3 was not built: no clang-22")
+def test_esp32s3_computes_what_the_reference_does(options: OpenOptions, tmp_path: Path) -> None:
+    """One boot and two tokens on the S3's addresses: its emulator is the slowest of all."""
+    model = ModelFile.open(SMALL[Quantization.Q4_0].write(tmp_path / "small.gguf"))
+    board = open_board("labwired://esp32s3?uid=0c0d", options)
+    try:
+        assert (board.hello.uid, board.hello.emulated) == ("0c0d", True)
+        load(board, model)
+        wanted = Reference(model).greedy(PROMPT, 2, N_CTX, KvType.F16)
+        assert list(run(board, 2).tokens) == wanted
+        stats = board.stats()
+        assert stats.uptime_us == stats.idle_us + stats.busy_us
+        assert stats.link["rx_overruns"] == 0
+    finally:
+        board.close()
 
 
 def test_unknown_port_lists_the_ports(options: OpenOptions) -> None:

@@ -1,9 +1,13 @@
-# add_xtensa_firmware(CPU cpu SCRIPT script.ld N_CTX_MAX n)
-# adds the target of an Xtensa port: its hal.c, and what Xtensa ports share.
+# add_xtensa_firmware(CPU cpu [ABI call0] SCRIPT script.ld N_CTX_MAX n)
+# adds the target of an Xtensa port: its hal.c, and what Xtensa ports share. Calls move the register
+# window unless the ABI is call0.
 function(add_xtensa_firmware)
-  cmake_parse_arguments(PORT "" "CPU;SCRIPT;N_CTX_MAX" "" ${ARGN})
+  cmake_parse_arguments(PORT "" "CPU;ABI;SCRIPT;N_CTX_MAX" "" ${ARGN})
   set(common ${CMAKE_SOURCE_DIR}/ports/common)
   set(machine -mcpu=${PORT_CPU})
+  if(PORT_ABI)
+    list(APPEND machine -mabi=${PORT_ABI})
+  endif()
   target_compile_options(core PUBLIC ${machine})
   target_compile_definitions(core PUBLIC TLEP_N_CTX_MAX=${PORT_N_CTX_MAX})
   target_include_directories(core PUBLIC ${common}/xtensa/include)

@@ -6,6 +6,12 @@
  * frame, which it finds by its caller's stack pointer. An underflow vector brings them back. */
 
 #define PS_MASKED 0x40021 /* windows on, user vector, interrupts of level 1 masked */
+#ifdef TLEP_CALL0 /* calls leave the window alone: what follows about it is never needed */
+#define CALL callx0
+#else
+#define CALL callx8
+#endif
+
 #define CAUSE_INTERRUPT 4
 #define CAUSE_ALLOCA 5
 
@@ -156,7 +162,7 @@ _start:
     addi a2, a2, 4
     j 1b
 2:  l32r a8, .Lmain
-    callx8 a8
+    CALL a8
     /* main() does not return */
 
 /* Restarts, so that the host sees another boot id, not a hang. */
@@ -164,13 +170,15 @@ _start:
 fault:
     first_frame
     l32r a8, .Lreset
-    callx8 a8
+    CALL a8
 
     .p2align 2
 user_exception:
+#ifndef TLEP_CALL0 /* the interrupt's call relies on windows */
     rsr a0, exccause
     beqi a0, CAUSE_INTERRUPT, interrupt
     beqi a0, CAUSE_ALLOCA, alloca
+#endif
     j fault
 
 /* A function is about to move its stack pointer (movsp) while its caller's registers are spilled
