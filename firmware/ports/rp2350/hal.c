@@ -1,16 +1,20 @@
-/* Raspberry Pi Pico 2 (RP2350, Cortex-M33, secure) at 150 MHz: UART0 on GP0 and GP1, TIMER0 as the
- * clock, the model slot in the flash that the program runs from.
+/* Raspberry Pi Pico 2 (RP2350, Cortex-M33, secure) at 150 MHz: UART0 on GP0 and GP1, TIMER0 as
+ * the clock, the model slot in the flash that the program runs from.
  *
  * TIMER0 is a 64-bit counter, made to count the system clock: as fine as the core's own cycle
  * counter, without a wrap to look after, and it goes on while the core sleeps or is held by a
  * debugger.
  *
- * The flash stays as the boot ROM left it: the fastest read mode that it found to work, from four
- * bits at a third of the system clock downwards. */
+ * The flash stays as the boot ROM left it: the fastest read mode that it found to work, from
+ * four bits at a third of the system clock downwards.
+ *
+ * Not here: the ADC's temperature sensor, which is off by degrees from chip to chip, and we had
+ * none to try. */
 #include "platform/hal.h"
 
 #include "cortex_m.h"
 #include "identity.h"
+#include "regions.h"
 #include "rp2.h"
 #include "rp2_chip.h"
 #include "uart.h"
@@ -18,10 +22,8 @@
 #define IDENTITY 0x20081FE0U
 #define FLASH_BASE 0x10000000U
 #define SLOT_BASE 0x10020000U
-#define TIMER_RAWH (RP2_TIMER0 + 0x24)
-#define TIMER_RAWL (RP2_TIMER0 + 0x28)
-#define TIMER_DBGPAUSE (RP2_TIMER0 + 0x2C)
-#define TIMER_SOURCE (RP2_TIMER0 + 0x38)
+#define TIMER_DBGPAUSE (RP2_TIMER + 0x2C)
+#define TIMER_SOURCE (RP2_TIMER + 0x38)
 #define SYSINFO_PLATFORM (RP2_SYSINFO + 0x08)
 
 enum {
@@ -32,8 +34,6 @@ enum {
     SOURCE_CLK_SYS = 1,
     PLATFORM_ASIC = 1 << 1, /* against an FPGA or a simulation */
 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 static tlep_board board;
 static uint32_t boot_seed;
@@ -51,7 +51,7 @@ static void read_uid(void)
 
 static void start_timer(void)
 {
-    rp2_restart_blocks(RP2_RESET_TIMER0);
+    rp2_restart_blocks(RP2_RESET_TIMER);
     REG32(TIMER_DBGPAUSE) = 0;
     REG32(TIMER_SOURCE) = SOURCE_CLK_SYS;
 }
@@ -78,52 +78,17 @@ const tlep_board *hal_init(void)
     board.cycle_counter = true; /* TIMER0 is one: it counts the clock of the core */
     board.led = silicon;
     board.n_regions = 2;
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = SRAM_BYTES};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = FLASH_BASE + FLASH_BYTES - SLOT_BASE,
-                                     .total = FLASH_BYTES};
+    board.regions[0] = tlep_models_region("sram", SRAM_BYTES);
+    board.regions[1] = tlep_slot_region("flash", SLOT_BASE,
+                                        FLASH_BASE + FLASH_BYTES - SLOT_BASE, FLASH_BYTES);
     rp2_start_uart();
     tlep_irq_enable(IRQ_UART0);
     return &board;
 }
 
-/* The unlatched halves: the latched pair would be spoilt by a look from an interrupt. */
-uint64_t hal_ticks(void)
-{
-    uint32_t high, low;
-    do {
-        high = REG32(TIMER_RAWH);
-        low = REG32(TIMER_RAWL);
-    } while (REG32(TIMER_RAWH) != high);
-    return (uint64_t)high << 32 | low;
-}
-
-void hal_align(void)
-{
-}
-
-void hal_hw_sleep(bool sleeping)
-{
-    (void)sleeping;
-}
-
 uint32_t hal_boot_id(void)
 {
     return boot_seed;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the ADC's sensor is off by degrees from chip to chip, and we had none to try */
 }
 
 extern uint32_t link_stack_high[];

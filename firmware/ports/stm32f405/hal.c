@@ -2,7 +2,7 @@
  *
  * The same image runs on silicon and on QEMU's netduinoplus2, which has no RCC and whose TIM2 ticks
  * at 1 GHz: loops on ready flags have an end, and the timer's rate follows from whether the cycle
- * counter counts. */
+ * counter counts. The ADC's temperature sensor needs a calibration that we could not check. */
 #include "platform/hal.h"
 
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "cortex_m.h"
 #include "identity.h"
 #include "irq.h"
+#include "regions.h"
 #include "uart.h"
 
 #define RCC 0x40023800U
@@ -51,8 +52,6 @@ enum {
     CR1_TXEIE = 1 << 7,
     CR1_ON = 0x202C /* UE RXNEIE TE RE */
 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 static const uint32_t bauds[] = {115200, 230400, 460800, 921600, 0};
 static tlep_board board;
@@ -135,16 +134,9 @@ const tlep_board *hal_init(void)
     board.emulated = !silicon;
     board.cycle_counter = counts;
     board.led = silicon;
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = 128 * 1024};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = FLASH_BASE + FLASH_BYTES - SLOT_BASE,
-                                     .total = FLASH_BYTES};
+    board.regions[0] = tlep_models_region("sram", 128 * 1024);
+    board.regions[1] = tlep_slot_region("flash", SLOT_BASE,
+                                        FLASH_BASE + FLASH_BYTES - SLOT_BASE, FLASH_BYTES);
     board.regions[2] = (tlep_region){.name = "ccm",
                                      .kind = TLEP_REGION_RAM,
                                      .base = (uint8_t *)CCM_BASE,
@@ -158,10 +150,6 @@ const tlep_board *hal_init(void)
 uint64_t hal_ticks(void)
 {
     return tlep_clock_ticks(&clock, REG32(TIM2 + 0x24));
-}
-
-void hal_align(void)
-{
 }
 
 /* The counter wraps within a minute: asleep, its overflow wakes the core to take note; awake, every
@@ -180,7 +168,7 @@ static void tim2_handler(void)
 
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ boots * 2654435761U;
+    return tlep_boot_id(boot_seed, boots);
 }
 
 bool hal_uart_set_baud(uint32_t baud)
@@ -195,14 +183,6 @@ void hal_led(bool on)
     REG32(RCC + 0x30) |= 1U << 2;                                    /* GPIOC */
     REG32(GPIOC + 0x18) = 1U << (on ? LED_PIN + 16 : LED_PIN);       /* low is lit */
     REG32(GPIOC) = (REG32(GPIOC) & ~(3U << 2 * LED_PIN)) | 1U << 2 * LED_PIN;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the ADC's sensor needs a calibration that we could not check without silicon */
 }
 
 bool uart_hw_tx_ready(void)

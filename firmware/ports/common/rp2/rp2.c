@@ -119,6 +119,17 @@ void rp2_start_clocks(void)
     REG32(CLK_PERI_CTRL) = CLK_PERI_ENABLE;
 }
 
+/* The unlatched halves: the latched pair would be spoilt by a look from an interrupt. */
+uint64_t hal_ticks(void)
+{
+    uint32_t high, low;
+    do {
+        high = REG32(RP2_TIMER_RAWH);
+        low = REG32(RP2_TIMER_RAWL);
+    } while (REG32(RP2_TIMER_RAWH) != high);
+    return (uint64_t)high << 32 | low;
+}
+
 /* The pad last: on the RP2350 that write also ends its isolation from the function. */
 static void connect(uint32_t pin, uint32_t function, uint32_t pad)
 {

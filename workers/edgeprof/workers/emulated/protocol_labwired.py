@@ -19,7 +19,7 @@ BRIDGE = "edgeprof.workers.emulated.labwired_bridge"
 
 
 @dataclass(frozen=True, slots=True)
-class Chip:
+class LabwiredChip:
     """What the bridge must know of one port's chip."""
 
     #: labwired's name of it.
@@ -35,8 +35,8 @@ class Chip:
     mirror: tuple[int, int] | None = None
 
 
-CHIPS: Mapping[str, Chip] = {
-    "esp32c3": Chip(
+CHIPS: Mapping[str, LabwiredChip] = {
+    "esp32c3": LabwiredChip(
         "esp32c3",
         identity_address=0x3FCDFFE0,
         slot_address=0x3C100000,
@@ -44,7 +44,7 @@ CHIPS: Mapping[str, Chip] = {
         reset=(0x60008000, 1 << 31),  # RTC_CNTL_OPTIONS0, SW_SYS_RST
         mirror=(0x42000000, 0x3C000000),
     ),
-    "esp32s3": Chip(
+    "esp32s3": LabwiredChip(
         "esp32s3",
         identity_address=0x3FCEBFE0,
         slot_address=0x3C100000,
