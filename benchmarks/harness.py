@@ -141,3 +141,11 @@ def agent(settings: Settings, urls: Sequence[str]) -> Iterator[subprocess.Popen[
             yield process
         finally:
             process.terminate()
+
+
+def process_tree(pid: int) -> Iterator[int]:
+    """Return the id of a process, and of all below it."""
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from process_tree(int(child))

@@ -100,6 +100,14 @@ class BoardStore:
                 hint="stop that agent, or take the board out of one of the two boards.toml",
             )
 
+    def beat(self, owner: Owner, device_id: str, ttl_s: float) -> str | None:
+        """Keep an announcement alive; returns when something was last wanted of boards.
+
+        None: the board has to be announced, because this owner's announcement is not there.
+        """
+        reply = self._script.call("beat", device_id, json.dumps(asdict(owner)), ttl_s)
+        return None if reply is None else str(reply)
+
     def withdraw(self, owner: Owner, info: BoardInfo, reason: str) -> None:
         """Leave the board on the list, offline, with the reason."""
         gone = info.model_copy(

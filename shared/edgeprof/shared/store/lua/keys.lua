@@ -47,6 +47,8 @@
 -- $p boards:cordoned    hash    board -> {state, reason, actor, s, of_host, release_port} (JSON):
 --                               state is draining or quarantined; of_host: for what its host lacks;
 --                               release_port: its port is to be free
+-- $p orders             string  when people or the store last wanted something of boards: a cordon,
+--                               its end, an identification. Workers look again when it changes
 -- $p boards:identify    hash    board -> who wants it to make itself known
 -- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
 -- $p board:$b:history   list    JSON, the last 100 changes of its cordon: {s, state, actor, reason}

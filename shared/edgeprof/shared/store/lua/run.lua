@@ -37,6 +37,7 @@ function commands.succeed(id, epoch, result)
 end
 
 local function cordon_host(host, actor, reason)
+  give_orders()
   call('HSET', P .. 'hosts:cordoned', host, cjson.encode({actor = actor, reason = reason, s = now}))
 end
 
