@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.sanitize import one_line
@@ -123,7 +124,7 @@ class BoardStore:
         for announced, seen, until, own_cordon, host_cordon in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
             try:
-                info = BoardInfo.read(announced)
+                info = _read(announced)
             except ValueError as error:
                 left_out.add(error)
                 continue
@@ -235,6 +236,12 @@ class BoardStore:
     def forget(self, device_id: str) -> bool:
         """Take a board that nobody announces off the list."""
         return bool(self._script.call("forget_board", device_id))
+
+
+@lru_cache(maxsize=1024)
+def _read(announced: str) -> BoardInfo:
+    """Parse an announcement; most are the same as when the boards were last listed."""
+    return BoardInfo.read(announced)
 
 
 def _cordon_of(entry: str) -> tuple[BoardState, str] | None:

@@ -23,25 +23,30 @@ T = TypeVar("T")
 LUA_FILES: Final = (
     "keys",
     "values",
+    "cordons",
+    "boards",
     "records",
     "queues",
     "submit",
-    "cordons",
     "attempts",
     "claim",
     "run",
-    "maintenance",
     "archive",
-    "boards",
+    "maintenance",
     "hosts",
 )
+
+#: Behind each file.
+_DISPATCH: Final = "if commands[ARGV[1]] then return commands[ARGV[1]](unpack(ARGV, 2)) end\n"
+_NO_COMMAND: Final = "return redis.error_reply('no command ' .. ARGV[1])\n"
 
 
 @functools.cache
 def lua_source() -> str:
     """Return the store's one script. Redis runs it whole, so its files share their local names."""
     folder = importlib.resources.files("edgeprof.shared.store").joinpath("lua")
-    return "\n".join(folder.joinpath(f"{name}.lua").read_text() for name in LUA_FILES)
+    files = (folder.joinpath(f"{name}.lua").read_text() for name in LUA_FILES)
+    return "".join(f"{file}\n{_DISPATCH}" for file in files) + _NO_COMMAND
 
 
 class Script:

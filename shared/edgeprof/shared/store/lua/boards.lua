@@ -108,11 +108,6 @@ function commands.identified(device, actor, answer)
   note(device, cordon_state(device) or 'online', actor, answer, {})
 end
 
--- next_epoch(): a fencing token for a board's self-test, which is not a job.
-function commands.next_epoch()
-  return next_epoch()
-end
-
 -- forget_board(device): take a board off the list, unless somebody announces it.
 function commands.forget_board(device)
   if score('boards:until', device) > now then return 0 end

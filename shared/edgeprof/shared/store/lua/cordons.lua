@@ -23,6 +23,11 @@ local function set_cordon(device, state, actor, reason, flags)
   end
 end
 
+local function cordon_host(host, actor, reason)
+  give_orders()
+  call('HSET', P .. 'hosts:cordoned', host, cjson.encode({actor = actor, reason = reason, s = now}))
+end
+
 local function cordon_state(device)
   local cordon = entry_of('boards:cordoned', device)
   local state = cordon and cordon.state

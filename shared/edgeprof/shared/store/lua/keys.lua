@@ -70,6 +70,10 @@
 -- a newer version, a field that is no number and a key of another type are dropped, at the cost of
 -- a line in `aside`; they never stop the call that met them.
 --
+-- The files of this folder are joined (script.py). Behind each, the command that was asked for runs
+-- if it is there: to make all functions takes longer than most commands. So the files that are used
+-- most come first.
+--
 -- "lock_domain" names a set of processes that share one folder of board locks
 -- (workers/board/locks.py).
 
@@ -115,6 +119,9 @@ local EPOCH_AHEAD_MS = 86400e3
 local AGED = 200
 -- How many values submit writes into one zset at once: Lua's stack holds some thousands.
 local BATCH = 1000
+
+-- The commands, by name: function(arguments).
+local commands = {}
 
 local STATES = {'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
 local IS_STATE, IS_TERMINAL = {}, {}

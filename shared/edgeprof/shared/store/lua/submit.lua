@@ -35,39 +35,86 @@ local function save_turns(turns)
   end
 end
 
--- submit(actor, number of fields, their names, then for each job: id, a value for each field). They
--- are the fields of a record (keys.lua) that the client fills in. The caller notifies right after,
--- so `ready` counts the doorbell as sent now; one that never came is found by its age.
+-- The blobs that are not there whole, by their places in the list; those that are there are kept for
+-- as long as the jobs may need them.
+local function missing_blobs(first, count)
+  local missing = {}
+  for i = 0, count - 1 do
+    local sha256, bytes, keep_s = ARGV[first + 3 * i], ARGV[first + 3 * i + 1], ARGV[first + 3 * i + 2]
+    local key = P .. 'blob:' .. sha256
+    redis.pcall('EXPIRE', key, keep_s, 'GT') -- GT: another job may need it for longer
+    if redis.pcall('STRLEN', key) ~= tonumber(bytes) then table.insert(missing, i) end
+  end
+  return missing
+end
+
+-- Send the doorbells of a list: a lost one is sent again, so an error is none of the caller's.
+local function ring(list, doorbells)
+  redis.pcall('LPUSH', list, unpack(doorbells))
+end
+
+-- submit(actor, number of blobs, for each: SHA-256, bytes, seconds to keep; number of fields, their
+-- names, number of records, for each: the list of its doorbells or '', seven pieces of a doorbell, a
+-- value for each field; then for each job: id, number of its record, traceparent, body and tag of its
+-- doorbell). The fields are those of a job's record (keys.lua) that the client fills in; jobs that
+-- differ in nothing else share one. The pieces are those of doorbell.py. Returns the places of the
+-- blobs that are missing: then nothing was written.
+-- `ready` counts the doorbell as sent now; one that never came is found by its age.
 local function submit(actor)
-  local first, width, job = line('', 'queued', actor, 'submitted'), tonumber(ARGV[3]), {}
-  local record = {'state', 'queued', 'reason', 'submitted', 'created_s', now_s, 'queued_s', now_s,
-    'epoch', '0'}
-  local deadline_at = #record + 2
-  record[deadline_at - 1] = 'deadline_s'
-  for i = 1, width do record[deadline_at + 2 * i - 1] = ARGV[3 + i] end
-  local zsets, turns = {}, {}
+  local first, blobs = line('', 'queued', actor, 'submitted'), tonumber(ARGV[3])
+  local missing = missing_blobs(4, blobs)
+  if #missing > 0 then return missing end
+  local place = 4 + 3 * blobs
+  local width, names = tonumber(ARGV[place]), place
+  local count = tonumber(ARGV[names + width + 1])
   -- Arguments are read in place: Lua's stack does not hold those of a large sweep.
-  for start = 4 + width, #ARGV, width + 1 do
-    for i = 1, width do
-      job[ARGV[3 + i]] = ARGV[start + i]
-      record[deadline_at + 2 * i] = ARGV[start + i]
+  local records, jobs = {}, names + width + 2 + count * (width + 8)
+  for i = 0, count - 1 do
+    local at_value = names + width + 2 + i * (width + 8)
+    local job, fields = {}, {'state', 'queued', 'reason', 'submitted', 'created_s', now_s, 'queued_s',
+      now_s, 'epoch', '0'}
+    for k = 1, width do
+      local value = ARGV[at_value + 7 + k]
+      job[ARGV[names + k]] = value
+      fields[#fields + 1], fields[#fields + 2] = ARGV[names + k], value
     end
-    local id = ARGV[start]
+    job.deadline_s = at(now + tonumber(job.queue_timeout_s))
+    for _, v in ipairs({'deadline_s', job.deadline_s, 'traceparent', ''}) do fields[#fields + 1] = v end
+    local pieces = {}
+    for k = 1, 7 do pieces[k] = ARGV[at_value + k] end
+    records[i + 1] = {job, fields, ARGV[at_value], pieces}
+  end
+  local zsets, turns, lists = {}, {}, {}
+  for i = jobs, #ARGV, 5 do
+    local id, record = ARGV[i], records[tonumber(ARGV[i + 1])]
+    local job, fields, list, p = record[1], record[2], record[3], record[4]
     local key, queue = job_key(id), job.queue
     if call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
-      record[deadline_at] = at(now + tonumber(job.queue_timeout_s))
-      call('HSET', key, unpack(record))
+      fields[#fields] = ARGV[i + 2]
+      call('HSET', key, unpack(fields))
       call('RPUSH', key .. ':history', first)
       add(zsets, 'jobs', now_s, id)
       add(zsets, 'jobs:queued', now_s, id)
-      add(zsets, 'deadlines', record[deadline_at], id)
+      add(zsets, 'deadlines', job.deadline_s, id)
       add(zsets, 'ready:' .. queue, now_s, id)
       add(zsets, 'order:' .. queue, rank(job.priority, next_turn(turns, job)), id)
+      if list ~= '' then
+        local doorbells = lists[list] or {}
+        lists[list] = doorbells
+        doorbells[#doorbells + 1] = p[1] .. ARGV[i + 3] .. p[2] .. id .. p[3] .. id .. p[4]
+          .. ARGV[i + 2] .. p[5] .. id .. p[6] .. ARGV[i + 4] .. p[7]
+        if #doorbells >= BATCH then
+          ring(list, doorbells)
+          lists[list] = nil
+        end
+      end
     end
   end
   for name, entries in pairs(zsets) do call('ZADD', P .. name, unpack(entries)) end
   save_turns(turns)
+  for list, doorbells in pairs(lists) do ring(list, doorbells) end
+  return {}
 end
 
--- Called before the other commands are made, which takes as long as writing a job.
+-- It reads its arguments in place, so it is not one of the commands.
 if ARGV[1] == 'submit' then return submit(ARGV[2]) end
