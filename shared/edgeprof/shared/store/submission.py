@@ -25,30 +25,31 @@ def arguments(
     jobs: Sequence[NewJob], actor: str, blobs: Sequence[NeededBlob], *, notify: bool
 ) -> list[Any]:
     """Return the arguments for these jobs; lua/submit.lua explains them."""
-    numbers: dict[int, int] = {}  # id() of a spec -> number of its record
-    records: list[Any] = []
-    names: list[str] = []
+    specs: dict[int, tuple[int, int]] = {}  # id() of a spec -> numbers of its kind and its JSON
+    kinds: dict[tuple[Any, ...], int] = {}
+    texts: list[str] = []
     rows: list[Any] = []
     for job in jobs:
-        number = numbers.get(id(job.spec))
-        if number is None:
-            number = numbers[id(job.spec)] = len(numbers) + 1
-            record = _record(job.spec)
-            names = names or list(record)
-            records += (*_doorbell(job.spec, notify=notify), *record.values())
-        trace = job.traceparent
+        found = specs.get(id(job.spec))
+        if found is None:
+            kind = (*_doorbell(job.spec, notify=notify), *_common_fields(job.spec).values())
+            texts.append(job.spec.model_dump_json())
+            found = kinds.setdefault(kind, len(kinds) + 1), len(texts)
+            specs[id(job.spec)] = found
         if notify:
-            rows += (job.id, number, trace, doorbell.body(job.id), str(uuid.uuid4()))
+            rows += (job.id, *found, job.traceparent, doorbell.body(job.id), str(uuid.uuid4()))
         else:
-            rows += (job.id, number, trace, "", "")
+            rows += (job.id, *found, job.traceparent, "", "")
     needed = [part for blob in blobs for part in (blob.sha256, blob.n_bytes, blob.keep_s)]
-    return [actor, len(blobs), *needed, len(names), *names, len(numbers), *records, *rows]
+    names = _common_fields(jobs[0].spec) if jobs else ()
+    values = [value for kind in kinds for value in kind]
+    head = [actor, len(blobs), *needed, len(names), *names]
+    return [*head, len(kinds), *values, len(texts), *texts, *rows]
 
 
-def _record(spec: JobSpec) -> dict[str, Any]:
-    """Return the fields of a job's record that its client fills in; lua/keys.lua explains them."""
+def _common_fields(spec: JobSpec) -> dict[str, Any]:
+    """Return the fields of a record that many jobs of a sweep share; lua/keys.lua explains them."""
     return {
-        "spec": spec.model_dump_json(),
         "schema": spec.schema_version,
         "queue": spec.target.queue,
         "platform": spec.target.platform or "",

@@ -53,59 +53,65 @@ local function ring(list, doorbells)
   redis.pcall('LPUSH', list, unpack(doorbells))
 end
 
+-- What jobs of a kind have in common: the arguments from `first` on.
+local function kind_of(first, names, width)
+  local kind = {list = ARGV[first], pieces = {}, fields = {'state', 'queued', 'reason', 'submitted',
+    'created_s', now_s, 'queued_s', now_s, 'epoch', '0'}}
+  local fields = kind.fields
+  for i = 1, 7 do kind.pieces[i] = ARGV[first + i] end
+  for i = 1, width do
+    local name, value = ARGV[names + i], ARGV[first + 7 + i]
+    kind[name] = value
+    fields[#fields + 1], fields[#fields + 2] = name, value
+  end
+  kind.deadline_s = at(now + tonumber(kind.queue_timeout_s))
+  for _, v in ipairs({'deadline_s', kind.deadline_s, 'spec', '', 'traceparent', ''}) do
+    fields[#fields + 1] = v
+  end
+  return kind
+end
+
 -- submit(actor, number of blobs, for each: SHA-256, bytes, seconds to keep; number of fields, their
--- names, number of records, for each: the list of its doorbells or '', seven pieces of a doorbell, a
--- value for each field; then for each job: id, number of its record, traceparent, body and tag of its
--- doorbell). The fields are those of a job's record (keys.lua) that the client fills in; jobs that
--- differ in nothing else share one. The pieces are those of doorbell.py. Returns the places of the
--- blobs that are missing: then nothing was written.
+-- names; number of kinds, for each: the list of its doorbells or '', seven pieces of a doorbell, a
+-- value for each field; number of specs, each as JSON; then for each job: id, number of its kind,
+-- number of its spec, traceparent, body and tag of its doorbell). The fields are those of a job's
+-- record (keys.lua) that the client fills in, the pieces those of doorbell.py. Returns the places of
+-- the blobs that are missing, from 0; then nothing was written.
 -- `ready` counts the doorbell as sent now; one that never came is found by its age.
 local function submit(actor)
   local first, blobs = line('', 'queued', actor, 'submitted'), tonumber(ARGV[3])
   local missing = missing_blobs(4, blobs)
   if #missing > 0 then return missing end
-  local place = 4 + 3 * blobs
-  local width, names = tonumber(ARGV[place]), place
-  local count = tonumber(ARGV[names + width + 1])
   -- Arguments are read in place: Lua's stack does not hold those of a large sweep.
-  local records, jobs = {}, names + width + 2 + count * (width + 8)
-  for i = 0, count - 1 do
-    local at_value = names + width + 2 + i * (width + 8)
-    local job, fields = {}, {'state', 'queued', 'reason', 'submitted', 'created_s', now_s, 'queued_s',
-      now_s, 'epoch', '0'}
-    for k = 1, width do
-      local value = ARGV[at_value + 7 + k]
-      job[ARGV[names + k]] = value
-      fields[#fields + 1], fields[#fields + 2] = ARGV[names + k], value
-    end
-    job.deadline_s = at(now + tonumber(job.queue_timeout_s))
-    for _, v in ipairs({'deadline_s', job.deadline_s, 'traceparent', ''}) do fields[#fields + 1] = v end
-    local pieces = {}
-    for k = 1, 7 do pieces[k] = ARGV[at_value + k] end
-    records[i + 1] = {job, fields, ARGV[at_value], pieces}
+  local names = 4 + 3 * blobs
+  local width, kinds = tonumber(ARGV[names]), {}
+  local place = names + width + 2
+  for i = 1, tonumber(ARGV[place - 1]) do
+    kinds[i] = kind_of(place, names, width)
+    place = place + 8 + width
   end
+  local specs = place
   local zsets, turns, lists = {}, {}, {}
-  for i = jobs, #ARGV, 5 do
-    local id, record = ARGV[i], records[tonumber(ARGV[i + 1])]
-    local job, fields, list, p = record[1], record[2], record[3], record[4]
-    local key, queue = job_key(id), job.queue
+  for i = specs + tonumber(ARGV[specs]) + 1, #ARGV, 6 do
+    local id, kind, trace = ARGV[i], kinds[tonumber(ARGV[i + 1])], ARGV[i + 3]
+    local key, queue, fields, p = job_key(id), kind.queue, kind.fields, kind.pieces
     if call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
-      fields[#fields] = ARGV[i + 2]
+      fields[#fields - 2], fields[#fields] = ARGV[specs + ARGV[i + 2]], trace
       call('HSET', key, unpack(fields))
       call('RPUSH', key .. ':history', first)
       add(zsets, 'jobs', now_s, id)
       add(zsets, 'jobs:queued', now_s, id)
-      add(zsets, 'deadlines', job.deadline_s, id)
+      add(zsets, 'deadlines', kind.deadline_s, id)
       add(zsets, 'ready:' .. queue, now_s, id)
-      add(zsets, 'order:' .. queue, rank(job.priority, next_turn(turns, job)), id)
-      if list ~= '' then
-        local doorbells = lists[list] or {}
-        lists[list] = doorbells
-        doorbells[#doorbells + 1] = p[1] .. ARGV[i + 3] .. p[2] .. id .. p[3] .. id .. p[4]
-          .. ARGV[i + 2] .. p[5] .. id .. p[6] .. ARGV[i + 4] .. p[7]
+      add(zsets, 'order:' .. queue, rank(kind.priority, next_turn(turns, kind)), id)
+      if kind.list ~= '' then
+        local doorbells = lists[kind.list] or {}
+        lists[kind.list] = doorbells
+        doorbells[#doorbells + 1] = p[1] .. ARGV[i + 4] .. p[2] .. id .. p[3] .. id .. p[4] .. trace
+          .. p[5] .. id .. p[6] .. ARGV[i + 5] .. p[7]
         if #doorbells >= BATCH then
-          ring(list, doorbells)
-          lists[list] = nil
+          ring(kind.list, doorbells)
+          lists[kind.list] = nil
         end
       end
     end
