@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from redis import Redis
 
-from benchmarks.harness import Result, agent, private_settings, process_tree, until
+from benchmarks.harness import Result, agent, private_settings, process_tree, scheduler, until
 from edgeprof.client import Lab
-from edgeprof.shared.settings import Settings
 
 NAME = "idle"
 BOARDS: Final = 60
@@ -40,13 +35,13 @@ def measure(*, quick: bool) -> Result:
     with (
         private_settings() as settings,
         agent(settings, urls) as host,
-        _scheduler(settings) as scheduler,
+        scheduler(settings) as custodian,
         Lab(settings=settings) as lab,
     ):
         until(lambda: lab.store.script.redis.exists("edgeprof:custodian"), "the scheduler leads")
         time.sleep(_SETTLE_S)
         redis = lab.store.script.redis
-        connections = _connections(redis, {**_kinds(host.pid), scheduler.pid: "scheduler"})
+        connections = _connections(redis, {**_kinds(host.pid), custodian.pid: "scheduler"})
         redis.config_resetstat()
         sent, inside = _watch(redis, window_s, connections)
         told = sum(stat["calls"] for stat in redis.info("commandstats").values())
@@ -86,17 +81,6 @@ def _sum(
         "inside/s": round(sum(inside[key] for key in keys) / window_s, 1),
         "connections": connections,
     }
-
-
-@contextmanager
-def _scheduler(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "edgeprof.cli", "scheduler"]
-    environment = {**os.environ, **settings.as_environment(), "EDGEPROF_LOG_LEVEL": "ERROR"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
 
 
 def _watch(
