@@ -44,12 +44,19 @@ _UPLOADS: Final = 3
 class Lab:
     """A connection to one lab. Cheap to make; may be shared by threads; close it or use `with`."""
 
-    def __init__(self, redis_url: str | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        redis_url: str | None = None,
+        settings: Settings | None = None,
+        *,
+        hurried: bool = False,
+    ) -> None:
+        """`hurried`: a person waits, so a Redis that stalls is reported after two seconds."""
         settings = settings or load_settings()
         if redis_url is not None:
             settings = settings.model_copy(update={"redis_url": redis_url})
         self.settings = settings
-        self.store = LabStore.open(settings, PERSON_ANSWER_S)
+        self.store = LabStore.open(settings, PERSON_ANSWER_S, hurried=hurried)
         tracing.configure("edgeprof-client", f"{settings.host}:{os.getpid()}", settings.host)
 
     @cached_property

@@ -61,7 +61,7 @@ class BlobStore:
             redis.set(key, content, ex=int(keep_s))
             return True
 
-        return self._script.guarded(upload)
+        return self._script.guarded_patiently(upload)
 
     def compared_of_late(self, sha256: str) -> bool:
         """Whether put() has compared the file of late, so that its length is proof enough."""
@@ -91,7 +91,7 @@ class BlobStore:
 
     def get(self, sha256: str) -> bytes | None:
         """Return the bytes, or None when nobody uploaded them or their time ran out."""
-        content = self._script.guarded(lambda redis: redis.get(self._key(sha256)))
+        content = self._script.guarded_patiently(lambda redis: redis.get(self._key(sha256)))
         assert content is None or isinstance(content, bytes)  # the client does not decode
         return content
 

@@ -54,11 +54,11 @@ class JobStore(JobReader):
         for start in range(0, len(jobs), SUBMIT_CHUNK):
             chunk, needed = jobs[start : start + SUBMIT_CHUNK], () if start else blobs
             sent = arguments(chunk, actor, needed, notify=notify)
-            missing = self._script.call("submit", *sent)
+            missing = self._script.call_patiently("submit", *sent)
             if missing:
                 return [blobs[place] for place in missing]
         if self._until_written:
-            self._script.guarded(self._until_written)
+            self._script.guarded_patiently(self._until_written)
         return []
 
     def cancel(self, job_id: str, actor: str, reason: str) -> JobState:

@@ -52,8 +52,12 @@ def lua_source() -> str:
 class Script:
     """The script of the store, bound to one Redis and one key prefix."""
 
-    def __init__(self, redis: Redis, url: str, prefix: str = PREFIX) -> None:
+    def __init__(
+        self, redis: Redis, url: str, prefix: str = PREFIX, patient: Redis | None = None
+    ) -> None:
+        """`patient`: the client for what may rightly take long; default: the same."""
         self.redis = redis
+        self.patient = patient or redis
         self.url = url
         self.prefix = prefix
         self._lua = redis.register_script(lua_source())
@@ -79,10 +83,28 @@ class Script:
 
         return self.pipelined(fill)
 
+    def call_patiently(self, command: str, *args: Any) -> Any:
+        """Run one command that may take long, or must not be left in doubt."""
+        return text(
+            self.guarded_patiently(
+                lambda redis: self._lua(keys=[self.prefix], args=[command, *args], client=redis)
+            )
+        )
+
     def guarded(self, operation: Callable[[Redis], T]) -> T:
         """Run an operation on the client; errors of redis-py become ours."""
         with redis_client.store_errors(self.url):
             return operation(self.redis)
+
+    def guarded_patiently(self, operation: Callable[[Redis], T]) -> T:
+        """Run an operation that may rightly take long: large values, or a wait in Redis."""
+        with redis_client.store_errors(self.url):
+            return operation(self.patient)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.redis.close()
+        self.patient.close()
 
     def pipelined(
         self, fill: Callable[[Pipeline], object], *, raise_on_error: bool = True
