@@ -69,6 +69,8 @@ void fuzz_power_on(const uint8_t *model, uint32_t bytes)
     now_us = BOOT_US;
     boots = 0;
     start();
+    while (tlep_slot_check(&device.model.slot)) { /* as a host waits; after a reset it does not */
+    }
 }
 
 /* As main() does. */
@@ -81,7 +83,7 @@ static void turn(void)
     bool any = tlep_device_poll(&device);
     if (tlep_run_active(&device.run)) {
         tlep_device_step(&device);
-    } else if (!any) {
+    } else if (!tlep_slot_check(&device.model.slot) && !any) {
         hal_idle();
         device.idle_us += IDLE_US;
     }

@@ -23,7 +23,9 @@ class Emulated:
 PORTS = {
     "stm32f405": Emulated("qemu"),
     "mps2-an500": Emulated("qemu"),
+    "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
+    "rp2040": Emulated("rp2040js", n_tokens=8, real_models=False),
 }
 
 #: Of a kilobyte or so a layer: what a slow emulator computes in a test's time.

@@ -23,7 +23,7 @@ enum { TEMPERATURES_MAX = 4 };
 static void put_flash_model(tlep_cbor_writer *w, const tlep_model *m)
 {
     tlep_cbor_key(w, KEY_HELLO_REPLY_FLASH_MODEL);
-    if (!m->has_slot || m->slot.size == 0) {
+    if (!m->slot.verified) {
         tlep_cbor_null(w);
         return;
     }
@@ -142,6 +142,7 @@ int tlep_op_hello(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tl
     put_ram_model(w, &d->model);
     tlep_cbor_put(w, KEY_HELLO_REPLY_FEATURES, features(d));
     tlep_cbor_put(w, KEY_HELLO_REPLY_N_CTX_MAX, TLEP_N_CTX_MAX);
+    tlep_cbor_put(w, KEY_HELLO_REPLY_UNHASHED_BYTES, tlep_slot_unhashed(&d->model.slot));
     return TLEP_OK;
 }
 
@@ -198,7 +199,7 @@ static void put_regions(tlep_device *d, tlep_cbor_writer *w)
             put_region(w, region->name, region->kind, region->total, own + a->used,
                        own + a->high_water);
         } else {
-            uint32_t used = d->model.has_slot ? d->model.slot.size + TLEP_SLOT_HEADER_BYTES : 0;
+            uint32_t used = d->model.slot.verified ? d->model.slot.size + TLEP_SLOT_HEADER_BYTES : 0;
             used += region->total - region->size;
             put_region(w, region->name, region->kind, region->total, used, used);
         }

@@ -17,8 +17,8 @@ void tlep_model_init(tlep_model *m, const tlep_board *board)
             arena->name = region->name;
             arena->base = region->base;
             arena->size = region->size;
-        } else if (!m->has_slot) {
-            m->has_slot = tlep_slot_open(&m->slot, region);
+        } else if (m->slot.size == 0) {
+            (void)tlep_slot_find(&m->slot, region);
         }
     }
 }
@@ -97,7 +97,7 @@ int tlep_model_load(tlep_model *m, const uint8_t *sha256, uint32_t n_ctx, tlep_k
 {
     const uint8_t *data;
     const tlep_upload *up = &m->upload;
-    m->from_flash = m->has_slot && memcmp(m->slot.sha256, sha256, TLEP_SHA256_BYTES) == 0;
+    m->from_flash = m->slot.verified && memcmp(m->slot.sha256, sha256, TLEP_SHA256_BYTES) == 0;
     if (m->from_flash) {
         /* its bytes are not needed: give them to the state */
         memset(&m->upload, 0, sizeof m->upload);

@@ -28,7 +28,6 @@ typedef struct {
     tlep_arena arenas[TLEP_REGIONS_MAX]; /* RAM regions only */
     uint32_t n_arenas;
     tlep_slot slot;
-    bool has_slot;
     tlep_upload upload;
     tlep_gguf gguf;
     tlep_llama llama;

@@ -15,6 +15,8 @@ int main(void)
         any |= tlep_identify_step(&device.identify); /* while it blinks nobody sleeps */
         if (tlep_run_active(&device.run)) {
             tlep_device_step(&device);
+        } else if (tlep_slot_check(&device.model.slot)) {
+            continue; /* a piece at a time, so that requests are answered meanwhile */
         } else if (!any) {
             uint64_t before = tlep_time_us();
             hal_idle();

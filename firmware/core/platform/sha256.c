@@ -47,26 +47,44 @@ static void compress(uint32_t state[8], const uint8_t *block)
     }
 }
 
+void tlep_sha256_start(tlep_sha256_pieces *pieces)
+{
+    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    memcpy(pieces->state, start, sizeof start);
+    pieces->bytes = 0;
+}
+
+void tlep_sha256_blocks(tlep_sha256_pieces *pieces, const uint8_t *data, uint32_t n_blocks)
+{
+    for (uint32_t i = 0; i < n_blocks; i++) {
+        compress(pieces->state, data + (size_t)TLEP_SHA256_BLOCK_BYTES * i);
+    }
+    pieces->bytes += TLEP_SHA256_BLOCK_BYTES * n_blocks;
+}
+
+void tlep_sha256_end(tlep_sha256_pieces *pieces, const uint8_t *rest, uint32_t bytes,
+                     uint8_t digest[TLEP_SHA256_BYTES])
+{
+    uint8_t tail[2 * TLEP_SHA256_BLOCK_BYTES] = {0};
+    uint32_t tail_bytes = bytes < 56 ? TLEP_SHA256_BLOCK_BYTES : 2 * TLEP_SHA256_BLOCK_BYTES;
+    uint64_t bits = ((uint64_t)pieces->bytes + bytes) * 8;
+    memcpy(tail, rest, bytes);
+    tail[bytes] = 0x80;
+    for (uint32_t i = 0; i < 8; i++) {
+        tail[tail_bytes - 1 - i] = (uint8_t)(bits >> (8 * i));
+    }
+    tlep_sha256_blocks(pieces, tail, tail_bytes / TLEP_SHA256_BLOCK_BYTES);
+    for (uint32_t i = 0; i < TLEP_SHA256_BYTES; i++) {
+        digest[i] = (uint8_t)(pieces->state[i / 4] >> (24 - 8 * (i % 4)));
+    }
+}
+
 void tlep_sha256(const uint8_t *data, uint32_t bytes, uint8_t digest[TLEP_SHA256_BYTES])
 {
-    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    uint32_t whole = bytes / 64 * 64;
-    for (uint32_t i = 0; i < whole; i += 64) {
-        compress(state, data + i);
-    }
-    uint8_t tail[128] = {0};
-    uint32_t rest = bytes - whole;
-    uint32_t tail_bytes = rest < 56 ? 64 : 128;
-    memcpy(tail, data + whole, rest);
-    tail[rest] = 0x80;
-    for (uint32_t i = 0; i < 8; i++) {
-        tail[tail_bytes - 1 - i] = (uint8_t)((uint64_t)bytes * 8 >> (8 * i));
-    }
-    for (uint32_t i = 0; i < tail_bytes; i += 64) {
-        compress(state, tail + i);
-    }
-    for (uint32_t i = 0; i < TLEP_SHA256_BYTES; i++) {
-        digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
-    }
+    tlep_sha256_pieces pieces;
+    uint32_t n_blocks = bytes / TLEP_SHA256_BLOCK_BYTES;
+    tlep_sha256_start(&pieces);
+    tlep_sha256_blocks(&pieces, data, n_blocks);
+    tlep_sha256_end(&pieces, data + pieces.bytes, bytes - pieces.bytes, digest);
 }

@@ -10,8 +10,10 @@ int main(void);
 
 void tlep_reset_handler(void)
 {
+#ifdef __ARM_FP
     REG32(0xE000ED88) |= 0xFU << 20; /* CPACR: the FPU, before any code that may use it */
     __asm volatile("dsb\n isb");
+#endif
     memcpy(link_data_start, link_data_load, (uintptr_t)link_data_end - (uintptr_t)link_data_start);
     memset(link_bss_start, 0, (uintptr_t)link_bss_end - (uintptr_t)link_bss_start);
     (void)main();
@@ -23,7 +25,8 @@ void tlep_fault_handler(void)
     hal_reset();
 }
 
-void hal_reset(void)
+/* Weak: a chip that this does not restart whole has its own. */
+__attribute__((weak)) void hal_reset(void)
 {
     __asm volatile("dsb");
     REG32(0xE000ED0C) = 0x05FA0004; /* AIRCR: SYSRESETREQ */

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from edgeprof.workers.emulated import protocol_rp2040js
 from edgeprof.workers.emulated.protocol_qemu import MACHINES
 
 
 def is_emulated(url: str) -> bool:
     """Whether the board is a process that we start."""
-    return urlsplit(url).scheme in {"native", "qemu"}
+    return urlsplit(url).scheme in {"native", "qemu", "rp2040js"}
 
 
 def chip_of(url: str) -> str | None:
@@ -33,5 +34,7 @@ def with_slot(url: str, slot: Path) -> str:
 def upload_bytes_per_s(url: str) -> int | None:
     """Return how fast the emulated UART takes a model in; None: too fast to matter."""
     parts = urlsplit(url)
+    if parts.scheme == "rp2040js":
+        return protocol_rp2040js.UPLOAD_BYTES_PER_S
     machine = MACHINES.get(parts.netloc) if parts.scheme == "qemu" else None
     return None if machine is None else machine.upload_bytes_per_s

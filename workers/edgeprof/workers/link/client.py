@@ -227,23 +227,29 @@ class LinkClient:
     ) -> HelloReply:
         """Ask for HELLO until a board answers; opening a port may have reset the board."""
         deadline = time.monotonic() + timeout_s
-        request = HelloRequest(*PROTOCOL)
+        payload = dump(encode(HelloRequest(*PROTOCOL)))
+        asked: set[int] = set()
         for number in itertools.count():
             before_try(number)
-            try:
-                payload = self._exchange(request, timeout_s=HELLO_EVERY_S, tries=1)
-            except LinkFault as fault:
-                # bad_reply: a board that remembers a reply under the number we happened to draw
-                if fault.code not in {"silence", "bad_reply"}:
-                    raise
-            else:
-                reply = read_hello(payload)
-                self.boot_id = reply.boot_id
-                self.max_payload_bytes = payload_limit(reply)
-                return reply
+            self._seq = self._seq % 65535 + 1
+            asked.add(self._seq)
+            self.send(framing.encode(Kind.REQ, self._seq, payload))
+            # One sequence number a try, and a reply to any of them will do: a slow board answers
+            # the first one late. One number for all would meet the reply that a board remembers
+            # under the number we happened to draw, each time.
+            for received in self._all_within(HELLO_EVERY_S + self._wire_s):
+                answers = received.kind in {Kind.RSP, Kind.ERR} and received.seq in asked
+                if answers and received.payload.get(HEAD_KEY) == Op.HELLO:
+                    return self._met(received)
             if time.monotonic() > deadline:
                 break
         raise self._no_hello(timeout_s)
+
+    def _met(self, received: Received) -> HelloReply:
+        reply = read_hello(self._answer_to(Op.HELLO, received))
+        self.boot_id = reply.boot_id
+        self.max_payload_bytes = payload_limit(reply)
+        return reply
 
     def _no_hello(self, timeout_s: float) -> LinkFault:
         heard = self.bytes_seen

@@ -78,6 +78,26 @@ class Connection:
         self.client = LinkClient(self.port, self.url, self.check_stop)
         self._note(self.client.hello(self._open_timeout_s, self._tune))
         baud.negotiate(self.client, self.port, self.url, self.hello.bauds, self._wait)
+        self._wait_for_slot()
+
+    def _wait_for_slot(self) -> None:
+        """Wait until the board knows what is in its flash.
+
+        Not to wait would be wrong: a board that has just restarted would seem to hold no model, and
+        its flash would be written once more.
+        """
+        left, deadline = self._unhashed_bytes, time.monotonic() + self._open_timeout_s
+        while left:
+            self._wait(STOP_EVERY_S)
+            self.refresh_hello()
+            if self._unhashed_bytes < left:
+                left, deadline = self._unhashed_bytes, time.monotonic() + self._open_timeout_s
+            elif time.monotonic() > deadline:
+                raise BoardFault(
+                    f"{self.url}: the board stopped hashing the model in its flash, {left} bytes"
+                    " before the end",
+                    code="hash_stalled",
+                )
 
     def refresh_hello(self) -> Hello:
         """Ask the board for a new HELLO. The stored one dates from when the port was opened."""
@@ -88,6 +108,7 @@ class Connection:
         self.hello = parse_hello(reply, can_flash=self._can_flash)
         #: How many bytes of DATA frames may be on their way.
         self.rx_window_bytes = window_bytes(reply)
+        self._unhashed_bytes = reply.unhashed_bytes or 0
 
     def _tune(self, number: int) -> None:
         baud.tune(self.port, self.url, self._first_baud, number)

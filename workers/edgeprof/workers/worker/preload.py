@@ -34,6 +34,7 @@ _LATE: Final = (
     "celery.worker.strategy",
     "edgeprof.workers.emulated.protocol_native",
     "edgeprof.workers.emulated.protocol_qemu",
+    "edgeprof.workers.emulated.protocol_rp2040js",
     "edgeprof.workers.worker.doorbell_transport",
     "encodings.idna",
     "importlib.resources.readers",

@@ -86,6 +86,7 @@ class HelloReply(Reply):
     ram_model: Annotated[RamModel | None, Key(17)]
     features: Annotated[U32, Key(18)]
     n_ctx_max: Annotated[U32, Key(19)]
+    unhashed_bytes: Annotated[U32 | None, Key(20, optional=True)] = None
 
 
 @dataclass(frozen=True, slots=True)

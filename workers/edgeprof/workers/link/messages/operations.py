@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 #: The version this host speaks: major, minor.
-PROTOCOL = (1, 1)
+PROTOCOL = (1, 2)
 
 
 class Op(IntEnum):
