@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,45 +27,46 @@ def arguments(
 ) -> list[Any]:
     """Return the arguments for these jobs; lua/submit.lua explains them."""
     specs: dict[int, tuple[int, int]] = {}  # id() of a spec -> numbers of its kind and its JSON
-    kinds: dict[tuple[Any, ...], int] = {}
+    kinds: dict[tuple[str, ...], int] = {}  # by the fields of the record -> number
+    shared: list[dict[str, Any]] = []
     texts: list[str] = []
     rows: list[Any] = []
     for job in jobs:
         found = specs.get(id(job.spec))
         if found is None:
-            kind = (*_doorbell(job.spec, notify=notify), *_common_fields(job.spec).values())
+            record = _record(job.spec)
+            number = kinds.setdefault(tuple(record.values()), len(kinds) + 1)
+            if number > len(shared):
+                shared.append({"record": record, **_doorbell(job.spec, notify=notify)})
             texts.append(job.spec.model_dump_json())
-            found = kinds.setdefault(kind, len(kinds) + 1), len(texts)
-            specs[id(job.spec)] = found
+            found = specs[id(job.spec)] = number, len(texts)
         if notify:
             rows += (job.id, *found, job.traceparent, doorbell.body(job.id), str(uuid.uuid4()))
         else:
             rows += (job.id, *found, job.traceparent, "", "")
-    needed = [part for blob in blobs for part in (blob.sha256, blob.n_bytes, blob.keep_s)]
-    names = _common_fields(jobs[0].spec) if jobs else ()
-    values = [value for kind in kinds for value in kind]
-    head = [actor, len(blobs), *needed, len(names), *names]
-    return [*head, len(kinds), *values, len(texts), *texts, *rows]
+    needed = [(blob.sha256, blob.n_bytes, blob.keep_s) for blob in blobs]
+    head = json.dumps({"blobs": needed, "kinds": shared})
+    return [actor, head, len(texts), *texts, *rows]
 
 
-def _common_fields(spec: JobSpec) -> dict[str, Any]:
+def _record(spec: JobSpec) -> dict[str, str]:
     """Return the fields of a record that many jobs of a sweep share; lua/keys.lua explains them."""
     return {
-        "schema": spec.schema_version,
+        "schema": str(spec.schema_version),
         "queue": spec.target.queue,
         "platform": spec.target.platform or "",
-        "priority": spec.priority,
+        "priority": str(spec.priority),
         "user": spec.user,
-        "queue_timeout_s": spec.queue_timeout_s,
-        "max_attempts": spec.max_attempts,
+        "queue_timeout_s": str(spec.queue_timeout_s),
+        "max_attempts": str(spec.max_attempts),
         "label": spec.label,
     }
 
 
-def _doorbell(spec: JobSpec, *, notify: bool) -> list[str]:
-    """Return the list of a job's doorbells and the pieces of one; empty when none is sent."""
+def _doorbell(spec: JobSpec, *, notify: bool) -> dict[str, Any]:
+    """Return the list of a job's doorbells and the pieces of one."""
     if not notify:
-        return [""] * 8
-    step = doorbell.transport_priority(spec.priority)
-    queue = spec.target.queue
-    return [doorbell.list_key(queue, step), *doorbell.pieces(queue, step, spec.label)]
+        return {"list": "", "pieces": []}
+    queue, step = spec.target.queue, doorbell.transport_priority(spec.priority)
+    pieces = doorbell.pieces(queue, step, spec.label)
+    return {"list": doorbell.list_key(queue, step), "pieces": pieces}

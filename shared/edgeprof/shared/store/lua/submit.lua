@@ -37,13 +37,12 @@ end
 
 -- The blobs that are not there whole, by their places in the list; those that are there are kept for
 -- as long as the jobs may need them.
-local function missing_blobs(first, count)
+local function missing_blobs(blobs)
   local missing = {}
-  for i = 0, count - 1 do
-    local sha256, bytes, keep_s = ARGV[first + 3 * i], ARGV[first + 3 * i + 1], ARGV[first + 3 * i + 2]
-    local key = P .. 'blob:' .. sha256
-    redis.pcall('EXPIRE', key, keep_s, 'GT') -- GT: another job may need it for longer
-    if redis.pcall('STRLEN', key) ~= tonumber(bytes) then table.insert(missing, i) end
+  for i, blob in ipairs(blobs) do
+    local key = P .. 'blob:' .. blob[1]
+    redis.pcall('EXPIRE', key, blob[3], 'GT') -- GT: another job may need it for longer
+    if redis.pcall('STRLEN', key) ~= blob[2] then table.insert(missing, i - 1) end
   end
   return missing
 end
@@ -53,48 +52,33 @@ local function ring(list, doorbells)
   redis.pcall('LPUSH', list, unpack(doorbells))
 end
 
--- What jobs of a kind have in common: the arguments from `first` on.
-local function kind_of(first, names, width)
-  local kind = {list = ARGV[first], pieces = {}, fields = {'state', 'queued', 'reason', 'submitted',
-    'created_s', now_s, 'queued_s', now_s, 'epoch', '0'}}
-  local fields = kind.fields
-  for i = 1, 7 do kind.pieces[i] = ARGV[first + i] end
-  for i = 1, width do
-    local name, value = ARGV[names + i], ARGV[first + 7 + i]
-    kind[name] = value
-    fields[#fields + 1], fields[#fields + 2] = name, value
-  end
-  kind.deadline_s = at(now + tonumber(kind.queue_timeout_s))
-  for _, v in ipairs({'deadline_s', kind.deadline_s, 'spec', '', 'traceparent', ''}) do
-    fields[#fields + 1] = v
-  end
-  return kind
+-- What a record of this kind has at first; its spec and its traceparent are yet to be filled in.
+local function fill_in(kind)
+  kind.deadline_s = at(now + tonumber(kind.record.queue_timeout_s))
+  local fields = {'state', 'queued', 'reason', 'submitted', 'created_s', now_s, 'queued_s', now_s,
+    'epoch', '0', 'deadline_s', kind.deadline_s}
+  for name, value in pairs(kind.record) do fields[#fields + 1], fields[#fields + 2] = name, value end
+  for _, v in ipairs({'spec', '', 'traceparent', ''}) do fields[#fields + 1] = v end
+  kind.fields = fields
 end
 
--- submit(actor, number of blobs, for each: SHA-256, bytes, seconds to keep; number of fields, their
--- names; number of kinds, for each: the list of its doorbells or '', seven pieces of a doorbell, a
--- value for each field; number of specs, each as JSON; then for each job: id, number of its kind,
--- number of its spec, traceparent, body and tag of its doorbell). The fields are those of a job's
--- record (keys.lua) that the client fills in, the pieces those of doorbell.py. Returns the places of
--- the blobs that are missing, from 0; then nothing was written.
+-- submit(actor, shared, number of specs, each as JSON; then for each job: id, number of its kind,
+-- number of its spec, traceparent, body and tag of its doorbell).
+-- shared: JSON, what many jobs have in common: {blobs: [[SHA-256, bytes, seconds to keep]], kinds:
+-- [{record: the fields (keys.lua) that the client fills in, list: of its doorbells, or '', pieces: of
+-- its doorbell (doorbell.py)}]}.
+-- Returns the places of the blobs that are missing, from 0; then nothing was written.
 -- `ready` counts the doorbell as sent now; one that never came is found by its age.
-local function submit(actor)
-  local first, blobs = line('', 'queued', actor, 'submitted'), tonumber(ARGV[3])
-  local missing = missing_blobs(4, blobs)
+local function submit(actor, shared)
+  local first, kinds = line('', 'queued', actor, 'submitted'), shared.kinds
+  local missing = missing_blobs(shared.blobs)
   if #missing > 0 then return missing end
+  for _, kind in ipairs(kinds) do fill_in(kind) end
+  local zsets, turns, lists, specs = {}, {}, {}, 4
   -- Arguments are read in place: Lua's stack does not hold those of a large sweep.
-  local names = 4 + 3 * blobs
-  local width, kinds = tonumber(ARGV[names]), {}
-  local place = names + width + 2
-  for i = 1, tonumber(ARGV[place - 1]) do
-    kinds[i] = kind_of(place, names, width)
-    place = place + 8 + width
-  end
-  local specs = place
-  local zsets, turns, lists = {}, {}, {}
   for i = specs + tonumber(ARGV[specs]) + 1, #ARGV, 6 do
     local id, kind, trace = ARGV[i], kinds[tonumber(ARGV[i + 1])], ARGV[i + 3]
-    local key, queue, fields, p = job_key(id), kind.queue, kind.fields, kind.pieces
+    local key, job, fields, p = job_key(id), kind.record, kind.fields, kind.pieces
     if call('EXISTS', key) == 0 then -- else: the same call, repeated by the client library
       fields[#fields - 2], fields[#fields] = ARGV[specs + ARGV[i + 2]], trace
       call('HSET', key, unpack(fields))
@@ -102,8 +86,8 @@ local function submit(actor)
       add(zsets, 'jobs', now_s, id)
       add(zsets, 'jobs:queued', now_s, id)
       add(zsets, 'deadlines', kind.deadline_s, id)
-      add(zsets, 'ready:' .. queue, now_s, id)
-      add(zsets, 'order:' .. queue, rank(kind.priority, next_turn(turns, kind)), id)
+      add(zsets, 'ready:' .. job.queue, now_s, id)
+      add(zsets, 'order:' .. job.queue, rank(job.priority, next_turn(turns, job)), id)
       if kind.list ~= '' then
         local doorbells = lists[kind.list] or {}
         lists[kind.list] = doorbells
@@ -123,4 +107,4 @@ local function submit(actor)
 end
 
 -- It reads its arguments in place, so it is not one of the commands.
-if ARGV[1] == 'submit' then return submit(ARGV[2]) end
+if ARGV[1] == 'submit' then return submit(ARGV[2], cjson.decode(ARGV[3])) end
