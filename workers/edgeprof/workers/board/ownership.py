@@ -85,7 +85,7 @@ class Ownership:
         """Keep the announcement alive, or announce what has changed.
 
         Returns whether something may be wanted of the board: some board was cordoned, resumed or
-        asked to identify itself since the last beat, or nobody has looked for a while.
+        asked for something since the last beat, or nobody has looked for a while.
 
         Raises BoardClash. Redis being away is logged, as by announce().
         """
