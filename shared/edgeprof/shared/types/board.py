@@ -81,5 +81,7 @@ class BoardInfo(FirmwareAndClock):
     upload_bytes_per_s: float | None = None
     reason: str = ""
     job_id: str | None = None
+    #: Whose job that is.
+    job_user: str = ""
     #: Seconds since the epoch by Redis' clock, of the last announcement.
     seen_s: float = 0.0

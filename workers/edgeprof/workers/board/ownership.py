@@ -67,13 +67,15 @@ class Ownership:
         """Change the board's record; the next announcement carries the change."""
         self.info = self.info.model_copy(update=fields)
 
-    def announce(self, state: BoardState | None = None, job_id: str | None = None) -> None:
+    def announce(
+        self, state: BoardState | None = None, job_id: str | None = None, job_user: str = ""
+    ) -> None:
         """Announce the board's state to the lab; without a state, only that it is still here.
 
         Raises BoardClash. Redis being away is logged once: the next heartbeat announces again.
         """
         if state is not None:
-            self.note(state=state, job_id=job_id)
+            self.note(state=state, job_id=job_id, job_user=job_user)
         try:
             self._announce()
         except InfrastructureError as error:

@@ -85,7 +85,8 @@ class Heartbeat:
             worker_board.ownership.announce_unplugged()  # the job finds out by itself, and ends
             return True
         if self._shutdown.leaving.is_set():
-            worker_board.ownership.announce(BoardState.DRAINING, worker_board.info.job_id)
+            info = worker_board.info
+            worker_board.ownership.announce(BoardState.DRAINING, info.job_id, info.job_user)
             return True
         if worker_board.ownership.beat():
             self._cordon.look_again()
