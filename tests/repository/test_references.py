@@ -28,6 +28,7 @@ _ELSEWHERE = {
     "Hugging Face's folders": ("config.json", "tokenizer.json", "tokenizer_config.json"),
     "llama2.c, a repository and its files": ("llama2.c", "run.c", "export.py"),
     "llama.cpp": ("compare-llama-bench.py",),
+    "ESP-IDF": ("idf.py",),
     "pyserial's examples": ("rfc2217_server.py",),
     "Python's packaging": ("pylock.toml",),
     "the customer's document, which is not part of this repository": (

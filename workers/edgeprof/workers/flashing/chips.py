@@ -38,6 +38,8 @@ class Chip:
     stlink_boards: tuple[str, ...] = ()
     #: The chip's name in esptool.
     esptool: str | None = None
+    #: Built by ESP-IDF: the image has a bootloader and a partition table before the program.
+    esp_idf: bool = False
     #: The family of stm32loader, and the ids that the ROM bootloader answers.
     stm32_family: str | None = None
     stm32_ids: tuple[int, ...] = ()
@@ -50,6 +52,7 @@ class Chip:
         return re.sub(r"^ESP32(?=[A-Z])", "ESP32-", (self.esptool or "").upper())
 
 
+_ESP_BOOT: Final = "hold BOOT, press RESET, let go of BOOT"
 _BOOTSEL: Final = "hold BOOTSEL while you plug it in"
 _PICO_UART: Final = "connect a USB-UART adapter: GP0 is TX, GP1 is RX"
 _BOOT0: Final = "connect BOOT0 to 3.3 V and press RESET"
@@ -79,7 +82,7 @@ _CHIPS: Final = (
         "esp32c3",
         "ESP32-C3, revision 3 on",
         0,
-        "hold BOOT, press RESET, let go of BOOT",
+        _ESP_BOOT,
         "the firmware speaks on UART0 (GPIO21 is TX, GPIO20 is RX)",
         esptool="esp32c3",
     ),
@@ -93,8 +96,37 @@ _CHIPS: Final = (
         stm32_ids=(0x413,),
         pyocd="stm32f405rg",
     ),
+    Chip(
+        "stm32f446",
+        "STM32F446 (Nucleo-F446RE)",
+        0x08000000,
+        "plug in the board's ST-Link, whose drive is NODE_F446RE",
+        "the firmware speaks on the ST-Link's own serial port",
+        stlink_boards=("NODE_F446RE",),
+        pyocd="stm32f446re",
+    ),
 )
-CHIPS: Final[Mapping[str, Chip]] = {chip.platform: chip for chip in _CHIPS}
+#: The app of firmware/ports/esp-idf: the chip in esptool, its name, the pins of UART0.
+_ESP_IDF: Final = (
+    ("esp32", "ESP32", "GPIO1 is TX, GPIO3 is RX"),
+    ("esp32s3", "ESP32-S3", "GPIO43 is TX, GPIO44 is RX"),
+    ("esp32c3", "ESP32-C3", "GPIO21 is TX, GPIO20 is RX"),
+    ("esp32c6", "ESP32-C6", "GPIO16 is TX, GPIO17 is RX"),
+    ("esp32p4", "ESP32-P4", "GPIO37 is TX, GPIO38 is RX"),
+)
+_IDF_CHIPS: Final = tuple(
+    Chip(
+        f"{esptool}-idf",
+        f"{name} with ESP-IDF",
+        0,
+        _ESP_BOOT,
+        f"the firmware speaks on UART0 ({pins})",
+        esptool=esptool,
+        esp_idf=True,
+    )
+    for esptool, name, pins in _ESP_IDF
+)
+CHIPS: Final[Mapping[str, Chip]] = {chip.platform: chip for chip in (*_CHIPS, *_IDF_CHIPS)}
 
 
 def chip_of(platform: str) -> Chip:
