@@ -16,7 +16,7 @@ from edgeprof.workers.flashing.chips import CHIPS
 
 
 class Description(BaseModel):
-    """The content of tlep-PLATFORM.json."""
+    """What is said of one platform's files."""
 
     platform: str
     version: str
