@@ -11,7 +11,7 @@ LOCKED  := $(PIP) --require-hashes --no-build-isolation
 # An image a board (firmware/ports/stm32f4/boards.txt).
 STM32F4 := stm32f405 stm32f405-feather stm32f405-netduino stm32f407 stm32f411 stm32f411-blackpill \
            stm32f429 stm32f446
-PORTS   := native $(STM32F4) mps2-an500 riscv32-virt
+PORTS   := native $(STM32F4) mps2-an500 riscv32-virt esp32c3
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)

@@ -24,6 +24,7 @@ PORTS = {
     "stm32f405": Emulated("qemu"),
     "mps2-an500": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
+    "esp32c3": Emulated("labwired", n_tokens=8, real_models=False),
 }
 
 #: Of a kilobyte or so a layer: what a slow emulator computes in a test's time.
