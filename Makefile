@@ -8,10 +8,11 @@ STAMPS  := build/stamps
 PIP     := -m pip install -qq --disable-pip-version-check
 # What constraints/ lists, and no other file. It has what builds a source, too: nothing else is fetched for that.
 LOCKED  := $(PIP) --require-hashes --no-build-isolation
-# An image a board (firmware/ports/stm32f4/boards.txt).
+# An image a board (boards.txt of the port).
 STM32F4 := stm32f405 stm32f405-feather stm32f405-netduino stm32f407 stm32f411 stm32f411-blackpill \
            stm32f429 stm32f446
-PORTS   := native $(STM32F4) mps2-an500 riscv32-virt esp32c3
+NRF     := nrf52840 nrf52840-feather nrf52840-xiao
+PORTS   := native $(STM32F4) $(NRF) mps2-an500 riscv32-virt esp32c3
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)

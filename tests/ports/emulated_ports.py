@@ -25,6 +25,7 @@ PORTS = {
     "mps2-an500": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
     "esp32c3": Emulated("labwired", n_tokens=8, real_models=False),
+    "nrf52840": Emulated("labwired", n_tokens=16, real_models=False),
 }
 
 #: Of a kilobyte or so a layer: what a slow emulator computes in a test's time.

@@ -48,6 +48,12 @@ CHIPS: Mapping[str, Chip] = {
         reset=(0x60008000, 1 << 31),  # RTC_CNTL_OPTIONS0, SW_SYS_RST
         mirror=(0x42000000, 0x3C000000),
     ),
+    "nrf52840": Chip(
+        "nrf52840",
+        identity_address=0x2003FFE0,
+        slot_address=0x00040000,
+        upload_bytes_per_s=20_000,
+    ),
 }
 
 
