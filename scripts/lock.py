@@ -32,6 +32,8 @@ ENVIRONMENTS = (
         "base": ["pyproject.toml"],
         "build": ["--group", "pyproject.toml:build"],
         "worker": ["pyproject.toml", "--extra", "worker"],
+        "flash": ["pyproject.toml", "--extra", "flash"],
+        "emulators": ["pyproject.toml", "--extra", "emulators"],
         "monitor": ["pyproject.toml", "--extra", "monitor"],
         "report": ["pyproject.toml", "--extra", "report"],
         "dev": ["pyproject.toml", "--extra", "dev"],

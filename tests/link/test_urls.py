@@ -42,6 +42,8 @@ NEVER = [
     ("qemu://stm32f4O5", "did you mean 'stm32f405'"),
     ("qemu://stm32f405?uid=010203040506070809", "1 to 8 bytes"),
     ("qemu://stm32f405?seed=x", "seed=x"),
+    ("rp2040js://rp2350", "did you mean 'rp2040'"),
+    ("rp2040js://rp2040?uid=", "1 to 8 bytes"),
     ("rfc2217://", "host or port"),
     ("rfc2217://here", "host or port"),
     ("rfc2217://:2217", "host or port"),
@@ -77,6 +79,7 @@ MAY_BE = [
     "native://?fault=1:5",
     "native://native-asan?uid=01",
     "qemu://stm32f405?uid=01&seed=7",
+    "rp2040js://rp2040?uid=01&seed=7",
     "socket://10.0.0.1:2217",
     "socket://[::1]:80?logging=debug",
     "rfc2217://lab.example:2217?ign_set_control&timeout=3",
@@ -103,7 +106,8 @@ def test_what_may_come_is_waited_for(url: str) -> None:
 
 
 @given(st.text(max_size=40) | st.builds("{}://{}".format, st.sampled_from(
-    ["native", "qemu", "rfc2217", "socket", "hwgrep", "alt", "spy", "loop", "cp2110", "x"]
+    ["native", "qemu", "rp2040js", "rfc2217", "socket", "hwgrep", "alt", "spy", "loop", "cp2110"]
+    + ["x"]
 ), st.text(alphabet="?&=:/[]@#%.0aé\x00 ", max_size=20)))  # fmt: skip
 def test_no_url_is_too_strange_to_be_judged(url: str) -> None:
     """Any text is fine or a UsageError in one line."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgeprof.shared.errors import BoardFault, HostFault, ModelError, UsageError
-from edgeprof.shared.models import ModelFile
+from edgeprof.shared.models import ModelFile, quantized
+from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.model import KvType, Quantization
@@ -21,6 +22,7 @@ from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
 from edgeprof.workers.board.protocols import MemoryTest, RunReport
+from edgeprof.workers.emulated import protocol_rp2040js
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test
@@ -69,12 +71,12 @@ def test_same_job_twice_gives_identical_times(
     open_port: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
 ) -> None:
     """A time on the instruction clock repeats to the tick, within a boot and on another."""
-    model = model_of(port, Quantization.Q4_0)
+    model, n_gen = model_of(port, Quantization.Q4_0), min(16, PORTS[port].n_tokens)
     reports = []
     for uid in ("0a01", "0a02"):
         board = open_port(port, f"uid={uid}")
         load(board, model)
-        reports += [run(board, 16), run(board, 16)]
+        reports += [run(board, n_gen), run(board, n_gen)]
 
     assert len({report.prefill_us for report in reports}) == 1
     assert len({report.step_us for report in reports}) == 1
@@ -86,7 +88,7 @@ def test_hello_and_stats_are_sane(
     """Emulated and labelled so, with its own uid; memory, stack and clock add up."""
     board = open_port(port, "uid=0c0d0e")
     load(board, model_of(port, Quantization.Q4_0))
-    run(board, 8)
+    run(board, min(8, PORTS[port].n_tokens))
 
     stats = board.stats()
     regions = {region.name: region for region in stats.regions}
@@ -124,7 +126,6 @@ def test_time_goes_on_while_asleep(
 
 def test_self_test_passes(
     open_port: Callable[..., LinkBoard],
-    model_of: Callable[..., ModelFile],
     port: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -136,7 +137,8 @@ def test_self_test_passes(
 
     self_test(board, info, epoch=1, suspect=False)
 
-    result, _ = load(board, model_of(port, Quantization.Q4_0))
+    known = quantized(resolve("shakespeare-240k"), Quantization.Q4_0, tmp_path)
+    result, _ = load(board, known)
     assert result.how == "cached"
 
 
@@ -223,6 +225,22 @@ def test_missing_firmware_says_how_to_build_it(
     assert "make firmware" in str(caught.value.hint)
 
 
+def test_missing_node_says_what_to_install(
+    options: OpenOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The RP2040's emulator needs Node.js and its package: the errors name how to get them."""
+    monkeypatch.setattr(protocol_rp2040js, "BOARD_PROGRAM", tmp_path / "board.js")
+    with pytest.raises(HostFault, match="rp2040js is not installed") as caught:
+        open_board("rp2040js://rp2040", options)
+    assert f"npm ci --prefix {tmp_path}" in str(caught.value.hint)
+
+    monkeypatch.setattr(protocol_rp2040js, "find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostFault, match=r"Node\.js is not installed") as caught:
+        open_board("rp2040js://rp2040", options)
+    assert "pip install" in str(caught.value.hint)
+
+
 OPENER = """
 import sys
 from pathlib import Path
@@ -234,7 +252,9 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("url", ["qemu://stm32f405?uid=31", "native://?uid=31"])
+@pytest.mark.parametrize(
+    "url", ["qemu://stm32f405?uid=31", "rp2040js://rp2040?uid=31", "native://?uid=31"]
+)
 def test_no_orphans_after_kill_9(tmp_path: Path, url: str, wait_until: Callable[..., None]) -> None:
     """A board's process dies with the process that opened it, even killed -9."""
     parent = subprocess.Popen(

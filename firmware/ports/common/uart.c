@@ -24,6 +24,11 @@ void tlep_uart_received(uint8_t byte)
     }
 }
 
+void tlep_uart_lost(void)
+{
+    overruns++;
+}
+
 void tlep_uart_pump(void)
 {
     uint8_t byte;
@@ -75,9 +80,14 @@ bool hal_uart_write(const uint8_t *from, uint32_t n)
     return true;
 }
 
+__attribute__((weak)) bool uart_hw_tx_done(void)
+{
+    return uart_hw_tx_ready();
+}
+
 void hal_uart_drain(void)
 {
-    while (tlep_ring_used(&tx) != 0 || !uart_hw_tx_ready()) {
+    while (tlep_ring_used(&tx) != 0 || !uart_hw_tx_done()) {
         tlep_uart_pump();
     }
 }

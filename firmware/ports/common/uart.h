@@ -1,6 +1,6 @@
 /* The half of the HAL's UART that is the same on every chip: two rings and the rules around them.
  *
- * A port implements the three uart_hw_* functions, and calls tlep_uart_received() and
+ * A port implements the uart_hw_* functions, and calls tlep_uart_received() and
  * tlep_uart_pump() from its interrupt. */
 #ifndef TLEP_UART_H
 #define TLEP_UART_H
@@ -16,11 +16,18 @@ bool uart_hw_tx_ready(void);
 void uart_hw_tx(uint8_t byte);
 void uart_hw_tx_interrupt(bool on);
 
+/* Whether the last bit has left. By default that is when the transmitter takes a byte: a port whose
+ * transmitter has a FIFO or a shift register behind the register it looks at defines its own. */
+bool uart_hw_tx_done(void);
+
 /* Around each sleep: arm, and disarm, whatever else must wake the core. */
 void hal_hw_sleep(bool sleeping);
 
 /* From the receive interrupt: a byte has come. */
 void tlep_uart_received(uint8_t byte);
+
+/* From the receive interrupt: the chip says that it has dropped a byte. */
+void tlep_uart_lost(void);
 
 /* Move what the transmitter takes from the ring to the wire; from the transmit interrupt and the
  * main loop. */

@@ -52,6 +52,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "boards:app",
             "List the boards of the lab, the offline ones too; drain, resume, test, forget.",
         ),
+        "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
         "models": (
             "models:app",
             "Models: list, inspect, quantize, import; and which boards one fits.",

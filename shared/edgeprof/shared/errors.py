@@ -86,7 +86,7 @@ class StoreRefused(InfrastructureError):  # noqa: N818
 _OF_ONE_BOARD: Final = frozenset(
     {"flash_failed", "flash_timeout", "no_flash_tool", "reset_failed", "hello"}
     | {"port_absent", "port_busy", "port_denied", "port_failed"}
-    | {"no_qemu", "no_firmware", "no_slot"}
+    | {"no_qemu", "no_node", "no_rp2040js", "no_firmware", "no_slot"}
 )
 #: Host faults for which neither board nor machine is to blame: the worker stopped, or a bug of
 #: ours.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 _CHECK_INTERVAL_S = 0.1
 #: How long a program that was asked to end may take before it is killed.
@@ -54,11 +55,12 @@ def run(
                 else:
                     return process.returncode, err or out
         except BaseException:
-            _end(process)
+            end(process)
             raise
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a program with everything that it has started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -1,9 +1,15 @@
-# add_cortex_m_firmware(CPU cpu FPU fpu SCRIPT script.ld N_CTX_MAX n)
+# add_cortex_m_firmware(CPU cpu [FPU fpu] SCRIPT script.ld N_CTX_MAX n)
 # adds the target of a Cortex-M port: its hal.c, and what Cortex-M ports share.
 function(add_cortex_m_firmware)
   cmake_parse_arguments(PORT "" "CPU;FPU;SCRIPT;N_CTX_MAX" "" ${ARGN})
   set(common ${CMAKE_SOURCE_DIR}/ports/common)
-  set(machine -mcpu=${PORT_CPU} -mfpu=${PORT_FPU} -mfloat-abi=hard -mthumb)
+  set(machine -mcpu=${PORT_CPU} -mthumb)
+  if(PORT_FPU)
+    list(APPEND machine -mfpu=${PORT_FPU} -mfloat-abi=hard)
+  else()
+    list(APPEND machine -mfloat-abi=soft)
+    target_link_libraries(core PUBLIC m) # sqrtf, which is no instruction here
+  endif()
   target_compile_options(core PUBLIC ${machine})
   target_compile_definitions(core PUBLIC TLEP_N_CTX_MAX=${PORT_N_CTX_MAX})
   add_executable(firmware ${CORE_MAIN} hal.c ${common}/uart.c ${common}/cortex-m/start.c)

@@ -10,8 +10,10 @@ int main(void);
 
 void tlep_reset_handler(void)
 {
+#ifdef __ARM_FP
     REG32(0xE000ED88) |= 0xFU << 20; /* CPACR: the FPU, before any code that may use it */
     __asm volatile("dsb\n isb");
+#endif
     memcpy(link_data_start, link_data_load, (uintptr_t)link_data_end - (uintptr_t)link_data_start);
     memset(link_bss_start, 0, (uintptr_t)link_bss_end - (uintptr_t)link_bss_start);
     (void)main();
@@ -40,7 +42,8 @@ static __attribute__((used)) void on_fault(fault_frame *frame)
 __attribute__((naked)) void tlep_fault_handler(void)
 {
     __asm volatile("mrs r0, msp\n"
-                   "b on_fault");
+                   "ldr r1, =on_fault\n"
+                   "bx r1");
 }
 
 bool tlep_readable(uint32_t address)
@@ -56,7 +59,8 @@ bool tlep_readable(uint32_t address)
     return readable;
 }
 
-void hal_reset(void)
+/* Weak: a chip that this does not restart whole has its own. */
+__attribute__((weak)) void hal_reset(void)
 {
     __asm volatile("dsb");
     REG32(0xE000ED0C) = 0x05FA0004; /* AIRCR: SYSRESETREQ */

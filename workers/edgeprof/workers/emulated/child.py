@@ -33,7 +33,7 @@ STOP_GRACE_S = 1.0
 
 
 class ChildSerial(serial.SerialBase):
-    """What native:// and qemu:// have in common; a subclass names the program to start."""
+    """What our schemes have in common; a subclass names the program to start."""
 
     #: The query keys of the URL and what they mean, for error messages.
     options: ClassVar[Mapping[str, str]] = {}

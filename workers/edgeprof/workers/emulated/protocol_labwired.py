@@ -44,7 +44,7 @@ CHIPS: Mapping[str, Chip] = {
         "esp32c3",
         identity_address=0x3FCDFFE0,
         slot_address=0x3C100000,
-        upload_bytes_per_s=20_000,
+        upload_bytes_per_s=10_000,
         reset=(0x60008000, 1 << 31),  # RTC_CNTL_OPTIONS0, SW_SYS_RST
         mirror=(0x42000000, 0x3C000000),
     ),

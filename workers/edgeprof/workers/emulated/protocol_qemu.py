@@ -73,6 +73,15 @@ MACHINES: Mapping[str, Machine] = {
         slot_address=0x60800000,
         upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
     ),
+    "mps2-an505": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        ("-M", "mps2-an505"),
+        icount_shift=5,  # 32 ns: the FPGA image's 20 MHz at 0.64 cycles per instruction
+        identity_address=0x80FFFFE0,
+        slot_address=0x80800000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
+    ),
     "riscv32-virt": Machine(
         "qemu-system-riscv32",
         "qemu-system-misc",

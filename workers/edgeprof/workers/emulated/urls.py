@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from edgeprof.workers.emulated import protocol_rp2040js
 from edgeprof.workers.emulated.protocol_labwired import CHIPS
 from edgeprof.workers.emulated.protocol_qemu import MACHINES
 
 
 def is_emulated(url: str) -> bool:
     """Whether the board is a process that we start."""
-    return urlsplit(url).scheme in {"native", "qemu", "labwired"}
+    return urlsplit(url).scheme in {"native", "qemu", "rp2040js", "labwired"}
 
 
 def chip_of(url: str) -> str | None:
@@ -34,8 +35,9 @@ def with_slot(url: str, slot: Path) -> str:
 def upload_bytes_per_s(url: str) -> int | None:
     """Return how fast the emulated UART takes a model in; None: too fast to matter."""
     parts = urlsplit(url)
-    if parts.scheme == "qemu" and parts.netloc in MACHINES:
-        return MACHINES[parts.netloc].upload_bytes_per_s
+    if parts.scheme == "rp2040js":
+        return protocol_rp2040js.UPLOAD_BYTES_PER_S
     if parts.scheme == "labwired" and parts.netloc in CHIPS:
         return CHIPS[parts.netloc].upload_bytes_per_s
-    return None
+    machine = MACHINES.get(parts.netloc) if parts.scheme == "qemu" else None
+    return None if machine is None else machine.upload_bytes_per_s

@@ -35,6 +35,7 @@ _LATE: Final = (
     "edgeprof.workers.emulated.protocol_labwired",
     "edgeprof.workers.emulated.protocol_native",
     "edgeprof.workers.emulated.protocol_qemu",
+    "edgeprof.workers.emulated.protocol_rp2040js",
     "edgeprof.workers.worker.doorbell_transport",
     "encodings.idna",
     "importlib.resources.readers",

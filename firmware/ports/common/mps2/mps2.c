@@ -1,0 +1,139 @@
+#include "mps2.h"
+
+#include "clock.h"
+#include "cortex_m.h"
+#include "identity.h"
+#include "mps2_image.h"
+#include "uart.h"
+
+enum { DEFAULT_BAUD = 115200 };
+enum {
+    STATE_TX_FULL = 1,
+    STATE_RX_FULL = 2,
+    CTRL_ON = 0x0B /* TXEN RXEN RXINTEN */,
+    CTRL_TX_INT = 4
+};
+
+static const uint32_t bauds[] = {115200, 230400, 460800, 921600, 0};
+static tlep_board board;
+static tlep_clock clock;
+static uint32_t boot_seed;
+static uint32_t boots __attribute__((section(".noinit")));
+
+tlep_board *mps2_init(void)
+{
+    bool counts = tlep_cycle_counter_start();
+    bool labelled = tlep_identity_read(MPS2_IDENTITY, &board, &boot_seed);
+    REG32(MPS2_TIMER0 + 0x04) = 0xFFFFFFFF;
+    REG32(MPS2_TIMER0 + 0x08) = 0xFFFFFFFF;
+    REG32(MPS2_TIMER0) = 1;
+    clock.last = ~REG32(MPS2_TIMER0 + 0x04);
+    boots++;
+    board.platform = MPS2_PLATFORM;
+    board.toolchain = "arm-none-eabi-gcc " __VERSION__;
+    board.timer_name = "CMSDK timer0";
+    board.timer_hz = MPS2_CLOCK_HZ;
+    board.clock_hz = MPS2_CLOCK_HZ;
+    board.bauds = bauds;
+    board.rx_window = TLEP_RX_WINDOW;
+    board.emulated = labelled || !counts;
+    board.cycle_counter = counts;
+    (void)hal_uart_set_baud(DEFAULT_BAUD);
+    REG32(MPS2_UART0 + 0x08) = CTRL_ON;
+    return &board;
+}
+
+uint64_t hal_ticks(void)
+{
+    return tlep_clock_ticks(&clock, ~REG32(MPS2_TIMER0 + 0x04)); /* the timer counts down */
+}
+
+/* A vernier. An instruction takes 32 ns under QEMU, and a tick of the timer is no multiple of that:
+ * the same work measures a tick more or less by where in a tick it starts. A turn of this loop lasts
+ * 7 ticks and a bit, where the bit is the finest step that instructions can make against ticks. So
+ * the counter moves by 7 from look to look, until the bits add up to a tick. Then it moves by 8, the
+ * loop stops, and it has always stopped at the same place in a tick.
+ *     25 MHz: 40 ns a tick;  9 instructions are 288 ns = 7 ticks +  8 ns; at most  5 turns
+ *     20 MHz: 50 ns a tick; 11 instructions are 352 ns = 7 ticks +  2 ns; at most 25 turns
+ * (On silicon, where instructions differ in length, the count of tries ends it within
+ * microseconds.) */
+void hal_align(void)
+{
+    uint32_t tries = 32, before = REG32(MPS2_TIMER0 + 0x04), now, moved;
+    __asm volatile("1: ldr %1, [%4]\n"
+                   "   sub %2, %0, %1\n"
+                   "   mov %0, %1\n"
+                   "   cmp %2, #8\n"
+                   "   it ne\n"
+                   "   subsne %3, %3, #1\n"
+                   "   .rept %c5\n"
+                   "   nop\n"
+                   "   .endr\n"
+                   "   bne 1b\n"
+                   : "+r"(before), "=&r"(now), "=&r"(moved), "+r"(tries)
+                   : "r"(MPS2_TIMER0 + 0x04), "i"(MPS2_ALIGN_NOPS)
+                   : "cc", "memory");
+}
+
+/* The counter wraps within four minutes: asleep, its interrupt wakes the core to take note; awake,
+ * every look does. */
+void hal_hw_sleep(bool sleeping)
+{
+    REG32(MPS2_TIMER0 + 0x0C) = 1;
+    REG32(MPS2_TIMER0) = sleeping ? 9 : 1;
+    (void)hal_ticks();
+}
+
+void mps2_timer0_handler(void)
+{
+    REG32(MPS2_TIMER0 + 0x0C) = 1;
+}
+
+uint32_t hal_boot_id(void)
+{
+    return boot_seed ^ boots * 2654435761U;
+}
+
+bool hal_uart_set_baud(uint32_t baud)
+{
+    REG32(MPS2_UART0 + 0x10) = MPS2_CLOCK_HZ / baud;
+    return true;
+}
+
+/* The board's LEDs hang on its FPGA image's SCC, which we could not check without one. */
+void hal_led(bool on)
+{
+    (void)on;
+}
+
+bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
+{
+    (void)index;
+    (void)location;
+    (void)millidegrees;
+    return false; /* the board has no sensor that the core can read */
+}
+
+bool uart_hw_tx_ready(void)
+{
+    return (REG32(MPS2_UART0 + 0x04) & STATE_TX_FULL) == 0;
+}
+
+void uart_hw_tx(uint8_t byte)
+{
+    REG32(MPS2_UART0) = byte;
+}
+
+void uart_hw_tx_interrupt(bool on)
+{
+    REG32(MPS2_UART0 + 0x08) = on ? CTRL_ON | CTRL_TX_INT : CTRL_ON;
+}
+
+void mps2_uart0_handler(void)
+{
+    REG32(MPS2_UART0 + 0x0C) = 3; /* clear both before looking: later ones raise them again */
+    while ((REG32(MPS2_UART0 + 0x04) & STATE_RX_FULL) != 0) {
+        tlep_uart_received((uint8_t)REG32(MPS2_UART0));
+    }
+    tlep_uart_pump();
+}

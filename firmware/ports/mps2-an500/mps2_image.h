@@ -1,0 +1,12 @@
+/* AN500: Cortex-M7 at 25 MHz. */
+#ifndef TLEP_MPS2_IMAGE_H
+#define TLEP_MPS2_IMAGE_H
+
+#define MPS2_PLATFORM "mps2-an500"
+#define MPS2_UART0 0x40004000U
+#define MPS2_TIMER0 0x40000000U
+#define MPS2_IDENTITY 0x203FFFE0U
+#define MPS2_CLOCK_HZ 25000000
+#define MPS2_ALIGN_NOPS 2
+
+#endif

@@ -1,0 +1,135 @@
+/* Raspberry Pi Pico 2 (RP2350, Cortex-M33, secure) at 150 MHz: UART0 on GP0 and GP1, TIMER0 as the
+ * clock, the model slot in the flash that the program runs from.
+ *
+ * TIMER0 is a 64-bit counter, made to count the system clock: as fine as the core's own cycle
+ * counter, without a wrap to look after, and it goes on while the core sleeps or is held by a
+ * debugger.
+ *
+ * The flash stays as the boot ROM left it: the fastest read mode that it found to work, from four
+ * bits at a third of the system clock downwards. */
+#include "platform/hal.h"
+
+#include "cortex_m.h"
+#include "identity.h"
+#include "rp2.h"
+#include "rp2_chip.h"
+#include "uart.h"
+
+#define IDENTITY 0x20081FE0U
+#define FLASH_BASE 0x10000000U
+#define SLOT_BASE 0x10020000U
+#define TIMER_RAWH (RP2_TIMER0 + 0x24)
+#define TIMER_RAWL (RP2_TIMER0 + 0x28)
+#define TIMER_DBGPAUSE (RP2_TIMER0 + 0x2C)
+#define TIMER_SOURCE (RP2_TIMER0 + 0x38)
+#define SYSINFO_PLATFORM (RP2_SYSINFO + 0x08)
+
+enum {
+    FLASH_BYTES = 4 * 1024 * 1024,
+    SRAM_BYTES = 520 * 1024,
+    UID_BYTES = 8,
+    IRQ_UART0 = 33,
+    SOURCE_CLK_SYS = 1,
+    PLATFORM_ASIC = 1 << 1, /* against an FPGA or a simulation */
+};
+
+extern uint8_t link_models_start[], link_models_end[];
+
+static tlep_board board;
+static uint32_t boot_seed;
+
+/* The 64-bit id that is burnt into each chip, as picotool and the boot ROM's drive show it: highest
+ * byte first. */
+static void read_uid(void)
+{
+    uint64_t id = REG32(RP2_OTP_DATA) | (uint64_t)REG32(RP2_OTP_DATA + 4) << 32;
+    board.uid_bytes = UID_BYTES;
+    for (uint32_t i = 0; i < UID_BYTES; i++) {
+        board.uid[i] = (uint8_t)(id >> 8 * (UID_BYTES - 1 - i));
+    }
+}
+
+static void start_timer(void)
+{
+    rp2_restart_blocks(RP2_RESET_TIMER0);
+    REG32(TIMER_DBGPAUSE) = 0;
+    REG32(TIMER_SOURCE) = SOURCE_CLK_SYS;
+}
+
+const tlep_board *hal_init(void)
+{
+    rp2_start_clocks();
+    start_timer();
+    rp2_restart_blocks(RP2_RESET_SYSINFO);
+    bool labelled = tlep_identity_read(IDENTITY, &board, &boot_seed);
+    bool silicon = !labelled && (REG32(SYSINFO_PLATFORM) & PLATFORM_ASIC) != 0;
+    if (silicon) {
+        read_uid();
+    }
+    boot_seed ^= rp2_random();
+    board.platform = "rp2350";
+    board.toolchain = "arm-none-eabi-gcc " __VERSION__;
+    board.timer_name = "TIMER0";
+    board.timer_hz = RP2_CLOCK_HZ;
+    board.clock_hz = RP2_CLOCK_HZ;
+    board.bauds = rp2_bauds;
+    board.rx_window = TLEP_RX_WINDOW;
+    board.emulated = !silicon;
+    board.cycle_counter = true; /* TIMER0 is one: it counts the clock of the core */
+    board.led = silicon;
+    board.n_regions = 2;
+    board.regions[0] = (tlep_region){.name = "sram",
+                                     .kind = TLEP_REGION_RAM,
+                                     .base = link_models_start,
+                                     .size = (uint32_t)(link_models_end - link_models_start),
+                                     .total = SRAM_BYTES};
+    board.regions[1] = (tlep_region){.name = "flash",
+                                     .kind = TLEP_REGION_FLASH,
+                                     .base = (uint8_t *)SLOT_BASE,
+                                     .size = FLASH_BASE + FLASH_BYTES - SLOT_BASE,
+                                     .total = FLASH_BYTES};
+    rp2_start_uart();
+    tlep_irq_enable(IRQ_UART0);
+    return &board;
+}
+
+/* The unlatched halves: the latched pair would be spoilt by a look from an interrupt. */
+uint64_t hal_ticks(void)
+{
+    uint32_t high, low;
+    do {
+        high = REG32(TIMER_RAWH);
+        low = REG32(TIMER_RAWL);
+    } while (REG32(TIMER_RAWH) != high);
+    return (uint64_t)high << 32 | low;
+}
+
+void hal_align(void)
+{
+}
+
+void hal_hw_sleep(bool sleeping)
+{
+    (void)sleeping;
+}
+
+uint32_t hal_boot_id(void)
+{
+    return boot_seed;
+}
+
+bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
+{
+    (void)index;
+    (void)location;
+    (void)millidegrees;
+    return false; /* the ADC's sensor is off by degrees from chip to chip, and we had none to try */
+}
+
+extern uint32_t link_stack_high[];
+__attribute__((section(".vectors"), used)) vector *const tlep_vectors[16 + IRQ_UART0 + 1] = {
+    [0] = (vector *)link_stack_high,
+    [1] = tlep_reset_handler,
+    [2 ... 16 + IRQ_UART0 - 1] = tlep_fault_handler,
+    [16 + IRQ_UART0] = rp2_uart0_handler,
+};

@@ -1,0 +1,39 @@
+/* The RP2350's addresses (datasheet, 2.2 and the register lists of each block). */
+#ifndef TLEP_RP2_CHIP_H
+#define TLEP_RP2_CHIP_H
+
+#define RP2_SYSINFO 0x40000000U
+#define RP2_CLOCKS 0x40010000U
+#define RP2_PSM 0x40018000U
+#define RP2_RESETS 0x40020000U
+#define RP2_IO_BANK0 0x40028000U
+#define RP2_PADS_BANK0 0x40038000U
+#define RP2_XOSC 0x40048000U
+#define RP2_PLL_SYS 0x40050000U
+#define RP2_UART0 0x40070000U
+#define RP2_TIMER0 0x400B0000U
+#define RP2_WATCHDOG 0x400D8000U
+#define RP2_ROSC 0x400E8000U
+#define RP2_OTP_DATA 0x40130000U /* 16 bits a row, corrected */
+
+#define RP2_RESET_IO_BANK0 (1U << 6)
+#define RP2_RESET_PADS_BANK0 (1U << 9)
+#define RP2_RESET_PLL_SYS (1U << 14)
+#define RP2_RESET_SYSINFO (1U << 21)
+#define RP2_RESET_TIMER0 (1U << 23)
+#define RP2_RESET_UART0 (1U << 26)
+
+#define RP2_RESUS_CTRL (RP2_CLOCKS + 0x84)
+#define RP2_CLK_UNDIVIDED (1U << 16)
+#define RP2_ROSC_RANDOMBIT (RP2_ROSC + 0x20)
+#define RP2_PSM_ALL_BUT_OSCILLATORS 0x01FFFFF3U
+#define RP2_SIO_OUT_SET 0xD0000018U
+#define RP2_SIO_OUT_CLR 0xD0000020U
+#define RP2_SIO_OE_SET 0xD0000038U
+
+#define RP2_PLL_FEEDBACK 125 /* 1500 MHz */
+#define RP2_PLL_POST1 5
+#define RP2_PLL_POST2 2
+#define RP2_CLOCK_HZ 150000000U
+
+#endif

@@ -1,0 +1,119 @@
+"""An ESP32 over a serial port, by esptool against a mock of Espressif's ROM bootloader."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeprof.shared.settings import Settings
+from edgeprof.workers.flashing.flash import who_is_at
+from tests.flashing.conftest import Run
+
+pytestmark = pytest.mark.qemu
+
+DIRECT_BOOT = bytes.fromhex("1d04dbae")
+
+
+@pytest.fixture
+def esp() -> Iterator[Callable[[str], str]]:
+    """`esp("esp32c3")`: the port of a chip in its ROM bootloader."""
+    mocks: list[subprocess.Popen[str]] = []
+
+    def start(chip: str) -> str:
+        mock = subprocess.Popen(
+            [
+                sys.executable,
+                "-u",
+                "-m",
+                "esp32_mock_bootloader.cli",
+                "run",
+                "--chip",
+                chip,
+                "--pty",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        mocks.append(mock)
+        assert mock.stdout is not None
+        for line in mock.stdout:
+            if (found := re.search(r"on PTY (/dev/\S+)", line)) is not None:
+                return found[1]
+        pytest.fail("the mock has not started")
+
+    yield start
+    for mock in mocks:
+        mock.kill()
+        mock.communicate()
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "own.bin"
+    path.write_bytes(2 * DIRECT_BOOT + bytes(range(256)) * 64)
+    return path
+
+
+def read_flash(port: str, size: int, path: Path) -> bytes:
+    """Read the chip's flash back, by esptool itself."""
+    command = ["--port", port, "read-flash", "0x0", str(size), str(path)]
+    subprocess.run([sys.executable, "-m", "esptool", *command], check=True, capture_output=True)
+    return path.read_bytes()
+
+
+def test_chip_is_asked_and_the_image_written(
+    flash: Run, esp: Callable[[str], str], image: Path, tmp_path: Path
+) -> None:
+    """Without --platform the chip says what it is; what is in its flash then is the image."""
+    port = esp("esp32c3")
+
+    done = flash(port, "--firmware", str(image), "--yes")
+
+    # The mock has no firmware that could answer, and that is said, too.
+    assert done.returncode == 3
+    assert "written and verified" in done.stderr
+    assert "no HELLO" in done.stderr
+    assert read_flash(port, image.stat().st_size, tmp_path / "back") == image.read_bytes()
+
+
+def test_image_of_another_chip(flash: Run, esp: Callable[[str], str], image: Path) -> None:
+    """The chip that answers is not the one that was named: both are, and nothing is written."""
+    port = esp("esp32s3")
+
+    done = flash(port, "-p", "esp32c3", "--firmware", str(image), "--yes")
+
+    assert done.returncode == 3
+    assert (
+        "the chip is an ESP32-S3, the image is for an ESP32-C3; nothing was written" in done.stderr
+    )
+
+
+def test_chip_without_a_port_of_ours(flash: Run, esp: Callable[[str], str]) -> None:
+    """It is named, with those that there is firmware for."""
+    done = flash(esp("esp8266"), "--dry-run")
+
+    assert done.returncode == 2
+    assert "the chip is an ESP8266, and there is no firmware of ours" in done.stderr
+
+
+def test_what_a_port_says(esp: Callable[[str], str], tmp_path: Path) -> None:
+    """The questions that were asked are told, for the line that shows progress."""
+    lines: list[str] = []
+    settings = Settings(cache_dir=tmp_path / "cache", lock_dir=tmp_path / "locks")
+
+    assert who_is_at(esp("esp32c3"), settings, lines.append) == "esp32c3"
+    assert any("bootloader of an ESP32" in line for line in lines)
+
+
+def test_json_of_a_dry_run(flash: Run, image: Path) -> None:
+    """A script reads what would be done."""
+    done = flash("/dev/null", "-p", "esp32c3", "--firmware", str(image), "--dry-run", "--json")
+
+    told = json.loads(done.stdout)
+    assert (told["platform"], told["written"], told["image"]) == ("esp32c3", False, str(image))

@@ -1,0 +1,92 @@
+"""An STM32 over a serial port, by stm32loader against a peer that speaks AN3155."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgeprof.workers.emulated.child import firmware_dir
+from tests.flashing.conftest import Run
+from tests.support.stm32_bootloader import Stm32Peer
+
+pytestmark = pytest.mark.qemu
+
+IMAGE = firmware_dir() / "stm32f405" / "tlep-stm32f405.bin"
+CHIP = ("--platform", "stm32f405")
+
+
+def test_from_the_box_to_a_board_that_answers(flash: Run, stm32: Callable[..., Stm32Peer]) -> None:
+    """The image is written, verified and started; the board answers with the build that was
+    written, and the user reads what to type next."""
+    peer = stm32()
+
+    done = flash(peer.port, *CHIP, "--yes", "--json")
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert peer.flash.startswith(IMAGE.read_bytes())
+    assert (told["written"], told["uid"]) == (True, "f457")
+    assert f"next: edgeprof worker --board {peer.port}" in done.stderr
+    assert f"--board {told['device_id']}" in done.stderr
+
+
+def test_dry_run_writes_nothing(flash: Run, stm32: Callable[..., Stm32Peer]) -> None:
+    """It says what would be written, and touches no flash."""
+    peer = stm32()
+
+    done = flash(peer.port, *CHIP, "--dry-run")
+
+    assert done.returncode == 0
+    assert "tlep-stm32f405.bin 0.1.0, by ST's ROM bootloader" in done.stderr
+    assert peer.calls == []
+
+
+def test_another_chip_is_refused_before_it_is_written(
+    flash: Run, stm32: Callable[..., Stm32Peer]
+) -> None:
+    """The ROM bootloader names its chip; an F411's flash keeps what it has."""
+    peer = stm32(chip_id=0x431)
+
+    done = flash(peer.port, *CHIP, "--yes")
+
+    assert done.returncode == 3
+    assert "nothing was written" in done.stderr
+    assert set(peer.flash) == {0xFF}
+
+
+def test_unplugged_in_the_middle_says_how_to_recover(
+    flash: Run, stm32: Callable[..., Stm32Peer]
+) -> None:
+    """Half an image is no loss: the ROM bootloader takes it again."""
+    peer = stm32(unplug_after=20)
+
+    done = flash(peer.port, *CHIP, "--yes")
+
+    assert done.returncode == 3
+    assert "writing broke off" in done.stderr
+    assert "BOOT0" in done.stderr
+
+
+def test_silent_port_says_how_to_bring_the_bootloader_up(flash: Run, silent_port: str) -> None:
+    """Nothing answers: what to press, and that nothing was written."""
+    done = flash(silent_port, *CHIP, "--yes")
+
+    assert done.returncode == 3
+    assert "does not answer" in done.stderr
+    assert "connect BOOT0 to 3.3 V" in done.stderr
+
+
+def test_file_that_is_no_image_for_the_chip(flash: Run, tmp_path: Path) -> None:
+    """An ELF, text, and an image without a stack pointer are refused with their kind."""
+    for name, content, says in (
+        ("a.bin", b"\x7fELF" + bytes(600), "this is an ELF file"),
+        ("b.bin", bytes(600), "does not begin with a stack pointer"),
+        ("c.hex", b":00000001FF\n" * 40, "takes a .bin file"),
+        ("d.bin", b"", "0 bytes are no firmware"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        done = flash("/dev/null", *CHIP, "--firmware", str(tmp_path / name), "--dry-run")
+        assert (done.returncode, says in done.stderr) == (2, True), done.stderr

@@ -1,0 +1,173 @@
+"""From what is plugged in to a board that speaks our protocol."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edgeprof.shared.errors import BoardFault, HostFault, LinkFault, UsageError
+from edgeprof.shared.settings import Settings
+from edgeprof.workers.board.protocols import Hello
+from edgeprof.workers.flashing import program
+from edgeprof.workers.flashing.chips import CHIPS, Chip, chip_of
+from edgeprof.workers.flashing.images import Image, our_image, users_image
+from edgeprof.workers.flashing.plugged import Plugged, drive_at, ports
+from edgeprof.workers.flashing.program import OnLine
+from edgeprof.workers.flashing.writers import (
+    Esptool,
+    Probe,
+    StLinkDrive,
+    Stm32loader,
+    Uf2Drive,
+    Writer,
+)
+from edgeprof.workers.link.device import OpenOptions, open_board
+
+#: How long a port is listened to, to learn whether firmware of ours is there already.
+_OURS_S: Final = 2.0
+#: How long a board may take from its restart to its HELLO.
+_HELLO_S: Final = 15.0
+#: `esptool chip-id` on a port where no ESP32 is gives up after so long.
+_ASK_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be written, where, and how."""
+
+    chip: Chip
+    writer: Writer
+    image: Image
+    #: The serial port on which the board will answer; None where only its owner knows.
+    port: str | None
+
+
+def plan(where: Plugged, platform: str | None, firmware: Path | None) -> Plan:
+    """Return how to flash what is plugged in there.
+
+    Raises UsageError for a chip that is not known, or not the one of --platform.
+    """
+    chip = _chip_at(where, platform)
+    writer, port = _writer_for(where, chip)
+    if firmware is None:
+        image = our_image(chip, writer.suffix)
+    else:
+        image = users_image(chip, firmware, writer.suffix)
+    return Plan(chip, writer, image, port)
+
+
+def at(path: str) -> Plugged:
+    """Return what a user's PORT is: a drive's folder, a debug probe, or a serial port."""
+    if path.startswith("probe:"):
+        return Plugged("probe", path.removeprefix("probe:"), "debug probe")
+    if Path(path).is_dir():
+        found = drive_at(Path(path))
+        if found is None:
+            raise UsageError(
+                f"{path}: no drive of a bootloader or an ST-Link: INFO_UF2.TXT and MBED.HTM are"
+                " missing",
+                hint="edgeprof flash without a port lists what is plugged in",
+            )
+        return found
+    return next(
+        (port for port in ports() if port.where == path), Plugged("serial port", path, path)
+    )
+
+
+def hello_at(port: str, settings: Settings, timeout_s: float = _HELLO_S) -> Hello:
+    """Return the HELLO of the board on a port. Raises a Fault when none comes."""
+    options = OpenOptions(
+        lock_dir=settings.lock_dir, slot_dir=settings.cache_dir / "slots", open_timeout_s=timeout_s
+    )
+    board = open_board(port, options)
+    try:
+        return board.hello
+    finally:
+        board.close()
+
+
+def check(done: Plan, port: str, settings: Settings) -> Hello:
+    """Return the HELLO of a board that was just flashed, which names the image's build."""
+    hello = hello_at(port, settings)
+    if hello.platform != done.chip.platform or (
+        done.image.git_hash is not None and hello.firmware_git_hash != done.image.git_hash
+    ):
+        raise BoardFault(
+            f"{port}: the board that answers is a {hello.platform} with firmware"
+            f" {hello.firmware_version} ({hello.firmware_git_hash}), not what was written",
+            code="flash_verify",
+            hint="is this the board that was flashed? edgeprof flash lists the ports",
+        )
+    return hello
+
+
+def who_is_at(port: str, settings: Settings, on_line: OnLine) -> str | None:
+    """Return the platform of the chip on a serial port, by asking it; None when nothing answers."""
+    try:
+        on_line(f"{port}: asking for firmware of ours")
+        return hello_at(port, settings, _OURS_S).platform
+    except LinkFault:
+        pass  # nothing of ours; faults of the port itself (absent, busy, no permission) are told
+    on_line(f"{port}: asking for the bootloader of an ESP32")
+    try:
+        _, said = program.run("esptool", ["--port", port, "chip-id"], on_line, _ASK_S)
+    except HostFault as fault:
+        if fault.code != "flash_timeout":
+            raise
+        return None
+    found = re.search(r"^Connected to (\S+) on", said, re.MULTILINE)
+    if found is None:
+        return None
+    for chip in CHIPS.values():
+        if chip.esptool and chip.esptool_name == found[1]:
+            return chip.platform
+    raise UsageError(
+        f"{port}: the chip is an {found[1]}, and there is no firmware of ours for it",
+        hint=f"chips: {', '.join(CHIPS)}",
+    )
+
+
+def _chip_at(where: Plugged, platform: str | None) -> Chip:
+    if platform is not None:
+        chip = chip_of(platform)
+        if where.platforms and platform not in where.platforms:
+            raise UsageError(
+                f"{where.where} is a {where.says}: {', '.join(where.platforms)}, not {platform}",
+                hint="leave --platform out, or name another port",
+            )
+        return chip
+    if len(where.platforms) == 1:
+        return chip_of(where.platforms[0])
+    raise UsageError(
+        f"{where.where} ({where.says}): which chip is there?",
+        hint=f"--platform {'|'.join(where.platforms or CHIPS)}",
+    )
+
+
+def _writer_for(where: Plugged, chip: Chip) -> tuple[Writer, str | None]:
+    ways: Sequence[tuple[bool, Writer]] = (
+        (
+            where.kind == "uf2 drive" and chip.uf2_family is not None,
+            Uf2Drive(chip, Path(where.where)),
+        ),
+        (
+            where.kind == "st-link drive" and bool(chip.stlink_boards),
+            StLinkDrive(chip, Path(where.where)),
+        ),
+        (where.kind == "probe" and chip.pyocd is not None, Probe(chip, where.where)),
+        (where.kind == "serial port" and chip.esptool is not None, Esptool(chip, where.where)),
+        (
+            where.kind == "serial port" and chip.stm32_family is not None,
+            Stm32loader(chip, where.where),
+        ),
+    )
+    for fits, writer in ways:
+        if fits:
+            return writer, where.where if where.kind == "serial port" else None
+    raise UsageError(
+        f"{chip.name} cannot be flashed by way of {where.where} ({where.says})",
+        hint=f"{chip.to_bootloader}, and run edgeprof flash again",
+    )

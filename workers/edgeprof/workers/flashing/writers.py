@@ -1,0 +1,234 @@
+"""The ways to write an image into a chip: each takes one kind of file, writes it and verifies it.
+
+A writer raises a Fault that says what happened to the board, and how to get it back.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from edgeprof.shared.errors import BoardFault, HostFault
+from edgeprof.workers.flashing import program
+from edgeprof.workers.flashing.chips import Chip
+from edgeprof.workers.flashing.images import Image
+from edgeprof.workers.flashing.program import OnLine, last_words
+
+#: A bootloader has restarted the board, and its drive is gone, within so many seconds.
+DRIVE_GONE_S: Final = 15.0
+#: An ST-Link has told by then whether it could write.
+ST_LINK_S: Final = 5.0
+_POLL_S: Final = 0.2
+_ESP_BAUD: Final = "460800"
+
+
+class Writer(Protocol):
+    """A way to write an image."""
+
+    @property
+    def suffix(self) -> str:
+        """The end of the name of the files that it takes."""
+        ...
+
+    def describe(self) -> str:
+        """Return in a few words what it does, for the user to agree to."""
+        ...
+
+    def write(self, image: Image, on_line: OnLine, /) -> None:
+        """Write and verify the image, and start the board."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Esptool:
+    """Writes over a serial port by the ROM bootloader of an ESP32; esptool verifies by MD5."""
+
+    chip: Chip
+    port: str
+    suffix: str = ".bin"
+
+    def describe(self) -> str:
+        return f"by esptool over {self.port}"
+
+    def write(self, image: Image, on_line: OnLine, /) -> None:
+        arguments = ["--chip", str(self.chip.esptool), "--port", self.port, "--baud", _ESP_BAUD]
+        arguments += ["write-flash", f"{self.chip.address:#x}", str(image.path)]
+        code, said = program.run("esptool", arguments, on_line)
+        if code == 0 and "Hash of data verified" in said:
+            return
+        if wrong := re.search(r"This chip is (\S+), not (\S+?)\.", said):
+            raise BoardFault(
+                f"{self.port}: the chip is an {wrong[1]}, the image is for an {wrong[2]}; nothing"
+                " was written",
+                code="wrong_chip",
+                hint="leave --platform out: the chip is asked",
+            )
+        if "Writing at" in said or "erased" in said:
+            raise interrupted(self.port, self.chip, said)
+        raise no_bootloader(self.port, self.chip, said)
+
+
+@dataclass(frozen=True, slots=True)
+class Stm32loader:
+    """Writes over a serial port by ST's ROM bootloader (AN3155), and reads everything back."""
+
+    chip: Chip
+    port: str
+    suffix: str = ".bin"
+
+    def describe(self) -> str:
+        return f"by ST's ROM bootloader over {self.port}"
+
+    def write(self, image: Image, on_line: OnLine, /) -> None:
+        port = ["-p", self.port, "-f", str(self.chip.stm32_family), "-n"]
+        code, said = program.run("stm32loader", port, on_line)
+        found = re.search(r"Chip id: 0x([0-9A-F]+) \((.*?)\)", said, re.IGNORECASE)
+        if code != 0 or found is None:
+            raise no_bootloader(self.port, self.chip, said)
+        if int(found[1], 16) not in self.chip.stm32_ids:
+            raise BoardFault(
+                f"{self.port}: the chip is an {found[2]} (id {found[1]}), the image is for an"
+                f" {self.chip.name}; nothing was written",
+                code="wrong_chip",
+                hint="choose the platform of this chip: edgeprof flash --list",
+            )
+        address = f"{self.chip.address:#x}"
+        action = ["-e", "-w", "-v", "-a", address, "-g", address, str(image.path)]
+        code, said = program.run("stm32loader", [*port, *action], on_line)
+        if code != 0 or "Verification OK" not in said:
+            raise interrupted(self.port, self.chip, said)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Writes by a debug probe; pyOCD compares what it has written."""
+
+    chip: Chip
+    probe: str
+    suffix: str = ".hex"
+
+    def describe(self) -> str:
+        return f"by debug probe {self.probe}"
+
+    def write(self, image: Image, on_line: OnLine, /) -> None:
+        arguments = ["load", "--uid", self.probe, "--target", str(self.chip.pyocd)]
+        code, said = program.run("pyocd", [*arguments, str(image.path)], on_line)
+        if code != 0:
+            raise BoardFault(
+                f"probe {self.probe}: pyOCD could not write {self.chip.name}: {last_words(said)}",
+                code="flash_failed",
+                hint="is the probe wired to SWDIO, SWCLK and GND, and the board powered? a target"
+                f" that pyOCD lacks comes by: pyocd pack install {self.chip.pyocd}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Uf2Drive:
+    """Copies a UF2 file onto the drive of a bootloader, which checks each block.
+
+    The drive vanishes when the board restarts, which it does with the last block.
+    """
+
+    chip: Chip
+    folder: Path
+    suffix: str = ".uf2"
+
+    def describe(self) -> str:
+        return f"by a copy onto the drive {self.folder}"
+
+    def write(self, image: Image, on_line: OnLine, /) -> None:
+        copy_onto(self.folder, image.path, on_line)
+        on_line("waiting for the board to restart")
+        if not _until(lambda: not (self.folder / "INFO_UF2.TXT").exists(), DRIVE_GONE_S):
+            raise BoardFault(
+                f"{self.folder}: the bootloader took the file, and did not restart the board",
+                code="flash_failed",
+                hint=f"is the image for {self.chip.name}? {self.chip.to_bootloader}, and run the"
+                " same command again",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class StLinkDrive:
+    """Copies a raw image onto the drive of an ST-Link, which writes what fails into FAIL.TXT."""
+
+    chip: Chip
+    folder: Path
+    suffix: str = ".bin"
+
+    def describe(self) -> str:
+        return f"by a copy onto the drive {self.folder}"
+
+    def write(self, image: Image, on_line: OnLine, /) -> None:
+        copy_onto(self.folder, image.path, on_line)
+        on_line("waiting for the ST-Link to write")
+        failure = self.folder / "FAIL.TXT"
+        if _until(failure.exists, ST_LINK_S):
+            raise BoardFault(
+                f"{self.folder}: the ST-Link could not write: {failure.read_text().strip()}",
+                code="flash_failed",
+                hint="plug the board in anew, and run the same command again",
+            )
+
+
+_GONE: Final = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ENOTCONN}
+_DRIVE_HINTS: Final = {
+    errno.ENOSPC: "the drive is full: delete what somebody left on it, or plug it in anew",
+    errno.EROFS: "it is mounted read-only: unplug it, and mount it anew",
+    errno.EACCES: "it was mounted by somebody else: mount it as yourself, or use sudo",
+}
+
+
+def interrupted(where: str, chip: Chip, said: str) -> BoardFault:
+    """Return the fault of a board whose flash holds a part of the image."""
+    return BoardFault(
+        f"{where}: writing broke off, so the board has no whole firmware: {last_words(said)}",
+        code="flash_interrupted",
+        hint=f"nothing is lost for good: {chip.to_bootloader}, and run the same command again",
+    )
+
+
+def no_bootloader(where: str, chip: Chip, said: str) -> BoardFault:
+    """Return the fault of a board whose bootloader does not answer; nothing was written."""
+    return BoardFault(
+        f"{where}: the bootloader of an {chip.name} does not answer: {last_words(said)}",
+        code="no_bootloader",
+        hint=f"{chip.to_bootloader}, and run the same command again",
+    )
+
+
+def copy_onto(folder: Path, source: Path, on_line: OnLine) -> None:
+    """Copy a file onto a board's drive. Raises HostFault.
+
+    A bootloader restarts the board with the last block, often before the copy has returned: then
+    the drive is gone, and that is no error.
+    """
+    on_line(f"copying {source.name} onto {folder}")
+    try:
+        with (folder / source.name).open("wb") as out:
+            out.write(source.read_bytes())
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        if error.errno in _GONE:
+            return
+        raise HostFault(
+            f"cannot copy onto {folder}: {error.strerror}",
+            code="flash_failed",
+            hint=_DRIVE_HINTS.get(error.errno or 0, "unplug the board, and try again"),
+        ) from None
+
+
+def _until(condition: Callable[[], bool], limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
