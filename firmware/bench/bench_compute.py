@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 CORE = HERE.parent / "core"
 SOURCES = [
     *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "gguf_hparams", "llama")),
-    *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels")),
+    *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels", "softfloat")),
     *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
 ]
 # As firmware/CMakeLists.txt compiles the core.
@@ -46,13 +46,14 @@ class Target:
     compiler: list[str]
     emulator: list[str] = field(default_factory=list)
     model_address: int | None = None
+    main: str = "bench_compute.c"
 
     def build(self, folder: Path) -> Path:
         """Compile the bench into `folder` and return the image."""
         image = folder / f"bench-{self.name}.elf"
         extra = [HERE / "bench_start_arm.c"] if "arm" in self.compiler[0] else []
         subprocess.run(
-            [*self.compiler, *FLAGS, *SOURCES, HERE / "bench_compute.c", *extra, "-o", image],
+            [*self.compiler, *FLAGS, *SOURCES, HERE / self.main, *extra, "-o", image],
             check=True,
         )
         return image
@@ -88,22 +89,32 @@ _RISCV_MEMORY = {
     "stack_size": 0x10000,
 }
 
+#: What core/kernels/softfloat.c does instead of libgcc.
+_WRAPPED = ("addsf3", "subsf3", "mulsf3", "floatsisf")
+
+
+def _riscv(arch: str, abi: str) -> Target:
+    return Target(
+        arch,
+        [
+            *["riscv64-unknown-elf-gcc", "--specs=picolibc.specs", "-misa-spec=2.2"],
+            *[f"-march={arch}", f"-mabi={abi}", "--oslib=semihost", "--crt0=hosted"],
+            *(f"-Wl,--defsym=__{name}={value:#x}" for name, value in _RISCV_MEMORY.items()),
+            *(f"-Wl,--wrap=__{name}" for name in _WRAPPED if abi == "ilp32"),
+        ],
+        ["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
+        0x82000000,
+    )
+
+
 TARGETS = {
     target.name: target
     for target in (
         _arm("cortex-m4", ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"]),
         _arm("cortex-m7", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16"]),
         _arm("cortex-m7-scalar", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-DTLEP_KERNELS_SCALAR"]),
-        Target(
-            "rv32imafc",
-            [
-                *["riscv64-unknown-elf-gcc", "--specs=picolibc.specs", "-misa-spec=2.2"],
-                *["-march=rv32imafc", "-mabi=ilp32f", "--oslib=semihost", "--crt0=hosted"],
-                *(f"-Wl,--defsym=__{name}={value:#x}" for name, value in _RISCV_MEMORY.items()),
-            ],
-            ["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
-            0x82000000,
-        ),
+        _riscv("rv32imafc", "ilp32f"),
+        _riscv("rv32imc", "ilp32"),
         Target("host", ["cc"]),
     )
 }

@@ -145,7 +145,7 @@ static __attribute__((noinline, cold, unused)) lanes lanes_load_f16_special(cons
  * fields. */
 static inline float lanes_widen(int32_t shifted)
 {
-    return tlep_bits_float((uint32_t)shifted & 0x8FFFE000u) * 0x1p112f;
+    return tlep_widen((uint32_t)shifted & 0x8FFFE000u);
 }
 
 static inline lanes lanes_load_f16(const uint16_t *p)
