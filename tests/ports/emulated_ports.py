@@ -27,7 +27,7 @@ PORTS = {
     "riscv32-virt": Emulated("qemu"),
     "rp2040": Emulated("rp2040js", n_tokens=8, real_models=False),
     "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
-    "nrf52840": Emulated("labwired", n_tokens=4, real_models=False),
+    "nrf52840": Emulated("labwired", n_tokens=3, real_models=False),
 }
 
 #: Of some kilobytes a layer: what a slow emulator computes in a test's time. Those of floats are
