@@ -17,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parent / "core"
+CORTEX_M = HERE.parent / "ports" / "common" / "cortex-m"
 SOURCES = [
     *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "gguf_hparams", "llama")),
     *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels", "softfloat")),
@@ -48,12 +49,13 @@ class Target:
     model_address: int | None = None
     main: str = "bench_compute.c"
 
-    def build(self, folder: Path) -> Path:
-        """Compile the bench into `folder` and return the image."""
+    def build(self, folder: Path, sources: list[Path] | None = None) -> Path:
+        """Compile the bench, or these sources, into `folder` and return the image."""
+        sources = sources or [*SOURCES, HERE / self.main]
         image = folder / f"bench-{self.name}.elf"
         extra = [HERE / "bench_start_arm.c"] if "arm" in self.compiler[0] else []
         subprocess.run(
-            [*self.compiler, *FLAGS, *SOURCES, HERE / self.main, *extra, "-o", image],
+            [*self.compiler, *FLAGS, *sources, *extra, "-lm", "-o", image],
             check=True,
         )
         return image
@@ -69,11 +71,11 @@ class Target:
         return [line.split() for line in (done.stdout + done.stderr).splitlines()]
 
 
-def _arm(name: str, cpu: list[str]) -> Target:
+def _arm(name: str, cpu: list[str], float_abi: str = "hard") -> Target:
     return Target(
         name,
         [
-            *["arm-none-eabi-gcc", "-mthumb", "-mfloat-abi=hard", *cpu],
+            *["arm-none-eabi-gcc", "-mthumb", f"-mfloat-abi={float_abi}", *cpu],
             *["-nostartfiles", "-T", str(HERE / "bench_arm.ld"), "--specs=rdimon.specs"],
         ],
         ["qemu-system-arm", "-M", "mps2-an500"],
@@ -89,6 +91,11 @@ _RISCV_MEMORY = {
     "stack_size": 0x10000,
 }
 
+# As ports/common/cortex-m/firmware.cmake links what has no FPU.
+_SOFT_FLOAT = [
+    str(CORTEX_M / "soft_float.S"),
+    *(f"-Wl,--wrap=__aeabi_{name}" for name in ("fmul", "fadd", "fsub")),
+]
 #: What core/kernels/softfloat.c does instead of libgcc.
 _WRAPPED = ("addsf3", "subsf3", "mulsf3", "floatsisf")
 
@@ -110,6 +117,8 @@ def _riscv(arch: str, abi: str) -> Target:
 TARGETS = {
     target.name: target
     for target in (
+        # QEMU's M7 carries out the M0+'s instructions, which are a part of its own.
+        _arm("cortex-m0plus", ["-mcpu=cortex-m0plus", *_SOFT_FLOAT], float_abi="soft"),
         _arm("cortex-m4", ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"]),
         _arm("cortex-m7", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16"]),
         _arm("cortex-m7-scalar", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-DTLEP_KERNELS_SCALAR"]),

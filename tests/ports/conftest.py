@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import Quantization
+from edgeprof.workers.emulated.child import firmware_dir
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from tests.ports.emulated_ports import PORTS, SMALL
 
@@ -27,10 +29,17 @@ def options(tmp_path: Path) -> OpenOptions:
 
 @pytest.fixture
 def open_port(options: OpenOptions) -> Iterator[Callable[..., LinkBoard]]:
-    """`open_port("stm32f405", "uid=0b")` boots a board and closes it after the test."""
+    """`open_port("stm32f405", "uid=0b")` boots a board and closes it after the test.
+
+    A port that this system has no compiler for was not built, and its test is skipped.
+    """
     boards: list[LinkBoard] = []
 
     def open_it(port: str, query: str = "uid=0a01") -> LinkBoard:
+        compiler = PORTS[port].compiler
+        built = (firmware_dir() / port / f"tlep-{port}.elf").is_file()
+        if compiler is not None and shutil.which(compiler) is None and not built:
+            pytest.skip(f"{port} was not built: there is no {compiler}")
         boards.append(open_board(f"{PORTS[port].scheme}://{port}?{query}", options))
         return boards[-1]
 

@@ -18,6 +18,8 @@ class Emulated:
     n_tokens: int = 64
     #: Whether it is quick enough for the models that ship; others run a small random one.
     real_models: bool = True
+    #: A compiler that not every system has: `make firmware` leaves the port out there.
+    compiler: str | None = None
 
 
 PORTS = {
@@ -25,9 +27,10 @@ PORTS = {
     "mps2-an500": Emulated("qemu"),
     "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
-    "rp2040": Emulated("rp2040js", n_tokens=8, real_models=False),
+    "rp2040": Emulated("rp2040js", n_tokens=64, real_models=False),
     "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
     "nrf52840": Emulated("labwired", n_tokens=3, real_models=False),
+    "xtensa-lx60": Emulated("qemu", compiler="clang-22"),
 }
 
 #: Of some kilobytes a layer: what a slow emulator computes in a test's time. Those of floats are

@@ -16,11 +16,15 @@
 #define TLEP_FP16_HARDWARE 1
 #endif
 
+/* Where a float multiplication is a call. */
+#if defined(__SOFTFP__) || defined(__riscv_float_abi_soft)
+#define TLEP_SOFT_FLOAT 1
+#endif
 /* A half whose fields are already where F32 has them, short of infinities and NaN: 2^112 corrects
  * the bias and normalises denormals. Without an FPU a normal number is widened by an addition. */
 static inline float tlep_widen(uint32_t fields)
 {
-#if defined(__riscv) && !defined(__riscv_flen)
+#ifdef TLEP_SOFT_FLOAT
     if (__builtin_expect((fields & 0x0F800000u) != 0, 1)) {
         return tlep_bits_float(fields + (112u << 23));
     }
