@@ -132,6 +132,8 @@ def test_self_test_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Link, clock, memory and known answer, on every port."""
+    if not PORTS[port].known_answer:
+        pytest.skip("its emulator computes half a minute, alone on a core, for the known answer")
     monkeypatch.setenv("EDGEPROF_CACHE_DIR", str(tmp_path / "cache"))
     board = open_port(port)
     info = describe(board.hello, BoardConfig(url=f"{PORTS[port].scheme}://{port}"), load_settings())
