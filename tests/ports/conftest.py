@@ -13,10 +13,15 @@ from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.emulated.child import firmware_dir
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
-from tests.ports.emulated_ports import PORTS, SMALL
+from tests.ports.emulated_ports import PORTS, SMALL, needs_rp2040js
 
 
-@pytest.fixture(params=PORTS)
+@pytest.fixture(
+    params=[
+        pytest.param(port, marks=needs_rp2040js) if PORTS[port].scheme == "rp2040js" else port
+        for port in PORTS
+    ]
+)
 def port(request: pytest.FixtureRequest) -> str:
     """Each of the bare-metal ports."""
     return str(request.param)

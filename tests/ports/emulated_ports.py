@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import Quantization
+from edgeprof.workers.emulated.protocol_rp2040js import emulator_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class Emulated:
     #: A compiler that not every system has: `make firmware` leaves the port out there.
     compiler: str | None = None
 
+
+#: For tests of the RP2040: npm's registry is no package index, and not every mirror has it.
+needs_rp2040js = pytest.mark.skipif(
+    not emulator_folder().is_dir(), reason="make could not fetch rp2040js from npm"
+)
 
 PORTS = {
     "stm32f405": Emulated("qemu"),

@@ -27,7 +27,7 @@ from edgeprof.workers.emulated import protocol_rp2040js
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test
-from tests.ports.emulated_ports import PORTS, SMALL
+from tests.ports.emulated_ports import PORTS, SMALL, needs_rp2040js
 
 pytestmark = pytest.mark.qemu
 
@@ -276,7 +276,12 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize(
-    "url", ["qemu://stm32f405?uid=31", "rp2040js://rp2040?uid=31", "native://?uid=31"]
+    "url",
+    [
+        "qemu://stm32f405?uid=31",
+        pytest.param("rp2040js://rp2040?uid=31", marks=needs_rp2040js),
+        "native://?uid=31",
+    ],
 )
 def test_no_orphans_after_kill_9(tmp_path: Path, url: str, wait_until: Callable[..., None]) -> None:
     """A board's process dies with the process that opened it, even killed -9."""

@@ -75,9 +75,14 @@ def node() -> str:
     return program
 
 
+def emulator_folder() -> Path:
+    """Return where npm puts the emulator."""
+    return BOARD_PROGRAM.parent / "node_modules" / "rp2040js"
+
+
 def _board_program() -> Path:
     """Return board.js. Raises HostFault when the emulator that it needs is not installed."""
-    emulator = BOARD_PROGRAM.parent / "node_modules" / "rp2040js"
+    emulator = emulator_folder()
     if not emulator.is_dir():
         raise HostFault(
             f"the emulator rp2040js is not installed: {emulator} does not exist",
