@@ -8,7 +8,7 @@ STAMPS  := build/stamps
 PIP     := -m pip install -qq --disable-pip-version-check
 # What constraints/ lists, and no other file. It has what builds a source, too: nothing else is fetched for that.
 LOCKED  := $(PIP) --require-hashes --no-build-isolation
-PORTS   := native stm32f405 mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350
+PORTS   := native stm32f405 mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350 stm32l475 stm32l4r5
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)

@@ -25,6 +25,7 @@ PORTS = {
     "mps2-an500": Emulated("qemu"),
     "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
+    "stm32l475": Emulated("qemu"),
     "rp2040": Emulated("rp2040js", n_tokens=8, real_models=False),
 }
 

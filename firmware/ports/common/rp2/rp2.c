@@ -114,7 +114,7 @@ void rp2_start_clocks(void)
 
     REG32(CLK_REF_CTRL) = CLK_REF_FROM_CRYSTAL;
     wait_for(CLK_REF_SELECTED, 0xF, 1U << CLK_REF_FROM_CRYSTAL);
-    REG32(CLK_SYS_CTRL) = CLK_SYS_FROM_REF; /* input 0 of the auxiliary one, while it is not in use */
+    REG32(CLK_SYS_CTRL) = CLK_SYS_FROM_REF; /* chooses the PLL behind it while it is not used */
     REG32(CLK_SYS_CTRL) = CLK_SYS_FROM_PLL;
     wait_for(CLK_SYS_SELECTED, 3, 1U << CLK_SYS_FROM_PLL);
     REG32(CLK_PERI_CTRL) = CLK_PERI_ENABLE;

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,6 +37,8 @@ class Machine:
     slot_address: int | None
     #: Upload speed of the emulated UART. None: it is so fast that nobody waits for an upload.
     upload_bytes_per_s: int | None
+    #: The first QEMU that has the machine, where Debian 12's has not.
+    since: str | None = None
 
 
 #: Of QEMU's Cortex-M UARTs (measured): a byte costs a turn of QEMU's main loop.
@@ -68,6 +72,16 @@ MACHINES: Mapping[str, Machine] = {
         slot_address=0x80800000,
         upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
     ),
+    "stm32l475": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        ("-M", "b-l475e-iot01a", "-m", "1M"),  # no RAM, but the most that the loader loads
+        icount_shift=4,  # 16 ns: 80 MHz at 1.28 cycles per instruction
+        identity_address=0x20017FE0,
+        slot_address=0x08010000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
+        since="9.1",
+    ),
     "riscv32-virt": Machine(
         "qemu-system-riscv32",
         "qemu-system-misc",
@@ -79,6 +93,22 @@ MACHINES: Mapping[str, Machine] = {
     ),
 }
 IDENTITY_MAGIC = 0x49444D51  # "QMDI"
+
+
+@cache
+def _machines_of(program: str) -> frozenset[str]:
+    """Return the names of the machines that an installed QEMU has."""
+    listed = subprocess.run([program, "-M", "help"], capture_output=True, text=True, check=False)
+    return frozenset(line.split()[0] for line in listed.stdout.splitlines() if line.strip())
+
+
+def too_old(host: str) -> str | None:
+    """Return why the installed QEMU cannot be this board: it is older than the machine."""
+    machine = MACHINES[host]
+    program, name = shutil.which(machine.program), machine.arguments[1]
+    if program is None or machine.since is None or name in _machines_of(program):
+        return None
+    return f"{program} has no machine {name}: QEMU {machine.since} or later has"
 
 
 class Serial(ChildSerial):
@@ -119,6 +149,10 @@ class Serial(ChildSerial):
                 f"{machine.program} is not installed",
                 code="no_qemu",
                 hint=f"apt-get install {machine.package}",
+            )
+        if (reason := too_old(host)) is not None:
+            raise HostFault(
+                f"qemu://{host}: {reason}", code="old_qemu", hint="Debian 13 has QEMU 10"
             )
         uid = hex_bytes(query.get("uid", "00"), UID_MAX_BYTES, str(self.portstr))
         seed = int(query.get("seed") or secrets.randbits(32))
