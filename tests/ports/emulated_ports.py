@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gguf import GGMLQuantizationType as Type
 
@@ -27,12 +27,16 @@ PORTS = {
     "riscv32-virt": Emulated("qemu"),
     "stm32l475": Emulated("qemu"),
     "rp2040": Emulated("rp2040js", n_tokens=8, real_models=False),
+    "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
+    "nrf52840": Emulated("labwired", n_tokens=4, real_models=False),
 }
 
-#: Of a kilobyte or so a layer: what a slow emulator computes in a test's time.
+#: Of some kilobytes a layer: what a slow emulator computes in a test's time. Those of floats are
+#: smaller still, as every multiplication takes a hundred instructions where there is no FPU.
+_FLOATS = SyntheticLlama(n_ctx=128, dim=32, hidden=64, n_heads=4, n_heads_kv=2, n_vocab=64)
 SMALL = {
-    Quantization.F32: SyntheticLlama(n_ctx=128),
-    Quantization.F16: SyntheticLlama(n_ctx=128, matrix_type=Type.F16),
+    Quantization.F32: _FLOATS,
+    Quantization.F16: replace(_FLOATS, matrix_type=Type.F16),
     Quantization.Q8_0: SyntheticLlama(n_ctx=128, matrix_type=Type.Q8_0),
     Quantization.Q4_0: SyntheticLlama(n_ctx=128, matrix_type=Type.Q4_0),
     Quantization.TQ2_0: SyntheticLlama(

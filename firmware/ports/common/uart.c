@@ -1,5 +1,7 @@
 #include "uart.h"
 
+#include <stddef.h>
+
 #include "platform/hal.h"
 #include "irq.h"
 #include "ring.h"
@@ -8,6 +10,12 @@ static uint8_t rx_bytes[TLEP_RX_RING], tx_bytes[TLEP_TX_RING];
 static tlep_ring rx = TLEP_RING(rx_bytes);
 static tlep_ring tx = TLEP_RING(tx_bytes);
 static volatile uint32_t overruns;
+static const tlep_uart_polling *polling; /* null where interrupts do it */
+
+void tlep_uart_use_polling(const tlep_uart_polling *how)
+{
+    polling = how;
+}
 
 void tlep_uart_received(uint8_t byte)
 {
@@ -40,6 +48,9 @@ bool tlep_uart_quiet(void)
 uint32_t hal_uart_read(uint8_t *to, uint32_t n)
 {
     uint32_t got = 0;
+    if (polling != NULL) {
+        polling->poll();
+    }
     while (got < n && tlep_ring_get(&rx, &to[got])) {
         got++;
     }
@@ -88,7 +99,11 @@ void hal_idle(void)
     uint32_t masked = irq_mask();
     if (tlep_uart_quiet()) {
         hal_hw_sleep(true);
-        irq_wait();
+        if (polling != NULL) {
+            polling->sleep();
+        } else {
+            irq_wait();
+        }
         hal_hw_sleep(false);
     }
     irq_restore(masked);

@@ -36,4 +36,14 @@ void tlep_uart_pump(void);
 /* Nothing received waits to be read: with interrupts masked, the moment to sleep. */
 bool tlep_uart_quiet(void);
 
+/* How an emulator without a receive interrupt is served. `poll` does what the interrupt would:
+ * tlep_uart_received() for each byte while hal_uart_rx_free() says so, then tlep_uart_pump().
+ * `sleep` is called instead of a wait for an interrupt. On silicon nobody asks for this. */
+typedef struct {
+    void (*poll)(void);
+    void (*sleep)(void);
+} tlep_uart_polling;
+
+void tlep_uart_use_polling(const tlep_uart_polling *polling);
+
 #endif

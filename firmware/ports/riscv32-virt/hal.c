@@ -31,21 +31,13 @@ enum {
 };
 
 extern uint8_t link_models_start[], link_models_end[];
-extern uint32_t link_stack_low[], link_stack_high[];
 
 static tlep_board board;
 static uint32_t boot_seed;
 
-/* Any trap but the UART's is a fault: restart, so that the host sees another boot id and not a
- * hang. */
-void trap_handler(void) __attribute__((interrupt("machine"), aligned(4)));
-void trap_handler(void)
+/* The UART's is the only interrupt that is ever taken. */
+void tlep_interrupt_handler(void)
 {
-    uint32_t cause;
-    __asm volatile("csrr %0, mcause" : "=r"(cause));
-    if (cause != 0x8000000BU) {
-        hal_reset();
-    }
     uint32_t irq = REG32(PLIC + 0x200004);
     while ((REG8(UART + 5) & LSR_RX_READY) != 0) {
         tlep_uart_received(REG8(UART));
@@ -129,12 +121,6 @@ void hal_reset(void)
     REG32(TEST_DEVICE) = 0x7777;
     for (;;) {
     }
-}
-
-void hal_stack(uintptr_t *low, uintptr_t *high)
-{
-    *low = (uintptr_t)link_stack_low;
-    *high = (uintptr_t)link_stack_high;
 }
 
 /* No LED on this machine that a person could see. */

@@ -36,9 +36,12 @@ extern uint8_t link_models_start[], link_models_end[];
 static tlep_board board;
 
 /* The 64-bit id that is burnt into each chip, as picotool and the boot ROM's drive show it: highest
- * byte first. */
+ * byte first. None where its owner has locked that page. */
 static void read_uid(void)
 {
+    if (!tlep_readable(RP2_OTP_DATA)) {
+        return;
+    }
     uint64_t id = REG32(RP2_OTP_DATA) | (uint64_t)REG32(RP2_OTP_DATA + 4) << 32;
     board.uid_bytes = UID_BYTES;
     for (uint32_t i = 0; i < UID_BYTES; i++) {

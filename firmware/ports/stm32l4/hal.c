@@ -93,7 +93,8 @@ static void list_regions(void)
 const tlep_board *hal_init(void)
 {
     bool counts = tlep_cycle_counter_start();
-    bool silicon = !tlep_identity_read(IDENTITY, &board, &boot_seed) && counts;
+    bool silicon = !tlep_identity_read(IDENTITY, &board, &boot_seed) && counts
+                   && tlep_readable(UNIQUE_ID);
     if (silicon) {
         board.uid_bytes = UID_BYTES;
         memcpy(board.uid, (const void *)UNIQUE_ID, UID_BYTES);

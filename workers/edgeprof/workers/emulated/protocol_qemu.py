@@ -10,7 +10,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -39,21 +39,35 @@ class Machine:
     upload_bytes_per_s: int | None
     #: The first QEMU that has the machine, where Debian 12's has not.
     since: str | None = None
+    #: Which of QEMU's serial ports is the board's: the number of those before it.
+    serial_ports_before: int = 0
 
 
 #: Of QEMU's Cortex-M UARTs (measured): a byte costs a turn of QEMU's main loop.
 _CORTEX_M_UPLOAD_BYTES_PER_S = 20_000
 
+#: The one STM32F4 that QEMU 7.2 has, an F405. Where an image for another F4 looks, they are the
+#: same, but for the clock tree, which QEMU has not.
+_STM32F4 = Machine(
+    "qemu-system-arm",
+    "qemu-system-arm",
+    ("-M", "netduinoplus2"),
+    icount_shift=3,  # 8 ns: 168 MHz at 1.34 cycles per instruction
+    identity_address=0x2001FFE0,
+    slot_address=0x0800C000,
+    upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
+)
+_USART2, _USART3, _USART6 = 1, 2, 5
+
 MACHINES: Mapping[str, Machine] = {
-    "stm32f405": Machine(
-        "qemu-system-arm",
-        "qemu-system-arm",
-        ("-M", "netduinoplus2"),
-        icount_shift=3,  # 8 ns: 168 MHz at 1.34 cycles per instruction
-        identity_address=0x2001FFE0,
-        slot_address=0x0800C000,
-        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
-    ),
+    "stm32f405": _STM32F4,
+    "stm32f405-feather": replace(_STM32F4, serial_ports_before=_USART3),
+    "stm32f405-netduino": replace(_STM32F4, serial_ports_before=_USART6),
+    "stm32f407": replace(_STM32F4, serial_ports_before=_USART2),
+    "stm32f411": replace(_STM32F4, serial_ports_before=_USART2, icount_shift=4),  # 100 MHz
+    "stm32f411-blackpill": replace(_STM32F4, icount_shift=4),
+    "stm32f429": replace(_STM32F4, identity_address=0x2002FFE0),
+    "stm32f446": replace(_STM32F4, serial_ports_before=_USART2),
     "mps2-an500": Machine(
         "qemu-system-arm",
         "qemu-system-arm",
@@ -167,6 +181,7 @@ class Serial(ChildSerial):
             "-kernel", str(firmware_image(f"tlep-{host}.elf", host)),
             "-icount", f"shift={machine.icount_shift}",
             "-display", "none", "-monitor", "none", "-parallel", "none", "-nodefaults",
+            *("-serial", "null") * machine.serial_ports_before,
             "-chardev", f"socket,id=uart,fd={fd}", "-serial", "chardev:uart",
         ]  # fmt: skip
         for offset, value, size in words:

@@ -6,12 +6,13 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from edgeprof.workers.emulated import protocol_rp2040js
+from edgeprof.workers.emulated.protocol_labwired import CHIPS
 from edgeprof.workers.emulated.protocol_qemu import MACHINES
 
 
 def is_emulated(url: str) -> bool:
     """Whether the board is a process that we start."""
-    return urlsplit(url).scheme in {"native", "qemu", "rp2040js"}
+    return urlsplit(url).scheme in {"native", "qemu", "rp2040js", "labwired"}
 
 
 def chip_of(url: str) -> str | None:
@@ -36,5 +37,7 @@ def upload_bytes_per_s(url: str) -> int | None:
     parts = urlsplit(url)
     if parts.scheme == "rp2040js":
         return protocol_rp2040js.UPLOAD_BYTES_PER_S
+    if parts.scheme == "labwired" and parts.netloc in CHIPS:
+        return CHIPS[parts.netloc].upload_bytes_per_s
     machine = MACHINES.get(parts.netloc) if parts.scheme == "qemu" else None
     return None if machine is None else machine.upload_bytes_per_s

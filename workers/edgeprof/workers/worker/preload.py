@@ -32,6 +32,7 @@ _LATE: Final = (
     "celery.worker.heartbeat",
     "celery.worker.loops",
     "celery.worker.strategy",
+    "edgeprof.workers.emulated.protocol_labwired",
     "edgeprof.workers.emulated.protocol_native",
     "edgeprof.workers.emulated.protocol_qemu",
     "edgeprof.workers.emulated.protocol_rp2040js",
