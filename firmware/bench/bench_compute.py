@@ -17,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parent / "core"
+CORTEX_M = HERE.parent / "ports" / "common" / "cortex-m"
 SOURCES = [
     *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "gguf_hparams", "llama")),
     *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels")),
@@ -47,12 +48,13 @@ class Target:
     emulator: list[str] = field(default_factory=list)
     model_address: int | None = None
 
-    def build(self, folder: Path) -> Path:
-        """Compile the bench into `folder` and return the image."""
+    def build(self, folder: Path, sources: list[Path] | None = None) -> Path:
+        """Compile the bench, or these sources, into `folder` and return the image."""
+        sources = sources or [*SOURCES, HERE / "bench_compute.c"]
         image = folder / f"bench-{self.name}.elf"
         extra = [HERE / "bench_start_arm.c"] if "arm" in self.compiler[0] else []
         subprocess.run(
-            [*self.compiler, *FLAGS, *SOURCES, HERE / "bench_compute.c", *extra, "-o", image],
+            [*self.compiler, *FLAGS, *sources, *extra, "-lm", "-o", image],
             check=True,
         )
         return image
@@ -68,11 +70,11 @@ class Target:
         return [line.split() for line in (done.stdout + done.stderr).splitlines()]
 
 
-def _arm(name: str, cpu: list[str]) -> Target:
+def _arm(name: str, cpu: list[str], float_abi: str = "hard") -> Target:
     return Target(
         name,
         [
-            *["arm-none-eabi-gcc", "-mthumb", "-mfloat-abi=hard", *cpu],
+            *["arm-none-eabi-gcc", "-mthumb", f"-mfloat-abi={float_abi}", *cpu],
             *["-nostartfiles", "-T", str(HERE / "bench_arm.ld"), "--specs=rdimon.specs"],
         ],
         ["qemu-system-arm", "-M", "mps2-an500"],
@@ -88,9 +90,17 @@ _RISCV_MEMORY = {
     "stack_size": 0x10000,
 }
 
+# As ports/common/cortex-m/firmware.cmake links what has no FPU.
+_SOFT_FLOAT = [
+    str(CORTEX_M / "soft_float.S"),
+    *(f"-Wl,--wrap=__aeabi_{name}" for name in ("fmul", "fadd", "fsub")),
+]
+
 TARGETS = {
     target.name: target
     for target in (
+        # QEMU's M7 carries out the M0+'s instructions, which are a part of its own.
+        _arm("cortex-m0plus", ["-mcpu=cortex-m0plus", *_SOFT_FLOAT], float_abi="soft"),
         _arm("cortex-m4", ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"]),
         _arm("cortex-m7", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16"]),
         _arm("cortex-m7-scalar", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-DTLEP_KERNELS_SCALAR"]),

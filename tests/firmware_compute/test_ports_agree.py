@@ -20,7 +20,7 @@ from edgeprof.shared.types.model import KvType
 Port = tuple[Any, Path]  # a Target of firmware/bench/bench_compute.py, and its image
 
 pytestmark = pytest.mark.qemu
-PORTS = ["cortex-m4", "cortex-m7", "cortex-m7-scalar", "rv32imafc"]
+PORTS = ["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m7-scalar", "rv32imafc"]
 N_TOKENS = 32  # as bench_compute.c runs
 MODELS = {
     "f32": SyntheticLlama(),
@@ -72,6 +72,18 @@ def test_models_give_the_bits_of_the_reference(
 
     assert [int(token) for token in line[5:]] == tokens
     assert line[4] == fnv1a(logits.tobytes())
+
+
+def test_soft_float_is_ieee(bench: ModuleType, tmp_path: Path) -> None:
+    """The Cortex-M0+'s own product, sum and difference have the host's bits for millions of pairs:
+    ties, cancellation, denormals, infinities."""
+    source = [Path(__file__).parent / "soft_float.c"]
+    host, chip = bench.TARGETS["host"], bench.TARGETS["cortex-m0plus"]
+
+    expected = host.run(host.build(tmp_path, source))
+
+    assert len(expected) > 30
+    assert chip.run(chip.build(tmp_path, source)) == expected
 
 
 @pytest.mark.parametrize("name", ["cortex-m4", "cortex-m7"])

@@ -16,6 +16,11 @@
 #define TLEP_FP16_HARDWARE 1
 #endif
 
+/* Where a float multiplication is a call. */
+#if defined(__SOFTFP__) || defined(__riscv_float_abi_soft)
+#define TLEP_SOFT_FLOAT 1
+#endif
+
 static inline float tlep_f16_to_f32(uint16_t h)
 {
 #ifdef TLEP_FP16_HARDWARE
@@ -27,7 +32,13 @@ static inline float tlep_f16_to_f32(uint16_t h)
     /* Exponent, mantissa and (by sign extension) the sign in place; 2^112 corrects the bias and
      * normalises denormals. */
     int32_t wide = (int16_t)h;
-    float f = tlep_bits_float((uint32_t)wide << 13 & 0x8FFFE000u) * 0x1p112f;
+    uint32_t bits = (uint32_t)wide << 13 & 0x8FFFE000u;
+#ifdef TLEP_SOFT_FLOAT
+    if ((h & 0x7C00u) - 0x0400u < 0x7800u) { /* normal: an addition corrects the bias as well */
+        return tlep_bits_float(bits + (112u << 23));
+    }
+#endif
+    float f = tlep_bits_float(bits) * 0x1p112f;
     if (__builtin_expect((wide & 0x7C00) == 0x7C00, 0)) { /* infinity or NaN */
         f = tlep_bits_float(tlep_float_bits(f) | 0x7F800000u);
     }

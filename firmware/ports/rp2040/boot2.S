@@ -1,14 +1,14 @@
-/* The second stage of the RP2040's boot. The mask ROM copies it from the first 256 bytes of flash to
- * the end of SRAM, checks its checksum, and runs it there, with the flash controller in plain SPI
- * mode and the core at about 6 MHz from the ring oscillator.
+/* The second stage of the RP2040's boot. The mask ROM copies it from the first 256 bytes of flash
+ * to the end of SRAM, checks its checksum, and runs it there, with the flash controller in plain
+ * SPI mode and the core at about 6 MHz from the ring oscillator.
  *
- * It reads the flash chip's unique id, which is the board's, while the chip still takes commands; it
- * switches chip and controller to reads on four data lines without a command byte, the fastest that
- * chips like the W25Q do; and it starts the firmware behind it.
+ * It reads the flash chip's unique id, which is the board's, while the chip still takes commands;
+ * it switches chip and controller to reads on four data lines without a command byte, the fastest
+ * that chips like the W25Q do; and it starts the firmware behind it.
  *
- * It does not run where it is linked, so all addresses in it are relative or constants. In assembly,
- * because from C it does not fit into 252 bytes. Registers: RP2040 datasheet, 4.10; commands: the
- * W25Q16JV's. */
+ * It does not run where it is linked, so all addresses in it are relative or constants. In
+ * assembly, because from C it does not fit into 252 bytes. Registers: RP2040 datasheet, 4.10;
+ * commands: the W25Q16JV's. */
     .syntax unified
     .cpu cortex-m0plus
     .thumb
@@ -34,7 +34,8 @@
     .equ WITHOUT_COMMAND, ADDRESS | 2 | CONTINUOUS << 24
     .equ DIVIDER, 2 /* 62.5 MHz at a core of 125 MHz, as the Pico's own SDK has it */
 
-    .equ CHIP_SELECT, 0x4001800C /* IO_QSPI: SS_CTRL; 0: the controller's, 2 << 8: low, 3 << 8: high */
+    /* IO_QSPI: SS_CTRL. 0: by the controller, 2 << 8: low, 3 << 8: high. */
+    .equ CHIP_SELECT, 0x4001800C
     .equ PADS_QSPI, 0x40020000
     .equ SCRATCH_UID, 0x40058010 /* two of the watchdog's scratch registers, which hal.c reads */
     .equ VTOR, 0xE000ED08

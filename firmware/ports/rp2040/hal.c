@@ -1,5 +1,5 @@
-/* RP2040 (Raspberry Pi Pico) at 125 MHz: UART0 on GP0 and GP1, the 64-bit microsecond TIMER, the
- * model slot in the flash that the firmware runs from.
+/* RP2040 (Raspberry Pi Pico) at 125 MHz: UART0 on GP0 and GP1, the 64-bit microsecond TIMER as the
+ * clock, the model slot in the flash that the firmware runs from.
  *
  * The same image runs on silicon, where boot2 starts it, and on rp2040js, which starts it without
  * mask ROM and boot2. */
@@ -86,10 +86,10 @@ const tlep_board *hal_init(void)
     return &board;
 }
 
-/* A vernier: the timer's tick has 125 cycles, so the same work measures a tick more or less by where
- * it starts. One turn of this loop takes 126 cycles: from look to look it falls back by one cycle,
- * and the counter moves by 1. Where it comes round to the tick's first cycle the counter moves by 2,
- * and the loop stops. (Where the code waits for flash, the count of tries ends it.) */
+/* A vernier: the timer's tick has 125 cycles, so the same work measures a tick more or less by
+ * where it starts. One turn of this loop takes 126 cycles: from look to look the tick's phase moves
+ * on by one cycle, and the counter by 1. Where the phase comes round to zero the counter moves by
+ * 2, and the loop stops. (Where the code waits for flash, the count of tries ends it.) */
 void hal_align(void)
 {
     uint32_t tries = 130, before = REG32(TIMER_RAWL), now, moved, delay;

@@ -3,22 +3,25 @@
 //     node board.js --fd N --elf FILE --uid HEX --seed N --identity ADDRESS
 //                   [--slot FILE --slot-address ADDRESS]
 //
-// Time is the chip's: cycles of instructions times the clock period that the firmware has set. While
-// the core sleeps, the host's time passes. So equal work takes equal time, however busy this host is.
-// Neither the speed of the UART nor the flash cache is modelled. The program ends with its peer.
+// Time is the chip's: cycles of instructions times the clock period that the firmware has set.
+// While the core sleeps, the host's time passes. So equal work takes equal time, however busy this
+// host is. Neither the speed of the UART nor the flash cache is modelled. The program ends with its
+// peer.
 'use strict';
 
 const fs = require('node:fs');
 const net = require('node:net');
 const { parseArgs } = require('node:util');
 const { RP2040 } = require('rp2040js');
+const { FastCore } = require('./fast_core.js');
 
 const FLASH = 0x10000000;
 const SRAM = 0x20000000;
 const VECTORS = FLASH + 0x100; // behind boot2, which needs the mask ROM
 const WATCHDOG = 0x40058;
 const IDENTITY_MAGIC = 0x49444d51; // ports/common/identity.h
-const SLICE = 200_000; // instructions between looks at the socket: some milliseconds
+const SLICE_CYCLES = 1_000_000; // between looks at the socket
+const PATIENCE_NANOS = 2e9;
 
 const { values: options } = parseArgs({
   options: Object.fromEntries(
@@ -51,68 +54,80 @@ function writeIdentity(sram, uid, seed) {
 }
 
 let chip;
-let cycleNanos; // of the clock that the firmware has set; whole, so that sums of it are exact
+let fast;
 let restart = false;
-const output = [];
 
 // A chip out of reset. A restart by the watchdog keeps what silicon keeps: flash, SRAM, scratch.
 function powerOn(before) {
   chip = new RP2040();
-  chip.logger = { debug() {}, info() {}, warn() {}, error: (part, text) => fail(`${part}: ${text}`) };
+  const error = (part, text) => fail(`${part}: ${text}`);
+  chip.logger = { debug() {}, info() {}, warn() {}, error };
   if (before) {
     chip.flash.set(before.flash);
     chip.sram.set(before.sram);
     chip.peripherals[WATCHDOG].scratchData.set(before.peripherals[WATCHDOG].scratchData);
   } else {
     loadElf(chip.flash, fs.readFileSync(options.elf));
-    if (options.slot) chip.flash.set(fs.readFileSync(options.slot), options['slot-address'] - FLASH);
+    if (options.slot) {
+      chip.flash.set(fs.readFileSync(options.slot), options['slot-address'] - FLASH);
+    }
     writeIdentity(chip.sram, Buffer.from(options.uid, 'hex'), Number(options.seed));
   }
-  chip.peripherals[WATCHDOG].onWatchdogTrigger = () => (restart = true);
-  chip.uart[0].onByte = (byte) => output.push(byte);
-  cycleNanos = Math.round(1e9 / chip.clkSys);
-  chip.addClockListener((hertz) => (cycleNanos = Math.round(1e9 / hertz)));
+  chip.peripherals[WATCHDOG].onWatchdogTrigger = () => (restart = fast.stop = true);
+  chip.uart[0].onByte = sent;
   chip.core.VTOR = VECTORS;
-  chip.core.reset();
+  fast = new FastCore(chip, fail);
 }
 
-// What the emulator finds wrong: a read of a word that is not aligned, which silicon faults on.
+// What silicon faults on: the board falls silent, and its socket closes.
 function fail(text) {
   process.stderr.write(`board.js: ${text}\n`);
   process.exit(1);
 }
 
-// Received by the socket, not yet by the UART.
-let input = Buffer.alloc(0);
-let taken = 0;
-let asleepSince = null; // the host's nanoseconds
+const output = [];
+let input = Buffer.alloc(0); // received by the socket, not yet by the UART
+let taken = 0; // of the input
+let arrived = 0; // the chip's time
+let asleepSince = null; // the host's time
 
 socket.on('data', (bytes) => {
   input = Buffer.concat([input.subarray(taken), bytes]);
   taken = 0;
   if (asleepSince !== null) {
-    chip.clock.tick(Math.floor(Number(process.hrtime.bigint() - asleepSince) / 1000) * 1000);
+    const micros = Number(process.hrtime.bigint() - asleepSince) / 1000;
+    chip.clock.tick(Math.floor(micros) * 1000);
     asleepSince = null;
     setImmediate(run);
   }
+  arrived = chip.clock.nanos;
 });
+
+function feed() {
+  const uart = chip.uart[0];
+  while (taken < input.length && !uart.rxFIFO.full) uart.feedByte(input[taken++]);
+}
+
+// What comes while the core computes is given to it when it next sends or sleeps: never in a window
+// that the firmware times, for then the interrupt would be timed too. Patience has an end, as
+// somebody may want to cancel what takes long.
+function sent(byte) {
+  output.push(byte);
+  feed();
+}
 
 function run() {
   const { core, clock } = chip;
-  const uart = chip.uart[0];
-  let i = 0;
-  while (i < SLICE && !restart) {
-    while (taken < input.length && !uart.rxFIFO.full) uart.feedByte(input[taken++]);
+  for (let left = SLICE_CYCLES; left > 0 && !restart; left -= fast.cycles) {
+    if (core.waiting || clock.nanos - arrived > PATIENCE_NANOS) feed();
     if (core.waiting) break;
-    for (const until = i + 1000; i < until && !core.waiting; i++) {
-      clock.nanosCounter += core.executeInstruction() * cycleNanos;
-    }
+    fast.run(left);
   }
   if (output.length > 0) socket.write(Buffer.from(output.splice(0)));
   if (restart) {
     restart = false;
     powerOn(chip);
-  } else if (chip.core.waiting) {
+  } else if (core.waiting) {
     asleepSince = process.hrtime.bigint();
     return;
   }
