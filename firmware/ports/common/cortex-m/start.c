@@ -49,7 +49,7 @@ __attribute__((naked)) void tlep_fault_handler(void)
 bool tlep_readable(uint32_t address)
 {
     probing = true;
-    __asm volatile("ldr.n %0, [%0]\n"
+    __asm volatile("ldr %0, [%0]\n" /* of low registers: a narrow one */
                    "dsb"
                    : "+l"(address)
                    :
