@@ -20,7 +20,7 @@ CORE = HERE.parent / "core"
 CORTEX_M = HERE.parent / "ports" / "common" / "cortex-m"
 SOURCES = [
     *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "gguf_hparams", "llama")),
-    *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels")),
+    *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels", "softfloat")),
     *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
 ]
 # As firmware/CMakeLists.txt compiles the core.
@@ -47,10 +47,11 @@ class Target:
     compiler: list[str]
     emulator: list[str] = field(default_factory=list)
     model_address: int | None = None
+    main: str = "bench_compute.c"
 
     def build(self, folder: Path, sources: list[Path] | None = None) -> Path:
         """Compile the bench, or these sources, into `folder` and return the image."""
-        sources = sources or [*SOURCES, HERE / "bench_compute.c"]
+        sources = sources or [*SOURCES, HERE / self.main]
         image = folder / f"bench-{self.name}.elf"
         extra = [HERE / "bench_start_arm.c"] if "arm" in self.compiler[0] else []
         subprocess.run(
@@ -95,6 +96,23 @@ _SOFT_FLOAT = [
     str(CORTEX_M / "soft_float.S"),
     *(f"-Wl,--wrap=__aeabi_{name}" for name in ("fmul", "fadd", "fsub")),
 ]
+#: What core/kernels/softfloat.c does instead of libgcc.
+_WRAPPED = ("addsf3", "subsf3", "mulsf3", "floatsisf")
+
+
+def _riscv(arch: str, abi: str) -> Target:
+    return Target(
+        arch,
+        [
+            *["riscv64-unknown-elf-gcc", "--specs=picolibc.specs", "-misa-spec=2.2"],
+            *[f"-march={arch}", f"-mabi={abi}", "--oslib=semihost", "--crt0=hosted"],
+            *(f"-Wl,--defsym=__{name}={value:#x}" for name, value in _RISCV_MEMORY.items()),
+            *(f"-Wl,--wrap=__{name}" for name in _WRAPPED if abi == "ilp32"),
+        ],
+        ["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
+        0x82000000,
+    )
+
 
 TARGETS = {
     target.name: target
@@ -104,16 +122,8 @@ TARGETS = {
         _arm("cortex-m4", ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"]),
         _arm("cortex-m7", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16"]),
         _arm("cortex-m7-scalar", ["-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-DTLEP_KERNELS_SCALAR"]),
-        Target(
-            "rv32imafc",
-            [
-                *["riscv64-unknown-elf-gcc", "--specs=picolibc.specs", "-misa-spec=2.2"],
-                *["-march=rv32imafc", "-mabi=ilp32f", "--oslib=semihost", "--crt0=hosted"],
-                *(f"-Wl,--defsym=__{name}={value:#x}" for name, value in _RISCV_MEMORY.items()),
-            ],
-            ["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
-            0x82000000,
-        ),
+        _riscv("rv32imafc", "ilp32f"),
+        _riscv("rv32imc", "ilp32"),
         Target("host", ["cc"]),
     )
 }

@@ -20,7 +20,7 @@ from edgeprof.shared.types.model import KvType
 Port = tuple[Any, Path]  # a Target of firmware/bench/bench_compute.py, and its image
 
 pytestmark = pytest.mark.qemu
-PORTS = ["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m7-scalar", "rv32imafc"]
+PORTS = ["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m7-scalar", "rv32imafc", "rv32imc"]
 N_TOKENS = 32  # as bench_compute.c runs
 MODELS = {
     "f32": SyntheticLlama(),

@@ -106,8 +106,8 @@ def test_what_may_come_is_waited_for(url: str) -> None:
 
 
 @given(st.text(max_size=40) | st.builds("{}://{}".format, st.sampled_from(
-    ["native", "qemu", "rp2040js", "rfc2217", "socket", "hwgrep", "alt", "spy", "loop", "cp2110",
-     "x"]
+    ["native", "qemu", "rp2040js", "labwired", "rfc2217", "socket", "hwgrep", "alt", "spy", "loop",
+     "cp2110", "x"]
 ), st.text(alphabet="?&=:/[]@#%.0aé\x00 ", max_size=20)))  # fmt: skip
 def test_no_url_is_too_strange_to_be_judged(url: str) -> None:
     """Any text is fine or a UsageError in one line."""

@@ -37,8 +37,8 @@ _FLOATS = SyntheticLlama(n_ctx=128, dim=32, hidden=64, n_heads=4, n_heads_kv=2, 
 SMALL = {
     Quantization.F32: _FLOATS,
     Quantization.F16: replace(_FLOATS, matrix_type=Type.F16),
-    Quantization.Q8_0: SyntheticLlama(n_ctx=128, matrix_type=Type.Q8_0),
-    Quantization.Q4_0: SyntheticLlama(n_ctx=128, matrix_type=Type.Q4_0),
+    Quantization.Q8_0: SyntheticLlama(n_ctx=128, n_layers=1, n_vocab=64, matrix_type=Type.Q8_0),
+    Quantization.Q4_0: SyntheticLlama(n_ctx=128, n_layers=1, n_vocab=64, matrix_type=Type.Q4_0),
     Quantization.TQ2_0: SyntheticLlama(
         n_ctx=128, matrix_type=Type.TQ2_0, dim=256, hidden=256, n_layers=1, n_heads_kv=2
     ),

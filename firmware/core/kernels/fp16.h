@@ -21,6 +21,21 @@
 #define TLEP_SOFT_FLOAT 1
 #endif
 
+/* A half whose fields are already where F32 has them, short of infinities and NaN: 2^112 corrects
+ * the bias and normalises denormals. Without an FPU a normal number is widened by an addition. */
+static inline float tlep_widen(uint32_t fields)
+{
+#ifdef TLEP_SOFT_FLOAT
+    if (__builtin_expect((fields & 0x0F800000u) != 0, 1)) {
+        return tlep_bits_float(fields + (112u << 23));
+    }
+    if ((fields & 0x7FFFFFFFu) == 0) {
+        return tlep_bits_float(fields);
+    }
+#endif
+    return tlep_bits_float(fields) * 0x1p112f;
+}
+
 static inline float tlep_f16_to_f32(uint16_t h)
 {
 #ifdef TLEP_FP16_HARDWARE
@@ -29,16 +44,8 @@ static inline float tlep_f16_to_f32(uint16_t h)
     __asm__("vcvtb.f32.f16 %0, %1" : "=t"(f) : "t"(in));
     return f;
 #else
-    /* Exponent, mantissa and (by sign extension) the sign in place; 2^112 corrects the bias and
-     * normalises denormals. */
-    int32_t wide = (int16_t)h;
-    uint32_t bits = (uint32_t)wide << 13 & 0x8FFFE000u;
-#ifdef TLEP_SOFT_FLOAT
-    if ((h & 0x7C00u) - 0x0400u < 0x7800u) { /* normal: an addition corrects the bias as well */
-        return tlep_bits_float(bits + (112u << 23));
-    }
-#endif
-    float f = tlep_bits_float(bits) * 0x1p112f;
+    int32_t wide = (int16_t)h; /* the sign by extending it */
+    float f = tlep_widen((uint32_t)wide << 13 & 0x8FFFE000u);
     if (__builtin_expect((wide & 0x7C00) == 0x7C00, 0)) { /* infinity or NaN */
         f = tlep_bits_float(tlep_float_bits(f) | 0x7F800000u);
     }

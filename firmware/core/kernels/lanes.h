@@ -145,12 +145,7 @@ static __attribute__((noinline, cold, unused)) lanes lanes_load_f16_special(cons
  * fields. */
 static inline float lanes_widen(int32_t shifted)
 {
-#ifdef TLEP_SOFT_FLOAT
-    if ((shifted & 0x0F800000) != 0) { /* normal: an addition corrects the bias as well */
-        return tlep_bits_float(((uint32_t)shifted & 0x8FFFE000u) + (112u << 23));
-    }
-#endif
-    return tlep_bits_float((uint32_t)shifted & 0x8FFFE000u) * 0x1p112f;
+    return tlep_widen((uint32_t)shifted & 0x8FFFE000u);
 }
 
 static inline lanes lanes_load_f16(const uint16_t *p)

@@ -14,6 +14,11 @@ function(add_riscv_firmware)
   target_link_options(firmware PRIVATE
     ${machine} --specs=picolibc.specs -nostartfiles
     -L${common}/riscv -T${script} -Wl,--print-memory-usage)
+  if(PORT_ABI STREQUAL "ilp32") # no FPU: core/kernels/softfloat.c comes before libgcc
+    target_link_options(firmware PRIVATE
+      -Wl,--wrap=__addsf3 -Wl,--wrap=__subsf3 -Wl,--wrap=__mulsf3
+      -Wl,--wrap=__floatsisf)
+  endif()
   set_target_properties(firmware PROPERTIES
     SUFFIX .elf LINK_DEPENDS "${script};${common}/riscv/sections.ld")
 endfunction()

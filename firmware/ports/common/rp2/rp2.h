@@ -1,6 +1,6 @@
 /* What Raspberry Pi's RP2040 and RP2350 have in common: crystal and PLL, resets, UART0 (a PL011), a
- * 64-bit timer, the watchdog as the way to restart, the LED of a Pico. Only addresses and a few bits
- * differ. A port has them in a header of its own, rp2_chip.h:
+ * 64-bit timer, the watchdog as the way to restart, the LED of a Pico. Only addresses and a few
+ * bits differ. A port has them in a header of its own, rp2_chip.h:
  *     RP2_RESETS, RP2_CLOCKS, RP2_XOSC, RP2_PLL_SYS, RP2_PSM, RP2_WATCHDOG, RP2_IO_BANK0,
  *     RP2_PADS_BANK0, RP2_UART0, RP2_TIMER                bases
  *     RP2_RESET_IO_BANK0, RP2_RESET_PADS_BANK0, RP2_RESET_PLL_SYS, RP2_RESET_UART0
@@ -33,8 +33,8 @@ void rp2_restart_blocks(uint32_t bits);
 void rp2_start_uart(void);
 void rp2_uart0_handler(void);
 
-/* Another number each boot: from the ring oscillator, which runs beside the crystal, or from the seed
- * that an emulator gave. */
+/* Another number each boot: from the ring oscillator, which runs beside the crystal, or from the
+ * seed that an emulator gave. */
 void rp2_start_boot_id(uint32_t emulated_seed);
 
 #endif

@@ -37,6 +37,8 @@ class Chip:
     reset: tuple[int, int] | None = None
     #: Where flash begins as code, and where the chip shows it once more as data.
     mirror: tuple[int, int] | None = None
+    #: The image, where it is another than that of the silicon.
+    image: str | None = None
 
 
 CHIPS: Mapping[str, Chip] = {
@@ -53,6 +55,7 @@ CHIPS: Mapping[str, Chip] = {
         identity_address=0x2003FFE0,
         slot_address=0x00040000,
         upload_bytes_per_s=20_000,
+        image="nrf52840-labwired",
     ),
 }
 
@@ -87,12 +90,13 @@ class Serial(ChildSerial):
                 hint="pip install 'tiny-llm-edge-profiler[emulators]'",
             )
         chip = CHIPS[host]
+        image = chip.image or host
         uid = hex_bytes(query.get("uid", "00"), UID_MAX_BYTES, str(self.portstr))
         command = [
             sys.executable, "-m", BRIDGE,
             "--fd", str(fd),
             "--chip", chip.name,
-            "--elf", str(firmware_image(f"tlep-{host}.elf", host)),
+            "--elf", str(firmware_image(f"tlep-{image}.elf", image)),
             "--identity", hex(chip.identity_address),
             "--uid", uid.hex(),
             "--seed", query.get("seed") or str(secrets.randbits(32)),
