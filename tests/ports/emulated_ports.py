@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 from edgeprof.shared.types.model import Quantization
+from edgeprof.workers.emulated.protocol_rp2040js import emulator_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,14 @@ class Emulated:
     n_tokens: int = 64
     #: Whether it is quick enough for the models that ship; others run a small random one.
     real_models: bool = True
+    #: A compiler that not every system has: `make firmware` leaves the port out there.
+    compiler: str | None = None
 
+
+#: For tests of the RP2040: npm's registry is no package index, and not every mirror has it.
+needs_rp2040js = pytest.mark.skipif(
+    not emulator_folder().is_dir(), reason="make could not fetch rp2040js from npm"
+)
 
 PORTS = {
     "stm32f405": Emulated("qemu"),
@@ -29,6 +38,7 @@ PORTS = {
     "rp2040": Emulated("rp2040js", n_tokens=64, real_models=False),
     "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
     "nrf52840": Emulated("labwired", n_tokens=4, real_models=False),
+    "xtensa-lx60": Emulated("qemu", compiler="clang-22"),
 }
 
 #: Of some kilobytes a layer: what a slow emulator computes in a test's time. Those of floats are

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.qemu
 #: By flash, wherever the port has flash for models, and by RAM.
 MODELS = [("stm32f405", Quantization.F32, "flash"), ("mps2-an500", Quantization.F32, "flash"),
           ("mps2-an500", Quantization.Q4_0, "flash"), ("mps2-an505", Quantization.F32, "flash"),
-          ("riscv32-virt", Quantization.F32, "ram")]  # fmt: skip
+          ("riscv32-virt", Quantization.F32, "ram"),
+          ("xtensa-lx60", Quantization.F32, "flash")]  # fmt: skip
 
 
 @pytest.fixture

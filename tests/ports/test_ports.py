@@ -4,6 +4,7 @@ chip."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from edgeprof.workers.emulated import protocol_rp2040js
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test
-from tests.ports.emulated_ports import PORTS
+from tests.ports.emulated_ports import PORTS, SMALL, needs_rp2040js
 
 pytestmark = pytest.mark.qemu
 
@@ -188,17 +189,37 @@ def test_context_that_does_not_fit_is_refused(
         load(board, model_of("stm32f405", Quantization.Q8_0), n_ctx=256)
 
 
+@pytest.mark.parametrize("port", ["riscv32-virt", "xtensa-lx60"])
 def test_upload_over_the_uart(
-    open_port: Callable[..., LinkBoard], model_of: Callable[..., ModelFile]
+    open_port: Callable[..., LinkBoard], port: str, tmp_path: Path
 ) -> None:
-    """RISC-V takes its models over the link, and says how fast."""
-    board = open_port("riscv32-virt")
+    """Ports whose UART fills its FIFO take models over the link, say how fast, and lose no byte."""
+    board = open_port(port)
+    model = ModelFile.open(SMALL[Quantization.Q4_0].write(tmp_path / "small.gguf"))
 
-    result, _ = load(board, model_of("riscv32-virt", Quantization.Q4_0))
+    result, _ = load(board, model)
 
     assert result.how == "ram"
     assert result.transfer_bytes_per_second is not None
     assert result.transfer_bytes_per_second > 0
+    assert board.stats().link["rx_overruns"] == 0
+
+
+@pytest.mark.skipif(shutil.which("clang-22") is None, reason="esp32s3 was not built: no clang-22")
+def test_esp32s3_computes_what_the_reference_does(options: OpenOptions, tmp_path: Path) -> None:
+    """One boot and two tokens on the S3's addresses: its emulator is the slowest of all."""
+    model = ModelFile.open(SMALL[Quantization.Q4_0].write(tmp_path / "small.gguf"))
+    board = open_board("labwired://esp32s3?uid=0c0d", options)
+    try:
+        assert (board.hello.uid, board.hello.emulated) == ("0c0d", True)
+        load(board, model)
+        wanted = Reference(model).greedy(PROMPT, 2, N_CTX, KvType.F16)
+        assert list(run(board, 2).tokens) == wanted
+        stats = board.stats()
+        assert stats.uptime_us == stats.idle_us + stats.busy_us
+        assert stats.link["rx_overruns"] == 0
+    finally:
+        board.close()
 
 
 def test_unknown_port_lists_the_ports(options: OpenOptions) -> None:
@@ -253,7 +274,12 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize(
-    "url", ["qemu://stm32f405?uid=31", "rp2040js://rp2040?uid=31", "native://?uid=31"]
+    "url",
+    [
+        "qemu://stm32f405?uid=31",
+        pytest.param("rp2040js://rp2040?uid=31", marks=needs_rp2040js),
+        "native://?uid=31",
+    ],
 )
 def test_no_orphans_after_kill_9(tmp_path: Path, url: str, wait_until: Callable[..., None]) -> None:
     """A board's process dies with the process that opened it, even killed -9."""

@@ -10,8 +10,9 @@ import pytest
 
 from edgeprof.workers.emulated.child import firmware_image
 from edgeprof.workers.emulated.protocol_rp2040js import BOARD_PROGRAM, node
+from tests.ports.emulated_ports import needs_rp2040js
 
-pytestmark = pytest.mark.qemu
+pytestmark = [pytest.mark.qemu, needs_rp2040js]
 
 LOCKSTEP = Path(__file__).parent / "rp2040_lockstep.js"
 

@@ -78,7 +78,11 @@ def test_no_machine_paths() -> None:
 
 @pytest.mark.parametrize(
     "script",
-    [".ci/run", *(f"scripts/{n}" for n in ("apt-packages.sh", "make-venv.sh"))],
+    [
+        ".ci/run",
+        *(f"scripts/{n}" for n in ("apt-packages.sh", "make-venv.sh")),
+        "firmware/toolchains/xtensa-llvm-cc",
+    ],
 )
 def test_scripts_pass_shellcheck(script: str) -> None:
     """Shell is checked like any other code."""

@@ -20,7 +20,6 @@
 #if defined(__SOFTFP__) || defined(__riscv_float_abi_soft)
 #define TLEP_SOFT_FLOAT 1
 #endif
-
 /* A half whose fields are already where F32 has them, short of infinities and NaN: 2^112 corrects
  * the bias and normalises denormals. Without an FPU a normal number is widened by an addition. */
 static inline float tlep_widen(uint32_t fields)

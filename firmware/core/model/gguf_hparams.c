@@ -57,16 +57,15 @@ static bool take_number(cursor *c, uint32_t type, number *n)
     } else if (type == KV_F32) {
         uint32_t narrow = (uint32_t)bits;
         memcpy(&n->real, &narrow, sizeof n->real);
-    } else if (type == KV_BOOL) {
-        n->real = bits ? 1.0f : 0.0f;
     } else {
         bool has_sign = type == KV_I8 || type == KV_I16 || type == KV_I32 || type == KV_I64;
         uint64_t sign = (uint64_t)1 << (8 * bytes - 1) % 64;
         if (has_sign && (bits & sign)) {
             n->real = -(float)(sign - (bits & (sign - 1)));
         } else {
-            n->real = (float)bits;
-            n->whole = bits;
+            /* as an integer: Clang 22 for Xtensa fails on a choice of two floats */
+            n->real = (float)(type == KV_BOOL ? bits != 0 : bits);
+            n->whole = type == KV_BOOL ? UINT64_MAX : bits;
         }
     }
     return bytes != 0;

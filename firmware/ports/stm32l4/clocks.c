@@ -28,7 +28,7 @@ enum {
     ACR_PREFETCH_AND_CACHES = 7 << 8,
     ACCESS_TRIES = 100, /* the register does not exist under QEMU */
     READY_TRIES = 100000,
-    CRYSTAL_TRIES = 2000000, /* five seconds at 4 MHz; after power-on the crystal takes one or two */
+    CRYSTAL_TRIES = 2000000, /* five seconds at 4 MHz; after power-on a crystal takes up to two */
 };
 
 static bool wait_for(uint32_t address, uint32_t mask, uint32_t value, uint32_t tries)

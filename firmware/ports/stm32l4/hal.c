@@ -1,8 +1,8 @@
-/* STM32L4 at its full speed: the ST-Link's serial port, TIM2 as the clock, the model slot in its own
- * flash.
+/* STM32L4 at its full speed: the ST-Link's serial port, TIM2 as the clock, the model slot in its
+ * own flash.
  *
- * The same image runs on silicon and on QEMU's b-l475e-iot01a, which has the clock tree, the pins and
- * the UART, and neither TIM2 nor a cycle counter that counts. */
+ * The same image runs on silicon and on QEMU's b-l475e-iot01a, which has the clock tree, the pins
+ * and the UART, and neither TIM2 nor a cycle counter that counts. */
 #include "platform/hal.h"
 
 #include <string.h>

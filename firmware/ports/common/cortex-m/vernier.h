@@ -1,5 +1,5 @@
-/* A vernier, for a clock of record that ticks slower than the core computes, and that counts down:
- * the same work measures a tick more or less by where in a tick it starts.
+/* A vernier, for a clock of record that ticks slower than the core computes and counts down: the
+ * same work measures a tick more or less by where in a tick it starts.
  *
  * A turn of this loop takes 7 + `nops` instructions, which are `turn` ticks and a bit, where the bit
  * is the finest step that instructions can make against ticks. So the counter moves by `turn` from

@@ -67,6 +67,11 @@ class ChildSerial(serial.SerialBase):
     def check_host(cls, host: str) -> None:
         """Raise UsageError for a host part of the URL that names no board; here none is refused."""
 
+    @classmethod
+    def upload_bytes_per_s(cls, host: str) -> int | None:  # noqa: ARG003 - chips differ
+        """Return how fast this board takes a model in; None: too fast to matter."""
+        return None
+
     @abstractmethod
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """Return the command of the board's program, which speaks on the descriptor `fd`."""

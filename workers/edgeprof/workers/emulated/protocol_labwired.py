@@ -7,17 +7,13 @@ its boards are slow; their times are virtual and repeat exactly, as under QEMU.
 from __future__ import annotations
 
 import importlib.util
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from edgeprof.shared.errors import HostFault, UsageError
-from edgeprof.workers.emulated.child import ChildSerial, firmware_image, hex_bytes
-from edgeprof.workers.emulated.identity import UID_MAX_BYTES
-from edgeprof.workers.emulated.spelling import suggestion
+from edgeprof.shared.errors import HostFault
+from edgeprof.workers.emulated.child import firmware_image
+from edgeprof.workers.emulated.chip import ChipSerial
 
 BRIDGE = "edgeprof.workers.emulated.labwired_bridge"
 
@@ -57,29 +53,20 @@ CHIPS: Mapping[str, Chip] = {
         upload_bytes_per_s=20_000,
         image="nrf52840-labwired",
     ),
+    "esp32s3": Chip(
+        "esp32s3",
+        identity_address=0x3FCEBFE0,
+        slot_address=0x3C100000,
+        upload_bytes_per_s=20_000,
+        reset=(0x60008000, 1 << 31),  # RTC_CNTL_OPTIONS0, SW_SYS_RST
+    ),
 }
 
 
-class Serial(ChildSerial):
+class Serial(ChipSerial):
     """One emulated board."""
 
-    options: ClassVar[Mapping[str, str]] = {
-        "uid": "chip id in hex, up to 8 bytes",
-        "slot": "model slot image to put into flash",
-        "seed": "boot seed, for a boot id that repeats",
-    }
-
-    values: ClassVar[Mapping[str, str]] = {"slot": ".+", "seed": r"\d+"}
-    uid_max_bytes = UID_MAX_BYTES
-
-    @classmethod
-    def check_host(cls, host: str) -> None:
-        """Accept a chip that our firmware is built for."""
-        if host not in CHIPS:
-            raise UsageError(
-                f"labwired://{host}: no such port{suggestion(host, CHIPS)}",
-                hint=f"ports: {', '.join(CHIPS)}",
-            )
+    chips = CHIPS
 
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """Return the bridge with firmware, identity and slot."""
@@ -91,23 +78,20 @@ class Serial(ChildSerial):
             )
         chip = CHIPS[host]
         image = chip.image or host
-        uid = hex_bytes(query.get("uid", "00"), UID_MAX_BYTES, str(self.portstr))
         command = [
             sys.executable, "-m", BRIDGE,
             "--fd", str(fd),
             "--chip", chip.name,
             "--elf", str(firmware_image(f"tlep-{image}.elf", image)),
             "--identity", hex(chip.identity_address),
-            "--uid", uid.hex(),
-            "--seed", query.get("seed") or str(secrets.randbits(32)),
+            "--uid", self.uid(query).hex(),
+            "--seed", str(self.seed(query)),
         ]  # fmt: skip
         if chip.reset is not None:
             command += ["--reset", *map(hex, chip.reset)]
         if chip.mirror is not None:
             command += ["--mirror", *map(hex, chip.mirror)]
-        if "slot" in query:
-            slot = Path(query["slot"])
-            if not slot.is_file():
-                raise HostFault(f"labwired://{host}: no slot image at {slot}", code="no_slot")
+        slot = self.slot(query)
+        if slot is not None:
             command += ["--slot", str(slot), "--slot-address", hex(chip.slot_address)]
         return command

@@ -6,20 +6,16 @@ So the same run gives the same times again, and the host's load changes nothing.
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
-from typing import ClassVar
 
-from edgeprof.shared.errors import HostFault, UsageError
-from edgeprof.workers.emulated.child import ChildSerial, firmware_image, hex_bytes, parse_board_url
-from edgeprof.workers.emulated.spelling import suggestion
-
-UID_MAX_BYTES = 8
+from edgeprof.shared.errors import HostFault
+from edgeprof.workers.emulated.child import firmware_image
+from edgeprof.workers.emulated.chip import ChipSerial
+from edgeprof.workers.emulated.identity import identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +101,16 @@ MACHINES: Mapping[str, Machine] = {
         slot_address=None,
         upload_bytes_per_s=None,
     ),
+    "xtensa-lx60": Machine(
+        "qemu-system-xtensa",
+        "qemu-system-misc",
+        ("-M", "lx60", "-cpu", "de233_fpu", "-m", "16M"),
+        icount_shift=2,  # 4 ns: a cycle of the board's 10 MHz is a whole number of instructions
+        identity_address=0x007FFFE0,
+        slot_address=0x00800000,
+        upload_bytes_per_s=40_000,  # measured
+    ),
 }
-IDENTITY_MAGIC = 0x49444D51  # "QMDI"
 
 
 @cache
@@ -125,34 +129,10 @@ def too_old(host: str) -> str | None:
     return f"{program} has no machine {name}: QEMU {machine.since} or later has"
 
 
-class Serial(ChildSerial):
+class Serial(ChipSerial):
     """One emulated board."""
 
-    options: ClassVar[Mapping[str, str]] = {
-        "uid": "chip id in hex, up to 8 bytes",
-        "slot": "model slot image for QEMU's loader to put into flash",
-        "seed": "boot seed, for a boot id that repeats",
-    }
-
-    values: ClassVar[Mapping[str, str]] = {"slot": ".+", "seed": r"\d+"}
-    uid_max_bytes = UID_MAX_BYTES
-
-    @classmethod
-    def check_host(cls, host: str) -> None:
-        """Accept a chip that our firmware is built for."""
-        if host not in MACHINES:
-            raise UsageError(
-                f"qemu://{host}: no such port{suggestion(host, MACHINES)}",
-                hint=f"ports: {', '.join(MACHINES)}",
-            )
-
-    @classmethod
-    def check(cls, url: str) -> None:
-        """Check the URL as for every child, and that a slot has flash to go to."""
-        super().check(url)
-        host, query = parse_board_url(url, cls.options)
-        if "slot" in query and MACHINES[host].slot_address is None:
-            raise UsageError(f"{url}: {host} has no flash for a model", hint="leave slot out")
+    chips = MACHINES
 
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """Return QEMU with firmware, identity words and slot loaded."""
@@ -168,14 +148,6 @@ class Serial(ChildSerial):
             raise HostFault(
                 f"qemu://{host}: {reason}", code="old_qemu", hint="Debian 13 has QEMU 10"
             )
-        uid = hex_bytes(query.get("uid", "00"), UID_MAX_BYTES, str(self.portstr))
-        seed = int(query.get("seed") or secrets.randbits(32))
-        words = (
-            (0, IDENTITY_MAGIC, 4),
-            (4, len(uid), 4),
-            (8, int.from_bytes(uid.ljust(UID_MAX_BYTES, b"\0"), "little"), 8),
-            (16, seed & 0xFFFFFFFF, 4),
-        )
         command = [
             program, *machine.arguments,
             "-kernel", str(firmware_image(f"tlep-{host}.elf", host)),
@@ -184,14 +156,13 @@ class Serial(ChildSerial):
             *("-serial", "null") * machine.serial_ports_before,
             "-chardev", f"socket,id=uart,fd={fd}", "-serial", "chardev:uart",
         ]  # fmt: skip
-        for offset, value, size in words:
+        words = identity(self.uid(query), self.seed(query))
+        for offset in range(0, len(words), 4):
+            word = int.from_bytes(words[offset : offset + 4], "little")
             address = machine.identity_address + offset
-            loader = f"loader,addr={address:#x},data={value:#x},data-len={size}"
-            command += ["-device", loader]
-        if "slot" in query and machine.slot_address is not None:
-            slot = Path(query["slot"])
-            if not slot.is_file():
-                raise HostFault(f"qemu://{host}: no slot image at {slot}", code="no_slot")
+            command += ["-device", f"loader,addr={address:#x},data={word:#x},data-len=4"]
+        slot = self.slot(query)
+        if slot is not None:
             file = str(slot).replace(",", ",,")  # QEMU writes a comma this way
             loader = f"loader,file={file},addr={machine.slot_address:#x},force-raw=on"
             command += ["-device", loader]

@@ -7,68 +7,53 @@ changes nothing.
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
-from edgeprof.shared.errors import HostFault, UsageError
-from edgeprof.workers.emulated.child import ChildSerial, firmware_image, hex_bytes
-from edgeprof.workers.emulated.spelling import suggestion
+from edgeprof.shared.errors import HostFault
+from edgeprof.workers.emulated.child import firmware_image
+from edgeprof.workers.emulated.chip import ChipSerial
 
-PORTS: Final = ("rp2040",)
-#: Of an upload into RAM (measured: 49 to 75 KB/s): the board's own work on each byte is what takes
-#: the time.
-UPLOAD_BYTES_PER_S: Final = 50_000
-UID_MAX_BYTES: Final = 8
-#: Where the firmware reads a magic, the uid and a boot seed at start, and where its model slot is
-#: (ports/rp2040/hal.c).
-IDENTITY_ADDRESS: Final = 0x20041FE0
-SLOT_ADDRESS: Final = 0x10040000
+
+@dataclass(frozen=True, slots=True)
+class Rp2040:
+    """Where the firmware has what (ports/rp2040/hal.c)."""
+
+    identity_address: int = 0x20041FE0
+    slot_address: int = 0x10040000
+    #: Of an upload into RAM (measured: 49 to 75 KB/s): the board's own work on each byte is what
+    #: takes the time.
+    upload_bytes_per_s: int = 50_000
+
+
+CHIPS: Mapping[str, Rp2040] = {"rp2040": Rp2040()}
 
 BOARD_PROGRAM: Final = Path(__file__).parent / "rp2040js" / "board.js"
 
 
-class Serial(ChildSerial):
+class Serial(ChipSerial):
     """One emulated Raspberry Pi Pico."""
 
-    options: ClassVar[Mapping[str, str]] = {
-        "uid": "chip id in hex, up to 8 bytes",
-        "slot": "model slot image to put into flash",
-        "seed": "boot seed, for a boot id that repeats",
-    }
-
-    values: ClassVar[Mapping[str, str]] = {"slot": ".+", "seed": r"\d+"}
-    uid_max_bytes = UID_MAX_BYTES
-
-    @classmethod
-    def check_host(cls, host: str) -> None:
-        """Accept the chip that rp2040js emulates."""
-        if host not in PORTS:
-            raise UsageError(
-                f"rp2040js://{host}: no such port{suggestion(host, PORTS)}",
-                hint=f"ports: {', '.join(PORTS)}",
-            )
+    chips = CHIPS
 
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """Return Node.js with the program of the board: firmware, identity and slot."""
-        uid = hex_bytes(query.get("uid", "00"), UID_MAX_BYTES, str(self.portstr))
-        seed = int(query.get("seed") or secrets.randbits(32)) & 0xFFFFFFFF
+        chip = CHIPS[host]
         command = [
             node(), str(_board_program()),
             "--fd", str(fd),
             "--elf", str(firmware_image(f"tlep-{host}.elf", host)),
-            "--uid", uid.hex(),
-            "--seed", str(seed),
-            "--identity", hex(IDENTITY_ADDRESS),
+            "--uid", self.uid(query).hex(),
+            "--seed", str(self.seed(query)),
+            "--identity", hex(chip.identity_address),
         ]  # fmt: skip
-        if "slot" in query:
-            slot = Path(query["slot"])
-            if not slot.is_file():
-                raise HostFault(f"rp2040js://{host}: no slot image at {slot}", code="no_slot")
-            command += ["--slot", str(slot), "--slot-address", hex(SLOT_ADDRESS)]
+        slot = self.slot(query)
+        if slot is not None:
+            command += ["--slot", str(slot), "--slot-address", hex(chip.slot_address)]
         return command
 
 
@@ -90,9 +75,14 @@ def node() -> str:
     return program
 
 
+def emulator_folder() -> Path:
+    """Return where npm puts the emulator."""
+    return BOARD_PROGRAM.parent / "node_modules" / "rp2040js"
+
+
 def _board_program() -> Path:
     """Return board.js. Raises HostFault when the emulator that it needs is not installed."""
-    emulator = BOARD_PROGRAM.parent / "node_modules" / "rp2040js"
+    emulator = emulator_folder()
     if not emulator.is_dir():
         raise HostFault(
             f"the emulator rp2040js is not installed: {emulator} does not exist",

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from edgeprof.workers.emulated import protocol_rp2040js
-from edgeprof.workers.emulated.protocol_labwired import CHIPS
-from edgeprof.workers.emulated.protocol_qemu import MACHINES
+from edgeprof.workers.emulated import (
+    protocol_labwired,
+    protocol_native,
+    protocol_qemu,
+    protocol_rp2040js,
+)
+from edgeprof.workers.emulated.child import ChildSerial
+
+_HANDLERS: Final[Mapping[str, type[ChildSerial]]] = {
+    "labwired": protocol_labwired.Serial,
+    "native": protocol_native.Serial,
+    "qemu": protocol_qemu.Serial,
+    "rp2040js": protocol_rp2040js.Serial,
+}
 
 
 def is_emulated(url: str) -> bool:
     """Whether the board is a process that we start."""
-    return urlsplit(url).scheme in {"native", "qemu", "rp2040js", "labwired"}
+    return urlsplit(url).scheme in _HANDLERS
 
 
 def chip_of(url: str) -> str | None:
@@ -35,9 +48,5 @@ def with_slot(url: str, slot: Path) -> str:
 def upload_bytes_per_s(url: str) -> int | None:
     """Return how fast the emulated UART takes a model in; None: too fast to matter."""
     parts = urlsplit(url)
-    if parts.scheme == "rp2040js":
-        return protocol_rp2040js.UPLOAD_BYTES_PER_S
-    if parts.scheme == "labwired" and parts.netloc in CHIPS:
-        return CHIPS[parts.netloc].upload_bytes_per_s
-    machine = MACHINES.get(parts.netloc) if parts.scheme == "qemu" else None
-    return None if machine is None else machine.upload_bytes_per_s
+    handler = _HANDLERS.get(parts.scheme)
+    return None if handler is None else handler.upload_bytes_per_s(parts.netloc)

@@ -50,6 +50,8 @@ class Chip:
         return re.sub(r"^ESP32(?=[A-Z])", "ESP32-", (self.esptool or "").upper())
 
 
+_BOOTSEL: Final = "hold BOOTSEL while you plug it in"
+_PICO_UART: Final = "connect a USB-UART adapter: GP0 is TX, GP1 is RX"
 _BOOT0: Final = "connect BOOT0 to 3.3 V and press RESET"
 
 _CHIPS: Final = (
@@ -57,11 +59,21 @@ _CHIPS: Final = (
         "rp2040",
         "RP2040 (Raspberry Pi Pico)",
         0x10000000,
-        "hold BOOTSEL while you plug it in",
-        "connect a USB-UART adapter: GP0 is TX, GP1 is RX",
+        _BOOTSEL,
+        _PICO_UART,
         uf2_family=0xE48BFF56,
         uf2_board="RPI-RP2",
         pyocd="rp2040",
+    ),
+    Chip(
+        "rp2350",
+        "RP2350 (Raspberry Pi Pico 2)",
+        0x10000000,
+        _BOOTSEL,
+        _PICO_UART,
+        uf2_family=0xE48BFF59,
+        uf2_board="RP2350",
+        pyocd="rp2350",
     ),
     Chip(
         "esp32c3",

@@ -1,0 +1,8 @@
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR xtensa)
+set(CMAKE_C_COMPILER ${CMAKE_CURRENT_LIST_DIR}/xtensa-llvm-cc)
+set(CMAKE_ASM_COMPILER ${CMAKE_CURRENT_LIST_DIR}/xtensa-llvm-cc)
+set(CMAKE_AR llvm-ar-22)
+set(CMAKE_RANLIB llvm-ranlib-22)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+include(${CMAKE_CURRENT_LIST_DIR}/../ports/common/xtensa/firmware.cmake)
