@@ -37,7 +37,7 @@ PORTS = {
     "stm32l475": Emulated("qemu"),
     "rp2040": Emulated("rp2040js", n_tokens=64, real_models=False),
     "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
-    "nrf52840": Emulated("labwired", n_tokens=4, real_models=False),
+    "nrf52840": Emulated("labwired", n_tokens=3, real_models=False),
     "xtensa-lx60": Emulated("qemu", compiler="clang-22"),
 }
 

@@ -1,8 +1,8 @@
 /* A vernier, for a clock of record that ticks slower than the core computes and counts down: the
  * same work measures a tick more or less by where in a tick it starts.
  *
- * A turn of this loop takes 7 + `nops` instructions, which are `turn` ticks and a bit, where the bit
- * is the finest step that instructions can make against ticks. So the counter moves by `turn` from
+ * A turn of this loop takes 7 + `nops` instructions, which are `turn` ticks and a bit, where the
+ * bit is the finest step that instructions can make against ticks. So the counter moves by `turn` from
  * look to look, until the bits add up to a tick. Then it moves by one more, the loop stops, and it
  * has always stopped at the same place in a tick.
  *

@@ -50,7 +50,7 @@ CHIPS: Mapping[str, Chip] = {
         "nrf52840",
         identity_address=0x2003FFE0,
         slot_address=0x00040000,
-        upload_bytes_per_s=20_000,
+        upload_bytes_per_s=12_000,
         image="nrf52840-labwired",
     ),
     "esp32s3": Chip(
