@@ -12,8 +12,16 @@ from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.emulated.child import firmware_dir
+from edgeprof.workers.emulated.protocol_qemu import too_old
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from tests.ports.emulated_ports import PORTS, SMALL, needs_rp2040js
+
+
+def skip_without_machine(port: str) -> None:
+    """Skip a test of a port whose machine the installed QEMU is too old for."""
+    reason = too_old(port) if PORTS[port].scheme == "qemu" else None
+    if reason is not None:
+        pytest.skip(reason)
 
 
 @pytest.fixture(
@@ -23,7 +31,8 @@ from tests.ports.emulated_ports import PORTS, SMALL, needs_rp2040js
     ]
 )
 def port(request: pytest.FixtureRequest) -> str:
-    """Each of the bare-metal ports."""
+    """Each of the bare-metal ports that can be emulated here."""
+    skip_without_machine(request.param)
     return str(request.param)
 
 

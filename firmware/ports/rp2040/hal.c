@@ -13,31 +13,24 @@
 #include "rp2_chip.h"
 #include "uart.h"
 
+#define TIMER_RAWL (RP2_TIMER + 0x28)
+#define WATCHDOG_TICK (RP2_WATCHDOG + 0x2C)
+#define SCRATCH_UID (RP2_WATCHDOG + 0x10) /* and the next, from boot2.S */
 #define IDENTITY 0x20041FE0U
 #define FLASH_BASE 0x10000000U
 #define SLOT_BASE 0x10040000U
-#define TIMER_RAWH (RP2_TIMER + 0x24)
-#define TIMER_RAWL (RP2_TIMER + 0x28)
-#define WATCHDOG_TICK (RP2_WATCHDOG + 0x2C)
-/* Scratch registers: a restart leaves them, power-on clears them, and the mask ROM uses only 4 to
- * 7. */
-#define SCRATCH_BOOTS (RP2_WATCHDOG + 0x0C)
-#define SCRATCH_UID (RP2_WATCHDOG + 0x10) /* and the next, from boot2.S */
 
 enum {
+    CRYSTAL_MHZ = 12,
     FLASH_BYTES = 2 * 1024 * 1024,
     SRAM_BYTES = 264 * 1024,
-    UID_BYTES = 8,
     IRQ_UART0 = 20,
-    TIMER_HZ = 1000000,
-    TICK_ENABLE = 1 << 9,
-    CRYSTAL_MHZ = 12,
+    UID_BYTES = 8,
 };
 
 extern uint8_t link_models_start[], link_models_end[];
 
 static tlep_board board;
-static uint32_t boot_seed;
 
 /* What boot2 read from the flash chip; nothing where it did not run, or the chip has no id. */
 static void read_flash_uid(void)
@@ -51,27 +44,27 @@ static void read_flash_uid(void)
 
 static void start_timer(void)
 {
-    REG32(WATCHDOG_TICK) = TICK_ENABLE | CRYSTAL_MHZ; /* the watchdog divides for both */
     rp2_restart_blocks(RP2_RESET_TIMER);
+    REG32(WATCHDOG_TICK) = 1U << 9 | CRYSTAL_MHZ; /* 1 MHz */
 }
 
 const tlep_board *hal_init(void)
 {
+    uint32_t seed;
     /* Emulators of the RP2040 have no ring oscillator: all bits of its random bit are 1. */
     bool silicon = REG32(RP2_ROSC_RANDOMBIT) <= 1;
-    rp2_start_clocks();
-    start_timer();
-    if (tlep_identity_read(IDENTITY, &board, &boot_seed)) {
+    if (tlep_identity_read(IDENTITY, &board, &seed)) {
         silicon = false;
     } else {
         read_flash_uid();
-        boot_seed = rp2_random();
     }
-    REG32(SCRATCH_BOOTS) += 1;
+    rp2_start_clocks();
+    start_timer();
+    rp2_start_boot_id(seed);
     board.platform = "rp2040";
     board.toolchain = "arm-none-eabi-gcc " __VERSION__;
     board.timer_name = "TIMER";
-    board.timer_hz = TIMER_HZ;
+    board.timer_hz = 1000000;
     board.clock_hz = RP2_CLOCK_HZ;
     board.bauds = rp2_bauds;
     board.rx_window = TLEP_RX_WINDOW;
@@ -91,17 +84,6 @@ const tlep_board *hal_init(void)
     rp2_start_uart();
     tlep_irq_enable(IRQ_UART0);
     return &board;
-}
-
-/* The unlatched halves: the latched pair would be spoilt by a look from an interrupt. */
-uint64_t hal_ticks(void)
-{
-    uint32_t high, low;
-    do {
-        high = REG32(TIMER_RAWH);
-        low = REG32(TIMER_RAWL);
-    } while (REG32(TIMER_RAWH) != high);
-    return (uint64_t)high << 32 | low;
 }
 
 /* A vernier: the timer's tick has 125 cycles, so the same work measures a tick more or less by
@@ -130,28 +112,11 @@ void hal_align(void)
                    : "cc", "memory");
 }
 
-void hal_hw_sleep(bool sleeping)
-{
-    (void)sleeping; /* nothing but the UART needs to wake the core: the timer has 64 bits */
-}
-
-uint32_t hal_boot_id(void)
-{
-    return boot_seed ^ REG32(SCRATCH_BOOTS) * 2654435761U;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the ADC's sensor is not calibrated, and off by degrees */
-}
-
 extern uint32_t link_stack_high[];
 __attribute__((section(".vectors"), used)) vector *const tlep_vectors[16 + IRQ_UART0 + 1] = {
     [0] = (vector *)link_stack_high,
     [1] = tlep_reset_handler,
-    [2 ... 16 + IRQ_UART0 - 1] = tlep_fault_handler,
+    [2 ... 15] = tlep_fault_handler,
+    [16 ... 16 + IRQ_UART0 - 1] = tlep_fault_handler,
     [16 + IRQ_UART0] = rp2_uart0_handler,
 };

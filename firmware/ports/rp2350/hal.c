@@ -18,10 +18,8 @@
 #define IDENTITY 0x20081FE0U
 #define FLASH_BASE 0x10000000U
 #define SLOT_BASE 0x10020000U
-#define TIMER_RAWH (RP2_TIMER0 + 0x24)
-#define TIMER_RAWL (RP2_TIMER0 + 0x28)
-#define TIMER_DBGPAUSE (RP2_TIMER0 + 0x2C)
-#define TIMER_SOURCE (RP2_TIMER0 + 0x38)
+#define TIMER_DBGPAUSE (RP2_TIMER + 0x2C)
+#define TIMER_SOURCE (RP2_TIMER + 0x38)
 #define SYSINFO_PLATFORM (RP2_SYSINFO + 0x08)
 
 enum {
@@ -36,12 +34,14 @@ enum {
 extern uint8_t link_models_start[], link_models_end[];
 
 static tlep_board board;
-static uint32_t boot_seed;
 
 /* The 64-bit id that is burnt into each chip, as picotool and the boot ROM's drive show it: highest
- * byte first. */
+ * byte first. None where its owner has locked that page. */
 static void read_uid(void)
 {
+    if (!tlep_readable(RP2_OTP_DATA)) {
+        return;
+    }
     uint64_t id = REG32(RP2_OTP_DATA) | (uint64_t)REG32(RP2_OTP_DATA + 4) << 32;
     board.uid_bytes = UID_BYTES;
     for (uint32_t i = 0; i < UID_BYTES; i++) {
@@ -51,22 +51,23 @@ static void read_uid(void)
 
 static void start_timer(void)
 {
-    rp2_restart_blocks(RP2_RESET_TIMER0);
+    rp2_restart_blocks(RP2_RESET_TIMER);
     REG32(TIMER_DBGPAUSE) = 0;
     REG32(TIMER_SOURCE) = SOURCE_CLK_SYS;
 }
 
 const tlep_board *hal_init(void)
 {
+    uint32_t seed;
     rp2_start_clocks();
     start_timer();
     rp2_restart_blocks(RP2_RESET_SYSINFO);
-    bool labelled = tlep_identity_read(IDENTITY, &board, &boot_seed);
+    bool labelled = tlep_identity_read(IDENTITY, &board, &seed);
     bool silicon = !labelled && (REG32(SYSINFO_PLATFORM) & PLATFORM_ASIC) != 0;
     if (silicon) {
         read_uid();
     }
-    boot_seed ^= rp2_random();
+    rp2_start_boot_id(seed);
     board.platform = "rp2350";
     board.toolchain = "arm-none-eabi-gcc " __VERSION__;
     board.timer_name = "TIMER0";
@@ -93,37 +94,8 @@ const tlep_board *hal_init(void)
     return &board;
 }
 
-/* The unlatched halves: the latched pair would be spoilt by a look from an interrupt. */
-uint64_t hal_ticks(void)
-{
-    uint32_t high, low;
-    do {
-        high = REG32(TIMER_RAWH);
-        low = REG32(TIMER_RAWL);
-    } while (REG32(TIMER_RAWH) != high);
-    return (uint64_t)high << 32 | low;
-}
-
 void hal_align(void)
 {
-}
-
-void hal_hw_sleep(bool sleeping)
-{
-    (void)sleeping;
-}
-
-uint32_t hal_boot_id(void)
-{
-    return boot_seed;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the ADC's sensor is off by degrees from chip to chip, and we had none to try */
 }
 
 extern uint32_t link_stack_high[];

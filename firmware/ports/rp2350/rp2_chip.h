@@ -11,7 +11,7 @@
 #define RP2_XOSC 0x40048000U
 #define RP2_PLL_SYS 0x40050000U
 #define RP2_UART0 0x40070000U
-#define RP2_TIMER0 0x400B0000U
+#define RP2_TIMER 0x400B0000U /* TIMER0 */
 #define RP2_WATCHDOG 0x400D8000U
 #define RP2_ROSC 0x400E8000U
 #define RP2_OTP_DATA 0x40130000U /* 16 bits a row, corrected */
@@ -20,7 +20,7 @@
 #define RP2_RESET_PADS_BANK0 (1U << 9)
 #define RP2_RESET_PLL_SYS (1U << 14)
 #define RP2_RESET_SYSINFO (1U << 21)
-#define RP2_RESET_TIMER0 (1U << 23)
+#define RP2_RESET_TIMER (1U << 23)
 #define RP2_RESET_UART0 (1U << 26)
 
 #define RP2_RESUS_CTRL (RP2_CLOCKS + 0x84)

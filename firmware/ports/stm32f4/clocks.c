@@ -1,6 +1,6 @@
 #include "clocks.h"
 
-#include "stm32f4.h"
+#include "family.h"
 
 #define RCC_PLLCFGR (RCC + 0x04)
 #define RCC_CFGR (RCC + 0x08)

@@ -11,10 +11,10 @@
 
 #include "clock.h"
 #include "clocks.h"
+#include "family.h"
 #include "identity.h"
 #include "irq.h"
 #include "pins.h"
-#include "stm32f4.h"
 #include "uart.h"
 
 /* USART2 and 3 are on APB1, 1 and 6 on APB2. */
@@ -49,6 +49,7 @@ enum {
 };
 enum {
     SR_RXNE = 1 << 5,
+    SR_TC = 1 << 6,
     SR_TXE = 1 << 7,
     SR_ORE = 1 << 3,
     CR1_TXEIE = 1 << 7,
@@ -205,6 +206,11 @@ bool hal_temperature(uint32_t index, const char **location, int32_t *millidegree
 bool uart_hw_tx_ready(void)
 {
     return (REG32(UART) & SR_TXE) != 0;
+}
+
+bool uart_hw_tx_done(void)
+{
+    return (REG32(UART) & SR_TC) != 0;
 }
 
 void uart_hw_tx(uint8_t byte)

@@ -7,8 +7,10 @@ So the same run gives the same times again, and the host's load changes nothing.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from edgeprof.shared.errors import HostFault
 from edgeprof.workers.emulated.child import firmware_image
@@ -31,6 +33,8 @@ class Machine:
     slot_address: int | None
     #: Upload speed of the emulated UART. None: it is so fast that nobody waits for an upload.
     upload_bytes_per_s: int | None
+    #: The first QEMU that has the machine, where Debian 12's has not.
+    since: str | None = None
     #: Which of QEMU's serial ports is the board's: the number of those before it.
     serial_ports_before: int = 0
 
@@ -78,6 +82,16 @@ MACHINES: Mapping[str, Machine] = {
         slot_address=0x80800000,
         upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
     ),
+    "stm32l475": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        ("-M", "b-l475e-iot01a", "-m", "1M"),  # no RAM, but the most that the loader loads
+        icount_shift=4,  # 16 ns: 80 MHz at 1.28 cycles per instruction
+        identity_address=0x20017FE0,
+        slot_address=0x08010000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
+        since="9.1",
+    ),
     "riscv32-virt": Machine(
         "qemu-system-riscv32",
         "qemu-system-misc",
@@ -99,6 +113,22 @@ MACHINES: Mapping[str, Machine] = {
 }
 
 
+@cache
+def _machines_of(program: str) -> frozenset[str]:
+    """Return the names of the machines that an installed QEMU has."""
+    listed = subprocess.run([program, "-M", "help"], capture_output=True, text=True, check=False)
+    return frozenset(line.split()[0] for line in listed.stdout.splitlines() if line.strip())
+
+
+def too_old(host: str) -> str | None:
+    """Return why the installed QEMU cannot be this board: it is older than the machine."""
+    machine = MACHINES[host]
+    program, name = shutil.which(machine.program), machine.arguments[1]
+    if program is None or machine.since is None or name in _machines_of(program):
+        return None
+    return f"{program} has no machine {name}: QEMU {machine.since} or later has"
+
+
 class Serial(ChipSerial):
     """One emulated board."""
 
@@ -113,6 +143,10 @@ class Serial(ChipSerial):
                 f"{machine.program} is not installed",
                 code="no_qemu",
                 hint=f"apt-get install {machine.package}",
+            )
+        if (reason := too_old(host)) is not None:
+            raise HostFault(
+                f"qemu://{host}: {reason}", code="old_qemu", hint="Debian 13 has QEMU 10"
             )
         command = [
             program, *machine.arguments,

@@ -1,12 +1,13 @@
 /* Registers that more than one file of this port touches (RM0090; RM0383 and RM0390 have the same
  * where this port looks), and the definitions that CMake makes from boards.txt and chips.txt. */
-#ifndef TLEP_STM32F4_H
-#define TLEP_STM32F4_H
+#ifndef TLEP_FAMILY_H
+#define TLEP_FAMILY_H
 
 #include "cortex_m.h"
 
 #define RCC 0x40023800U
-#define RCC_AHB1ENR (RCC + 0x30)
+#define GPIO_BASE 0x40020000U
+#define GPIO_CLOCKS (RCC + 0x30) /* AHB1ENR */
 #define RCC_APB1ENR (RCC + 0x40)
 #define RCC_APB2ENR (RCC + 0x44)
 

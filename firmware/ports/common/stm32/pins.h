@@ -1,13 +1,14 @@
-/* Pins as boards.txt names them: 16 for each port, and the pin. */
+/* Pins as boards.txt names them: 16 for each port, and the pin. The family's header, family.h, says
+ * where they are: GPIO_BASE, and GPIO_CLOCKS, the register of RCC that has a bit for each port. */
 #ifndef TLEP_PINS_H
 #define TLEP_PINS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "stm32f4.h"
+#include "family.h"
 
-#define GPIO(pin) (0x40020000U + 0x400U * ((uint32_t)(pin) / 16))
+#define GPIO(pin) (GPIO_BASE + 0x400U * ((uint32_t)(pin) / 16))
 enum { PIN_OUTPUT = 1, PIN_ALTERNATE = 2 };
 
 static inline void pin_mode(uint32_t pin, uint32_t mode)
@@ -18,7 +19,7 @@ static inline void pin_mode(uint32_t pin, uint32_t mode)
 
 static inline void pin_on(uint32_t pin)
 {
-    REG32(RCC_AHB1ENR) |= 1U << pin / 16;
+    REG32(GPIO_CLOCKS) |= 1U << pin / 16;
 }
 
 static inline void pin_write(uint32_t pin, bool high)
