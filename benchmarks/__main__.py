@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import gap, link, memory, overhead, record, submit, tokens
+from benchmarks import crowd, gap, idle, link, memory, overhead, record, submit, tokens
 from benchmarks.harness import console, report
 
 BENCHMARKS = {
-    module.NAME: module for module in (submit, gap, overhead, record, link, tokens, memory)
+    module.NAME: module
+    for module in (submit, gap, overhead, record, link, tokens, memory, idle, crowd)
 }
 
 

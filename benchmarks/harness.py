@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from edgeprof.client import Lab
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.board import BoardState
 
+NULL_AGENT = Path(__file__).parents[1] / "tests/chaos/null_agent.py"
 RESULTS = Path(__file__).parent / "results"
 console = Console()
 
@@ -124,10 +125,16 @@ def _answers(port: int) -> bool:
 
 @contextmanager
 def agent(settings: Settings, urls: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a host agent with these boards; the block runs once all are online."""
-    command = [sys.executable, "-m", "edgeprof.cli", "worker"]
-    for url in urls:
-        command += ["--board", url]
+    """Start a host agent with these boards, all native or all imaginary (null://).
+
+    The block runs once all are online.
+    """
+    if urls[0].startswith("null:"):
+        command = [sys.executable, str(NULL_AGENT), *urls]
+    else:
+        command = [sys.executable, "-m", "edgeprof.cli", "worker"]
+        for url in urls:
+            command += ["--board", url]
     environment = {**os.environ, **settings.as_environment(), "EDGEPROF_LOG_LEVEL": "ERROR"}
     with (
         subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process,
@@ -141,3 +148,24 @@ def agent(settings: Settings, urls: Sequence[str]) -> Iterator[subprocess.Popen[
             yield process
         finally:
             process.terminate()
+
+
+@contextmanager
+def scheduler(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a scheduler; the block runs at once."""
+    command = [sys.executable, "-m", "edgeprof.cli", "scheduler"]
+    environment = {**os.environ, **settings.as_environment(), "EDGEPROF_LOG_LEVEL": "ERROR"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def process_tree(pid: int) -> Iterator[int]:
+    """Return the id of a process, and of all below it."""
+    yield pid
+    with suppress(FileNotFoundError):  # a thread, or the process, has ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from process_tree(int(child))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.harness import Result, agent, private_settings
+from benchmarks.harness import Result, agent, private_settings, process_tree
 from edgeprof.client import Lab
 
 NAME = "memory"
@@ -32,7 +31,7 @@ def measure(*, quick: bool) -> Result:
             for job in jobs:
                 job.wait(timeout=120)
             time.sleep(_IDLE_S)
-            found = {pid: _command(pid) for pid in _tree(process.pid)}
+            found = {pid: _command(pid) for pid in process_tree(process.pid)}
             python = {pid: _pss_mib(pid) for pid, words in found.items() if "-m" in words}
             workers = [pss for pid, pss in python.items() if found[pid][-1].startswith("{")]
             row = {
@@ -43,13 +42,6 @@ def measure(*, quick: bool) -> Result:
                 "all MiB": sum(python.values()),
             }
     return Result(NAME, "Memory of a host (PSS)", [row])
-
-
-def _tree(pid: int) -> Iterator[int]:
-    yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from _tree(int(child))
 
 
 def _command(pid: int) -> list[str]:

@@ -107,7 +107,7 @@ class Crowd:
     def send(self, spec: JobSpec) -> str:
         """Submit one job as a client does, the record and then the doorbell; returns its id."""
         job_id = new_job_id()
-        traceparent = tracing.submit_traceparent(job_id, spec)
+        (traceparent,) = tracing.submit_traceparents([(job_id, spec)])
         self._store.jobs.submit([NewJob(spec, traceparent, job_id)], "soak")
         message = Doorbell(job_id, spec.target.queue, traceparent, spec.label)
         self._store.doorbells.notify([message], step=doorbell.transport_priority(spec.priority))

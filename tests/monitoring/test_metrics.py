@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -19,14 +19,11 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from edgeprof.scheduler.metrics import CustodianMetrics
 from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.model import ModelRef, Quantization
 from edgeprof.shared.types.result import (
     CaseResult,
-    JobView,
     MemoryUse,
     RegionUse,
     Samples,
@@ -334,15 +331,6 @@ def test_number_of_series_is_bounded(host: Host) -> None:
     assert len(host.samples()) < 20_000
 
 
-def test_finished_jobs_are_there_before_the_first() -> None:
-    """Counters of finished jobs and errors start at 0, since a ratio needs that."""
-    registry = CollectorRegistry()
-    CustodianMetrics(registry).platform_known("native")
-
-    text = generate_latest(registry).decode()
-    assert 'state="failed",platform' in text or 'platform="native",state="failed"' in text
-
-
 def test_a_board_that_makes_names_up(host: Host) -> None:
     """New regions and sensors in each reading, new kinds of memory in each load: no more than 16 of
     each."""
@@ -381,22 +369,3 @@ def test_a_wrong_trace_id_does_not_end_the_agent(host: Host, trace_id: str) -> N
         receiver.drain()
 
     assert sum(sample.value for sample in host.samples("profiling_sessions_total")) == 0
-
-
-def test_boards_nobody_knows_share_a_label() -> None:
-    """Each name that somebody waited for in vain would be a series of its own, for ever."""
-    registry = CollectorRegistry()
-    views = [
-        cast(Any, JobView).model_construct(state=JobState.EXPIRED, target=target, attempts=())
-        for target in ("native", "native-1", "typo-1", "typo-2")
-    ]
-
-    CustodianMetrics(registry).finished(views, {"native-1": "native"})
-
-    counted = {
-        sample.labels["platform"]: sample.value
-        for family in registry.collect()
-        for sample in family.samples
-        if sample.name == "edgeprof_jobs_finished_total"
-    }
-    assert counted == {"native": 2, "unknown": 2}

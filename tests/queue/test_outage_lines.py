@@ -4,12 +4,17 @@ is back."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from edgeprof.client import Lab
+from edgeprof.shared.errors import StoreUnavailable
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
@@ -48,3 +53,24 @@ def test_idle_worker_tells_an_outage_once(
     finally:
         worker.kill()
         worker.wait()
+
+
+def test_a_person_learns_of_a_stall_that_comes_after_the_greeting(
+    settings: Settings, redis_process: RedisProcess
+) -> None:
+    """Within two seconds; the start of Python comes to it."""
+    redis_process.start()
+    own = settings.model_copy(update={"redis_url": redis_process.url})
+    with Lab(settings=own, hurried=True) as lab:
+        lab.jobs()
+        redis_process.signal(signal.SIGSTOP)
+        began_s = time.monotonic()
+        try:
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                lab.jobs()
+            took_s = time.monotonic() - began_s
+        finally:
+            redis_process.signal(signal.SIGCONT)
+
+        assert lab.jobs() == []
+    assert took_s < 2.5

@@ -28,11 +28,12 @@ KINDS = ("string", "hash", "set", "zset", "stream")
 SCHEMES = """
 import sys
 from kombu import Connection
+from redis import ConnectionPool
 from edgeprof.shared.queue.celery_app import make_app
 from edgeprof.workers.worker import doorbell_transport
 from edgeprof.workers.metrics.telemetry import Sender
 
-doorbell_transport.install("w@b.h", Sender(None))
+doorbell_transport.install("w@b.h", Sender(None), ConnectionPool())
 for url in sys.argv[1:]:
     with make_app(url).connection_for_read() as connection:
         print(connection.get_transport_cls().__module__)

@@ -24,7 +24,7 @@ def test_only_a_trace_id_is_one(traceparent: str) -> None:
 
 def test_trace_exists_without_a_collector(make_spec: Callable[..., JobSpec]) -> None:
     """Each job has a trace id of its own, at no cost, for logs and for workers that do export."""
-    first, second = (tracing.submit_traceparent("id", make_spec()) for _ in range(2))
+    first, second = tracing.submit_traceparents([("a", make_spec()), ("b", make_spec())])
 
     assert first != second
     assert [len(part) for part in first.split("-")] == [2, 32, 16, 2]

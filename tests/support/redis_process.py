@@ -45,6 +45,11 @@ class RedisProcess:
             self._process.wait()
             self._process = None
 
+    def signal(self, number: int) -> None:
+        """Send the server a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def connect(self) -> Redis:
         return Redis(port=self.port)
 

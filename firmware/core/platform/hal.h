@@ -7,6 +7,7 @@
  * - Receive is interrupt- or DMA-driven into a ring of at least `rx_window` bytes: a real UART
  *   overruns while the core multiplies matrices. Count what is lost; never block.
  * - hal_ticks() is monotonic, never wraps in practice (64 bit), and is the board's own clock.
+ * - hal_align, hal_led and hal_temperature have defaults for boards without (hal_absent.c).
  * - Nothing here allocates. */
 #ifndef TLEP_HAL_H
 #define TLEP_HAL_H

@@ -1,7 +1,7 @@
-/* The identity of an emulated board: words that what emulates it puts at a fixed address at power-on
- * (emulated/). An emulated chip has no unique id of its own, but several boards of one kind must
- * differ. On silicon the magic is not there: that is how one image knows where it runs, on emulators
- * that show nothing else. */
+/* The identity of an emulated board: words that what emulates it puts at a fixed address at
+ * power-on (emulated/). An emulated chip has no unique id of its own, but several boards of one
+ * kind must differ. On silicon the magic is not there: that is how one image knows where it
+ * runs, on emulators that show nothing else. */
 #ifndef TLEP_IDENTITY_H
 #define TLEP_IDENTITY_H
 
@@ -34,6 +34,12 @@ static inline bool tlep_identity_read(uintptr_t address, tlep_board *board, uint
     memcpy(board->uid, id.uid, sizeof id.uid);
     *seed = id.seed;
     return true;
+}
+
+/* A boot id that differs from the one before, by how often the chip has started. */
+static inline uint32_t tlep_boot_id(uint32_t seed, uint32_t boots)
+{
+    return seed ^ boots * 2654435761U;
 }
 
 #endif

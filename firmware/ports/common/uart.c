@@ -80,6 +80,11 @@ bool hal_uart_write(const uint8_t *from, uint32_t n)
     return true;
 }
 
+__attribute__((weak)) void hal_hw_sleep(bool sleeping)
+{
+    (void)sleeping;
+}
+
 __attribute__((weak)) bool uart_hw_tx_done(void)
 {
     return uart_hw_tx_ready();

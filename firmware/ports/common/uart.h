@@ -20,7 +20,7 @@ void uart_hw_tx_interrupt(bool on);
  * transmitter has a FIFO or a shift register behind the register it looks at defines its own. */
 bool uart_hw_tx_done(void);
 
-/* Around each sleep: arm, and disarm, whatever else must wake the core. */
+/* Around each sleep: arm, and disarm, whatever else must wake the core; by default nothing. */
 void hal_hw_sleep(bool sleeping);
 
 /* From the receive interrupt: a byte has come. */

@@ -2,14 +2,20 @@
  * flash mapped whole by the mask ROM. TIMG0's timer is the clock of record; it runs from the
  * crystal and so knows nothing of the core's rate.
  *
- * The same image runs on silicon (revision 3 and up) and on labwired, which has no PLL, no ROM and
- * no receive interrupt, and counts TIMG0 in instructions. */
+ * The same image runs on silicon (revision 3 and up) and on labwired, which has no PLL, no ROM
+ * and no receive interrupt, and counts TIMG0 in instructions.
+ *
+ * Not here: hal_align, as a tick of 50 ns is no longer than the reading of it; an LED, as
+ * development boards have an RGB one that a level does not light, on different pins; the
+ * temperature sensor, whose calibration could not be checked without silicon. The timer runs on
+ * in sleep and never wraps. */
 #include "platform/hal.h"
 
 #include "bridge.h"
 #include "chip.h"
 #include "identity.h"
 #include "irq.h"
+#include "regions.h"
 #include "uart.h"
 
 /* Beside the identity: RAM that a restart leaves alone. */
@@ -24,8 +30,6 @@ enum {
     TIMER_HZ = CRYSTAL_HZ / 2,
     LABWIRED_HZ = 160000000, /* of core and timer: a tick an instruction */
 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 /* What the mask ROM looks for at the start of the flash, before _start. */
 __attribute__((section(".header"), used)) static const uint32_t direct_boot[2] = {0xAEDB041D,
@@ -65,16 +69,9 @@ const tlep_board *hal_init(void)
     board.timer_name = "TIMG0";
     board.rx_window = TLEP_RX_WINDOW;
     board.n_regions = 2;
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = SRAM_BYTES};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)(FLASH_DATA + SLOT_OFFSET),
-                                     .size = FLASH_BYTES - SLOT_OFFSET,
-                                     .total = FLASH_BYTES};
+    board.regions[0] = tlep_models_region("sram", SRAM_BYTES);
+    board.regions[1] = tlep_slot_region("flash", FLASH_DATA + SLOT_OFFSET,
+                                        FLASH_BYTES - SLOT_OFFSET, FLASH_BYTES);
     return &board;
 }
 
@@ -87,20 +84,9 @@ uint64_t hal_ticks(void)
     return ticks;
 }
 
-/* A tick of the timer, 50 ns, is no longer than the reading of it. */
-void hal_align(void)
-{
-}
-
-/* The timer runs on in sleep and never wraps: nothing else has to wake the core. */
-void hal_hw_sleep(bool sleeping)
-{
-    (void)sleeping;
-}
-
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ BOOTS * 2654435761U;
+    return tlep_boot_id(boot_seed, BOOTS);
 }
 
 void hal_reset(void)
@@ -109,18 +95,4 @@ void hal_reset(void)
     REG32(RTC_CNTL) |= 1U << 31; /* the whole digital part, as at power-on */
     for (;;) {
     }
-}
-
-/* Development boards have an RGB LED that a level does not light, and not all on one pin. */
-void hal_led(bool on)
-{
-    (void)on;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the sensor's calibration could not be checked without silicon */
 }

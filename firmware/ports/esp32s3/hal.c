@@ -6,6 +6,7 @@
 #include "bridge.h"
 #include "clock.h"
 #include "identity.h"
+#include "regions.h"
 #include "uart.h"
 #include "xtensa.h"
 
@@ -18,8 +19,6 @@
 
 enum { CLOCK_HZ = 240000000, SLOT_BYTES = 3 * 1024 * 1024, SRAM_BYTES = 512 * 1024 };
 enum { FIFO_BYTES = 128 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 static tlep_board board;
 static tlep_clock clock;
@@ -67,16 +66,8 @@ const tlep_board *hal_init(void)
     board.rx_window = TLEP_RX_WINDOW;
     board.emulated = true;
     board.n_regions = 2;
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = SRAM_BYTES};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = SLOT_BYTES,
-                                     .total = SLOT_BYTES};
+    board.regions[0] = tlep_models_region("sram", SRAM_BYTES);
+    board.regions[1] = tlep_slot_region("flash", SLOT_BASE, SLOT_BYTES, SLOT_BYTES);
     REG32(UART0 + 0x14) = 1; /* the fastest */
     tlep_uart_use_polling(&polling);
     return &board;
@@ -89,18 +80,9 @@ uint64_t hal_ticks(void)
            (uint64_t)tlep_bridge_at(IDENTITY)->slept_ms * (CLOCK_HZ / 1000);
 }
 
-void hal_align(void)
-{
-}
-
-void hal_hw_sleep(bool sleeping)
-{
-    (void)sleeping;
-}
-
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ BOOTS * 2654435761U;
+    return tlep_boot_id(boot_seed, BOOTS);
 }
 
 bool hal_uart_set_baud(uint32_t baud)
@@ -114,19 +96,6 @@ void hal_reset(void)
     REG32(RTC_CNTL) |= 1U << 31; /* the whole digital part, as at power-on */
     for (;;) {
     }
-}
-
-void hal_led(bool on)
-{
-    (void)on;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false;
 }
 
 bool uart_hw_tx_ready(void)

@@ -2,33 +2,30 @@
  * interrupts. The rest is in common/mps2. */
 #include "cortex_m.h"
 #include "mps2.h"
+#include "regions.h"
 
 #define PSRAM_BASE 0x60000000U
 #define SLOT_BASE 0x60800000U
 
-enum { PSRAM_BYTES = 16 * 1024 * 1024, IRQ_UART0_RX = 0, IRQ_UART0_TX = 1, IRQ_TIMER0 = 8 };
-
-extern uint8_t link_models_start[], link_models_end[];
+enum {
+    PSRAM_BYTES = 16 * 1024 * 1024,
+    SLOT_BYTES = PSRAM_BASE + PSRAM_BYTES - SLOT_BASE,
+    IRQ_UART0_RX = 0,
+    IRQ_UART0_TX = 1,
+    IRQ_TIMER0 = 8,
+};
 
 const tlep_board *hal_init(void)
 {
     tlep_board *board = mps2_init();
     board->n_regions = 3;
-    board->regions[0] = (tlep_region){.name = "ssram",
-                                      .kind = TLEP_REGION_RAM,
-                                      .base = link_models_start,
-                                      .size = (uint32_t)(link_models_end - link_models_start),
-                                      .total = 4 * 1024 * 1024};
+    board->regions[0] = tlep_models_region("ssram", 4 * 1024 * 1024);
     board->regions[1] = (tlep_region){.name = "psram",
                                       .kind = TLEP_REGION_RAM,
                                       .base = (uint8_t *)PSRAM_BASE,
                                       .size = SLOT_BASE - PSRAM_BASE,
                                       .total = SLOT_BASE - PSRAM_BASE};
-    board->regions[2] = (tlep_region){.name = "psram-slot",
-                                      .kind = TLEP_REGION_FLASH,
-                                      .base = (uint8_t *)SLOT_BASE,
-                                      .size = PSRAM_BASE + PSRAM_BYTES - SLOT_BASE,
-                                      .total = PSRAM_BASE + PSRAM_BYTES - SLOT_BASE};
+    board->regions[2] = tlep_slot_region("psram-slot", SLOT_BASE, SLOT_BYTES, SLOT_BYTES);
     tlep_irq_enable(IRQ_UART0_RX);
     tlep_irq_enable(IRQ_UART0_TX);
     tlep_irq_enable(IRQ_TIMER0);

@@ -6,7 +6,10 @@
  * timer and PPI to count bytes, and its count runs ahead of what is in RAM.
  *
  * The same image runs on silicon and on labwired, which gives it an identity (identity.h). There
- * DEMCR is a fault, TIMER0 counts instructions, and the UART has no interrupts: it is polled. */
+ * DEMCR is a fault, TIMER0 counts instructions, and the UART has no interrupts: it is polled.
+ *
+ * Not here: hal_align, as a tick of the timer, four cycles, is shorter than the reading of it; the
+ * temperature sensor, whose readings could not be checked without silicon. */
 #include "platform/hal.h"
 
 #include <string.h>
@@ -16,6 +19,7 @@
 #include "cortex_m.h"
 #include "identity.h"
 #include "irq.h"
+#include "regions.h"
 #include "uart.h"
 
 #define VTOR 0xE000ED08U
@@ -58,7 +62,6 @@ enum {
     PIN_PULL_UP = 12, /* an input that nobody drives is then a quiet line */
 };
 
-extern uint8_t link_models_start[], link_models_end[];
 extern vector *const tlep_vectors[];
 
 /* What the divider makes exactly, or 0.6 % too fast; of 460800 and 921600 it misses 2 %. */
@@ -159,16 +162,8 @@ const tlep_board *hal_init(void)
     board.rx_window = TLEP_RX_WINDOW;
     board.led = !board.emulated;
     board.n_regions = 2;
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = 256 * 1024};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = SLOT_END - SLOT_BASE,
-                                     .total = FLASH_BYTES};
+    board.regions[0] = tlep_models_region("sram", 256 * 1024);
+    board.regions[1] = tlep_slot_region("flash", SLOT_BASE, SLOT_END - SLOT_BASE, FLASH_BYTES);
     start_uart();
     return &board;
 }
@@ -181,11 +176,6 @@ uint64_t hal_ticks(void)
         ticks += (uint64_t)tlep_bridge_at(IDENTITY)->slept_ms * (LABWIRED_TIMER_HZ / 1000);
     }
     return ticks;
-}
-
-/* A tick of the timer, four cycles, is shorter than the reading of it. */
-void hal_align(void)
-{
 }
 
 /* The counter wraps within five minutes: asleep, its interrupt wakes the core to take note; awake,
@@ -205,7 +195,7 @@ static void timer_handler(void)
 
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ boots * 2654435761U;
+    return tlep_boot_id(boot_seed, boots);
 }
 
 bool hal_uart_set_baud(uint32_t baud)
@@ -225,14 +215,6 @@ void hal_led(bool on)
     bool high = on == (bool)LED_LIT_HIGH;
     REG32(GPIO(LED_PIN) + (high ? 0x508 : 0x50C)) = 1U << LED_PIN % 32; /* OUTSET, OUTCLR */
     REG32(PIN_CNF(LED_PIN)) = PIN_OUTPUT;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* TEMP's readings could not be checked without silicon */
 }
 
 bool uart_hw_tx_ready(void)

@@ -7,6 +7,7 @@
 
 #include "identity.h"
 #include "irq.h"
+#include "regions.h"
 #include "uart.h"
 
 #define REG8(address) (*(volatile uint8_t *)(uintptr_t)(address))
@@ -29,8 +30,6 @@ enum {
     LSR_RX_READY = 1,
     LSR_TX_EMPTY = 0x20
 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 static tlep_board board;
 static uint32_t boot_seed;
@@ -59,11 +58,7 @@ const tlep_board *hal_init(void)
     board.rx_window = TLEP_RX_WINDOW;
     board.emulated = true; /* the virt machine exists nowhere but in QEMU */
     board.n_regions = 1;
-    board.regions[0] = (tlep_region){.name = "ram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = 64 * 1024 * 1024};
+    board.regions[0] = tlep_models_region("ram", 64 * 1024 * 1024);
     REG8(UART + 2) = 0xC1; /* FIFOs on, trigger at 14 */
     REG8(UART + 1) = IER_RX;
     REG8(UART + 4) = 0x08; /* OUT2 lets the interrupt out */
@@ -85,10 +80,6 @@ uint64_t hal_ticks(void)
     return (uint64_t)high << 32 | low;
 }
 
-void hal_align(void)
-{
-}
-
 /* QEMU's instruction clock stands still while nothing is due, so a sleep is given an end: the clock
  * then follows real time. */
 void hal_hw_sleep(bool sleeping)
@@ -107,7 +98,7 @@ void hal_hw_sleep(bool sleeping)
 
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ BOOTS * 2654435761U;
+    return tlep_boot_id(boot_seed, BOOTS);
 }
 
 bool hal_uart_set_baud(uint32_t baud)
@@ -121,20 +112,6 @@ void hal_reset(void)
     REG32(TEST_DEVICE) = 0x7777;
     for (;;) {
     }
-}
-
-/* No LED on this machine that a person could see. */
-void hal_led(bool on)
-{
-    (void)on;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false;
 }
 
 bool uart_hw_tx_ready(void)

@@ -1,19 +1,22 @@
-/* RP2040 (Raspberry Pi Pico) at 125 MHz: UART0 on GP0 and GP1, the 64-bit microsecond TIMER as the
- * clock, the model slot in the flash that the firmware runs from.
+/* RP2040 (Raspberry Pi Pico) at 125 MHz: UART0 on GP0 and GP1, the 64-bit microsecond TIMER as
+ * the clock, the model slot in the flash that the firmware runs from.
  *
- * The same image runs on silicon, where boot2 starts it, and on rp2040js, which starts it without
- * mask ROM and boot2. */
+ * The same image runs on silicon, where boot2 starts it, and on rp2040js, which starts it
+ * without mask ROM and boot2.
+ *
+ * Not here: the ADC's temperature sensor, which is not calibrated, and off by degrees. The timer
+ * has 64 bits: nothing but the UART needs to wake the core. */
 #include "platform/hal.h"
 
 #include <string.h>
 
 #include "cortex_m.h"
 #include "identity.h"
+#include "regions.h"
 #include "rp2.h"
 #include "rp2_chip.h"
 #include "uart.h"
 
-#define TIMER_RAWL (RP2_TIMER + 0x28)
 #define WATCHDOG_TICK (RP2_WATCHDOG + 0x2C)
 #define SCRATCH_UID (RP2_WATCHDOG + 0x10) /* and the next, from boot2.S */
 #define IDENTITY 0x20041FE0U
@@ -27,8 +30,6 @@ enum {
     IRQ_UART0 = 20,
     UID_BYTES = 8,
 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 static tlep_board board;
 
@@ -71,16 +72,9 @@ const tlep_board *hal_init(void)
     board.emulated = !silicon;
     board.led = silicon;
     board.n_regions = 2;
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = SRAM_BYTES};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = FLASH_BASE + FLASH_BYTES - SLOT_BASE,
-                                     .total = FLASH_BYTES};
+    board.regions[0] = tlep_models_region("sram", SRAM_BYTES);
+    board.regions[1] = tlep_slot_region("flash", SLOT_BASE,
+                                        FLASH_BASE + FLASH_BYTES - SLOT_BASE, FLASH_BYTES);
     rp2_start_uart();
     tlep_irq_enable(IRQ_UART0);
     return &board;
@@ -92,7 +86,7 @@ const tlep_board *hal_init(void)
  * 2, and the loop stops. (Where the code waits for flash, the count of tries ends it.) */
 void hal_align(void)
 {
-    uint32_t tries = 130, before = REG32(TIMER_RAWL), now, moved, delay;
+    uint32_t tries = 130, before = REG32(RP2_TIMER_RAWL), now, moved, delay;
     __asm volatile(".syntax unified\n"
                    "1: ldr %[now], [%[timer]]\n"
                    "   subs %[moved], %[now], %[before]\n"
@@ -108,7 +102,7 @@ void hal_align(void)
                    "3:\n"
                    : [before] "+l"(before), [tries] "+l"(tries), [now] "=&l"(now),
                      [moved] "=&l"(moved), [delay] "=&l"(delay)
-                   : [timer] "l"(TIMER_RAWL)
+                   : [timer] "l"(RP2_TIMER_RAWL)
                    : "cc", "memory");
 }
 

@@ -1,16 +1,20 @@
-/* Raspberry Pi Pico 2 (RP2350, Cortex-M33, secure) at 150 MHz: UART0 on GP0 and GP1, TIMER0 as the
- * clock, the model slot in the flash that the program runs from.
+/* Raspberry Pi Pico 2 (RP2350, Cortex-M33, secure) at 150 MHz: UART0 on GP0 and GP1, TIMER0 as
+ * the clock, the model slot in the flash that the program runs from.
  *
  * TIMER0 is a 64-bit counter, made to count the system clock: as fine as the core's own cycle
  * counter, without a wrap to look after, and it goes on while the core sleeps or is held by a
  * debugger.
  *
- * The flash stays as the boot ROM left it: the fastest read mode that it found to work, from four
- * bits at a third of the system clock downwards. */
+ * The flash stays as the boot ROM left it: the fastest read mode that it found to work, from
+ * four bits at a third of the system clock downwards.
+ *
+ * Not here: the ADC's temperature sensor, which is off by degrees from chip to chip, and we had
+ * none to try. */
 #include "platform/hal.h"
 
 #include "cortex_m.h"
 #include "identity.h"
+#include "regions.h"
 #include "rp2.h"
 #include "rp2_chip.h"
 #include "uart.h"
@@ -30,8 +34,6 @@ enum {
     SOURCE_CLK_SYS = 1,
     PLATFORM_ASIC = 1 << 1, /* against an FPGA or a simulation */
 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 static tlep_board board;
 
@@ -79,23 +81,12 @@ const tlep_board *hal_init(void)
     board.cycle_counter = true; /* TIMER0 is one: it counts the clock of the core */
     board.led = silicon;
     board.n_regions = 2;
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = SRAM_BYTES};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = FLASH_BASE + FLASH_BYTES - SLOT_BASE,
-                                     .total = FLASH_BYTES};
+    board.regions[0] = tlep_models_region("sram", SRAM_BYTES);
+    board.regions[1] = tlep_slot_region("flash", SLOT_BASE,
+                                        FLASH_BASE + FLASH_BYTES - SLOT_BASE, FLASH_BYTES);
     rp2_start_uart();
     tlep_irq_enable(IRQ_UART0);
     return &board;
-}
-
-void hal_align(void)
-{
 }
 
 extern uint32_t link_stack_high[];

@@ -4,7 +4,10 @@
  * - QEMU's netduinoplus2 has no RCC, and its cycle counter stands still; its TIM2 ticks at 1 GHz.
  * - labwired has RCC and PLL; it clocks TIM2 as fast as the core, has no unique id and no receive
  *   interrupt.
- * Both write an identity (identity.h); none has a CCM that we could rely on. */
+ * Both write an identity (identity.h); none has a CCM that we could rely on.
+ *
+ * Not here: hal_align, as TIM2 is as fine as the core; the ADC's temperature sensor, whose
+ * calibration could not be checked without silicon. */
 #include "platform/hal.h"
 
 #include <string.h>
@@ -15,6 +18,7 @@
 #include "identity.h"
 #include "irq.h"
 #include "pins.h"
+#include "regions.h"
 #include "uart.h"
 
 /* USART2 and 3 are on APB1, 1 and 6 on APB2. */
@@ -55,8 +59,6 @@ enum {
     CR1_TXEIE = 1 << 7,
     CR1_ON = 0x202C /* UE RXNEIE TE RE */
 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 static const uint32_t bauds[] = {115200, 230400, 460800, 921600, 0};
 static tlep_board board;
@@ -100,16 +102,9 @@ static bool identify(bool counts)
 
 static void list_regions(bool silicon)
 {
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = SRAM_KIB * 1024};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = FLASH_BASE + FLASH_BYTES - SLOT_BASE,
-                                     .total = FLASH_BYTES};
+    board.regions[0] = tlep_models_region("sram", SRAM_KIB * 1024);
+    board.regions[1] = tlep_slot_region("flash", SLOT_BASE,
+                                        FLASH_BASE + FLASH_BYTES - SLOT_BASE, FLASH_BYTES);
     board.regions[2] = (tlep_region){.name = "ccm",
                                      .kind = TLEP_REGION_RAM,
                                      .base = (uint8_t *)CCM_BASE,
@@ -152,10 +147,6 @@ uint64_t hal_ticks(void)
     return tlep_clock_ticks(&clock, REG32(TIM2 + 0x24));
 }
 
-void hal_align(void)
-{
-}
-
 /* The counter wraps within a minute: asleep, its overflow wakes the core to take note; awake, every
  * look does. */
 void hal_hw_sleep(bool sleeping)
@@ -172,7 +163,7 @@ static void tim2_handler(void)
 
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ boots * 2654435761U;
+    return tlep_boot_id(boot_seed, boots);
 }
 
 /* A rate that the divider misses by more than 1.5 % is none: at the internal 16 MHz, the fastest. */
@@ -193,14 +184,6 @@ void hal_led(bool on)
     pin_on(LED_PIN);
     pin_write(LED_PIN, on == (bool)LED_LIT_HIGH);
     pin_mode(LED_PIN, PIN_OUTPUT);
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the ADC's sensor needs a calibration that we could not check without silicon */
 }
 
 bool uart_hw_tx_ready(void)

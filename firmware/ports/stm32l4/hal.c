@@ -2,7 +2,9 @@
  * own flash.
  *
  * The same image runs on silicon and on QEMU's b-l475e-iot01a, which has the clock tree, the pins
- * and the UART, and neither TIM2 nor a cycle counter that counts. */
+ * and the UART, and neither TIM2 nor a cycle counter that counts.
+ *
+ * Not here: the ADC's temperature sensor, whose calibration could not be checked without silicon. */
 #include "platform/hal.h"
 
 #include <string.h>
@@ -11,6 +13,7 @@
 #include "family.h"
 #include "identity.h"
 #include "pins.h"
+#include "regions.h"
 #include "ticks.h"
 #include "uart.h"
 
@@ -46,8 +49,6 @@ enum {
     CR1_ON = 0x2D /* UE RXNEIE TE RE */
 };
 
-extern uint8_t link_models_start[], link_models_end[];
-
 static const uint32_t bauds[] = {115200, 230400, 460800, 921600, 0};
 static tlep_board board;
 static tlep_clocks clocks;
@@ -72,16 +73,9 @@ static void start_uart(void)
 
 static void list_regions(void)
 {
-    board.regions[0] = (tlep_region){.name = "sram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = SRAM_KIB * 1024};
-    board.regions[1] = (tlep_region){.name = "flash",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = FLASH_BASE + FLASH_BYTES - SLOT_BASE,
-                                     .total = FLASH_BYTES};
+    board.regions[0] = tlep_models_region("sram", SRAM_KIB * 1024);
+    board.regions[1] = tlep_slot_region("flash", SLOT_BASE,
+                                        FLASH_BASE + FLASH_BYTES - SLOT_BASE, FLASH_BYTES);
     board.regions[2] = (tlep_region){.name = "sram2",
                                      .kind = TLEP_REGION_RAM,
                                      .base = (uint8_t *)SRAM2_BASE,
@@ -119,7 +113,7 @@ const tlep_board *hal_init(void)
 
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ boots * 2654435761U;
+    return tlep_boot_id(boot_seed, boots);
 }
 
 /* A rate that the divider misses by more than 1.5 % is none: at MSI's 4 MHz, the fast ones. BRR can
@@ -144,14 +138,6 @@ void hal_led(bool on)
     pin_on(LED_PIN);
     pin_write(LED_PIN, on);
     pin_mode(LED_PIN, PIN_OUTPUT);
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the ADC's sensor needs a calibration that we could not check without silicon */
 }
 
 bool uart_hw_tx_ready(void)

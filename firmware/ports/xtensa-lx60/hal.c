@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "identity.h"
 #include "irq.h"
+#include "regions.h"
 #include "uart.h"
 #include "xtensa.h"
 
@@ -18,8 +19,6 @@
 enum { RAM_BYTES = 16 * 1024 * 1024, IRQ_UART = 0, ALARM_CYCLES = 10000000 };
 enum { UART_DATA = 0, UART_IER = 4, UART_FCR = 8, UART_LCR = 12, UART_MCR = 16, UART_LSR = 20 };
 enum { IER_RX = 1, IER_TX = 2, LSR_RX_READY = 1, LSR_TX_EMPTY = 0x20, LCR_DIVISOR = 0x80 };
-
-extern uint8_t link_models_start[], link_models_end[];
 
 static tlep_board board;
 static tlep_clock clock;
@@ -51,16 +50,9 @@ const tlep_board *hal_init(void)
     board.rx_window = TLEP_RX_WINDOW;
     board.emulated = true; /* this core on that board exists nowhere but in QEMU */
     board.n_regions = 2;
-    board.regions[0] = (tlep_region){.name = "ram",
-                                     .kind = TLEP_REGION_RAM,
-                                     .base = link_models_start,
-                                     .size = (uint32_t)(link_models_end - link_models_start),
-                                     .total = SLOT_BASE};
-    board.regions[1] = (tlep_region){.name = "ram-slot",
-                                     .kind = TLEP_REGION_FLASH,
-                                     .base = (uint8_t *)SLOT_BASE,
-                                     .size = RAM_BYTES - SLOT_BASE,
-                                     .total = RAM_BYTES - SLOT_BASE};
+    board.regions[0] = tlep_models_region("ram", SLOT_BASE);
+    board.regions[1] = tlep_slot_region("ram-slot", SLOT_BASE, RAM_BYTES - SLOT_BASE,
+                                        RAM_BYTES - SLOT_BASE);
     start_uart();
     irq_restore(irq_mask() & ~0xFU);
     return &board;
@@ -106,7 +98,7 @@ void hal_hw_sleep(bool sleeping)
 
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ BOOTS * 2654435761U;
+    return tlep_boot_id(boot_seed, BOOTS);
 }
 
 bool hal_uart_set_baud(uint32_t baud)
@@ -120,20 +112,6 @@ void hal_reset(void)
     REG32(FPGA + 0x10) = 0xDEAD;
     for (;;) {
     }
-}
-
-/* The board's LEDs are on its FPGA, which nobody sees here. */
-void hal_led(bool on)
-{
-    (void)on;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false;
 }
 
 bool uart_hw_tx_ready(void)

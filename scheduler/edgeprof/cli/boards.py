@@ -56,7 +56,7 @@ def boards(
     """
     if context.invoked_subcommand is not None:
         return
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         known = lab.boards()
         dangers = lab.store.watch.look()
         hosts = lab.store.hosts.all()
@@ -118,7 +118,7 @@ def drain(
 
     Example: edgeprof boards drain bench-3 --reason "new firmware"
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         boards = lab.store.boards
         for name in names:
             boards.cordon(name, BoardState.DRAINING, _actor(), reason, release_port=release_port)
@@ -152,7 +152,7 @@ def resume(names: Names, reason: Reason = "resumed by hand") -> None:
 
     Example: edgeprof boards resume bench-3
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         for name in names:
             lab.store.boards.resume(name, _actor(), reason)
             output.note(f"{name} takes jobs again")
@@ -164,7 +164,7 @@ def forget(names: Names) -> None:
 
     Example: edgeprof boards forget bench-3
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         for name in names:
             _must_be_known(lab.store.boards, name)
             if not lab.store.boards.forget(name):
@@ -188,7 +188,7 @@ def self_test(
 
     Example: edgeprof boards test bench-3
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         boards = lab.store.boards
         since_s = _last_change_s(boards, name)
         boards.cordon(name, BoardState.QUARANTINED, _actor(), "self-test asked for")
@@ -209,7 +209,7 @@ def identify(
 
     Example: edgeprof boards identify bench-3
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         boards = lab.store.boards
         since_s = _last_change_s(boards, name)
         actor = f"{_actor()}/identify"
@@ -251,7 +251,7 @@ def history(
 
     Example: edgeprof boards history bench-3
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         changes = lab.store.boards.history(name)
         if not changes:  # a board that was forgotten may have a history
             _must_be_known(lab.store.boards, name)

@@ -42,7 +42,7 @@ def cancel(
             "name jobs, or one sweep, or all of them",
             hint="edgeprof cancel ID…, edgeprof cancel --sweep ID, or edgeprof cancel --all",
         )
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         if job_ids:
             _cancel_named(lab, job_ids, json=json)
         else:

@@ -60,7 +60,7 @@ def jobs(
         raise UsageError(
             "--dead and --state exclude each other", hint="dead letters are all failed"
         )
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         where = JobFilter(user=user, board=board, sweep_id=sweep)
         views = lab.dead_letters(limit, where) if dead else lab.jobs(state, limit, where=where)
         boards = lab.boards()
@@ -106,7 +106,7 @@ def retry(
 
     Example: edgeprof retry $(edgeprof jobs --dead --json | jq -r '.[].id')
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         for job_id in job_ids:
             output.stdout().print(lab.retry(job_id).id)
 
@@ -116,7 +116,7 @@ def _view(job_id: str) -> tuple[JobView, list[BoardInfo]]:
 
     A job that Redis has forgotten comes from the archive.
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         try:
             return lab.job(job_id).view(), lab.boards()
         except JobNotFound:

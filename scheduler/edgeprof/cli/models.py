@@ -144,7 +144,7 @@ def fits(
 
     Example: edgeprof models fits shakespeare-1m -q Q8_0 -q TQ2_0
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         boards = lab.boards()
         preparer = Preparer(lab.settings.cache_dir)
         types: Sequence[Quantization | None] = quantization or [None]

@@ -172,7 +172,7 @@ def submit(
             _counts("--n-gen", n_gen),
         )
     ]
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         swept = sweep.submit(lab, requests)
         if not swept.jobs:
             raise swept.refused[0].error  # every combination was refused

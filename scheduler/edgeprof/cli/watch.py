@@ -30,7 +30,7 @@ def watch(
 
     Example: edgeprof watch 7h2kq9c4m0xz
     """
-    with Lab() as lab:
+    with Lab(hurried=True) as lab:
         if job_ids:
             for job_id in job_ids:
                 lab.job(job_id)  # an unknown id must fail before anything is drawn

@@ -9,7 +9,6 @@ print(job.wait(progress=True).result)
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,13 +17,13 @@ from typing import Final, Self, Unpack
 
 from edgeprof.client.job import Job
 from edgeprof.client.request import JobOptions, Request
-from edgeprof.shared.errors import InfrastructureError, UsageError
-from edgeprof.shared.queue import doorbell
+from edgeprof.shared.errors import StoreRefused, UsageError
 from edgeprof.shared.redis.client import PERSON_ANSWER_S
 from edgeprof.shared.settings import Settings, load_settings
-from edgeprof.shared.store.job_values import Doorbell, NewJob
+from edgeprof.shared.store.job_values import NewJob, new_job_ids
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
+from edgeprof.shared.store.submission import NeededBlob
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobSpec, JobState
@@ -36,20 +35,28 @@ if TYPE_CHECKING:
     from edgeprof.client.preparation import Batch, Preparer
     from edgeprof.shared.models import ModelFile
 
-log = logging.getLogger(__name__)
-
 _ANY: Final = JobFilter()
+
+#: How often a model file is uploaded that is gone again when its jobs are written.
+_UPLOADS: Final = 3
 
 
 class Lab:
     """A connection to one lab. Cheap to make; may be shared by threads; close it or use `with`."""
 
-    def __init__(self, redis_url: str | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        redis_url: str | None = None,
+        settings: Settings | None = None,
+        *,
+        hurried: bool = False,
+    ) -> None:
+        """`hurried`: a person waits, so a Redis that stalls is reported after two seconds."""
         settings = settings or load_settings()
         if redis_url is not None:
             settings = settings.model_copy(update={"redis_url": redis_url})
         self.settings = settings
-        self.store = LabStore.open(settings, PERSON_ANSWER_S)
+        self.store = LabStore.open(settings, PERSON_ANSWER_S, hurried=hurried)
         tracing.configure("edgeprof-client", f"{settings.host}:{os.getpid()}", settings.host)
 
     @cached_property
@@ -80,7 +87,11 @@ class Lab:
         """Queue many jobs in few round trips. All are checked before any is queued."""
         boards = self.boards()
         batch: Batch = {}
-        return self.submit_planned([self.plan(request, boards, batch) for request in requests])
+        planned: dict[int, Planned] = {}  # the same request many times is planned once
+        for request in requests:
+            if id(request) not in planned:
+                planned[id(request)] = self.plan(request, boards, batch)
+        return self.submit_planned([planned[id(request)] for request in requests])
 
     def plan(
         self,
@@ -103,17 +114,31 @@ class Lab:
         A doorbell that cannot be sent is no error: the jobs are in the store by then, and the
         custodian sends their doorbells later.
         """
-        self._upload(planned)
-        return self._enqueue([plan.spec for plan in planned])
+        return self._enqueue([plan.spec for plan in planned], self._files_of(planned))
 
-    def _enqueue(self, specs: Sequence[JobSpec]) -> list[Job]:
-        jobs = []
-        for spec in specs:
-            job = NewJob(spec)
-            jobs.append(NewJob(spec, tracing.submit_traceparent(job.id, spec), job.id))
-        self.store.jobs.submit(jobs, actor=f"client:{os.getpid()}")
-        self._notify(jobs)
-        return [self._handle(job.id) for job in jobs]
+    def _enqueue(
+        self, specs: Sequence[JobSpec], files: Sequence[tuple[NeededBlob, ModelFile]] = ()
+    ) -> list[Job]:
+        """Queue jobs, whose model files are uploaded where the store lacks them."""
+        ids = new_job_ids(len(specs))
+        traces = tracing.submit_traceparents(list(zip(ids, specs, strict=True)))
+        jobs = [NewJob(*job) for job in zip(specs, traces, ids, strict=True)]
+        blobs = [blob for blob, _ in files]
+        missing = [blob for blob in blobs if not self.store.blobs.compared_of_late(blob.sha256)]
+        models = {blob.sha256: model for blob, model in files}
+        for _ in range(_UPLOADS):
+            for blob in missing:
+                model = models[blob.sha256]
+                self.store.blobs.put(model.name, model.data, blob.sha256, blob.keep_s)
+            actor = f"client:{os.getpid()}"
+            missing = self.store.jobs.submit(jobs, actor, notify=True, blobs=blobs)
+            if not missing:
+                return [self._handle(job.id) for job in jobs]
+        raise StoreRefused(
+            f"the file of model {models[missing[0].sha256].name} leaves the store as soon as it is"
+            " there",
+            hint="does Redis throw keys away (maxmemory-policy)?",
+        )
 
     def job(self, job_id: str) -> Job:
         """Return a handle of a job in the store, or raise JobNotFound."""
@@ -183,30 +208,20 @@ class Lab:
     def _handle(self, job_id: str) -> Job:
         return Job(job_id, self.store, self.settings.store_patience_s)
 
-    def _upload(self, planned: Sequence[Planned]) -> None:
-        """Upload each model file once. It stays until the last of its jobs must have ended."""
+    def _files_of(self, planned: Sequence[Planned]) -> list[tuple[NeededBlob, ModelFile]]:
+        """Return each model file once. It stays until the last of its jobs must have ended."""
         keep_s: dict[str, float] = {}
         models: dict[str, ModelFile] = {}
         for plan in planned:
-            spec, sha256 = plan.spec, plan.model.sha256
+            sha256 = plan.model.sha256
             models[sha256] = plan.model
-            keep_s[sha256] = max(keep_s.get(sha256, 0.0), self._keep_s(spec))
-        for sha256, model in models.items():
-            self.store.blobs.put(model.name, model.data, sha256, keep_s[sha256])
+            keep_s[sha256] = max(keep_s.get(sha256, 0.0), self._keep_s(plan.spec))
+        return [
+            (NeededBlob(sha256, len(model.data), int(keep_s[sha256])), model)
+            for sha256, model in models.items()
+        ]
 
     def _keep_s(self, spec: JobSpec) -> float:
         """Return how long a job may need its model: all its attempts, and a reserve."""
         longest_s = spec.queue_timeout_s + spec.max_attempts * spec.timeout_s
         return longest_s + self.settings.blob_ttl_s
-
-    def _notify(self, jobs: Sequence[NewJob]) -> None:
-        by_step: dict[int, list[Doorbell]] = {}
-        for job in jobs:
-            step = doorbell.transport_priority(job.spec.priority)
-            message = Doorbell(job.id, job.spec.target.queue, job.traceparent, job.spec.label)
-            by_step.setdefault(step, []).append(message)
-        try:
-            for step, doorbells in by_step.items():
-                self.store.doorbells.notify(doorbells, step=step)
-        except InfrastructureError as error:
-            log.warning("queued, but the doorbells were not sent (the custodian will): %s", error)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import ValidationError
 
 from edgeprof.client import admission, routing, scoring, timeouts
-from edgeprof.client.preparation import Batch, Preparer
+from edgeprof.client.preparation import Batch, Preparer, Prompt
 from edgeprof.client.request import Request
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.models import ModelFile
@@ -57,14 +58,9 @@ def plan(
     on = routing.boards_of(target, boards)
     timeout_s = request.timeout_s
     try:
-        case = TestCase(
-            prompt_tokens=prompt.tokens,
-            n_gen=request.n_gen,
-            prompt_source=prompt.source,
-            prompt_text=prompt.kept,
-            prompt_characters=prompt.characters,
-            scoring=text_to_score,
-        )
+        case = _case(prompt, request.n_gen)
+        if text_to_score is not None:
+            case = case.model_copy(update={"scoring": text_to_score})
         spec = JobSpec(
             model=model.ref,
             target=target,
@@ -83,12 +79,24 @@ def plan(
             sweep_id=request.sweep_id,
             tags=request.tags,
             source=f"{request.source} {own_version()}"[:64],
-            tensor_bytes=sum(info.n_bytes for info in model.header.tensors.values()),
+            tensor_bytes=model.tensor_bytes,
         )
     except ValidationError as error:
         raise UsageError(str(first_error(error))) from None
     admission.check(model, spec, on)
     return Planned(spec, model)
+
+
+@lru_cache(maxsize=256)
+def _case(prompt: Prompt, n_gen: int) -> TestCase:
+    """Check a prompt once: the jobs of a sweep share a few."""
+    return TestCase(
+        prompt_tokens=prompt.tokens,
+        n_gen=n_gen,
+        prompt_source=prompt.source,
+        prompt_text=prompt.kept,
+        prompt_characters=prompt.characters,
+    )
 
 
 def _check_counts(request: Request) -> None:

@@ -71,8 +71,12 @@ class Archiver:
         """
         try:
             self._check_for_loss()
-            self._archive_finished()
-            self._archive_lost()
+            if self._store.maintenance.unarchived_count():
+                self._archive_finished()
+                self._archive_lost()
+            else:
+                self._backlog.look(0)
+                self._none_lost()
         except Exception:
             self._metrics.archive_used(well=False)
             raise
@@ -100,12 +104,15 @@ class Archiver:
     def _archive_lost(self) -> None:
         """Archive one batch of the lost jobs. All at once would delay the tick."""
         if self._save is None or not (job_ids := self._store.maintenance.rearchivable(_BATCH)):
-            if self._lost:
-                self._lost = False
-                log.info("the results archive holds all jobs again that are in Redis")
+            self._none_lost()
             return
         self._lost = True
         self._hand_over(job_ids, "archived_again")
+
+    def _none_lost(self) -> None:
+        if self._lost:
+            self._lost = False
+            log.info("the results archive holds all jobs again that are in Redis")
 
     def _archive_finished(self) -> None:
         """Archive finished jobs; when the archive fails, they wait for the next tick."""

@@ -31,6 +31,8 @@ _BATCH = 100
 #: Log lines of one tick about repeated doorbells: after an outage they may be thousands.
 _LINES = 5
 _LEADER_TTL_S = 5.0
+#: How often the store is healed while no job is open: it costs as much as all else of a tick.
+_IDLE_HEAL_TICKS = 10
 
 
 class Custodian:
@@ -54,6 +56,7 @@ class Custodian:
         name = store.script.key("custodian")
         self._lock = Lock(store.script.redis, name, timeout=ttl_s, blocking=False)
         self._leading = False
+        self._ticks = 0
 
     @property
     def trouble(self) -> str:
@@ -70,13 +73,20 @@ class Custodian:
         self._metrics.ticked(leading)
         if not leading:
             return False
-        self._store.maintenance.heal()
+        due = self._store.maintenance.due()
+        if "open" in due or self._ticks % _IDLE_HEAL_TICKS == 0:
+            self._store.maintenance.heal()
+        self._ticks += 1
         self.requeue_expired()
-        self.expire_queued()
-        self.notify_stale()
-        self.log_aside()
+        if "deadlines" in due:
+            self.expire_queued()
+        if "notify" in due:
+            self.notify_stale()
+        if "aside" in due:
+            self.log_aside()
         self._archiver.archive()
-        self._metrics.acted("pruned", self._store.maintenance.prune())
+        if "prunable" in due:
+            self._metrics.acted("pruned", self._store.maintenance.prune())
         return True
 
     def resign(self) -> None:

@@ -27,7 +27,7 @@ def flash(
     port: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PORT]",
+            metavar="PORT",
             help="Serial port, folder of a bootloader's drive, or probe:ID. Default: what is"
             " plugged in.",
         ),

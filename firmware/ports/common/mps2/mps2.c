@@ -21,6 +21,8 @@ static tlep_clock clock;
 static uint32_t boot_seed;
 static uint32_t boots __attribute__((section(".noinit")));
 
+/* Not here: an LED, which hangs on the FPGA image's SCC and could not be checked without one; a
+ * temperature sensor, which the core cannot read. */
 tlep_board *mps2_init(void)
 {
     bool counts = tlep_cycle_counter_start();
@@ -72,27 +74,13 @@ void mps2_timer0_handler(void)
 
 uint32_t hal_boot_id(void)
 {
-    return boot_seed ^ boots * 2654435761U;
+    return tlep_boot_id(boot_seed, boots);
 }
 
 bool hal_uart_set_baud(uint32_t baud)
 {
     REG32(MPS2_UART0 + 0x10) = MPS2_CLOCK_HZ / baud;
     return true;
-}
-
-/* The board's LEDs hang on its FPGA image's SCC, which we could not check without one. */
-void hal_led(bool on)
-{
-    (void)on;
-}
-
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the board has no sensor that the core can read */
 }
 
 bool uart_hw_tx_ready(void)

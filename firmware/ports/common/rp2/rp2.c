@@ -1,6 +1,7 @@
 #include "rp2.h"
 
 #include "cortex_m.h"
+#include "identity.h"
 #include "platform/hal.h"
 #include "rp2_chip.h"
 #include "uart.h"
@@ -29,8 +30,6 @@
 #define WATCHDOG_SCRATCH0 (RP2_WATCHDOG + 0x0C)
 #define WATCHDOG_SCRATCH4 (RP2_WATCHDOG + 0x1C)
 #define PSM_WDSEL (RP2_PSM + 0x08)
-#define TIMER_RAWH (RP2_TIMER + 0x24)
-#define TIMER_RAWL (RP2_TIMER + 0x28)
 #define UART_DR RP2_UART0
 #define UART_FR (RP2_UART0 + 0x18)
 #define UART_IBRD (RP2_UART0 + 0x24)
@@ -125,15 +124,10 @@ uint64_t hal_ticks(void)
 {
     uint32_t high, low;
     do { /* again when the low half has wrapped between the looks */
-        high = REG32(TIMER_RAWH);
-        low = REG32(TIMER_RAWL);
-    } while (REG32(TIMER_RAWH) != high);
+        high = REG32(RP2_TIMER_RAWH);
+        low = REG32(RP2_TIMER_RAWL);
+    } while (REG32(RP2_TIMER_RAWH) != high);
     return (uint64_t)high << 32 | low;
-}
-
-void hal_hw_sleep(bool sleeping)
-{
-    (void)sleeping; /* nothing but the UART needs to wake the core: the timer has 64 bits */
 }
 
 /* The pad last: on the RP2350 that write also ends its isolation from the function. */
@@ -195,14 +189,6 @@ void rp2_uart0_handler(void)
     tlep_uart_pump();
 }
 
-bool hal_temperature(uint32_t index, const char **location, int32_t *millidegrees)
-{
-    (void)index;
-    (void)location;
-    (void)millidegrees;
-    return false; /* the ADC's sensor is not calibrated, and off by degrees */
-}
-
 /* The pin is an output only from the first blink on: without IDENTIFY it is free for other uses. */
 void hal_led(bool on)
 {
@@ -237,7 +223,7 @@ void rp2_start_boot_id(uint32_t emulated_seed)
 {
     REG32(WATCHDOG_SCRATCH0) += 1;
     boot_id = emulated_seed != 0 ? emulated_seed : random_word();
-    boot_id ^= REG32(WATCHDOG_SCRATCH0) * 2654435761U;
+    boot_id = tlep_boot_id(boot_id, REG32(WATCHDOG_SCRATCH0));
 }
 
 uint32_t hal_boot_id(void)

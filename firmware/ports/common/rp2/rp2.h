@@ -1,6 +1,6 @@
-/* What Raspberry Pi's RP2040 and RP2350 have in common: crystal and PLL, resets, UART0 (a PL011), a
- * 64-bit timer, the watchdog as the way to restart, the LED of a Pico. Only addresses and a few
- * bits differ. A port has them in a header of its own, rp2_chip.h:
+/* What Raspberry Pi's RP2040 and RP2350 have in common: crystal and PLL, resets, the 64-bit
+ * timer as the clock, UART0 (a PL011), the watchdog as the way to restart, the LED of a Pico. Only
+ * their addresses and a few bits differ. A port describes those in a header of its own, rp2_chip.h:
  *     RP2_RESETS, RP2_CLOCKS, RP2_XOSC, RP2_PLL_SYS, RP2_PSM, RP2_WATCHDOG, RP2_IO_BANK0,
  *     RP2_PADS_BANK0, RP2_UART0, RP2_TIMER                bases
  *     RP2_RESET_IO_BANK0, RP2_RESET_PADS_BANK0, RP2_RESET_PLL_SYS, RP2_RESET_UART0
@@ -18,6 +18,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define RP2_TIMER_RAWH (RP2_TIMER + 0x24)
+#define RP2_TIMER_RAWL (RP2_TIMER + 0x28)
 
 extern const uint32_t rp2_bauds[]; /* first the one that rp2_start_uart sets; ended by 0 */
 

@@ -131,7 +131,12 @@ class ModelFile(ConvertibleModel):
         """Read and check a file; raises ModelError naming the file and what is wrong with it."""
         return ConvertibleModel.open(path).runnable()
 
-    @property
+    @cached_property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors, without the header of the file."""
+        return sum(info.n_bytes for info in self.header.tensors.values())
+
+    @cached_property
     def ref(self) -> ModelRef:
         """How a job names this model."""
         return ModelRef(

@@ -49,6 +49,9 @@ _EMBED: Final = '{"callbacks": null, "errbacks": null, "chain": null, "chord": n
 _ID, _TRACE, _BODY, _TAG, _LABEL = "<id>", "<traceparent>", "<body>", "<tag>", "<label>"
 
 
+_PLACES: Final = re.compile("<id>|<traceparent>|<body>|<tag>")
+
+
 def transport_priority(priority: int) -> int:
     """Map 0 (whenever) .. 9 (now) to kombu's reverse order, whose 0 is for repeated doorbells."""
     return min(9, 10 - priority)
@@ -68,15 +71,26 @@ def write(doorbell: Doorbell, step: int, tag: str | None = None) -> str:
 
     A malformed label or traceparent is left out: others may have written the record.
     """
-    body = f'[["{doorbell.job_id}"], {{}}, {_EMBED}]'
-    return (
-        _template(doorbell.queue, step)
-        .replace(_ID, doorbell.job_id)
-        .replace(_TRACE, doorbell.traceparent if trace_id_of(doorbell.traceparent) else "")
-        .replace(_LABEL, doorbell.label if _LABEL_TEXT.fullmatch(doorbell.label) else "")
-        .replace(_BODY, base64.b64encode(body.encode()).decode())
-        .replace(_TAG, tag or str(uuid.uuid4()))
-    )
+    job_id = doorbell.job_id
+    trace = doorbell.traceparent if trace_id_of(doorbell.traceparent) else ""
+    filled = body(job_id), job_id, job_id, trace, job_id, tag or str(uuid.uuid4())
+    first, *rest = pieces(doorbell.queue, step, doorbell.label)
+    return first + "".join(value + piece for value, piece in zip(filled, rest, strict=True))
+
+
+def pieces(queue: str, step: int, label: str) -> list[str]:
+    """Return what stands before, between and after the six values that differ from job to job.
+
+    They are body, id, id, traceparent, id and tag; lua/submit.lua puts them together, too.
+    """
+    text = _template(queue, step)
+    text = text.replace(_LABEL, label if _LABEL_TEXT.fullmatch(label) else "")
+    return _PLACES.split(text)
+
+
+def body(job_id: str) -> str:
+    """Return the body of a job's doorbell, which names the job."""
+    return base64.b64encode(f'[["{job_id}"], {{}}, {_EMBED}]'.encode()).decode()
 
 
 def read(message: bytes, queue: str) -> str:
@@ -116,7 +130,7 @@ def _canonical(message: Any) -> str:
 
 @lru_cache(maxsize=256)
 def _template(queue: str, step: int) -> str:
-    """Return the template of a queue's doorbells, which differ in five places only."""
+    """Return the template of a queue's doorbells."""
     message: dict[str, Any] = {
         "body": _BODY,
         "content-encoding": "utf-8",

@@ -33,9 +33,10 @@ SERVICE_ANSWER_S: Final = 4.0
 PERSON_ANSWER_S: Final = 2.0
 
 
-def client(url: str) -> Redis:
-    """Make a client; nothing is sent yet."""
-    return _client(url, _OPTIONS, _TCP)
+def client(url: str, answer_s: float | None = None) -> Redis:
+    """Make a client that waits for an answer up to answer_s, or 10 s; nothing is sent yet."""
+    options = _OPTIONS if answer_s is None else _OPTIONS | {"socket_timeout": answer_s}
+    return _client(url, options, _TCP)
 
 
 def greet(url: str, answer_s: float = SERVICE_ANSWER_S) -> None:

@@ -56,26 +56,31 @@ class BlobStore:
         key = self._key(sha256)
 
         def upload(redis: Redis) -> bool:
-            if self._is_there(redis, key, content, keep_s):
+            if self._is_there(redis, sha256, content, keep_s):
                 return False
             redis.set(key, content, ex=int(keep_s))
             return True
 
-        return self._script.guarded(upload)
+        return self._script.guarded_patiently(upload)
 
-    def _is_there(self, redis: Redis, key: str, content: bytes, keep_s: float) -> bool:
+    def compared_of_late(self, sha256: str) -> bool:
+        """Whether put() has compared the file of late, so that its length is proof enough."""
+        last_s = self._compared_s.get(self._key(sha256), -_COMPARE_EVERY_S)
+        return time.monotonic() < last_s + _COMPARE_EVERY_S
+
+    def _is_there(self, redis: Redis, sha256: str, content: bytes, keep_s: float) -> bool:
         """Whether the bytes are in Redis, to stay at least keep_s from now."""
-        now_s = time.monotonic()
+        key = self._key(sha256)
         pipe = redis.pipeline(transaction=False)
         # GT: another job may need it for longer.
         pipe.expire(key, int(keep_s), gt=True)
-        if now_s < self._compared_s.get(key, -_COMPARE_EVERY_S) + _COMPARE_EVERY_S:
+        if self.compared_of_late(sha256):
             pipe.strlen(key)
             there: object = len(content)
         else:
             sha1 = hashlib.sha1(content).hexdigest()  # noqa: S324 - Redis has no other
             pipe.eval(_HOLDS, 1, key, len(content), sha1)
-            self._compared_s[key] = now_s
+            self._compared_s[key] = time.monotonic()
             there = 1
         _, found = pipe.execute(raise_on_error=False)  # a key of another type has no length
         return bool(found == there)
@@ -86,7 +91,7 @@ class BlobStore:
 
     def get(self, sha256: str) -> bytes | None:
         """Return the bytes, or None when nobody uploaded them or their time ran out."""
-        content = self._script.guarded(lambda redis: redis.get(self._key(sha256)))
+        content = self._script.guarded_patiently(lambda redis: redis.get(self._key(sha256)))
         assert content is None or isinstance(content, bytes)  # the client does not decode
         return content
 

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.sanitize import one_line
@@ -100,6 +101,14 @@ class BoardStore:
                 hint="stop that agent, or take the board out of one of the two boards.toml",
             )
 
+    def beat(self, owner: Owner, device_id: str, ttl_s: float) -> str | None:
+        """Keep an announcement alive; returns when something was last wanted of boards.
+
+        None: the board has to be announced, because this owner's announcement is not there.
+        """
+        reply = self._script.call("beat", device_id, json.dumps(asdict(owner)), ttl_s)
+        return None if reply is None else str(reply)
+
     def withdraw(self, owner: Owner, info: BoardInfo, reason: str) -> None:
         """Leave the board on the list, offline, with the reason."""
         gone = info.model_copy(
@@ -115,7 +124,7 @@ class BoardStore:
         for announced, seen, until, own_cordon, host_cordon in rows:
             changes: dict[str, object] = {"seen_s": float(seen)}
             try:
-                info = BoardInfo.read(announced)
+                info = _read(announced)
             except ValueError as error:
                 left_out.add(error)
                 continue
@@ -227,6 +236,12 @@ class BoardStore:
     def forget(self, device_id: str) -> bool:
         """Take a board that nobody announces off the list."""
         return bool(self._script.call("forget_board", device_id))
+
+
+@lru_cache(maxsize=1024)
+def _read(announced: str) -> BoardInfo:
+    """Parse an announcement; most are the same as when the boards were last listed."""
+    return BoardInfo.read(announced)
 
 
 def _cordon_of(entry: str) -> tuple[BoardState, str] | None:

@@ -148,7 +148,7 @@ class JobReader:
             block_ms = None if block_s is None else max(1, int(block_s * 1000))
             return text(redis.xread({self._key(job_id) + ":events": after}, limit, block_ms))
 
-        reply = self._script.guarded(read)
+        reply = self._script.guarded_patiently(read)
         streams = reply.values() if isinstance(reply, dict) else [s[1] for s in reply or []]
         found = []
         for entries in streams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from base64 import b32encode
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -12,10 +13,18 @@ from edgeprof.shared.types.job import JobSpec
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u to misread
 
 
+_FROM_BASE_32: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET)
+
+
 def new_job_id() -> str:
     """Return 12 random characters (60 bits) that survive being read aloud."""
-    bits = secrets.randbits(60)
-    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(0, 60, 5))
+    return new_job_ids(1)[0]
+
+
+def new_job_ids(count: int) -> list[str]:
+    """Return ids in their order: those of one submission then stand as submitted in every list."""
+    text = b32encode(secrets.token_bytes(-(-count * 60 // 8))).decode().translate(_FROM_BASE_32)
+    return sorted(text[place : place + 12] for place in range(0, 12 * count, 12))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 from redis import Redis
@@ -13,6 +13,7 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.job_reader import JobReader, not_found
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim, Renewal
 from edgeprof.shared.store.script import Script
+from edgeprof.shared.store.submission import NeededBlob, arguments
 from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
 from edgeprof.shared.types.wire import is_name
@@ -37,18 +38,28 @@ class JobStore(JobReader):
 
     # --- the client's side
 
-    def submit(self, jobs: Sequence[NewJob], actor: str) -> None:
-        """Write jobs as queued. When this returns they are safe; repeating it is harmless."""
+    def submit(
+        self,
+        jobs: Sequence[NewJob],
+        actor: str,
+        *,
+        notify: bool = False,
+        blobs: Sequence[NeededBlob] = (),
+    ) -> list[NeededBlob]:
+        """Write jobs as queued. When this returns they are safe; repeating it is harmless.
+
+        Returns those of `blobs` that are not in the store; then nothing was written. With `notify`,
+        the doorbells are sent in the same call.
+        """
         for start in range(0, len(jobs), SUBMIT_CHUNK):
-            names: list[str] = []
-            values: list[Any] = []
-            for job in jobs[start : start + SUBMIT_CHUNK]:
-                record = _record(job)
-                names = names or list(record)
-                values += (job.id, *record.values())
-            self._script.call("submit", actor, len(names), *names, *values)
+            chunk, needed = jobs[start : start + SUBMIT_CHUNK], () if start else blobs
+            sent = arguments(chunk, actor, needed, notify=notify)
+            missing = self._script.call_patiently("submit", *sent)
+            if missing:
+                return [blobs[place] for place in missing]
         if self._until_written:
-            self._script.guarded(self._until_written)
+            self._script.guarded_patiently(self._until_written)
+        return []
 
     def cancel(self, job_id: str, actor: str, reason: str) -> JobState:
         """Cancel a queued job; ask the worker of a running one. Returns the state afterwards."""
@@ -153,23 +164,6 @@ class JobStore(JobReader):
     def reclaim(self, device_id: str, lock_domain: str, actor: str) -> str | None:
         """Give back the job that a dead worker had on this board; returns its id."""
         return self._script.call("reclaim", actor, device_id, lock_domain) or None
-
-
-def _record(job: NewJob) -> dict[str, Any]:
-    """Return the fields of a job's record that its client fills in; lua/keys.lua explains them."""
-    spec = job.spec
-    return {
-        "spec": spec.model_dump_json(),
-        "schema": spec.schema_version,
-        "queue": spec.target.queue,
-        "platform": spec.target.platform or "",
-        "priority": spec.priority,
-        "user": spec.user,
-        "queue_timeout_s": spec.queue_timeout_s,
-        "max_attempts": spec.max_attempts,
-        "traceparent": job.traceparent,
-        "label": spec.label,
-    }
 
 
 def _fenced(reply: str) -> JobState | None:

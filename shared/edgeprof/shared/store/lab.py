@@ -36,12 +36,24 @@ class LabStore:
     watch: StoreWatch
 
     @classmethod
-    def open(cls, settings: Settings, answer_s: float = redis_client.SERVICE_ANSWER_S) -> Self:
-        """Find Redis (or start the embedded one), and check that it answers within `answer_s`."""
+    def open(
+        cls,
+        settings: Settings,
+        answer_s: float = redis_client.SERVICE_ANSWER_S,
+        *,
+        hurried: bool = False,
+    ) -> Self:
+        """Find Redis (or start the embedded one), and check that it answers within `answer_s`.
+
+        hurried: it also has to answer each question within that time later; submits, files and
+        waits have 10 s.
+        """
         endpoint = redis_server.locate(settings, answer_s)
         redis_client.greet(endpoint.url, answer_s)
         written = partial(until_written, folder=(settings.data_dir / "redis").resolve())
-        script = Script(redis_client.client(endpoint.url), endpoint.url)
+        patient = redis_client.client(endpoint.url)
+        quick = redis_client.client(endpoint.url, answer_s) if hurried else patient
+        script = Script(quick, endpoint.url, patient=patient)
         return cls(
             url=endpoint.url,
             embedded=endpoint.embedded,
@@ -64,4 +76,4 @@ class LabStore:
 
     def close(self) -> None:
         """Close the connections."""
-        self.script.redis.close()
+        self.script.close()

@@ -26,6 +26,10 @@ class StoreMaintenance:
     def __init__(self, script: Script) -> None:
         self._script = script
 
+    def due(self) -> set[str]:
+        """Return the names of what has something to do; lua/maintenance.lua explains them."""
+        return set(self._script.call("due"))
+
     def expire_leases(
         self, actor: str, lease_s: float, away_s: float, limit: int = 100
     ) -> Sequence[tuple[str, str, JobState]]:

@@ -23,32 +23,41 @@ T = TypeVar("T")
 LUA_FILES: Final = (
     "keys",
     "values",
+    "cordons",
+    "boards",
     "records",
     "queues",
     "submit",
-    "cordons",
     "attempts",
     "claim",
     "run",
-    "maintenance",
     "archive",
-    "boards",
+    "maintenance",
     "hosts",
 )
+
+#: Behind each file.
+_DISPATCH: Final = "if commands[ARGV[1]] then return commands[ARGV[1]](unpack(ARGV, 2)) end\n"
+_NO_COMMAND: Final = "return redis.error_reply('no command ' .. ARGV[1])\n"
 
 
 @functools.cache
 def lua_source() -> str:
     """Return the store's one script. Redis runs it whole, so its files share their local names."""
     folder = importlib.resources.files("edgeprof.shared.store").joinpath("lua")
-    return "\n".join(folder.joinpath(f"{name}.lua").read_text() for name in LUA_FILES)
+    files = (folder.joinpath(f"{name}.lua").read_text() for name in LUA_FILES)
+    return "".join(f"{file}\n{_DISPATCH}" for file in files) + _NO_COMMAND
 
 
 class Script:
     """The script of the store, bound to one Redis and one key prefix."""
 
-    def __init__(self, redis: Redis, url: str, prefix: str = PREFIX) -> None:
+    def __init__(
+        self, redis: Redis, url: str, prefix: str = PREFIX, patient: Redis | None = None
+    ) -> None:
+        """`patient`: the client for what may rightly take long; default: the same."""
         self.redis = redis
+        self.patient = patient or redis
         self.url = url
         self.prefix = prefix
         self._lua = redis.register_script(lua_source())
@@ -74,10 +83,28 @@ class Script:
 
         return self.pipelined(fill)
 
+    def call_patiently(self, command: str, *args: Any) -> Any:
+        """Run one command that may take long, or must not be left in doubt."""
+        return text(
+            self.guarded_patiently(
+                lambda redis: self._lua(keys=[self.prefix], args=[command, *args], client=redis)
+            )
+        )
+
     def guarded(self, operation: Callable[[Redis], T]) -> T:
         """Run an operation on the client; errors of redis-py become ours."""
         with redis_client.store_errors(self.url):
             return operation(self.redis)
+
+    def guarded_patiently(self, operation: Callable[[Redis], T]) -> T:
+        """Run an operation that may rightly take long: large values, or a wait in Redis."""
+        with redis_client.store_errors(self.url):
+            return operation(self.patient)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.redis.close()
+        self.patient.close()
 
     def pipelined(
         self, fill: Callable[[Pipeline], object], *, raise_on_error: bool = True

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
 from opentelemetry import context, propagate, trace
-from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, Tracer
 
 from edgeprof.shared.errors import Fault
 from edgeprof.shared.own_version import own_version
@@ -95,8 +95,8 @@ def tracer() -> Tracer:
     return trace.get_tracer("edgeprof", own_version())
 
 
-def submit_traceparent(job_id: str, spec: JobSpec) -> str:
-    """Start a job's trace with its "submit" span; returns the W3C traceparent of that span.
+def submit_traceparents(jobs: Sequence[tuple[str, JobSpec]]) -> list[str]:
+    """Start each job's trace with its "submit" span; returns the W3C traceparents of these spans.
 
     A job submitted inside a span of the caller stays in the caller's trace. A job of a sweep has a
     trace of its own that links to the sweep's, or a sweep of 10 000 would be one trace. Without a
@@ -104,11 +104,19 @@ def submit_traceparent(job_id: str, spec: JobSpec) -> str:
     its part.
     """
     current = trace.get_current_span().get_span_context()
+    if exporting():
+        return [_submit_span(job_id, spec, current) for job_id, spec in jobs]
+    trace_id = f"{current.trace_id:032x}" if current.is_valid else ""
+    digits = secrets.token_hex(24 * len(jobs))
+    return [
+        f"00-{(trace_id if spec.sweep_id is None else '') or digits[at + 16 : at + 48]}"
+        f"-{digits[at : at + 16]}-01"
+        for at, (_, spec) in zip(range(0, len(digits), 48), jobs, strict=True)
+    ]
+
+
+def _submit_span(job_id: str, spec: JobSpec, current: SpanContext) -> str:
     in_sweep = spec.sweep_id is not None
-    if not exporting():
-        known = current.is_valid and not in_sweep
-        trace_id = f"{current.trace_id:032x}" if known else secrets.token_hex(16)
-        return f"00-{trace_id}-{secrets.token_hex(8)}-01"
     attributes: dict[str, str | int] = {
         "messaging.system": "celery",
         "messaging.operation.type": "send",

@@ -7,8 +7,10 @@ announcement finds a board of the same name or the same uid on another host (Boa
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from edgeprof.shared.errors import Fault, HostFault, InfrastructureError
 from edgeprof.shared.settings import Settings
@@ -19,6 +21,10 @@ from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.locks import BoardLock
 
 log = logging.getLogger(__name__)
+
+#: How often a board is announced whole although it has not changed: another program may have
+#: spoilt a part of its entry.
+_WHOLE_EVERY_S: Final = 120.0
 
 
 class Ownership:
@@ -31,6 +37,10 @@ class Ownership:
         self._boards = boards
         self._locks = locks
         self._ttl_s = ttl_s
+        #: The record as it was last announced, and when; none while that is not known.
+        self._announced: tuple[BoardInfo, float] | None = None
+        self._announcing = threading.Lock()
+        self._orders = ""
         self._owner = Owner(host=info.host, lock_domain=locks.lock_domain, uid=info.uid)
         self._troubles = Troubles(log)
 
@@ -65,14 +75,40 @@ class Ownership:
         if state is not None:
             self.note(state=state, job_id=job_id)
         try:
-            self._boards.announce(self._owner, self.info, self._ttl_s)
+            self._announce()
         except InfrastructureError as error:
             self._troubles.say("store", f"board {self.info.device_id}: {error}; trying on")
         else:
             self._troubles.well("store", f"board {self.info.device_id}: Redis is back")
 
+    def beat(self) -> bool:
+        """Keep the announcement alive, or announce what has changed.
+
+        Returns whether something may be wanted of the board: some board was cordoned, resumed or
+        asked to identify itself since the last beat, or nobody has looked for a while.
+
+        Raises BoardClash. Redis being away is logged, as by announce().
+        """
+        announced, now_s = self._announced, time.monotonic()
+        if announced and announced[0] == self.info and now_s - announced[1] < _WHOLE_EVERY_S:
+            with suppress(InfrastructureError):  # the announcement below logs it
+                orders = self._boards.beat(self._owner, self.info.device_id, self._ttl_s)
+                if orders is not None:
+                    wanted, self._orders = orders != self._orders, orders
+                    return wanted
+        self._orders = ""
+        self.announce()
+        return True
+
+    def _announce(self) -> None:
+        with self._announcing:  # what Redis has last is what we note last
+            self._announced, info = None, self.info
+            self._boards.announce(self._owner, info, self._ttl_s)
+            self._announced = info, time.monotonic()
+
     def announce_unplugged(self) -> None:
         """Show the board as offline and keep its state: its job has yet to notice and end."""
+        self._announced = None
         gone = {"state": BoardState.OFFLINE, "reason": "its port is gone"}
         with suppress(InfrastructureError):
             self._boards.announce(self._owner, self.info.model_copy(update=gone), self._ttl_s)

@@ -17,7 +17,7 @@ from edgeprof.workers.emulated.identity import UID_MAX_BYTES
 from edgeprof.workers.emulated.spelling import suggestion
 
 
-class Chip(Protocol):
+class EmulatedChip(Protocol):
     """An emulated chip, as far as every emulator has to know it."""
 
     @property
@@ -47,7 +47,7 @@ class ChipSerial(ChildSerial):
     values: ClassVar[Mapping[str, str]] = {"slot": ".+", "seed": r"\d+"}
     uid_max_bytes = UID_MAX_BYTES
     #: By the name of the port, which is the host part of the URL.
-    chips: ClassVar[Mapping[str, Chip]]
+    chips: ClassVar[Mapping[str, EmulatedChip]]
 
     @classmethod
     def check_host(cls, host: str) -> None:

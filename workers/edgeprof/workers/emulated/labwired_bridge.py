@@ -54,9 +54,8 @@ class Board:
     slot: bytes
     slot_address: int
     #: A register and the bit by which the firmware asks for its restart, where labwired does
-    #: nothing about it; 0: it does.
-    reset_address: int
-    reset_mask: int
+    #: nothing about it.
+    reset: tuple[int, int] | None
     #: Where the chip shows the memory of its code once more, as data, and where it begins as code.
     #: labwired keeps the two apart.
     mirror: tuple[int, int] | None
@@ -122,8 +121,10 @@ class Bridge:
         self._write_word(STATE, AWAKE)
 
     def _wants_restart(self) -> bool:
-        address = self._board.reset_address
-        return bool(address and self._sim.read_u32(address) & self._board.reset_mask)
+        if self._board.reset is None:
+            return False
+        address, mask = self._board.reset
+        return bool(self._sim.read_u32(address) & mask)
 
     def _word(self, offset: int) -> int:
         word: int = self._sim.read_u32(self._board.identity_address + offset)
@@ -153,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=number, required=True)
     parser.add_argument("--slot", type=Path, help="model slot image")
     parser.add_argument("--slot-address", type=number, default=0)
-    parser.add_argument("--reset", type=number, nargs=2, default=(0, 0), help="register and mask")
+    parser.add_argument("--reset", type=number, nargs=2, help="register and mask")
     parser.add_argument("--mirror", type=number, nargs=2, help="address of code, and as data")
     options = parser.parse_args(arguments)
     board = Board(
@@ -164,8 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed=options.seed,
         slot=options.slot.read_bytes() if options.slot else b"",
         slot_address=options.slot_address,
-        reset_address=options.reset[0],
-        reset_mask=options.reset[1],
+        reset=None if options.reset is None else tuple(options.reset),
         mirror=None if options.mirror is None else tuple(options.mirror),
     )
     with socket.socket(fileno=options.fd) as port, contextlib.suppress(ConnectionError):

@@ -19,7 +19,7 @@ BRIDGE = "edgeprof.workers.emulated.labwired_bridge"
 
 
 @dataclass(frozen=True, slots=True)
-class Chip:
+class LabwiredChip:
     """What the bridge must know of one port's chip."""
 
     #: labwired's name of it.
@@ -37,8 +37,8 @@ class Chip:
     image: str | None = None
 
 
-CHIPS: Mapping[str, Chip] = {
-    "esp32c3": Chip(
+CHIPS: Mapping[str, LabwiredChip] = {
+    "esp32c3": LabwiredChip(
         "esp32c3",
         identity_address=0x3FCDFFE0,
         slot_address=0x3C100000,
@@ -46,14 +46,14 @@ CHIPS: Mapping[str, Chip] = {
         reset=(0x60008000, 1 << 31),  # RTC_CNTL_OPTIONS0, SW_SYS_RST
         mirror=(0x42000000, 0x3C000000),
     ),
-    "nrf52840": Chip(
+    "nrf52840": LabwiredChip(
         "nrf52840",
         identity_address=0x2003FFE0,
         slot_address=0x00040000,
         upload_bytes_per_s=12_000,
         image="nrf52840-labwired",
     ),
-    "esp32s3": Chip(
+    "esp32s3": LabwiredChip(
         "esp32s3",
         identity_address=0x3FCEBFE0,
         slot_address=0x3C100000,

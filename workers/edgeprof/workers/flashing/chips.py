@@ -85,7 +85,7 @@ _CHIPS: Final = (
     ),
     Chip(
         "stm32f405",
-        "STM32F405 (Olimex STM32-H405, Feather F405)",
+        "STM32F405 (Olimex STM32-H405)",
         0x08000000,
         _BOOT0,
         "connect a USB-UART adapter: PA9 is TX, PA10 is RX",

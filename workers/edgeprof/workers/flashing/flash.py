@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,7 @@ from edgeprof.workers.board.protocols import Hello
 from edgeprof.workers.flashing import program
 from edgeprof.workers.flashing.chips import CHIPS, Chip, chip_of
 from edgeprof.workers.flashing.images import Image, our_image, users_image
-from edgeprof.workers.flashing.plugged import Plugged, drive_at, ports
+from edgeprof.workers.flashing.plugged import Kind, Plugged, drive_at, ports
 from edgeprof.workers.flashing.program import OnLine
 from edgeprof.workers.flashing.writers import (
     Esptool,
@@ -148,25 +147,17 @@ def _chip_at(where: Plugged, platform: str | None) -> Chip:
 
 
 def _writer_for(where: Plugged, chip: Chip) -> tuple[Writer, str | None]:
-    ways: Sequence[tuple[bool, Writer]] = (
-        (
-            where.kind == "uf2 drive" and chip.uf2_family is not None,
-            Uf2Drive(chip, Path(where.where)),
-        ),
-        (
-            where.kind == "st-link drive" and bool(chip.stlink_boards),
-            StLinkDrive(chip, Path(where.where)),
-        ),
-        (where.kind == "probe" and chip.pyocd is not None, Probe(chip, where.where)),
-        (where.kind == "serial port" and chip.esptool is not None, Esptool(chip, where.where)),
-        (
-            where.kind == "serial port" and chip.stm32_family is not None,
-            Stm32loader(chip, where.where),
-        ),
-    )
-    for fits, writer in ways:
-        if fits:
-            return writer, where.where if where.kind == "serial port" else None
+    ways: dict[tuple[Kind, bool], type[Writer]] = {
+        ("uf2 drive", chip.uf2_family is not None): Uf2Drive,
+        ("st-link drive", bool(chip.stlink_boards)): StLinkDrive,
+        ("probe", chip.pyocd is not None): Probe,
+        ("serial port", chip.esptool is not None): Esptool,
+        ("serial port", chip.stm32_family is not None): Stm32loader,
+    }
+    writer = ways.get((where.kind, True))
+    if writer is not None:
+        port = where.where if where.kind == "serial port" else None
+        return writer(chip, where.where), port
     raise UsageError(
         f"{chip.name} cannot be flashed by way of {where.where} ({where.says})",
         hint=f"{chip.to_bootloader}, and run edgeprof flash again",

@@ -46,13 +46,11 @@ class Plugged:
     says: str
     #: Platforms that it can be; empty where only the chip knows.
     platforms: tuple[str, ...] = ()
-    #: The revision of a bridge or bootloader tells no boards apart, a serial number does.
-    serial_number: str | None = None
 
 
-def everything(mounts: Path = Path("/proc/mounts")) -> list[Plugged]:
+def everything() -> list[Plugged]:
     """Return what is plugged in, surest first."""
-    return [*drives(mounts), *ports()]
+    return [*drives(), *ports()]
 
 
 def drives(
@@ -118,4 +116,4 @@ def ports() -> Iterator[Plugged]:
         platforms: tuple[str, ...] = ()
         if port.vid == _ESPRESSIF_VENDOR:
             platforms = tuple(chip.platform for chip in CHIPS.values() if chip.esptool)
-        yield Plugged("serial port", port.device, says, platforms, port.serial_number)
+        yield Plugged("serial port", port.device, says, platforms)

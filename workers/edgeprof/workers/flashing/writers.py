@@ -5,14 +5,16 @@ A writer raises a Fault that says what happened to the board, and how to get it 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import ClassVar, Final
 
 from edgeprof.shared.errors import BoardFault, HostFault
 from edgeprof.workers.flashing import program
@@ -28,72 +30,67 @@ _POLL_S: Final = 0.2
 _ESP_BAUD: Final = "460800"
 
 
-class Writer(Protocol):
-    """A way to write an image."""
+@dataclass(frozen=True)
+class Writer(ABC):
+    """A way to write an image into a chip."""
 
-    @property
-    def suffix(self) -> str:
-        """The end of the name of the files that it takes."""
-        ...
-
-    def describe(self) -> str:
-        """Return in a few words what it does, for the user to agree to."""
-        ...
-
-    def write(self, image: Image, on_line: OnLine, /) -> None:
-        """Write and verify the image, and start the board."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Esptool:
-    """Writes over a serial port by the ROM bootloader of an ESP32; esptool verifies by MD5."""
+    #: The end of the name of the files that it takes.
+    suffix: ClassVar[str]
+    #: What it does, for the user to agree to; {} is `where`.
+    how: ClassVar[str]
 
     chip: Chip
-    port: str
-    suffix: str = ".bin"
+    #: A serial port, the folder of a drive, or the id of a probe.
+    where: str
 
     def describe(self) -> str:
-        return f"by esptool over {self.port}"
+        """Return what it does, in a few words."""
+        return self.how.format(self.where)
+
+    @abstractmethod
+    def write(self, image: Image, on_line: OnLine, /) -> None:
+        """Write and verify the image, and start the board."""
+
+
+class Esptool(Writer):
+    """Writes over a serial port by the ROM bootloader of an ESP32; esptool verifies by MD5."""
+
+    suffix = ".bin"
+    how = "by esptool over {}"
 
     def write(self, image: Image, on_line: OnLine, /) -> None:
-        arguments = ["--chip", str(self.chip.esptool), "--port", self.port, "--baud", _ESP_BAUD]
+        arguments = ["--chip", str(self.chip.esptool), "--port", self.where, "--baud", _ESP_BAUD]
         arguments += ["write-flash", f"{self.chip.address:#x}", str(image.path)]
         code, said = program.run("esptool", arguments, on_line)
         if code == 0 and "Hash of data verified" in said:
             return
         if wrong := re.search(r"This chip is (\S+), not (\S+?)\.", said):
             raise BoardFault(
-                f"{self.port}: the chip is an {wrong[1]}, the image is for an {wrong[2]}; nothing"
+                f"{self.where}: the chip is an {wrong[1]}, the image is for an {wrong[2]}; nothing"
                 " was written",
                 code="wrong_chip",
                 hint="leave --platform out: the chip is asked",
             )
         if "Writing at" in said or "erased" in said:
-            raise interrupted(self.port, self.chip, said)
-        raise no_bootloader(self.port, self.chip, said)
+            raise interrupted(self.where, self.chip, said)
+        raise no_bootloader(self.where, self.chip, said)
 
 
-@dataclass(frozen=True, slots=True)
-class Stm32loader:
+class Stm32loader(Writer):
     """Writes over a serial port by ST's ROM bootloader (AN3155), and reads everything back."""
 
-    chip: Chip
-    port: str
-    suffix: str = ".bin"
-
-    def describe(self) -> str:
-        return f"by ST's ROM bootloader over {self.port}"
+    suffix = ".bin"
+    how = "by ST's ROM bootloader over {}"
 
     def write(self, image: Image, on_line: OnLine, /) -> None:
-        port = ["-p", self.port, "-f", str(self.chip.stm32_family), "-n"]
+        port = ["-p", self.where, "-f", str(self.chip.stm32_family), "-n"]
         code, said = program.run("stm32loader", port, on_line)
         found = re.search(r"Chip id: 0x([0-9A-F]+) \((.*?)\)", said, re.IGNORECASE)
         if code != 0 or found is None:
-            raise no_bootloader(self.port, self.chip, said)
+            raise no_bootloader(self.where, self.chip, said)
         if int(found[1], 16) not in self.chip.stm32_ids:
             raise BoardFault(
-                f"{self.port}: the chip is an {found[2]} (id {found[1]}), the image is for an"
+                f"{self.where}: the chip is an {found[2]} (id {found[1]}), the image is for an"
                 f" {self.chip.name}; nothing was written",
                 code="wrong_chip",
                 hint="choose the platform of this chip: edgeprof flash --list",
@@ -102,76 +99,64 @@ class Stm32loader:
         action = ["-e", "-w", "-v", "-a", address, "-g", address, str(image.path)]
         code, said = program.run("stm32loader", [*port, *action], on_line)
         if code != 0 or "Verification OK" not in said:
-            raise interrupted(self.port, self.chip, said)
+            raise interrupted(self.where, self.chip, said)
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Writer):
     """Writes by a debug probe; pyOCD compares what it has written."""
 
-    chip: Chip
-    probe: str
-    suffix: str = ".hex"
-
-    def describe(self) -> str:
-        return f"by debug probe {self.probe}"
+    suffix = ".hex"
+    how = "by debug probe {}"
 
     def write(self, image: Image, on_line: OnLine, /) -> None:
-        arguments = ["load", "--uid", self.probe, "--target", str(self.chip.pyocd)]
+        arguments = ["load", "--no-wait", "--uid", self.where, "--target", str(self.chip.pyocd)]
         code, said = program.run("pyocd", [*arguments, str(image.path)], on_line)
         if code != 0:
             raise BoardFault(
-                f"probe {self.probe}: pyOCD could not write {self.chip.name}: {last_words(said)}",
+                f"probe {self.where}: pyOCD could not write {self.chip.name}: {last_words(said)}",
                 code="flash_failed",
                 hint="is the probe wired to SWDIO, SWCLK and GND, and the board powered? a target"
                 f" that pyOCD lacks comes by: pyocd pack install {self.chip.pyocd}",
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Uf2Drive:
+class Uf2Drive(Writer):
     """Copies a UF2 file onto the drive of a bootloader, which checks each block.
 
     The drive vanishes when the board restarts, which it does with the last block.
     """
 
-    chip: Chip
-    folder: Path
-    suffix: str = ".uf2"
-
-    def describe(self) -> str:
-        return f"by a copy onto the drive {self.folder}"
+    suffix = ".uf2"
+    how = "by a copy onto the drive {}"
 
     def write(self, image: Image, on_line: OnLine, /) -> None:
-        copy_onto(self.folder, image.path, on_line)
+        folder = Path(self.where)
+        copy_onto(folder, image.path, on_line)
         on_line("waiting for the board to restart")
-        if not _until(lambda: not (self.folder / "INFO_UF2.TXT").exists(), DRIVE_GONE_S):
+        if not _until(lambda: not (folder / "INFO_UF2.TXT").exists(), DRIVE_GONE_S):
             raise BoardFault(
-                f"{self.folder}: the bootloader took the file, and did not restart the board",
+                f"{folder}: the bootloader took the file, and did not restart the board",
                 code="flash_failed",
                 hint=f"is the image for {self.chip.name}? {self.chip.to_bootloader}, and run the"
                 " same command again",
             )
 
 
-@dataclass(frozen=True, slots=True)
-class StLinkDrive:
+class StLinkDrive(Writer):
     """Copies a raw image onto the drive of an ST-Link, which writes what fails into FAIL.TXT."""
 
-    chip: Chip
-    folder: Path
-    suffix: str = ".bin"
-
-    def describe(self) -> str:
-        return f"by a copy onto the drive {self.folder}"
+    suffix = ".bin"
+    how = "by a copy onto the drive {}"
 
     def write(self, image: Image, on_line: OnLine, /) -> None:
-        copy_onto(self.folder, image.path, on_line)
+        failure = Path(self.where) / "FAIL.TXT"
+        with contextlib.suppress(OSError):
+            failure.unlink(missing_ok=True)  # of an earlier try
+        copy_onto(Path(self.where), image.path, on_line)
         on_line("waiting for the ST-Link to write")
-        failure = self.folder / "FAIL.TXT"
         if _until(failure.exists, ST_LINK_S):
             raise BoardFault(
-                f"{self.folder}: the ST-Link could not write: {failure.read_text().strip()}",
+                f"{self.where}: the ST-Link could not write: {failure.read_text().strip()}",
                 code="flash_failed",
                 hint="plug the board in anew, and run the same command again",
             )

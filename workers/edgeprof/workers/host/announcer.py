@@ -1,4 +1,4 @@
-"""Announces this host and its metric endpoints to the lab, as long as the agent runs."""
+"""Announces this host and its metric endpoints to the lab, and checks that Redis keeps jobs."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class Announcer:
                     store = LabStore.open(self._settings)
                     store.hosts.sweep_dead(self._info().host)
                 store.hosts.announce(self._info())
+                store.watch.look_when_due()
                 if self._done.wait(_INTERVAL_S):
                     store.hosts.withdraw(self._info())
                     break

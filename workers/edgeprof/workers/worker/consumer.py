@@ -37,9 +37,12 @@ from edgeprof.workers.worker.task_events import TaskEvents
 
 log = logging.getLogger(__name__)
 
-#: Longer than Celery waits before it connects again; Redis answers the wait for a doorbell each
-#: second.
+#: Longer than Celery waits before it connects again, and longer than one wait for a doorbell.
 _LONGEST_SILENCE_S: Final = 60.0
+
+#: How often a worker sends Celery's heartbeat event, for Flower and celery-exporter only. The event
+#: carries this interval, and Flower shows a worker as offline after twice of it.
+_EVENT_INTERVAL_S: Final = 10.0
 
 #: Carries out a claimed job on an open board; fetch_and_profile does it for real.
 CarryOut = Callable[[WorkerBoard, Claim, Lease, ModelCache], JobResult]
@@ -82,7 +85,11 @@ class Consumer:
     def run(self) -> None:
         """Consume doorbells until the worker is to end."""
         worker_board = self._worker_board
-        self._guard = doorbell_transport.install(worker_board.node, worker_board.telemetry)
+        self._guard = doorbell_transport.install(
+            worker_board.node,
+            worker_board.telemetry,
+            worker_board.store.script.redis.connection_pool,
+        )
         celery_hooks.prepare_process()
         signals.worker_shutting_down.connect(self._on_celery_shutdown, weak=False)
         app = make_app(worker_board.store.url)
@@ -92,6 +99,7 @@ class Consumer:
             hostname=worker_board.node,
             pool_cls=concurrency.get_implementation("threads"),
             concurrency=1,
+            heartbeat_interval=_EVENT_INTERVAL_S,
             queues=queues_of(worker_board.info, Cordons()),
             without_gossip=True,
             without_mingle=True,

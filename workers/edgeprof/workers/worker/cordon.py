@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.boards import Cordons
 from edgeprof.workers.board.health import SelfTest, Verdict
 from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.selftest.schedule import SelfTestSchedule
@@ -20,19 +21,31 @@ class Cordon:
         self._consumer = consumer
         self._self_test = self_test
         self._schedule = SelfTestSchedule(settings)
+        self._known: Cordons | None = None
+
+    def look_again(self) -> None:
+        """Ask the store anew before what it said is used again."""
+        self._known = None
+
+    def now(self) -> Cordons | None:
+        """Return what keeps the board from jobs; None while Redis is away."""
+        if self._known is None:
+            info = self._worker_board.info
+            try:
+                self._known = self._worker_board.store.boards.cordons(info.device_id, info.host)
+            except InfrastructureError:
+                self._consumer.expect_silence()
+        return self._known
 
     def apply(self) -> bool:
         """Consume only what the cordon allows, and test the board when a test is due.
 
         False: the board failed its test and is gone.
         """
-        info = self._worker_board.info
-        try:
-            cordons = self._worker_board.store.boards.cordons(info.device_id, info.host)
-        except InfrastructureError:
-            self._consumer.expect_silence()
+        cordons = self.now()
+        if cordons is None:
             return True
-        queues = queues_of(info, cordons)
+        queues = queues_of(self._worker_board.info, cordons)
         self._consumer.consume_only(queues)
         if not queues:
             self._consumer.expect_silence()

@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from functools import partial
-from typing import Any, Final
+from functools import cached_property, partial
+from typing import Any, ClassVar, Final
 
 import kombu.transport
 from kombu.transport import redis as kombu_redis
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.exceptions import RedisError, ResponseError
 
 from edgeprof.shared.queue import doorbell
@@ -46,17 +46,30 @@ _MESSAGES_A_LOOK: Final = 16
 #: How many remote-control messages are read before doorbells have their turn again.
 _MESSAGES_A_TURN: Final = 500
 
+#: How long a worker waits for a doorbell at a time. Each wait costs Redis a command; kombu's own is
+#: 1 s. A worker whose connection broke unnoticed waits on it for so long.
+_WAIT_S: Final = 10
+
+#: How often Celery's loop turns although nothing happens: it then sees that it is to stop.
+_TURN_S: Final = 1.0
+
 _guard = MessageGuard("", Sender(None))
+#: The connections that kombu writes with, and asks for a PING.
+_writing: ConnectionPool | None = None
 
 
-def install(node: str, telemetry: Sender) -> MessageGuard:
+def install(node: str, telemetry: Sender, writing: ConnectionPool) -> MessageGuard:
     """Put a guard on this process' connections to every kind of broker URL; returns the guard.
+
+    kombu writes over connections of `writing`, which the process has anyway; it would keep two of
+    its own for the events.
 
     kombu picks the transport by the URL's scheme, again at every failover, so the schemes are what
     is changed.
     """
-    global _guard  # noqa: PLW0603 - kombu makes the transports, and nothing can be handed to them
-    _guard = MessageGuard(node, telemetry)
+    # kombu makes the transports, and nothing can be handed to them.
+    global _guard, _writing
+    _guard, _writing = MessageGuard(node, telemetry), writing
     for scheme, transport in (
         ("redis", "Transport"),
         ("rediss", "Transport"),
@@ -84,6 +97,10 @@ class _Popper(kombu_redis.PrefixedStrictRedis):
     def __init__(self, *args: Any, channel: Channel, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._channel = channel
+
+    def ping(self, **_: Any) -> bool:
+        """Check that Redis answers, when a channel is made; most channels never read."""
+        return bool(Redis(connection_pool=_writing).ping())
 
     def pubsub(self, **kwargs: Any) -> _Subscriber:
         return _Subscriber(self.connection_pool, global_keyprefix=self.global_keyprefix, **kwargs)
@@ -116,29 +133,47 @@ class Channel(kombu_redis.Channel):
     #: When a connection breaks, doorbells in hand are being acted on, or are sent again.
     do_restore = False
 
-    _writer: Any = None
-
     def _get_client(self) -> Any:
         super()._get_client()  # checks redis-py's version
         return partial(_Popper, channel=self, global_keyprefix=self.global_keyprefix)
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        """Return one client for all writing; kombu makes one for each event, which takes 0.3 ms."""
+        """Return a client to read with, or one to write with."""
         if asynchronous:
             return super()._create_client(asynchronous=True)
-        if self._writer is None or self._writer.connection_pool is not self.pool:
-            self._writer = super()._create_client()
         return self._writer
+
+    @cached_property
+    def _writer(self) -> Any:
+        """One client for all writing; kombu makes one for each event, which takes 0.3 ms."""
+        return self.Client(connection_pool=_writing)
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         return {**super()._connparams(asynchronous), **doorbell_parser.options()}
+
+    def _update_queue_cycle(self) -> None:
+        """Wait anew when the queues have changed: a wait is for those that were asked for."""
+        super()._update_queue_cycle()
+        self._end_wait()
+
+    def close(self) -> None:
+        """Close without the end of a wait, which kombu would read first."""
+        self._end_wait()
+        super().close()
+
+    def _end_wait(self) -> None:
+        """End the wait for a doorbell, unless Redis has answered it: that is about to be read."""
+        waiting = self._in_poll
+        with suppress(RedisError, OSError):
+            if waiting and not waiting.can_read(timeout=0):
+                waiting.disconnect()
 
     def remove_foreign_keys(self) -> None:
         """Remove what is no list under the names of this worker's lists.
 
         With such a key in the way, no doorbell would reach the worker any more.
         """
-        redis = Redis(connection_pool=self.pool)  # kombu's client would prefix only some commands
+        redis = Redis(connection_pool=_writing)  # kombu's client would prefix only some commands
         for queue in self.active_queues:
             for step in self.priority_steps:
                 key = self.global_keyprefix + self._q_for_pri(queue, step)
@@ -162,7 +197,7 @@ class Channel(kombu_redis.Channel):
         More of the kind may stand before it, and to wait for each would take 30 s for 100,000 of
         them. What is lost when this fails is sent again.
         """
-        redis = self._create_client()
+        redis = self._create_client(asynchronous=True)  # its parser keeps no large message
         with suppress(RedisError):
             messages = redis.rpop(key, _MESSAGES_A_LOOK) or []
             doorbells = [
@@ -235,9 +270,24 @@ class Transport(kombu_redis.Transport):
     """For redis://, rediss:// and redis+socket://."""
 
     Channel = Channel
+    brpop_timeout = _WAIT_S
+
+    #: The timer of the process' only loop.
+    _turns: ClassVar[Any] = None
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Have the loop turn each second, too; kombu's wait of 1 s would do that."""
+        super().register_with_event_loop(connection, loop)
+        if Transport._turns is not None:  # of the connection before this one
+            Transport._turns.cancel()
+        Transport._turns = loop.call_repeatedly(_TURN_S, _turn)
 
 
-class SentinelTransport(kombu_redis.SentinelTransport):
+class SentinelTransport(Transport, kombu_redis.SentinelTransport):
     """For sentinel://."""
 
     Channel = SentinelChannel
+
+
+def _turn() -> None:
+    """Do nothing, but in Celery's loop."""

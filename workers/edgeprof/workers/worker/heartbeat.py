@@ -52,6 +52,8 @@ class Heartbeat:
         self._shutdown = shutdown
         self._interval_s = min(settings.board_ttl_s / 3, settings.probe_interval_s)
         self._end = end
+        #: Whether a person may have asked the board to make itself known.
+        self._may_be_asked = True
 
     def run(self) -> None:
         """Beat until the worker is silent, or ends because of what a beat found."""
@@ -83,6 +85,9 @@ class Heartbeat:
         if self._shutdown.leaving.is_set():
             worker_board.ownership.announce(BoardState.DRAINING, worker_board.info.job_id)
             return True
+        if worker_board.ownership.beat():
+            self._cordon.look_again()
+            self._may_be_asked = True
         if not self._apply_port_request():
             # Another program has used the board, so a new process asks anew what the board is.
             self._end(EXIT_BOARD_GONE, _PORT_IS_BACK)
@@ -97,8 +102,6 @@ class Heartbeat:
             return False
         self._consumer.events.flush()
         self._identify_when_asked()
-        worker_board.store.watch.look_when_due()
-        worker_board.ownership.announce()
         if worker_board.info.job_id is None:
             give_back()
         return True
@@ -106,22 +109,26 @@ class Heartbeat:
     def _apply_port_request(self) -> bool:
         """Close the port when somebody wants it; False: it is closed and not wanted any more."""
         worker_board = self._worker_board
-        try:
-            wanted = worker_board.store.boards.port_wanted(worker_board.info.device_id)
-        except InfrastructureError:
+        cordons = self._cordon.now()
+        if cordons is None:
             return True
+        wanted = cordons.release_port
         if wanted:
             self._consumer.expect_silence()
         if wanted and not worker_board.port_released:
             self._consumer.consume_only([])
-            worker_board.release_port()  # not while a job has the board; the next beat tries again
+            if worker_board.release_port():  # not while a job has the board
+                worker_board.ownership.announce()
         return wanted or not worker_board.port_released
 
     def _identify_when_asked(self) -> None:
         """Have the board blink for a person who asked for it, and answer."""
+        if not self._may_be_asked:
+            return
         boards, name = self._worker_board.store.boards, self._worker_board.info.device_id
         with contextlib.suppress(InfrastructureError):
             actor = boards.take_identify(name)
+            self._may_be_asked = False
             if not actor:
                 return
             if self._worker_board.port_released:

@@ -20,6 +20,16 @@ function commands.announce(device, owner, info, ttl_s)
   return {'ok'}
 end
 
+-- beat(device, owner JSON, ttl_s): when something was last wanted of boards; nil when the board has
+-- to be announced, because it is not, or by another owner. It is what a board costs while nothing
+-- happens, so it runs few commands.
+function commands.beat(device, owner, ttl_s)
+  if call('HGET', P .. 'boards:owner', device) ~= owner then return false end
+  call('HSET', P .. 'boards:seen', device, now_s)
+  call('ZADD', P .. 'boards:until', at(now + tonumber(ttl_s)), device)
+  return call('GET', P .. 'orders') or ''
+end
+
 -- boards(): {now, info, seen, until, its cordon or '', cordon of its host or '', ...}
 function commands.boards()
   local reply, room = {now_s}, REPLY_LIMIT
@@ -72,6 +82,7 @@ end
 
 -- uncordon(host): its boards take jobs again; 1 when it was cordoned.
 function commands.uncordon(host)
+  give_orders()
   call('HDEL', P .. 'hosts:faults', host)
   return call('HDEL', P .. 'hosts:cordoned', host)
 end
@@ -81,6 +92,7 @@ end
 function commands.ask_identify(device, actor)
   if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
   call('HSET', P .. 'boards:identify', device, actor)
+  give_orders()
   return 'ok'
 end
 
@@ -94,11 +106,6 @@ end
 -- identified(device, actor, answer): write into the board's history how the request ended.
 function commands.identified(device, actor, answer)
   note(device, cordon_state(device) or 'online', actor, answer, {})
-end
-
--- next_epoch(): a fencing token for a board's self-test, which is not a job.
-function commands.next_epoch()
-  return next_epoch()
 end
 
 -- forget_board(device): take a board off the list, unless somebody announces it.

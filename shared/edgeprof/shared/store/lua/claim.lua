@@ -1,6 +1,4 @@
--- The commands are from here on; first claim, which gives a job to a board.
-
-local commands = {}
+-- claim, which gives a job to a board.
 
 -- Why a claim is not granted: NoClaim of store/job_values.py, by its names. AGAIN: so far there was
 -- nothing but entries that are no jobs, and the caller is to ask again.

@@ -9,7 +9,11 @@ local function note(device, state, actor, reason, flags)
   return entry
 end
 
+-- Have every worker look what is wanted of its board, at its next beat.
+local function give_orders() call('SET', P .. 'orders', now_s) end
+
 local function set_cordon(device, state, actor, reason, flags)
+  give_orders()
   local entry = note(device, state, actor, reason, flags)
   if state == 'online' then
     call('HDEL', P .. 'boards:cordoned', device)
@@ -17,6 +21,11 @@ local function set_cordon(device, state, actor, reason, flags)
   else
     call('HSET', P .. 'boards:cordoned', device, entry)
   end
+end
+
+local function cordon_host(host, actor, reason)
+  give_orders()
+  call('HSET', P .. 'hosts:cordoned', host, cjson.encode({actor = actor, reason = reason, s = now}))
 end
 
 local function cordon_state(device)

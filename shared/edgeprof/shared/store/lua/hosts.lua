@@ -1,4 +1,4 @@
--- The commands about hosts, the store itself and its queues; then the call of the command.
+-- The commands about hosts, the store itself and its queues.
 
 -- withdraw_host(address): take a host off the list.
 function commands.withdraw_host(address)
@@ -64,5 +64,3 @@ function commands.queue_depths()
   end
   return reply
 end
-
-return commands[ARGV[1]](unpack(ARGV, 2))

@@ -47,6 +47,8 @@
 -- $p boards:cordoned    hash    board -> {state, reason, actor, s, of_host, release_port} (JSON):
 --                               state is draining or quarantined; of_host: for what its host lacks;
 --                               release_port: its port is to be free
+-- $p orders             string  when people or the store last wanted something of boards: a cordon,
+--                               its end, an identification. Workers look again when it changes
 -- $p boards:identify    hash    board -> who wants it to make itself known
 -- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
 -- $p board:$b:history   list    JSON, the last 100 changes of its cordon: {s, state, actor, reason}
@@ -67,6 +69,10 @@
 -- Any of this may have been written by somebody else. An entry without a sound record, a record of
 -- a newer version, a field that is no number and a key of another type are dropped, at the cost of
 -- a line in `aside`; they never stop the call that met them.
+--
+-- The files of this folder are joined (script.py). Behind each, the command that was asked for runs
+-- if it is there: to make all functions takes longer than most commands. So the files that are used
+-- most come first.
 --
 -- "lock_domain" names a set of processes that share one folder of board locks
 -- (workers/board/locks.py).
@@ -113,6 +119,9 @@ local EPOCH_AHEAD_MS = 86400e3
 local AGED = 200
 -- How many values submit writes into one zset at once: Lua's stack holds some thousands.
 local BATCH = 1000
+
+-- The commands, by name: function(arguments).
+local commands = {}
 
 local STATES = {'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
 local IS_STATE, IS_TERMINAL = {}, {}

@@ -1,5 +1,19 @@
 -- The commands of the custodian: overdue leases and jobs, lost doorbells, healing.
 
+-- due(): the names of what has something to do: 'deadlines' (jobs that waited past theirs), 'notify'
+-- (queues in use), 'aside', 'prunable', 'open' (jobs that have not ended). The custodian asks each
+-- second, also in a lab that does nothing.
+function commands.due()
+  local due = {}
+  local function add(name, count) if count > 0 then table.insert(due, name) end end
+  add('deadlines', call('ZCOUNT', P .. 'deadlines', '-inf', now_s))
+  add('notify', call('EXISTS', P .. 'queues', P .. 'delayed'))
+  add('aside', call('LLEN', P .. 'aside'))
+  add('prunable', call('ZCOUNT', P .. 'prunable', '-inf', now_s))
+  add('open', call('EXISTS', P .. 'jobs:queued', P .. 'jobs:running'))
+  return due
+end
+
 -- expire_leases(actor, limit, lease_s, away_s): {id, device, state afterwards, ...} of jobs whose
 -- worker went silent. Called about once a second. When nobody at all gave a sign for away_s, Redis
 -- was away: nobody is taken for dead for the length of a lease, because live workers could not
@@ -103,7 +117,7 @@ local TYPES = {
   ['boards:until'] = 'zset', ['boards:cordoned'] = 'hash', ['boards:identify'] = 'hash',
   ['boards:faults'] = 'hash',
   hosts = 'hash', ['hosts:until'] = 'zset', ['hosts:cordoned'] = 'hash', ['hosts:faults'] = 'hash',
-  last_sign = 'string', ['last_sign:grace'] = 'string',
+  orders = 'string', last_sign = 'string', ['last_sign:grace'] = 'string',
   scrub = 'hash', aside = 'list', store = 'hash',
 }
 for _, state in ipairs(STATES) do TYPES['jobs:' .. state] = 'zset' end

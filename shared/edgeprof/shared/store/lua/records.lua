@@ -51,12 +51,6 @@ local function sound(id)
   return job
 end
 
-function note_aside(where, id, why)
-  local entry = {s = now, where = string.sub(where, 1, 200), id = string.sub(id, 1, 64), why = why}
-  call('LPUSH', P .. 'aside', cjson.encode(entry))
-  call('LTRIM', P .. 'aside', 0, 999)
-end
-
 -- Take an entry without a sound record out of a zset, and note it. If there is a record all the
 -- same, its job has failed: people who wait for it must learn that.
 local function set_aside(where, id, why)

@@ -36,10 +36,6 @@ function commands.succeed(id, epoch, result)
   return 'succeeded'
 end
 
-local function cordon_host(host, actor, reason)
-  call('HSET', P .. 'hosts:cordoned', host, cjson.encode({actor = actor, reason = reason, s = now}))
-end
-
 -- How many faults in a row a board or a host has had, with this one.
 local function one_more(name, field)
   local faults = number(call('HGET', P .. name, field), 0) + 1

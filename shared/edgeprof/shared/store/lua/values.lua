@@ -22,6 +22,12 @@ local function call(command, key, ...)
   return redis.call(command, key, ...)
 end
 
+function note_aside(where, id, why)
+  local entry = {s = now, where = string.sub(where, 1, 200), id = string.sub(id, 1, 64), why = why}
+  call('LPUSH', P .. 'aside', cjson.encode(entry))
+  call('LTRIM', P .. 'aside', 0, 999)
+end
+
 -- The reply of a command, or nil where the key is of another type. Any other error is raised.
 local function try(...)
   local reply = redis.pcall(...)
