@@ -1,6 +1,6 @@
 """Firmware images: those that were built or packed, and those that users bring.
 
-`make firmware` writes them for each platform, with a description (scripts/firmware_images.py).
+`make firmware` writes them for each chip, with a description (scripts/firmware_images.py).
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _DIRECT_BOOT: Final = bytes.fromhex("1d04dbae")
 
 
 class Description(BaseModel):
-    """The content of tlep-PLATFORM.json: what was built."""
+    """The content of tlep-IMAGE.json: what was built."""
 
-    platform: str
+    #: As in `--platform`.
+    image: str
     version: str
     git_hash: str
     #: SHA-256 of each file, by its name's end: ".bin".
@@ -53,8 +54,8 @@ class Image:
 
 def built() -> Iterator[Description]:
     """Yield what there is for the chips that can be flashed."""
-    for platform in CHIPS:
-        path = _folder(platform) / f"tlep-{platform}.json"
+    for image in CHIPS:
+        path = _folder(image) / f"tlep-{image}.json"
         try:
             yield Description.model_validate_json(path.read_bytes())
         except OSError:
@@ -69,11 +70,11 @@ def built() -> Iterator[Description]:
 
 def our_image(chip: Chip, suffix: str) -> Image:
     """Return our image for a chip, whose bytes are those that were built. Raises HostFault."""
-    found = next((built_ for built_ in built() if built_.platform == chip.platform), None)
-    path = _folder(chip.platform) / f"tlep-{chip.platform}{suffix}"
+    found = next((built_ for built_ in built() if built_.image == chip.image), None)
+    path = _folder(chip.image) / f"tlep-{chip.image}{suffix}"
     if found is None or suffix not in found.sha256 or not path.is_file():
         raise HostFault(
-            f"no firmware image for {chip.platform}: {path} does not exist",
+            f"no firmware image for {chip.image}: {path} does not exist",
             code="no_firmware",
             hint="in a clone: make firmware; else install a wheel of `make wheel`, which has it"
             " packed, or bring your own with --firmware",
@@ -100,7 +101,7 @@ def users_image(chip: Chip, path: Path, suffix: str) -> Image:
     if path.suffix.lower() != suffix:
         raise UsageError(
             f"--firmware {path}: this way of flashing takes a {suffix} file",
-            hint=f"in firmware/build/{chip.platform}, make firmware leaves one",
+            hint=f"in firmware/build/{chip.image}, make firmware leaves one",
         )
     if len(data) not in _SIZES_BYTES:
         raise UsageError(f"--firmware {path}: {len(data)} bytes are no firmware")
@@ -143,5 +144,5 @@ def _check_bin(chip: Chip, _path: Path, data: bytes) -> str:
     return ""
 
 
-def _folder(platform: str) -> Path:
-    return firmware_dir() / platform
+def _folder(image: str) -> Path:
+    return firmware_dir() / image
