@@ -17,22 +17,22 @@ from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from tests.ports.emulated_ports import PORTS, SMALL, needs_rp2040js
 
 
-def skip_without_machine(port: str) -> None:
-    """Skip a test of a port whose machine the installed QEMU is too old for."""
-    reason = too_old(port) if PORTS[port].scheme == "qemu" else None
-    if reason is not None:
-        pytest.skip(reason)
+def _has_machine(port: str) -> bool:
+    """Tell whether the installed QEMU is new enough; `make` says for which board it is not."""
+    return PORTS[port].scheme != "qemu" or too_old(port) is None
+
+
+collect_ignore = [] if _has_machine("stm32l475") else ["test_stm32l4.py"]
 
 
 @pytest.fixture(
     params=[
         pytest.param(port, marks=needs_rp2040js) if PORTS[port].scheme == "rp2040js" else port
-        for port in PORTS
+        for port in filter(_has_machine, PORTS)
     ]
 )
 def port(request: pytest.FixtureRequest) -> str:
     """Each of the bare-metal ports that can be emulated here."""
-    skip_without_machine(request.param)
     return str(request.param)
 
 

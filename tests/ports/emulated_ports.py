@@ -20,8 +20,6 @@ class Emulated:
     n_tokens: int = 64
     #: Whether it is quick enough for the models that ship; others run a small random one.
     real_models: bool = True
-    #: Whether it is quick enough for the self-test's known answer, of a model that ships.
-    known_answer: bool = True
     #: A compiler that not every system has: `make firmware` leaves the port out there.
     compiler: str | None = None
 
@@ -39,7 +37,6 @@ PORTS = {
     "stm32l475": Emulated("qemu"),
     "rp2040": Emulated("rp2040js", n_tokens=64, real_models=False),
     "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
-    "nrf52840": Emulated("labwired", n_tokens=3, real_models=False, known_answer=False),
     "xtensa-lx60": Emulated("qemu", compiler="clang-22"),
 }
 
