@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rich.console import Console
 from rich.table import Table
 
@@ -116,7 +118,7 @@ def private_settings() -> Iterator[Settings]:
 
 
 def _answers(port: int) -> bool:
-    with Redis(port=port) as redis:
+    with Redis(port=port, retry=Retry(NoBackoff(), 0)) as redis:
         try:
             return bool(redis.ping())
         except RedisError:

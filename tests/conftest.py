@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from redis import Redis
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from tests.support.lab_settings import make_settings
+from tests.support.leftovers import end_leftovers
+from tests.support.null_lab import Rig
 from tests.support.redis_process import RedisProcess
 from tests.support.span_collector import collect_spans
 from tests.support.waiting import free_port, wait_until
@@ -27,6 +30,8 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("repeatable")
+
+_databases = itertools.cycle(range(16))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A test run in the background inherits "ignore", and so would every program that a test means
@@ -63,11 +68,16 @@ def redis_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis
 
 
 @pytest.fixture
-def redis_url(redis_of_session: RedisProcess) -> str:
-    """An empty Redis of this test process' own."""
+def redis_url(redis_of_session: RedisProcess, tmp_path: Path) -> Iterator[str]:
+    """An empty Redis of this test process' own.
+
+    Each test has the next of its sixteen databases: what a killed client had sent, and Redis had
+    not yet read, reaches no other test. What the test started with its tmp_path and left is killed.
+    """
     with Redis(port=redis_of_session.port) as redis:
         redis.flushall()
-    return redis_of_session.url
+    yield redis_of_session.url.removesuffix("0") + str(next(_databases))
+    end_leftovers(tmp_path)
 
 
 @pytest.fixture
@@ -105,6 +115,14 @@ def store(settings: Settings) -> Iterator[LabStore]:
     opened = LabStore.open(settings)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def rig(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Rig]:
+    """A lab whose parts a test starts; all of them end with it."""
+    made = Rig(settings, wait_until)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

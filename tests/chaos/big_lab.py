@@ -25,6 +25,7 @@ from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
+from tests.support.redis_process import ONCE
 
 NULL_AGENT = Path(__file__).with_name("null_agent.py")
 SCHEDULER = [sys.executable, "-m", "edgeprof.cli", "scheduler"]
@@ -199,7 +200,7 @@ class BigLab:
         return [server, *flat]
 
     def _redis_answers(self) -> bool:
-        with Redis(host=self._address, port=self._port) as redis:
+        with Redis(host=self._address, port=self._port, retry=ONCE) as redis:
             try:
                 return bool(redis.ping())
             except RedisError:

@@ -12,7 +12,7 @@ from uf2utils.file import UF2File
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.emulated.child import firmware_dir
-from edgeprof.workers.flashing.chips import CHIPS
+from edgeprof.workers.flashing.chips import CHIPS, image_of
 from edgeprof.workers.flashing.flash import plan, who_is_at
 from edgeprof.workers.flashing.plugged import Plugged, drive_at
 from tests.flashing.conftest import Run
@@ -134,3 +134,14 @@ def test_port_whose_boards_share_a_chip_wants_the_board(tmp_path: Path) -> None:
     assert "stm32f405|stm32f405-feather|stm32f405-netduino" in str(caught.value.hint)
     with pytest.raises(UsageError, match="not stm32f407"):
         plan(answered, "stm32f407", None)
+
+
+def test_board_of_a_lab_names_its_image() -> None:
+    """For `edgeprof boards upgrade`: the image of another board would leave it silent."""
+    assert image_of("rp2040", None) == "rp2040"
+    assert image_of("stm32f411", "stm32f411-blackpill") == "stm32f411-blackpill"
+    with pytest.raises(UsageError, match="does not say which board") as caught:
+        image_of("stm32f411", None)
+    assert "'stm32f411' or 'stm32f411-blackpill'" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="is none of stm32f411's"):
+        image_of("stm32f411", "stm32f405")

@@ -14,6 +14,7 @@ import pytest
 from celery.worker.control import Panel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis import Redis
 
 from edgeprof.shared.queue.celery_app import TASK_NAME, make_app
 from edgeprof.shared.types.job import JobSpec
@@ -22,7 +23,6 @@ from tests.queue import hostile
 from tests.support.doorbell_lab import Lab
 from tests.support.null_lab import Rig
 
-CHANNEL = "edgeprof:doorbell:/0.celery.pidbox"
 NODE = "w@null-01.testhost"
 TICKET = "0b0c8a0e-3f0a-4b5e-9d7e-0a1b2c3d4e5f"
 ADDRESS = "1b0c8a0e-3f0a-4b5e-9d7e-0a1b2c3d4e5f"
@@ -43,6 +43,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "hello": {"from_node": "x", "revoked": {"y": 1}},
     "query_task": {"ids": ["x"]},
 }
+
+
+def channel(redis: Redis) -> str:
+    """Where kombu publishes commands: it names the database."""
+    return f"edgeprof:doorbell:/{redis.get_connection_kwargs()['db']}.celery.pidbox"
 
 
 def command(method: str = "ping", *, reply: bool = True, **fields: Any) -> str:
@@ -161,8 +166,8 @@ def test_no_other_command_is_obeyed(lab: Lab, app: Any) -> None:
     refused = set(Panel.data) - set(remote_control.COMMANDS) - {"enable_events"}
     assert {"rate_limit", "shutdown", "add_consumer", "pool_shrink", "revoke"} <= refused
     for method in sorted(refused):
-        lab.redis.publish(CHANNEL, command(method))
-        lab.redis.publish(CHANNEL, command(method, reply=False))
+        lab.redis.publish(channel(lab.redis), command(method))
+        lab.redis.publish(channel(lab.redis), command(method, reply=False))
     for _ in range(3):
         lab.serve()
 
@@ -178,7 +183,7 @@ def test_every_field_and_type_of_a_command(lab: Lab, app: Any) -> None:
     wrong = 0
     for what, batch in hostile.each(command()):
         for message in batch:
-            lab.redis.publish(CHANNEL, message)
+            lab.redis.publish(channel(lab.redis), message)
         lab.serve()
         assert lab.worker.poll() is None, what
         wrong += sum(not is_command(message) for message in batch)
@@ -204,7 +209,7 @@ def test_anything_made_from_a_command(lab: Lab, app: Any) -> None:
     @given(st.lists(hostile.damaged(command()), min_size=1, max_size=30))
     def behind(messages: list[bytes]) -> None:
         for message in messages:
-            lab.redis.publish(CHANNEL, message)
+            lab.redis.publish(channel(lab.redis), message)
         lab.serve()
 
     behind()
@@ -216,7 +221,7 @@ def test_a_reply_queue_of_a_wrong_type_is_not_written(lab: Lab, app: Any) -> Non
     key = f"edgeprof:doorbell:{ADDRESS}.{remote_control.REPLIES}"
     lab.redis.set(key, "x")
     for _ in range(20):
-        lab.redis.publish(CHANNEL, command())
+        lab.redis.publish(channel(lab.redis), command())
     lab.serve()
 
     assert app.control.inspect([NODE], timeout=10).ping() == {NODE: {"ok": "pong"}}
@@ -226,12 +231,13 @@ def test_a_reply_queue_of_a_wrong_type_is_not_written(lab: Lab, app: Any) -> Non
 @pytest.mark.e2e
 def test_a_flood_of_commands_keeps_no_job_waiting(lab: Lab) -> None:
     """30,000 at once: most are not even read, and a job is served meanwhile."""
+    commands = channel(lab.redis)
     before = lab.memory_mib()
     started = time.monotonic()
     for _ in range(30):
         with lab.redis.pipeline(transaction=False) as pipe:
             for _ in range(1000):
-                pipe.publish(CHANNEL, command("stats"))
+                pipe.publish(commands, command("stats"))
             pipe.execute()
         lab.serve()
 

@@ -6,9 +6,14 @@ import subprocess
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
+from redis.retry import Retry
 
 from tests.support.waiting import free_port, wait_until
+
+#: A client that tries once; the default of redis-py waits four seconds for an absent server.
+ONCE = Retry(NoBackoff(), 0)
 
 
 class RedisProcess:
@@ -54,7 +59,7 @@ class RedisProcess:
         return Redis(port=self.port)
 
     def answers(self) -> bool:
-        with Redis(port=self.port) as redis:
+        with Redis(port=self.port, retry=ONCE) as redis:
             try:
                 return bool(redis.ping())
             except AuthenticationError:

@@ -187,3 +187,27 @@ def chip_of(platform: str) -> Chip:
             hint=f"chips: {', '.join(CHIPS)}",
         )
     return CHIPS[platform]
+
+
+def images_of(platform: str) -> tuple[str, ...]:
+    """Return the images whose HELLO names a platform: one for each board that differs."""
+    return tuple(chip.image for chip in CHIPS.values() if chip.platform == platform)
+
+
+def image_of(platform: str, named: str | None) -> str:
+    """Return the image of a board, as boards.toml may name it.
+
+    Raises UsageError where the platform has several, and none of them is named.
+    """
+    images = images_of(platform)
+    if named is None and len(images) == 1:
+        return images[0]
+    if named not in images:
+        raise UsageError(
+            f"{platform} has an image for each of several boards, and boards.toml does not say"
+            " which board this is"
+            if named is None
+            else f"boards.toml: image = {named!r} is none of {platform}'s",
+            hint=f"in boards.toml: image = {' or '.join(map(repr, images))}",
+        )
+    return named

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ from edgeprof.shared.errors import BoardFault, HostFault, LinkFault, UsageError
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.board.protocols import Hello
 from edgeprof.workers.flashing import program
-from edgeprof.workers.flashing.chips import CHIPS, Chip, chip_of
+from edgeprof.workers.flashing.chips import CHIPS, Chip, chip_of, images_of
 from edgeprof.workers.flashing.images import Image, our_image, users_image
 from edgeprof.workers.flashing.plugged import Kind, Plugged, drive_at, ports
 from edgeprof.workers.flashing.program import OnLine
@@ -119,7 +118,7 @@ def who_is_at(where: Plugged, settings: Settings, on_line: OnLine) -> Plugged:
     try:
         on_line(f"{port}: asking for firmware of ours")
         platform = hello_at(port, settings, _OURS_S).platform
-        return _with_images(where, lambda chip: chip.platform == platform)
+        return replace(where, images=images_of(platform))
     except LinkFault:
         pass  # nothing of ours; faults of the port itself (absent, busy, no permission) are told
     on_line(f"{port}: asking for the bootloader of an ESP32")
@@ -132,11 +131,11 @@ def who_is_at(where: Plugged, settings: Settings, on_line: OnLine) -> Plugged:
     found = re.search(r"^Connected to (\S+) on", said, re.MULTILINE)
     if found is None:
         return where
-    answered = _with_images(
-        where, lambda chip: chip.esptool is not None and chip.esptool_name == found[1]
+    images = tuple(
+        chip.image for chip in CHIPS.values() if chip.esptool and chip.esptool_name == found[1]
     )
-    if answered.images:
-        return answered
+    if images:
+        return replace(where, images=images)
     raise UsageError(
         f"{port}: the chip is an {found[1]}, and there is no firmware of ours for it",
         hint=f"chips: {', '.join(CHIPS)}",
@@ -158,10 +157,6 @@ def _chip_at(where: Plugged, platform: str | None) -> Chip:
         f"{where.where} ({where.says}): which chip is there, on which board?",
         hint=f"--platform {'|'.join(where.images or CHIPS)}",
     )
-
-
-def _with_images(where: Plugged, fits: Callable[[Chip], bool]) -> Plugged:
-    return replace(where, images=tuple(chip.image for chip in CHIPS.values() if fits(chip)))
 
 
 def _writer_for(where: Plugged, chip: Chip) -> tuple[Writer, str | None]:
