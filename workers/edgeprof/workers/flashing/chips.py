@@ -46,6 +46,8 @@ class Chip:
     #: The family of stm32loader, and the ids that the ROM bootloader answers.
     stm32_family: str | None = None
     stm32_ids: tuple[int, ...] = ()
+    #: Whether the firmware speaks on the port on which the ROM bootloader took it.
+    speaks_there: bool = True
     #: The chip's name in pyOCD.
     pyocd: str | None = None
 
@@ -65,6 +67,8 @@ _PICO_UART: Final = "connect a USB-UART adapter: GP0 is TX, GP1 is RX"
 _BOOT0: Final = "connect BOOT0 to 3.3 V and press RESET"
 _DOUBLE_RESET: Final = "press RESET twice within half a second"
 _NRF_FAMILY: Final = 0xADA52840
+#: Pins for TX that ST's ROM bootloaders have as well, of all that our boards have.
+_BOOTLOADER_TX: Final = ("PA9", "PB10")
 
 
 def _stm32(image: str, board: str, tx: str, rx: str, dev_id: int, pyocd: str) -> Chip:
@@ -77,6 +81,7 @@ def _stm32(image: str, board: str, tx: str, rx: str, dev_id: int, pyocd: str) ->
         f"connect a USB-UART adapter: {tx} is TX, {rx} is RX",
         stm32_family=image[len("stm32") :][:2].upper(),
         stm32_ids=(dev_id,),
+        speaks_there=tx in _BOOTLOADER_TX,
         pyocd=pyocd,
     )
 

@@ -169,8 +169,8 @@ def _writer_for(where: Plugged, chip: Chip) -> tuple[Writer, str | None]:
     }
     writer = ways.get((where.kind, True))
     if writer is not None:
-        port = where.where if where.kind == "serial port" else None
-        return writer(chip, where.where), port
+        speaks_there = where.kind == "serial port" and chip.speaks_there
+        return writer(chip, where.where), where.where if speaks_there else None
     raise UsageError(
         f"{chip.name} cannot be flashed by way of {where.where} ({where.says})",
         hint=f"{chip.to_bootloader}, and run edgeprof flash again",
