@@ -3,7 +3,8 @@
  *
  * The UART is the one without DMA. Its receive FIFO of six bytes gives the interrupt 60 us at the
  * chip's fastest rate, 1 Mbaud; UARTE's buffers would show a byte only when they are full, or need a
- * timer and PPI to count bytes, and its count runs ahead of what is in RAM.
+ * timer and PPI to count bytes, and its count runs ahead of what is in RAM. Nor does labwired's
+ * UARTE receive: no buffer is filled, no ENDRX comes.
  *
  * The same image runs on silicon and on labwired, which gives it an identity (identity.h). There
  * DEMCR is a fault, TIMER0 counts instructions, and the UART has no interrupts: it is polled.
