@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from edgeprof.shared.errors import UsageError
 from edgeprof.shared.settings import Settings
+from edgeprof.workers.flashing.chips import CHIPS
 from edgeprof.workers.flashing.flash import who_is_at
+from edgeprof.workers.flashing.images import users_image
 from edgeprof.workers.flashing.plugged import Plugged
 from tests.flashing.conftest import Run
 
@@ -81,6 +84,26 @@ def test_chip_is_asked_and_the_image_written(
     assert "written and verified" in done.stderr
     assert "no HELLO" in done.stderr
     assert read_flash(port, image.stat().st_size, tmp_path / "back") == image.read_bytes()
+
+
+def test_image_of_esp_idf_is_whole(tmp_path: Path) -> None:
+    """An ESP32's begins with the gap before its bootloader; a program without one is refused."""
+    chip = CHIPS["esp32-idf"]
+    whole, program = tmp_path / "tlep-esp32-idf.bin", tmp_path / "tlep.bin"
+    program.write_bytes(b"\xe9" + bytes(range(256)) * 256)
+    whole.write_bytes(b"\xff" * 0x8000 + b"\xaa\x50" + bytes(0x7FFE) + program.read_bytes())
+
+    assert users_image(chip, whole, ".bin").path == whole
+    with pytest.raises(UsageError, match=r"idf.py merge-bin"):
+        users_image(chip, program, ".bin")
+
+
+def test_chip_without_a_built_image(flash: Run) -> None:
+    """What only ESP-IDF can build is said, with where that is explained."""
+    done = flash("/dev/null", "-p", "esp32s3-idf", "--dry-run")
+
+    assert done.returncode == 3
+    assert "firmware/ports/esp-idf/README.md" in done.stderr
 
 
 def test_image_of_another_chip(flash: Run, esp: Callable[[str], str], image: Path) -> None:

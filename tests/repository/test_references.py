@@ -28,6 +28,7 @@ _ELSEWHERE = {
     "Hugging Face's folders": ("config.json", "tokenizer.json", "tokenizer_config.json"),
     "llama2.c, a repository and its files": ("llama2.c", "run.c", "export.py"),
     "llama.cpp": ("compare-llama-bench.py",),
+    "ESP-IDF": ("idf.py",),
     "pyserial's examples": ("rfc2217_server.py",),
     "Python's packaging": ("pylock.toml",),
     "the customer's document, which is not part of this repository": (
@@ -45,7 +46,7 @@ _ELSEWHERE = {
     "what no package may have": ("edgeprof/__init__.py",),
     "an example of a file that is to be written": (
         "mychip.ld",
-        "mychip/mps2-an500.ld",
+        "mychip/stm32l4.ld",
         "script.ld",
     ),
     "Debian's udev": ("60-serial.rules", "73-seat-late.rules"),

@@ -22,7 +22,7 @@ from edgeprof.workers.emulated.spelling import suggestion
 class Chip:
     """A chip, on a board where that matters, that our firmware is built for."""
 
-    #: As in `--platform`: the platform, and behind a dash the board where it is not the first.
+    #: As in `--platform`: the platform, and behind a dash the board where several have the chip.
     image: str
     #: For people.
     name: str
@@ -43,6 +43,8 @@ class Chip:
     stlink_boards: tuple[str, ...] = ()
     #: The chip's name in esptool.
     esptool: str | None = None
+    #: Built by ESP-IDF: the image has a bootloader and a partition table before the program.
+    esp_idf: bool = False
     #: The family of stm32loader, and the ids that the ROM bootloader answers.
     stm32_family: str | None = None
     stm32_ids: tuple[int, ...] = ()
@@ -51,10 +53,13 @@ class Chip:
     #: The chip's name in pyOCD.
     pyocd: str | None = None
 
+    #: The platform, where the image is named for its board too.
+    of_platform: str | None = None
+
     @property
     def platform(self) -> str:
         """What the firmware calls itself in its HELLO, on all boards with this chip."""
-        return self.image.partition("-")[0]
+        return self.of_platform or self.image
 
     @property
     def esptool_name(self) -> str:
@@ -62,6 +67,7 @@ class Chip:
         return re.sub(r"^ESP32(?=[A-Z])", "ESP32-", (self.esptool or "").upper())
 
 
+_ESP_BOOT: Final = "hold BOOT, press RESET, let go of BOOT"
 _BOOTSEL: Final = "hold BOOTSEL while you plug it in"
 _PICO_UART: Final = "connect a USB-UART adapter: GP0 is TX, GP1 is RX"
 _BOOT0: Final = "connect BOOT0 to 3.3 V and press RESET"
@@ -73,12 +79,14 @@ _BOOTLOADER_TX: Final = ("PA9", "PB10")
 
 def _stm32(image: str, board: str, tx: str, rx: str, dev_id: int, pyocd: str) -> Chip:
     """Return a chip that ST's ROM bootloader and a probe write, named for its board."""
+    platform = image.partition("-")[0]
     return Chip(
         image,
-        f"{image.partition('-')[0].upper()} ({board})",
+        f"{platform.upper()} ({board})",
         0x08000000,
         _BOOT0,
         f"connect a USB-UART adapter: {tx} is TX, {rx} is RX",
+        of_platform=platform,
         stm32_family=image[len("stm32") :][:2].upper(),
         stm32_ids=(dev_id,),
         speaks_there=tx in _BOOTLOADER_TX,
@@ -90,8 +98,8 @@ def _st_link(chip: Chip, drives: tuple[str, ...]) -> Chip:
     """Return the chip on a board with an ST-Link: a drive, and the serial port of the board."""
     return replace(
         chip,
-        to_bootloader=f"plug the ST-Link in, whose drive takes the image; or {_BOOT0}",
-        serial_port="the ST-Link's serial port is the board's",
+        to_bootloader=f"plug in the board's ST-Link, whose drive is {drives[0]}; or {_BOOT0}",
+        serial_port="the firmware speaks on the ST-Link's own serial port",
         stlink_boards=drives,
     )
 
@@ -121,7 +129,7 @@ _CHIPS: Final = (
         "esp32c3",
         "ESP32-C3, revision 3 on",
         0,
-        "hold BOOT, press RESET, let go of BOOT",
+        _ESP_BOOT,
         "the firmware speaks on UART0 (GPIO21 is TX, GPIO20 is RX)",
         esptool="esp32c3",
     ),
@@ -164,6 +172,7 @@ _CHIPS: Final = (
         0x26000,
         _DOUBLE_RESET,
         "connect a USB-UART adapter to the pins TX (P0.25) and RX (P0.24)",
+        of_platform="nrf52840",
         uf2_family=_NRF_FAMILY,
         uf2_boards=("nRF52840-Feather-rev",),
         softdevice="6",
@@ -175,13 +184,34 @@ _CHIPS: Final = (
         0x27000,
         _DOUBLE_RESET,
         "connect a USB-UART adapter to the pins D6 (TX, P1.11) and D7 (RX, P1.12)",
+        of_platform="nrf52840",
         uf2_family=_NRF_FAMILY,
         uf2_boards=("nRF52840-SeeedXiao", "Seeed_XIAO_nRF52840"),
         softdevice="7",
         pyocd="nrf52840",
     ),
 )
-CHIPS: Final[Mapping[str, Chip]] = {chip.image: chip for chip in _CHIPS}
+#: The app of firmware/ports/esp-idf: the chip in esptool, its name, the pins of UART0.
+_ESP_IDF: Final = (
+    ("esp32", "ESP32", "GPIO1 is TX, GPIO3 is RX"),
+    ("esp32s3", "ESP32-S3", "GPIO43 is TX, GPIO44 is RX"),
+    ("esp32c3", "ESP32-C3", "GPIO21 is TX, GPIO20 is RX"),
+    ("esp32c6", "ESP32-C6", "GPIO16 is TX, GPIO17 is RX"),
+    ("esp32p4", "ESP32-P4", "GPIO37 is TX, GPIO38 is RX"),
+)
+_IDF_CHIPS: Final = tuple(
+    Chip(
+        f"{esptool}-idf",
+        f"{name} with ESP-IDF",
+        0,
+        _ESP_BOOT,
+        f"the firmware speaks on UART0 ({pins})",
+        esptool=esptool,
+        esp_idf=True,
+    )
+    for esptool, name, pins in _ESP_IDF
+)
+CHIPS: Final[Mapping[str, Chip]] = {chip.image: chip for chip in (*_CHIPS, *_IDF_CHIPS)}
 
 
 def chip_of(platform: str) -> Chip:

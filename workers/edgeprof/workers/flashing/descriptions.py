@@ -16,7 +16,7 @@ from edgeprof.workers.flashing.chips import CHIPS
 
 
 class Description(BaseModel):
-    """The content of tlep-IMAGE.json."""
+    """What is said of one image's files."""
 
     #: As in `--platform`.
     image: str

@@ -131,11 +131,9 @@ def who_is_at(where: Plugged, settings: Settings, on_line: OnLine) -> Plugged:
     found = re.search(r"^Connected to (\S+) on", said, re.MULTILINE)
     if found is None:
         return where
-    images = tuple(
-        chip.image for chip in CHIPS.values() if chip.esptool and chip.esptool_name == found[1]
-    )
-    if images:
-        return replace(where, images=images)
+    for chip in CHIPS.values():  # a port of ours comes before the app of ESP-IDF
+        if chip.esptool and chip.esptool_name == found[1]:
+            return replace(where, images=(chip.image,))
     raise UsageError(
         f"{port}: the chip is an {found[1]}, and there is no firmware of ours for it",
         hint=f"chips: {', '.join(CHIPS)}",

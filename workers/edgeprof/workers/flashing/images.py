@@ -22,6 +22,12 @@ _UF2_BLOCK_BYTES: Final = 512
 #: word twice.
 _ESP_IMAGE: Final = b"\xe9"
 _DIRECT_BOOT: Final = bytes.fromhex("1d04dbae")
+#: Where ESP-IDF's partition table lies in the flash, and how each of its entries begins.
+_PARTITION_TABLE: Final = slice(0x8000, 0x8002)
+_PARTITION: Final = b"\xaa\x50"
+_FROM_ESP_IDF: Final = (
+    "build it with ESP-IDF (firmware/ports/esp-idf/README.md says how), and name it with --firmware"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,9 @@ def our_image(chip: Chip, suffix: str) -> Image:
         raise HostFault(
             f"no firmware image for {chip.image}: {path} does not exist",
             code="no_firmware",
-            hint="in a clone: make firmware; else install a wheel of `make wheel`, which has it"
+            hint=_FROM_ESP_IDF
+            if chip.esp_idf
+            else "in a clone: make firmware; else install a wheel of `make wheel`, which has it"
             " packed, or bring your own with --firmware",
         )
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -107,6 +115,10 @@ def _check_bin(chip: Chip, _path: Path, data: bytes) -> str:
             return f"this is {kind}, not a raw image"
     if chip.stm32_family and not 0x20000000 <= int.from_bytes(data[:4], "little") < 0x20100000:
         return "it does not begin with a stack pointer in RAM, as an image for an STM32 does"
+    if chip.esp_idf:
+        if data[_PARTITION_TABLE] == _PARTITION:
+            return ""
+        return "it has no partition table at 0x8000: take what `idf.py merge-bin` wrote"
     if chip.esptool and not data.startswith((_ESP_IMAGE, 2 * _DIRECT_BOOT)):
         return "it begins neither as an ESP32 image (0xE9) nor for direct boot"
     return ""
