@@ -18,7 +18,7 @@ from edgeprof.workers.link.port import rate_of, set_rate
 
 DEFAULT_BAUD: Final = 115200
 #: Rates that boards of ours can be asked for (BAUD).
-FAST_BAUDS: Final = (921600, 460800, 230400)
+FAST_BAUDS: Final = (1_000_000, 921600, 460800, 230400)
 #: No host of ours has been seen to go faster over a USB adapter.
 _MOST_BAUD: Final = 2_000_000
 #: How long a board that was left at another rate needs to be back at its own (protocol, BAUD).

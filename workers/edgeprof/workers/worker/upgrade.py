@@ -13,13 +13,14 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from edgeprof.shared.errors import Fault
+from edgeprof.shared.errors import Fault, UsageError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import UPGRADED
 from edgeprof.shared.telemetry import logs
 from edgeprof.workers import subprocess_env
 from edgeprof.workers.board.port_kinds import chip_behind
 from edgeprof.workers.board.worker_board import WorkerBoard
+from edgeprof.workers.flashing.chips import image_of, images_of
 from edgeprof.workers.flashing.descriptions import built_for
 
 #: A flash over a slow serial line takes minutes.
@@ -31,7 +32,9 @@ def agent_firmware(worker_board: WorkerBoard) -> str:
     if chip_behind(worker_board.config.port) is not None:
         return ""  # an emulated board starts with the firmware that is here
     try:
-        description = built_for(worker_board.info.platform)
+        # Of several boards' images any: all are of one commit.
+        images = images_of(worker_board.info.platform)
+        description = built_for(images[0]) if images else None
     except Fault as fault:
         logs.operations.warning("%s", fault, extra=worker_board.log_fields)
         return ""
@@ -45,7 +48,11 @@ def upgrade(worker_board: WorkerBoard, settings: Settings, check_stop: Callable[
     """
     if not worker_board.port_released:
         return "not upgraded: its port is in use"
-    config, platform = worker_board.config, worker_board.info.platform
+    config = worker_board.config
+    try:
+        image = image_of(worker_board.info.platform, config.image)
+    except UsageError as error:
+        return f"not upgraded: {error}; {error.hint}"
     command = [sys.executable, "-m", "edgeprof.cli", "flash", config.flash_by or config.port]
     folders = {
         "EDGEPROF_LOCK_DIR": str(settings.lock_dir),
@@ -54,7 +61,7 @@ def upgrade(worker_board: WorkerBoard, settings: Settings, check_stop: Callable[
     }
     try:
         code, said, complaint = subprocess_env.run_apart(
-            [*command, "--platform", platform, "--yes", "--json"],
+            [*command, "--platform", image, "--yes", "--json"],
             _LIMIT_S,
             check_stop,
             {name: folder for name, folder in folders.items() if folder},
