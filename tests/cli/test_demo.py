@@ -100,7 +100,7 @@ def test_demo_measures_the_sweep(demo: Callable[..., Demo], tmp_path: Path) -> N
     """
     out = tmp_path / "demo.json"
     asked = [word for name in (*WHOLE_SWEEP, "rp2040") for word in ("--platform", name)]
-    process = demo("--json", str(out), "--n-gen", "4", "--n-prompt", "4", *asked)
+    process = demo("--json", str(out), "--n-gen", "4", "--n-prompt", "2", *asked)
     stdout, stderr = process.communicate(timeout=540)
 
     assert process.returncode == exits.OK, stderr
