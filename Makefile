@@ -47,8 +47,11 @@ demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes
 lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run a lab with all its monitoring here, until Ctrl-C.
 	@$(BIN)/python -m monitoring.lab
 
+# One process more than cores: half of the tests wait for something most of the time.
+LANES := $(shell expr $$(nproc) + 1)
+
 test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/images $(STAMPS)/emulators ## Run all tests.
-	$(BIN)/python -m pytest -n auto $(PYTEST)
+	$(BIN)/python -m pytest -n $(LANES) $(PYTEST)
 
 # Quick and broad: nothing that starts an emulator, Prometheus or many processes, and nothing that waits for seconds.
 # CONTRIBUTING.md tells of it.

@@ -16,7 +16,7 @@ from pathlib import Path
 from uf2utils.file import UF2File
 
 from edgeprof.workers.flashing.chips import CHIPS, Chip
-from edgeprof.workers.flashing.images import Description
+from edgeprof.workers.flashing.descriptions import Description
 
 BUILD = Path(__file__).parents[1] / "firmware" / "build"
 

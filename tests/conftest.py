@@ -17,6 +17,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
 from tests.support.lab_settings import make_settings
 from tests.support.leftovers import end_leftovers
+from tests.support.null_lab import Rig
 from tests.support.redis_process import RedisProcess
 from tests.support.span_collector import collect_spans
 from tests.support.waiting import free_port, wait_until
@@ -114,6 +115,14 @@ def store(settings: Settings) -> Iterator[LabStore]:
     opened = LabStore.open(settings)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def rig(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Rig]:
+    """A lab whose parts a test starts; all of them end with it."""
+    made = Rig(settings, wait_until)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

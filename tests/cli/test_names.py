@@ -26,6 +26,7 @@ Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
         "boards forget nobody",
         "boards test nobody",
         "boards identify nobody",
+        "boards upgrade nobody",
         "boards history nobody",
         "boards history nobody --json",
         "submit -m nobody --platform native --wait-for-board",

@@ -14,7 +14,8 @@ from tests.cli.conftest import Edgeprof
 SUBMIT = ("submit", "-m", "shakespeare-240k", "--platform", "native", "--wait-for-board")
 COMMANDS = [
     "submit", "watch", "jobs", "job", "results", "cancel", "retry", "boards", "boards drain",
-    "boards resume", "boards forget", "boards test", "boards identify", "boards history", "models",
+    "boards resume", "boards forget", "boards test", "boards upgrade", "boards identify",
+    "boards history", "models",
     "models list", "models inspect", "models quantize", "models fits", "models import", "scheduler",
     "worker", "flower", "stop", "demo",
 ]  # fmt: skip

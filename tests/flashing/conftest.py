@@ -9,6 +9,7 @@ import sys
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def stm32(tmp_path: Path) -> Iterator[Callable[..., Stm32Peer]]:
     """`stm32(chip_id=0x431)`: a chip in its ROM bootloader."""
     peers: list[Stm32Peer] = []
 
-    def make(**options: int) -> Stm32Peer:
+    def make(**options: Any) -> Stm32Peer:
         peers.append(Stm32Peer(tmp_path, **options))
         return peers[-1]
 

@@ -245,7 +245,13 @@ def test_absent_port(options: OpenOptions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("babble", "words"), [(b"", "not one byte"), (b"login: \r\n", "bytes came")]
+    ("babble", "words"),
+    [
+        (b"", "not one byte"),
+        (b"login: \r\n", 'it says "login:"'),
+        (b"ESP-ROM:esp32s3-20210327\r\nBuild:Mar 27 2021\r\n", "of an ESP32 without our firmware"),
+        (b"\xf8\x80\x00\xf8\x99\xfe" * 4, "bytes came, none of them a HELLO: no text"),
+    ],
 )
 def test_port_that_is_not_ours(options: OpenOptions, babble: bytes, words: str) -> None:
     """Silence, or another program's text, is no board: after the timeout it says what was heard."""

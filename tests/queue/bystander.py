@@ -82,7 +82,7 @@ class Bystander:
         boards.announce(Owner("h", "d", BOARD.uid), BOARD, 60)
         boards.cordon("b", BoardState.DRAINING, "ann", "wanted")
         boards.resume("b", "ann", "done")
-        boards.identified("b", "ann", "it blinked")
+        boards.answer("b", "ann", "it blinked")
         assert [each.state for each in boards.all() if each.device_id == "b"] == [BoardState.ONLINE]
         assert boards.history("b")
         agent = HostInfo(host="h", pid=1, sessions_address="h:1", devices_address="h:2")

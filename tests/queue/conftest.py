@@ -13,14 +13,6 @@ from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.result import JobResult
 from tests.support.embedded_redis import Embedded
 from tests.support.jobs import make_spec
-from tests.support.null_lab import Rig
-
-
-@pytest.fixture
-def rig(settings: Settings, wait_until: Callable[..., None]) -> Iterator[Rig]:
-    made = Rig(settings, wait_until)
-    yield made
-    made.close()
 
 
 @pytest.fixture

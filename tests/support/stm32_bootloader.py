@@ -1,6 +1,6 @@
 """An STM32F405 on a pty, as far as flashing goes: ST's ROM bootloader (AN3155) and its flash.
 
-On Go, QEMU runs the program in that flash.
+On Go, QEMU runs the program in that flash; a reset with BOOT0 high ends it.
 
 A pty knows no parity and no reset lines. tests/support/no_modem_lines lets stm32loader do without.
 """
@@ -21,7 +21,6 @@ from typing import Any, Final
 ACK, NACK = b"\x79", b"\x1f"
 FLASH_BASE: Final = 0x08000000
 FLASH_BYTES: Final = 2**20
-IDENTITY: Final = ((0, 0x49444D51, 4), (4, 2, 4), (8, 0x57F4, 8), (16, 7, 4))
 _COMMANDS: Final = (0x00, 0x01, 0x02, 0x11, 0x21, 0x31, 0x44)
 
 
@@ -32,11 +31,21 @@ class Unplugged(Exception):  # noqa: N818 - names a state
 class Stm32Peer:
     """A chip with BOOT0 high. Its flash is `flash`; `calls` lists the commands it has had."""
 
-    def __init__(self, folder: Path, chip_id: int = 0x413, unplug_after: int | None = None) -> None:
-        """unplug_after: the line goes dead with that many blocks written."""
-        self.flash = bytearray(b"\xff" * FLASH_BYTES)
+    def __init__(
+        self,
+        folder: Path,
+        chip_id: int = 0x413,
+        unplug_after: int | None = None,
+        program: bytes = b"",
+        uid: int = 0x57F4,
+    ) -> None:
+        """unplug_after: the line goes dead with that many blocks written; program: runs first."""
+        self.flash = bytearray(program.ljust(FLASH_BYTES, b"\xff"))
         self.calls: list[int] = []
         self._folder = folder
+        self._uid = uid
+        self._runs = bool(program)
+        self._reset_read, self._reset_write = os.pipe()
         self._chip_id = chip_id
         self._left = unplug_after
         self._ours, self._theirs = pty.openpty()
@@ -50,13 +59,20 @@ class Stm32Peer:
         """Take the chip off its line."""
         os.write(self._stop_write, b".")
         self._thread.join()
-        for descriptor in (self._ours, self._theirs, self._stop_read, self._stop_write):
-            os.close(descriptor)
+        line = (self._ours, self._theirs)
+        for end in (*line, self._stop_read, self._stop_write, self._reset_read, self._reset_write):
+            os.close(end)
+
+    def reset_to_bootloader(self) -> None:
+        """Do what a person does: BOOT0 to 3.3 V, RESET."""
+        os.write(self._reset_write, b".")
 
     # --- the bootloader ---
 
     def _serve(self) -> None:
         try:
+            if self._runs:
+                self._run_program()
             while True:
                 command = self._read(1)[0]
                 if command == 0x7F:
@@ -125,12 +141,16 @@ class Stm32Peer:
 
     def _go(self) -> None:
         self._address()
-        image = self._folder / "flash.bin"
+        self._run_program()
+
+    def _run_program(self) -> None:
+        """Run what is in the flash until the chip is reset to its bootloader."""
+        image = self._folder / f"flash-{self._uid}.bin"
         image.write_bytes(self.flash)
         ours, theirs = socket.socketpair()
         words = [
             ("-device", f"loader,addr={0x2001FFE0 + at:#x},data={word:#x},data-len={size}")
-            for at, word, size in IDENTITY
+            for at, word, size in ((0, 0x49444D51, 4), (4, 2, 4), (8, self._uid, 8), (16, 7, 4))
         ]
         board = subprocess.Popen(
             [
@@ -145,10 +165,14 @@ class Stm32Peer:
         theirs.close()
         try:
             while True:
-                ends: list[Any] = [self._ours, ours, self._stop_read]
+                ends: list[Any] = [self._ours, ours, self._stop_read, self._reset_read]
                 ready, _, _ = select.select(ends, [], [])
                 if self._stop_read in ready:
                     raise Unplugged
+                if self._reset_read in ready:
+                    os.read(self._reset_read, 1)
+                    self.calls.clear()
+                    return
                 if ours in ready:
                     self._write(ours.recv(4096))
                 if self._ours in ready:

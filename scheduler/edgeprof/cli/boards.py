@@ -9,20 +9,21 @@ from typing import Annotated, Final
 
 import typer
 
-from edgeprof.cli import completion, exits, output
+from edgeprof.cli import board_requests, boards_thorough, completion, exits, output
+from edgeprof.cli.board_requests import actor, answer, last_change_s
+from edgeprof.cli.boards_upgrade import is_outdated, upgrade
 from edgeprof.cli.command_style import App
 from edgeprof.cli.render.humanize import when
 from edgeprof.cli.render.tables import board_state, boards_sheet, new_table, styled
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import BoardNotFound, InfrastructureError
-from edgeprof.shared.identity import user_name
 from edgeprof.shared.own_version import own_version
-from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardChange, BoardStore
+from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardStore
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
 app = App(
-    help="List the boards of the lab, the offline ones too; drain, resume, test, forget.\n\n"
+    help="List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
 )
@@ -50,7 +51,7 @@ def boards(
     columns: output.Columns = None,
     json: output.Json = False,
 ) -> None:
-    """List the boards of the lab, the offline ones too; drain, resume, test, forget.
+    """List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.
 
     Example: edgeprof boards
     """
@@ -73,6 +74,7 @@ def boards(
             if board.reason:
                 output.note(f"{board.device_id}, {board_state(board)}: {board.reason}")
         _tell_skew(known)
+        _tell_outdated(known)
     else:
         output.note("no board yet; start some with: edgeprof worker --board native://")
     _tell_waiting(hosts)
@@ -100,6 +102,15 @@ def _tell_skew(known: Sequence[BoardInfo]) -> None:
         )
 
 
+def _tell_outdated(known: Sequence[BoardInfo]) -> None:
+    names = [board.device_id for board in known if is_outdated(board)]
+    if names:
+        output.note(
+            "with other firmware than their agent has for them:"
+            f" edgeprof boards upgrade {' '.join(names)}"
+        )
+
+
 @app.command()
 def drain(
     names: Names,
@@ -121,29 +132,22 @@ def drain(
     with Lab(hurried=True) as lab:
         boards = lab.store.boards
         for name in names:
-            boards.cordon(name, BoardState.DRAINING, _actor(), reason, release_port=release_port)
+            boards.cordon(name, BoardState.DRAINING, actor(), reason, release_port=release_port)
             output.note(f"{name} gets no more jobs" + _running(boards, name))
         for name in names if release_port else ():
-            output.note(_until_released(boards, name))
+            output.note(_released(boards, name))
 
 
-def _until_released(boards: BoardStore, name: str) -> str:
+def _released(boards: BoardStore, name: str) -> str:
     """Wait until a board's port is free; returns the line to print."""
-    deadline_s = time.monotonic() + _RELEASE_WAIT_S
-    while True:
-        (board,) = (board for board in boards.all() if board.device_id == name)
-        if PORT_RELEASED in (board.reason or ""):
-            return f"{name}: {PORT_RELEASED}: {board.url} on {board.host}"
-        if board.state is BoardState.OFFLINE:
-            return (
-                f"{name} is offline ({board.reason});"
-                " when its worker is back it leaves the port alone"
-            )
-        if board.job_id is not None or time.monotonic() > deadline_s:
-            return (
-                f"{name}: {board.url} is still in use; `edgeprof boards` tells when it is released"
-            )
-        time.sleep(0.2)
+    board = board_requests.until_released(boards, name, _RELEASE_WAIT_S)
+    if board_requests.is_released(board):
+        return f"{name}: {PORT_RELEASED}: {board.url} on {board.host}"
+    if board.state is BoardState.OFFLINE:
+        return (
+            f"{name} is offline ({board.reason}); when its worker is back it leaves the port alone"
+        )
+    return f"{name}: {board.url} is still in use; `edgeprof boards` tells when it is released"
 
 
 @app.command()
@@ -154,7 +158,7 @@ def resume(names: Names, reason: Reason = "resumed by hand") -> None:
     """
     with Lab(hurried=True) as lab:
         for name in names:
-            lab.store.boards.resume(name, _actor(), reason)
+            lab.store.boards.resume(name, actor(), reason)
             output.note(f"{name} takes jobs again")
 
 
@@ -179,23 +183,52 @@ def forget(names: Names) -> None:
 def self_test(
     name: Name,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to wait.")
-    ] = 120,
+        float | None,
+        typer.Option(
+            "--timeout",
+            min=1,
+            metavar="SECONDS",
+            help="How long to wait. Default: 120, or 1800 with --thorough.",
+        ),
+    ] = None,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Test each rate of the line, all memory, every kernel, and the clock for a minute;"
+            " print a report in Markdown.",
+        ),
+    ] = False,
+    json: output.Json = False,
 ) -> None:
     """Have a board tested now: link, clock, memory, a known answer. Exit code 1 when it fails.
 
     It gets no other jobs meanwhile, and stays quarantined unless it passes.
 
-    Example: edgeprof boards test bench-3
+    Example: edgeprof boards test bench-3; edgeprof boards test bench-3 --thorough
     """
     with Lab(hurried=True) as lab:
+        if thorough:
+            with output.stderr().status(f"testing {name} thoroughly"):
+                found = boards_thorough.report(lab, name, timeout_s or 1800)
+            if json:
+                output.print_json(found | {"board": found["board"].model_dump(mode="json")})
+            else:
+                boards_thorough.print_markdown(found)
+            raise typer.Exit(exits.OK if found["passed"] else exits.JOB_FAILED)
         boards = lab.store.boards
-        since_s = _last_change_s(boards, name)
-        boards.cordon(name, BoardState.QUARANTINED, _actor(), "self-test asked for")
+        since_s = last_change_s(boards, name)
+        boards.cordon(name, BoardState.QUARANTINED, actor(), "self-test asked for")
         with output.stderr().status(f"testing {name}"):
-            answer = _answer(boards, name, since_s, SELF_TEST, timeout_s)
-    output.note(f"{name}: self-test {answer.reason}")
-    raise typer.Exit(exits.OK if answer.state is BoardState.ONLINE else exits.JOB_FAILED)
+            said = answer(boards, name, since_s, SELF_TEST, timeout_s or 120)
+    if json:
+        passed = said.state is BoardState.ONLINE
+        output.print_json({"board": name, "passed": passed, "says": said.reason})
+    output.note(f"{name}: self-test {said.reason}")
+    raise typer.Exit(exits.OK if said.state is BoardState.ONLINE else exits.JOB_FAILED)
+
+
+app.command()(upgrade)
 
 
 @app.command()
@@ -211,35 +244,13 @@ def identify(
     """
     with Lab(hurried=True) as lab:
         boards = lab.store.boards
-        since_s = _last_change_s(boards, name)
-        actor = f"{_actor()}/identify"
-        boards.ask_identify(name, actor)
+        since_s = last_change_s(boards, name)
+        asker = f"{actor()}/identify"
+        boards.ask("identify", name, asker)
         with output.stderr().status(f"asking {name}"):
-            answer = _answer(boards, name, since_s, actor, timeout_s)
-    output.note(f"{name} {answer.reason}")
-    raise typer.Exit(exits.OK if answer.reason == "blinks" else exits.JOB_FAILED)
-
-
-def _last_change_s(boards: BoardStore, name: str) -> float:
-    return max((change.at_s for change in boards.history(name)), default=0.0)
-
-
-def _answer(
-    boards: BoardStore, name: str, since_s: float, actor: str, timeout_s: float
-) -> BoardChange:
-    """Wait for the entry that the board's worker writes into its history."""
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        for change in boards.history(name):
-            if change.at_s > since_s and change.actor == actor:
-                return change
-        if time.monotonic() > deadline_s:
-            raise InfrastructureError(
-                f"the worker of {name} did not answer within {timeout_s:g} s",
-                hint="is the board busy or offline? edgeprof boards tells;"
-                " its worker answers when it can",
-            )
-        time.sleep(0.2)
+            said = answer(boards, name, since_s, asker, timeout_s)
+    output.note(f"{name} {said.reason}")
+    raise typer.Exit(exits.OK if said.reason == "blinks" else exits.JOB_FAILED)
 
 
 @app.command()
@@ -270,10 +281,6 @@ def history(
 def _must_be_known(boards: BoardStore, name: str) -> None:
     if name not in {board.device_id for board in boards.all()}:
         raise BoardNotFound(f"no board {name!r} in the lab", hint="edgeprof boards lists them")
-
-
-def _actor() -> str:
-    return f"user:{user_name()}"
 
 
 def _running(store: BoardStore, name: str) -> str:

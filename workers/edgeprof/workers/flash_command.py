@@ -17,8 +17,8 @@ from edgeprof.shared.errors import Fault, HostFault, UsageError
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
+from edgeprof.workers.flashing import descriptions
 from edgeprof.workers.flashing import flash as flashing
-from edgeprof.workers.flashing import images
 from edgeprof.workers.flashing.chips import CHIPS
 from edgeprof.workers.flashing.plugged import Plugged, everything
 
@@ -154,7 +154,7 @@ def _agree(yes: bool) -> None:
 
 
 def _list_images(as_json: bool) -> None:
-    there = {built.platform: built for built in images.built()}
+    there = {built.platform: built for built in descriptions.built()}
     if as_json:
         typer.echo(json.dumps([built.model_dump() for built in there.values()], indent=2))
         return

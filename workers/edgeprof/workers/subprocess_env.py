@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 _CHECK_INTERVAL_S = 0.1
@@ -28,13 +29,27 @@ def run(
 ) -> tuple[int, str]:
     """Run a program to its end; returns its exit code, and what it wrote (errors, or else output).
 
-    `check_stop` is called several times a second. When it raises, or when the time is up
-    (subprocess.TimeoutExpired), the program is ended with everything that it has started. Raises
-    OSError when there is no such program.
+    See run_apart().
+    """
+    code, out, err = run_apart(command, limit_s, check_stop)
+    return code, err or out
+
+
+def run_apart(
+    command: Sequence[str],
+    limit_s: float,
+    check_stop: Callable[[], None] = lambda: None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[int, str, str]:
+    """Run a program to its end; returns its exit code, its output, and its errors.
+
+    `variables` are added to its environment. `check_stop` is called several times a second. When it
+    raises, or when the time is up (subprocess.TimeoutExpired), the program is ended with everything
+    that it has started. Raises OSError when there is no such program.
     """
     process = subprocess.Popen(
         command,
-        env=environment(),
+        env=environment() | dict(variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,7 +68,7 @@ def run(
                     if time.monotonic() > until_s:
                         raise subprocess.TimeoutExpired(command, limit_s) from None
                 else:
-                    return process.returncode, err or out
+                    return process.returncode, out, err
         except BaseException:
             end(process)
             raise

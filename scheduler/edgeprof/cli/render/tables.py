@@ -98,6 +98,7 @@ def boards_sheet(boards: Sequence[BoardInfo], now_s: float) -> Sheet:
             Column("tags", leave=0),
             Column("seen", leave=1),
             Column("job", leave=8),
+            Column("user", leave=5),
             Column("note", leave=4, text=True),
         ]
     )
@@ -118,6 +119,7 @@ def boards_sheet(boards: Sequence[BoardInfo], now_s: float) -> Sheet:
             " ".join(f"{name}={value}" for name, value in sorted(board.tags.items())),
             ago(now_s - board.seen_s) if board.seen_s else "",
             board.job_id or "",
+            board.job_user if board.job_id else "",
             board.reason,
         )
     return sheet

@@ -8,6 +8,7 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from typing import Literal
 
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.sanitize import one_line
@@ -22,6 +23,14 @@ SELF_TEST = "self-test"
 
 #: The reason that a worker announces once it has closed the port of a board drained for that.
 PORT_RELEASED = "its port is released"
+
+
+#: What a person may ask of a board: that it blinks; that its agent's firmware is put onto it; that
+#: all is tested that can be.
+Request = Literal["identify", "upgrade", "thorough"]
+
+#: How the answer to a request begins when the board has its agent's firmware.
+UPGRADED = "upgraded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,18 +215,18 @@ class BoardStore:
         """Whether somebody wants a board's port for another program."""
         return self.cordons(device_id).release_port
 
-    def ask_identify(self, device_id: str, actor: str) -> None:
-        """Have a board make itself known to a person (see its history). Raises BoardNotFound."""
-        if self._script.call("ask_identify", device_id, actor) == "unknown":
+    def ask(self, request: Request, device_id: str, actor: str) -> None:
+        """Ask a board's worker; the answer comes into its history. Raises BoardNotFound."""
+        if self._script.call("ask", request, device_id, actor) == "unknown":
             raise _unknown(device_id)
 
-    def take_identify(self, device_id: str) -> str:
-        """Return who wants the board to make itself known, once; "" when nobody does."""
-        return str(self._script.call("take_identify", device_id))
+    def take_request(self, request: Request, device_id: str) -> str:
+        """Return who asked for this, once; "" when nobody does."""
+        return str(self._script.call("take_request", request, device_id))
 
-    def identified(self, device_id: str, actor: str, answer: str) -> None:
-        """Write the answer to that request into the board's history."""
-        self._script.call("identified", device_id, actor, answer)
+    def answer(self, device_id: str, actor: str, answer: str) -> None:
+        """Write the answer to a request into the board's history."""
+        self._script.call("answer_request", device_id, actor, one_line(answer))
 
     def next_epoch(self) -> int:
         """Return a fencing token for a self-test: boards refuse one below the last they saw."""

@@ -73,11 +73,15 @@ class BoardInfo(FirmwareAndClock):
     can_upload: bool
     #: Of the edgeprof that drives it; "" for one that did not say.
     agent_version: str = ""
+    #: Of the firmware that its agent would put onto it; "" when it has none for this board.
+    agent_firmware_git_hash: str = ""
     #: What boards.toml says of it: on which shelf it is, say.
     tags: dict[str, str] = Field(default_factory=dict)
     #: How fast the last model went over its link; None until one has.
     upload_bytes_per_s: float | None = None
     reason: str = ""
     job_id: str | None = None
+    #: Whose job that is.
+    job_user: str = ""
     #: Seconds since the epoch by Redis' clock, of the last announcement.
     seen_s: float = 0.0

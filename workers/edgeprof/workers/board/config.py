@@ -11,6 +11,7 @@ baud = 115200                         # the rate to open at; the board may offer
 flash = ["st-flash", "write", "{slot}", "0x0800C000"]   # puts a model into flash
 # reset: or "rts", { hub = "1-1.2", port = 3 }, { command = ["pyocd", "reset"] }
 reset = "dtr"                         # how a board that does not answer is reset
+flash_by = "probe:0669FF3"            # where its firmware is written, if not over its port
 meter = ["my-meter", "--port", "3"]   # a program that prints milliwatts, a number a line
 tags = { shelf = "left" }
 
@@ -63,6 +64,7 @@ class BoardConfig(WireModel):
     platform: Name | None = None
     baud: Annotated[int, Field(gt=0, le=12_000_000)] = 115200
     flash: tuple[str, ...] = ()
+    flash_by: Word | None = None
     reset: Literal["dtr", "rts"] | HubPort | ResetCommand | None = None
     meter: tuple[Word, ...] = ()
     tags: dict[Name, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)

@@ -67,13 +67,15 @@ class Ownership:
         """Change the board's record; the next announcement carries the change."""
         self.info = self.info.model_copy(update=fields)
 
-    def announce(self, state: BoardState | None = None, job_id: str | None = None) -> None:
+    def announce(
+        self, state: BoardState | None = None, job_id: str | None = None, job_user: str = ""
+    ) -> None:
         """Announce the board's state to the lab; without a state, only that it is still here.
 
         Raises BoardClash. Redis being away is logged once: the next heartbeat announces again.
         """
         if state is not None:
-            self.note(state=state, job_id=job_id)
+            self.note(state=state, job_id=job_id, job_user=job_user)
         try:
             self._announce()
         except InfrastructureError as error:
@@ -85,7 +87,7 @@ class Ownership:
         """Keep the announcement alive, or announce what has changed.
 
         Returns whether something may be wanted of the board: some board was cordoned, resumed or
-        asked to identify itself since the last beat, or nobody has looked for a while.
+        asked for something since the last beat, or nobody has looked for a while.
 
         Raises BoardClash. Redis being away is logged, as by announce().
         """

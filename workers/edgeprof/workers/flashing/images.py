@@ -1,24 +1,19 @@
-"""Firmware images: those that were built or packed, and those that users bring.
-
-`make firmware` writes them for each platform, with a description (scripts/firmware_images.py).
-"""
+"""Firmware images: ours, and those that users bring."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from intelhex import HexReaderError, IntelHex
-from pydantic import BaseModel, ValidationError
 from uf2utils.file import UF2File
 from uf2utils.header import UF2DecodeError
 
 from edgeprof.shared.errors import HostFault, UsageError
-from edgeprof.workers.emulated.child import firmware_dir
-from edgeprof.workers.flashing.chips import CHIPS, Chip
+from edgeprof.workers.flashing.chips import Chip
+from edgeprof.workers.flashing.descriptions import built_for, folder
 
 #: An image is larger than an empty file, and smaller than the largest flash.
 _SIZES_BYTES: Final = range(256, 16 * 2**20 + 1)
@@ -35,16 +30,6 @@ _FROM_ESP_IDF: Final = (
 )
 
 
-class Description(BaseModel):
-    """The content of tlep-PLATFORM.json: what was built."""
-
-    platform: str
-    version: str
-    git_hash: str
-    #: SHA-256 of each file, by its name's end: ".bin".
-    sha256: dict[str, str]
-
-
 @dataclass(frozen=True, slots=True)
 class Image:
     """A file with firmware for one chip."""
@@ -57,26 +42,10 @@ class Image:
     git_hash: str | None = None
 
 
-def built() -> Iterator[Description]:
-    """Yield what there is for the chips that can be flashed."""
-    for platform in CHIPS:
-        path = _folder(platform) / f"tlep-{platform}.json"
-        try:
-            yield Description.model_validate_json(path.read_bytes())
-        except OSError:
-            continue  # not built here: a toolchain is missing
-        except ValidationError as error:
-            raise HostFault(
-                f"{path} is damaged: {error.errors()[0]['msg']}",
-                code="no_firmware",
-                hint="in a clone: make firmware; else install the package again",
-            ) from None
-
-
 def our_image(chip: Chip, suffix: str) -> Image:
     """Return our image for a chip, whose bytes are those that were built. Raises HostFault."""
-    found = next((built_ for built_ in built() if built_.platform == chip.platform), None)
-    path = _folder(chip.platform) / f"tlep-{chip.platform}{suffix}"
+    found = built_for(chip.platform)
+    path = folder(chip.platform) / f"tlep-{chip.platform}{suffix}"
     if found is None or suffix not in found.sha256 or not path.is_file():
         raise HostFault(
             f"no firmware image for {chip.platform}: {path} does not exist",
@@ -153,7 +122,3 @@ def _check_bin(chip: Chip, _path: Path, data: bytes) -> str:
     if chip.esptool and not data.startswith((_ESP_IMAGE, 2 * _DIRECT_BOOT)):
         return "it begins neither as an ESP32 image (0xE9) nor for direct boot"
     return ""
-
-
-def _folder(platform: str) -> Path:
-    return firmware_dir() / platform

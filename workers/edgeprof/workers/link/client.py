@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import serial
 
 from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.link import framing
+from edgeprof.workers.link import foreign_text, framing
 from edgeprof.workers.link.framing import MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, Decoder, Frame, Kind
 from edgeprof.workers.link.hello import payload_limit, read_hello
 from edgeprof.workers.link.messages.board import BootEvent, HelloReply, HelloRequest
@@ -83,6 +83,8 @@ class LinkClient:
         self._seq = random.randint(1, 65535)  # noqa: S311 - only to differ from the client before
         self._data_seq = 0
         self.boot_id: int | None = None
+        #: The first bytes that came before HELLO.
+        self._heard = b""
         #: How much a frame to this board may carry; HELLO names it.
         self.max_payload_bytes = MAX_PAYLOAD_BYTES
         self.retransmits = 0
@@ -128,6 +130,8 @@ class LinkClient:
             self._check_stop()
             left = deadline - time.monotonic()
             data = read_port(self._port, self.name, min(max(left, 0.0), STOP_EVERY_S))
+            if self.boot_id is None and len(self._heard) < foreign_text.KEPT_BYTES:
+                self._heard += data
             for frame in self._decoder.feed(data):
                 self._deliver(frame)
             if left <= 0 and not self._inbox:
@@ -257,10 +261,8 @@ class LinkClient:
             detail = "not one byte came back"
             hint = "is it powered and flashed with this project's firmware? is it the right port?"
         else:
-            detail = (
-                f"{heard} bytes came, {self._decoder.errors} broken frames, none of them a HELLO"
-            )
-            hint = "another baud rate, or another firmware, speaks there"
+            says, hint = foreign_text.what_speaks(self._heard, self.name)
+            detail = f"{heard} bytes came, none of them a HELLO: {says}"
         if others := others_on(self.name):
             hint += f"; {', '.join(others)} has the port open too, and takes bytes away"
         return LinkFault(

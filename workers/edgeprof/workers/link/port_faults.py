@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import grp
+import os
 import termios
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -47,7 +49,8 @@ def open_fault(url: str, error: Exception) -> HostFault:
         return HostFault(
             f"{url}: no permission to open the port",
             code="port_denied",
-            hint="add yourself to the group that owns it: sudo usermod -aG dialout $USER",
+            hint="join the group that owns it, and log in again:"
+            f" sudo usermod -aG {_group_of(device_of(url))} $USER",
         )
     if number in {errno.EBUSY, errno.EWOULDBLOCK} or "exclusively lock" in text:
         named = ", ".join(others_on(url))
@@ -71,6 +74,13 @@ def _errno(error: BaseException) -> int | None:
     if number is None and error.args and isinstance(error.args[0], int):
         number = error.args[0]
     return number
+
+
+def _group_of(path: str) -> str:
+    """Return the group that may open a device; dialout, as on Debian, where it cannot be seen."""
+    with contextlib.suppress(OSError, KeyError):
+        return grp.getgrgid(os.stat(path).st_gid).gr_name  # noqa: PTH116 - a URL's path as it is
+    return "dialout"
 
 
 def others_on(url: str) -> list[str]:

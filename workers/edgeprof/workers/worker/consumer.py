@@ -142,7 +142,8 @@ class Consumer:
 
     def _work(self, claim: Claim, lease: Lease) -> JobResult:
         """Announce the job, and do it. A BoardClash gives it back, as any fault of a host does."""
-        self._worker_board.ownership.announce(BoardState.BUSY, claim.job_id)
+        announce = self._worker_board.ownership.announce
+        announce(BoardState.BUSY, claim.job_id, claim.spec.user)
         return self._carry_out(self._worker_board, claim, lease, self._models)
 
     def consume_only(self, queues: Sequence[str]) -> None:

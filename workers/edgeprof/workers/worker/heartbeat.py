@@ -1,7 +1,7 @@
 """The heartbeat of a board's worker: what is done every few seconds, whether or not a job runs.
 
 Each beat announces the board, looks whether it is still there, and does what the lab wants of it:
-a released port, a cordon, a blinking LED.
+a released port, a cordon, a blinking LED, other firmware.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edgeprof.shared.errors import Fault, InfrastructureError
+from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash
+from edgeprof.shared.store.boards import BoardClash
 from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.worker.consumer import Consumer
 from edgeprof.workers.worker.cordon import Cordon
 from edgeprof.workers.worker.free_memory import give_back
 from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NO_DOORBELLS
+from edgeprof.workers.worker.requests import Requests
 from edgeprof.workers.worker.shutdown import Shutdown
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class Heartbeat:
         self._shutdown = shutdown
         self._interval_s = min(settings.board_ttl_s / 3, settings.probe_interval_s)
         self._end = end
-        #: Whether a person may have asked the board to make itself known.
+        self._requests = Requests(worker_board, settings, shutdown.leaving)
+        #: Whether a person may have asked something of the board.
         self._may_be_asked = True
 
     def run(self) -> None:
@@ -83,7 +85,8 @@ class Heartbeat:
             worker_board.ownership.announce_unplugged()  # the job finds out by itself, and ends
             return True
         if self._shutdown.leaving.is_set():
-            worker_board.ownership.announce(BoardState.DRAINING, worker_board.info.job_id)
+            info = worker_board.info
+            worker_board.ownership.announce(BoardState.DRAINING, info.job_id, info.job_user)
             return True
         if worker_board.ownership.beat():
             self._cordon.look_again()
@@ -101,7 +104,7 @@ class Heartbeat:
             self._end(EXIT_NO_DOORBELLS, f"it gets no doorbells: {why}")
             return False
         self._consumer.events.flush()
-        self._identify_when_asked()
+        self._do_what_was_asked()
         if worker_board.info.job_id is None:
             give_back()
         return True
@@ -121,22 +124,9 @@ class Heartbeat:
                 worker_board.ownership.announce()
         return wanted or not worker_board.port_released
 
-    def _identify_when_asked(self) -> None:
-        """Have the board blink for a person who asked for it, and answer."""
+    def _do_what_was_asked(self) -> None:
+        """Do what a person may have asked for, and answer."""
         if not self._may_be_asked:
             return
-        boards, name = self._worker_board.store.boards, self._worker_board.info.device_id
         with contextlib.suppress(InfrastructureError):
-            actor = boards.take_identify(name)
-            self._may_be_asked = False
-            if not actor:
-                return
-            if self._worker_board.port_released:
-                boards.identified(name, actor, f"cannot blink: {PORT_RELEASED}")
-                return
-            try:
-                blinks = self._worker_board.identify()
-            except Fault as fault:
-                boards.identified(name, actor, f"cannot blink: {fault}")
-            else:
-                boards.identified(name, actor, "blinks" if blinks else "busy with a job")
+            self._may_be_asked = not self._requests.look()

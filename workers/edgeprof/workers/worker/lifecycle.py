@@ -28,6 +28,7 @@ from edgeprof.workers.worker.heartbeat import Heartbeat
 from edgeprof.workers.worker.outbox import Outbox
 from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NOT_OURS, LAST_END_VARIABLE
 from edgeprof.workers.worker.shutdown import Shutdown
+from edgeprof.workers.worker.upgrade import agent_firmware
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class BoardWorker:
         if not self._wait_for_board():
             return self._shutdown.exit_code
         worker_board = self._worker_board
+        worker_board.ownership.note(agent_firmware_git_hash=agent_firmware(worker_board))
         tracing.configure(
             "edgeprof-worker",
             worker_board.node,

@@ -1,4 +1,4 @@
--- The commands about boards: announcements, cordons, identification.
+-- The commands about boards: announcements, cordons, requests.
 
 -- announce(device, owner JSON, info JSON, ttl_s): {'ok'} or {'clash', board, owner JSON of the
 -- other}. A board has one owner, and a uid belongs to one board: else two boards.toml name the same
@@ -87,24 +87,27 @@ function commands.uncordon(host)
   return call('HDEL', P .. 'hosts:cordoned', host)
 end
 
--- ask_identify(device, actor): have the board make itself known to a person; its worker takes the
--- request.
-function commands.ask_identify(device, actor)
+-- What a person may ask of a board, beside a cordon: each is a hash, board -> who asks.
+local REQUESTS = {identify = true, upgrade = true, thorough = true}
+
+-- ask(request, device, actor): have a board's worker take the request.
+function commands.ask(request, device, actor)
   if call('HEXISTS', P .. 'boards', device) == 0 then return 'unknown' end
-  call('HSET', P .. 'boards:identify', device, actor)
+  call('HSET', P .. 'boards:' .. (REQUESTS[request] and request), device, actor)
   give_orders()
   return 'ok'
 end
 
--- take_identify(device): who asked, or ''.
-function commands.take_identify(device)
-  local actor = short(P .. 'boards:identify', device, LABEL_LIMIT)
-  call('HDEL', P .. 'boards:identify', device)
+-- take_request(request, device): who asked, once, or ''.
+function commands.take_request(request, device)
+  local key = P .. 'boards:' .. (REQUESTS[request] and request)
+  local actor = short(key, device, LABEL_LIMIT)
+  call('HDEL', key, device)
   return actor or ''
 end
 
--- identified(device, actor, answer): write into the board's history how the request ended.
-function commands.identified(device, actor, answer)
+-- answer_request(device, actor, answer): write into the board's history how a request ended.
+function commands.answer_request(device, actor, answer)
   note(device, cordon_state(device) or 'online', actor, answer, {})
 end
 
@@ -118,7 +121,7 @@ function commands.forget_board(device)
   call('HDEL', P .. 'boards:seen', device)
   call('HDEL', P .. 'boards:cordoned', device)
   call('HDEL', P .. 'boards:faults', device)
-  call('HDEL', P .. 'boards:identify', device)
+  for request in pairs(REQUESTS) do call('HDEL', P .. 'boards:' .. request, device) end
   call('DEL', P .. 'board:' .. device .. ':history')
   return call('ZREM', P .. 'boards:until', device)
 end
