@@ -1,6 +1,7 @@
 """Which boards an agent drives, from boards.toml, --board URL, and what is plugged in.
 
-watch = ["/dev/serial/by-id/*"]       # optional; ports that come and go. The default without a file
+# optional; ports that come and go. These are the default without a file
+watch = ["/dev/serial/by-id/*", "/dev/serial/by-path/*"]
 exclude = ["*-FTDI_*"]                # optional; watched ports that are left alone
 
 [[board]]
@@ -34,8 +35,9 @@ from edgeprof.shared.types.wire import Name, WireModel
 from edgeprof.workers.board import config_errors
 from edgeprof.workers.emulated.check import check_url
 
-#: The names that udev gives to USB serial ports. They outlive a replug.
-WATCHED: Final = ("/dev/serial/by-id/*",)
+#: The names that udev gives to USB serial ports. They outlive a replug. Adapters without serial
+#: numbers share a name in by-id, which is then the last one's; in by-path each has its own.
+WATCHED: Final = ("/dev/serial/by-id/*", "/dev/serial/by-path/*")
 
 Word = Annotated[str, Field(min_length=1, max_length=1024)]
 
