@@ -45,6 +45,8 @@ class Chip:
     stm32_ids: tuple[int, ...] = ()
     #: The chip's name in pyOCD.
     pyocd: str | None = None
+    #: Where the model's slot begins, counted as `address`; firmware/ports has the same figure.
+    slot_address: int | None = None
 
     @property
     def esptool_name(self) -> str:
@@ -67,6 +69,7 @@ _CHIPS: Final = (
         uf2_family=0xE48BFF56,
         uf2_board="RPI-RP2",
         pyocd="rp2040",
+        slot_address=0x10040000,
     ),
     Chip(
         "rp2350",
@@ -77,6 +80,7 @@ _CHIPS: Final = (
         uf2_family=0xE48BFF59,
         uf2_board="RP2350",
         pyocd="rp2350",
+        slot_address=0x10020000,
     ),
     Chip(
         "esp32c3",
@@ -85,6 +89,7 @@ _CHIPS: Final = (
         _ESP_BOOT,
         "the firmware speaks on UART0 (GPIO21 is TX, GPIO20 is RX)",
         esptool="esp32c3",
+        slot_address=0x100000,
     ),
     Chip(
         "stm32f405",
@@ -95,6 +100,7 @@ _CHIPS: Final = (
         stm32_family="F4",
         stm32_ids=(0x413,),
         pyocd="stm32f405rg",
+        slot_address=0x0800C000,
     ),
     Chip(
         "stm32f446",
@@ -104,6 +110,7 @@ _CHIPS: Final = (
         "the firmware speaks on the ST-Link's own serial port",
         stlink_boards=("NODE_F446RE",),
         pyocd="stm32f446re",
+        slot_address=0x0800C000,
     ),
 )
 #: The app of firmware/ports/esp-idf: the chip in esptool, its name, the pins of UART0.
@@ -123,6 +130,7 @@ _IDF_CHIPS: Final = tuple(
         f"the firmware speaks on UART0 ({pins})",
         esptool=esptool,
         esp_idf=True,
+        slot_address=0x110000,
     )
     for esptool, name, pins in _ESP_IDF
 )
