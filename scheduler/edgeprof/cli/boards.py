@@ -23,7 +23,7 @@ from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
 app = App(
-    help="List the boards of the lab, the offline ones too; drain, resume, test, upgrade, forget."
+    help="List the boards of the lab, offline ones too; drain, resume, test, upgrade, forget."
     "\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
@@ -52,7 +52,7 @@ def boards(
     columns: output.Columns = None,
     json: output.Json = False,
 ) -> None:
-    """List the boards of the lab, the offline ones too; drain, resume, test, upgrade, forget.
+    """List the boards of the lab, offline ones too; drain, resume, test, upgrade, forget.
 
     Example: edgeprof boards
     """
