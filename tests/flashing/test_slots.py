@@ -82,7 +82,8 @@ def declared(chip: Chip) -> int:
     if chip.esp_idf:
         table = (PORTS / "esp-idf" / "partitions.csv").read_text()
         return int(re.findall(r"^slot,.*(0x\w+),", table, re.MULTILINE)[0], 16)
-    port = "stm32f405" if chip.platform.startswith("stm32f4") else chip.platform
+    family = re.match(r"stm32[a-z]\d", chip.platform)  # one port for all chips of one
+    port = family[0] if family else chip.platform
     source = (PORTS / port / "hal.c").read_text()
     if found := re.search(r"SLOT_BASE (0x\w+)U", source):
         return int(found[1], 16)
