@@ -47,7 +47,7 @@ help: ## Show this list.
 
 setup: $(STAMPS)/install $(STAMPS)/firmware $(STAMPS)/emulators ## Install what is missing and build the firmware.
 
-demo: setup ## Profile real models on six emulated boards. JSON=FILE also writes the results there.
+demo: setup ## Profile real models on nine emulated boards. JSON=FILE also writes the results there.
 	@$(BIN)/edgeprof demo $(if $(JSON),--json $(JSON))
 
 lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run a lab with all its monitoring here, until Ctrl-C.

@@ -1,13 +1,16 @@
-"""Device time of a token by port and weight type. QEMU's clock counts instructions exactly."""
+"""Device time of a token by port and weight type. Emulated chips count instructions, or cycles."""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from benchmarks.harness import Result
-from edgeprof.shared.errors import ModelError
+from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import KvType, Quantization
@@ -15,15 +18,50 @@ from edgeprof.workers.emulated.protocol_qemu import MACHINES
 from edgeprof.workers.link.device import OpenOptions, open_board
 
 NAME = "tokens"
-N_GEN = 32
+N_GEN: Final = 32
+#: Enough where no step takes less time than the one before: the emulator is slow.
+N_GEN_SLOW: Final = 4
+SMALL: Final = "shakespeare-240k"
+FLOATS: Final = (Quantization.F32, Quantization.F16)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """How a port is reached, and what its clock counts."""
+
+    url: str
+    column: str
+    #: What passes in a microsecond of its clock; None: the clock is the host's.
+    per_us: float | None = None
+    slow: bool = False
+    #: A float multiplication takes a hundred instructions, and a token of them minutes.
+    floats: bool = True
+
+    def runs(self, name: str, quantization: Quantization) -> bool:
+        """Whether this takes less than some minutes."""
+        return (name == SMALL or not self.slow) and (self.floats or quantization not in FLOATS)
+
+
+def _qemu(name: str) -> Port:
+    per_us = 1000 / 2 ** MACHINES[name].icount_shift
+    return Port(f"qemu://{name}?uid=be", f"{name} Minstr", per_us)
+
+
+PORTS: Final[Mapping[str, Port]] = {
+    "native": Port("native://?uid=be", "native tok/s"),
+    **{n: _qemu(n) for n in ("stm32f405", "mps2-an500", "riscv32-virt", "xtensa-lx60")},
+    "rp2040": Port("rp2040js://rp2040?uid=be", "rp2040 Mcycles", 125, slow=True),
+    # labwired takes every instruction for a cycle of 160 MHz.
+    "esp32c3": Port("labwired://esp32c3?uid=be", "esp32c3 Minstr", 160, slow=True, floats=False),
+}
 
 
 def measure(*, quick: bool) -> Result:
     """Decode after a prompt of 32 tokens on each port: the median step, and its instructions."""
-    ports = ("native", "stm32f405") if quick else ("native", *_one_a_machine())
+    ports = [PORTS[name] for name in (("native", "stm32f405") if quick else PORTS)]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("shakespeare-240k", "shakespeare-1m"):
+        for name in (SMALL, "shakespeare-1m"):
             for quantization in Quantization:
                 try:
                     model = quantized(resolve(name), quantization, Path(folder))
@@ -31,39 +69,31 @@ def measure(*, quick: bool) -> Result:
                     continue  # TQ2_0 needs rows of 256
                 row: dict[str, object] = {"model": f"{name} {quantization}"}
                 for port in ports:
-                    row |= _on(port, model, Path(folder))
+                    runs = port.runs(name, quantization)
+                    row[port.column] = _on(port, model, Path(folder)) if runs else "not run"
                 rows.append(row)
     return Result(
-        NAME, "A decode step: native tokens/s; emulated, million instructions a token", rows
+        NAME, "A decode step: native tokens/s; emulated, million instructions or cycles", rows
     )
 
 
-def _one_a_machine() -> list[str]:
-    """Leave out the ports that compute the same instructions as one before, on the same machine."""
-    first: dict[tuple[str, ...], str] = {}
-    for port, machine in MACHINES.items():
-        first.setdefault(machine.arguments, port)
-    return list(first.values())
-
-
-def _on(port: str, model: ModelFile, folder: Path) -> dict[str, object]:
-    url = "native://?uid=be" if port == "native" else f"qemu://{port}?uid=be"
-    column = "native tok/s" if port == "native" else f"{port} Minstr"
-    board = open_board(url, OpenOptions(lock_dir=folder, slot_dir=folder))
+def _on(port: Port, model: ModelFile, folder: Path) -> float | str:
+    try:
+        board = open_board(port.url, OpenOptions(lock_dir=folder, slot_dir=folder))
+    except HostFault as fault:
+        return fault.code
     try:
         board.load(
             model.path, model.sha256, n_ctx=64, kv_type=KvType.F16, epoch=1,
             on_progress=lambda _done, _total: None, should_stop=lambda: False,
         )  # fmt: skip
         run = board.run(
-            range(300, 332), N_GEN, epoch=1, on_token=lambda _i, _t: None, should_stop=lambda: False
-        )
+            range(300, 332), N_GEN_SLOW if port.slow else N_GEN, epoch=1,
+            on_token=lambda _i, _t: None, should_stop=lambda: False,
+        )  # fmt: skip
     except ModelError:
-        return {column: "does not fit"}
+        return "does not fit"
     finally:
         board.close()
     step_us = statistics.median(run.step_us)
-    if port == "native":
-        return {column: round(1e6 / step_us)}
-    instructions = step_us * 1000 / 2 ** MACHINES[port].icount_shift
-    return {column: round(instructions / 1e6, 3)}
+    return round(1e6 / step_us) if port.per_us is None else round(step_us * port.per_us / 1e6, 3)

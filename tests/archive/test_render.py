@@ -261,7 +261,7 @@ def test_demo_json_has_the_documented_shape(make_view: MakeView) -> None:
     refusal = Refused(request, ModelError("does not fit: …"))
     views = [make_view(), make_view("job2", state=JobState.FAILED)]
 
-    document = json.loads(json.dumps(as_json(views, [refusal])))
+    document = json.loads(json.dumps(as_json(views, [refusal], {"rp2040": "no npm"})))
 
     assert document["refused"] == [
         {
@@ -271,6 +271,7 @@ def test_demo_json_has_the_documented_shape(make_view: MakeView) -> None:
             "reason": "does not fit: …",
         }
     ]
+    assert document["left_out"] == [{"platform": "rp2040", "reason": "no npm"}]
     good, failed = document["results"]
     assert good == {
         "job_id": "job1",

@@ -13,10 +13,17 @@ from pathlib import Path
 import pytest
 
 from edgeprof.cli import exits
+from edgeprof.workers.emulated.child import firmware_image
+from tests.cli.conftest import Edgeprof
 
 pytestmark = [pytest.mark.e2e, pytest.mark.qemu]
 
 Demo = subprocess.Popen[str]
+
+#: Platforms that get every model and type.
+WHOLE_SWEEP = ("native", "stm32f405", "mps2-an500", "riscv32-virt", "xtensa-lx60")
+#: Needs npm's registry, or a compiler that not every system has.
+MAY_BE_ABSENT = {"rp2040", "xtensa-lx60"}
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -67,7 +74,7 @@ def test_stopped_demo_leaves_no_process(
     number: signal.Signals,
 ) -> None:
     """Ctrl-C and SIGTERM in the middle: 130, and Redis, workers and emulators are gone."""
-    process = demo()
+    process = demo("--platform", "native", "--platform", "stm32f405")
     folder = tmp_path / "tmp"
     wait_until(
         lambda: any("qemu-system" in command for command in processes_of(folder)),
@@ -86,22 +93,59 @@ def test_stopped_demo_leaves_no_process(
 
 @pytest.mark.timeout(600)
 def test_demo_measures_the_sweep(demo: Callable[..., Demo], tmp_path: Path) -> None:
-    """The demo ends in a table with each model and type on each platform, or a reasoned refusal."""
+    """The demo ends in a table with each model and type on each platform, or a reasoned refusal.
+
+    A platform whose emulator or compiler this machine has not is left out, with the reason. The
+    ESP32-C3 is not asked for: its emulator takes a minute.
+    """
     out = tmp_path / "demo.json"
-    process = demo("--json", str(out), "--n-gen", "4", "--n-prompt", "4")
+    asked = [word for name in (*WHOLE_SWEEP, "rp2040") for word in ("--platform", name)]
+    process = demo("--json", str(out), "--n-gen", "4", "--n-prompt", "4", *asked)
     stdout, stderr = process.communicate(timeout=540)
 
     assert process.returncode == exits.OK, stderr
     document = json.loads(out.read_text())
     done = {(r["model"], r["quantization"], r["platform"]) for r in document["results"]}
     refused = {(r["model"], r["quantization"], r["platform"]) for r in document["refused"]}
-    platforms = ("native", "stm32f405", "mps2-an500", "riscv32-virt")
+    left_out = {each["platform"] for each in document["left_out"]}
+    assert left_out <= MAY_BE_ABSENT
     types = {
         "shakespeare-240k": ("F32", "Q8_0", "Q4_0"),
         "shakespeare-1m": ("F32", "Q8_0", "Q4_0", "TQ2_0"),
     }
-    assert done | refused == {(m, q, p) for m in types for q in types[m] for p in platforms}
+    expected = {(m, q, p) for m in types for q in types[m] for p in WHOLE_SWEEP}
+    expected |= {("shakespeare-240k", q, "rp2040") for q in types["shakespeare-240k"]}
+    assert done | refused == {each for each in expected if each[2] not in left_out}
     assert all(r["state"] == "succeeded" and r["emulated"] for r in document["results"])
     assert all("weights" in r["reason"] for r in document["refused"])
     assert "tg4" in stdout
     assert processes_of(tmp_path / "tmp") == []
+
+
+@pytest.mark.timeout(300)
+def test_board_without_firmware_is_left_out(
+    demo: Callable[..., Demo],
+    tmp_path: Path,
+    environment: dict[str, str],
+) -> None:
+    """It costs one line with the reason, and the other boards run."""
+    environment["EDGEPROF_FIRMWARE_DIR"] = str(tmp_path / "firmware")
+    image = firmware_image("tlep-native", "native")
+    (tmp_path / "firmware").mkdir()
+    (tmp_path / "firmware" / "native").symlink_to(image.parent)
+    process = demo("--platform", "native", "--platform", "rp2040", "-n", "1", "-p", "1")
+    stdout, stderr = process.communicate(timeout=240)
+
+    assert process.returncode == exits.OK, stderr
+    (line,) = [line for line in stderr.splitlines() if line.startswith("left out: ")]
+    assert line.startswith("left out: rp2040: ")
+    assert "pp1" in stdout
+    assert "rp2040" not in stdout
+
+
+def test_unknown_platform_is_refused(edgeprof: Edgeprof) -> None:
+    """The message lists the platforms that there are, and nothing is started."""
+    done = edgeprof("demo", "--platform", "esp32")
+
+    assert done.returncode == exits.USAGE
+    assert "esp32c3" in done.stderr

@@ -68,7 +68,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "stop": ("stop:stop", "Stop the embedded Redis that the first command started."),
         "demo": (
             "demo.command:demo",
-            "Profile the bundled models on six emulated boards, from nothing, and clean up.",
+            "Profile the bundled models on nine emulated boards, from nothing, and clean up.",
         ),
     },
 }

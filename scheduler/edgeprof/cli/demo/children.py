@@ -70,10 +70,9 @@ class Children:
         return process
 
     def edgeprof(self, name: str, *arguments: str, settings: Settings) -> subprocess.Popen[bytes]:
-        """Start an edgeprof command with these settings. The user's own are left out."""
+        """Start an edgeprof command with these settings."""
         command = [sys.executable, "-m", "edgeprof.cli", *arguments]
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")}
-        return self.start(name, command, inherited | settings.as_environment())
+        return self.start(name, command, environment_of(settings))
 
     def check(self) -> None:
         """Raise InfrastructureError when a child has ended by itself."""
@@ -91,6 +90,12 @@ class Children:
         """Return the last lines of a child's log, indented."""
         lines = self.log_of(name).read_text(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-8:])
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment of a child with these settings. The user's own are left out."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")}
+    return inherited | settings.as_environment()
 
 
 def ignore_signals() -> None:

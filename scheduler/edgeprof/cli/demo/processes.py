@@ -1,4 +1,4 @@
-"""A lab of real processes: embedded Redis, scheduler, host agent with six emulated boards.
+"""A lab of real processes: embedded Redis, scheduler, host agent with emulated boards.
 
 They use a temporary folder and settings of their own, so a demo neither needs nor disturbs the
 user's lab. Only the results are kept: they go to the user's archive.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -22,24 +22,15 @@ from edgeprof.shared.redis import server as redis_server
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
-#: Board id -> URL of the boards that the demo starts; all are emulated, and labelled so.
-BOARDS = {
-    "native-1": "native://?uid=d001",
-    "native-2": "native://?uid=d002",
-    "stm32f405-1": "qemu://stm32f405?uid=d003",
-    "stm32f405-2": "qemu://stm32f405?uid=d004",
-    "mps2-an500-1": "qemu://mps2-an500?uid=d005",
-    "riscv32-virt-1": "qemu://riscv32-virt?uid=d006",
-}
-PLATFORMS = ("native", "stm32f405", "mps2-an500", "riscv32-virt")
-
 _BOARDS_LIMIT_S = 60.0
 
 
 class DemoLab:
     """A context manager that starts the lab, and stops all of it at the end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, boards: Mapping[str, str]) -> None:
+        """`boards`: the URL of each, by its id."""
+        self.boards = boards
         self._user_settings = settings
         self._stack = ExitStack()
 
@@ -75,15 +66,14 @@ class DemoLab:
         while True:
             ready = [b for b in self.lab.boards() if b.state is not BoardState.OFFLINE]
             yield ready
-            missing = BOARDS.keys() - {board.device_id for board in ready}
+            missing = self.boards.keys() - {board.device_id for board in ready}
             if not missing:
                 return
             self.check()
             if time.monotonic() > deadline_s:
                 raise InfrastructureError(
                     f"not ready after {_BOARDS_LIMIT_S:.0f} s: {', '.join(sorted(missing))}"
-                    f"\n{self._children.tail('worker')}",
-                    hint="is the firmware built (make firmware), and QEMU installed?",
+                    f"\n{self._children.tail('worker')}"
                 )
             time.sleep(0.2)
 
@@ -110,6 +100,8 @@ class DemoLab:
 
     def _boards_file(self) -> Path:
         path = self.folder / "boards.toml"
-        entries = (f'[[board]]\nid = "{name}"\nurl = "{url}"\n' for name, url in BOARDS.items())
+        entries = (
+            f'[[board]]\nid = "{name}"\nurl = "{url}"\n' for name, url in self.boards.items()
+        )
         path.write_text("\n".join(entries))
         return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgeprof.cli.render.report import shown_text
@@ -11,7 +11,9 @@ from edgeprof.shared.types.job import SCHEMA_VERSION
 from edgeprof.shared.types.result import JobView, Samples
 
 
-def as_json(views: Iterable[JobView], refusals: Iterable[Refused]) -> dict[str, Any]:
+def as_json(
+    views: Iterable[JobView], refusals: Iterable[Refused], left_out: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the demo's documented JSON (docs/reference/results.md)."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -24,6 +26,9 @@ def as_json(views: Iterable[JobView], refusals: Iterable[Refused]) -> dict[str, 
                 "reason": str(refusal.error),
             }
             for refusal in refusals
+        ],
+        "left_out": [
+            {"platform": platform, "reason": reason} for platform, reason in left_out.items()
         ],
     }
 

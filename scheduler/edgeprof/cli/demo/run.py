@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from edgeprof.cli import output
 from edgeprof.cli.demo import report
-from edgeprof.cli.demo.processes import BOARDS, PLATFORMS, DemoLab
+from edgeprof.cli.demo.absent import absent
+from edgeprof.cli.demo.boards import PLATFORMS, DemoPlatform, urls_of
+from edgeprof.cli.demo.processes import DemoLab
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.follow import Follower
 from edgeprof.cli.render.live import live
@@ -22,26 +25,38 @@ from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView
 
-QUANTIZATIONS = (Quantization.F32, Quantization.Q8_0, Quantization.Q4_0, Quantization.TQ2_0)
-
 
 def run_demo(
     settings: Settings,
     console: Console,
+    platforms: Mapping[str, DemoPlatform],
     *,
     json_file: Path | None,
     n_prompt: int,
     n_gen: int,
 ) -> list[JobView]:
     """Run the demo: progress goes to `console`, the table to stdout. Returns the ended jobs."""
-    console.print("starting Redis, scheduler and a host agent with six emulated boards …")
-    with DemoLab(settings) as demo:
+    missing = absent(platforms, settings)
+    for name, reason in missing.items():
+        console.print(f"left out: {name}: {reason}", soft_wrap=True)
+    platforms = {name: each for name, each in platforms.items() if name not in missing}
+    if not platforms:
+        raise InfrastructureError("no board is left")
+    urls = urls_of(platforms.values())
+    console.print(f"starting Redis, scheduler and a host agent with {len(urls)} emulated boards …")
+    with DemoLab(settings, urls) as demo:
         boards = _boards(demo, console)
         names = [model.name for model in demo.lab.models()]
         base = Request(model=names[0], n_prompt=n_prompt, n_gen=n_gen, source="edgeprof demo")
         with console.status("preparing models"):
             swept = sweep.submit(
-                demo.lab, sweep.requests(names, QUANTIZATIONS, PLATFORMS, base), name="demo"
+                demo.lab,
+                [
+                    request
+                    for name, each in platforms.items()
+                    for request in each.share.requests(names, name, base)
+                ],
+                name="demo",
             )
         jobs = swept.jobs
         # Types that the model itself cannot have (block_size) are not a board's refusals.
@@ -56,7 +71,7 @@ def run_demo(
         views = sorted(follower.ended, key=_order)
         console.print("stopping what was started …")
     if json_file is not None:
-        text = json.dumps(report.as_json(views, refusals), indent=2)
+        text = json.dumps(report.as_json(views, refusals, missing), indent=2)
         try:
             json_file.write_text(text + "\n", encoding="utf-8")
         except OSError as error:  # an error of a full disk names no file
@@ -68,15 +83,15 @@ def run_demo(
 
 
 def _order(view: JobView) -> tuple[str, int, int]:
-    kind = QUANTIZATIONS.index(view.model.quantization)
-    return view.model.name, PLATFORMS.index(view.target), kind
+    kind = list(Quantization).index(view.model.quantization)
+    return view.model.name, list(PLATFORMS).index(view.target), kind
 
 
 def _boards(demo: DemoLab, console: Console) -> list[BoardInfo]:
     ready: list[BoardInfo] = []
     with console.status("waiting for boards") as status:
         for ready in demo.wait_for_boards():
-            status.update(f"waiting for boards: {len(ready)} of {len(BOARDS)}")
+            status.update(f"waiting for boards: {len(ready)} of {len(demo.boards)}")
     return ready
 
 

@@ -16,7 +16,8 @@ from edgeprof.client.llama_bench import FIELDS, BenchRow, bench_rows
 from edgeprof.shared.types.result import JobView
 
 EMULATED_NOTE = (
-    "(emu): emulated, not silicon. QEMU's boards count instructions, native ones this host's time."
+    "(emu): emulated, not silicon. Emulated chips count instructions or cycles, native boards this"
+    " host's time."
 )
 
 #: Left out for want of room, lowest first: what a terminal of 80 columns shows is model, board's

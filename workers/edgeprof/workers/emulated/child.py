@@ -76,6 +76,15 @@ class ChildSerial(serial.SerialBase):
     def command(self, host: str, query: Mapping[str, str], fd: int) -> Sequence[str]:
         """Return the command of the board's program, which speaks on the descriptor `fd`."""
 
+    def lacks(self) -> str:
+        """Return what the board's program needs and this machine has not; "" for nothing."""
+        host, query = parse_board_url(str(self.portstr), self.options)
+        try:
+            self.command(host, query, fd=-1)
+        except HostFault as fault:
+            return f"{fault} ({fault.hint})" if fault.hint else str(fault)
+        return ""
+
     def open(self) -> None:
         """Start the board; raises HostFault when its program is missing."""
         if self.is_open:
