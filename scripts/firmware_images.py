@@ -1,8 +1,8 @@
-"""Makes of each flashed port's image what else its chip is flashed with, and says what was built.
+"""Makes of each flashed image what else its chip is flashed with, and says what was built.
 
 python scripts/firmware_images.py
 
-Next to firmware/build/PORT/tlep-PORT.bin and .hex (firmware/CMakeLists.txt) it writes .uf2 for a
+Next to firmware/build/IMAGE/tlep-IMAGE.bin and .hex (firmware/CMakeLists.txt) it writes .uf2 for a
 chip whose bootloader shows a drive, and .json with version and hashes. A port that was not built is
 left out.
 """
@@ -24,7 +24,7 @@ BUILD = Path(__file__).parents[1] / "firmware" / "build"
 def main() -> None:
     """Write the files of every chip that was built."""
     for chip in CHIPS.values():
-        binary = BUILD / chip.platform / f"tlep-{chip.platform}.bin"
+        binary = BUILD / chip.image / f"tlep-{chip.image}.bin"
         if not binary.is_file():
             continue
         if chip.uf2_family is not None:
@@ -36,7 +36,7 @@ def write_uf2(binary: Path, chip: Chip) -> None:
     """Write the image in blocks with addresses, as drives of bootloaders take it."""
     uf2 = UF2File(board_family=chip.uf2_family)
     data = binary.read_bytes()
-    # The RP2040's bootrom takes blocks of 256 bytes only.
+    # The RP2040's bootrom and Adafruit's bootloader take blocks of 256 bytes only.
     uf2.append_payload(data + bytes(-len(data) % 256), chip.address)
     uf2.to_file(str(binary.with_suffix(".uf2")))
 
@@ -47,7 +47,7 @@ def describe(binary: Path, chip: Chip) -> Description:
     version, git_hash = re.findall(r'"(.*?)"', header)
     files = [binary.with_suffix(suffix) for suffix in (".bin", ".hex", ".uf2")]
     return Description(
-        platform=chip.platform,
+        image=chip.image,
         version=version,
         git_hash=git_hash,
         sha256={

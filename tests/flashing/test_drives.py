@@ -164,7 +164,7 @@ def test_drives_are_found_mounted_or_not(tmp_path: Path) -> None:
 
     found = list(plugged.drives(mounts, labels))
 
-    assert [(each.kind, each.where, each.platforms) for each in found] == [
+    assert [(each.kind, each.where, each.images) for each in found] == [
         ("uf2 drive", str(pico), ("rp2040",)),
         ("drive not mounted", str(labels / "RP2350"), ()),
     ]

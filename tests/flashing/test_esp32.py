@@ -13,6 +13,7 @@ from edgeprof.shared.settings import Settings
 from edgeprof.workers.flashing.chips import CHIPS
 from edgeprof.workers.flashing.flash import who_is_at
 from edgeprof.workers.flashing.images import users_image
+from edgeprof.workers.flashing.plugged import Plugged
 from tests.flashing.conftest import Run, read_flash
 
 pytestmark = pytest.mark.qemu
@@ -87,7 +88,8 @@ def test_what_a_port_says(esp: Callable[[str], str], tmp_path: Path) -> None:
     lines: list[str] = []
     settings = Settings(cache_dir=tmp_path / "cache", lock_dir=tmp_path / "locks")
 
-    assert who_is_at(esp("esp32c3"), settings, lines.append) == "esp32c3"
+    where = Plugged("serial port", esp("esp32c3"), "a port")
+    assert who_is_at(where, settings, lines.append).images == ("esp32c3",)
     assert any("bootloader of an ESP32" in line for line in lines)
 
 

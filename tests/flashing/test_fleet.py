@@ -54,7 +54,9 @@ def start_agent(rig: Rig, tmp_path: Path) -> Iterator[Callable[..., None]]:
 
     def start(*ports: str) -> None:
         toml = tmp_path / "boards.toml"
-        toml.write_text("".join(f'[[board]]\nurl = "{port}"\n' for port in ports))
+        toml.write_text(
+            "".join(f'[[board]]\nurl = "{port}"\nimage = "stm32f405"\n' for port in ports)
+        )
         agents.append(
             subprocess.Popen(
                 [sys.executable, "-c", AGENT, "--boards", str(toml)],

@@ -33,6 +33,32 @@ def test_from_the_box_to_a_board_that_answers(flash: Run, stm32: Callable[..., S
     assert f"--board {told['device_id']}" in done.stderr
 
 
+def test_image_of_one_of_several_boards(flash: Run, stm32: Callable[..., Stm32Peer]) -> None:
+    """An F411 gets the image of the board that was named, and the platform that answers is the
+    chip's."""
+    peer = stm32(chip_id=0x431)
+
+    done = flash(peer.port, "--platform", "stm32f411-blackpill", "--yes", "--json")
+
+    assert done.returncode == 0, done.stderr
+    image = firmware_dir() / "stm32f411-blackpill" / "tlep-stm32f411-blackpill.bin"
+    assert peer.flash.startswith(image.read_bytes())
+    assert json.loads(done.stdout)["device_id"] == "stm32f411-f457"
+
+
+def test_firmware_that_speaks_elsewhere_is_not_waited_for(
+    flash: Run, stm32: Callable[..., Stm32Peer]
+) -> None:
+    """A Nucleo's bootloader has other pins than its ST-Link: the user reads where to go on."""
+    peer = stm32(chip_id=0x421)
+
+    done = flash(peer.port, "--platform", "stm32f446", "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert "written and verified" in done.stderr
+    assert "next: the firmware speaks on the ST-Link's own serial port" in done.stderr
+
+
 def test_dry_run_writes_nothing(flash: Run, stm32: Callable[..., Stm32Peer]) -> None:
     """It says what would be written, and touches no flash."""
     peer = stm32()

@@ -39,7 +39,7 @@ NEVER = [
     ("qemu://riscv32-virt?slot=/s", "no flash"),
     ("qemu://", "no such port"),
     ("qemu://esp32s3", "no such port"),
-    ("qemu://stm32f40", "did you mean 'stm32f405'"),
+    ("qemu://stm32f4O5", "did you mean 'stm32f405'"),
     ("qemu://stm32f405?uid=010203040506070809", "1 to 8 bytes"),
     ("qemu://stm32f405?seed=x", "seed=x"),
     ("rp2040js://rp2350", "did you mean 'rp2040'"),

@@ -34,6 +34,7 @@ PORTS = {
     "mps2-an500": Emulated("qemu"),
     "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
+    "stm32l475": Emulated("qemu"),
     "rp2040": Emulated("rp2040js", n_tokens=64, real_models=False),
     "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
     "xtensa-lx60": Emulated("qemu", compiler="clang-22"),

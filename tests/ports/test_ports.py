@@ -23,7 +23,7 @@ from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
 from edgeprof.workers.board.protocols import MemoryTest, RunReport
-from edgeprof.workers.emulated import protocol_rp2040js
+from edgeprof.workers.emulated import protocol_qemu, protocol_rp2040js
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
 from edgeprof.workers.selftest.selftest import self_test
@@ -244,6 +244,18 @@ def test_missing_firmware_says_how_to_build_it(
     with pytest.raises(HostFault) as caught:
         open_board("qemu://stm32f405", options)
     assert "make firmware" in str(caught.value.hint)
+
+
+def test_qemu_without_the_machine_is_named(
+    options: OpenOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A QEMU too old for a board is not a silent board, but a fault of the host with what would
+    help."""
+    monkeypatch.setattr(protocol_qemu, "_machines_of", lambda _program: frozenset({"virt"}))
+
+    with pytest.raises(HostFault, match=r"no machine b-l475e-iot01a: QEMU 9\.1") as caught:
+        open_board("qemu://stm32l475", options)
+    assert caught.value.code == "old_qemu"
 
 
 def test_missing_node_says_what_to_install(

@@ -54,6 +54,7 @@ WORKER_KEYS = (
     "boards:until",
     "boards:cordoned",
     "boards:identify",
+    "boards:thorough",
     "boards:upgrade",
     "boards:faults",
     "board:b:history",

@@ -44,7 +44,11 @@ _ELSEWHERE = {
         "tinyshakespeare.txt",
     ),
     "what no package may have": ("edgeprof/__init__.py",),
-    "an example of a file that is to be written": ("mychip.ld", "mychip/stm32f405.ld", "script.ld"),
+    "an example of a file that is to be written": (
+        "mychip.ld",
+        "mychip/stm32l4.ld",
+        "script.ld",
+    ),
     "Debian's udev": ("60-serial.rules", "73-seat-late.rules"),
 }
 _KNOWN_ELSEWHERE = frozenset(name for names in _ELSEWHERE.values() for name in names)

@@ -26,4 +26,5 @@ def make_settings(tmp_path: Path, redis_url: str | None) -> Settings:
         stop_grace_s=0.5,
         retry_backoff_s=0.1,
         store_patience_s=10,
+        selftest_clock_s=1,
     )

@@ -17,27 +17,21 @@
 #include "rp2_chip.h"
 #include "uart.h"
 
+#define WATCHDOG_TICK (RP2_WATCHDOG + 0x2C)
+#define SCRATCH_UID (RP2_WATCHDOG + 0x10) /* and the next, from boot2.S */
 #define IDENTITY 0x20041FE0U
 #define FLASH_BASE 0x10000000U
 #define SLOT_BASE 0x10040000U
-#define WATCHDOG_TICK (RP2_WATCHDOG + 0x2C)
-/* Scratch registers: a restart leaves them, power-on clears them, and the mask ROM uses only 4 to
- * 7. */
-#define SCRATCH_BOOTS (RP2_WATCHDOG + 0x0C)
-#define SCRATCH_UID (RP2_WATCHDOG + 0x10) /* and the next, from boot2.S */
 
 enum {
+    CRYSTAL_MHZ = 12,
     FLASH_BYTES = 2 * 1024 * 1024,
     SRAM_BYTES = 264 * 1024,
-    UID_BYTES = 8,
     IRQ_UART0 = 20,
-    TIMER_HZ = 1000000,
-    TICK_ENABLE = 1 << 9,
-    CRYSTAL_MHZ = 12,
+    UID_BYTES = 8,
 };
 
 static tlep_board board;
-static uint32_t boot_seed;
 
 /* What boot2 read from the flash chip; nothing where it did not run, or the chip has no id. */
 static void read_flash_uid(void)
@@ -51,27 +45,27 @@ static void read_flash_uid(void)
 
 static void start_timer(void)
 {
-    REG32(WATCHDOG_TICK) = TICK_ENABLE | CRYSTAL_MHZ; /* the watchdog divides for both */
     rp2_restart_blocks(RP2_RESET_TIMER);
+    REG32(WATCHDOG_TICK) = 1U << 9 | CRYSTAL_MHZ; /* 1 MHz */
 }
 
 const tlep_board *hal_init(void)
 {
+    uint32_t seed;
     /* Emulators of the RP2040 have no ring oscillator: all bits of its random bit are 1. */
     bool silicon = REG32(RP2_ROSC_RANDOMBIT) <= 1;
-    rp2_start_clocks();
-    start_timer();
-    if (tlep_identity_read(IDENTITY, &board, &boot_seed)) {
+    if (tlep_identity_read(IDENTITY, &board, &seed)) {
         silicon = false;
     } else {
         read_flash_uid();
-        boot_seed = rp2_random();
     }
-    REG32(SCRATCH_BOOTS) += 1;
+    rp2_start_clocks();
+    start_timer();
+    rp2_start_boot_id(seed);
     board.platform = "rp2040";
     board.toolchain = "arm-none-eabi-gcc " __VERSION__;
     board.timer_name = "TIMER";
-    board.timer_hz = TIMER_HZ;
+    board.timer_hz = 1000000;
     board.clock_hz = RP2_CLOCK_HZ;
     board.bauds = rp2_bauds;
     board.rx_window = TLEP_RX_WINDOW;
@@ -112,15 +106,11 @@ void hal_align(void)
                    : "cc", "memory");
 }
 
-uint32_t hal_boot_id(void)
-{
-    return tlep_boot_id(boot_seed, REG32(SCRATCH_BOOTS));
-}
-
 extern uint32_t link_stack_high[];
 __attribute__((section(".vectors"), used)) vector *const tlep_vectors[16 + IRQ_UART0 + 1] = {
     [0] = (vector *)link_stack_high,
     [1] = tlep_reset_handler,
-    [2 ... 16 + IRQ_UART0 - 1] = tlep_fault_handler,
+    [2 ... 15] = tlep_fault_handler,
+    [16 ... 16 + IRQ_UART0 - 1] = tlep_fault_handler,
     [16 + IRQ_UART0] = rp2_uart0_handler,
 };

@@ -36,12 +36,14 @@ enum {
 };
 
 static tlep_board board;
-static uint32_t boot_seed;
 
 /* The 64-bit id that is burnt into each chip, as picotool and the boot ROM's drive show it: highest
- * byte first. */
+ * byte first. None where its owner has locked that page. */
 static void read_uid(void)
 {
+    if (!tlep_readable(RP2_OTP_DATA)) {
+        return;
+    }
     uint64_t id = REG32(RP2_OTP_DATA) | (uint64_t)REG32(RP2_OTP_DATA + 4) << 32;
     board.uid_bytes = UID_BYTES;
     for (uint32_t i = 0; i < UID_BYTES; i++) {
@@ -58,15 +60,16 @@ static void start_timer(void)
 
 const tlep_board *hal_init(void)
 {
+    uint32_t seed;
     rp2_start_clocks();
     start_timer();
     rp2_restart_blocks(RP2_RESET_SYSINFO);
-    bool labelled = tlep_identity_read(IDENTITY, &board, &boot_seed);
+    bool labelled = tlep_identity_read(IDENTITY, &board, &seed);
     bool silicon = !labelled && (REG32(SYSINFO_PLATFORM) & PLATFORM_ASIC) != 0;
     if (silicon) {
         read_uid();
     }
-    boot_seed ^= rp2_random();
+    rp2_start_boot_id(seed);
     board.platform = "rp2350";
     board.toolchain = "arm-none-eabi-gcc " __VERSION__;
     board.timer_name = "TIMER0";
@@ -84,11 +87,6 @@ const tlep_board *hal_init(void)
     rp2_start_uart();
     tlep_irq_enable(IRQ_UART0);
     return &board;
-}
-
-uint32_t hal_boot_id(void)
-{
-    return boot_seed;
 }
 
 extern uint32_t link_stack_high[];

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from edgeprof.cli import board_requests, completion, exits, output
+from edgeprof.cli import board_requests, boards_thorough, completion, exits, output
 from edgeprof.cli.board_requests import actor, answer, last_change_s
 from edgeprof.cli.boards_upgrade import is_outdated, upgrade
 from edgeprof.cli.command_style import App
@@ -23,8 +23,7 @@ from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
 app = App(
-    help="List the boards of the lab, the offline ones too; drain, resume, test, upgrade, forget."
-    "\n\n"
+    help="List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
 )
@@ -52,7 +51,7 @@ def boards(
     columns: output.Columns = None,
     json: output.Json = False,
 ) -> None:
-    """List the boards of the lab, the offline ones too; drain, resume, test, upgrade, forget.
+    """List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.
 
     Example: edgeprof boards
     """
@@ -184,21 +183,47 @@ def forget(names: Names) -> None:
 def self_test(
     name: Name,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to wait.")
-    ] = 120,
+        float | None,
+        typer.Option(
+            "--timeout",
+            min=1,
+            metavar="SECONDS",
+            help="How long to wait. Default: 120, or 1800 with --thorough.",
+        ),
+    ] = None,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Test each rate of the line, all memory, every kernel, and the clock for a minute;"
+            " print a report in Markdown.",
+        ),
+    ] = False,
+    json: output.Json = False,
 ) -> None:
     """Have a board tested now: link, clock, memory, a known answer. Exit code 1 when it fails.
 
     It gets no other jobs meanwhile, and stays quarantined unless it passes.
 
-    Example: edgeprof boards test bench-3
+    Example: edgeprof boards test bench-3; edgeprof boards test bench-3 --thorough
     """
     with Lab(hurried=True) as lab:
+        if thorough:
+            with output.stderr().status(f"testing {name} thoroughly"):
+                found = boards_thorough.report(lab, name, timeout_s or 1800)
+            if json:
+                output.print_json(found | {"board": found["board"].model_dump(mode="json")})
+            else:
+                boards_thorough.print_markdown(found)
+            raise typer.Exit(exits.OK if found["passed"] else exits.JOB_FAILED)
         boards = lab.store.boards
         since_s = last_change_s(boards, name)
         boards.cordon(name, BoardState.QUARANTINED, actor(), "self-test asked for")
         with output.stderr().status(f"testing {name}"):
-            said = answer(boards, name, since_s, SELF_TEST, timeout_s)
+            said = answer(boards, name, since_s, SELF_TEST, timeout_s or 120)
+    if json:
+        passed = said.state is BoardState.ONLINE
+        output.print_json({"board": name, "passed": passed, "says": said.reason})
     output.note(f"{name}: self-test {said.reason}")
     raise typer.Exit(exits.OK if said.state is BoardState.ONLINE else exits.JOB_FAILED)
 

@@ -50,7 +50,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Boards and models": {
         "boards": (
             "boards:app",
-            "List the boards of the lab, the offline ones too; drain, resume, test, forget.",
+            "List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.",
         ),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
         "models": (

@@ -216,6 +216,12 @@ class Settings(BaseSettings):
         description="Pause between two self-tests of an idle board that works; each one is also"
         " tested when its worker starts. One that fails is quarantined.",
     )
+    selftest_clock_s: float = Field(
+        60.0,
+        gt=0,
+        description="How long `edgeprof boards test --thorough` compares a board's clock with the"
+        " host's.",
+    )
     temperature_limit_c: float = Field(
         85.0,
         description="Above this a board is too hot, degrees Celsius: in the log, in the alert"

@@ -35,7 +35,10 @@ def flash(
     platform: Annotated[
         str | None,
         typer.Option(
-            "--platform", "-p", metavar="NAME", help="The board's chip, where it cannot be asked."
+            "--platform",
+            "-p",
+            metavar="NAME",
+            help="Chip and board, where the chip cannot be asked: edgeprof flash --list.",
         ),
     ] = None,
     firmware: Annotated[
@@ -68,7 +71,7 @@ def flash(
                 f"{where.says}", code="port_absent", hint=f"udisksctl mount -b {where.where}"
             )
         if platform is None and where.kind == "serial port":
-            platform = flashing.who_is_at(where.where, settings, on_line)
+            where = flashing.who_is_at(where, settings, on_line)
     plan = flashing.plan(where, platform, firmware)
     told: dict[str, Any] = {
         "platform": plan.chip.platform,
@@ -124,7 +127,10 @@ def _answer(plan: flashing.Plan, settings: Settings) -> dict[str, Any]:
 def _only_one(found: list[Plugged]) -> Plugged:
     """Return what is plugged in, or what the user chooses of it."""
     if not found:
-        bootloaders = "; ".join(f"{chip.name}: {chip.to_bootloader}" for chip in CHIPS.values())
+        ways: dict[str, list[str]] = {}
+        for chip in CHIPS.values():
+            ways.setdefault(chip.to_bootloader, []).append(chip.name)
+        bootloaders = "; ".join(f"{', '.join(names)}: {way}" for way, names in ways.items())
         raise HostFault(
             "nothing is plugged in that could be flashed",
             code="port_absent",
@@ -154,21 +160,21 @@ def _agree(yes: bool) -> None:
 
 
 def _list_images(as_json: bool) -> None:
-    there = {built.platform: built for built in descriptions.built()}
+    there = {built.image: built for built in descriptions.built()}
     if as_json:
         typer.echo(json.dumps([built.model_dump() for built in there.values()], indent=2))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("platform", "chip", "version", "files", "SHA-256"):
         table.add_column(heading, overflow="fold")
-    for platform, chip in CHIPS.items():
-        built = there.get(platform)
+    for image, chip in CHIPS.items():
+        built = there.get(image)
         if built is None:
-            table.add_row(platform, chip.name, "not built", "", "")
+            table.add_row(image, chip.name, "not built", "", "")
             continue
         first, *_ = built.sha256.values()
         version = f"{built.version} ({built.git_hash[:7]})"
-        table.add_row(platform, chip.name, version, " ".join(built.sha256), first[:12])
+        table.add_row(image, chip.name, version, " ".join(built.sha256), first[:12])
     Console(width=None if sys.stdout.isatty() else 200).print(table, markup=False)
 
 

@@ -5,6 +5,7 @@
 #include "identity.h"
 #include "mps2_image.h"
 #include "uart.h"
+#include "vernier.h"
 
 enum { DEFAULT_BAUD = 115200 };
 enum {
@@ -50,31 +51,11 @@ uint64_t hal_ticks(void)
     return tlep_clock_ticks(&clock, ~REG32(MPS2_TIMER0 + 0x04)); /* the timer counts down */
 }
 
-/* A vernier. An instruction takes 32 ns under QEMU, and a tick of the timer is no multiple of that:
- * the same work measures a tick more or less by where in a tick it starts. A turn of this loop lasts
- * 7 ticks and a bit, where the bit is the finest step that instructions can make against ticks. So
- * the counter moves by 7 from look to look, until the bits add up to a tick. Then it moves by 8, the
- * loop stops, and it has always stopped at the same place in a tick.
- *     25 MHz: 40 ns a tick;  9 instructions are 288 ns = 7 ticks +  8 ns; at most  5 turns
- *     20 MHz: 50 ns a tick; 11 instructions are 352 ns = 7 ticks +  2 ns; at most 25 turns
- * (On silicon, where instructions differ in length, the count of tries ends it within
- * microseconds.) */
+/* An instruction takes 32 ns under QEMU. At 25 MHz a tick is 40 ns, and 9 instructions are 7 ticks
+ * and 8 ns; at 20 MHz it is 50 ns, and 11 instructions are 7 ticks and 2 ns. */
 void hal_align(void)
 {
-    uint32_t tries = 32, before = REG32(MPS2_TIMER0 + 0x04), now, moved;
-    __asm volatile("1: ldr %1, [%4]\n"
-                   "   sub %2, %0, %1\n"
-                   "   mov %0, %1\n"
-                   "   cmp %2, #8\n"
-                   "   it ne\n"
-                   "   subsne %3, %3, #1\n"
-                   "   .rept %c5\n"
-                   "   nop\n"
-                   "   .endr\n"
-                   "   bne 1b\n"
-                   : "+r"(before), "=&r"(now), "=&r"(moved), "+r"(tries)
-                   : "r"(MPS2_TIMER0 + 0x04), "i"(MPS2_ALIGN_NOPS)
-                   : "cc", "memory");
+    tlep_vernier(MPS2_TIMER0 + 0x04, MPS2_ALIGN_NOPS, 7);
 }
 
 /* The counter wraps within four minutes: asleep, its interrupt wakes the core to take note; awake,

@@ -5,7 +5,7 @@
  *     MPS2_PLATFORM, MPS2_UART0, MPS2_TIMER0    addresses as the core reaches them
  *     MPS2_IDENTITY                             where an emulated board's identity lies
  *     MPS2_CLOCK_HZ
- *     MPS2_ALIGN_NOPS                           pads the loop of hal_align (mps2.c)
+ *     MPS2_ALIGN_NOPS                           of hal_align (mps2.c)
  */
 #ifndef TLEP_MPS2_H
 #define TLEP_MPS2_H

@@ -1,6 +1,7 @@
 #include "rp2.h"
 
 #include "cortex_m.h"
+#include "identity.h"
 #include "platform/hal.h"
 #include "rp2_chip.h"
 #include "uart.h"
@@ -25,6 +26,8 @@
 #define PLL_FBDIV (RP2_PLL_SYS + 0x08)
 #define PLL_PRIM (RP2_PLL_SYS + 0x0C)
 #define WATCHDOG_CTRL RP2_WATCHDOG
+/* A restart leaves it and power-on clears it; the ROMs use only higher ones. */
+#define WATCHDOG_SCRATCH0 (RP2_WATCHDOG + 0x0C)
 #define WATCHDOG_SCRATCH4 (RP2_WATCHDOG + 0x1C)
 #define PSM_WDSEL (RP2_PSM + 0x08)
 #define UART_DR RP2_UART0
@@ -33,15 +36,13 @@
 #define UART_FBRD (RP2_UART0 + 0x28)
 #define UART_LCR_H (RP2_UART0 + 0x2C)
 #define UART_CR (RP2_UART0 + 0x30)
-#define UART_IFLS (RP2_UART0 + 0x34)
 #define UART_IMSC (RP2_UART0 + 0x38)
-#define UART_ICR (RP2_UART0 + 0x44)
 
 enum {
-    READY_TRIES = 100000, /* 80 ms at 12 MHz; a crystal takes one or two */
+    READY_TRIES = 100000, /* 80 ms or more: the core starts at 12 MHz at most */
     XOSC_1_TO_15_MHZ = 0xAA0,
     XOSC_ENABLE = 0xFAB << 12,
-    XOSC_STARTUP_DELAY = (12000 + 128) / 256, /* 1 ms, in 256 periods of 12 MHz */
+    XOSC_STARTUP_DELAY = 938, /* 20 ms, in 256 periods: any crystal's time */
     PLL_PWR_PD = 1 << 0,
     PLL_PWR_POSTDIVPD = 1 << 3,
     PLL_PWR_VCOPD = 1 << 5,
@@ -65,12 +66,11 @@ enum {
     DR_OVERRUN = 1 << 11,
     LCR_8_BITS_FIFO = 0x70,
     CR_ON = 0x301 /* UARTEN TXE RXE */,
-    IMSC_RX = 1 << 4,
+    IMSC_ON = 1 << 4 | 1 << 6, /* half a FIFO received, or something waits for 32 bits' time */
     IMSC_TX = 1 << 5,
-    IMSC_RX_TIMEOUT = 1 << 6,
-    IMSC_OVERRUN = 1 << 10,
-    IMSC_ON = IMSC_RX | IMSC_RX_TIMEOUT,
 };
+
+static uint32_t boot_id;
 
 const uint32_t rp2_bauds[] = {115200, 230400, 460800, 921600, 0};
 
@@ -113,7 +113,7 @@ void rp2_start_clocks(void)
 
     REG32(CLK_REF_CTRL) = CLK_REF_FROM_CRYSTAL;
     wait_for(CLK_REF_SELECTED, 0xF, 1U << CLK_REF_FROM_CRYSTAL);
-    REG32(CLK_SYS_CTRL) = CLK_SYS_FROM_REF; /* input 0 of the auxiliary one, while it is not in use */
+    REG32(CLK_SYS_CTRL) = CLK_SYS_FROM_REF; /* chooses the PLL behind it while it is not used */
     REG32(CLK_SYS_CTRL) = CLK_SYS_FROM_PLL;
     wait_for(CLK_SYS_SELECTED, 3, 1U << CLK_SYS_FROM_PLL);
     REG32(CLK_PERI_CTRL) = CLK_PERI_ENABLE;
@@ -123,7 +123,7 @@ void rp2_start_clocks(void)
 uint64_t hal_ticks(void)
 {
     uint32_t high, low;
-    do {
+    do { /* again when the low half has wrapped between the looks */
         high = REG32(RP2_TIMER_RAWH);
         low = REG32(RP2_TIMER_RAWL);
     } while (REG32(RP2_TIMER_RAWH) != high);
@@ -141,7 +141,6 @@ void rp2_start_uart(void)
 {
     rp2_restart_blocks(RP2_RESET_IO_BANK0 | RP2_RESET_PADS_BANK0 | RP2_RESET_UART0);
     (void)hal_uart_set_baud(rp2_bauds[0]);
-    REG32(UART_IFLS) = 0; /* interrupt at 4 of 32 bytes received, and at 4 left to send */
     REG32(UART_IMSC) = IMSC_ON;
     connect(PIN_TX, FUNCTION_UART, PAD_OUT);
     connect(PIN_RX, FUNCTION_UART, PAD_IN_PULLED_UP);
@@ -180,8 +179,7 @@ void uart_hw_tx_interrupt(bool on)
 
 void rp2_uart0_handler(void)
 {
-    REG32(UART_ICR) = IMSC_RX | IMSC_RX_TIMEOUT | IMSC_TX;
-    while ((REG32(UART_FR) & FR_RXFE) == 0) {
+    while ((REG32(UART_FR) & FR_RXFE) == 0) { /* emptied, it asks no more */
         uint32_t received = REG32(UART_DR);
         if ((received & DR_OVERRUN) != 0) {
             tlep_uart_lost(); /* before this byte */
@@ -205,18 +203,30 @@ void hal_reset(void)
 {
     REG32(WATCHDOG_SCRATCH4) = 0; /* no other program to boot into than the one in flash */
     REG32(PSM_WDSEL) = RP2_PSM_ALL_BUT_OSCILLATORS;
-    REG32(WATCHDOG_CTRL + ALIAS_SET) = 1U << 31; /* TRIGGER */
+    REG32(WATCHDOG_CTRL) = 1U << 31; /* TRIGGER */
     for (;;) {
     }
 }
 
-uint32_t rp2_random(void)
+static uint32_t random_word(void)
 {
-    uint32_t bits = 0;
+    uint32_t word = 0;
     for (uint32_t i = 0; i < 32; i++) {
         for (volatile uint32_t apart = 0; apart < 16; apart++) {
         }
-        bits = bits << 1 | (REG32(RP2_ROSC_RANDOMBIT) & 1);
+        word = word << 1 | (REG32(RP2_ROSC_RANDOMBIT) & 1);
     }
-    return bits;
+    return word;
+}
+
+void rp2_start_boot_id(uint32_t emulated_seed)
+{
+    REG32(WATCHDOG_SCRATCH0) += 1;
+    boot_id = emulated_seed != 0 ? emulated_seed : random_word();
+    boot_id = tlep_boot_id(boot_id, REG32(WATCHDOG_SCRATCH0));
+}
+
+uint32_t hal_boot_id(void)
+{
+    return boot_id;
 }

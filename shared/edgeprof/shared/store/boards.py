@@ -25,8 +25,9 @@ SELF_TEST = "self-test"
 PORT_RELEASED = "its port is released"
 
 
-#: What a person may ask of a board: that it blinks; that its agent's firmware is put onto it.
-Request = Literal["identify", "upgrade"]
+#: What a person may ask of a board: that it blinks; that its agent's firmware is put onto it; that
+#: all is tested that can be.
+Request = Literal["identify", "upgrade", "thorough"]
 
 #: How the answer to a request begins when the board has its agent's firmware.
 UPGRADED = "upgraded"
@@ -225,7 +226,7 @@ class BoardStore:
 
     def answer(self, device_id: str, actor: str, answer: str) -> None:
         """Write the answer to a request into the board's history."""
-        self._script.call("answer_request", device_id, actor, one_line(answer, 500))
+        self._script.call("answer_request", device_id, actor, one_line(answer))
 
     def next_epoch(self) -> int:
         """Return a fencing token for a self-test: boards refuse one below the last they saw."""

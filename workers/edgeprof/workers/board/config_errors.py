@@ -26,6 +26,8 @@ WANTED: Final[Mapping[str, str]] = {
     "baud": "a whole number from 1 to 12000000",
     "flash": 'a list of words, e.g. ["st-flash", "write", "{slot}", "0x0800C000"]',
     "reset": '"dtr", "rts", { hub = "1-1.2", port = 3 } or { command = ["pyocd", "reset"] }',
+    "flash_by": 'a probe or the folder of a drive in quotes, e.g. "probe:0669FF3"',
+    "image": _NAME,
     "meter": 'a list of words, e.g. ["my-meter", "--port", "3"]',
     "tags": 'names with texts, e.g. { shelf = "left" }',
 }

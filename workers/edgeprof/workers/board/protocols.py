@@ -225,6 +225,14 @@ class SelfTestBoard(RunBoard, AnswersPing, HasMemoryTest, Protocol):
 class Board(SelfTestBoard, Protocol):
     """One open link to one board, as its worker has it. Not thread-safe but for plugged_in()."""
 
+    def rates(self) -> tuple[int, ...]:
+        """Return the rates in baud that the line can have; none where it has no rate."""
+        ...
+
+    def use_rate(self, baud: int) -> None:
+        """Go to one of rates(). Raises LinkFault when the board is not heard at it."""
+        ...
+
     def identify(self, duration_s: float) -> None:
         """Have the board blink, so that a person finds it; at most 60 s, and 0 ends it."""
         ...

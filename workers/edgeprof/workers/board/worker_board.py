@@ -194,6 +194,16 @@ class WorkerBoard:
                 self.board.identify(duration_s)
             return idle
 
+    def test_thoroughly(self, test: Callable[[Board], str]) -> str | None:
+        """Let a long test have the board, opened afresh after it; None: a job has it."""
+        with self._if_idle() as idle:
+            if not idle or self.port_released:
+                return None
+            try:
+                return test(self.board)
+            finally:
+                self.reopen()  # it may be in any state
+
     def release_port(self) -> bool:
         """Close the port for another program, and say so; False while a job has the board."""
         with self._if_idle() as idle:

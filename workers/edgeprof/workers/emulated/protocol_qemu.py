@@ -7,8 +7,10 @@ So the same run gives the same times again, and the host's load changes nothing.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 from edgeprof.shared.errors import HostFault
 from edgeprof.workers.emulated.child import firmware_image
@@ -31,21 +33,37 @@ class Machine:
     slot_address: int | None
     #: Upload speed of the emulated UART. None: it is so fast that nobody waits for an upload.
     upload_bytes_per_s: int | None
+    #: The first QEMU that has the machine, where Debian 12's has not.
+    since: str | None = None
+    #: Which of QEMU's serial ports is the board's: the number of those before it.
+    serial_ports_before: int = 0
 
 
 #: Of QEMU's Cortex-M UARTs (measured): a byte costs a turn of QEMU's main loop.
 _CORTEX_M_UPLOAD_BYTES_PER_S = 20_000
 
+#: The one STM32F4 that QEMU 7.2 has, an F405. Where an image for another F4 looks, they are the
+#: same, but for the clock tree, which QEMU has not.
+_STM32F4 = Machine(
+    "qemu-system-arm",
+    "qemu-system-arm",
+    ("-M", "netduinoplus2"),
+    icount_shift=3,  # 8 ns: 168 MHz at 1.34 cycles per instruction
+    identity_address=0x2001FFE0,
+    slot_address=0x0800C000,
+    upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
+)
+_USART2, _USART3, _USART6 = 1, 2, 5
+
 MACHINES: Mapping[str, Machine] = {
-    "stm32f405": Machine(
-        "qemu-system-arm",
-        "qemu-system-arm",
-        ("-M", "netduinoplus2"),
-        icount_shift=3,  # 8 ns: 168 MHz at 1.34 cycles per instruction
-        identity_address=0x2001FFE0,
-        slot_address=0x0800C000,
-        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
-    ),
+    "stm32f405": _STM32F4,
+    "stm32f405-feather": replace(_STM32F4, serial_ports_before=_USART3),
+    "stm32f405-netduino": replace(_STM32F4, serial_ports_before=_USART6),
+    "stm32f407": replace(_STM32F4, serial_ports_before=_USART2),
+    "stm32f411": replace(_STM32F4, serial_ports_before=_USART2, icount_shift=4),  # 100 MHz
+    "stm32f411-blackpill": replace(_STM32F4, icount_shift=4),
+    "stm32f429": replace(_STM32F4, identity_address=0x2002FFE0),
+    "stm32f446": replace(_STM32F4, serial_ports_before=_USART2),
     "mps2-an500": Machine(
         "qemu-system-arm",
         "qemu-system-arm",
@@ -63,6 +81,16 @@ MACHINES: Mapping[str, Machine] = {
         identity_address=0x80FFFFE0,
         slot_address=0x80800000,
         upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
+    ),
+    "stm32l475": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        ("-M", "b-l475e-iot01a", "-m", "1M"),  # no RAM, but the most that the loader loads
+        icount_shift=4,  # 16 ns: 80 MHz at 1.28 cycles per instruction
+        identity_address=0x20017FE0,
+        slot_address=0x08010000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
+        since="9.1",
     ),
     "riscv32-virt": Machine(
         "qemu-system-riscv32",
@@ -85,6 +113,22 @@ MACHINES: Mapping[str, Machine] = {
 }
 
 
+@cache
+def _machines_of(program: str) -> frozenset[str]:
+    """Return the names of the machines that an installed QEMU has."""
+    listed = subprocess.run([program, "-M", "help"], capture_output=True, text=True, check=False)
+    return frozenset(line.split()[0] for line in listed.stdout.splitlines() if line.strip())
+
+
+def too_old(host: str) -> str | None:
+    """Return why the installed QEMU cannot be this board: it is older than the machine."""
+    machine = MACHINES[host]
+    program, name = shutil.which(machine.program), machine.arguments[1]
+    if program is None or machine.since is None or name in _machines_of(program):
+        return None
+    return f"{program} has no machine {name}: QEMU {machine.since} or later has"
+
+
 class Serial(ChipSerial):
     """One emulated board."""
 
@@ -100,11 +144,16 @@ class Serial(ChipSerial):
                 code="no_qemu",
                 hint=f"apt-get install {machine.package}",
             )
+        if (reason := too_old(host)) is not None:
+            raise HostFault(
+                f"qemu://{host}: {reason}", code="old_qemu", hint="Debian 13 has QEMU 10"
+            )
         command = [
             program, *machine.arguments,
             "-kernel", str(firmware_image(f"tlep-{host}.elf", host)),
             "-icount", f"shift={machine.icount_shift}",
             "-display", "none", "-monitor", "none", "-parallel", "none", "-nodefaults",
+            *("-serial", "null") * machine.serial_ports_before,
             "-chardev", f"socket,id=uart,fd={fd}", "-serial", "chardev:uart",
         ]  # fmt: skip
         words = identity(self.uid(query), self.seed(query))

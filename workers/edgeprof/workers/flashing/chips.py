@@ -1,14 +1,17 @@
-"""The chips that can be flashed, and by which ways.
+"""The chips that can be flashed, and by which ways: a row for each image.
+
+Several boards with one chip have an image each where the serial port is on other pins, or the
+crystal another: the chip cannot tell which board it is on.
 
 Facts: the chips' reference manuals; the UF2 family ids of github.com/microsoft/uf2; the ids that
-ST's ROM bootloader answers (AN2606); names of esptool and pyOCD.
+ST's ROM bootloader answers (AN2606); names of esptool and pyOCD; firmware/ports/*/boards.txt.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edgeprof.shared.errors import UsageError
@@ -17,10 +20,10 @@ from edgeprof.workers.emulated.spelling import suggestion
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A chip that our firmware is built for."""
+    """A chip, on a board where that matters, that our firmware is built for."""
 
-    #: As in `--platform`; the name of the port.
-    platform: str
+    #: As in `--platform`: the platform, and behind a dash the board where several have the chip.
+    image: str
     #: For people.
     name: str
     #: Where the image begins in the chip's address space; 0 for esptool, which counts from the
@@ -32,9 +35,11 @@ class Chip:
     serial_port: str
     #: Of the drive that the chip's bootloader shows, which takes UF2 files.
     uf2_family: int | None = None
-    #: How such a drive names the board in INFO_UF2.TXT.
-    uf2_board: str | None = None
-    #: The drive of a Nucleo or Discovery board with this chip, which takes .bin files.
+    #: How the names of the board in INFO_UF2.TXT begin.
+    uf2_boards: tuple[str, ...] = ()
+    #: The first number of the version of Nordic's SoftDevice S140 behind which the image begins.
+    softdevice: str | None = None
+    #: The drives of Nucleo and Discovery boards with this chip, which take .bin files.
     stlink_boards: tuple[str, ...] = ()
     #: The chip's name in esptool.
     esptool: str | None = None
@@ -43,10 +48,19 @@ class Chip:
     #: The family of stm32loader, and the ids that the ROM bootloader answers.
     stm32_family: str | None = None
     stm32_ids: tuple[int, ...] = ()
+    #: Whether the firmware speaks on the port on which the ROM bootloader took it.
+    speaks_there: bool = True
     #: The chip's name in pyOCD.
     pyocd: str | None = None
     #: Where the model's slot begins, counted as `address`; firmware/ports has the same figure.
     slot_address: int | None = None
+    #: The platform, where the image is named for its board too.
+    of_platform: str | None = None
+
+    @property
+    def platform(self) -> str:
+        """What the firmware calls itself in its HELLO, on all boards with this chip."""
+        return self.of_platform or self.image
 
     @property
     def esptool_name(self) -> str:
@@ -58,6 +72,41 @@ _ESP_BOOT: Final = "hold BOOT, press RESET, let go of BOOT"
 _BOOTSEL: Final = "hold BOOTSEL while you plug it in"
 _PICO_UART: Final = "connect a USB-UART adapter: GP0 is TX, GP1 is RX"
 _BOOT0: Final = "connect BOOT0 to 3.3 V and press RESET"
+_DOUBLE_RESET: Final = "press RESET twice within half a second"
+_NRF_FAMILY: Final = 0xADA52840
+_NRF_SLOT: Final = 0x40000
+_STM32_SLOTS: Final = {"stm32f4": 0x0800C000, "stm32l4": 0x08010000}
+#: Pins for TX that ST's ROM bootloaders have as well, of all that our boards have.
+_BOOTLOADER_TX: Final = ("PA9", "PB10")
+
+
+def _stm32(image: str, board: str, tx: str, rx: str, dev_id: int, pyocd: str) -> Chip:
+    """Return a chip that ST's ROM bootloader and a probe write, named for its board."""
+    platform = image.partition("-")[0]
+    return Chip(
+        image,
+        f"{platform.upper()} ({board})",
+        0x08000000,
+        _BOOT0,
+        f"connect a USB-UART adapter: {tx} is TX, {rx} is RX",
+        of_platform=platform,
+        stm32_family=image[len("stm32") :][:2].upper(),
+        stm32_ids=(dev_id,),
+        speaks_there=tx in _BOOTLOADER_TX,
+        pyocd=pyocd,
+        slot_address=_STM32_SLOTS[platform[: len("stm32xx")]],
+    )
+
+
+def _st_link(chip: Chip, drives: tuple[str, ...]) -> Chip:
+    """Return the chip on a board with an ST-Link: a drive, and the serial port of the board."""
+    return replace(
+        chip,
+        to_bootloader=f"plug in the board's ST-Link, whose drive is {drives[0]}; or {_BOOT0}",
+        serial_port="the firmware speaks on the ST-Link's own serial port",
+        stlink_boards=drives,
+    )
+
 
 _CHIPS: Final = (
     Chip(
@@ -67,7 +116,7 @@ _CHIPS: Final = (
         _BOOTSEL,
         _PICO_UART,
         uf2_family=0xE48BFF56,
-        uf2_board="RPI-RP2",
+        uf2_boards=("RPI-RP2",),
         pyocd="rp2040",
         slot_address=0x10040000,
     ),
@@ -78,7 +127,7 @@ _CHIPS: Final = (
         _BOOTSEL,
         _PICO_UART,
         uf2_family=0xE48BFF59,
-        uf2_board="RP2350",
+        uf2_boards=("RP2350",),
         pyocd="rp2350",
         slot_address=0x10020000,
     ),
@@ -91,26 +140,65 @@ _CHIPS: Final = (
         esptool="esp32c3",
         slot_address=0x100000,
     ),
-    Chip(
-        "stm32f405",
-        "STM32F405 (Olimex STM32-H405)",
-        0x08000000,
-        _BOOT0,
-        "connect a USB-UART adapter: PA9 is TX, PA10 is RX",
-        stm32_family="F4",
-        stm32_ids=(0x413,),
-        pyocd="stm32f405rg",
-        slot_address=0x0800C000,
+    _stm32("stm32f405", "Olimex STM32-H405", "PA9", "PA10", 0x413, "stm32f405rg"),
+    _stm32("stm32f405-feather", "Adafruit Feather", "PB10", "PB11", 0x413, "stm32f405rg"),
+    _stm32("stm32f405-netduino", "Netduino Plus 2", "PC6", "PC7", 0x413, "stm32f405rg"),
+    _stm32("stm32f407", "STM32F407 Discovery", "PA2", "PA3", 0x413, "stm32f407vg"),
+    _st_link(
+        _stm32("stm32f411", "Nucleo-F411RE", "PA2", "PA3", 0x431, "stm32f411re"),
+        ("NODE_F411RE", "NOD_F411RE"),
+    ),
+    _stm32("stm32f411-blackpill", "Black Pill", "PA9", "PA10", 0x431, "stm32f411ce"),
+    _st_link(
+        _stm32("stm32f429", "STM32F429 Discovery", "PA9", "PA10", 0x419, "stm32f429xi"),
+        ("DIS_F429ZI",),
+    ),
+    _st_link(
+        _stm32("stm32f446", "Nucleo-F446RE", "PA2", "PA3", 0x421, "stm32f446re"),
+        ("NODE_F446RE", "NOD_F446RE"),
+    ),
+    _st_link(
+        _stm32("stm32l475", "B-L475E-IOT01A", "PB6", "PB7", 0x415, "stm32l475xg"),
+        ("DIS_L4IOT",),
+    ),
+    _st_link(
+        _stm32("stm32l4r5", "Nucleo-L4R5ZI", "PG7", "PG8", 0x470, "stm32l4r5zi"),
+        ("NODE_L4R5ZI", "NOD_L4R5ZI"),
     ),
     Chip(
-        "stm32f446",
-        "STM32F446 (Nucleo-F446RE)",
-        0x08000000,
-        "plug in the board's ST-Link, whose drive is NODE_F446RE",
-        "the firmware speaks on the ST-Link's own serial port",
-        stlink_boards=("NODE_F446RE",),
-        pyocd="stm32f446re",
-        slot_address=0x0800C000,
+        "nrf52840",
+        "nRF52840 (nRF52840 DK)",
+        0,
+        "plug the DK's J-Link in",
+        "the J-Link's serial port is the board's",
+        pyocd="nrf52840",
+        slot_address=_NRF_SLOT,
+    ),
+    Chip(
+        "nrf52840-feather",
+        "nRF52840 (Adafruit Feather Express)",
+        0x26000,
+        _DOUBLE_RESET,
+        "connect a USB-UART adapter to the pins TX (P0.25) and RX (P0.24)",
+        of_platform="nrf52840",
+        uf2_family=_NRF_FAMILY,
+        uf2_boards=("nRF52840-Feather-rev",),
+        softdevice="6",
+        pyocd="nrf52840",
+        slot_address=_NRF_SLOT,
+    ),
+    Chip(
+        "nrf52840-xiao",
+        "nRF52840 (Seeed XIAO)",
+        0x27000,
+        _DOUBLE_RESET,
+        "connect a USB-UART adapter to the pins D6 (TX, P1.11) and D7 (RX, P1.12)",
+        of_platform="nrf52840",
+        uf2_family=_NRF_FAMILY,
+        uf2_boards=("nRF52840-SeeedXiao", "Seeed_XIAO_nRF52840"),
+        softdevice="7",
+        pyocd="nrf52840",
+        slot_address=_NRF_SLOT,
     ),
 )
 #: The app of firmware/ports/esp-idf: the chip in esptool, its name, the pins of UART0.
@@ -134,14 +222,38 @@ _IDF_CHIPS: Final = tuple(
     )
     for esptool, name, pins in _ESP_IDF
 )
-CHIPS: Final[Mapping[str, Chip]] = {chip.platform: chip for chip in (*_CHIPS, *_IDF_CHIPS)}
+CHIPS: Final[Mapping[str, Chip]] = {chip.image: chip for chip in (*_CHIPS, *_IDF_CHIPS)}
 
 
 def chip_of(platform: str) -> Chip:
-    """Return the chip of a platform. Raises UsageError, which names those there are."""
+    """Return the chip of --platform. Raises UsageError, which names those there are."""
     if platform not in CHIPS:
         raise UsageError(
             f"--platform {platform}: not a chip that can be flashed{suggestion(platform, CHIPS)}",
             hint=f"chips: {', '.join(CHIPS)}",
         )
     return CHIPS[platform]
+
+
+def images_of(platform: str) -> tuple[str, ...]:
+    """Return the images whose HELLO names a platform: one for each board that differs."""
+    return tuple(chip.image for chip in CHIPS.values() if chip.platform == platform)
+
+
+def image_of(platform: str, named: str | None) -> str:
+    """Return the image of a board, as boards.toml may name it.
+
+    Raises UsageError where the platform has several, and none of them is named.
+    """
+    images = images_of(platform)
+    if named is None and len(images) == 1:
+        return images[0]
+    if named not in images:
+        raise UsageError(
+            f"{platform} has an image for each of several boards, and boards.toml does not say"
+            " which board this is"
+            if named is None
+            else f"boards.toml: image = {named!r} is none of {platform}'s",
+            hint=f"in boards.toml: image = {' or '.join(map(repr, images))}",
+        )
+    return named

@@ -1,6 +1,6 @@
 """What firmware was built, or packed into the wheel, for each chip that can be flashed.
 
-`make firmware` writes a description beside the files of a platform (scripts/firmware_images.py).
+`make firmware` writes a description beside the files of an image (scripts/firmware_images.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from edgeprof.workers.flashing.chips import CHIPS
 
 
 class Description(BaseModel):
-    """The content of tlep-PLATFORM.json."""
+    """What is said of one image's files."""
 
-    platform: str
+    #: As in `--platform`.
+    image: str
     version: str
     git_hash: str
     #: SHA-256 of each file, by its name's end: ".bin".
@@ -27,8 +28,8 @@ class Description(BaseModel):
 
 def built() -> Iterator[Description]:
     """Yield what there is for the chips that can be flashed. Raises HostFault for a damaged one."""
-    for platform in CHIPS:
-        path = folder(platform) / f"tlep-{platform}.json"
+    for image in CHIPS:
+        path = folder(image) / f"tlep-{image}.json"
         try:
             yield Description.model_validate_json(path.read_bytes())
         except OSError:
@@ -41,11 +42,11 @@ def built() -> Iterator[Description]:
             ) from None
 
 
-def built_for(platform: str) -> Description | None:
-    """Return what there is for one platform."""
-    return next((each for each in built() if each.platform == platform), None)
+def built_for(image: str) -> Description | None:
+    """Return what there is of one image."""
+    return next((each for each in built() if each.image == image), None)
 
 
-def folder(platform: str) -> Path:
-    """Return where a platform's images are."""
-    return firmware_dir() / platform
+def folder(image: str) -> Path:
+    """Return where the files of an image are."""
+    return firmware_dir() / image

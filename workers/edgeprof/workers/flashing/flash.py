@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ from edgeprof.shared.errors import BoardFault, HostFault, LinkFault, UsageError
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.board.protocols import Hello
 from edgeprof.workers.flashing import program
-from edgeprof.workers.flashing.chips import CHIPS, Chip, chip_of
+from edgeprof.workers.flashing.chips import CHIPS, Chip, chip_of, images_of
 from edgeprof.workers.flashing.images import Image, our_image, users_image
 from edgeprof.workers.flashing.plugged import Kind, Plugged, drive_at, ports
 from edgeprof.workers.flashing.program import OnLine
@@ -50,6 +50,12 @@ def plan(where: Plugged, platform: str | None, firmware: Path | None) -> Plan:
     Raises UsageError for a chip that is not known, or not the one of --platform.
     """
     chip = _chip_at(where, platform)
+    if chip.softdevice is not None and where.softdevice not in {None, chip.softdevice}:
+        raise UsageError(
+            f"{where.where}: its bootloader starts what is behind SoftDevice S140"
+            f" {where.softdevice}.x, and this image begins behind {chip.softdevice}.x",
+            hint="build an image for it: firmware/ports/nrf52840/boards.txt",
+        )
     writer, port = _writer_for(where, chip)
     if firmware is None:
         image = our_image(chip, writer.suffix)
@@ -103,11 +109,16 @@ def check(done: Plan, port: str, settings: Settings) -> Hello:
     return hello
 
 
-def who_is_at(port: str, settings: Settings, on_line: OnLine) -> str | None:
-    """Return the platform of the chip on a serial port, by asking it; None when nothing answers."""
+def who_is_at(where: Plugged, settings: Settings, on_line: OnLine) -> Plugged:
+    """Return what is on a serial port with the images that fit the chip's answer, if it gives one.
+
+    A chip does not know its board: several images may fit.
+    """
+    port = where.where
     try:
         on_line(f"{port}: asking for firmware of ours")
-        return hello_at(port, settings, _OURS_S).platform
+        platform = hello_at(port, settings, _OURS_S).platform
+        return replace(where, images=images_of(platform))
     except LinkFault:
         pass  # nothing of ours; faults of the port itself (absent, busy, no permission) are told
     on_line(f"{port}: asking for the bootloader of an ESP32")
@@ -116,13 +127,13 @@ def who_is_at(port: str, settings: Settings, on_line: OnLine) -> str | None:
     except HostFault as fault:
         if fault.code != "flash_timeout":
             raise
-        return None
+        return where
     found = re.search(r"^Connected to (\S+) on", said, re.MULTILINE)
     if found is None:
-        return None
-    for chip in CHIPS.values():
+        return where
+    for chip in CHIPS.values():  # a port of ours comes before the app of ESP-IDF
         if chip.esptool and chip.esptool_name == found[1]:
-            return chip.platform
+            return replace(where, images=(chip.image,))
     raise UsageError(
         f"{port}: the chip is an {found[1]}, and there is no firmware of ours for it",
         hint=f"chips: {', '.join(CHIPS)}",
@@ -132,17 +143,17 @@ def who_is_at(port: str, settings: Settings, on_line: OnLine) -> str | None:
 def _chip_at(where: Plugged, platform: str | None) -> Chip:
     if platform is not None:
         chip = chip_of(platform)
-        if where.platforms and platform not in where.platforms:
+        if where.images and platform not in where.images:
             raise UsageError(
-                f"{where.where} is a {where.says}: {', '.join(where.platforms)}, not {platform}",
+                f"{where.where} is a {where.says}: {', '.join(where.images)}, not {platform}",
                 hint="leave --platform out, or name another port",
             )
         return chip
-    if len(where.platforms) == 1:
-        return chip_of(where.platforms[0])
+    if len(where.images) == 1:
+        return chip_of(where.images[0])
     raise UsageError(
-        f"{where.where} ({where.says}): which chip is there?",
-        hint=f"--platform {'|'.join(where.platforms or CHIPS)}",
+        f"{where.where} ({where.says}): which chip is there, on which board?",
+        hint=f"--platform {'|'.join(where.images or CHIPS)}",
     )
 
 
@@ -156,8 +167,8 @@ def _writer_for(where: Plugged, chip: Chip) -> tuple[Writer, str | None]:
     }
     writer = ways.get((where.kind, True))
     if writer is not None:
-        port = where.where if where.kind == "serial port" else None
-        return writer(chip, where.where), port
+        speaks_there = where.kind == "serial port" and chip.speaks_there
+        return writer(chip, where.where), where.where if speaks_there else None
     raise UsageError(
         f"{chip.name} cannot be flashed by way of {where.where} ({where.says})",
         hint=f"{chip.to_bootloader}, and run edgeprof flash again",

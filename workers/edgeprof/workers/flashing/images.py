@@ -44,11 +44,11 @@ class Image:
 
 def our_image(chip: Chip, suffix: str) -> Image:
     """Return our image for a chip, whose bytes are those that were built. Raises HostFault."""
-    found = built_for(chip.platform)
-    path = folder(chip.platform) / f"tlep-{chip.platform}{suffix}"
+    found = built_for(chip.image)
+    path = folder(chip.image) / f"tlep-{chip.image}{suffix}"
     if found is None or suffix not in found.sha256 or not path.is_file():
         raise HostFault(
-            f"no firmware image for {chip.platform}: {path} does not exist",
+            f"no firmware image for {chip.image}: {path} does not exist",
             code="no_firmware",
             hint=_FROM_ESP_IDF
             if chip.esp_idf
@@ -77,7 +77,7 @@ def users_image(chip: Chip, path: Path, suffix: str) -> Image:
     if path.suffix.lower() != suffix:
         raise UsageError(
             f"--firmware {path}: this way of flashing takes a {suffix} file",
-            hint=f"in firmware/build/{chip.platform}, make firmware leaves one",
+            hint=f"in firmware/build/{chip.image}, make firmware leaves one",
         )
     if len(data) not in _SIZES_BYTES:
         raise UsageError(f"--firmware {path}: {len(data)} bytes are no firmware")

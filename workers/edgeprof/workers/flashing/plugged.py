@@ -31,8 +31,8 @@ _USB: Final = {
     (0x239A, 0x8029): "Adafruit nRF52840 board",
 }
 _ESPRESSIF_VENDOR: Final = 0x303A
-_DRIVE_LABELS: Final = ("RPI-RP2", "RP2350", "FTHR840BOOT", "NRF52BOOT", "XIAO-SENSE")
-_ST_LINK_LABEL: Final = re.compile(r"NO?DE?_[A-Z]\d{3}[A-Z]{2}|DIS_[A-Z]\d{3}[A-Z]{2}")
+_DRIVE_LABELS: Final = ("RPI-RP2", "RP2350", "FTHR840BOOT", "NRF52BOOT", "XIAO-BOOT", "XIAO-SENSE")
+_ST_LINK_LABEL: Final = re.compile(r"(NODE?|DIS)_[A-Z][A-Z\d]{3,6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,10 @@ class Plugged:
     where: str
     #: What it is, for people.
     says: str
-    #: Platforms that it can be; empty where only the chip knows.
-    platforms: tuple[str, ...] = ()
+    #: Images that fit what it shows of itself; empty where only the chip knows.
+    images: tuple[str, ...] = ()
+    #: Of a drive of Adafruit's bootloader: the first number of its SoftDevice's version.
+    softdevice: str | None = None
 
 
 def everything() -> list[Plugged]:
@@ -88,23 +90,25 @@ def drive_at(folder: Path) -> Plugged | None:
 def _uf2_drive(folder: Path, info: str) -> Plugged:
     fields = dict(re.findall(r"^([\w-]+):\s*(.*?)\s*$", info, re.MULTILINE))
     board = fields.get("Board-ID", "")
-    platforms = tuple(
-        chip.platform
+    fitting = tuple(
+        chip.image
         for chip in CHIPS.values()
-        if chip.uf2_board is not None and board.startswith(chip.uf2_board)
+        if chip.uf2_boards and board.startswith(chip.uf2_boards)
     )
+    softdevice = re.match(r"S140 (?:version )?(\d+)\.", fields.get("SoftDevice", ""))
     return Plugged(
         "uf2 drive",
         str(folder),
         f"bootloader of {fields.get('Model', board) or 'a board'}",
-        platforms,
+        fitting,
+        softdevice[1] if softdevice else None,
     )
 
 
 def _st_link_drive(folder: Path) -> Plugged:
     label = folder.name
-    platforms = tuple(chip.platform for chip in CHIPS.values() if label in chip.stlink_boards)
-    return Plugged("st-link drive", str(folder), f"ST-Link drive {label}", platforms)
+    fitting = tuple(chip.image for chip in CHIPS.values() if label in chip.stlink_boards)
+    return Plugged("st-link drive", str(folder), f"ST-Link drive {label}", fitting)
 
 
 def ports() -> Iterator[Plugged]:
@@ -113,7 +117,7 @@ def ports() -> Iterator[Plugged]:
         if port.vid is None:
             continue
         says = _USB.get((port.vid, port.pid), port.product or port.description or "USB serial port")
-        platforms: tuple[str, ...] = ()
+        fitting: tuple[str, ...] = ()
         if port.vid == _ESPRESSIF_VENDOR:
-            platforms = tuple(chip.platform for chip in CHIPS.values() if chip.esptool)
-        yield Plugged("serial port", port.device, says, platforms)
+            fitting = tuple(chip.image for chip in CHIPS.values() if chip.esptool)
+        yield Plugged("serial port", port.device, says, fitting)

@@ -5,6 +5,7 @@ Lines without a rate (a process, a TCP connection) are left as they are.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,7 +18,7 @@ from edgeprof.workers.link.port import rate_of, set_rate
 
 DEFAULT_BAUD: Final = 115200
 #: Rates that boards of ours can be asked for (BAUD).
-FAST_BAUDS: Final = (921600, 460800, 230400)
+FAST_BAUDS: Final = (1_000_000, 921600, 460800, 230400)
 #: No host of ours has been seen to go faster over a USB adapter.
 _MOST_BAUD: Final = 2_000_000
 #: How long a board that was left at another rate needs to be back at its own (protocol, BAUD).
@@ -45,10 +46,30 @@ def negotiate(
     wait: Callable[[float], None],
 ) -> None:
     """Go to the fastest rate both ends can make; on trouble stay where we are."""
-    before = rate_of(port)
-    rate = max((baud for baud in bauds if baud <= _MOST_BAUD), default=0)
-    if before is None or rate <= before:
+    before, usable = rate_of(port), rates(port, bauds)
+    if before is None or not usable or max(usable) <= before:
         return
+    with contextlib.suppress(LinkFault):
+        go_to(client, port, url, max(usable), wait)
+
+
+def rates(port: serial.SerialBase, bauds: Sequence[int]) -> tuple[int, ...]:
+    """Return those of a board's rates that a host can make, lowest first; none without a rate."""
+    if rate_of(port) is None:
+        return ()
+    return tuple(sorted({baud for baud in bauds if baud <= _MOST_BAUD}))
+
+
+def go_to(
+    client: LinkClient,
+    port: serial.SerialBase,
+    url: str,
+    rate: int,
+    wait: Callable[[float], None],
+) -> None:
+    """Go to another rate. Raises LinkFault when the board is not heard there; we are back then."""
+    before = rate_of(port)
+    assert before is not None
     client.request(BaudRequest(baud=rate))
     try:
         set_rate(port, url, rate)  # a server of rfc2217:// may refuse
@@ -57,3 +78,4 @@ def negotiate(
         set_rate(port, url, before)
         wait(FALLBACK_S)
         client.request(PingRequest(echo=before))
+        raise

@@ -81,6 +81,14 @@ class Connection:
         baud.negotiate(self.client, self.port, self.url, self.hello.bauds, self._wait)
         self._wait_for_slot()
 
+    def rates(self) -> tuple[int, ...]:
+        """Return the rates that the line can have, lowest first; none where it has no rate."""
+        return baud.rates(self.port, (self._first_baud, *self.hello.bauds))
+
+    def use_rate(self, rate: int) -> None:
+        """Go to another rate. Raises LinkFault when the board is not heard at it."""
+        baud.go_to(self.client, self.port, self.url, rate, self._wait)
+
     def _wait_for_slot(self) -> None:
         """Wait until the board knows what is in its flash.
 

@@ -216,6 +216,14 @@ class LinkBoard:
         client = self.connection.client
         return memtest.test_memory(client, self.hello.regions, epoch, budget_s)
 
+    def rates(self) -> tuple[int, ...]:
+        """Return the rates in baud that the line can have (see Board.rates)."""
+        return self.connection.rates()
+
+    def use_rate(self, baud: int) -> None:
+        """Go to another rate (see Board.use_rate)."""
+        self.connection.use_rate(baud)
+
     def identify(self, duration_s: float) -> None:
         """Have the board blink (see Board.identify)."""
         if not self.hello.features & FEATURE_IDENTIFY:

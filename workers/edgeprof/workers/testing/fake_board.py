@@ -146,7 +146,7 @@ class FakeBoard:
         """Return zeros, or raise LinkFault when the board is not present."""
         if not self._is_present():
             raise LinkFault("nobody answers", code="silence")
-        link = {"rx_errors": 0, "host_rx_errors": 0}
+        link = {"rx_errors": 0, "rx_overruns": 0, "host_rx_errors": 0}
         return BoardStats(0, 0, 0, self.hello.boot_id, (), link, None, temperature_emulated=False)
 
     def clock(self) -> ClockOffset:
@@ -168,6 +168,12 @@ class FakeBoard:
     def needs_flash(self, size: int) -> bool:  # noqa: ARG002
         """Put no model into flash."""
         return False
+
+    def rates(self) -> tuple[int, ...]:
+        return ()
+
+    def use_rate(self, baud: int) -> None:
+        raise AssertionError(f"a board without a line has no {baud} baud")
 
     def identify(self, duration_s: float) -> None:
         """Note for how long it was to blink."""

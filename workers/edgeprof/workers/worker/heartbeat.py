@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edgeprof.shared.errors import Fault, InfrastructureError
+from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.store.boards import PORT_RELEASED, BoardClash
+from edgeprof.shared.store.boards import BoardClash
 from edgeprof.shared.types.board import BoardState
 from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.worker.consumer import Consumer
 from edgeprof.workers.worker.cordon import Cordon
 from edgeprof.workers.worker.free_memory import give_back
 from edgeprof.workers.worker.process import EXIT_BOARD_GONE, EXIT_NO_DOORBELLS
+from edgeprof.workers.worker.requests import Requests
 from edgeprof.workers.worker.shutdown import Shutdown
-from edgeprof.workers.worker.upgrade import Upgrade
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Heartbeat:
         self._shutdown = shutdown
         self._interval_s = min(settings.board_ttl_s / 3, settings.probe_interval_s)
         self._end = end
-        self._upgrade = Upgrade(worker_board, settings, shutdown.leaving)
+        self._requests = Requests(worker_board, settings, shutdown.leaving)
         #: Whether a person may have asked something of the board.
         self._may_be_asked = True
 
@@ -129,22 +129,4 @@ class Heartbeat:
         if not self._may_be_asked:
             return
         with contextlib.suppress(InfrastructureError):
-            self._identify_when_asked()
-            self._upgrade.when_asked()
-            self._may_be_asked = False
-
-    def _identify_when_asked(self) -> None:
-        """Have the board blink for a person who asked for it. Raises InfrastructureError."""
-        boards, name = self._worker_board.store.boards, self._worker_board.info.device_id
-        actor = boards.take_request("identify", name)
-        if not actor:
-            return
-        if self._worker_board.port_released:
-            boards.answer(name, actor, f"cannot blink: {PORT_RELEASED}")
-            return
-        try:
-            blinks = self._worker_board.identify()
-        except Fault as fault:
-            boards.answer(name, actor, f"cannot blink: {fault}")
-        else:
-            boards.answer(name, actor, "blinks" if blinks else "busy with a job")
+            self._may_be_asked = not self._requests.look()

@@ -7,20 +7,20 @@ network.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from typing import Any, Final
 
-from edgeprof.shared.errors import Fault, InfrastructureError
+from edgeprof.shared.errors import Fault, UsageError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.boards import UPGRADED
 from edgeprof.shared.telemetry import logs
 from edgeprof.workers import subprocess_env
 from edgeprof.workers.board.port_kinds import chip_behind
 from edgeprof.workers.board.worker_board import WorkerBoard
+from edgeprof.workers.flashing.chips import image_of, images_of
 from edgeprof.workers.flashing.descriptions import built_for
 
 #: A flash over a slow serial line takes minutes.
@@ -32,75 +32,46 @@ def agent_firmware(worker_board: WorkerBoard) -> str:
     if chip_behind(worker_board.config.port) is not None:
         return ""  # an emulated board starts with the firmware that is here
     try:
-        description = built_for(worker_board.info.platform)
+        # Of several boards' images any: all are of one commit.
+        images = images_of(worker_board.info.platform)
+        description = built_for(images[0]) if images else None
     except Fault as fault:
         logs.operations.warning("%s", fault, extra=worker_board.log_fields)
         return ""
     return "" if description is None else description.git_hash
 
 
-class Upgrade:
-    """Upgrades of one board, one at a time, beside the heartbeat."""
+def upgrade(worker_board: WorkerBoard, settings: Settings, check_stop: Callable[[], None]) -> str:
+    """Put this host's firmware onto a board whose port is released; returns the answer.
 
-    def __init__(
-        self, worker_board: WorkerBoard, settings: Settings, leaving: threading.Event
-    ) -> None:
-        """leaving: the worker is to end; a program that writes is then ended too."""
-        self._worker_board = worker_board
-        self._settings = settings
-        self._leaving = leaving
-        self._thread: threading.Thread | None = None
-
-    def when_asked(self) -> None:
-        """Begin an upgrade if somebody asked for one. Raises InfrastructureError."""
-        if self._thread is not None and self._thread.is_alive():
-            return
-        boards, name = self._worker_board.store.boards, self._worker_board.info.device_id
-        if actor := boards.take_request("upgrade", name):
-            self._thread = threading.Thread(target=self._carry_out, args=(actor,), name="upgrade")
-            self._thread.start()
-
-    def _carry_out(self, actor: str) -> None:
-        answer = self._flash()
-        logs.operations.info("Upgrade: %s", answer, extra=self._worker_board.log_fields)
-        with contextlib.suppress(InfrastructureError):  # who asked is told that nobody answered
-            boards = self._worker_board.store.boards
-            boards.answer(self._worker_board.info.device_id, actor, answer)
-
-    def _flash(self) -> str:
-        """Write the firmware; returns the line for who asked."""
-        if not self._worker_board.port_released:
-            return "not upgraded: its port is in use"
-        config, platform = self._worker_board.config, self._worker_board.info.platform
-        command = [sys.executable, "-m", "edgeprof.cli", "flash", config.flash_by or config.port]
-        folders = {
-            "EDGEPROF_LOCK_DIR": str(self._settings.lock_dir),
-            "EDGEPROF_CACHE_DIR": str(self._settings.cache_dir),
-            "EDGEPROF_FIRMWARE_DIR": str(self._settings.firmware_dir or ""),
-        }
-        try:
-            code, said, complaint = subprocess_env.run_apart(
-                [*command, "--platform", platform, "--yes", "--json"],
-                _LIMIT_S,
-                self._check_stop,
-                {name: folder for name, folder in folders.items() if folder},
-            )
-        except subprocess.TimeoutExpired:
-            return f"not upgraded: edgeprof flash did not end in {_LIMIT_S:.0f} s"
-        except _WorkerStops:
-            return "not upgraded: its worker stopped while the firmware was written; ask again"
-        if code != 0:
-            return f"not upgraded: {_errors(complaint)}"
-        written: dict[str, Any] = json.loads(said)
-        return f"{UPGRADED}: firmware {written['version']} ({written['git_hash'][:7]})"
-
-    def _check_stop(self) -> None:
-        if self._leaving.is_set():
-            raise _WorkerStops
-
-
-class _WorkerStops(Exception):  # noqa: N818 - names a state
-    """Raised inside when the worker is to end."""
+    What `check_stop` raises ends the program that writes.
+    """
+    if not worker_board.port_released:
+        return "not upgraded: its port is in use"
+    config = worker_board.config
+    try:
+        image = image_of(worker_board.info.platform, config.image)
+    except UsageError as error:
+        return f"not upgraded: {error}; {error.hint}"
+    command = [sys.executable, "-m", "edgeprof.cli", "flash", config.flash_by or config.port]
+    folders = {
+        "EDGEPROF_LOCK_DIR": str(settings.lock_dir),
+        "EDGEPROF_CACHE_DIR": str(settings.cache_dir),
+        "EDGEPROF_FIRMWARE_DIR": str(settings.firmware_dir or ""),
+    }
+    try:
+        code, said, complaint = subprocess_env.run_apart(
+            [*command, "--platform", image, "--yes", "--json"],
+            _LIMIT_S,
+            check_stop,
+            {name: folder for name, folder in folders.items() if folder},
+        )
+    except subprocess.TimeoutExpired:
+        return f"not upgraded: edgeprof flash did not end in {_LIMIT_S:.0f} s"
+    if code != 0:
+        return f"not upgraded: {_errors(complaint)}"
+    written: dict[str, Any] = json.loads(said)
+    return f"{UPGRADED}: firmware {written['version']} ({written['git_hash'][:7]})"
 
 
 def _errors(complaint: str) -> str:

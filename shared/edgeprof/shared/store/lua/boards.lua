@@ -88,7 +88,7 @@ function commands.uncordon(host)
 end
 
 -- What a person may ask of a board, beside a cordon: each is a hash, board -> who asks.
-local REQUESTS = {identify = true, upgrade = true}
+local REQUESTS = {identify = true, upgrade = true, thorough = true}
 
 -- ask(request, device, actor): have a board's worker take the request.
 function commands.ask(request, device, actor)

@@ -50,6 +50,7 @@
 -- $p orders             string  when people or the store last wanted something of boards: a cordon,
 --                               its end, an identification. Workers look again when it changes
 -- $p boards:identify    hash    board -> who wants it to make itself known
+-- $p boards:thorough    hash    board -> who wants it tested thoroughly
 -- $p boards:upgrade     hash    board -> who wants its agent's firmware on it
 -- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
 -- $p board:$b:history   list    JSON, the last 100 changes of its cordon: {s, state, actor, reason}

@@ -115,7 +115,7 @@ local TYPES = {
   unarchived = 'zset', unreadable = 'zset', prunable = 'zset', rearchive = 'zset',
   boards = 'hash', ['boards:owner'] = 'hash', ['boards:uid'] = 'hash', ['boards:seen'] = 'hash',
   ['boards:until'] = 'zset', ['boards:cordoned'] = 'hash', ['boards:identify'] = 'hash',
-  ['boards:upgrade'] = 'hash',
+  ['boards:upgrade'] = 'hash', ['boards:thorough'] = 'hash',
   ['boards:faults'] = 'hash',
   hosts = 'hash', ['hosts:until'] = 'zset', ['hosts:cordoned'] = 'hash', ['hosts:faults'] = 'hash',
   orders = 'string', last_sign = 'string', ['last_sign:grace'] = 'string',
