@@ -82,8 +82,7 @@ def declared(chip: Chip) -> int:
     if chip.esp_idf:
         table = (PORTS / "esp-idf" / "partitions.csv").read_text()
         return int(re.findall(r"^slot,.*(0x\w+),", table, re.MULTILINE)[0], 16)
-    family = re.match(r"stm32[a-z]\d", chip.platform)  # one port for all chips of one
-    port = family[0] if family else chip.platform
+    port = chip.platform[: len("stm32xx")] if chip.stm32_family else chip.platform
     source = (PORTS / port / "hal.c").read_text()
     if found := re.search(r"SLOT_BASE (0x\w+)U", source):
         return int(found[1], 16)
@@ -186,7 +185,7 @@ class Lab:
         flash.write_bytes(b"\xff" * SLOT_BYTES)
         options = ("--ram", str(RAM_BYTES), "--slot", str(flash))
         self.native = native = PtyBoard(folder, "51a7", 0, *options)
-        chip = replace(CHIPS["esp32c3"], of_platform="native")
+        chip = replace(CHIPS["esp32c3"], image="native")
         rom = esp("esp32c3")
         assert chip.slot_address is not None
         lab = self

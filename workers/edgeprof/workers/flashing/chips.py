@@ -54,7 +54,6 @@ class Chip:
     pyocd: str | None = None
     #: Where the model's slot begins, counted as `address`; firmware/ports has the same figure.
     slot_address: int | None = None
-
     #: The platform, where the image is named for its board too.
     of_platform: str | None = None
 
@@ -75,6 +74,8 @@ _PICO_UART: Final = "connect a USB-UART adapter: GP0 is TX, GP1 is RX"
 _BOOT0: Final = "connect BOOT0 to 3.3 V and press RESET"
 _DOUBLE_RESET: Final = "press RESET twice within half a second"
 _NRF_FAMILY: Final = 0xADA52840
+_NRF_SLOT: Final = 0x40000
+_STM32_SLOTS: Final = {"stm32f4": 0x0800C000, "stm32l4": 0x08010000}
 #: Pins for TX that ST's ROM bootloaders have as well, of all that our boards have.
 _BOOTLOADER_TX: Final = ("PA9", "PB10")
 
@@ -82,7 +83,6 @@ _BOOTLOADER_TX: Final = ("PA9", "PB10")
 def _stm32(image: str, board: str, tx: str, rx: str, dev_id: int, pyocd: str) -> Chip:
     """Return a chip that ST's ROM bootloader and a probe write, named for its board."""
     platform = image.partition("-")[0]
-    family = image[len("stm32") :][:2].upper()
     return Chip(
         image,
         f"{platform.upper()} ({board})",
@@ -90,11 +90,11 @@ def _stm32(image: str, board: str, tx: str, rx: str, dev_id: int, pyocd: str) ->
         _BOOT0,
         f"connect a USB-UART adapter: {tx} is TX, {rx} is RX",
         of_platform=platform,
-        stm32_family=family,
+        stm32_family=image[len("stm32") :][:2].upper(),
         stm32_ids=(dev_id,),
         speaks_there=tx in _BOOTLOADER_TX,
         pyocd=pyocd,
-        slot_address={"F4": 0x0800C000, "L4": 0x08010000}[family],
+        slot_address=_STM32_SLOTS[platform[: len("stm32xx")]],
     )
 
 
@@ -172,7 +172,7 @@ _CHIPS: Final = (
         "plug the DK's J-Link in",
         "the J-Link's serial port is the board's",
         pyocd="nrf52840",
-        slot_address=0x40000,
+        slot_address=_NRF_SLOT,
     ),
     Chip(
         "nrf52840-feather",
@@ -185,7 +185,7 @@ _CHIPS: Final = (
         uf2_boards=("nRF52840-Feather-rev",),
         softdevice="6",
         pyocd="nrf52840",
-        slot_address=0x40000,
+        slot_address=_NRF_SLOT,
     ),
     Chip(
         "nrf52840-xiao",
@@ -198,7 +198,7 @@ _CHIPS: Final = (
         uf2_boards=("nRF52840-SeeedXiao", "Seeed_XIAO_nRF52840"),
         softdevice="7",
         pyocd="nrf52840",
-        slot_address=0x40000,
+        slot_address=_NRF_SLOT,
     ),
 )
 #: The app of firmware/ports/esp-idf: the chip in esptool, its name, the pins of UART0.

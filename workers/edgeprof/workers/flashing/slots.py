@@ -62,6 +62,7 @@ def find_placer(config: BoardConfig) -> FindPlacer:
 def _chip_writer(url: str, platform: str, flash_by: str | None) -> ChipWriter | None:
     where = flash_by or url
     for chip in CHIPS.values():
+        # Boards with one chip have one place for models, though perhaps an image each.
         if chip.platform != platform or chip.slot_address is None:
             continue
         writer: AddressWriter
