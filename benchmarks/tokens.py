@@ -19,7 +19,7 @@ from edgeprof.workers.link.device import OpenOptions, open_board
 
 NAME = "tokens"
 N_GEN: Final = 32
-#: Enough where no step takes less time than the one before: the emulator is slow.
+#: On slow emulators. Their times repeat, so few steps are enough.
 N_GEN_SLOW: Final = 4
 SMALL: Final = "shakespeare-240k"
 FLOATS: Final = (Quantization.F32, Quantization.F16)
@@ -33,13 +33,13 @@ class Port:
     column: str
     #: What passes in a microsecond of its clock; None: the clock is the host's.
     per_us: float | None = None
-    slow: bool = False
-    #: A float multiplication takes a hundred instructions, and a token of them minutes.
-    floats: bool = True
+    n_gen: int = N_GEN
+    #: Its emulator needs minutes for the large model, and for floats on a chip without an FPU.
+    light_only: bool = False
 
     def runs(self, name: str, quantization: Quantization) -> bool:
         """Whether this takes less than some minutes."""
-        return (name == SMALL or not self.slow) and (self.floats or quantization not in FLOATS)
+        return not self.light_only or (name == SMALL and quantization not in FLOATS)
 
 
 def _qemu(name: str) -> Port:
@@ -50,9 +50,11 @@ def _qemu(name: str) -> Port:
 PORTS: Final[Mapping[str, Port]] = {
     "native": Port("native://?uid=be", "native tok/s"),
     **{n: _qemu(n) for n in ("stm32f405", "mps2-an500", "riscv32-virt", "xtensa-lx60")},
-    "rp2040": Port("rp2040js://rp2040?uid=be", "rp2040 Mcycles", 125, slow=True),
+    "rp2040": Port("rp2040js://rp2040?uid=be", "rp2040 Mcycles", 125, N_GEN_SLOW),
     # labwired takes every instruction for a cycle of 160 MHz.
-    "esp32c3": Port("labwired://esp32c3?uid=be", "esp32c3 Minstr", 160, slow=True, floats=False),
+    "esp32c3": Port(
+        "labwired://esp32c3?uid=be", "esp32c3 Minstr", 160, N_GEN_SLOW, light_only=True
+    ),
 }
 
 
@@ -88,7 +90,7 @@ def _on(port: Port, model: ModelFile, folder: Path) -> float | str:
             on_progress=lambda _done, _total: None, should_stop=lambda: False,
         )  # fmt: skip
         run = board.run(
-            range(300, 332), N_GEN_SLOW if port.slow else N_GEN, epoch=1,
+            range(300, 332), port.n_gen, epoch=1,
             on_token=lambda _i, _t: None, should_stop=lambda: False,
         )  # fmt: skip
     except ModelError:
