@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,44 +14,11 @@ from edgeprof.workers.flashing.chips import CHIPS
 from edgeprof.workers.flashing.flash import who_is_at
 from edgeprof.workers.flashing.images import users_image
 from edgeprof.workers.flashing.plugged import Plugged
-from tests.flashing.conftest import Run
+from tests.flashing.conftest import Run, read_flash
 
 pytestmark = pytest.mark.qemu
 
 DIRECT_BOOT = bytes.fromhex("1d04dbae")
-
-
-@pytest.fixture
-def esp() -> Iterator[Callable[[str], str]]:
-    """`esp("esp32c3")`: the port of a chip in its ROM bootloader."""
-    mocks: list[subprocess.Popen[str]] = []
-
-    def start(chip: str) -> str:
-        mock = subprocess.Popen(
-            [
-                sys.executable,
-                "-u",
-                "-m",
-                "esp32_mock_bootloader.cli",
-                "run",
-                "--chip",
-                chip,
-                "--pty",
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        mocks.append(mock)
-        assert mock.stdout is not None
-        for line in mock.stdout:
-            if (found := re.search(r"on PTY (/dev/\S+)", line)) is not None:
-                return found[1]
-        pytest.fail("the mock has not started")
-
-    yield start
-    for mock in mocks:
-        mock.kill()
-        mock.communicate()
 
 
 @pytest.fixture
@@ -64,15 +28,8 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def read_flash(port: str, size: int, path: Path) -> bytes:
-    """Read the chip's flash back, by esptool itself."""
-    command = ["--port", port, "read-flash", "0x0", str(size), str(path)]
-    subprocess.run([sys.executable, "-m", "esptool", *command], check=True, capture_output=True)
-    return path.read_bytes()
-
-
 def test_chip_is_asked_and_the_image_written(
-    flash: Run, esp: Callable[[str], str], image: Path, tmp_path: Path
+    flash: Run, esp: Callable[[str], str], image: Path
 ) -> None:
     """Without --platform the chip says what it is; what is in its flash then is the image."""
     port = esp("esp32c3")
@@ -83,7 +40,7 @@ def test_chip_is_asked_and_the_image_written(
     assert done.returncode == 3
     assert "written and verified" in done.stderr
     assert "no HELLO" in done.stderr
-    assert read_flash(port, image.stat().st_size, tmp_path / "back") == image.read_bytes()
+    assert read_flash(port, 0, image.stat().st_size) == image.read_bytes()
 
 
 def test_image_of_esp_idf_is_whole(tmp_path: Path) -> None:

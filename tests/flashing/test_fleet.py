@@ -18,7 +18,7 @@ from tests.flashing.conftest import SHIM
 from tests.support.null_lab import Rig
 from tests.support.stm32_bootloader import Stm32Peer
 
-pytestmark = [pytest.mark.qemu, pytest.mark.e2e]
+pytestmark = [pytest.mark.qemu, pytest.mark.e2e, pytest.mark.timeout(400)]
 
 FOLDER = firmware_dir() / "stm32f405"
 AGENT = "import typer; from edgeprof.workers.cli import worker; typer.run(worker)"
@@ -60,7 +60,13 @@ def start_agent(rig: Rig, tmp_path: Path) -> Iterator[Callable[..., None]]:
         agents.append(
             subprocess.Popen(
                 [sys.executable, "-c", AGENT, "--boards", str(toml)],
-                env={**os.environ, **rig.settings.as_environment(), "PYTHONPATH": str(SHIM)},
+                env={
+                    **os.environ,
+                    **rig.settings.as_environment(),
+                    "PYTHONPATH": str(SHIM),
+                    # On a busy machine an emulated board may miss a PING: it is tested again soon.
+                    "EDGEPROF_SELFTEST_QUARANTINE_INTERVAL_S": "0.5",
+                },
             )
         )
 
@@ -78,7 +84,7 @@ def all_online(rig: Rig, number: int) -> None:
     rig.wait_until(
         lambda: [b.state for b in boards(rig)] == [BoardState.ONLINE] * number,
         f"{number} boards are online",
-        timeout_s=90,
+        timeout_s=150,
     )
 
 
@@ -104,7 +110,7 @@ def test_board_has_its_agents_firmware_and_takes_jobs_again(
     command = edgeprof("boards", "upgrade", before.device_id, "--json")
     until_released(rig)
     peer.reset_to_bootloader()
-    out, err = command.communicate(timeout=120)
+    out, err = command.communicate(timeout=240)
 
     assert command.returncode == 0, err
     assert json.loads(out)[0]["outcome"] == "done"
@@ -132,7 +138,7 @@ def test_one_failure_stops_the_platform(
     all_online(rig, 2)
 
     command = edgeprof("boards", "upgrade", "--platform", "stm32f405")
-    err = command.communicate(timeout=120)[1]
+    err = command.communicate(timeout=240)[1]
 
     assert command.returncode == 1
     first, second = boards(rig)

@@ -20,6 +20,11 @@ PORT = "/dev/ttyACM0"
             f"edgeprof flash {PORT}",
         ),
         (
+            b"ESP-ROM:esp32c3-api1-20210207\r\nboot:0x4 (DOWNLOAD)\r\nwaiting for download\r\n",
+            '"waiting for download": an ESP32 in its bootloader: press RESET, or flash it',
+            f"edgeprof flash {PORT}",
+        ),
+        (
             b"ets Jun  8 2016 00:22:57\r\n\r\nrst:0x1 (POWERON_RESET),boot:0x13",
             '"ets Jun  8 2016 00:22:57": the boot text of an ESP32',
             f"edgeprof flash {PORT}",

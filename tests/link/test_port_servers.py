@@ -13,7 +13,6 @@ from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.result import LoadResult, MemoryUse
-from edgeprof.workers.link import baud
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from tests.support.port_servers import PyserialServer, Ser2net, until_there
 from tests.support.pty_board import PtyBoard
@@ -78,7 +77,7 @@ def test_board_behind_a_server_does_its_work(
         assert result.how == "ram"
         assert list(report.tokens) == Reference(small_model).greedy((300, 301), 8, 64, KvType.F16)
         if scheme == "rfc2217":
-            assert board.connection.port.baudrate == max(baud.FAST_BAUDS)
+            assert board.connection.port.baudrate == max(board.hello.bauds)
             assert result.transfer_bytes_per_second is not None
             assert result.transfer_bytes_per_second > 115200 / 10
     finally:

@@ -67,6 +67,18 @@ def test_host_waits_until_the_slot_is_hashed(line: Line, options: OpenOptions) -
     assert lefts == [0]
 
 
+def test_board_that_restarted_unseen_is_waited_for(line: Line, options: OpenOptions) -> None:
+    """Its slot may not be hashed yet: taken for empty, it would be written once more."""
+    board = open_board(line.url, options)
+    lefts = [3000, 2000, 0]
+    line.rewrite = told(lefts)
+
+    board.connection.refresh_hello()
+    board.close()
+
+    assert lefts == [0]
+
+
 def test_hash_that_stands_still_is_the_boards_fault(line: Line, options: OpenOptions) -> None:
     """No wait is without an end, and the error says how far it was."""
     line.rewrite = told([3000, 2000])

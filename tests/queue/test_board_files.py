@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.workers.board.config import load_boards
+from edgeprof.workers.board.config import WATCHED, load_boards
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_without_a_list_what_is_plugged_in_is_driven() -> None:
     """All USB serial ports, under the names that outlive a replug."""
     boards = load_boards(None, [])
 
-    assert (boards.watch, boards.board) == (("/dev/serial/by-id/*",), ())
+    assert (boards.watch, boards.board) == (WATCHED, ())

@@ -174,6 +174,24 @@ def test_watcher_leaves_out_what_it_is_told(tmp_path: Path) -> None:
     assert Watcher(boards).ports() == {str(tmp_path / "a")}
 
 
+def test_identical_adapters_without_serial_numbers_are_both_watched(tmp_path: Path) -> None:
+    """They share one name by id, which udev gives to the last one; by path each has its own. One
+    that is excluded by one name is excluded by all."""
+    for folder in ("dev", "by-id", "by-path"):
+        (tmp_path / folder).mkdir()
+    for number in (0, 1, 2):
+        tty = tmp_path / "dev" / f"ttyUSB{number}"
+        tty.touch()
+        (tmp_path / "by-path" / f"port-{number}").symlink_to(tty)
+    (tmp_path / "by-id" / "usb-CH340").symlink_to(tmp_path / "dev" / "ttyUSB1")
+    (tmp_path / "by-id" / "usb-modem").symlink_to(tmp_path / "dev" / "ttyUSB2")
+    watch = (f"{tmp_path}/by-id/*", f"{tmp_path}/by-path/*")
+
+    watched = Watcher(Boards(watch=watch, exclude=("*modem*",))).ports()
+
+    assert watched == {f"{tmp_path}/by-id/usb-CH340", f"{tmp_path}/by-path/port-0"}
+
+
 def test_reset_command_gets_the_port_and_no_shell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,8 +46,8 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
     """A user without a name, as in many containers, is shown as uid-N."""
     done = nameless(
         "from edgeprof.client.request import Request\n"
-        "from edgeprof.cli.boards import _actor\n"
-        "print(Request(model='m').user, _actor())"
+        "from edgeprof.cli.board_requests import actor\n"
+        "print(Request(model='m').user, actor())"
     )
     if ROOT:
         assert done.stdout == "uid-54321 user:uid-54321\n", done.stderr

@@ -16,10 +16,10 @@ from edgeprof.workers.emulated.child import firmware_image
 class PtyBoard:
     """The process, the tty and its name come and go together."""
 
-    def __init__(self, folder: Path, uid: str, line_rate: int) -> None:
+    def __init__(self, folder: Path, uid: str, line_rate: int, *options: str) -> None:
         self.path = folder / f"usb-board-{uid}"
         self.device_id = f"native-{uid}"
-        self._options = ["--uid", uid, "--line-rate", str(line_rate)]
+        self._options = ["--uid", uid, "--line-rate", str(line_rate), *options]
 
     def plug_in(self) -> None:
         """Start the board, and let its tty appear."""

@@ -19,6 +19,7 @@ enum {
     PORT = UART_NUM_0,
     TX_RING_BYTES = 4096, /* the driver's own words between the frames included */
     N_EVENTS = 64,        /* more than a full ring's, so that none is lost while a token is made */
+    TX_EMPTY_AT = 32,     /* bytes in the FIFO under which it is filled; an emulated ROM leaves 0: never */
     USB_DRAIN_MS = 1000,  /* a host that does not read is not waited for */
 };
 
@@ -65,6 +66,7 @@ void console_start(void)
     ESP_ERROR_CHECK(uart_param_config(PORT, &line));
     ESP_ERROR_CHECK(uart_set_pin(PORT, U0TXD_GPIO_NUM, U0RXD_GPIO_NUM, UART_PIN_NO_CHANGE,
                                  UART_PIN_NO_CHANGE));
+    ESP_ERROR_CHECK(uart_enable_tx_intr(PORT, 1, TX_EMPTY_AT));
 #if SOC_USB_SERIAL_JTAG_SUPPORTED
     start_usb();
 #endif

@@ -45,7 +45,7 @@ enum {
     PRIORITY = 5,
     MAC_BYTES = 6,
     ALIGNMENT_BYTES = 32,
-    HEAP_BYTES = 16 * 1024, /* stays with ESP-IDF, in each memory */
+    HEAP_BYTES = 8 * 1024, /* stays with ESP-IDF, in each memory */
     REGION_MIN_BYTES = 32 * 1024,
 };
 

@@ -1,6 +1,7 @@
 """Which boards an agent drives, from boards.toml, --board URL, and what is plugged in.
 
-watch = ["/dev/serial/by-id/*"]       # optional; ports that come and go. The default without a file
+# optional; ports that come and go. These are the default without a file
+watch = ["/dev/serial/by-id/*", "/dev/serial/by-path/*"]
 exclude = ["*-FTDI_*"]                # optional; watched ports that are left alone
 
 [[board]]
@@ -8,10 +9,11 @@ uid = "2a0033000f51373138393335"      # a watched board, on whatever port; the r
 id = "bench-3"                        # without: <platform>-<start of its uid>
 platform = "stm32f405"                # a board of another platform is refused
 baud = 115200                         # the rate to open at; the board may offer a faster one
-flash = ["st-flash", "write", "{slot}", "0x0800C000"]   # puts a model into flash
+flash = ["st-flash", "write", "{slot}", "0x0800C000"]   # how a model gets into flash, where that
+                                      # is unusual: see flashing/slots.py
 # reset: or "rts", { hub = "1-1.2", port = 3 }, { command = ["pyocd", "reset"] }
 reset = "dtr"                         # how a board that does not answer is reset
-flash_by = "probe:0669FF3"            # where its firmware is written, if not over its port
+flash_by = "probe:0669FF3"            # where firmware and models are written, if not over its port
 image = "stm32f405-feather"           # its firmware, where a platform has one for each board
 meter = ["my-meter", "--port", "3"]   # a program that prints milliwatts, a number a line
 tags = { shelf = "left" }
@@ -34,8 +36,9 @@ from edgeprof.shared.types.wire import Name, WireModel
 from edgeprof.workers.board import config_errors
 from edgeprof.workers.emulated.check import check_url
 
-#: The names that udev gives to USB serial ports. They outlive a replug.
-WATCHED: Final = ("/dev/serial/by-id/*",)
+#: The names that udev gives to USB serial ports. They outlive a replug. Adapters without serial
+#: numbers share a name in by-id, which is then the last one's; in by-path each has its own.
+WATCHED: Final = ("/dev/serial/by-id/*", "/dev/serial/by-path/*")
 
 Word = Annotated[str, Field(min_length=1, max_length=1024)]
 

@@ -1,7 +1,7 @@
 """Putting a model into a board's flash, as a slot image (docs/link-protocol.md, section 6).
 
 A SlotPlacer knows how: the flash tool that boards.toml names writes into a real board, and an
-emulated board is started again with the slot.
+emulated board is started again with the slot. Chips that flashing/slots.py can write need no tool.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ class SlotPlacer(Protocol):
         ...
 
 
+#: Returns how a slot gets into the board of this URL and platform; None when there is no way.
+FindPlacer = Callable[[str, str], SlotPlacer | None]
+
+
 @dataclass(frozen=True, slots=True)
 class FlashTool:
     """Runs the flash tool of boards.toml."""
@@ -67,11 +71,9 @@ class EmulatorRestart:
         return urls.with_slot(self.url, slot)
 
 
-def slot_placer(url: str, flash_command: Sequence[str]) -> SlotPlacer | None:
-    """Return the way to put a slot into this board's flash; None when there is none."""
-    if urls.is_emulated(url):
-        return EmulatorRestart(url)
-    return FlashTool(url, flash_command) if flash_command else None
+def only_emulated(url: str, _platform: str) -> SlotPlacer | None:
+    """Return how a slot gets into an emulated board: no tool is needed."""
+    return EmulatorRestart(url) if urls.is_emulated(url) else None
 
 
 def write_slot(model: Path, sha256: str, folder: Path) -> Path:

@@ -52,7 +52,8 @@ class Chip:
     speaks_there: bool = True
     #: The chip's name in pyOCD.
     pyocd: str | None = None
-
+    #: Where the model's slot begins, counted as `address`; firmware/ports has the same figure.
+    slot_address: int | None = None
     #: The platform, where the image is named for its board too.
     of_platform: str | None = None
 
@@ -73,6 +74,8 @@ _PICO_UART: Final = "connect a USB-UART adapter: GP0 is TX, GP1 is RX"
 _BOOT0: Final = "connect BOOT0 to 3.3 V and press RESET"
 _DOUBLE_RESET: Final = "press RESET twice within half a second"
 _NRF_FAMILY: Final = 0xADA52840
+_NRF_SLOT: Final = 0x40000
+_STM32_SLOTS: Final = {"stm32f4": 0x0800C000, "stm32l4": 0x08010000}
 #: Pins for TX that ST's ROM bootloaders have as well, of all that our boards have.
 _BOOTLOADER_TX: Final = ("PA9", "PB10")
 
@@ -91,6 +94,7 @@ def _stm32(image: str, board: str, tx: str, rx: str, dev_id: int, pyocd: str) ->
         stm32_ids=(dev_id,),
         speaks_there=tx in _BOOTLOADER_TX,
         pyocd=pyocd,
+        slot_address=_STM32_SLOTS[platform[: len("stm32xx")]],
     )
 
 
@@ -114,6 +118,7 @@ _CHIPS: Final = (
         uf2_family=0xE48BFF56,
         uf2_boards=("RPI-RP2",),
         pyocd="rp2040",
+        slot_address=0x10040000,
     ),
     Chip(
         "rp2350",
@@ -124,6 +129,7 @@ _CHIPS: Final = (
         uf2_family=0xE48BFF59,
         uf2_boards=("RP2350",),
         pyocd="rp2350",
+        slot_address=0x10020000,
     ),
     Chip(
         "esp32c3",
@@ -132,6 +138,7 @@ _CHIPS: Final = (
         _ESP_BOOT,
         "the firmware speaks on UART0 (GPIO21 is TX, GPIO20 is RX)",
         esptool="esp32c3",
+        slot_address=0x100000,
     ),
     _stm32("stm32f405", "Olimex STM32-H405", "PA9", "PA10", 0x413, "stm32f405rg"),
     _stm32("stm32f405-feather", "Adafruit Feather", "PB10", "PB11", 0x413, "stm32f405rg"),
@@ -165,6 +172,7 @@ _CHIPS: Final = (
         "plug the DK's J-Link in",
         "the J-Link's serial port is the board's",
         pyocd="nrf52840",
+        slot_address=_NRF_SLOT,
     ),
     Chip(
         "nrf52840-feather",
@@ -177,6 +185,7 @@ _CHIPS: Final = (
         uf2_boards=("nRF52840-Feather-rev",),
         softdevice="6",
         pyocd="nrf52840",
+        slot_address=_NRF_SLOT,
     ),
     Chip(
         "nrf52840-xiao",
@@ -189,6 +198,7 @@ _CHIPS: Final = (
         uf2_boards=("nRF52840-SeeedXiao", "Seeed_XIAO_nRF52840"),
         softdevice="7",
         pyocd="nrf52840",
+        slot_address=_NRF_SLOT,
     ),
 )
 #: The app of firmware/ports/esp-idf: the chip in esptool, its name, the pins of UART0.
@@ -208,6 +218,7 @@ _IDF_CHIPS: Final = tuple(
         f"the firmware speaks on UART0 ({pins})",
         esptool=esptool,
         esp_idf=True,
+        slot_address=0x110000,
     )
     for esptool, name, pins in _ESP_IDF
 )

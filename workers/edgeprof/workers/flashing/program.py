@@ -23,17 +23,31 @@ from edgeprof.workers import subprocess_env
 #: The longest that one program may take: 16 MB over a slow line.
 LIMIT_S: Final = 1800.0
 
+#: A program that nobody wants any more is ended so soon.
+_CHECK_EVERY_S: Final = 0.1
+
 OnLine = Callable[[str], None]
+#: Called several times a second; it raises when the program is to end.
+CheckStop = Callable[[], None]
+
+
+def is_installed(module: str) -> bool:
+    """Whether run() would find the program."""
+    return importlib.util.find_spec(module) is not None
 
 
 def run(
-    module: str, arguments: Sequence[str], on_line: OnLine, limit_s: float = LIMIT_S
+    module: str,
+    arguments: Sequence[str],
+    on_line: OnLine,
+    limit_s: float = LIMIT_S,
+    check_stop: CheckStop = lambda: None,
 ) -> tuple[int, str]:
     """Run `python -m module`; returns its exit code and all it said.
 
-    Raises HostFault when it is not installed, or does not end in time.
+    Raises HostFault when it is not installed, or does not end in time; and what check_stop raises.
     """
-    if importlib.util.find_spec(module) is None:
+    if not is_installed(module):
         raise HostFault(
             f"{module} is not installed",
             code="no_flash_tool",
@@ -48,20 +62,29 @@ def run(
         start_new_session=True,  # Ctrl-C is for us, and we end it
     )
     try:
-        said = _listen(module, process, on_line, limit_s)
+        said = _listen(module, process, on_line, limit_s, check_stop)
     finally:
         if process.poll() is None:
             subprocess_env.end(process)
     return process.returncode, said
 
 
-def _listen(module: str, process: subprocess.Popen[bytes], on_line: OnLine, limit_s: float) -> str:
+def _listen(
+    module: str,
+    process: subprocess.Popen[bytes],
+    on_line: OnLine,
+    limit_s: float,
+    check_stop: CheckStop,
+) -> str:
     assert process.stdout is not None
     said, line, until_s = [], "", time.monotonic() + limit_s
     with selectors.DefaultSelector() as selector, process.stdout as output:
         selector.register(output, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, until_s - time.monotonic())):
+            check_stop()
+            if not selector.select(_CHECK_EVERY_S):
+                if time.monotonic() < until_s:
+                    continue
                 raise HostFault(
                     f"{module} did not end in {limit_s:.0f} s",
                     code="flash_timeout",

@@ -14,13 +14,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from edgeprof.shared.errors import BoardFault, HostFault
 from edgeprof.workers.flashing import program
 from edgeprof.workers.flashing.chips import Chip
-from edgeprof.workers.flashing.images import Image
-from edgeprof.workers.flashing.program import OnLine, last_words
+from edgeprof.workers.flashing.program import CheckStop, OnLine, last_words
+
+if TYPE_CHECKING:  # its libraries for kinds of files are no business of a worker, which has none
+    from edgeprof.workers.flashing.images import Image
 
 #: A bootloader has restarted the board, and its drive is gone, within so many seconds.
 DRIVE_GONE_S: Final = 15.0
@@ -52,16 +54,34 @@ class Writer(ABC):
         """Write and verify the image, and start the board."""
 
 
-class Esptool(Writer):
+class AddressWriter(Writer):
+    """A way to write at an address that needs no person: it brings the chip there by itself."""
+
+    #: The program that does it.
+    module: ClassVar[str]
+
+    @abstractmethod
+    def write_at(self, address: int, file: Path, on_line: OnLine, check_stop: CheckStop, /) -> None:
+        """Write and verify a file's bytes there and touch no others, and start the board.
+
+        check_stop is called several times a second; when it raises, the program is ended.
+        """
+
+
+class Esptool(AddressWriter):
     """Writes over a serial port by the ROM bootloader of an ESP32; esptool verifies by MD5."""
 
     suffix = ".bin"
     how = "by esptool over {}"
+    module = "esptool"
 
     def write(self, image: Image, on_line: OnLine, /) -> None:
+        self.write_at(self.chip.address, image.path, on_line, lambda: None)
+
+    def write_at(self, address: int, file: Path, on_line: OnLine, check_stop: CheckStop, /) -> None:
         arguments = ["--chip", str(self.chip.esptool), "--port", self.where, "--baud", _ESP_BAUD]
-        arguments += ["write-flash", f"{self.chip.address:#x}", str(image.path)]
-        code, said = program.run("esptool", arguments, on_line)
+        arguments += ["write-flash", f"{address:#x}", str(file)]
+        code, said = program.run(self.module, arguments, on_line, check_stop=check_stop)
         if code == 0 and "Hash of data verified" in said:
             return
         if wrong := re.search(r"This chip is (\S+), not (\S+?)\.", said):
@@ -102,15 +122,24 @@ class Stm32loader(Writer):
             raise interrupted(self.where, self.chip, said)
 
 
-class Probe(Writer):
+class Probe(AddressWriter):
     """Writes by a debug probe; pyOCD compares what it has written."""
 
     suffix = ".hex"
     how = "by debug probe {}"
+    module = "pyocd"
 
     def write(self, image: Image, on_line: OnLine, /) -> None:
+        self._load([str(image.path)], on_line, lambda: None)
+
+    def write_at(self, address: int, file: Path, on_line: OnLine, check_stop: CheckStop, /) -> None:
+        there = ["--format", "bin", "--base-address", f"{address:#x}"]
+        self._load([*there, str(file)], on_line, check_stop)
+
+    def _load(self, what: list[str], on_line: OnLine, check_stop: CheckStop) -> None:
         arguments = ["load", "--no-wait", "--uid", self.where, "--target", str(self.chip.pyocd)]
-        code, said = program.run("pyocd", [*arguments, str(image.path)], on_line)
+        arguments += ["--erase", "sector", *what]
+        code, said = program.run(self.module, arguments, on_line, check_stop=check_stop)
         if code != 0:
             raise BoardFault(
                 f"probe {self.where}: pyOCD could not write {self.chip.name}: {last_words(said)}",
@@ -173,9 +202,10 @@ _DRIVE_HINTS: Final = {
 def interrupted(where: str, chip: Chip, said: str) -> BoardFault:
     """Return the fault of a board whose flash holds a part of the image."""
     return BoardFault(
-        f"{where}: writing broke off, so the board has no whole firmware: {last_words(said)}",
+        f"{where}: writing broke off: {last_words(said)}",
         code="flash_interrupted",
-        hint=f"nothing is lost for good: {chip.to_bootloader}, and run the same command again",
+        hint="the board has no whole firmware, but nothing is lost for good:"
+        f" {chip.to_bootloader}, and run the same command again",
     )
 
 

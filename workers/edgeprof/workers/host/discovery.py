@@ -67,14 +67,16 @@ class Watcher:
         return self._seen
 
     def _list(self) -> list[str]:
-        fixed = {os.path.realpath(board.port) for board in self._boards.fixed}
+        left_out = {os.path.realpath(board.port) for board in self._boards.fixed}
         found: dict[str, str] = {}
         for pattern in self._boards.watch:
             for path in sorted(glob.glob(pattern)):  # noqa: PTH207 - absolute
                 device = os.path.realpath(path)  # two names of one device are one port
-                if device not in fixed and not self._excluded(path) and Path(device).exists():
+                if self._excluded(path):
+                    left_out.add(device)  # by its other names, too
+                elif Path(device).exists():
                     found.setdefault(device, path)
-        return list(found.values())
+        return [path for device, path in found.items() if device not in left_out]
 
     def _excluded(self, path: str) -> bool:
         return any(fnmatch(path, pattern) for pattern in self._boards.exclude)

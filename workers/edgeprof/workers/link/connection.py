@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from edgeprof.shared.errors import BoardFault, HostFault, LinkFault
+from edgeprof.workers.board.flash import FindPlacer
 from edgeprof.workers.board.protocols import Cancelled, Hello
 from edgeprof.workers.link import baud
 from edgeprof.workers.link.client import STOP_EVERY_S, LinkClient
@@ -31,7 +32,7 @@ class Connection:
         first_baud: int,
         open_timeout_s: float,
         should_stop: Callable[[], bool],
-        can_flash: bool,
+        find_placer: FindPlacer,
     ) -> None:
         self.url = url
         self._first_baud = first_baud
@@ -39,7 +40,7 @@ class Connection:
         self._worker_stops = should_stop
         #: Whether the job that has the board is to end.
         self.job_stops: Callable[[], bool] = lambda: False
-        self._can_flash = can_flash
+        self._find_placer = find_placer
         self.port = open_port(url, first_baud, self.check_stop)
         try:
             self.connect()
@@ -97,7 +98,7 @@ class Connection:
         left, deadline = self._unhashed_bytes, time.monotonic() + self._open_timeout_s
         while left:
             self._wait(STOP_EVERY_S)
-            self.refresh_hello()
+            self._note(self.client.hello(self._open_timeout_s))
             if self._unhashed_bytes < left:
                 left, deadline = self._unhashed_bytes, time.monotonic() + self._open_timeout_s
             elif time.monotonic() > deadline:
@@ -108,12 +109,18 @@ class Connection:
                 )
 
     def refresh_hello(self) -> Hello:
-        """Ask the board for a new HELLO. The stored one dates from when the port was opened."""
+        """Ask the board for a new HELLO. The stored one dates from when the port was opened.
+
+        The board may have restarted since, without a word that reached us.
+        """
         self._note(self.client.hello(self._open_timeout_s))
+        self._wait_for_slot()
         return self.hello
 
     def _note(self, reply: HelloReply) -> None:
-        self.hello = parse_hello(reply, can_flash=self._can_flash)
+        #: How a model gets into the flash of this board; None when there is no way.
+        self.placer = self._find_placer(self.url, reply.platform)
+        self.hello = parse_hello(reply, can_flash=self.placer is not None)
         #: How many bytes of DATA frames may be on their way.
         self.rx_window_bytes = window_bytes(reply)
         self._unhashed_bytes = reply.unhashed_bytes or 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeprof.shared.errors import BoardFault, LinkFault
@@ -56,7 +56,7 @@ class OpenOptions:
     slot_dir: Path
     baud: int = DEFAULT_BAUD
     open_timeout_s: float = OPEN_TIMEOUT_S
-    flash_command: tuple[str, ...] = field(default=())
+    find_placer: flash.FindPlacer = flash.only_emulated
     #: Whether the worker is to end now: then the board is not waited for any longer.
     should_stop: Callable[[], bool] = lambda: False
 
@@ -81,15 +81,14 @@ class LinkBoard:
     def __init__(self, url: str, options: OpenOptions, lock: BoardLock) -> None:
         self._url = url
         self._lock = lock
-        placer = flash.slot_placer(url, options.flash_command)
         self.connection = Connection(
             url,
             first_baud=options.baud,
             open_timeout_s=options.open_timeout_s,
             should_stop=options.should_stop,
-            can_flash=placer is not None,
+            find_placer=options.find_placer,
         )
-        self.loading = ModelLoading(self.connection, placer, options.slot_dir)
+        self.loading = ModelLoading(self.connection, options.slot_dir)
 
     @property
     def hello(self) -> Hello:

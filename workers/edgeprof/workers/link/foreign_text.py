@@ -15,6 +15,7 @@ from edgeprof.shared.sanitize import one_line
 KEPT_BYTES: Final = 2048
 
 _KNOWN: Final = (
+    (re.compile(r"waiting for download"), "an ESP32 in its bootloader: press RESET, or flash it"),
     (re.compile(r"ESP-ROM:\S+"), "the boot text of an ESP32 without our firmware"),
     (re.compile(r"ets [A-Z][a-z]{2} +\d+ \d{4}[^\r\n]*"), "the boot text of an ESP32"),
     (re.compile(r"rst:0x[0-9a-f]+ \([A-Z_0-9]+\)"), "the boot text of an ESP32"),

@@ -9,7 +9,6 @@ from typing import Final
 from edgeprof.shared.errors import BoardFault
 from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.result import LoadResult, MemoryUse
-from edgeprof.workers.board import flash
 from edgeprof.workers.link.connection import Connection
 from edgeprof.workers.link.messages.model import LoadReply, LoadRequest
 from edgeprof.workers.link.model_loaders import (
@@ -30,11 +29,9 @@ _KV_CODE: Final = {KvType.F32: 0, KvType.F16: 1}
 class ModelLoading:
     """Makes models ready to run on one board."""
 
-    def __init__(
-        self, connection: Connection, placer: flash.SlotPlacer | None, slot_dir: Path
-    ) -> None:
+    def __init__(self, connection: Connection, slot_dir: Path) -> None:
         self._connection = connection
-        self._placer = placer
+        self._placer = placer = connection.placer
         self._upload = UploadLoader(connection)
         self._slot = None if placer is None else SlotLoader(connection, placer, slot_dir)
 

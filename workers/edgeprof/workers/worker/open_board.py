@@ -7,6 +7,7 @@ from collections.abc import Callable
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.protocols import Board
+from edgeprof.workers.flashing.slots import find_placer
 from edgeprof.workers.link import device
 
 
@@ -18,7 +19,7 @@ def open_board(
         lock_dir=settings.lock_dir,
         slot_dir=settings.cache_dir / "slots",
         baud=config.baud,
-        flash_command=config.flash,
+        find_placer=find_placer(config),
         should_stop=should_stop,
     )
     return device.open_board(config.port, options)
