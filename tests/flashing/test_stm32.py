@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import serial
 
 from edgeprof.workers.emulated.child import firmware_dir
 from tests.flashing.conftest import Run
@@ -94,6 +96,17 @@ def test_unplugged_in_the_middle_says_how_to_recover(
     assert done.returncode == 3
     assert "writing broke off" in done.stderr
     assert "BOOT0" in done.stderr
+
+
+def test_program_that_has_the_port_is_named(flash: Run, stm32: Callable[..., Stm32Peer]) -> None:
+    """A serial monitor left open is no silent bootloader; the chip keeps what it has."""
+    peer = stm32()
+    with serial.Serial(peer.port, exclusive=True):
+        done = flash(peer.port, *CHIP, "--yes")
+
+    assert done.returncode == 3
+    assert f"the port is busy: process {os.getpid()} " in done.stderr
+    assert peer.calls == []
 
 
 def test_silent_port_says_how_to_bring_the_bootloader_up(flash: Run, silent_port: str) -> None:

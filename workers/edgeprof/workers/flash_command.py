@@ -92,6 +92,8 @@ def flash(
         _print_json(told, as_json)
         return
     _agree(yes)
+    if where.kind == "serial port":
+        flashing.until_free(where.where)
     with _status() as on_line:
         plan.writer.write(plan.image, on_line)
     told["written"] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -23,12 +24,16 @@ from edgeprof.workers.flashing.writers import (
     Uf2Drive,
     Writer,
 )
+from edgeprof.workers.link.baud import DEFAULT_BAUD
 from edgeprof.workers.link.device import OpenOptions, open_board
+from edgeprof.workers.link.port import close_port, open_port
 
 #: How long a port is listened to, to learn whether firmware of ours is there already.
 _OURS_S: Final = 2.0
 #: How long a board may take from its restart to its HELLO.
 _HELLO_S: Final = 15.0
+#: How long a port may be in the hands of another program.
+_BUSY_S: Final = 3.0
 #: `esptool chip-id` on a port where no ESP32 is gives up after so long.
 _ASK_S: Final = 30.0
 
@@ -92,6 +97,24 @@ def hello_at(port: str, settings: Settings, timeout_s: float = _HELLO_S) -> Hell
         return board.hello
     finally:
         board.close()
+
+
+def until_free(port: str) -> None:
+    """Wait for a serial port that another program has; ModemManager asks each new one for a moment.
+
+    Raises HostFault, which names that program, or says that the port is absent or not ours to open:
+    the programs that write take all of these for a board that does not answer.
+    """
+    until_s = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            close_port(open_port(port, DEFAULT_BAUD), port)
+        except HostFault as fault:
+            if fault.code != "port_busy" or time.monotonic() > until_s:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def check(done: Plan, port: str, settings: Settings) -> Hello:
