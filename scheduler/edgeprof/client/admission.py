@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ModelFile
-from edgeprof.shared.models.fit import fit
+from edgeprof.shared.models.fit import FitReport, fit
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobSpec
 
@@ -36,20 +36,30 @@ def why_not(model: ModelFile, spec: JobSpec, board: BoardInfo) -> ModelError | N
             " takes",
             code="context",
         )
-    report = fit(
+    report = _fit(model, spec, board, can_flash=board.can_flash)
+    if report.fits:
+        return None
+    hint = "try a smaller quantization, a shorter context (n_ctx), or an F16 KV cache"
+    if _fit(model, spec, board, can_flash=True).fits:
+        hint = (
+            f"its flash has room: in boards.toml on {board.host} name what writes there, a debug"
+            ' probe (flash_by = "probe:ID") or a program (flash = [...])'
+        )
+    return ModelError(
+        f"{spec.model.name} {spec.model.quantization} does not fit {board.device_id}"
+        f" ({board.platform}): {report.explain()}",
+        code="no_memory",
+        hint=hint,
+    )
+
+
+def _fit(model: ModelFile, spec: JobSpec, board: BoardInfo, *, can_flash: bool) -> FitReport:
+    return fit(
         model.shape,
         model.size_bytes,
         spec.n_ctx,
         spec.kv_type,
         board.regions,
-        can_flash=board.can_flash,
+        can_flash=can_flash,
         can_upload=board.can_upload,
-    )
-    if report.fits:
-        return None
-    return ModelError(
-        f"{spec.model.name} {spec.model.quantization} does not fit {board.device_id}"
-        f" ({board.platform}): {report.explain()}",
-        code="no_memory",
-        hint="try a smaller quantization, a shorter context (n_ctx), or an F16 KV cache",
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -15,12 +15,17 @@ from rich.table import Table
 
 from edgeprof.shared.errors import Fault, HostFault, UsageError
 from edgeprof.shared.settings import Settings, load_settings
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
 from edgeprof.workers.flashing import descriptions
 from edgeprof.workers.flashing import flash as flashing
 from edgeprof.workers.flashing.chips import CHIPS
 from edgeprof.workers.flashing.plugged import Plugged, everything
+
+#: Of a job with the default numbers of tokens.
+_FIRST_N_CTX: Final = 128
 
 
 def flash(
@@ -118,12 +123,32 @@ def _answer(plan: flashing.Plan, settings: Settings) -> dict[str, Any]:
         ) from fault
     info = describe(hello, BoardConfig(url=plan.port), settings)
     typer.echo(f"{info.device_id} answers: firmware {hello.firmware_version}", err=True)
-    typer.echo(
-        f"next: edgeprof worker --board {plan.port}\n"
-        f"then: edgeprof submit -m shakespeare-240k -q Q4_0 --board {info.device_id} --wait",
-        err=True,
-    )
+    typer.echo(f"next: edgeprof worker --board {plan.port}\nthen: {_then(info)}", err=True)
     return {"device_id": info.device_id, "uid": hello.uid, "port": plan.port}
+
+
+def _then(info: BoardInfo) -> str:
+    """Return what gives the first number: a job, where the board takes a model."""
+    # Models bring numpy, which no other part of this command needs.
+    from edgeprof.shared.models.fit import fit  # noqa: PLC0415
+    from edgeprof.workers.selftest.known_answer import known_model  # noqa: PLC0415
+
+    model = known_model(Quantization.Q4_0)
+    placed = fit(
+        model.shape,
+        model.size_bytes,
+        _FIRST_N_CTX,
+        KvType.F32,
+        info.regions,
+        can_flash=info.can_flash,
+        can_upload=info.can_upload,
+    )
+    if placed.fits:
+        return f"edgeprof submit -m shakespeare-240k -q Q4_0 --board {info.device_id} --wait"
+    return (
+        "its RAM takes none of our models, its flash does: name a debug probe in boards.toml"
+        ' (flash_by = "probe:ID"; docs/how-to/add-a-board.md)'
+    )
 
 
 def _only_one(found: list[Plugged]) -> Plugged:

@@ -10,12 +10,14 @@ from typing import Final
 
 from edgeprof.shared.errors import BoardFault, HostFault, LinkFault, UsageError
 from edgeprof.shared.settings import Settings
+from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.protocols import Hello
 from edgeprof.workers.flashing import program
 from edgeprof.workers.flashing.chips import CHIPS, Chip, chip_of, images_of
 from edgeprof.workers.flashing.images import Image, our_image, users_image
 from edgeprof.workers.flashing.plugged import Kind, Plugged, drive_at, ports
 from edgeprof.workers.flashing.program import OnLine
+from edgeprof.workers.flashing.slots import find_placer
 from edgeprof.workers.flashing.writers import (
     Esptool,
     Probe,
@@ -90,7 +92,10 @@ def at(path: str) -> Plugged:
 def hello_at(port: str, settings: Settings, timeout_s: float = _HELLO_S) -> Hello:
     """Return the HELLO of the board on a port. Raises a Fault when none comes."""
     options = OpenOptions(
-        lock_dir=settings.lock_dir, slot_dir=settings.cache_dir / "slots", open_timeout_s=timeout_s
+        lock_dir=settings.lock_dir,
+        slot_dir=settings.cache_dir / "slots",
+        open_timeout_s=timeout_s,
+        find_placer=find_placer(BoardConfig(url=port)),
     )
     board = open_board(port, options)
     try:
