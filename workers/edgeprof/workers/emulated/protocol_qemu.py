@@ -6,6 +6,7 @@ So the same run gives the same times again, and the host's load changes nothing.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ class Machine:
     upload_bytes_per_s: int | None
     #: The first QEMU that has the machine, where Debian 12's has not.
     since: str | None = None
+    #: The first QEMU whose machine has not the board's RAM any more.
+    until: int | None = None
     #: Which of QEMU's serial ports is the board's: the number of those before it.
     serial_ports_before: int = 0
 
@@ -62,7 +65,8 @@ MACHINES: Mapping[str, Machine] = {
     "stm32f407": replace(_STM32F4, serial_ports_before=_USART2),
     "stm32f411": replace(_STM32F4, serial_ports_before=_USART2, icount_shift=4),  # 100 MHz
     "stm32f411-blackpill": replace(_STM32F4, icount_shift=4),
-    "stm32f429": replace(_STM32F4, identity_address=0x2002FFE0),
+    # QEMU 8 took the F405's core-coupled memory from its SRAM: 128 KiB, and the F429 has 192.
+    "stm32f429": replace(_STM32F4, identity_address=0x2002FFE0, until=8),
     "stm32f446": replace(_STM32F4, serial_ports_before=_USART2),
     "mps2-an500": Machine(
         "qemu-system-arm",
@@ -120,13 +124,27 @@ def _machines_of(program: str) -> frozenset[str]:
     return frozenset(line.split()[0] for line in listed.stdout.splitlines() if line.strip())
 
 
-def too_old(host: str) -> str | None:
-    """Return why the installed QEMU cannot be this board: it is older than the machine."""
+@cache
+def _version_of(program: str) -> int:
+    """Return the major version of an installed QEMU."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version (\d+)", said.stdout)
+    return int(found[1]) if found else 0
+
+
+def why_not(host: str) -> str | None:
+    """Return why the installed QEMU cannot be this board, for its age; None when it can."""
     machine = MACHINES[host]
     program, name = shutil.which(machine.program), machine.arguments[1]
-    if program is None or machine.since is None or name in _machines_of(program):
-        return None
-    return f"{program} has no machine {name}: QEMU {machine.since} or later has"
+    if program is None:
+        return None  # that is another fault
+    if machine.since is not None and name not in _machines_of(program):
+        return f"{program} has no machine {name}: QEMU {machine.since} or later has"
+    if machine.until is not None and _version_of(program) >= machine.until:
+        return (
+            f"the machine {name} of {program} has too little RAM: QEMU before {machine.until} has"
+        )
+    return None
 
 
 class Serial(ChipSerial):
@@ -144,9 +162,11 @@ class Serial(ChipSerial):
                 code="no_qemu",
                 hint=f"apt-get install {machine.package}",
             )
-        if (reason := too_old(host)) is not None:
+        if (reason := why_not(host)) is not None:
             raise HostFault(
-                f"qemu://{host}: {reason}", code="old_qemu", hint="Debian 13 has QEMU 10"
+                f"qemu://{host}: {reason}",
+                code="other_qemu",
+                hint="Debian 12 has QEMU 7, Debian 13 has QEMU 10",
             )
         command = [
             program, *machine.arguments,
