@@ -156,3 +156,11 @@ def test_boards_must_be_named(edgeprof: Callable[..., subprocess.Popen[str]]) ->
 
     assert "which boards?" in command.communicate(timeout=60)[1]
     assert command.returncode == 2
+
+
+def test_tag_without_a_value_is_refused(edgeprof: Callable[..., subprocess.Popen[str]]) -> None:
+    """It is no tag, and not one that no board has."""
+    command = edgeprof("boards", "upgrade", "--tag", "shelf")
+
+    assert "--tag 'shelf' is no tag" in command.communicate(timeout=60)[1]
+    assert command.returncode == 2

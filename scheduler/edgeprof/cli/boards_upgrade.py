@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from edgeprof.cli import board_requests, completion, exits, output
+from edgeprof.cli.tags import parse_tag
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import BoardNotFound, EdgeprofError, UsageError
 from edgeprof.shared.store.boards import UPGRADED, BoardStore
@@ -96,13 +97,13 @@ def _chosen(
         raise BoardNotFound(
             f"no board {min(unknown)!r} in the lab", hint="edgeprof boards lists them"
         )
-    key, _, value = (tag or "").partition("=")
+    name, value = parse_tag(tag) if tag is not None else ("", "")
     found = [
         board
         for board in known
         if (not names or board.device_id in names)
         and (platform is None or board.platform == platform)
-        and (tag is None or board.tags.get(key) == value)
+        and (tag is None or board.tags.get(name) == value)
     ]
     if not found:
         raise BoardNotFound("no board of the lab is meant", hint="edgeprof boards lists them")

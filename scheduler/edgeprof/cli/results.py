@@ -13,6 +13,7 @@ from edgeprof.cli import completion, output
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.render.order import Order, ordered
+from edgeprof.cli.tags import parse_tag
 from edgeprof.client.llama_bench import BenchRow
 from edgeprof.scheduler.archive import Archive, Query
 from edgeprof.shared.errors import UsageError
@@ -93,7 +94,7 @@ def results(
         sweep_id=sweep,
         device_id=board,
         user=user,
-        tags=dict(map(_tag, tag or ())),
+        tags=dict(map(parse_tag, tag or ())),
         firmware=firmware,
         since_s=None if since is None else parse_since(since, time.time()),
         state=JobState.SUCCEEDED,
@@ -124,13 +125,6 @@ def print_rows(
         output.show_sheet(llama_bench_table.sheet(rows), wide=wide, columns=columns)
         for note in llama_bench_table.notes(rows):
             output.note(note)
-
-
-def _tag(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UsageError(f"--tag {text!r} is no tag", hint="e.g. --tag shelf=2")
-    return name, value
 
 
 def parse_since(text: str, now_s: float) -> float:
