@@ -80,4 +80,4 @@ def print_markdown(report: dict[str, Any]) -> None:
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heading, ["---"] * len(heading), *rows]
     cells = [[cell.replace("|", "/") for cell in line] for line in lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
