@@ -81,6 +81,17 @@ typedef struct {
 int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_kv_type kv,
                        tlep_arena *arenas, uint32_t n_arenas, tlep_error *err);
 
+/* Length of a row of k or v. */
+static inline uint32_t tlep_kv_dim(const tlep_hparams *hp)
+{
+    return hp->n_heads_kv * hp->head_dim;
+}
+
+static inline uint32_t tlep_kv_element_bytes(tlep_kv_type kv)
+{
+    return kv == TLEP_KV_F16 ? 2 : 4;
+}
+
 /* Bytes tlep_llama_prepare takes (docs/arithmetic.md, "Memory"). The KV cache is two halves of
  * kv_bytes / 2, which may go to different arenas. 64 bit, since a hostile n_ctx must not wrap. */
 uint64_t tlep_llama_kv_bytes(const tlep_hparams *hp, uint32_t n_ctx, tlep_kv_type kv);
