@@ -71,6 +71,8 @@ typedef struct {
     float *cos_sin;    /* (rope_dim) cos, sin of the current position, interleaved */
     float *logits;     /* (n_vocab) */
     tlep_act act;      /* the input of the current matrix-vector product, quantised on demand */
+
+    struct tlep_profile *profile; /* where a profiled run counts; NULL in any other */
 } tlep_llama;
 
 /* Find and check every tensor of `g`, and lay out KV cache and activations for `n_ctx` positions in

@@ -6,7 +6,7 @@
  *                                    n_layers stands for what belongs to none; `positions` is how
  *                                    many cached positions it read, or 1
  *   QUANTIZED(weight, layer)         quantise the input for this weight, unless that is done: the
- *                                    matrix product would do it too, and its time would be mixed in
+ *                                    product would do it too, and its time would be mixed in
  *
  * Every float operation has a written order (docs/arithmetic.md). */
 #include <stddef.h>
