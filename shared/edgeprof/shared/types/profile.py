@@ -38,6 +38,28 @@ class Phase(StrEnum):
     DECODE = "decode"
 
 
+class ModelDimensions(TolerantModel):
+    """What of a model decides how much there is to compute: its sizes and weight types."""
+
+    n_layers: int
+    dim: int
+    hidden: int
+    n_heads: int
+    n_heads_kv: int
+    head_dim: int
+    rope_dim: int
+    n_vocab: int
+    embedding_type: str
+    head_type: str
+    #: Type of the weights q, k, v, attn_output, gate, up and down of each layer; a single entry
+    #: stands for all layers.
+    layer_types: tuple[tuple[str, ...], ...]
+    #: Element type of the KV cache.
+    kv_type: str
+    #: The region that the weights are read from.
+    weights_region: str
+
+
 class ProfileCell(TolerantModel):
     """What one operator did in one phase and layer, over the whole run."""
 

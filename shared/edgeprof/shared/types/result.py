@@ -12,7 +12,7 @@ from edgeprof.shared.types.board import FirmwareAndClock
 from edgeprof.shared.types.case import PromptSource, TestCase
 from edgeprof.shared.types.job import Attempt, JobSpec, JobState
 from edgeprof.shared.types.model import KvType, ModelRef
-from edgeprof.shared.types.profile import Ceilings, Derived, Profile
+from edgeprof.shared.types.profile import Ceilings, Derived, ModelDimensions, Profile
 from edgeprof.shared.types.wire import TolerantModel, WireModel
 
 
@@ -175,6 +175,8 @@ class JobResult(TolerantModel):
     energy_trouble: str | None = None
     #: Why a run has no spans from the board's clock: it could not be placed on the host's.
     clock_trouble: str | None = None
+    #: Sizes of the model and its types, from which `edgeprof predict` works.
+    dimensions: ModelDimensions | None = None
     #: What the board could do at best; None when no profile was asked for.
     ceilings: Ceilings | None = None
     #: Why there is no profile although the job asked for it.

@@ -30,6 +30,7 @@ from edgeprof.workers.board.protocols import (
 )
 from edgeprof.workers.link import memtest
 from edgeprof.workers.link.baud import DEFAULT_BAUD
+from edgeprof.workers.link.ceilings import measure_ceilings
 from edgeprof.workers.link.connection import Connection
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST, FEATURE_PROFILE
 from edgeprof.workers.link.loading import ModelLoading
@@ -41,7 +42,6 @@ from edgeprof.workers.link.messages.board import (
 )
 from edgeprof.workers.link.messages.runs import CancelRequest
 from edgeprof.workers.link.model_loaders import StoredModel
-from edgeprof.workers.link.ceilings import measure_ceilings
 from edgeprof.workers.link.port import lock_port, plugged_in
 from edgeprof.workers.link.readings import parse_stats
 from edgeprof.workers.link.runs import Runs
