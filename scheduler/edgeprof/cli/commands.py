@@ -37,6 +37,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         ),
         "jobs": ("jobs:jobs", "List the newest jobs to which all of these options apply."),
         "job": ("jobs:job", "Show all about one job: state, attempts, and the result."),
+        "explain": (
+            "explain:explain",
+            "Say why a job is as fast as it is: where its time goes, and what would help.",
+        ),
         "results": (
             "results:results",
             "Print measured jobs in the manner of llama-bench, newest first.",
