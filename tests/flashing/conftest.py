@@ -18,6 +18,7 @@ import pytest
 from tests.support.stm32_bootloader import Stm32Peer
 
 SHIM = Path(__file__).parents[1] / "support" / "no_modem_lines"
+FIRMWARE = Path(__file__).parents[2] / "firmware"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -119,6 +120,22 @@ def stm32(tmp_path: Path) -> Iterator[Callable[..., Stm32Peer]]:
     yield make
     for peer in peers:
         peer.close()
+
+
+@pytest.fixture(scope="module")
+def of_an_older_protocol(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The firmware of an STM32F405 as if the link protocol's major version were 0 still."""
+    folder = tmp_path_factory.mktemp("protocol-0")
+    first = folder / "first.h"
+    first.write_text('#include "link/link.h"\n#define TLEP_PROTOCOL_MAJOR 0\n')
+    flags = f"-DCMAKE_C_FLAGS=-I{FIRMWARE / 'core'} -include {first}"
+    for command in (
+        ["cmake", "--preset", "stm32f405", "-B", str(folder), flags],
+        ["cmake", "--build", str(folder)],
+    ):
+        done = subprocess.run(command, cwd=FIRMWARE, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "tlep-stm32f405.bin"
 
 
 @pytest.fixture
