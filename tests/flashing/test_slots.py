@@ -24,7 +24,8 @@ from edgeprof.workers.flashing.program import CheckStop, OnLine
 from edgeprof.workers.flashing.slots import ChipWriter, find_placer
 from edgeprof.workers.flashing.writers import Esptool, Probe
 from edgeprof.workers.worker.open_board import open_board
-from tests.flashing.conftest import SHIM, Esp, read_flash
+from tests.flashing.conftest import SHIM
+from tests.support.esp32_bootloader import Esp, read_flash
 from tests.support.pty_board import PtyBoard
 
 PORTS = Path(__file__).parents[2] / "firmware" / "ports"
