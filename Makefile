@@ -12,7 +12,7 @@ LOCKED  := $(PIP) --require-hashes --no-build-isolation
 STM32F4 := stm32f405 stm32f405-feather stm32f405-netduino stm32f407 stm32f411 stm32f411-blackpill \
            stm32f429 stm32f446
 STM32L4 := stm32l475 stm32l4r5
-NRF     := nrf52840 nrf52840-feather nrf52840-xiao nrf52840-labwired
+NRF     := nrf52840 nrf52840-feather nrf52840-xiao nrf52840-qemu
 PORTS   := native $(STM32F4) $(STM32L4) $(NRF) mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350 esp32c3 \
            xtensa-lx60 esp32s3
 # Those that not every system has a compiler for; they are left out there.

@@ -71,7 +71,8 @@ def test_greedy_tokens_equal_the_reference(
 def test_same_job_twice_gives_identical_times(
     open_port: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
 ) -> None:
-    """A time on the instruction clock repeats to the tick, within a boot and on another."""
+    """A time on the instruction clock repeats, within a boot and on another: to the tick, where a
+    tick is a whole number of instructions."""
     model, n_gen = model_of(port, Quantization.Q4_0), min(16, PORTS[port].n_tokens)
     reports = []
     for uid in ("0a01", "0a02"):
@@ -79,8 +80,8 @@ def test_same_job_twice_gives_identical_times(
         load(board, model)
         reports += [run(board, n_gen), run(board, n_gen)]
 
-    assert len({report.prefill_us for report in reports}) == 1
-    assert len({report.step_us for report in reports}) == 1
+    for times_us in zip(*((report.prefill_us, *report.step_us) for report in reports), strict=True):
+        assert max(times_us) - min(times_us) <= PORTS[port].apart_us
 
 
 def test_hello_and_stats_are_sane(
@@ -189,11 +190,12 @@ def test_context_that_does_not_fit_is_refused(
         load(board, model_of("stm32f405", Quantization.Q8_0), n_ctx=256)
 
 
-@pytest.mark.parametrize("port", ["riscv32-virt", "xtensa-lx60"])
+@pytest.mark.parametrize("port", ["riscv32-virt", "xtensa-lx60", "nrf52840"])
 def test_upload_over_the_uart(
     open_port: Callable[..., LinkBoard], port: str, tmp_path: Path
 ) -> None:
-    """Ports whose UART fills its FIFO take models over the link, say how fast, and lose no byte."""
+    """Ports whose UART fills its FIFO, or interrupts for each byte, take models over the link, say
+    how fast, and lose no byte."""
     board = open_port(port)
     model = ModelFile.open(SMALL[Quantization.Q4_0].write(tmp_path / "small.gguf"))
 
