@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "platform/hal.h"
+
 enum { CELLS_ALIGN = 8 };
 
 int tlep_profile_open(tlep_profile *p, tlep_llama *m, bool by_layer, uint32_t positions,

@@ -1,5 +1,7 @@
 #include "model/profile.h"
 
+#include <stddef.h>
+
 #include "platform/hal.h"
 
 static void spend(tlep_profile *p, tlep_operator operator, uint32_t layer, uint32_t positions)
