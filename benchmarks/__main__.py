@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import crowd, gap, idle, link, memory, overhead, record, submit, tokens
+from benchmarks import crowd, gap, idle, link, memory, overhead, peers, record, submit, tokens
 from benchmarks.harness import console, report
 
 BENCHMARKS = {
     module.NAME: module
-    for module in (submit, gap, overhead, record, link, tokens, memory, idle, crowd)
+    for module in (submit, gap, overhead, record, link, tokens, peers, memory, idle, crowd)
 }
 
 

@@ -8,6 +8,7 @@ the others are passed on as llama.cpp fills them.
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -94,7 +95,7 @@ class LlamaCpp:
         """Log-likelihoods, in nats, of tokens 1..n-1, of a new sequence."""
         self.forget()
         found = []
-        for token, following in zip(tokens, tokens[1:], strict=False):
+        for token, following in itertools.pairwise(tokens):
             logits = self.step(token).astype(np.float64)
             logits -= logits.max()
             found.append(float(logits[following] - np.log(np.exp(logits).sum())))
