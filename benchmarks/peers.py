@@ -137,7 +137,7 @@ def _compiled(folder: Path) -> Path | None:
 
 def _run(place: _Place, model: Path) -> float:
     assert place.run is not None
-    command = [place.run, model, str(N_PROMPT), str(N_STEPS)]
+    command = [str(place.run), str(model), str(N_PROMPT), str(N_STEPS)]
     return float(subprocess.run(command, check=True, capture_output=True).stdout)
 
 

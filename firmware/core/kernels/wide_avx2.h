@@ -3,6 +3,8 @@
 #ifndef TLEP_WIDE_AVX2_H
 #define TLEP_WIDE_AVX2_H
 
+#include <stddef.h>
+
 /* The bytes of 32 weights, or of 32 inputs. */
 typedef __m256i bytes;
 /* Sums of products in 16 bits, and in 32: a row's sum is that of all elements. */
@@ -70,13 +72,13 @@ static inline lanes lanes_of_sums(const sums32 s[LANES], int32_t less)
 static inline lanes lanes_fold_each(const lanes s[LANES])
 {
     __m256 four[4]; /* row r, and row r + 4 in the high half: s0 + s4, s1 + s5, ... */
-    for (int r = 0; r < 4; r++) {
+    for (size_t r = 0; r < 4; r++) {
         __m256 low = _mm256_permute2f128_ps((__m256)s[r], (__m256)s[r + 4], 0x20);
         __m256 high = _mm256_permute2f128_ps((__m256)s[r], (__m256)s[r + 4], 0x31);
         four[r] = low + high;
     }
     __m256 two[2]; /* of two rows: (s0 + s4) + (s2 + s6), (s1 + s5) + (s3 + s7) */
-    for (int r = 0; r < 2; r++) {
+    for (size_t r = 0; r < 2; r++) {
         __m256d a = _mm256_castps_pd(four[2 * r]);
         __m256d b = _mm256_castps_pd(four[2 * r + 1]);
         two[r] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b)) +

@@ -164,7 +164,7 @@ static inline lanes eight_tq2_0(const uint8_t *w, size_t stride, const tlep_act 
         sums32 s[LANES];
         for (uint32_t r = 0; r < LANES; r++) {
             sums16 products = sums16_zero();
-            for (uint32_t half = 0; half < 2; half++) {
+            for (size_t half = 0; half < 2; half++) {
                 bytes v = bytes_load(w + r * stride + 32 * half);
                 const int8_t *x = q + 128 * half;
                 products = sums16_mac(products, bytes_of_pairs(v, 0), bytes_load(x));

@@ -3,6 +3,7 @@
 #define TLEP_WIDE_NEON_H
 
 #include <arm_neon.h>
+#include <stddef.h>
 
 typedef int8x16x2_t bytes;
 typedef int16x8_t sums16;
@@ -77,7 +78,7 @@ static inline lanes lanes_of_sums(const sums32 s[LANES], int32_t less)
 static inline tlep_four fold_four(const lanes *s)
 {
     float32x4_t two[2]; /* of two rows: (s0 + s4) + (s2 + s6), (s1 + s5) + (s3 + s7) */
-    for (int r = 0; r < 2; r++) {
+    for (size_t r = 0; r < 2; r++) {
         float32x4_t a = (float32x4_t)(s[2 * r].low + s[2 * r].high);
         float32x4_t b = (float32x4_t)(s[2 * r + 1].low + s[2 * r + 1].high);
         two[r] = vaddq_f32(vcombine_f32(vget_low_f32(a), vget_low_f32(b)),
