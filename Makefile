@@ -29,6 +29,8 @@ APT      := python3 python3-venv build-essential cmake ninja-build git util-linu
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
 APT_XTENSA := clang-22 llvm-22 binutils-xtensa-lx106
 APT_TEST := clang faketime iproute2 libclang-rt-dev openssl ser2net shellcheck systemd
+# The kernels of 64-bit Arm, on a host that is none.
+APT_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 APT_LINT := clang-tidy
 # What watches the lab of `make lab`, and the tests of the monitoring.
 APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter
@@ -142,7 +144,7 @@ $(STAMPS)/apt: scripts/apt-packages.sh Makefile
 	@scripts/apt-packages.sh $@ $(APT) --optional $(APT_XTENSA)
 
 $(STAMPS)/apt-test: $(STAMPS)/apt
-	@scripts/apt-packages.sh $@ $(APT_TEST)
+	@scripts/apt-packages.sh $@ $(APT_TEST) --optional $(APT_ARM64)
 
 $(STAMPS)/apt-lab: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_LAB)
