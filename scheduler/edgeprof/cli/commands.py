@@ -45,6 +45,15 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "results:results",
             "Print measured jobs in the manner of llama-bench, newest first.",
         ),
+        "compare": (
+            "compare:compare",
+            "Compare old with new, row by row: better, worse, same, or can't tell.",
+        ),
+        "history": ("history:history", "Plot how one measure of a model went over time."),
+        "baseline": (
+            "baseline:app",
+            "Save jobs under a name, to compare others with; they are never deleted by age.",
+        ),
         "cancel": ("cancel:cancel", "Cancel jobs."),
         "retry": (
             "jobs:retry",

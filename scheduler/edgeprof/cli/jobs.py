@@ -13,6 +13,7 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.render.tables import jobs_sheet
 from edgeprof.client.lab import Lab
+from edgeprof.client.trust import Doubt, doubts
 from edgeprof.client.waits import what_it_waits_for
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.settings import load_settings
@@ -93,6 +94,9 @@ def job(
         output.show_sheet(llama_bench_table.sheet(rows))
         for note in llama_bench_table.notes(rows):
             output.note(note)
+        for doubtful in doubts(view):
+            if doubtful.doubt is not Doubt.UNSTABLE:  # the notes of the table say so
+                output.note(f"! {doubtful}")
 
 
 def retry(
