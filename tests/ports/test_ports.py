@@ -19,10 +19,11 @@ from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.profile import Phase
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
-from edgeprof.workers.board.protocols import MemoryTest, RunReport
+from edgeprof.workers.board.protocols import MemoryTest, ProfileReport, RunReport
 from edgeprof.workers.emulated import protocol_qemu, protocol_rp2040js
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
@@ -33,6 +34,10 @@ pytestmark = pytest.mark.qemu
 
 PROMPT = (30, 40, 41)
 N_CTX = 64 + len(PROMPT)
+
+
+#: Ports whose timer counts every instruction, or so few of them that no call is cut differently.
+TICK_EXACT = {"stm32f405", "mps2-an500", "riscv32-virt"}
 
 
 def load(
@@ -48,6 +53,14 @@ def run(board: LinkBoard, n_gen: int = 64) -> RunReport:
     return board.run(
         PROMPT, n_gen, epoch=1, on_token=lambda _index, _token: None, should_stop=lambda: False
     )
+
+
+def profile(board: LinkBoard, n_gen: int) -> ProfileReport:
+    report = board.profile(
+        PROMPT, n_gen, epoch=1, on_token=lambda _index, _token: None, should_stop=lambda: False
+    )
+    assert report is not None
+    return report
 
 
 @pytest.mark.parametrize("quantization", Quantization)
@@ -82,6 +95,27 @@ def test_same_job_twice_gives_identical_times(
 
     for times_us in zip(*((report.prefill_us, *report.step_us) for report in reports), strict=True):
         assert max(times_us) - min(times_us) <= PORTS[port].apart_us
+
+
+def test_profile_is_exact(
+    open_port: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
+) -> None:
+    """A profiled run has the plain run's tokens; operators and the rest are its windows. On an
+    instruction clock it repeats: to the tick, or to a tick a call where ticks are longer than
+    instructions."""
+    model, n_gen = model_of(port, Quantization.Q8_0), min(4, PORTS[port].n_tokens)
+    board = open_port(port)
+    load(board, model)
+    plain = run(board, n_gen)
+
+    first, second = profile(board, n_gen), profile(board, n_gen)
+
+    assert first.run.tokens == plain.tokens
+    for phase in Phase:
+        assert 0 <= first.profile.unaccounted_ticks(phase) < first.profile.window_ticks(phase)
+    if PORTS[port].apart_us == 0:
+        for one, other in zip(first.profile.cells, second.profile.cells, strict=True):
+            assert abs(one.ticks - other.ticks) <= (0 if port in TICK_EXACT else one.calls)
 
 
 def test_hello_and_stats_are_sane(
