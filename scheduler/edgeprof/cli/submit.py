@@ -130,6 +130,10 @@ def submit(
             help="Begin a window every N tokens, so that a token has more before it.",
         ),
     ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Also measure where the time goes: see `edgeprof explain`."),
+    ] = False,
     priority: Annotated[
         int, typer.Option(min=0, max=9, metavar="N", help="0 (whenever) to 9 (now).")
     ] = 5,
@@ -163,6 +167,7 @@ def submit(
         corpus=corpus,
         score_tokens=DEFAULT_SCORED_TOKENS if score_tokens is None else score_tokens,
         score_stride=score_stride,
+        profile=profile,
         priority=priority,
         timeout_s=timeout,
         source="edgeprof submit",

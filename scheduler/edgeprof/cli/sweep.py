@@ -13,7 +13,7 @@ from edgeprof.cli import exits, output, quantities, waiting
 from edgeprof.cli.render import sweep_plan_table, sweep_table
 from edgeprof.cli.render.sweep_table import Answer
 from edgeprof.cli.submit import refusal
-from edgeprof.client import prediction, resuming, sweep_plan
+from edgeprof.client import durations, resuming, sweep_plan
 from edgeprof.client import sweep as sweeps
 from edgeprof.client.choice import Limits
 from edgeprof.client.lab import Lab
@@ -125,7 +125,7 @@ def _run(
     measured = sum(view.state is JobState.SUCCEEDED for view in known.values())
     if dry_run:
         specs = [made.spec for _, made in plan.planned]
-        predicted = prediction.sweep_s(specs, boards, _history(lab))
+        predicted = durations.sweep_s(specs, boards, _history(lab))
         if json:
             output.print_json(
                 {
@@ -176,15 +176,15 @@ def _views(lab: Lab, sweep_id: str) -> list[JobView]:
     return sorted(found.values(), key=lambda view: (view.created_s, view.id))
 
 
-def _history(lab: Lab) -> prediction.History:
+def _history(lab: Lab) -> durations.History:
     """Return the newest measured jobs of the store and the archive."""
-    limit = prediction.HISTORY
+    limit = durations.HISTORY
     with Archive.open(lab.settings) as archive:
         found = {
             view.id: view for view in archive.find(Query(state=JobState.SUCCEEDED, limit=limit))
         }
     found |= {view.id: view for view in lab.jobs(JobState.SUCCEEDED, limit)}
-    return prediction.History(found.values())
+    return durations.History(found.values())
 
 
 def _tell_refused(refused: Sequence[Refused]) -> None:

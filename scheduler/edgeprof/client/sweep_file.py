@@ -83,6 +83,7 @@ class _File(_Table):
     priority: Annotated[int, Field(ge=0, le=9, strict=True)] = 5
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     wait_for_board: Annotated[bool, Field(strict=True)] = False
+    profile: Annotated[bool, Field(strict=True)] = False
     #: Unlike for a single job: without perplexity a sweep has no answer.
     score: Annotated[bool, Field(strict=True)] = True
     corpus: _Text | None = None
@@ -136,6 +137,7 @@ class SweepFile:
         """
         keys = self.keys
         return self._base(
+            profile=False,
             model=request.model,
             quantization=request.quantization,
             platform=request.platform,
@@ -170,6 +172,7 @@ class SweepFile:
             "priority": keys.priority,
             "timeout_s": keys.timeout_s,
             "wait_for_board": keys.wait_for_board,
+            "profile": keys.profile,
             "tags": keys.tags,
             "source": "edgeprof sweep",
         }

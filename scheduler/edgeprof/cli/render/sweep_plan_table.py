@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.cli.render.humanize import human_s
-from edgeprof.client.prediction import Predicted
+from edgeprof.client.durations import Predicted
 from edgeprof.shared.types.job import JobSpec
 
 _COLUMNS: Final = (

@@ -119,6 +119,8 @@ class TestCase(WireModel):
     @property
     def needs_schema(self) -> int:
         """The oldest schema that has all fields set here."""
+        if self.scoring is not None and self.scoring.context_tokens > 1:
+            return 3
         of_schema_2 = (
             self.prompt_source,
             self.prompt_text,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgeprof.client.prediction import History, attempt_s, sweep_s
+from edgeprof.client.durations import History, attempt_s, sweep_s
 from edgeprof.shared.types.job import JobSpec, Target
 from edgeprof.shared.types.result import JobView
 from tests.support.board_infos import numbered_board
