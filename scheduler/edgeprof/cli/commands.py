@@ -31,6 +31,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "submit:submit",
             "Queue jobs: every model and type on every platform and board named.",
         ),
+        "sweep": (
+            "sweep:sweep",
+            "Run all combinations of a file, and tell the best: speed, perplexity, RAM, energy.",
+        ),
         "watch": (
             "watch:watch",
             "Show live bars: of jobs until they end, or of the whole lab until Ctrl-C.",

@@ -81,6 +81,7 @@ def score_note(rows: Sequence[BenchRow]) -> str | None:
     texts = {
         f"{row.score_tokens} tokens of {row.score_text}"
         + (f" in windows of {row.score_window}" if row.score_window else "")
+        + (f", stride {row.score_stride}" if row.score_stride else "")
         for row in rows
         if row.perplexity is not None
     }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.workers.emulated.spelling import suggestion
+from edgeprof.shared.spelling import suggestion
 
 
 @dataclass(frozen=True, slots=True)
