@@ -36,7 +36,8 @@ def carry_out(board: Chip, op: int, run_id: int, *extra: Any) -> list[list[int]]
     kind, reply = board.request({0: op, 1: run_id, 2: N_GEN, 3: 1, **dict(enumerate(extra, 4))})
     assert (kind, reply) == (RSP, {0: op, 1: run_id})
     finish(board)
-    return board.request({0: RESULT, 1: run_id, 2: 0, 3: 64})[1][6]
+    entries: list[list[int]] = board.request({0: RESULT, 1: run_id, 2: 0, 3: 64})[1][6]
+    return entries
 
 
 def read(board: Chip, run_id: int) -> tuple[list[list[Any]], list[int], list[int]]:
