@@ -70,6 +70,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.",
         ),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
+        "predict": (
+            "predict:predict_speed",
+            "Say how fast a model would be, without touching a board.",
+        ),
         "models": (
             "models:app",
             "Models: list, inspect, quantize, import; and which boards one fits.",
