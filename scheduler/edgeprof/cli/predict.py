@@ -97,9 +97,7 @@ def predict_speed(
         output.print_json([_as_json(row, n_prompt, n_gen) for row in rows])
         return
     output.show_sheet(_sheet(rows, n_prompt, n_gen))
-    output.note(
-        "predicted, not measured; error: of earlier predictions, median and 90th percentile"
-    )
+    output.note("predicted, not measured; error: of earlier predictions, median and 90 % of them")
 
 
 def _profiles_of(platform: str, model: str) -> list[Measured]:
