@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from edgeprof.shared.types.model import ModelRef
+from edgeprof.shared.types.profile import Phase
 from edgeprof.shared.types.result import CaseResult, JobResult, MemoryUse
 from edgeprof.workers.metrics.labels import JOB_BUCKETS_S, exemplar
 
@@ -138,6 +139,14 @@ class ModelMetrics:
             registry=registry,
         )
 
+        self.edgeprof_operator_seconds_total = Counter(
+            "edgeprof_operator_seconds_total",
+            "Time of each operator in profiled runs, by the board's clock; operator is"
+            " 'unaccounted' for what none has",
+            [*by_model, "phase", "operator"],
+            registry=registry,
+        )
+
     def board_known(self, platform: str) -> None:
         """Create a platform's histograms before its first run, whatever it will be."""
         for how in _HOW:
@@ -200,6 +209,7 @@ class ModelMetrics:
         between = self.model_inter_token_latency_seconds.labels(platform, model.quantization)
         for latency_s in case.position_latency_s:
             between.observe(latency_s, traced)
+        self._profiled(labels, case)
         if case.score is not None:
             text = case.score.text
             dataset = text if text in DATASETS else "another"
@@ -210,6 +220,20 @@ class ModelMetrics:
                 self.quantization_error_rate.labels(
                     model.name, BITS[model.quantization], model.quantization
                 ).set(case.score.quantization_error_rate)
+
+    def _profiled(self, labels: tuple[str, str, str], case: CaseResult) -> None:
+        """Add up where the time of a profiled run went."""
+        profile = case.profile
+        if profile is None:
+            return
+        for cell in profile.cells:
+            self.edgeprof_operator_seconds_total.labels(*labels, cell.phase, cell.operator).inc(
+                cell.ticks / profile.tick_hz
+            )
+        for phase in Phase:
+            self.edgeprof_operator_seconds_total.labels(*labels, phase, "unaccounted").inc(
+                profile.unaccounted_ticks(phase) / profile.tick_hz
+            )
 
 
 def load_seconds(result: JobResult) -> float:
