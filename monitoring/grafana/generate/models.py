@@ -21,12 +21,7 @@ def _memory(kind: str) -> str:
     return f"max by ({_BY}) (sum by ({_BY}, instance) ({use}))"
 
 
-_DECODE = f'edgeprof_operator_seconds_total{{{_MODEL}, phase="decode"}}'
-#: Counters of one agent are added up since it started: their ratio is that of all its runs.
-_SHARE = (
-    f"sum by ({_BY}, operator) ({_DECODE})"
-    f" / ignoring(operator) group_left sum by ({_BY}) ({_DECODE})"
-)
+_SHARE = f'max by ({_BY}, operator) (model_operator_share_ratio{{{_MODEL}, phase="decode"}})'
 
 
 DASHBOARD: Final = dashboard(
@@ -209,7 +204,7 @@ DASHBOARD: Final = dashboard(
                 (
                     bars(
                         "Share of each operator in decode",
-                        "Of all profiled runs (edgeprof submit --profile), by model, type and"
+                        "Of the last profiled run (edgeprof submit --profile), by model, type and"
                         " platform; operators under 2 % are left out. edgeprof explain says more.",
                         f"sort_desc({_SHARE} > 0.02)",
                         "{{operator}} {{platform}} {{quantization}} {{model_name}}",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.profile import Phase
@@ -139,10 +140,10 @@ class ModelMetrics:
             registry=registry,
         )
 
-        self.edgeprof_operator_seconds_total = Counter(
-            "edgeprof_operator_seconds_total",
-            "Time of each operator in profiled runs, by the board's clock; operator is"
-            " 'unaccounted' for what none has",
+        self.model_operator_share_ratio = Gauge(
+            "model_operator_share_ratio",
+            "Share of an operator in the time of the last profiled run, by the board's clock;"
+            " operator is 'unaccounted' for what none has",
             [*by_model, "phase", "operator"],
             registry=registry,
         )
@@ -222,18 +223,20 @@ class ModelMetrics:
                 ).set(case.score.quantization_error_rate)
 
     def _profiled(self, labels: tuple[str, str, str], case: CaseResult) -> None:
-        """Add up where the time of a profiled run went."""
+        """Publish where the time of a profiled run went."""
         profile = case.profile
         if profile is None:
             return
-        for cell in profile.cells:
-            self.edgeprof_operator_seconds_total.labels(*labels, cell.phase, cell.operator).inc(
-                cell.ticks / profile.tick_hz
-            )
         for phase in Phase:
-            self.edgeprof_operator_seconds_total.labels(*labels, phase, "unaccounted").inc(
-                profile.unaccounted_ticks(phase) / profile.tick_hz
-            )
+            window = profile.window_ticks(phase)
+            if not window:
+                continue
+            ticks = Counter({"unaccounted": profile.unaccounted_ticks(phase)})
+            for cell in profile.cells:
+                if cell.phase is phase:
+                    ticks[cell.operator] += cell.ticks
+            for operator, spent in ticks.items():
+                self.model_operator_share_ratio.labels(*labels, phase, operator).set(spent / window)
 
 
 def load_seconds(result: JobResult) -> float:

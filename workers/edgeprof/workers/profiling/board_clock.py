@@ -69,7 +69,8 @@ class BoardClock:
     ) -> Placed | None:
         """Trace prefill and decode of a run; return its place in time, or None if that is unknown.
 
-        `phase` is "warmup", "decode" or "profile"; `attributes` are for each span. Raises Fault when the board does not say its time.
+        `phase` is "warmup", "decode" or "profile"; `attributes` are for each span. Raises
+        Fault when the board does not say its time.
         """
         before, after = self._last, self.read()
         assert before is not None, "before_run() comes first"
