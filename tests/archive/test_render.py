@@ -15,15 +15,15 @@ import pytest
 
 from edgeprof.cli.demo.report import as_json
 from edgeprof.cli.render import llama_bench_table
-from edgeprof.cli.render.humanize import (
+from edgeprof.cli.render.report import job_report
+from edgeprof.cli.results import parse_since
+from edgeprof.client.console import PlainConsole
+from edgeprof.client.humanize import (
     ago,
     human_bytes,
     human_count,
     human_s,
 )
-from edgeprof.cli.render.report import job_report
-from edgeprof.cli.results import parse_since
-from edgeprof.client.console import PlainConsole
 from edgeprof.client.request import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError

@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Final
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import BYTES, COUNTS, SECONDS, unit_of
-from edgeprof.cli.render.model_names import ModelNames, Named
+from edgeprof.client.humanize import BYTES, COUNTS, SECONDS, unit_of
 from edgeprof.client.llama_bench import FIELDS, BenchRow, bench_rows
+from edgeprof.client.model_names import ModelNames, Named
 from edgeprof.shared.types.result import JobView
 
 EMULATED_NOTE = (

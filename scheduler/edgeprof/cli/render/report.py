@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgeprof.cli.render.humanize import human_bytes, human_s, when
 from edgeprof.cli.render.tables import new_table, styled
+from edgeprof.client.humanize import human_bytes, human_s, when
 from edgeprof.client.llama_bench import chip
 from edgeprof.shared.types.result import (
     CaseResult,
