@@ -16,7 +16,6 @@ import pytest
 from edgeprof.cli.demo.report import as_json
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
-from edgeprof.cli.results import parse_since
 from edgeprof.client.console import PlainConsole
 from edgeprof.client.humanize import (
     ago,
@@ -24,6 +23,7 @@ from edgeprof.client.humanize import (
     human_count,
     human_s,
 )
+from edgeprof.client.moments import parse_moment
 from edgeprof.client.request import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
@@ -318,7 +318,7 @@ def test_since() -> None:
     """--since takes an age or a date, and nothing else."""
     now_s = time.time()
 
-    assert parse_since("12h", now_s) == now_s - 12 * 3600
-    assert parse_since("1970-01-02", now_s) == 86400
+    assert parse_moment("12h", now_s) == now_s - 12 * 3600
+    assert parse_moment("1970-01-02", now_s) == 86400
     with pytest.raises(UsageError, match="neither an age nor a date"):
-        parse_since("yesterday", now_s)
+        parse_moment("yesterday", now_s)

@@ -10,7 +10,7 @@ import io
 import re
 import threading
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
@@ -73,7 +73,7 @@ class Picture:
         self._titles: dict[str, str] = {}
         self._labels: list[tuple[float, float, str]] = []
 
-    def __enter__(self) -> Picture:
+    def __enter__(self) -> Self:
         _ONE_AT_A_TIME.acquire()
         try:
             self._style.__enter__()
@@ -154,6 +154,6 @@ def _for_page(svg: str, says: str, titles: Mapping[str, str]) -> Markup:
     for name, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
     for url, title in titles.items():
-        link = f'<a xlink:href="{escape(url)}">'
-        svg = svg.replace(link, f"{link}<title>{escape(title)}</title>")
+        link = f'<a xlink:href="{escape(url)}"'  # matplotlib would open it in a window of its own
+        svg = svg.replace(f'{link} target="_blank">', f"{link}><title>{escape(title)}</title>")
     return Markup(svg)  # noqa: S704 - matplotlib escapes its texts, and ours are escaped above

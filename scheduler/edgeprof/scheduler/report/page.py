@@ -26,8 +26,13 @@ _TEMPLATES: Final = Path(__file__).with_name("templates")
 _PACKAGE: Final = "tiny-llm-edge-profiler"
 
 
-def report(views: Sequence[JobView], *, title: str, selection: str, now_s: float) -> str:
-    """Return a report of these jobs as one HTML file that needs no network."""
+def report(
+    views: Sequence[JobView], *, title: str, selection: str, without_result: int, now_s: float
+) -> str:
+    """Return a report of these jobs as one HTML file that needs no network.
+
+    selection: how the jobs were chosen. without_result: how many more were chosen that have none.
+    """
     return render(
         "report.html",
         title=title,
@@ -35,7 +40,7 @@ def report(views: Sequence[JobView], *, title: str, selection: str, now_s: float
         made=when(now_s),
         finished=[view.finished_s for view in views if view.finished_s is not None],
         people=sorted({view.user for view in views if view.user}),
-        without_result=[view for view in views if view.result is None],
+        without_result=without_result,
         **measurements(views),
     )
 

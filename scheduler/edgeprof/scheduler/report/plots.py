@@ -174,7 +174,7 @@ KINDS: Final[Sequence[Callable[[str, Sequence[Measured]], Plot | None]]] = (
             "perplexity (left is more accurate)",
             lambda row: row.perplexity,
             lambda row: row.perplexity_error,
-            lambda rows: _of_one_text(rows),
+            _of_one_text,
         )
     ),
     _speed_against(

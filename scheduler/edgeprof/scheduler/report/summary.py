@@ -57,7 +57,7 @@ def _line(rows: Sequence[Measured]) -> str:
 def _best(rows: Sequence[Measured]) -> list[Best]:
     """Return the best at each thing that was measured of at least one row."""
     asked: list[tuple[str, Callable[[Measured], float | None], Callable[[Measured], str]]] = [
-        ("fastest", lambda row: row.decode and -row.decode.mean, _speed),
+        ("fastest", lambda row: -row.decode.mean if row.decode else None, _speed),
         ("most accurate", lambda row: row.perplexity, _perplexity),
         (
             "least memory",
