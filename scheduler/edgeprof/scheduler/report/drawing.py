@@ -149,6 +149,9 @@ def _for_page(svg: str, says: str, titles: Mapping[str, str]) -> Markup:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[0-9.]+pt"', "", svg, count=2)
+    used = set(re.findall(r"#(\w+)", svg))
+    # matplotlib counts its ids from one in each picture; a page has many.
+    svg = re.sub(r' id="([\w.]+)"', lambda found: found[0] if found[1] in used else "", svg)
     head = f'<svg role="img" aria-label="{escape(says)}"'
     svg = svg.replace("<svg", head, 1)
     for name, colour in COLOURS.items():
