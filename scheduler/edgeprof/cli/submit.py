@@ -115,6 +115,10 @@ def submit(
             help=f"Measure perplexity over so many tokens, not {DEFAULT_SCORED_TOKENS}.",
         ),
     ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Also measure where the time goes: see `edgeprof explain`."),
+    ] = False,
     priority: Annotated[
         int, typer.Option(min=0, max=9, metavar="N", help="0 (whenever) to 9 (now).")
     ] = 5,
@@ -159,6 +163,7 @@ def submit(
             score=score or score_tokens is not None,
             corpus=corpus,
             score_tokens=DEFAULT_SCORED_TOKENS if score_tokens is None else score_tokens,
+            profile=profile,
             priority=priority,
             timeout_s=timeout,
             source="edgeprof submit",

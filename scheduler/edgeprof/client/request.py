@@ -34,6 +34,8 @@ class JobOptions(TypedDict, total=False):
         then waits for it. Default: False.
     check_output: whether the tokens are compared with the reference on the host. Default: True.
     score: whether perplexity is measured as well. Default: False.
+    profile: whether each case runs once more with the board's timer read between operators, so
+        that `edgeprof explain` can say where the time goes. Default: False.
     corpus: a file of text to score over; naming one is enough to score. Default: None, a text
         that ships.
     score_tokens: how many tokens of that text to score. Default: 512.
@@ -62,6 +64,7 @@ class JobOptions(TypedDict, total=False):
     wait_for_board: bool
     check_output: bool
     score: bool
+    profile: bool
     corpus: str | Path | None
     score_tokens: int
     timeout_s: float | None
@@ -96,6 +99,7 @@ class Request:
     wait_for_board: bool = False
     check_output: bool = True
     score: bool = False
+    profile: bool = False
     corpus: str | Path | None = None
     score_tokens: int = DEFAULT_SCORED_TOKENS
     timeout_s: float | None = None

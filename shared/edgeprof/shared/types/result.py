@@ -12,6 +12,7 @@ from edgeprof.shared.types.board import FirmwareAndClock
 from edgeprof.shared.types.case import PromptSource, TestCase
 from edgeprof.shared.types.job import Attempt, JobSpec, JobState
 from edgeprof.shared.types.model import KvType, ModelRef
+from edgeprof.shared.types.profile import Ceilings, Derived, ModelDimensions, Profile
 from edgeprof.shared.types.wire import TolerantModel, WireModel
 
 
@@ -118,6 +119,10 @@ class CaseResult(TolerantModel):
     #: With n_gen 0 it is of the one token whose id ends the prefill.
     output_check: OutputCheck | None
     score: ScoreResult | None = None
+    #: What follows from the numbers above; None in records of schema 2 and before.
+    derived: Derived | None = None
+    #: Where the time goes, when the job asked for it.
+    profile: Profile | None = None
 
 
 class LoadResult(TolerantModel):
@@ -170,6 +175,12 @@ class JobResult(TolerantModel):
     energy_trouble: str | None = None
     #: Why a run has no spans from the board's clock: it could not be placed on the host's.
     clock_trouble: str | None = None
+    #: Sizes of the model and its types, from which `edgeprof predict` works.
+    dimensions: ModelDimensions | None = None
+    #: What the board could do at best; None when no profile was asked for.
+    ceilings: Ceilings | None = None
+    #: Why there is no profile although the job asked for it.
+    profile_trouble: str | None = None
 
 
 class InputScoring(TolerantModel):
@@ -218,6 +229,7 @@ class Inputs(TolerantModel):
     kv_type: KvType
     check_output: bool
     score: bool
+    profile: bool = False
     timeout_s: float
     queue_timeout_s: float
     max_attempts: int
