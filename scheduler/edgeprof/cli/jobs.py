@@ -15,6 +15,7 @@ from edgeprof.client.lab import Lab
 from edgeprof.client.waits import what_it_waits_for
 from edgeprof.shared.errors import JobNotFound, UsageError
 from edgeprof.shared.settings import load_settings
+from edgeprof.shared.store import site_address
 from edgeprof.shared.store.search import JobFilter
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
@@ -84,12 +85,12 @@ def job(
 
     Example: edgeprof job 7h2kq9c4m0xz
     """
-    view, boards = _view(job_id)
+    view, boards, page = _view(job_id)
     if json:
         output.print_json(view.model_dump(mode="json"))
         return
     waits = what_it_waits_for(view, boards)
-    output.show(job_report(view, load_settings().trace_ui, waits=waits))
+    output.show(job_report(view, load_settings().trace_ui, page, waits=waits))
     if rows := llama_bench_table.rows_of([view]):
         output.show_sheet(llama_bench_table.sheet(rows))
         for note in llama_bench_table.notes(rows):
@@ -111,14 +112,16 @@ def retry(
             output.stdout().print(lab.retry(job_id).id)
 
 
-def _view(job_id: str) -> tuple[JobView, list[BoardInfo]]:
-    """Return a job from the store with the boards of the lab.
+def _view(job_id: str) -> tuple[JobView, list[BoardInfo], str | None]:
+    """Return a job from the store, the boards of the lab, and the address of the job's page.
 
     A job that Redis has forgotten comes from the archive.
     """
     with Lab(hurried=True) as lab:
+        site = site_address.base_url(lab.store.script, lab.settings.host)
+        page = f"{site}/jobs/{job_id}" if site else None
         try:
-            return lab.job(job_id).view(), lab.boards()
+            return lab.job(job_id).view(), lab.boards(), page
         except JobNotFound:
             # Imported here: most jobs are still in Redis, and SQLAlchemy takes a fifth of a second.
             from edgeprof.scheduler.archive import Archive  # noqa: PLC0415
@@ -127,4 +130,4 @@ def _view(job_id: str) -> tuple[JobView, list[BoardInfo]]:
                 archived = archive.view(job_id)
             if archived is None:
                 raise
-            return archived, []
+            return archived, [], page

@@ -80,7 +80,7 @@ def _speed_against(cost: _Cost) -> Callable[[str, Sequence[Measured]], Plot | No
             for row in cost.comparable(rows)
             if row.decode is not None and (at := cost.of(row)) is not None
         ]
-        if not points:
+        if len(points) < 2:  # alone, a point tells no more than the table
             return None
         markers = _markers(rows)
         with Picture() as picture:
