@@ -29,10 +29,10 @@ class Call:
     #: Weight type, element type of the cache, or block of the quantised activations; "" elsewhere.
     kind: str
     count: int
-    #: Of a matrix; of all else rows is 1 and cols the length of its vector. Attention has the
-    #: length of a head, for each position.
+    #: Rows of a matrix, and angles of the rotation; 0 elsewhere.
     rows: int
-    cols: int
+    #: Elements that one call goes over; of attention those of a head, at each position.
+    elements: int
     #: Weights, or cache at one position, that one call reads or writes.
     weight_bytes: int = 0
     cache_bytes: int = 0
@@ -66,8 +66,8 @@ def dimensions_of(model: ModelFile, kv_type: KvType, weights_region: str) -> Mod
 def calls_of(d: ModelDimensions, *, head: bool) -> list[Call]:
     """Return all operators of one token, those of the output head only with `head`."""
     found = [
-        Call(Operator.EMBEDDING, d.embedding_type, 1, 1, d.dim, row_bytes(d.embedding_type, d.dim)),
-        _vector(Operator.ROPE, d.rope_dim // 2, kind="angles"),
+        Call(Operator.EMBEDDING, d.embedding_type, 1, 0, d.dim, row_bytes(d.embedding_type, d.dim)),
+        Call(Operator.ROPE, "", 1, d.rope_dim // 2, 0),
     ]
     each = d.layer_types if len(d.layer_types) > 1 else d.layer_types * d.n_layers
     for types in each:
@@ -105,7 +105,7 @@ def _layer(d: ModelDimensions, types: tuple[str, ...]) -> Iterator[Call]:
             operator,
             d.kv_type if reads else "",
             d.n_heads,
-            1,
+            0,
             d.head_dim,
             cache_bytes=d.head_dim * element if reads else 0,
             macs=d.head_dim if reads else 0,
@@ -125,15 +125,17 @@ def _layer(d: ModelDimensions, types: tuple[str, ...]) -> Iterator[Call]:
 
 
 def _norm(d: ModelDimensions) -> Call:
-    return Call(Operator.NORM, "", 1, 1, d.dim, weight_bytes=4 * d.dim, macs=d.dim)
+    return Call(Operator.NORM, "", 1, 0, d.dim, weight_bytes=4 * d.dim, macs=d.dim)
 
 
 def _matrix(operator: Operator, kind: str, rows: int, cols: int) -> Call:
-    return Call(operator, kind, 1, rows, cols, rows * row_bytes(kind, cols), macs=rows * cols)
+    return Call(
+        operator, kind, 1, rows, rows * cols, rows * row_bytes(kind, cols), macs=rows * cols
+    )
 
 
-def _vector(operator: Operator, length: int, kind: str = "") -> Call:
-    return Call(operator, kind, 1, 1, length)
+def _vector(operator: Operator, length: int) -> Call:
+    return Call(operator, "", 1, 0, length)
 
 
 def _quantized(before: str, kind: str, length: int) -> Iterator[Call]:
@@ -141,4 +143,4 @@ def _quantized(before: str, kind: str, length: int) -> Iterator[Call]:
     block = BLOCK[Quantization(kind)]
     had = BLOCK[Quantization(before)] if before else 1
     if block > 1 and block != had:
-        yield Call(Operator.QUANTIZE, str(block), 1, 1, length)
+        yield Call(Operator.QUANTIZE, str(block), 1, 0, length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from edgeprof.shared.types.wire import TolerantModel
 
@@ -114,6 +115,11 @@ class ReadCeiling(TolerantModel):
     #: Bytes a second: the first time, and again at once.
     first_bytes_per_second: float
     again_bytes_per_second: float
+
+
+#: The matrix that a board multiplies to measure a kernel (firmware/core/model/ceilings.c).
+CEILING_ROWS: Final = 8
+CEILING_COLUMNS: Final = 256
 
 
 class KernelCeiling(TolerantModel):
