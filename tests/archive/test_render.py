@@ -28,7 +28,7 @@ from edgeprof.client.moments import parse_moment
 from edgeprof.client.request import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import SCHEMA_VERSION, JobState
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView, ScoreResult
 from tests.support.finished_job import INPUTS
@@ -294,7 +294,7 @@ def test_demo_json_has_the_documented_shape(make_view: MakeView) -> None:
         "trace_id": "f" * 32,
         "inputs": INPUTS.model_dump(mode="json"),
     }
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == SCHEMA_VERSION
     assert failed.keys() == good.keys()
     assert failed["decode_tokens_per_second"] is None
 

@@ -4,6 +4,7 @@
 
 #include "kernels/fmath.h"
 #include "kernels/fp16.h"
+#include "kernels/wide.h"
 #include "model/gguf.h"
 
 /* ---- Quantising the input -------------------------------------------------------------------- */
@@ -72,6 +73,10 @@ void tlep_act_set(tlep_act *a, const float *x, uint32_t n)
 
 void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_act *a)
 {
+    if (TLEP_WIDE) {
+        tlep_wide_matvec(y, w, type, rows, a);
+        return;
+    }
     uint32_t block = tlep_type_block(type);
     if (block > 1 && a->block != block) {
         quantize_act(a, block);

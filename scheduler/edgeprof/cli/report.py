@@ -9,11 +9,10 @@ from typing import Annotated, Final
 import typer
 
 from edgeprof.cli import completion, output
+from edgeprof.cli.archived import open_archive
 from edgeprof.client.selection import select
-from edgeprof.scheduler.archive import Archive
 from edgeprof.scheduler.report import page
 from edgeprof.shared.errors import InfrastructureError, UsageError
-from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView
 
@@ -70,7 +69,7 @@ def report(
             "a report is drawn by matplotlib, which is not installed",
             hint="pip install 'tiny-llm-edge-profiler[report]'",
         )
-    with Archive.open(load_settings()) as archive:
+    with open_archive() as archive:
         found = [select(word, archive) for word in selection]
     named = ", ".join(map(str, found))
     only = {

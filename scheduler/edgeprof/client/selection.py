@@ -101,7 +101,7 @@ def select(text: str, source: JobSource, where: Query | None = None) -> Selected
         if views := source.find(_narrowed(reading.query, where)):
             found[reading.kind] = views
     if not found:
-        raise _not_found(text, [reading.kind for reading in readable], source)
+        raise _not_found(text, [reading.kind for reading in readable], source, where)
     if len(found) > 1:
         raise UsageError(
             f"{text!r} names a {' and a '.join(found)}",
@@ -177,10 +177,13 @@ def _narrowed(query: Query, where: Query | None) -> Query:
     )
 
 
-def _not_found(text: str, kinds: Sequence[Kind], source: JobSource) -> NotFound:
+def _not_found(
+    text: str, kinds: Sequence[Kind], source: JobSource, where: Query | None
+) -> NotFound:
     """Return the error; it names the baseline that was perhaps meant."""
     what = kinds[0] if len(kinds) == 1 else "job, sweep, baseline or firmware"
     name = text.partition(":")[2] or text
+    place = f"{_filters(where)} in {source.url}"
     hint = "finished jobs get there by `edgeprof scheduler`"
     if Kind.BASELINE in kinds:
         saved = source.baseline_names()
@@ -189,5 +192,14 @@ def _not_found(text: str, kinds: Sequence[Kind], source: JobSource) -> NotFound:
         elif kinds == [Kind.BASELINE]:
             hint = f"saved: {', '.join(saved)}" if saved else "edgeprof baseline save saves one"
     elif kinds in ([Kind.TIME], [Kind.TAG]):
-        return NotFound(f"no jobs match {text!r} in {source.url}", hint=hint)
-    return NotFound(f"no {what} {name!r} in {source.url}", hint=hint)
+        return NotFound(f"no jobs match {text!r}{place}", hint=hint)
+    return NotFound(f"no {what} {name!r}{place}", hint=hint)
+
+
+def _filters(where: Query | None) -> str:
+    """Return the filters beside the word, which may be why nothing was found."""
+    if where is None:
+        return ""
+    values = (where.model, where.quantization, where.platform, where.device_id, where.user)
+    given = [value for value in values if value is not None]
+    return f" with {' and '.join(given)}" if given else ""

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 
 from edgeprof.client.llama_bench import chip
 from edgeprof.client.model_names import ModelNames, Named
+from edgeprof.client.trust import unstable
 from edgeprof.shared.types.result import CaseResult, Identity, JobResult, JobView, Samples
-
-#: A standard deviation of more than this share of the mean is pointed out.
-UNSTABLE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +102,7 @@ class Measured:
     def unstable(self) -> bool:
         """Whether the repetitions of a speed differ too much for a comparison."""
         speeds = filter(None, (self.prefill, self.decode))
-        return any(speed.sd > UNSTABLE * speed.mean for speed in speeds)
+        return any(map(unstable, speeds))
 
     def _bytes(self, *, in_flash: bool) -> int | None:
         found = [

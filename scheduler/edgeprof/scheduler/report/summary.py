@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from edgeprof.client.humanize import human_bytes
-from edgeprof.scheduler.report.measured import UNSTABLE, Measured
+from edgeprof.client.trust import UNSTABLE
+from edgeprof.scheduler.report.measured import Measured
 from edgeprof.scheduler.report.table import speed_of
 
 
