@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.model_names import ModelNames, Named
 from edgeprof.client.comparable import Key
 from edgeprof.client.comparison import Comparison, Row, Side, Verdict
 from edgeprof.client.gate import Gates
 from edgeprof.client.measures import Nature
+from edgeprof.client.model_names import ModelNames, Named
 from edgeprof.client.selection import Selected
 
 _STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNKNOWN: "yellow"}
