@@ -137,6 +137,8 @@ TARGETS = {
         _riscv("rv32imc", "ilp32"),
         Target("host", ["cc"]),
         Target("host-narrow", ["cc", "-DTLEP_KERNELS_NARROW"]),
+        # A processor of 2008: the program finds no AVX2 there.
+        Target("x86-64-old", ["x86_64-linux-gnu-gcc"], launcher=["qemu-x86_64", "-cpu", "Nehalem"]),
         _aarch64("aarch64", "armv8-a"),
         _aarch64("aarch64-dotprod", "armv8.2-a+dotprod"),
     )

@@ -108,12 +108,13 @@ def optimized(bench: ModuleType, build_folder: Path) -> Tool:
     return _build(bench, build_folder, ["gcc", "-O3"])
 
 
-@pytest.fixture(scope="session", params=["host-narrow", "aarch64", "aarch64-dotprod"])
+@pytest.fixture(scope="session", params=["host-narrow", "x86-64-old", "aarch64", "aarch64-dotprod"])
 def other_host(request: pytest.FixtureRequest, bench: ModuleType, build_folder: Path) -> Tool:
     """Kernels that this host would not choose: those without AVX2, and 64-bit Arm's."""
     target = bench.TARGETS[request.param]
-    if not shutil.which(target.compiler[0]):
-        pytest.skip(f"{target.compiler[0]} is not installed")
+    missing = [p for p in (target.compiler[0], *target.launcher[:1]) if not shutil.which(p)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
     built = _build(bench, build_folder, [*target.compiler, "-O3"])
     return Tool(built.path, tuple(target.launcher))
 
