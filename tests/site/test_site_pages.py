@@ -148,3 +148,21 @@ def test_commands_know_where_the_pages_are(store: LabStore, settings: Settings) 
     with console.capture() as shown:
         console.print(job_report(finished_job("j"), None, "http://lab.example:8001/jobs/j"))
     assert "http://lab.example:8001/jobs/j" in shown.get()
+
+
+def test_two_selections_are_compared(site: ServedSite) -> None:
+    """With the verdict of each row; without selections a form asks for them, and what names nothing
+    or has nothing in common is said."""
+    site.ask("/compare")
+    assert [a["name"] for tag, a in Elements(site.text).found if tag == "input"] == ["a", "b"]
+
+    assert site.status("/compare?a=chipQ8_0&b=night-1") == 200
+    assert "job chipQ8_0 → sweep night-1" in Elements(site.text).text("h1")
+    assert "decode tg32 @ d64" in site.text
+    assert "1 job(s) are on both sides" in site.text
+
+    assert site.status("/compare?a=chipQ8_0&b=emu1") == 400
+    assert "nothing in common" in site.text
+    assert site.status("/compare?a=nosuch&b=emu1") == 404
+    assert site.status("/compare?a=%3Cb%3E&b=emu1") == 404
+    assert "<b>" not in site.text

@@ -82,7 +82,7 @@ def content_security_policy() -> str:
     digest = base64.b64encode(hashlib.sha256(_text("sort.js").encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
-        " base-uri 'none'; form-action 'none'"
+        " base-uri 'none'; form-action 'self'"
     )
 
 

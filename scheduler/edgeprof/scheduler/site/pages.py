@@ -1,13 +1,21 @@
-"""The pages for people: the lab, a job, a sweep, a board. They only read."""
+"""The pages for people: the lab, a job, a sweep, a board, a comparison. They only read."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any, Final
 
 from werkzeug.datastructures import MultiDict
 
+from edgeprof.client import compared
+from edgeprof.client.compared import Compared, named_of, nothing_in_common
+from edgeprof.client.comparison import compare
+from edgeprof.client.gate import Gates
+from edgeprof.client.measures import MEASURES
+from edgeprof.client.model_names import ModelNames
 from edgeprof.client.query import Query
+from edgeprof.client.selection import select
 from edgeprof.client.waits import what_it_waits_for
 from edgeprof.scheduler.report import page
 from edgeprof.scheduler.report.measured import measured_of
@@ -94,6 +102,28 @@ class Pages:
             board=board,
             limit=latest.limit,
             **page.measurements(results),
+        )
+
+    def compare(self, query: Args) -> str:
+        """Two selections of jobs, row by row; without them, a form that asks for them."""
+        sides = [query.get(name, "").strip() for name in ("a", "b")]
+        values: dict[str, Any] = {"sides": sides, "title": "Compare", "again_s": None}
+        if not all(sides):
+            return self._page("compare.html", compared=None, **values)
+        archive = self._records.archive
+        old, new = (select(word, archive) for word in sides)
+        found = compare(old.views, new.views, measures=[m for m in MEASURES if m != "ttft"])
+        if not found.rows:
+            raise nothing_in_common(old, new)
+        shown = Compared(old, new, found, Gates.parse([]))
+        return self._page(
+            "compare.html",
+            compared=shown,
+            rows=shown.shown(),
+            verdicts=Counter(row.verdict for row in found.rows),
+            names=ModelNames.of(named_of(row.key) for row in shown.shown()),
+            words=compared,
+            **values,
         )
 
     def error(self, text: str, hint: str | None, status: int) -> str:

@@ -43,6 +43,7 @@ class SiteApplication:
                 Rule("/jobs/<name>", endpoint=pages.job),
                 Rule("/sweeps/<name>", endpoint=pages.sweep),
                 Rule("/boards/<name>", endpoint=pages.board),
+                Rule("/compare", endpoint=pages.compare),
                 Rule(f"{API}/jobs", endpoint=api.jobs),
                 Rule(f"{API}/jobs/<name>", endpoint=api.job),
                 Rule(f"{API}/results", endpoint=api.results),
