@@ -19,7 +19,10 @@ HERE = Path(__file__).resolve().parent
 CORE = HERE.parent / "core"
 CORTEX_M = HERE.parent / "ports" / "common" / "cortex-m"
 SOURCES = [
-    *(CORE / "model" / f"{n}.c" for n in ("arena", "gguf", "gguf_hparams", "llama")),
+    *(
+        CORE / "model" / f"{n}.c"
+        for n in ("arena", "gguf", "gguf_hparams", "llama", "forward", "logits")
+    ),
     *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels", "softfloat")),
     *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
 ]

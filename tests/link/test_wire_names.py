@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.workers.link.messages import board, runs, wire_types
+from edgeprof.workers.link.messages import board, profile, runs, wire_types
 from edgeprof.workers.link.messages.codec import (
     HEAD_KEY,
     Part,
@@ -101,6 +101,7 @@ def test_arrays_of_fixed_length_have_named_places() -> None:
             (board, "ProtocolVersion", "protocol-version"),
             (board, "Temperature", "temperature"),
             (runs, "Entry", "entry"),
+            (profile, "Cell", "cell"),
         )
     }
 
@@ -222,7 +223,7 @@ def test_document_names_the_same_keys(op: Op, part: str) -> None:
     """Each operation's section names the keys of request and reply; a star marks the required."""
     start = MARKDOWN.index(f"\n### {op.value} {op.name}")
     section = re.split(r"\n##+ ", MARKDOWN[start + 1 :])[0]
-    members = CDDL.maps[f"{op.name.lower()}-{part}"]
+    members = CDDL.maps[f"{op.name.lower().replace('_', '-')}-{part}"]
     expected = [(m.key, m.optional) for m in members if m.key != HEAD_KEY]
 
     assert documented(section)[part] == expected

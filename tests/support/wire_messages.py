@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeprof.workers.link.messages import board, errors, model, runs
+from edgeprof.workers.link.messages import board, errors, model, profile, runs
 from edgeprof.workers.link.messages.codec import (
     Message,
     Reply,
@@ -12,7 +12,7 @@ from edgeprof.workers.link.messages.codec import (
 
 MESSAGES: dict[str, type[Message]] = {
     name_of(found): found
-    for module in (board, model, runs, errors)
+    for module in (board, model, runs, profile, errors)
     for found in vars(module).values()
     if isinstance(found, type)
     and issubclass(found, Message)

@@ -44,7 +44,10 @@ static const struct {
     {OP_SCORE, false, tlep_op_score},      {OP_RESULT, true, tlep_op_result},
     {OP_STATS, true, tlep_op_stats},       {OP_CANCEL, true, tlep_op_cancel},
     {OP_RESET, true, tlep_op_reset},       {OP_MEMTEST, false, tlep_op_memtest},
-    {OP_IDENTIFY, true, tlep_op_identify},
+    {OP_IDENTIFY, true, tlep_op_identify}, {OP_PROFILE, false, tlep_op_profile},
+    {OP_PROFILE_RESULT, false, tlep_op_profile_result},
+    {OP_READ_SPEED, false, tlep_op_read_speed},
+    {OP_KERNEL_SPEED, false, tlep_op_kernel_speed},
 #ifdef TLEP_FAULTS
     {OP_FAULT, true, tlep_op_fault},
 #endif

@@ -15,7 +15,8 @@ enum {
     FEATURE_TEMPERATURE = 4,
     FEATURE_CYCLES = 8,
     FEATURE_MEMTEST = 16,
-    FEATURE_IDENTIFY = 32
+    FEATURE_IDENTIFY = 32,
+    FEATURE_PROFILE = 64
 };
 enum { TEMPERATURES_MAX = 4 };
 
@@ -97,7 +98,7 @@ static uint32_t features(const tlep_device *d)
 {
     const char *location;
     int32_t millidegrees;
-    uint32_t found = FEATURE_MEMTEST;
+    uint32_t found = FEATURE_MEMTEST | FEATURE_PROFILE;
 #ifdef TLEP_FAULTS
     found |= FEATURE_FAULT;
 #endif
@@ -308,8 +309,7 @@ int tlep_op_memtest(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, 
     if (code != TLEP_OK) {
         return code;
     }
-    d->run.id = 0;
-    d->run.n_prompt = 0;
+    tlep_run_forget(&d->run);
     tlep_model_clear(&d->model);
     bool good = tlep_memtest(arena, offset, bytes, (tlep_memtest_pass)pass, &bad);
     tlep_cbor_put_bool(w, KEY_MEMTEST_REPLY_PASSED, good);

@@ -13,9 +13,8 @@ int tlep_op_upload(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, t
     }
     int code = tlep_check_epoch(d, q, KEY_UPLOAD_REQUEST_EPOCH, err);
     if (code == TLEP_OK) {
+        tlep_run_forget(&d->run);
         code = tlep_model_upload(&d->model, hash, size, err);
-        d->run.id = 0;
-        d->run.n_prompt = 0;
     }
     if (code == TLEP_OK) {
         tlep_intake_begin(&d->intake);
@@ -69,8 +68,7 @@ int tlep_op_load(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tle
         return code;
     }
     uint64_t before = tlep_time_us();
-    d->run.id = 0;
-    d->run.n_prompt = 0;
+    tlep_run_forget(&d->run);
     code = tlep_model_load(m, hash, n_ctx, (tlep_kv_type)kv, err);
     if (code != TLEP_OK) {
         return code;

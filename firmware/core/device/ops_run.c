@@ -44,7 +44,7 @@ int tlep_op_run(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tlep
     int code = tlep_check_epoch(d, q, KEY_RUN_REQUEST_EPOCH, err);
     if (code == TLEP_OK) {
         (void)tlep_cbor_find_bool(q->payload, q->bytes, KEY_RUN_REQUEST_STREAM, &stream);
-        code = tlep_run_begin(&d->run, id, n_gen, stream, d->idle_us, err);
+        code = tlep_run_begin(&d->run, id, n_gen, stream, TLEP_LOOK_AWAY, d->idle_us, err);
     }
     if (code == TLEP_OK) {
         tlep_cbor_put(w, KEY_RUN_REPLY_RUN_ID, id);
@@ -60,7 +60,7 @@ int tlep_op_score(tlep_device *d, const tlep_request *q, tlep_cbor_writer *w, tl
     }
     int code = tlep_check_epoch(d, q, KEY_SCORE_REQUEST_EPOCH, err);
     if (code == TLEP_OK) {
-        code = tlep_run_begin(&d->run, id, 0, false, d->idle_us, err);
+        code = tlep_run_begin(&d->run, id, 0, false, TLEP_LOOK_AWAY, d->idle_us, err);
     }
     if (code == TLEP_OK) {
         tlep_cbor_put(w, KEY_SCORE_REPLY_RUN_ID, id);

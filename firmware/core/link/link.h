@@ -13,7 +13,7 @@
 #include "platform/error.h"
 #include "platform/hal.h"
 
-enum { TLEP_PROTOCOL_MAJOR = 1, TLEP_PROTOCOL_MINOR = 2 };
+enum { TLEP_PROTOCOL_MAJOR = 1, TLEP_PROTOCOL_MINOR = 3 };
 
 /* A request, checked to be a CBOR map. */
 typedef struct {

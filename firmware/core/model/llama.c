@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-#include "kernels/attention.h"
 #include "kernels/fmath.h"
-#include "kernels/fp16.h"
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
@@ -16,19 +14,9 @@ static uint64_t aligned(uint64_t bytes)
     return (bytes + STATE_ALIGN - 1) / STATE_ALIGN * STATE_ALIGN;
 }
 
-static uint32_t kv_dim(const tlep_hparams *hp)
-{
-    return hp->n_heads_kv * hp->head_dim;
-}
-
-static uint32_t kv_element_bytes(tlep_kv_type kv)
-{
-    return kv == TLEP_KV_F16 ? 2 : 4;
-}
-
 uint64_t tlep_llama_kv_bytes(const tlep_hparams *hp, uint32_t n_ctx, tlep_kv_type kv)
 {
-    return 2 * aligned((uint64_t)hp->n_layers * n_ctx * kv_dim(hp) * kv_element_bytes(kv));
+    return 2 * aligned((uint64_t)hp->n_layers * n_ctx * tlep_kv_dim(hp) * tlep_kv_element_bytes(kv));
 }
 
 /* Hand out the next `bytes` of the block that starts at `base`; with a null base, only count. */
@@ -50,8 +38,8 @@ static uint64_t lay_out(tlep_llama *m, const tlep_hparams *hp, uint32_t n_ctx, u
     m->x = carve(base, &at, (uint64_t)hp->dim * 4);
     m->xb = carve(base, &at, (uint64_t)hp->dim * 4);
     m->q = carve(base, &at, (uint64_t)hp->dim * 4);
-    m->k = carve(base, &at, (uint64_t)kv_dim(hp) * 4);
-    m->v = carve(base, &at, (uint64_t)kv_dim(hp) * 4);
+    m->k = carve(base, &at, (uint64_t)tlep_kv_dim(hp) * 4);
+    m->v = carve(base, &at, (uint64_t)tlep_kv_dim(hp) * 4);
     m->hb = carve(base, &at, (uint64_t)hp->hidden * 4);
     m->hb2 = carve(base, &at, (uint64_t)hp->hidden * 4);
     m->att = carve(base, &at, (uint64_t)n_ctx * 4);
@@ -165,7 +153,7 @@ static int find_weight(const tlep_gguf *g, const tensor_spec *spec, uint32_t lay
 static int find_layer(const tlep_gguf *g, uint32_t i, tlep_layer *l, tlep_error *err)
 {
     const tlep_hparams *h = &g->hparams;
-    uint32_t kv = kv_dim(h);
+    uint32_t kv = tlep_kv_dim(h);
     const struct {
         tensor_spec spec;
         tlep_weight *to;
@@ -283,188 +271,8 @@ int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_k
     return TLEP_OK;
 }
 
-/* ---- The pass -------------------------------------------------------------------------------- */
-
-static void matvec(tlep_llama *m, float *y, tlep_weight w, uint32_t rows)
-{
-    tlep_matvec(y, m->file + w.offset, w.type, rows, &m->act);
-}
-
-/* y = x / rms(x) · weight */
-static void rms_norm(const tlep_llama *m, float *y, const float *x, tlep_weight weight)
-{
-    uint32_t n = m->hp.dim;
-    const float *w = (const float *)(const void *)(m->file + weight.offset);
-    float mean = tlep_dot(x, x, n) / (float)n;
-    float scale = 1.0f / tlep_sqrtf(mean + m->hp.rms_eps);
-    for (uint32_t i = 0; i < n; i++) {
-        y[i] = (x[i] * scale) * w[i];
-    }
-}
-
-static void add(float *x, const float *y, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        x[i] += y[i];
-    }
-}
-
-static void prepare_rotation(tlep_llama *m, uint32_t pos)
-{
-    for (uint32_t i = 0; i < m->hp.rope_dim / 2; i++) {
-        tlep_sincosf((float)pos * m->inv_freq[i], &m->cos_sin[2 * (size_t)i + 1],
-                     &m->cos_sin[2 * (size_t)i]);
-    }
-}
-
-/* Rotate adjacent pairs (llama's NORM order) of the first rope_dim elements of each head. */
-static void rotate(const tlep_llama *m, float *heads, uint32_t n_heads)
-{
-    for (uint32_t h = 0; h < n_heads; h++, heads += m->hp.head_dim) {
-        for (uint32_t i = 0; i < m->hp.rope_dim; i += 2) {
-            float c = m->cos_sin[i];
-            float s = m->cos_sin[i + 1];
-            float a = heads[i];
-            float b = heads[i + 1];
-            heads[i] = a * c - b * s;
-            heads[i + 1] = a * s + b * c;
-        }
-    }
-}
-
-/* Row `pos` of one kv head in a cache. */
-static uint8_t *cache_row(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32_t head,
-                          uint32_t pos)
-{
-    size_t row = ((size_t)layer * m->hp.n_heads_kv + head) * m->n_ctx + pos;
-    return cache + row * m->hp.head_dim * kv_element_bytes(m->kv_type);
-}
-
-static void store_kv(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32_t pos,
-                     const float *heads)
-{
-    uint32_t n = m->hp.head_dim;
-    for (uint32_t h = 0; h < m->hp.n_heads_kv; h++, heads += n) {
-        void *row = cache_row(m, cache, layer, h, pos);
-        if (m->kv_type == TLEP_KV_F32) {
-            memcpy(row, heads, n * sizeof *heads);
-            continue;
-        }
-        uint16_t *half = row;
-        for (uint32_t i = 0; i < n; i++) {
-            half[i] = tlep_f32_to_f16(heads[i]);
-        }
-    }
-}
-
-/* Attention of query head `head`, into its part of xb. */
-static void attend(tlep_llama *m, uint32_t layer, uint32_t head, uint32_t pos)
-{
-    uint32_t n = m->hp.head_dim;
-    uint32_t kv_head = head * m->hp.n_heads_kv / m->hp.n_heads;
-    bool half = m->kv_type == TLEP_KV_F16;
-    float scale = 1.0f / tlep_sqrtf((float)n);
-    const uint8_t *keys = cache_row(m, m->k_cache, layer, kv_head, 0);
-    const uint8_t *values = cache_row(m, m->v_cache, layer, kv_head, 0);
-    tlep_attention_scores(m->att, m->q + (size_t)head * n, keys, half, pos + 1, n, scale);
-    float norm = tlep_attention_exp(m->att, pos + 1);
-    tlep_attention_mix(m->xb + (size_t)head * n, m->att, values, half, pos + 1, n, norm);
-}
-
-static void attention_block(tlep_llama *m, uint32_t layer, uint32_t pos)
-{
-    const tlep_layer *l = &m->layers[layer];
-    const tlep_hparams *h = &m->hp;
-    rms_norm(m, m->xb, m->x, l->attn_norm);
-    tlep_act_set(&m->act, m->xb, h->dim);
-    matvec(m, m->q, l->attn_q, h->dim);
-    matvec(m, m->k, l->attn_k, kv_dim(h));
-    matvec(m, m->v, l->attn_v, kv_dim(h));
-    rotate(m, m->q, h->n_heads);
-    rotate(m, m->k, h->n_heads_kv);
-    store_kv(m, m->k_cache, layer, pos, m->k);
-    store_kv(m, m->v_cache, layer, pos, m->v);
-    for (uint32_t head = 0; head < h->n_heads; head++) {
-        attend(m, layer, head, pos);
-    }
-    tlep_act_set(&m->act, m->xb, h->dim);
-    matvec(m, m->q, l->attn_output, h->dim); /* q is free again */
-    add(m->x, m->q, h->dim);
-}
-
-/* down(silu(gate(x)) · up(x)), where silu(g) = g / (1 + e^-g) */
-static void feed_forward_block(tlep_llama *m, uint32_t layer)
-{
-    const tlep_layer *l = &m->layers[layer];
-    const tlep_hparams *h = &m->hp;
-    rms_norm(m, m->xb, m->x, l->ffn_norm);
-    tlep_act_set(&m->act, m->xb, h->dim);
-    matvec(m, m->hb, l->ffn_gate, h->hidden);
-    matvec(m, m->hb2, l->ffn_up, h->hidden);
-    for (uint32_t i = 0; i < h->hidden; i++) {
-        float g = m->hb[i];
-        m->hb[i] = (g / (1.0f + tlep_expf(-g))) * m->hb2[i];
-    }
-    tlep_act_set(&m->act, m->hb, h->hidden);
-    matvec(m, m->xb, l->ffn_down, h->dim);
-    add(m->x, m->xb, h->dim);
-}
-
 void tlep_llama_reset(tlep_llama *m)
 {
     /* older rows of the cache are never read: attention stops at the current position */
     m->n_past = 0;
-}
-
-bool tlep_llama_prefill(tlep_llama *m, uint32_t token, uint32_t pos)
-{
-    if (token >= m->hp.n_vocab || pos >= m->n_ctx || pos > m->n_past) {
-        return false;
-    }
-    uint32_t dim = m->hp.dim;
-    size_t row = (size_t)token * tlep_row_bytes(m->token_embd.type, dim);
-    tlep_dequantize_row(m->x, m->file + m->token_embd.offset + row, m->token_embd.type, dim);
-    prepare_rotation(m, pos);
-    for (uint32_t i = 0; i < m->hp.n_layers; i++) {
-        attention_block(m, i, pos);
-        feed_forward_block(m, i);
-    }
-    m->n_past = pos + 1;
-    return true;
-}
-
-const float *tlep_llama_forward(tlep_llama *m, uint32_t token, uint32_t pos)
-{
-    if (!tlep_llama_prefill(m, token, pos)) {
-        return NULL;
-    }
-    rms_norm(m, m->xb, m->x, m->output_norm);
-    tlep_act_set(&m->act, m->xb, m->hp.dim);
-    matvec(m, m->logits, m->output, m->hp.n_vocab);
-    return m->logits;
-}
-
-/* ---- Reading the logits ---------------------------------------------------------------------- */
-
-uint32_t tlep_argmax(const float *logits, uint32_t n)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++) {
-        if (logits[i] > logits[best]) {
-            best = i;
-        }
-    }
-    return best;
-}
-
-float tlep_log_softmax(const float *logits, uint32_t n, uint32_t target)
-{
-    /* The sum of eight strided lanes, as tlep_sum would do it, without a buffer for the
-     * exponentials. */
-    float largest = logits[tlep_argmax(logits, n)];
-    float lanes[8] = {0};
-    for (uint32_t i = 0; i < n; i++) {
-        lanes[i % 8] += tlep_expf(logits[i] - largest);
-    }
-    return (logits[target] - largest) - tlep_logf(tlep_sum(lanes, 8));
 }

@@ -71,6 +71,8 @@ typedef struct {
     float *cos_sin;    /* (rope_dim) cos, sin of the current position, interleaved */
     float *logits;     /* (n_vocab) */
     tlep_act act;      /* the input of the current matrix-vector product, quantised on demand */
+
+    struct tlep_profile *profile; /* where a profiled run counts; NULL in any other */
 } tlep_llama;
 
 /* Find and check every tensor of `g`, and lay out KV cache and activations for `n_ctx` positions in
@@ -80,6 +82,17 @@ typedef struct {
  * needs; available: all free). */
 int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_kv_type kv,
                        tlep_arena *arenas, uint32_t n_arenas, tlep_error *err);
+
+/* Length of a row of k or v. */
+static inline uint32_t tlep_kv_dim(const tlep_hparams *hp)
+{
+    return hp->n_heads_kv * hp->head_dim;
+}
+
+static inline uint32_t tlep_kv_element_bytes(tlep_kv_type kv)
+{
+    return kv == TLEP_KV_F16 ? 2 : 4;
+}
 
 /* Bytes tlep_llama_prepare takes (docs/arithmetic.md, "Memory"). The KV cache is two halves of
  * kv_bytes / 2, which may go to different arenas. 64 bit, since a hostile n_ctx must not wrap. */

@@ -1,5 +1,7 @@
 #include "model/run.h"
 
+#include <stddef.h>
+
 #include "platform/fault.h"
 #include "platform/timer.h"
 
@@ -27,8 +29,15 @@ int tlep_run_stage(tlep_run *r, uint32_t offset, uint32_t token, tlep_error *err
     return TLEP_OK;
 }
 
-int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64_t idle_us,
-                   tlep_error *err)
+void tlep_run_forget(tlep_run *r)
+{
+    tlep_profile_close(&r->profile, &r->model->llama, r->model->arenas);
+    r->id = 0;
+    r->n_prompt = 0;
+}
+
+int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, tlep_looking looking,
+                   uint64_t idle_us, tlep_error *err)
 {
     bool scoring = n_gen == 0;
     uint32_t positions = scoring ? r->n_prompt : r->n_prompt + n_gen - 1;
@@ -45,6 +54,14 @@ int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64
     if (n_gen > TLEP_N_CTX_MAX || positions > r->model->llama.n_ctx) {
         return tlep_fail(err, TLEP_E_CONTEXT, "prompt and generated tokens exceed the context",
                          positions, r->model->llama.n_ctx);
+    }
+    tlep_profile_close(&r->profile, &r->model->llama, r->model->arenas);
+    if (looking != TLEP_LOOK_AWAY) {
+        int code = tlep_profile_open(&r->profile, &r->model->llama, looking == TLEP_LOOK_BY_LAYER,
+                                     positions, r->model->arenas, r->model->n_arenas, err);
+        if (code != TLEP_OK) {
+            return code;
+        }
     }
     tlep_llama_reset(&r->model->llama);
     r->id = id;
@@ -70,19 +87,10 @@ void tlep_run_end(tlep_run *r, tlep_run_state state, uint64_t idle_us)
     r->idle_us = idle_us - r->idle_at_start_us;
 }
 
-/* Begin a timed window once all bytes have left: their interrupts would be timed
- * too. */
-static uint64_t begin_window(void)
-{
-    hal_uart_drain();
-    hal_align();
-    return hal_ticks();
-}
-
 static bool prefill_step(tlep_run *r)
 {
     tlep_llama *llama = &r->model->llama;
-    uint64_t before = begin_window();
+    uint64_t before = tlep_begin_window();
     if (r->pos + 1 < r->n_prompt) {
         tlep_llama_prefill(llama, r->prompt[r->pos], r->pos);
     } else {
@@ -99,10 +107,31 @@ static bool prefill_step(tlep_run *r)
     return tlep_time_us() - r->reported_us >= PREFILL_REPORT_US;
 }
 
+/* A token of a profiled run. Its own function, so that a plain step stays as it is. */
+static bool profiled_step(tlep_run *r)
+{
+    bool in_prompt = r->pos < r->n_prompt;
+    bool choose = r->pos + 1 >= r->n_prompt;
+    (void)tlep_begin_window();
+    uint64_t ticks = tlep_profiled_step(
+        &r->model->llama, in_prompt ? TLEP_IN_PREFILL : TLEP_IN_DECODE,
+        in_prompt ? r->prompt[r->pos] : r->token, r->pos, choose, &r->token);
+    uint64_t us = in_prompt ? 0 : tlep_ticks_us(ticks);
+    r->prefill_ticks += in_prompt ? ticks : 0;
+    r->pos++;
+    if (choose) {
+        tlep_fault_after_token(r->n_entries, &r->token);
+        r->entries[r->n_entries++] = (tlep_run_entry){
+            .token = r->token, .of = {.us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us}};
+        return true;
+    }
+    return tlep_time_us() - r->reported_us >= PREFILL_REPORT_US;
+}
+
 static bool decode_step(tlep_run *r)
 {
     tlep_llama *llama = &r->model->llama;
-    uint64_t before = begin_window();
+    uint64_t before = tlep_begin_window();
     const float *logits = tlep_llama_forward(llama, r->token, r->pos);
     r->token = tlep_argmax(logits, llama->hp.n_vocab);
     uint64_t us = tlep_ticks_us(hal_ticks() - before);
@@ -127,9 +156,10 @@ static bool score_step(tlep_run *r)
 
 bool tlep_run_step(tlep_run *r, uint64_t idle_us)
 {
-    bool tell = r->scoring             ? score_step(r)
-                : r->pos < r->n_prompt ? prefill_step(r)
-                                       : decode_step(r);
+    bool tell = r->scoring                  ? score_step(r)
+                : r->profile.cells != NULL ? profiled_step(r)
+                : r->pos < r->n_prompt     ? prefill_step(r)
+                                           : decode_step(r);
     if (r->n_entries == (r->scoring ? r->n_prompt - 1 : r->n_gen)) {
         tlep_run_end(r, TLEP_RUN_DONE, idle_us);
         return true;

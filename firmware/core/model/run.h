@@ -11,6 +11,7 @@
 
 #include "platform/error.h"
 #include "model/model.h"
+#include "model/profile.h"
 
 #ifndef TLEP_N_CTX_MAX
 #error "the port says how many positions its static tables have: -DTLEP_N_CTX_MAX=..."
@@ -22,6 +23,9 @@ typedef enum {
     TLEP_RUN_CANCELLED = 2,
     TLEP_RUN_FAILED = 3
 } tlep_run_state;
+
+/* Whether a run is profiled, and how finely. */
+typedef enum { TLEP_LOOK_AWAY, TLEP_LOOK_BY_OPERATOR, TLEP_LOOK_BY_LAYER } tlep_looking;
 
 typedef struct {
     uint32_t token; /* generated id, or top-1 when scoring */
@@ -51,14 +55,18 @@ typedef struct {
     uint64_t idle_us;
     uint64_t reported_us; /* time of the last PREFILL event */
     uint32_t token;       /* the last one chosen */
+    tlep_profile profile; /* kept until the next run */
 } tlep_run;
 
 /* Stage token ids at `offset`; the next op reads them. */
 int tlep_run_stage(tlep_run *r, uint32_t offset, uint32_t token, tlep_error *err);
 
 /* Begin; 0 for `n_gen` means score. */
-int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, uint64_t idle_us,
-                   tlep_error *err);
+int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, tlep_looking looking,
+                   uint64_t idle_us, tlep_error *err);
+
+/* Forget the run, its prompt and its profile: the model's memory is about to be laid out anew. */
+void tlep_run_forget(tlep_run *r);
 
 /* Do one token. True when the host is to hear of it: entries grew, a second of prefill passed,
  * or the run ended. */

@@ -16,6 +16,11 @@ uint64_t tlep_ticks_us(uint64_t ticks)
     return seconds * 1000000U + (rest * 1000000U + timer_hz / 2) / timer_hz;
 }
 
+uint32_t tlep_tick_hz(void)
+{
+    return timer_hz;
+}
+
 uint64_t tlep_time_us(void)
 {
     return tlep_fault_time(tlep_ticks_us(hal_ticks()));

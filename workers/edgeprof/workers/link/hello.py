@@ -35,6 +35,7 @@ REGION_KINDS = {0: "ram", 1: "flash", 2: "stack"}
 FEATURE_UPLOAD = 2
 FEATURE_MEMTEST = 16
 FEATURE_IDENTIFY = 32
+FEATURE_PROFILE = 64
 
 #: No board may ask for less (protocol, section 1).
 LEAST_PAYLOAD_BYTES: Final = 256

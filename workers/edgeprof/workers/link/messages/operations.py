@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 #: The version this host speaks: major, minor.
-PROTOCOL = (1, 2)
+PROTOCOL = (1, 3)
 
 
 class Op(IntEnum):
@@ -26,6 +26,10 @@ class Op(IntEnum):
     RESET = 13
     MEMTEST = 14
     IDENTIFY = 15
+    PROFILE = 16
+    PROFILE_RESULT = 17
+    READ_SPEED = 18
+    KERNEL_SPEED = 19
     FAULT = 64
 
 
