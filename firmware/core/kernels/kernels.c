@@ -25,9 +25,8 @@ static inline int32_t quantize(float x, float inverse)
     return (int16_t)(tlep_float_bits(x * inverse + TLEP_ROUND_MAGIC) - TLEP_ROUND_MAGIC_BITS);
 }
 
-void tlep_quantize(tlep_act *a, uint32_t type)
+void tlep_quantize(tlep_act *a, uint32_t block)
 {
-    uint32_t block = tlep_type_block(type);
     for (uint32_t b = 0; b < a->n / block; b++) {
         const float *x = a->x + (size_t)b * block;
         int16_t *q = a->q + (size_t)b * block;
@@ -57,16 +56,17 @@ void tlep_act_set(tlep_act *a, const float *x, uint32_t n)
 {
     a->x = x;
     a->n = n;
-    a->type = TLEP_TYPE_F32;
+    a->block = 0;
 }
 
 /* ---- Dispatch -------------------------------------------------------------------------------- */
 
 void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_act *a)
 {
-    if (a->type != type && tlep_type_block(type) > 1) {
-        tlep_quantize(a, type);
-        a->type = type;
+    uint32_t block = tlep_type_block(type);
+    if (block > 1 && a->block != block) {
+        tlep_quantize(a, block);
+        a->block = block;
     }
     switch (type) {
     case TLEP_TYPE_F32: tlep_matvec_f32(y, w, rows, a); break;

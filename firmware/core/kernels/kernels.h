@@ -23,16 +23,16 @@
 #define TLEP_KERNELS_SCALAR 1
 #endif
 
-/* The input vector of matrix-vector products: F32, and its quantised form for weights of `type`.
- * Quantised once and used for every matrix that shares the input (q, k and v; gate and
+/* The input vector of matrix-vector products: F32, and its quantised form for blocks of `block`
+ * elements. Quantised once and used for every matrix that shares the input (q, k and v; gate and
  * up). */
 typedef struct {
     const float *x; /* (n) set by tlep_act_set */
     uint32_t n;
-    uint32_t type;  /* of the weights that q, scale and sum are for; TLEP_TYPE_F32: none yet */
+    uint32_t block; /* 32 or 256: the block size q, scale and sum are valid for; 0: none yet */
     int16_t *q;     /* (n) -127..127, in the order the port's kernels want */
     float *scale;   /* (n / block) x ≈ scale · q */
-    int32_t *sum;   /* (n / block) sum of q, times what the port's kernels want */
+    int32_t *sum;   /* (n / block) sum of q, or what the port's kernels make of it */
 } tlep_act;
 
 /* Announce the next input vector. */
@@ -54,8 +54,8 @@ float tlep_sum(const float *a, uint32_t n);
  * finite. */
 #define TLEP_SMALLEST_BITS 0x0D800000u
 
-/* Fill a->q, a->scale and a->sum for weights of `type`, in the port's order. */
-void tlep_quantize(tlep_act *a, uint32_t type);
+/* Fill a->q, a->scale and a->sum for this block size, in the port's order. */
+void tlep_quantize(tlep_act *a, uint32_t block);
 
 /* One type each: the float ones over a->x, the quantised over blocks of a->q. */
 void tlep_matvec_f32(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);

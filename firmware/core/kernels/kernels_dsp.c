@@ -4,7 +4,7 @@
  * Four packed weights are one word. For Q8_0, SXTB16 widens bytes 0 and 2, then (rotated by 8) 1
  * and 3; for Q4_0 and TQ2_0 one AND with a shifted operand picks the fields two bytes apart, and
  * the -8 and -1 offsets become a start value taken from the sum of the input. The input is stored
- * in the order in which the weights of its type come out (tlep_quantize), eight for one LDM.
+ * in the order in which the fields of Q4_0 or TQ2_0 come out (tlep_quantize), eight to one LDM.
  *
  * Two rows share each load of the input. Blocks of 34, 18 and 66 bytes leave the words unaligned,
  * which these cores allow in normal memory. The loops over blocks are assembly: GCC forms neither
@@ -18,7 +18,6 @@
 
 #include "kernels/fmath.h"
 #include "kernels/kernels_rows.h"
-#include "model/gguf.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -54,14 +53,13 @@ typedef struct {
     int32_t s0; \
     int32_t s1;
 #define OUTPUTS \
-    [w0] "+r"(w0), [w1] "+r"(w1), [q] "+r"(q), [s0] "=&r"(s0), [s1] "=&r"(s1), [v] "=&r"(v), \
-        [f] "=&r"(f), [x0] "=&r"(x0), [x1] "=&r"(x1), [x2] "=&r"(x2), [x3] "=&r"(x3)
+    [w0] "+r"(w0), [w1] "+r"(w1), [q] "+r"(q), [v] "=&r"(v), [f] "=&r"(f), [x0] "=&r"(x0), [x1] "=&r"(x1), [x2] "=&r"(x2), [x3] "=&r"(x3)
 #define LOAD_INPUT "ldmia %[q]!, {r8-r11}\n\t"
 
-/* s8, s9 = the blocks' scales, `step` bytes before the weights */
-#define LOAD_SCALES \
-    "ldrh %[v], [%[w0]], #2\n\t" \
-    "ldrh %[f], [%[w1]], #2\n\t" \
+/* s8, s9 = the scales of two blocks; the pointers move on. */
+#define LOAD_SCALES(block_bytes) \
+    "ldrh %[v], [%[w0]], #" block_bytes "\n\t" \
+    "ldrh %[f], [%[w1]], #" block_bytes "\n\t" \
     "vmov s8, s9, %[v], %[f]\n\t" \
     "vcvtb.f32.f16 s8, s8\n\t" \
     "vcvtb.f32.f16 s9, s9\n\t"
@@ -84,14 +82,15 @@ typedef struct {
 
 #define FIRST(s, x) "smuad %[" s "], %[f], %[" x "]\n\t"
 #define NEXT(s, x) "smlad %[" s "], %[f], %[" x "], %[" s "]\n\t"
-#define FOUR(step, w, s, even, odd) \
-    "ldr %[v], [%[" w "]], #4\n\t" \
+#define FOUR(step, w, from_end, s, even, odd) \
+    "ldr %[v], [%[" w "], #-" from_end "]\n\t" \
     "sxtb16 %[f], %[v]\n\t" \
     "sxtb16 %[v], %[v], ror #8\n\t" step(s, even) \
     "smlad %[" s "], %[v], %[" odd "], %[" s "]\n\t"
-#define EIGHT(step) \
-    LOAD_INPUT FOUR(step, "w0", "s0", "x0", "x1") FOUR(step, "w1", "s1", "x0", "x1") \
-        FOUR(NEXT, "w0", "s0", "x2", "x3") FOUR(NEXT, "w1", "s1", "x2", "x3")
+/* Elements 0 to 3 and 16 to 19, and so on: the order that Q4_0 wants. */
+#define EIGHT(step, low, high) \
+    LOAD_INPUT FOUR(step, "w0", low, "s0", "x0", "x1") FOUR(step, "w1", low, "s1", "x0", "x1") \
+        FOUR(NEXT, "w0", high, "s0", "x2", "x3") FOUR(NEXT, "w1", high, "s1", "x2", "x3")
 
 INLINE pair two_rows_q8_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
 {
@@ -100,10 +99,12 @@ INLINE pair two_rows_q8_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
     const float *end = scale + in.n / 32;
     pair p = {0.0f, 0.0f};
     REGISTERS
-    __asm__ volatile("1:\n\t" LOAD_SCALES EIGHT(FIRST) EIGHT(NEXT) EIGHT(NEXT) EIGHT(NEXT) ADD_BLOCK
+    __asm__ volatile("1:\n\t" LOAD_SCALES("34")
+                     EIGHT(FIRST, "32", "16") EIGHT(NEXT, "28", "12")
+                     EIGHT(NEXT, "24", "8") EIGHT(NEXT, "20", "4") ADD_BLOCK
                      "cmp %[scale], %[end]\n\t"
                      "bne 1b"
-                     : OUTPUTS, [scale] "+r"(scale), [y0] "+t"(p.y0), [y1] "+t"(p.y1)
+                     : OUTPUTS, [s0] "=&r"(s0), [s1] "=&r"(s1), [scale] "+r"(scale), [y0] "+t"(p.y0), [y1] "+t"(p.y1)
                      : [end] "r"(end)
                      : "cc", "memory", SCALES);
     return p;
@@ -135,13 +136,13 @@ INLINE pair two_rows_q4_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
     const float *end = scale + in.n / 32;
     pair p = {0.0f, 0.0f};
     REGISTERS
-    __asm__ volatile("1:\n\t" LOAD_SCALES
+    __asm__ volatile("1:\n\t" LOAD_SCALES("2")
                      "ldr %[s0], [%[offset]], #4\n\t"
                      "mov %[s1], %[s0]\n\t" SIXTEEN SIXTEEN SIXTEEN SIXTEEN ADD_BLOCK
                      "ldr %[v], %[end]\n\t"
                      "cmp %[scale], %[v]\n\t"
                      "bne 1b"
-                     : OUTPUTS, [scale] "+r"(scale), [offset] "+r"(offset), [y0] "+t"(p.y0),
+                     : OUTPUTS, [s0] "=&r"(s0), [s1] "=&r"(s1), [scale] "+r"(scale), [offset] "+r"(offset), [y0] "+t"(p.y0),
                        [y1] "+t"(p.y1)
                      : [mask] "r"(0x000F000Fu), [end] "m"(end)
                      : "cc", "memory", SCALES);
@@ -176,7 +177,7 @@ INLINE pair two_rows_tq2_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
         __asm__ volatile("1:\n\t" WORDS WORDS
                          "cmp %[w0], %[end]\n\t"
                          "bne 1b"
-                         : OUTPUTS, [u] "=&r"(u)
+                         : OUTPUTS, [s0] "+r"(s0), [s1] "+r"(s1), [u] "=&r"(u)
                          : [mask] "r"(0x00030003u), [end] "r"(end)
                          : "cc", "memory");
         p.y0 += scaled(w0, in.scale[b], s0);
@@ -264,12 +265,12 @@ INLINE void quantize(tlep_act *a, uint32_t block, uint32_t span, uint32_t run, i
     }
 }
 
-void tlep_quantize(tlep_act *a, uint32_t type)
+void tlep_quantize(tlep_act *a, uint32_t block)
 {
-    switch (type) {
-    case TLEP_TYPE_Q8_0: quantize(a, 32, 32, 32, 0); break;
-    case TLEP_TYPE_Q4_0: quantize(a, 32, 32, 16, -8); break;
-    default: quantize(a, 256, 128, 32, -1); break;
+    if (block == 32) {
+        quantize(a, 32, 32, 16, -8);
+    } else {
+        quantize(a, 256, 128, 32, -1);
     }
 }
 
