@@ -47,6 +47,16 @@ void tlep_attention_scores(float *scores, const float *q, const uint8_t *keys, b
     }
 }
 
+/* e^x for x <= 0. Where no loop is vectorised, a branch costs less than clamping. */
+static inline float exp_of_difference(float x)
+{
+#ifdef TLEP_SIMD
+    return tlep_expf(x);
+#else
+    return __builtin_expect(x < -87.0f, 0) ? 0.0f : tlep_exp_within(x);
+#endif
+}
+
 float tlep_attention_exp(float *scores, uint32_t n_rows)
 {
     float largest = scores[0];
@@ -54,7 +64,7 @@ float tlep_attention_exp(float *scores, uint32_t n_rows)
         largest = scores[t] > largest ? scores[t] : largest;
     }
     for (uint32_t t = 0; t < n_rows; t++) {
-        scores[t] = tlep_expf(scores[t] - largest);
+        scores[t] = exp_of_difference(scores[t] - largest);
     }
     return 1.0f / tlep_sum(scores, n_rows);
 }

@@ -1,5 +1,6 @@
 #include "kernels/kernels.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "kernels/fmath.h"
@@ -75,6 +76,22 @@ void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_
     case TLEP_TYPE_Q8_0: tlep_matvec_q8_0(y, w, rows, a); break;
     case TLEP_TYPE_TQ2_0: tlep_matvec_tq2_0(y, w, rows, a); break;
     default: break; /* tlep_gguf_open lets no other type through */
+    }
+}
+
+/* ---- The feed-forward layer's gate ----------------------------------------------------------- */
+
+void tlep_swiglu(float *gate, const float *up, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        float g = gate[i];
+#ifdef TLEP_SIMD
+        float e = tlep_expf(-g);
+#else /* a branch costs less than clamping, where no loop is vectorised */
+        bool within = (tlep_float_bits(g) & 0x7FFFFFFFu) <= 0x42AE0000u; /* 87 */
+        float e = __builtin_expect(within, 1) ? tlep_exp_within(-g) : tlep_expf(-g);
+#endif
+        gate[i] = (g / (1.0f + e)) * up[i];
     }
 }
 

@@ -50,6 +50,9 @@ float tlep_dot(const float *a, const float *b, uint32_t n);
 /* Sum in the same order. */
 float tlep_sum(const float *a, uint32_t n);
 
+/* gate = silu(gate) · up, where silu(g) = g / (1 + e^-g) */
+void tlep_swiglu(float *gate, const float *up, uint32_t n);
+
 /* Blocks whose largest magnitude is under 2^-100 count as zero, so that 127 / largest stays
  * finite. */
 #define TLEP_SMALLEST_BITS 0x0D800000u

@@ -21,16 +21,19 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Results of two rows, and what follows the second. */
 typedef struct {
     float y0, y1;
+    const uint8_t *next;
 } pair;
 
 /* y = w · x, two rows at a time; an odd last row is its own partner. */
 #define ALL_ROWS(two_rows, row_bytes) \
     const size_t bytes = (row_bytes); \
     const tlep_act in = *a; /* whose fields the assembly cannot change */ \
-    for (; rows >= 2; rows -= 2, y += 2, w += 2 * bytes) { \
+    for (; rows >= 2; rows -= 2, y += 2) { \
         pair p = two_rows(w, w + bytes, in); \
+        w = p.next; \
         y[0] = p.y0; \
         y[1] = p.y1; \
     } \
@@ -97,7 +100,7 @@ INLINE pair two_rows_q8_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
     const int16_t *q = in.q;
     const float *scale = in.scale;
     const float *end = scale + in.n / 32;
-    pair p = {0.0f, 0.0f};
+    pair p = {0.0f, 0.0f, NULL};
     REGISTERS
     __asm__ volatile("1:\n\t" LOAD_SCALES("34")
                      EIGHT(FIRST, "32", "16") EIGHT(NEXT, "28", "12")
@@ -107,6 +110,7 @@ INLINE pair two_rows_q8_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
                      : OUTPUTS, [s0] "=&r"(s0), [s1] "=&r"(s1), [scale] "+r"(scale), [y0] "+t"(p.y0), [y1] "+t"(p.y1)
                      : [end] "r"(end)
                      : "cc", "memory", SCALES);
+    p.next = w1;
     return p;
 }
 
@@ -121,12 +125,15 @@ void tlep_matvec_q8_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act 
 #define FIELDS_OF(v, s, shift, even, odd) \
     "and %[f], %[mask], %[" v "], lsr #" shift "\n\t" NEXT(s, even) \
     "and %[f], %[mask], %[" v "], lsr #8+" shift "\n\t" NEXT(s, odd)
-#define FIRST_FIELDS_OF(v, s) \
-    "and %[f], %[mask], %[" v "]\n\t" NEXT(s, "x0") \
+#define FIRST_FIELDS_OF(v, s) FIRST_FIELDS_FROM(s, v, s)
+#define FIRST_FIELDS_FROM(start, v, s) \
+    "and %[f], %[mask], %[" v "]\n\t" \
+    "smlad %[" s "], %[f], %[x0], %[" start "]\n\t" \
     "and %[f], %[mask], %[" v "], lsr #8\n\t" NEXT(s, "x1")
-#define NIBBLES(w, s) \
-    "ldr %[v], [%[" w "]], #4\n\t" FIRST_FIELDS_OF("v", s) FIELDS_OF("v", s, "4", "x2", "x3")
-#define SIXTEEN LOAD_INPUT NIBBLES("w0", "s0") NIBBLES("w1", "s1")
+#define NIBBLES(start, w, s) \
+    "ldr %[v], [%[" w "]], #4\n\t" FIRST_FIELDS_FROM(start, "v", s) \
+        FIELDS_OF("v", s, "4", "x2", "x3")
+#define SIXTEEN(start1) LOAD_INPUT NIBBLES(start1, "w1", "s1") NIBBLES("s0", "w0", "s0")
 
 INLINE pair two_rows_q4_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
 {
@@ -134,11 +141,11 @@ INLINE pair two_rows_q4_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
     const float *scale = in.scale;
     const int32_t *offset = in.sum;
     const float *end = scale + in.n / 32;
-    pair p = {0.0f, 0.0f};
+    pair p = {0.0f, 0.0f, NULL};
     REGISTERS
     __asm__ volatile("1:\n\t" LOAD_SCALES("2")
-                     "ldr %[s0], [%[offset]], #4\n\t"
-                     "mov %[s1], %[s0]\n\t" SIXTEEN SIXTEEN SIXTEEN SIXTEEN ADD_BLOCK
+                     "ldr %[s0], [%[offset]], #4\n\t" /* where both sums start */
+                     SIXTEEN("s0") SIXTEEN("s1") SIXTEEN("s1") SIXTEEN("s1") ADD_BLOCK
                      "ldr %[v], %[end]\n\t"
                      "cmp %[scale], %[v]\n\t"
                      "bne 1b"
@@ -146,6 +153,7 @@ INLINE pair two_rows_q4_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
                        [y1] "+t"(p.y1)
                      : [mask] "r"(0x000F000Fu), [end] "m"(end)
                      : "cc", "memory", SCALES);
+    p.next = w1;
     return p;
 }
 
@@ -167,7 +175,7 @@ void tlep_matvec_q4_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act 
 INLINE pair two_rows_tq2_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
 {
     const int16_t *q = in.q;
-    pair p = {0.0f, 0.0f};
+    pair p = {0.0f, 0.0f, NULL};
     for (uint32_t b = 0; b < in.n / 256; b++, w0 += 2, w1 += 2) {
         const uint8_t *end = w0 + 64;
         REGISTERS
@@ -183,6 +191,7 @@ INLINE pair two_rows_tq2_0(const uint8_t *w0, const uint8_t *w1, tlep_act in)
         p.y0 += scaled(w0, in.scale[b], s0);
         p.y1 += scaled(w1, in.scale[b], s1);
     }
+    p.next = w1;
     return p;
 }
 
