@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import crowd, gap, idle, link, memory, overhead, record, submit, tokens
+from benchmarks import (
+    crowd,
+    gap,
+    idle,
+    link,
+    memory,
+    overhead,
+    peers,
+    prediction,
+    record,
+    submit,
+    tokens,
+)
 from benchmarks.harness import console, report
 
 BENCHMARKS = {
     module.NAME: module
-    for module in (submit, gap, overhead, record, link, tokens, memory, idle, crowd)
+    for module in (
+        submit,
+        gap,
+        overhead,
+        record,
+        link,
+        tokens,
+        prediction,
+        peers,
+        memory,
+        idle,
+        crowd,
+    )
 }
 
 
 def main() -> None:
     """Run all benchmarks, or those named."""
     summary = "\n".join(
-        f"  {name:8} {(m.__doc__ or '').splitlines()[0]}" for name, m in BENCHMARKS.items()
+        f"  {name:10} {(m.__doc__ or '').splitlines()[0]}" for name, m in BENCHMARKS.items()
     )
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=f"Benchmarks:\n{summary}",

@@ -22,12 +22,12 @@ from edgeprof.cli.render.humanize import (
     human_s,
 )
 from edgeprof.cli.render.report import job_report
-from edgeprof.cli.results import parse_since
 from edgeprof.client.console import PlainConsole
+from edgeprof.client.moments import parse_moment
 from edgeprof.client.request import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import SCHEMA_VERSION, JobState
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView, ScoreResult
 from tests.support.finished_job import INPUTS
@@ -290,7 +290,7 @@ def test_demo_json_has_the_documented_shape(make_view: MakeView) -> None:
         "trace_id": "f" * 32,
         "inputs": INPUTS.model_dump(mode="json"),
     }
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == SCHEMA_VERSION
     assert failed.keys() == good.keys()
     assert failed["decode_tokens_per_second"] is None
 
@@ -318,7 +318,7 @@ def test_since() -> None:
     """--since takes an age or a date, and nothing else."""
     now_s = time.time()
 
-    assert parse_since("12h", now_s) == now_s - 12 * 3600
-    assert parse_since("1970-01-02", now_s) == 86400
+    assert parse_moment("12h", now_s) == now_s - 12 * 3600
+    assert parse_moment("1970-01-02", now_s) == 86400
     with pytest.raises(UsageError, match="neither an age nor a date"):
-        parse_since("yesterday", now_s)
+        parse_moment("yesterday", now_s)

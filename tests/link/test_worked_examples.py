@@ -63,11 +63,11 @@ def test_operations_are_the_same_everywhere() -> None:
     documented = {
         name: int(number)
         for number, name in re.findall(
-            r"^\| (\d+) \| ([A-Z]+) \| (?:yes|BUSY)", DOCUMENT, re.MULTILINE
+            r"^\| (\d+) \| ([A-Z_]+) \| (?:yes|BUSY)", DOCUMENT, re.MULTILINE
         )
     }
     source = (ROOT / "firmware" / "core" / "link" / "keys.h").read_text()
-    compiled = {name: int(number) for name, number in re.findall(r"OP_([A-Z]+) = (\d+)", source)}
+    compiled = {name: int(number) for name, number in re.findall(r"OP_([A-Z_]+) = (\d+)", source)}
 
     assert documented == {op.name: op.value for op in Op}
     assert compiled == documented

@@ -16,7 +16,7 @@ from edgeprof.shared.models import ModelFile, catalogue, quantized
 from edgeprof.shared.models.tokenizer import tokenizer_of
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.case import MAX_PROMPT_CHARACTERS
-from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import Inputs
 from tests.records.conftest import with_token
@@ -58,7 +58,7 @@ def test_all_that_was_asked_for_is_there(inputs_of: Callable[..., Inputs]) -> No
         tokens,
     )
     assert (case.prompt_characters, case.n_gen, case.scoring) == (7, 7, None)
-    assert (inputs.schema_version, inputs.repetitions, inputs.warmup) == (2, 5, 2)
+    assert (inputs.schema_version, inputs.repetitions, inputs.warmup) == (SCHEMA_VERSION, 5, 2)
     assert (inputs.n_ctx, inputs.kv_type, inputs.tags) == (99, "F32", {"branch": "fast"})
     assert (inputs.timeout_s, inputs.max_attempts, inputs.check_output) == (12.0, 2, False)
     assert inputs.source.startswith("python ")

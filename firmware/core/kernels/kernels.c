@@ -1,10 +1,10 @@
 #include "kernels/kernels.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "kernels/fmath.h"
 #include "kernels/fp16.h"
+#include "kernels/wide.h"
 #include "model/gguf.h"
 
 /* ---- Quantising the input -------------------------------------------------------------------- */
@@ -64,6 +64,10 @@ void tlep_act_set(tlep_act *a, const float *x, uint32_t n)
 
 void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_act *a)
 {
+    if (TLEP_WIDE) {
+        tlep_wide_matvec(y, w, type, rows, a);
+        return;
+    }
     uint32_t block = tlep_type_block(type);
     if (block > 1 && a->block != block) {
         tlep_quantize(a, block);
@@ -88,8 +92,11 @@ void tlep_swiglu(float *gate, const float *up, uint32_t n)
 #ifdef TLEP_SIMD
         float e = tlep_expf(-g);
 #else /* a branch costs less than clamping, where no loop is vectorised */
-        bool within = (tlep_float_bits(g) & 0x7FFFFFFFu) <= 0x42AE0000u; /* 87 */
-        float e = __builtin_expect(within, 1) ? tlep_exp_within(-g) : tlep_expf(-g);
+        float x = -g;
+        if (__builtin_expect((tlep_float_bits(x) & 0x7FFFFFFFu) > 0x42AE0000u, 0)) { /* 87 */
+            x = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x; /* 1 + e^-87 is 1 as well */
+        }
+        float e = tlep_exp_within(x);
 #endif
         gate[i] = (g / (1.0f + e)) * up[i];
     }

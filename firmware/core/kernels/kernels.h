@@ -2,8 +2,8 @@
  *
  * kernels.c quantises the input and dispatches; kernels_float.c has the float reductions; the
  * quantised types are in kernels_dsp.c (Cortex-M4/M7/M33: SMLAD), kernels_vector.c (for compilers
- * that vectorise) or kernels_scalar.c (everyone else). All give the same bits: integer sums are
- * exact, and the float order around them is fixed. */
+ * that vectorise) or kernels_scalar.c (everyone else). Hosts with AVX2 or NEON have wide.h besides.
+ * All give the same bits: integer sums are exact, and the float order around them is fixed. */
 #ifndef TLEP_KERNELS_H
 #define TLEP_KERNELS_H
 
@@ -30,7 +30,7 @@ typedef struct {
     const float *x; /* (n) set by tlep_act_set */
     uint32_t n;
     uint32_t block; /* 32 or 256: the block size q, scale and sum are valid for; 0: none yet */
-    int16_t *q;     /* (n) -127..127, in the order the port's kernels want */
+    int16_t *q;     /* (n) -127..127, in the order the port's kernels want; wide.h: bytes */
     float *scale;   /* (n / block) x ≈ scale · q */
     int32_t *sum;   /* (n / block) sum of q, or what the port's kernels make of it */
 } tlep_act;

@@ -27,18 +27,25 @@ typedef struct {
     const uint8_t *next;
 } pair;
 
-/* y = w · x, two rows at a time; an odd last row is its own partner. */
+/* y = w · x, two rows at a time; an odd last row comes with the one above it, or with itself. The
+ * loop must not know, and its code must be there once. */
 #define ALL_ROWS(two_rows, row_bytes) \
-    const size_t bytes = (row_bytes); \
     const tlep_act in = *a; /* whose fields the assembly cannot change */ \
-    for (; rows >= 2; rows -= 2, y += 2) { \
-        pair p = two_rows(w, w + bytes, in); \
-        w = p.next; \
-        y[0] = p.y0; \
-        y[1] = p.y1; \
+    float one[2]; \
+    float *out = rows == 1 ? one : y; \
+    size_t second = rows == 1 ? 0 : (row_bytes); \
+    for (uint32_t left = rows == 1 ? 2 : rows; left; left = left ? 2 : 0) { \
+        for (; left >= 2; left -= 2, out += 2) { \
+            pair p = two_rows(w, w + second, in); \
+            out[0] = p.y0; \
+            out[1] = p.y1; \
+            w = p.next; \
+        } \
+        w -= second; \
+        out -= 1; \
     } \
-    if (rows) { \
-        *y = two_rows(w, w, in).y0; \
+    if (rows == 1) { \
+        *y = one[0]; \
     }
 
 /* Where one LDM puts four words. */
@@ -203,7 +210,7 @@ void tlep_matvec_tq2_0(float *y, const uint8_t *w, uint32_t rows, const tlep_act
 /* ---- The input ------------------------------------------------------------------------------- */
 
 /* Twice the largest magnitude's bits of the n floats from x on: shifting drops the sign. */
-INLINE uint32_t doubled_largest(const float *x, uint32_t n)
+static uint32_t doubled_largest(const float *x, uint32_t n)
 {
     REGISTERS_OF_FOUR
     uint32_t largest = 0;
@@ -225,7 +232,7 @@ INLINE uint32_t doubled_largest(const float *x, uint32_t n)
 }
 
 /* Quantise four floats to *q, as x0 x2 x1 x3, and add them to sum; both pointers move on. */
-#define QUANTIZE_FOUR(step_bytes) \
+#define QUANTIZE_FOUR \
     __asm__("vldmia %[x]!, {s8-s11}\n\t" \
             "vmul.f32 s8, s8, %[inverse]\n\t" \
             "vmul.f32 s9, s9, %[inverse]\n\t" \
@@ -241,35 +248,37 @@ INLINE uint32_t doubled_largest(const float *x, uint32_t n)
             "pkhbt %[odd], %[odd], %[fourth], lsl #16\n\t" \
             "smlad %[sum], %[even], %[ones], %[sum]\n\t" \
             "smlad %[sum], %[odd], %[ones], %[sum]\n\t" \
-            "strd %[even], %[odd], [%[q]], %[step]" \
+            "strd %[even], %[odd], [%[q]]\n\t" \
+            "add %[q], %[q], %[step]" \
             : [x] "+r"(x), [q] "+r"(q), [sum] "+r"(sum), [even] "=&r"(even), [odd] "=&r"(odd), \
               [third] "=&r"(third), [fourth] "=&r"(fourth) \
             : [inverse] "t"(inverse), [magic] "t"(TLEP_ROUND_MAGIC), [ones] "r"(0x00010001u), \
-              [step] "i"(step_bytes) \
+              [step] "r"(step) \
             : "memory", "s8", "s9", "s10", "s11")
 
 /* Blocks of `block` elements. Within each `span` of them the groups of four that lie `run` apart
  * become neighbours: those whose weights share a word. */
-INLINE void quantize(tlep_act *a, uint32_t block, uint32_t span, uint32_t run, int32_t offset)
+static void quantize(tlep_act *a, uint32_t block, uint32_t span, uint32_t run, int32_t offset)
 {
     const float *x = a->x;
     uint8_t *out = (uint8_t *)a->q;
+    uint32_t step = 8 * (span / run);
     uint32_t even, odd, third, fourth;
     for (uint32_t b = 0; b < a->n / block; b++) {
-        uint32_t doubled = doubled_largest(x, block);
-        float amax = tlep_bits_float(doubled >> 1);
-        float inverse = doubled >> 1 < TLEP_SMALLEST_BITS ? 0.0f : 127.0f / amax;
+        uint32_t largest = doubled_largest(x, block) >> 1;
+        float amax = tlep_bits_float(largest);
+        float inverse = largest < TLEP_SMALLEST_BITS ? 0.0f : 127.0f / amax;
         int32_t sum = 0;
         for (uint32_t s = 0; s < block; s += span, out += 2 * span) {
-            for (uint32_t k = 0; k < span / run; k++) {
-                uint8_t *q = out + 8 * k;
-#pragma GCC unroll 8
-                for (uint32_t i = 0; i < run; i += 4) {
-                    QUANTIZE_FOUR(8 * (span / run));
+            for (uint32_t at = 0; at < step; at += 8) {
+                uint8_t *q = out + at;
+                for (const float *end = x + run; x < end;) {
+                    QUANTIZE_FOUR;
+                    QUANTIZE_FOUR;
                 }
             }
         }
-        a->scale[b] = doubled >> 1 < TLEP_SMALLEST_BITS ? 0.0f : amax / 127.0f;
+        a->scale[b] = largest < TLEP_SMALLEST_BITS ? 0.0f : amax / 127.0f;
         a->sum[b] = offset * sum;
     }
 }

@@ -31,15 +31,32 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "submit:submit",
             "Queue jobs: every model and type on every platform and board named.",
         ),
+        "sweep": (
+            "sweep:sweep",
+            "Run all combinations of a file, and tell the best: speed, perplexity, RAM, energy.",
+        ),
         "watch": (
             "watch:watch",
             "Show live bars: of jobs until they end, or of the whole lab until Ctrl-C.",
         ),
         "jobs": ("jobs:jobs", "List the newest jobs to which all of these options apply."),
         "job": ("jobs:job", "Show all about one job: state, attempts, and the result."),
+        "explain": (
+            "explain:explain",
+            "Say why a job is as fast as it is: where its time goes, and what would help.",
+        ),
         "results": (
             "results:results",
             "Print measured jobs in the manner of llama-bench, newest first.",
+        ),
+        "compare": (
+            "compare:compare",
+            "Compare old with new, row by row: better, worse, same, or can't tell.",
+        ),
+        "history": ("history:history", "Plot how one measure of a model went over time."),
+        "baseline": (
+            "baseline:app",
+            "Save jobs under a name, to compare others with; they are never deleted by age.",
         ),
         "cancel": ("cancel:cancel", "Cancel jobs."),
         "retry": (
@@ -53,6 +70,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.",
         ),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
+        "predict": (
+            "predict:predict_speed",
+            "Say how fast a model would be, without touching a board.",
+        ),
         "models": (
             "models:app",
             "Models: list, inspect, quantize, import; and which boards one fits.",

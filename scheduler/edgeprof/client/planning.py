@@ -54,6 +54,7 @@ def plan(
             scoring.corpus(request.corpus),
             request.score_tokens,
             request.n_ctx,
+            request.score_stride,
         )
     on = routing.boards_of(target, boards)
     timeout_s = request.timeout_s
@@ -71,6 +72,7 @@ def plan(
             kv_type=str(request.kv_type).upper(),
             check_output=request.check_output,
             score=scored,
+            profile=request.profile,
             priority=request.priority,
             timeout_s=timeouts.foreseen_s(model, on) if timeout_s is None else timeout_s,
             queue_timeout_s=request.queue_timeout_s,

@@ -7,12 +7,12 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Final
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.cli.render.humanize import BYTES, COUNTS, SECONDS, unit_of
 from edgeprof.cli.render.model_names import ModelNames, Named
 from edgeprof.client.llama_bench import FIELDS, BenchRow, bench_rows
+from edgeprof.client.trust import UNSTABLE
 from edgeprof.shared.types.result import JobView
 
 EMULATED_NOTE = (
@@ -38,8 +38,6 @@ _COLUMNS = (
 _CRLF = "\r\n"
 #: A column only where a job was scored.
 _PERPLEXITY = "perplexity"
-#: A standard deviation of more than this share of the mean is pointed out.
-_UNSTABLE: Final = 0.05
 
 
 class Format(StrEnum):
@@ -83,6 +81,7 @@ def score_note(rows: Sequence[BenchRow]) -> str | None:
     texts = {
         f"{row.score_tokens} tokens of {row.score_text}"
         + (f" in windows of {row.score_window}" if row.score_window else "")
+        + (f", stride {row.score_stride}" if row.score_stride else "")
         for row in rows
         if row.perplexity is not None
     }
@@ -202,7 +201,7 @@ def _speed(row: BenchRow) -> str:
 
 
 def _unstable(row: BenchRow) -> bool:
-    return row.stddev_ts > _UNSTABLE * row.avg_ts
+    return row.stddev_ts > UNSTABLE * row.avg_ts
 
 
 def _wrong_note(rows: Sequence[BenchRow]) -> str | None:
@@ -223,7 +222,7 @@ def _unstable_note(rows: Sequence[BenchRow]) -> str | None:
     if worst is None:
         return None
     return (
-        f"! runs of one test differ by more than {_UNSTABLE:.0%} (up to {worst:.0%}): such a speed"
+        f"! runs of one test differ by more than {UNSTABLE:.0%} (up to {worst:.0%}): such a speed"
         " is no basis for a comparison. Is the board's host busy? More repetitions (-r) help"
     )
 

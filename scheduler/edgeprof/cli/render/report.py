@@ -80,6 +80,7 @@ def _score(score: ScoreResult) -> str:
     text = f"{score.perplexity:.3f}{error} over {score.n_tokens} tokens of {score.text}"
     if score.window_tokens is not None:
         text += f" in windows of {score.window_tokens}"
+        text += f", stride {score.stride_tokens}" if score.stride_tokens else ""
     if score.reference_perplexity is not None:
         text += f" (host: {score.reference_perplexity:.3f})"
     return text

@@ -22,6 +22,8 @@ TENSOR_TYPES: Final = {
 }
 #: Elements in a block of each.
 BLOCK: Final = {quantization: block for quantization, block, _ in TENSOR_TYPES.values()}
+#: Bytes of a block of each.
+BLOCK_BYTES: Final = {quantization: size for quantization, _, size in TENSOR_TYPES.values()}
 
 F32 = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 

@@ -16,8 +16,9 @@ from edgeprof.shared.types.case import MAX_PROMPT_CHARACTERS, TestCase
 from edgeprof.shared.types.model import KvType, ModelRef
 from edgeprof.shared.types.wire import MAX_FILE_BYTES, Name, NoControl, TolerantModel, WireModel
 
-#: 2: prompts as given, texts to score over, prefill only. Records of 1 are still read (JobSpec).
-SCHEMA_VERSION: Final = 2
+#: 2: prompts as given, texts to score over, prefill only. 3: profiles, windows that
+#: overlap. Records of 1 and 2 are still read (JobSpec).
+SCHEMA_VERSION: Final = 3
 
 #: Most tokens of all cases of a job together; it bounds the job's record and its result.
 MAX_JOB_TOKENS: Final = 16384
@@ -78,15 +79,14 @@ class Target(WireModel):
 class JobSpec(WireModel):
     """Everything a board worker needs to know; never changes after submit.
 
-    While a lab is upgraded it has jobs and workers of both schemas: a worker of schema 1 leaves
-    jobs of schema 2 queued (lua/claim.lua), so a job of schema 1 must have no field that only
-    schema 2 has.
+    While a lab is upgraded it has jobs and workers of several schemas: a worker leaves jobs of a
+    later schema queued (lua/claim.lua), so a job must have no field that only a later one has.
     """
 
     #: The largest that is valid has 0.5 MB (a test makes it).
     largest_bytes: ClassVar[int] = 512 * 1024
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     model: ModelRef
     target: Target
     cases: Annotated[tuple[TestCase, ...], Field(min_length=1, max_length=64)]
@@ -98,6 +98,8 @@ class JobSpec(WireModel):
     check_output: bool = True
     #: Also measure log-likelihood and top-1 (op SCORE), over a case's scoring or else its prompt.
     score: bool = False
+    #: Also run each case once more with the board's timer read between operators.
+    profile: bool = False
     #: 0 (whenever) to 9 (now). Celery's order is the reverse (queue/doorbell.py).
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     timeout_s: Annotated[float, Field(gt=0, le=86400)] = 600.0
@@ -154,6 +156,8 @@ class JobSpec(WireModel):
         needed = max(case.needs_schema for case in self.cases)
         if self.source or self.tensor_bytes is not None or self.model.source is not None:
             needed = max(needed, 2)
+        if self.profile:
+            needed = max(needed, 3)
         if needed > self.schema_version:
             raise ValueError(
                 f"schema_version is {self.schema_version}, but it has fields of {needed}"

@@ -12,6 +12,7 @@ from edgeprof.shared.types.board import FirmwareAndClock
 from edgeprof.shared.types.case import PromptSource, TestCase
 from edgeprof.shared.types.job import Attempt, JobSpec, JobState
 from edgeprof.shared.types.model import KvType, ModelRef
+from edgeprof.shared.types.profile import Ceilings, Derived, ModelDimensions, Profile
 from edgeprof.shared.types.wire import TolerantModel, WireModel
 
 
@@ -61,7 +62,7 @@ class RegionUse(TolerantModel):
 class ScoreResult(TolerantModel):
     """Teacher-forced quality over a text."""
 
-    #: How many tokens were scored: all of each window but its first.
+    #: How many tokens were counted: each once, all of each window but what is only its context.
     n_tokens: int
     #: Mean negative log-likelihood per token, nats.
     nll_nats: float
@@ -79,6 +80,8 @@ class ScoreResult(TolerantModel):
     n_windows: int = 1
     #: Tokens of the longest window.
     window_tokens: int | None = None
+    #: Tokens from one window's beginning to the next's; None where windows do not overlap.
+    stride_tokens: int | None = None
     #: Share of positions whose top-1 is the reference's top-1 (same file, host arithmetic).
     top1_agreement: float | None = None
     #: Share of positions whose top-1 is the token that really follows in the prompt.
@@ -118,6 +121,10 @@ class CaseResult(TolerantModel):
     #: With n_gen 0 it is of the one token whose id ends the prefill.
     output_check: OutputCheck | None
     score: ScoreResult | None = None
+    #: What follows from the numbers above; None in records of schema 2 and before.
+    derived: Derived | None = None
+    #: Where the time goes, when the job asked for it.
+    profile: Profile | None = None
 
 
 class LoadResult(TolerantModel):
@@ -170,6 +177,12 @@ class JobResult(TolerantModel):
     energy_trouble: str | None = None
     #: Why a run has no spans from the board's clock: it could not be placed on the host's.
     clock_trouble: str | None = None
+    #: Sizes of the model and its types, from which `edgeprof predict` works.
+    dimensions: ModelDimensions | None = None
+    #: What the board could do at best; None when no profile was asked for.
+    ceilings: Ceilings | None = None
+    #: Why there is no profile although the job asked for it.
+    profile_trouble: str | None = None
 
 
 class InputScoring(TolerantModel):
@@ -178,6 +191,8 @@ class InputScoring(TolerantModel):
     text: str
     text_sha256: str
     windows: tuple[tuple[int, ...], ...]
+    #: So many tokens at the beginning of each window but the first were only context.
+    context_tokens: int = 1
 
 
 class InputCase(TolerantModel):
@@ -218,6 +233,7 @@ class Inputs(TolerantModel):
     kv_type: KvType
     check_output: bool
     score: bool
+    profile: bool = False
     timeout_s: float
     queue_timeout_s: float
     max_attempts: int

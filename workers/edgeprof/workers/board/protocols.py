@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 from edgeprof.shared.types.board import FirmwareAndClock, MemoryRegion
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.profile import Ceilings, Profile
 from edgeprof.shared.types.result import LoadResult, MemoryUse, RegionUse
 
 
@@ -73,6 +74,14 @@ class ScoreReport:
     log_likelihood_nats: tuple[float, ...]
     start_us: int
     end_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileReport:
+    """One PROFILE: a run with the timer read between operators, and what that counted."""
+
+    run: RunReport
+    profile: Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +201,25 @@ class RunBoard(HasClock, HasStats, Protocol):
         self, tokens: Sequence[int], *, epoch: int, should_stop: Callable[[], bool]
     ) -> ScoreReport:
         """Return log-likelihood and top-1 of each token, given those before it."""
+        ...
+
+    def profile(
+        self,
+        prompt_tokens: Sequence[int],
+        n_gen: int,
+        *,
+        epoch: int,
+        on_token: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> ProfileReport | None:
+        """Run as run() does, with the timer read between operators.
+
+        None: the board's firmware cannot do that.
+        """
+        ...
+
+    def ceilings(self, epoch: int) -> Ceilings | None:
+        """Measure what the board could do at best. None: its firmware cannot do that."""
         ...
 
 

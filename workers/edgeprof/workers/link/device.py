@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgeprof.shared.errors import BoardFault, LinkFault
 from edgeprof.shared.types.model import KvType
+from edgeprof.shared.types.profile import Ceilings
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board import flash
 from edgeprof.workers.board.locks import BoardLock
@@ -23,13 +24,15 @@ from edgeprof.workers.board.protocols import (
     ClockOffset,
     Hello,
     MemoryTest,
+    ProfileReport,
     RunReport,
     ScoreReport,
 )
 from edgeprof.workers.link import memtest
 from edgeprof.workers.link.baud import DEFAULT_BAUD
+from edgeprof.workers.link.ceilings import measure_ceilings
 from edgeprof.workers.link.connection import Connection
-from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST
+from edgeprof.workers.link.hello import FEATURE_IDENTIFY, FEATURE_MEMTEST, FEATURE_PROFILE
 from edgeprof.workers.link.loading import ModelLoading
 from edgeprof.workers.link.messages.board import (
     FaultRequest,
@@ -157,6 +160,29 @@ class LinkBoard:
             return Runs(self.connection.client, self._url).score(
                 tokens, epoch=epoch, should_stop=should_stop
             )
+
+    def profile(
+        self,
+        prompt_tokens: Sequence[int],
+        n_gen: int,
+        *,
+        epoch: int,
+        on_token: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> ProfileReport | None:
+        """Run with the timer read between operators (see Board.profile)."""
+        if not self.hello.features & FEATURE_PROFILE:
+            return None
+        with self._leaving_no_run(epoch):
+            return Runs(self.connection.client, self._url).profile(
+                prompt_tokens, n_gen, epoch=epoch, on_token=on_token, should_stop=should_stop
+            )
+
+    def ceilings(self, epoch: int) -> Ceilings | None:
+        """Measure what the board could do at best (see Board.ceilings)."""
+        if not self.hello.features & FEATURE_PROFILE:
+            return None
+        return measure_ceilings(self.connection.client, self.hello, epoch)
 
     @contextmanager
     def _leaving_no_run(self, epoch: int) -> Iterator[None]:

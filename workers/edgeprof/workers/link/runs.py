@@ -9,12 +9,20 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
-from edgeprof.shared.errors import BoardFault, LinkFault
-from edgeprof.workers.board.protocols import MAX_NATS, Cancelled, RunReport, ScoreReport
+from edgeprof.shared.errors import BoardFault, LinkFault, ModelError
+from edgeprof.workers.board.protocols import (
+    MAX_NATS,
+    Cancelled,
+    ProfileReport,
+    RunReport,
+    ScoreReport,
+)
 from edgeprof.workers.link.client import POLL_S, LinkClient, Received
 from edgeprof.workers.link.messages.operations import RunState
+from edgeprof.workers.link.messages.profile import ProfileRequest
 from edgeprof.workers.link.messages.runs import (
     DoneEvent,
     Entry,
@@ -26,6 +34,7 @@ from edgeprof.workers.link.messages.runs import (
     TokenEvent,
 )
 from edgeprof.workers.link.messages.wire_types import U32_MAX, malformed
+from edgeprof.workers.link.profiles import read_profile
 
 #: After so much silence RESULT is asked for, with 1, 2 and 4 times as long to wait for it. A board
 #: serves the link between tokens, so this bounds how long one token may take (14 s), and how soon a
@@ -35,6 +44,10 @@ SILENCE_TRIES = 3
 RESULT_PAGE = 64
 #: PROMPT's bytes beside the tokens, and the most that a token takes.
 _PROMPT_HEAD_BYTES, _TOKEN_BYTES = 13, 5
+
+
+def _new_id() -> int:
+    return random.randint(1, U32_MAX)  # noqa: S311 - a name, not a secret
 
 
 class Runs:
@@ -54,8 +67,57 @@ class Runs:
         should_stop: Callable[[], bool],
     ) -> RunReport:
         """Prefill, decode greedily, and read the measurement back (see Board.run)."""
+        run_id = _new_id()
+        request = RunRequest(run_id=run_id, n_gen=n_gen, epoch=epoch)
         self._stage(prompt_tokens)
-        run_id = random.randint(1, U32_MAX)  # noqa: S311 - a name, not a secret
+        return self._follow_run(
+            run_id,
+            n_gen,
+            lambda on_event: self._client.request(request, on_event=on_event),
+            on_token,
+            should_stop,
+        )
+
+    def profile(
+        self,
+        prompt_tokens: Sequence[int],
+        n_gen: int,
+        *,
+        epoch: int,
+        on_token: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> ProfileReport:
+        """Run with the timer read between operators (see Board.profile).
+
+        A board without room for the layers counts by operator alone.
+        """
+        run_id = _new_id()
+        by_layer = True
+
+        def start(on_event: Callable[[Received], None]) -> None:
+            nonlocal by_layer
+            request = ProfileRequest(run_id=run_id, n_gen=n_gen, epoch=epoch, by_layer=True)
+            try:
+                self._client.request(request, on_event=on_event)
+            except ModelError as error:
+                if error.code != "no_memory":
+                    raise
+                by_layer = False
+                self._client.request(replace(request, by_layer=False), on_event=on_event)
+
+        self._stage(prompt_tokens)
+        run = self._follow_run(run_id, n_gen, start, on_token, should_stop)
+        return ProfileReport(run, read_profile(self._client, run_id, by_layer=by_layer))
+
+    def _follow_run(
+        self,
+        run_id: int,
+        n_gen: int,
+        start: Callable[[Callable[[Received], None]], object],
+        on_token: Callable[[int, int], None],
+        should_stop: Callable[[], bool],
+    ) -> RunReport:
+        """Start a run, follow it to its end, and read back what was measured."""
         sent = time.monotonic()
         first_token: list[float] = []
         streamed: dict[int, int] = {}
@@ -70,8 +132,7 @@ class Runs:
                 streamed[event.index] = event.token
                 on_token(event.index, event.token)
 
-        request = RunRequest(run_id=run_id, n_gen=n_gen, epoch=epoch)
-        self._client.request(request, on_event=on_event)
+        start(on_event)
         self._follow(run_id, on_event, should_stop)
         head, entries = self._read_entries(run_id, n_gen)
         done = time.monotonic()
@@ -99,7 +160,7 @@ class Runs:
     ) -> ScoreReport:
         """Teacher-forced log-likelihood and top-1 (see Board.score)."""
         self._stage(tokens)
-        run_id = random.randint(1, U32_MAX)  # noqa: S311
+        run_id = _new_id()
         self._client.request(ScoreRequest(run_id=run_id, epoch=epoch))
         self._follow(run_id, lambda _: None, should_stop)
         head, entries = self._read_entries(run_id, len(tokens) - 1)

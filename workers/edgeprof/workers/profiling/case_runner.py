@@ -14,10 +14,13 @@ from edgeprof.shared.models.tokenizer import Tokenizer, tokenizer_of
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.profile import ModelDimensions
 from edgeprof.shared.types.result import CaseResult, OutputCheck, ScoreResult
 from edgeprof.workers.board.protocols import RunBoard, RunReport
 from edgeprof.workers.profiling.board_clock import BoardClock
+from edgeprof.workers.profiling.derive import derive
 from edgeprof.workers.profiling.energy import EnergyAccount
+from edgeprof.workers.profiling.looking import look
 from edgeprof.workers.profiling.measure import check_output, summarize
 from edgeprof.workers.profiling.progress import Progress
 from edgeprof.workers.profiling.scoring import score_case
@@ -38,6 +41,7 @@ class CaseRunner:
     clock: BoardClock
     energy: EnergyAccount
     tokenizer: Tokenizer | None
+    dimensions: ModelDimensions
 
     def run(self, case: TestCase) -> CaseResult:
         """Return what one case measured. Raises a Fault, or Cancelled."""
@@ -66,7 +70,7 @@ class CaseRunner:
         text = None
         if self.tokenizer is not None and case.n_gen > 0:
             text = self.tokenizer.decode(tokens[: case.n_gen if ended is None else ended])
-        return summarize(
+        result = summarize(
             runs,
             len(case.prompt_tokens),
             n_gen=case.n_gen,
@@ -75,6 +79,11 @@ class CaseRunner:
             output_check=check,
             score=score,
         )
+        profile = None
+        if spec.profile:
+            profile = look(self.board, case, runs, self.epoch, self.progress, self.should_stop)
+        derived = derive(result, self.dimensions, self.board.hello.clock_hz)
+        return result.model_copy(update={"profile": profile, "derived": derived})
 
     def _run_once(self, case: TestCase, phase: str, message: str) -> RunReport:
         """Run a case once; `phase` is "warmup" or "decode"."""

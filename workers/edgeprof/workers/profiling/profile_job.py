@@ -13,6 +13,7 @@ from pathlib import Path
 from opentelemetry import trace
 
 from edgeprof.shared.models import ModelFile
+from edgeprof.shared.models.operators import dimensions_of
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec
@@ -20,7 +21,9 @@ from edgeprof.shared.types.result import Identity, JobResult, LoadResult, Memory
 from edgeprof.workers.board.protocols import Hello, RunBoard
 from edgeprof.workers.profiling.board_clock import BoardClock
 from edgeprof.workers.profiling.case_runner import CaseRunner, tokenizer_or_none
+from edgeprof.workers.profiling.ceilings_file import ceilings_of
 from edgeprof.workers.profiling.energy import EnergyAccount, EnergyMeter
+from edgeprof.workers.profiling.looking import TOO_OLD
 from edgeprof.workers.profiling.progress import Progress, ProgressSink
 
 
@@ -36,12 +39,14 @@ def profile_job(
     should_stop: Callable[[], bool],
     host: str,
     device_id: str,
+    ceilings_dir: Path | None = None,
     meter: EnergyMeter | None = None,
 ) -> JobResult:
     """Carry out a job on an open board.
 
     Raises a Fault, or Cancelled once should_stop() is true. `epoch` is the attempt's fencing
-    token, which the board compares with those it has seen.
+    token, which the board compares with those it has seen. `ceilings_dir` keeps what boards could
+    do at best; without one it is measured each time.
     """
     tracer = trace.get_tracer("edgeprof")
     clock = BoardClock(board)
@@ -51,6 +56,8 @@ def profile_job(
     energy = EnergyAccount(meter)
     with tracer.start_as_current_span("model_loading"):
         load, memory = _load(board, spec, model_path, epoch, counted, should_stop, clock)
+    ceilings = ceilings_of(board, ceilings_dir, epoch) if spec.profile else None
+    dimensions = dimensions_of(model, spec.kv_type, _region_of_weights(memory, load))
     runner = CaseRunner(
         board=board,
         spec=spec,
@@ -62,6 +69,7 @@ def profile_job(
         clock=clock,
         energy=energy,
         tokenizer=tokenizer_or_none(model),
+        dimensions=dimensions,
     )
     with tracer.start_as_current_span("inference_profiling"):
         cases = tuple(runner.run(case) for case in spec.cases)
@@ -80,6 +88,9 @@ def profile_job(
         energy_meter=energy.meter,
         energy_trouble=energy.trouble(clock.trouble),
         clock_trouble=clock.trouble or None,
+        dimensions=dimensions,
+        ceilings=ceilings,
+        profile_trouble=TOO_OLD if spec.profile and ceilings is None else None,
     )
 
 
@@ -105,6 +116,10 @@ def _load(
     )
     clock.loaded(load.load_device_s, began_s)
     return load, memory
+
+
+def _region_of_weights(memory: tuple[MemoryUse, ...], load: LoadResult) -> str:
+    return next((use.region for use in memory if use.category == "weights"), load.region)
 
 
 def _identity(hello: Hello, host: str, device_id: str) -> Identity:

@@ -24,7 +24,7 @@ class Progress:
     """Counts the tokens that all runs of a job generate and score."""
 
     def __init__(self, spec: JobSpec, sink: ProgressSink) -> None:
-        runs = spec.warmup + spec.repetitions
+        runs = spec.warmup + spec.repetitions + spec.profile
         self._total = sum(case.n_run for case in spec.cases) * runs
         if spec.score:
             self._total += sum(len(w) - 1 for case in spec.cases for w in windows_of(case))

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgeprof.shared.errors import LinkFault
 from edgeprof.shared.types.board import MemoryRegion
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.profile import Ceilings
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board.protocols import (
     BadWord,
@@ -17,6 +18,7 @@ from edgeprof.workers.board.protocols import (
     ClockOffset,
     Hello,
     MemoryTest,
+    ProfileReport,
     RunReport,
     ScoreReport,
 )
@@ -141,6 +143,22 @@ class FakeBoard:
         self.stats()
         scored = tuple(tokens[1:])
         return ScoreReport(scored, (0.0,) * len(scored), start_us=0, end_us=len(scored))
+
+    def profile(
+        self,
+        prompt_tokens: Sequence[int],  # noqa: ARG002
+        n_gen: int,  # noqa: ARG002
+        *,
+        epoch: int,  # noqa: ARG002
+        on_token: Callable[[int, int], None],  # noqa: ARG002
+        should_stop: Callable[[], bool],  # noqa: ARG002
+    ) -> ProfileReport | None:
+        """Have firmware that knows no profiles."""
+        return None
+
+    def ceilings(self, epoch: int) -> Ceilings | None:  # noqa: ARG002
+        """Have firmware that knows no ceilings."""
+        return None
 
     def stats(self) -> BoardStats:
         """Return zeros, or raise LinkFault when the board is not present."""

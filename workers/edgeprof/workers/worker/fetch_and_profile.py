@@ -9,6 +9,7 @@ from pathlib import Path
 from edgeprof.shared.errors import JobError
 from edgeprof.shared.models import ModelFile
 from edgeprof.shared.reference import Reference
+from edgeprof.shared.settings import load_settings
 from edgeprof.shared.store.blobs import ModelCache
 from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.types.model import ModelRef
@@ -39,6 +40,7 @@ def fetch_and_profile(
             should_stop=lease.should_stop,
             host=worker_board.info.host,
             device_id=worker_board.info.device_id,
+            ceilings_dir=load_settings().cache_dir / "ceilings",
             meter=meter,
         )
     worker_board.note_upload_speed(result.load.transfer_bytes_per_second)

@@ -1,0 +1,27 @@
+"""Finds a job by its id: in Redis, or in the archive once Redis has forgotten it."""
+
+from __future__ import annotations
+
+from edgeprof.client.lab import Lab
+from edgeprof.shared.errors import JobNotFound
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.result import JobView
+
+
+def find_job(job_id: str) -> tuple[JobView, list[BoardInfo]]:
+    """Return a job with the boards of the lab; without them if Redis has forgotten the job.
+
+    Raises JobNotFound.
+    """
+    with Lab(hurried=True) as lab:
+        try:
+            return lab.job(job_id).view(), lab.boards()
+        except JobNotFound:
+            # Imported here: most jobs are still in Redis, and SQLAlchemy takes a fifth of a second.
+            from edgeprof.scheduler.archive import Archive  # noqa: PLC0415
+
+            with Archive.open(lab.settings) as archive:
+                archived = archive.view(job_id)
+            if archived is None:
+                raise
+            return archived, []

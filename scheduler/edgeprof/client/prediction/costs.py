@@ -1,0 +1,176 @@
+"""What a platform's operators cost, fitted to profiles of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgeprof.client.prediction.terms import Key, Terms, work_of
+from edgeprof.shared.types.profile import (
+    CEILING_COLUMNS,
+    Ceilings,
+    ModelDimensions,
+    Operator,
+    Phase,
+    Profile,
+)
+from edgeprof.shared.types.result import CaseResult, JobResult
+
+#: Condition number beyond which terms count as the same: noise would be taken for a difference.
+_MOST_ALIKE: Final = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A case that was measured on a platform, with its profile if it has one."""
+
+    dimensions: ModelDimensions
+    n_prompt: int
+    n_gen: int
+    prefill_s: float
+    #: Sum of the decode steps; 0 without any.
+    decode_s: float
+    profile: Profile | None = None
+    ceilings: Ceilings | None = None
+
+
+def measured_of(result: JobResult) -> list[Measured]:
+    """Return the cases of a result; none of a record that does not hold the model's sizes."""
+    if result.dimensions is None:
+        return []
+    return [_measured(result, result.dimensions, case) for case in result.cases]
+
+
+def _measured(result: JobResult, dimensions: ModelDimensions, case: CaseResult) -> Measured:
+    return Measured(
+        dimensions=dimensions,
+        n_prompt=case.n_prompt,
+        n_gen=max(case.n_gen, 1),
+        prefill_s=case.ttft_s.mean,
+        decode_s=sum(case.position_latency_s),
+        profile=case.profile,
+        ceilings=result.ceilings,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds of each term, by what costs it."""
+
+    by_key: Mapping[Key, Terms]
+    ceilings: Ceilings | None
+
+    def of(self, key: Key) -> Terms | None:
+        """Return the cost of a key. A type that was not profiled is scaled by its ceiling.
+
+        None where nothing is known that could be scaled.
+        """
+        found = self.by_key.get(key)
+        if found is not None:
+            return found
+        if key.family == "matrix":
+            return self._scaled(key)
+        others = [cost for other, cost in self.by_key.items() if other.family == key.family]
+        return others[0] if others else None
+
+    def _scaled(self, key: Key) -> Terms | None:
+        if self.ceilings is None:
+            return None
+        wanted = self.ceilings.kernel(key.kind)
+        donors = sorted(
+            (other for other in self.by_key if other.family == "matrix"),
+            key=lambda other: (other.kind != key.kind, other.region != key.region),
+        )
+        for donor in donors:
+            known = self.ceilings.kernel(donor.kind)
+            if known is None or wanted is None:
+                continue
+            faster = wanted.macs_per_second / known.macs_per_second
+            calls, rows, macs = self.by_key[donor]
+            return np.array([calls, rows, macs / faster])
+        return None
+
+
+def fit(samples: Sequence[Measured]) -> Costs:
+    """Fit costs to all samples that have a profile."""
+    rows: dict[Key, list[tuple[Terms, float]]] = defaultdict(list)
+    ceilings = None
+    for sample in samples:
+        if sample.profile is None:
+            continue
+        ceilings = sample.ceilings or ceilings
+        for key, terms, seconds in _observed(sample, sample.profile):
+            rows[key].append((terms, seconds))
+    costs = {key: _fitted([*found, *_at_best(key, ceilings)]) for key, found in rows.items()}
+    return Costs(costs, ceilings)
+
+
+def _at_best(key: Key, ceilings: Ceilings | None) -> list[tuple[Terms, float]]:
+    """Return a kernel's ceiling as one more observation: its matrix has a shape of its own."""
+    kernel = ceilings.kernel(key.kind) if ceilings and key.family == "matrix" else None
+    if kernel is None:
+        return []
+    macs = float(kernel.rows * CEILING_COLUMNS)
+    return [(np.array([1.0, kernel.rows, macs]), macs / kernel.macs_per_second)]
+
+
+def _observed(sample: Measured, profile: Profile) -> list[tuple[Key, Terms, float]]:
+    """Return terms and seconds of each operator and phase, without the time of looking.
+
+    Each time that the timer is read costs the operator before it the same: what all operators have
+    too much, against the plain run, is spread over all readings.
+    """
+    ticks: dict[tuple[Phase, Operator], int] = defaultdict(int)
+    readings: dict[tuple[Phase, Operator], int] = defaultdict(int)
+    for cell in profile.cells:
+        ticks[cell.phase, cell.operator] += cell.ticks
+        readings[cell.phase, cell.operator] += cell.calls
+    plain_s = sample.prefill_s + sample.decode_s
+    looked_s = sum(ticks.values()) / profile.tick_hz
+    reading_s = max(looked_s - plain_s, 0.0) / sum(readings.values())
+    found = []
+    for phase in Phase:
+        if phase is Phase.DECODE and sample.n_gen < 2:
+            continue
+        work = work_of(sample.dimensions, phase, sample.n_prompt, sample.n_gen)
+        by_operator: dict[Operator, list[tuple[Key, Terms]]] = defaultdict(list)
+        for (operator, key), done in work.items():
+            by_operator[operator].append((key, done.terms))
+        for operator, parts in by_operator.items():
+            if len(parts) != 1 or (phase, operator) not in ticks:
+                continue  # of several kinds, whose times the profile does not tell apart here
+            seconds = ticks[phase, operator] / profile.tick_hz
+            seconds -= readings[phase, operator] * reading_s
+            if seconds > 0:
+                found.append((parts[0][0], parts[0][1], seconds))
+    return found
+
+
+def _fitted(rows: Sequence[tuple[Terms, float]]) -> Terms:
+    """Fit terms to seconds, with equal relative errors; no term is negative.
+
+    Elements first, then rows, then calls: a term that the observations do not tell from those
+    before it is left out.
+    """
+    seconds = np.array([second for _, second in rows])
+    terms = np.array([term for term, _ in rows]) / seconds[:, None]
+    kept: list[int] = []
+    for term in reversed(range(terms.shape[1])):
+        if terms[:, term].any() and _apart(terms[:, [*kept, term]]):
+            kept.append(term)
+    while True:
+        solved = np.linalg.lstsq(terms[:, kept], np.ones(len(rows)), rcond=None)[0]
+        if solved.min() >= 0 or len(kept) == 1:
+            cost = np.zeros(terms.shape[1])
+            cost[kept] = np.maximum(solved, 0)
+            return cost
+        del kept[int(np.argmin(solved))]
+
+
+def _apart(columns: Terms) -> bool:
+    scaled = columns / np.linalg.norm(columns, axis=0)
+    return bool(np.linalg.cond(scaled) < _MOST_ALIKE)

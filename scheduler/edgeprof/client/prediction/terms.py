@@ -1,0 +1,94 @@
+"""The terms of an operator's cost: so many calls, rows or positions, and multiply-accumulates."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprof.shared.models.operators import ATTENTION, Call, calls_of
+from edgeprof.shared.types.profile import ModelDimensions, Operator, Phase
+
+#: calls, rows (of a matrix) or positions (of attention), and elements.
+Terms = npt.NDArray[np.float64]
+
+MATRICES: Final = frozenset(
+    {
+        Operator.Q,
+        Operator.K,
+        Operator.V,
+        Operator.ATTN_OUTPUT,
+        Operator.GATE,
+        Operator.UP,
+        Operator.DOWN,
+        Operator.HEAD,
+    }
+)
+
+
+class Key(NamedTuple):
+    """What has a cost of its own: all matrices of one type share theirs."""
+
+    family: str
+    kind: str
+    #: Where the weights of a matrix are; "" for all else.
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The terms of one operator, and what its calls read."""
+
+    key: Key
+    terms: Terms
+    weight_bytes: float
+
+
+def key_of(call: Call, weights_region: str) -> Key:
+    """Return whose cost a call has."""
+    if call.operator in MATRICES:
+        return Key("matrix", call.kind, weights_region)
+    return Key(call.operator, call.kind)
+
+
+def work_of(
+    dimensions: ModelDimensions, phase: Phase, n_prompt: int, n_gen: int
+) -> Mapping[tuple[Operator, Key], Work]:
+    """Return what one phase of a run does, by operator; n_gen at least 1."""
+    if phase is Phase.PREFILL:
+        positions = np.arange(1, n_prompt + 1)
+        heads = 1
+    else:
+        positions = np.arange(n_prompt + 1, n_prompt + n_gen)
+        heads = len(positions)
+    tokens, attended = len(positions), int(positions.sum())
+    every = calls_of(dimensions, head=False)
+    with_head = calls_of(dimensions, head=True)[len(every) :]
+    return _added(
+        dimensions,
+        [
+            *((call, tokens, attended) for call in every),
+            *((call, heads, attended) for call in with_head),
+        ],
+    )
+
+
+def _added(
+    dimensions: ModelDimensions, done: Iterable[tuple[Call, int, int]]
+) -> Mapping[tuple[Operator, Key], Work]:
+    terms: dict[tuple[Operator, Key], Terms] = defaultdict(lambda: np.zeros(3))
+    n_bytes: dict[tuple[Operator, Key], float] = defaultdict(float)
+    for call, times, attended in done:
+        where = call.operator, key_of(call, dimensions.weights_region)
+        calls = call.count * times
+        if call.operator in ATTENTION:
+            positions = call.count * attended
+            terms[where] += (calls, positions, positions * call.elements)
+        else:
+            terms[where] += (calls, calls * call.rows, calls * call.elements)
+        n_bytes[where] += calls * call.weight_bytes
+    return {where: Work(where[1], terms[where], n_bytes[where]) for where in terms}
