@@ -49,6 +49,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "results:results",
             "Print measured jobs in the manner of llama-bench, newest first.",
         ),
+        "report": (
+            "report:report",
+            "Write measured jobs as one HTML file, with plots, that needs no network.",
+        ),
         "compare": (
             "compare:compare",
             "Compare old with new, row by row: better, worse, same, or can't tell.",
@@ -70,6 +74,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.",
         ),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
+        "predict": (
+            "predict:predict_speed",
+            "Say how fast a model would be, without touching a board.",
+        ),
         "models": (
             "models:app",
             "Models: list, inspect, quantize, import; and which boards one fits.",
