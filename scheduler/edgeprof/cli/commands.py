@@ -49,6 +49,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "results:results",
             "Print measured jobs in the manner of llama-bench, newest first.",
         ),
+        "report": (
+            "report:report",
+            "Write measured jobs as one HTML file, with plots, that needs no network.",
+        ),
         "compare": (
             "compare:compare",
             "Compare old with new, row by row: better, worse, same, or can't tell.",

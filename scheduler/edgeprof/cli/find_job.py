@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import JobNotFound
+from edgeprof.shared.store import site_address
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.result import JobView
 
@@ -25,3 +26,10 @@ def find_job(job_id: str) -> tuple[JobView, list[BoardInfo]]:
             if archived is None:
                 raise
             return archived, []
+
+
+def page_of(job_id: str) -> str | None:
+    """Return the address of a job's page; None where no scheduler can be reached from here."""
+    with Lab(hurried=True) as lab:
+        site = site_address.base_url(lab.store.script, lab.settings.host)
+    return f"{site}/jobs/{job_id}" if site else None

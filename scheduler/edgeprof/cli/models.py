@@ -13,9 +13,9 @@ from edgeprof.cli import completion, output
 from edgeprof.cli.command_style import App
 from edgeprof.cli.render.bar import bar
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import BYTES, COUNTS, human_bytes, unit_of
 from edgeprof.cli.render.model import model_facts, model_json, model_tables
 from edgeprof.cli.render.tables import new_table
+from edgeprof.client.humanize import BYTES, COUNTS, human_bytes, unit_of
 from edgeprof.client.lab import Lab
 from edgeprof.client.prediction.costs import Costs
 from edgeprof.client.prediction.costs import fit as fit_costs

@@ -11,7 +11,7 @@ import typer
 from edgeprof.cli import completion, output
 from edgeprof.cli.platform_costs import measured_on
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import SECONDS, human_bytes, unit_of
+from edgeprof.client.humanize import SECONDS, human_bytes, unit_of
 from edgeprof.client.lab import Lab
 from edgeprof.client.prediction.costs import Measured, fit
 from edgeprof.client.prediction.predict import PastErrors, Predicted, past_errors, predict

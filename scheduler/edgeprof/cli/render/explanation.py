@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import SECONDS, Unit, unit_of
+from edgeprof.client.humanize import SECONDS, Unit, unit_of
 from edgeprof.client.prediction.advice import Choice
 from edgeprof.client.prediction.predict import PastErrors
 from edgeprof.client.prediction.roofline import OperatorUse
