@@ -189,6 +189,8 @@ class InputScoring(TolerantModel):
     text: str
     text_sha256: str
     windows: tuple[tuple[int, ...], ...]
+    #: Top-1 tokens of the unquantized model, which quantization_error_rate is counted from.
+    unquantized_top1: tuple[tuple[int, ...], ...] | None = None
 
 
 class InputCase(TolerantModel):
@@ -248,6 +250,8 @@ class Inputs(TolerantModel):
 
 class JobView(TolerantModel):
     """A job as users see it: record, inputs, attempts and, once succeeded, the result."""
+
+    largest_bytes: ClassVar[int] = 16 * 1024 * 1024
 
     #: Schema of this document. Those of schema 1 have no inputs.
     schema_version: int = 1
