@@ -39,7 +39,7 @@ _CRLF = "\r\n"
 #: A column only where a job was scored.
 _PERPLEXITY = "perplexity"
 #: A standard deviation of more than this share of the mean is pointed out.
-_UNSTABLE: Final = 0.05
+UNSTABLE: Final = 0.05
 
 
 class Format(StrEnum):
@@ -203,7 +203,7 @@ def _speed(row: BenchRow) -> str:
 
 
 def _unstable(row: BenchRow) -> bool:
-    return row.stddev_ts > _UNSTABLE * row.avg_ts
+    return row.stddev_ts > UNSTABLE * row.avg_ts
 
 
 def _wrong_note(rows: Sequence[BenchRow]) -> str | None:
@@ -224,7 +224,7 @@ def _unstable_note(rows: Sequence[BenchRow]) -> str | None:
     if worst is None:
         return None
     return (
-        f"! runs of one test differ by more than {_UNSTABLE:.0%} (up to {worst:.0%}): such a speed"
+        f"! runs of one test differ by more than {UNSTABLE:.0%} (up to {worst:.0%}): such a speed"
         " is no basis for a comparison. Is the board's host busy? More repetitions (-r) help"
     )
 

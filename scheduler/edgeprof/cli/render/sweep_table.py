@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.cli.render.humanize import BYTES, SECONDS, human_bytes, human_s, unit_of
-from edgeprof.cli.render.llama_bench_table import EMULATED_NOTE
+from edgeprof.cli.render.llama_bench_table import EMULATED_NOTE, UNSTABLE
 from edgeprof.cli.render.model_names import ModelNames, Named
 from edgeprof.client.choice import Limits, frontier, recommended
 from edgeprof.client.sweep_rows import SweepRow
@@ -149,7 +149,15 @@ def notes(answer: Answer) -> list[str]:
     if over:
         found.append(f"perplexity ± its standard error: over {'; over '.join(over)}")
     if any(row.top1_change is not None for row in rows):
-        found.append("top-1 change: share of positions whose likeliest token is another than F32's")
+        found.append(
+            "top-1 change: share of positions whose likeliest token is another than that of the"
+            " model as its file is, with an F32 cache"
+        )
+    if any(map(_unstable, rows)):
+        found.append(
+            f"! runs of one test differ by more than {UNSTABLE:.0%}: such a speed is no basis for a"
+            " choice. Is the board's host busy? More repetitions help"
+        )
     if any(row.emulated for row in rows):
         found.append(EMULATED_NOTE)
     return found
@@ -179,9 +187,7 @@ def _verdict(answer: Answer) -> str:
     if row is None:
         return f"take: no row is within the limits ({limits})"
     what = f"{row.model} {row.made_as} on {row.platform}"
-    if any(
-        other.choice[:3] == row.choice[:3] and other.choice != row.choice for other in answer.rows
-    ):
+    if len({other.choice[-1] for other in answer.rows}) > 1:
         what += f", context {row.n_ctx}"
     if len({other.kv_type for other in answer.rows}) > 1:
         what += f", {row.kv_type} cache"
@@ -203,7 +209,11 @@ def _limits(limits: Limits, rows: Iterable[SweepRow]) -> Iterable[str]:
 
 def _speed(row: SweepRow) -> str:
     spread = f" ± {row.speed.sd:.2f}" if len(row.speed.samples) > 1 else ""
-    return f"{row.speed.mean:.2f}{spread}"
+    return f"{row.speed.mean:.2f}{spread}" + (" !" if _unstable(row) else "")
+
+
+def _unstable(row: SweepRow) -> bool:
+    return row.speed.sd > UNSTABLE * row.speed.mean
 
 
 def _perplexity(row: SweepRow) -> str:
