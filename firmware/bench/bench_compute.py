@@ -23,8 +23,11 @@ SOURCES = [
         CORE / "model" / f"{n}.c"
         for n in ("arena", "gguf", "gguf_hparams", "llama", "forward", "logits")
     ),
-    *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels", "softfloat")),
-    *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
+    *(
+        CORE / "kernels" / f"{n}.c"
+        for n in ("attention", "attention_pair", "fmath", "kernels", "softfloat")
+    ),
+    *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "riscv", "scalar", "vector")),
     *(CORE / "kernels" / f"wide_{n}.c" for n in ("attention", "matvec")),
 ]
 # As firmware/CMakeLists.txt compiles the core.

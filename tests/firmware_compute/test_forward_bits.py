@@ -116,7 +116,7 @@ def test_memory_is_the_documented_formula(sanitized: Tool, model: Path, kv_bytes
         + 3 * up(4 * s.dim)
         + 2 * up(4 * kv_dim)
         + 2 * up(4 * s.hidden)
-        + up(4 * n_ctx)
+        + up(8 * n_ctx)
         + up(4 * (s.rope_dim // 2))
         + up(4 * s.rope_dim)
         + up(4 * s.n_vocab)

@@ -11,7 +11,7 @@ from edgeprof.shared.models import quantized
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.types.model import Quantization
 from tests.firmware_link.conftest import Chip
-from tests.firmware_link.test_protocol import ERR, EVT, PROMPT, RESULT, RSP, RUN, STATS, ready
+from tests.firmware_link.talk import ERR, EVT, PROMPT, RESULT, RSP, RUN, STATS, ready
 
 PROFILE, PROFILE_RESULT, READ_SPEED, KERNEL_SPEED = range(16, 20)
 STALE_EPOCH, NO_RUN, NO_MEMORY, BAD_ARGUMENT = 201, 204, 306, 400
