@@ -35,7 +35,7 @@ def export(
     ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where to; .gz compresses it.")
-    ] = Path("edgeprof-export.jsonl.gz"),
+    ] = Path("edgeprof-export.gz"),
     models: Annotated[
         bool, typer.Option("--models/--no-models", help="Put the model files in as well.")
     ] = True,
@@ -44,7 +44,7 @@ def export(
 
     It holds their whole records, with prompts and users, and each model file once.
 
-    Example: edgeprof export sweep-1a2b3c4d -o sweep.jsonl.gz
+    Example: edgeprof export sweep-1a2b3c4d -o FILE
     """
     with open_archive() as archive:
         views = _chosen(archive, selections or [])
@@ -64,7 +64,7 @@ def import_(
 
     Ids stay. A job whose id another job here has gets a new one, which is printed.
 
-    Example: edgeprof import sweep.jsonl.gz
+    Example: edgeprof import edgeprof-export.gz
     """
     settings = load_settings()
     finder = ModelFinder(settings.cache_dir, None)
