@@ -41,9 +41,26 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         ),
         "jobs": ("jobs:jobs", "List the newest jobs to which all of these options apply."),
         "job": ("jobs:job", "Show all about one job: state, attempts, and the result."),
+        "explain": (
+            "explain:explain",
+            "Say why a job is as fast as it is: where its time goes, and what would help.",
+        ),
         "results": (
             "results:results",
             "Print measured jobs in the manner of llama-bench, newest first.",
+        ),
+        "report": (
+            "report:report",
+            "Write measured jobs as one HTML file, with plots, that needs no network.",
+        ),
+        "compare": (
+            "compare:compare",
+            "Compare old with new, row by row: better, worse, same, or can't tell.",
+        ),
+        "history": ("history:history", "Plot how one measure of a model went over time."),
+        "baseline": (
+            "baseline:app",
+            "Save jobs under a name, to compare others with; they are never deleted by age.",
         ),
         "cancel": ("cancel:cancel", "Cancel jobs."),
         "retry": (
@@ -57,6 +74,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.",
         ),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
+        "predict": (
+            "predict:predict_speed",
+            "Say how fast a model would be, without touching a board.",
+        ),
         "models": (
             "models:app",
             "Models: list, inspect, quantize, import; and which boards one fits.",

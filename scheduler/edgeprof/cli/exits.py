@@ -17,8 +17,8 @@ OUTPUT_NOT_READ: Final = 141
 
 MEANING: Final = {
     OK: "what was asked for was done",
-    JOB_FAILED: "a job that was waited for failed, expired or was cancelled, or a combination was"
-    " refused while others were queued",
+    JOB_FAILED: "a job that was waited for failed, expired or was cancelled, a combination was"
+    " refused while others were queued, or a comparison breaks a condition (--fail-if)",
     USAGE: "the call is wrong: an option, a name, a model or a prompt; nothing was submitted",
     INFRASTRUCTURE: "something the lab runs on is missing: Redis, the archive, a tool, a file",
     INTERRUPTED: "Ctrl-C, or a question answered with no; submitted jobs go on",

@@ -8,17 +8,17 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, output
+from edgeprof.cli.find_job import find_job, page_of
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.render.tables import jobs_sheet
 from edgeprof.client.lab import Lab
+from edgeprof.client.trust import Doubt, doubts
 from edgeprof.client.waits import what_it_waits_for
-from edgeprof.shared.errors import JobNotFound, UsageError
+from edgeprof.shared.errors import UsageError
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.store.search import JobFilter
-from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobState
-from edgeprof.shared.types.result import JobView
 
 
 def jobs(
@@ -84,16 +84,19 @@ def job(
 
     Example: edgeprof job 7h2kq9c4m0xz
     """
-    view, boards = _view(job_id)
+    view, boards = find_job(job_id)
     if json:
         output.print_json(view.model_dump(mode="json"))
         return
     waits = what_it_waits_for(view, boards)
-    output.show(job_report(view, load_settings().trace_ui, waits=waits))
+    output.show(job_report(view, load_settings().trace_ui, page_of(job_id), waits=waits))
     if rows := llama_bench_table.rows_of([view]):
         output.show_sheet(llama_bench_table.sheet(rows))
         for note in llama_bench_table.notes(rows):
             output.note(note)
+        for doubtful in doubts(view):
+            if doubtful.doubt is not Doubt.UNSTABLE:  # the notes of the table say so
+                output.note(f"! {doubtful}")
 
 
 def retry(
@@ -109,22 +112,3 @@ def retry(
     with Lab(hurried=True) as lab:
         for job_id in job_ids:
             output.stdout().print(lab.retry(job_id).id)
-
-
-def _view(job_id: str) -> tuple[JobView, list[BoardInfo]]:
-    """Return a job from the store with the boards of the lab.
-
-    A job that Redis has forgotten comes from the archive.
-    """
-    with Lab(hurried=True) as lab:
-        try:
-            return lab.job(job_id).view(), lab.boards()
-        except JobNotFound:
-            # Imported here: most jobs are still in Redis, and SQLAlchemy takes a fifth of a second.
-            from edgeprof.scheduler.archive import Archive  # noqa: PLC0415
-
-            with Archive.open(lab.settings) as archive:
-                archived = archive.view(job_id)
-            if archived is None:
-                raise
-            return archived, []

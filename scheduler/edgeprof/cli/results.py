@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,13 +13,11 @@ from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.render.order import Order, ordered
 from edgeprof.cli.tags import parse_tag
 from edgeprof.client.llama_bench import BenchRow
+from edgeprof.client.moments import parse_moment
 from edgeprof.scheduler.archive import Archive, Query
-from edgeprof.shared.errors import UsageError
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.model import Quantization
-
-_UNIT_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 # Long because Typer reads the options from the signature.
@@ -96,7 +92,7 @@ def results(
         user=user,
         tags=dict(map(parse_tag, tag or ())),
         firmware=firmware,
-        since_s=None if since is None else parse_since(since, time.time()),
+        since_s=None if since is None else parse_moment(since, time.time()),
         state=JobState.SUCCEEDED,
         limit=limit,
     )
@@ -125,16 +121,3 @@ def print_rows(
         output.show_sheet(llama_bench_table.sheet(rows), wide=wide, columns=columns)
         for note in llama_bench_table.notes(rows):
             output.note(note)
-
-
-def parse_since(text: str, now_s: float) -> float:
-    """Return seconds since the epoch for an age ("12h") or an ISO date (UTC unless it says)."""
-    if age := re.fullmatch(r"(\d+)([mhdw])", text):
-        return now_s - int(age[1]) * _UNIT_S[age[2]]
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"--since {text!r} is neither an age nor a date", hint="e.g. 12h, 7d, or 2026-11-23"
-        ) from None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

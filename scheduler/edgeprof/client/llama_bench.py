@@ -34,11 +34,16 @@ ALWAYS: Final[dict[str, Any]] = {
     "devices": "none",
     "tensor_split": "0.00",
     "tensor_buft_overrides": "none",
+    "load_mode": "none",  # since llama.cpp of 2026; before it, the next two
     "use_mmap": False,
     "use_direct_io": False,
     "embeddings": False,
     "no_op_offload": False,
     "no_host": False,
+    "lazy_mode": "off",
+    "repack": False,
+    "fit_target": 0,
+    "fit_min_ctx": 0,
 }
 
 #: The slowest speed that is believed: a token an hour.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import human_s
 from edgeprof.client.durations import Predicted
+from edgeprof.client.humanize import human_s
 from edgeprof.shared.types.job import JobSpec
 
 _COLUMNS: Final = (

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import BYTES, SECONDS, human_bytes, human_s, unit_of
-from edgeprof.cli.render.llama_bench_table import EMULATED_NOTE, UNSTABLE
-from edgeprof.cli.render.model_names import ModelNames, Named
+from edgeprof.cli.render.llama_bench_table import EMULATED_NOTE
 from edgeprof.client.choice import Limits, frontier, recommended
+from edgeprof.client.humanize import BYTES, SECONDS, human_bytes, human_s, unit_of
+from edgeprof.client.model_names import ModelNames, Named
 from edgeprof.client.sweep_rows import SweepRow
+from edgeprof.client.trust import UNSTABLE
 
 #: What tells rows apart; such a column is left out first where it says the same in all rows, and
 #: never where it does not.

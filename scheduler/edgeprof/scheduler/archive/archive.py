@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final, Self
 
-from sqlalchemy import Engine, Select, delete, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from edgeprof.client.llama_bench import bench_rows
-from edgeprof.scheduler.archive import archive_url, engine, migrate
+from edgeprof.client.query import Query
+from edgeprof.scheduler.archive import archive_url, baselines, engine, migrate
+from edgeprof.scheduler.archive.baselines import SavedBaseline
 from edgeprof.scheduler.archive.database_file import DatabaseFile
-from edgeprof.scheduler.archive.tables import Job, Test
+from edgeprof.scheduler.archive.rows import row_of
+from edgeprof.scheduler.archive.statements import statement_of
+from edgeprof.scheduler.archive.tables import BaselineJob, Job
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.settings import Settings
-from edgeprof.shared.types.job import JobState
-from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView
 
 _HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg installed)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """Which jobs to find; a field that is None filters nothing.
-
-    since_s: only jobs that finished then or later. tags: a job must have all of them. firmware:
-    the first characters of the git hash of the board's firmware.
-    """
-
-    model: str | None = None
-    platform: str | None = None
-    quantization: Quantization | None = None
-    sweep_id: str | None = None
-    since_s: float | None = None
-    device_id: str | None = None
-    user: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    firmware: str | None = None
-    state: JobState | None = None
-    limit: int = 1000
 
 
 class Archive:
@@ -102,12 +81,12 @@ class Archive:
         """
         with self._writing() as session:
             for view in views:
-                session.merge(_row(view))
+                session.merge(row_of(view))
 
     def find(self, query: Query) -> list[JobView]:
         """Return matching jobs, newest first."""
         with self._guarded(), Session(self._reading) as session:
-            documents = session.scalars(_select(query)).all()
+            documents = session.scalars(statement_of(query)).all()
         return [JobView.model_validate(document) for document in documents]
 
     def view(self, job_id: str) -> JobView | None:
@@ -125,13 +104,40 @@ class Archive:
         return set(found) >= set(job_ids)
 
     def forget(self, before_s: float, limit: int) -> int:
-        """Delete up to `limit` jobs that ended before `before_s`, oldest first. Return how many."""
-        old = select(Job.id).where(Job.finished_s < before_s).order_by(Job.finished_s).limit(limit)
+        """Delete up to `limit` jobs that ended before `before_s`, oldest first. Return how many.
+
+        Jobs of a baseline stay.
+        """
+        old = (
+            select(Job.id)
+            .where(Job.finished_s < before_s, Job.id.not_in(select(BaselineJob.job_id)))
+            .order_by(Job.finished_s)
+            .limit(limit)
+        )
         with self._writing() as session:
             ids = session.scalars(old).all()
             # Their tests go with them: the foreign key cascades.
             session.execute(delete(Job).where(Job.id.in_(ids)))
         return len(ids)
+
+    def save_baseline(self, baseline: SavedBaseline, job_ids: Collection[str]) -> None:
+        """Save archived jobs under a name; a baseline that has it is replaced."""
+        with self._writing() as session:
+            baselines.save(session, baseline, job_ids)
+
+    def delete_baseline(self, name: str) -> bool:
+        """Delete a baseline, not its jobs; returns whether there was one."""
+        with self._writing() as session:
+            return baselines.delete(session, name)
+
+    def baselines(self) -> list[SavedBaseline]:
+        """Return all baselines by name."""
+        with self._guarded(), Session(self._reading) as session:
+            return baselines.all_of(session)
+
+    def baseline_names(self) -> list[str]:
+        """Return the names of all baselines."""
+        return [baseline.name for baseline in self.baselines()]
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
@@ -176,79 +182,3 @@ class Archive:
                 hint="check EDGEPROF_ARCHIVE_URL and EDGEPROF_DATA_DIR; jobs stay in Redis until"
                 " they are archived",
             ) from error
-
-
-def _select(query: Query) -> Select[tuple[dict[str, object]]]:
-    statement = select(Job.document).order_by(Job.finished_s.desc(), Job.id).limit(query.limit)
-    wanted = {
-        Job.model: query.model,
-        Job.platform: query.platform,
-        Job.quantization: query.quantization,
-        Job.sweep_id: query.sweep_id,
-        Job.device_id: query.device_id,
-        Job.user: query.user,
-        Job.state: query.state,
-    }
-    for column, value in wanted.items():
-        if value is not None:
-            statement = statement.where(column == value)
-    for name, text in query.tags.items():
-        statement = statement.where(Job.tags[name].as_string() == text)
-    if query.firmware is not None:
-        git_hash = Job.document["result", "identity", "firmware_git_hash"].as_string()
-        statement = statement.where(git_hash.startswith(query.firmware, autoescape=True))
-    if query.since_s is not None:
-        statement = statement.where(Job.finished_s >= query.since_s)
-    return statement
-
-
-def _row(view: JobView) -> Job:
-    identity = view.result.identity if view.result else None
-    asked = view.inputs
-    score = view.result.cases[0].score if view.result else None
-    return Job(
-        id=view.id,
-        state=view.state,
-        reason=view.reason,
-        model=view.model.name,
-        model_sha256=view.model.sha256,
-        quantization=view.model.quantization,
-        target=view.target,
-        user=view.user,
-        sweep_id=view.sweep_id,
-        trace_id=view.trace_id,
-        attempts=len(view.attempts),
-        created_s=view.created_s,
-        started_s=view.started_s,
-        finished_s=view.finished_s,
-        platform=identity and identity.platform,
-        device_id=identity and identity.device_id,
-        board_uid=identity and identity.board_uid,
-        host=identity and identity.host,
-        emulated=identity and identity.emulated,
-        schema_version=view.schema_version,
-        repetitions=asked and asked.repetitions,
-        warmup=asked.warmup if asked else None,
-        n_ctx=asked and asked.n_ctx,
-        kv_type=asked and asked.kv_type,
-        prompt_text=asked.cases[0].prompt_text if asked else None,
-        prompt_tokens=list(asked.cases[0].prompt_tokens) if asked else None,
-        tags=asked.tags if asked else None,
-        source=asked.source if asked else None,
-        perplexity=score.perplexity if score else None,
-        perplexity_stderr=score.perplexity_stderr if score else None,
-        document=view.model_dump(mode="json"),
-        tests=[
-            Test(
-                position=position,
-                test=row.test,
-                n_prompt=row.n_prompt,
-                n_gen=row.n_gen,
-                n_depth=row.n_depth,
-                avg_ts=row.avg_ts,
-                stddev_ts=row.stddev_ts,
-                samples_ts=list(row.samples_ts),
-            )
-            for position, row in enumerate(bench_rows(view))
-        ],
-    )

@@ -1,4 +1,4 @@
-"""Two tables: jobs as they ended, and their tests in llama-bench's terms.
+"""Jobs as they ended, their tests in llama-bench's terms, and baselines: jobs saved by a name.
 
 `Job.document` is the whole record (a JobView), and the truth. The other columns are written from
 it, for queries in SQL. Timestamps are seconds since the epoch, by Redis' clock.
@@ -81,3 +81,32 @@ class Test(Base):
     avg_ts: Mapped[float]
     stddev_ts: Mapped[float]
     samples_ts: Mapped[list[float]] = mapped_column(JSON)
+
+
+class Baseline(Base):
+    """Jobs that somebody has saved under a name, to compare others with."""
+
+    __tablename__ = "baselines"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    #: What they were saved by: a sweep's id, a tag, …
+    selection: Mapped[str]
+    user: Mapped[str] = mapped_column(String(64))
+    saved_s: Mapped[float]
+
+    jobs: Mapped[list[BaselineJob]] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class BaselineJob(Base):
+    """A job of a baseline. It is not deleted by age while the baseline is there."""
+
+    __tablename__ = "baseline_jobs"
+
+    baseline: Mapped[str] = mapped_column(
+        ForeignKey("baselines.name", ondelete="CASCADE"), primary_key=True
+    )
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
