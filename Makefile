@@ -12,7 +12,7 @@ LOCKED  := $(PIP) --require-hashes --no-build-isolation
 STM32F4 := stm32f405 stm32f405-feather stm32f405-netduino stm32f407 stm32f411 stm32f411-blackpill \
            stm32f429 stm32f446
 STM32L4 := stm32l475 stm32l4r5
-NRF     := nrf52840 nrf52840-feather nrf52840-xiao nrf52840-labwired
+NRF     := nrf52840 nrf52840-feather nrf52840-xiao nrf52840-qemu
 PORTS   := native $(STM32F4) $(STM32L4) $(NRF) mps2-an500 mps2-an505 riscv32-virt rp2040 rp2350 esp32c3 \
            xtensa-lx60 esp32s3
 # Those that not every system has a compiler for; they are left out there.
@@ -29,6 +29,8 @@ APT      := python3 python3-venv build-essential cmake ninja-build git util-linu
             picolibc-riscv64-unknown-elf qemu-system-arm qemu-system-misc
 APT_XTENSA := clang-22 llvm-22 binutils-xtensa-lx106
 APT_TEST := clang faketime iproute2 libclang-rt-dev openssl ser2net shellcheck systemd
+# The kernels of 64-bit Arm, on a host that is none.
+APT_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 APT_LINT := clang-tidy
 # What watches the lab of `make lab`, and the tests of the monitoring.
 APT_LAB  := prometheus prometheus-alertmanager prometheus-redis-exporter
@@ -142,7 +144,7 @@ $(STAMPS)/apt: scripts/apt-packages.sh Makefile
 	@scripts/apt-packages.sh $@ $(APT) --optional $(APT_XTENSA)
 
 $(STAMPS)/apt-test: $(STAMPS)/apt
-	@scripts/apt-packages.sh $@ $(APT_TEST)
+	@scripts/apt-packages.sh $@ $(APT_TEST) --optional $(APT_ARM64)
 
 $(STAMPS)/apt-lab: $(STAMPS)/apt
 	@scripts/apt-packages.sh $@ $(APT_LAB)

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import crowd, gap, idle, link, memory, overhead, prediction, record, submit, tokens
+from benchmarks import (
+    crowd,
+    gap,
+    idle,
+    link,
+    memory,
+    overhead,
+    peers,
+    prediction,
+    record,
+    submit,
+    tokens,
+)
 from benchmarks.harness import console, report
 
 BENCHMARKS = {
     module.NAME: module
-    for module in (submit, gap, overhead, record, link, tokens, prediction, memory, idle, crowd)
+    for module in (
+        submit,
+        gap,
+        overhead,
+        record,
+        link,
+        tokens,
+        prediction,
+        peers,
+        memory,
+        idle,
+        crowd,
+    )
 }
 
 

@@ -23,8 +23,12 @@ SOURCES = [
         CORE / "model" / f"{n}.c"
         for n in ("arena", "gguf", "gguf_hparams", "llama", "forward", "logits")
     ),
-    *(CORE / "kernels" / f"{n}.c" for n in ("attention", "fmath", "kernels", "softfloat")),
-    *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "scalar", "vector")),
+    *(
+        CORE / "kernels" / f"{n}.c"
+        for n in ("attention", "attention_pair", "fmath", "kernels", "softfloat")
+    ),
+    *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "riscv", "scalar", "vector")),
+    *(CORE / "kernels" / f"wide_{n}.c" for n in ("attention", "matvec")),
 ]
 # As firmware/CMakeLists.txt compiles the core.
 FLAGS = [
@@ -51,6 +55,8 @@ class Target:
     emulator: list[str] = field(default_factory=list)
     model_address: int | None = None
     main: str = "bench_compute.c"
+    #: What runs its program on this host.
+    launcher: list[str] = field(default_factory=list)
 
     def build(self, folder: Path, sources: list[Path] | None = None) -> Path:
         """Compile the bench, or these sources, into `folder` and return the image."""
@@ -65,7 +71,7 @@ class Target:
 
     def run(self, image: Path, model: Path | None = None) -> list[list[str]]:
         """Run the image, with a model in memory if one is given; returns its lines, split."""
-        command: list[str | Path] = [image]
+        command: list[str | Path] = [*self.launcher, image]
         if self.emulator:
             command = [*self.emulator, *QUIET, *SEMIHOSTING, "-kernel", image]
         if model is not None:
@@ -117,6 +123,11 @@ def _riscv(arch: str, abi: str) -> Target:
     )
 
 
+def _aarch64(name: str, arch: str) -> Target:
+    compiler = ["aarch64-linux-gnu-gcc", "-static", f"-march={arch}"]
+    return Target(name, compiler, launcher=["qemu-aarch64"])
+
+
 TARGETS = {
     target.name: target
     for target in (
@@ -128,6 +139,11 @@ TARGETS = {
         _riscv("rv32imafc", "ilp32f"),
         _riscv("rv32imc", "ilp32"),
         Target("host", ["cc"]),
+        Target("host-narrow", ["cc", "-DTLEP_KERNELS_NARROW"]),
+        # A processor of 2008: the program finds no AVX2 there.
+        Target("x86-64-old", ["x86_64-linux-gnu-gcc"], launcher=["qemu-x86_64", "-cpu", "Nehalem"]),
+        _aarch64("aarch64", "armv8-a"),
+        _aarch64("aarch64-dotprod", "armv8.2-a+dotprod"),
     )
 }
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 from rich.console import Console
 
 from edgeprof.client import sweep
+from edgeprof.client.grid import Grid
 from edgeprof.client.request import Request
 from edgeprof.shared.settings import load_settings
 from monitoring.lab.config import ROOT
@@ -26,6 +28,7 @@ from monitoring.lab.plug import Plug
 _DRAW: Final = ROOT / "monitoring" / "grafana" / "draw"
 _DASHBOARDS: Final = ROOT / "monitoring" / "grafana" / "dashboards"
 _NATIVE: Final = ROOT / "firmware" / "build" / "native" / "tlep-native"
+_MODEL: Final = "shakespeare-240k"
 _PLATFORMS: Final = ("native", "stm32f405", "mps2-an500", "riscv32-virt")
 _EMULATED: Final = {
     "stm32f405-1": "qemu://stm32f405?uid=2ab3",
@@ -62,24 +65,28 @@ def main() -> int:
 
 
 def _run_jobs(lab: MonitoredLab, plugs: list[Plug]) -> None:
-    base = Request(model="shakespeare-240k", n_prompt=32, n_gen=32, score=True)
+    base = Request(model=_MODEL, n_prompt=32, n_gen=32, score=True)
     kinds = ["F32", "Q8_0", "Q4_0"]
-    _wait(sweep.submit(lab.lab, sweep.requests([base.model], kinds, _PLATFORMS, base)))
+    _wait(sweep.submit(lab.lab, _grid(kinds, _PLATFORMS).requests(base)))
     for _ in range(4):
         lab.lab.submit("shakespeare-240k", board="forgetful", n_gen=8).wait()
         time.sleep(5)
     plugs[1].unplug()
     again = dataclasses.replace(base, score=False, repetitions=10)
     for _ in range(2):
-        _wait(sweep.submit(lab.lab, sweep.requests([base.model], kinds, _PLATFORMS, again)))
+        _wait(sweep.submit(lab.lab, _grid(kinds, _PLATFORMS).requests(again)))
         time.sleep(15)
     # Jobs that still wait when the pictures are taken, and a board that is away then.
-    waiting = Request(model="shakespeare-240k", n_prompt=32, n_gen=64, repetitions=20)
+    waiting = Request(model=_MODEL, n_prompt=32, n_gen=64, repetitions=20)
     slow = ["riscv32-virt", "stm32f405"]
-    sweep.submit(lab.lab, sweep.requests([base.model], kinds * 3, slow, waiting))
+    sweep.submit(lab.lab, _grid(kinds, slow).requests(waiting) * 3)
     time.sleep(25)
     plugs[0].unplug()
     time.sleep(15)
+
+
+def _grid(kinds: list[str], platforms: Sequence[str]) -> Grid:
+    return Grid(model=[_MODEL], quantization=kinds, platform=platforms)
 
 
 def _wait(swept: sweep.SweepResult) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from edgeprof.cli.render import llama_bench_table
-from edgeprof.cli.render.humanize import (
+from edgeprof.client.humanize import (
     BYTES,
     COUNTS,
     SECONDS,

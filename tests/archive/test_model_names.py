@@ -14,6 +14,7 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.render.tables import jobs_sheet
 from edgeprof.client.console import PlainConsole
+from edgeprof.client.csv_rows import csv_text
 from edgeprof.shared.types.model import ModelSource
 from edgeprof.shared.types.result import JobView
 
@@ -85,7 +86,7 @@ def test_exports_hold_the_source(make_view: MakeView) -> None:
     rows = llama_bench_table.rows_of([said, unsaid])
 
     as_json = json.loads(llama_bench_table.text_of(rows, llama_bench_table.Format.JSON))
-    as_csv = [*csv.DictReader(io.StringIO(llama_bench_table.csv_text(rows)))]
+    as_csv = [*csv.DictReader(io.StringIO(csv_text(rows)))]
 
     keys = ("model_source_file", "model_source_sha256", "model_source_chain")
     assert [as_json[0][key] for key in keys] == ["tiny.gguf", "5" * 64, ["F32", "Q8_0"]]
@@ -103,7 +104,7 @@ def test_csv_holds_any_prompt(make_view: MakeView, prompt: str) -> None:
     cases = (case.model_copy(update={"prompt_text": prompt}),)
     asked = view.model_copy(update={"inputs": view.inputs.model_copy(update={"cases": cases})})
 
-    text = llama_bench_table.csv_text(llama_bench_table.rows_of([asked]))
+    text = csv_text(llama_bench_table.rows_of([asked]))
 
     rows = [*csv.DictReader(io.StringIO(text, newline=""))]
     assert [row["prompt_text"] for row in rows] == [prompt, prompt]

@@ -15,19 +15,20 @@ import pytest
 
 from edgeprof.cli.demo.report import as_json
 from edgeprof.cli.render import llama_bench_table
-from edgeprof.cli.render.humanize import (
+from edgeprof.cli.render.report import job_report
+from edgeprof.client.console import PlainConsole
+from edgeprof.client.csv_rows import csv_text
+from edgeprof.client.humanize import (
     ago,
     human_bytes,
     human_count,
     human_s,
 )
-from edgeprof.cli.render.report import job_report
-from edgeprof.client.console import PlainConsole
 from edgeprof.client.moments import parse_moment
 from edgeprof.client.request import Request
 from edgeprof.client.sweep import Refused
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.job import SCHEMA_VERSION, JobState
 from edgeprof.shared.types.model import Quantization
 from edgeprof.shared.types.result import JobView, ScoreResult
 from tests.support.finished_job import INPUTS
@@ -136,7 +137,10 @@ LLAMA_BENCH_KEYS = [
     "flash_attn",
     "tensor_split",
     "tensor_buft_overrides",
-    "use_mmap",
+    "use_mmap",  # of before 2026
+    "load_mode",
+    "fit_target",
+    "fit_min_ctx",
     "embeddings",
     "no_op_offload",
     "n_prompt",
@@ -199,7 +203,7 @@ def test_perplexity_stands_beside_speed(make_view: MakeView) -> None:
     text = llama_bench_table.markdown(rows)
     assert text.count("20.09 ± 1.00") == 1
     assert "over 512 tokens of the-tempest in windows of 128" in text
-    table = list(csv.DictReader(io.StringIO(llama_bench_table.csv_text(rows))))
+    table = list(csv.DictReader(io.StringIO(csv_text(rows))))
     assert [row["perplexity"] for row in table] == ["20.0861", "20.0861", "", ""]
     assert table[1]["perplexity_stderr"] == "1.0043"
     assert (
@@ -290,7 +294,7 @@ def test_demo_json_has_the_documented_shape(make_view: MakeView) -> None:
         "trace_id": "f" * 32,
         "inputs": INPUTS.model_dump(mode="json"),
     }
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == SCHEMA_VERSION
     assert failed.keys() == good.keys()
     assert failed["decode_tokens_per_second"] is None
 

@@ -32,6 +32,7 @@ Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
         "submit -m nobody --platform native --wait-for-board",
         "submit -m shakespeare-240k --board nobody",
         "submit -m shakespeare-240k --platform nobody",
+        "sweep nobody",
         "models inspect nobody",
         "models fits nobody",
         "models quantize nobody Q8_0 -o never.gguf",

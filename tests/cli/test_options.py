@@ -13,7 +13,8 @@ from tests.cli.conftest import Edgeprof
 
 SUBMIT = ("submit", "-m", "shakespeare-240k", "--platform", "native", "--wait-for-board")
 COMMANDS = [
-    "submit", "watch", "jobs", "job", "results", "cancel", "retry", "boards", "boards drain",
+    "submit", "sweep", "watch", "jobs", "job", "results", "cancel", "retry", "boards",
+    "boards drain",
     "boards resume", "boards forget", "boards test", "boards upgrade", "boards identify",
     "boards history", "models",
     "models list", "models inspect", "models quantize", "models fits", "models import", "scheduler",
@@ -23,7 +24,12 @@ COMMANDS = [
 
 @pytest.mark.parametrize(
     "repeated",
-    ["--prompt a --prompt b", "-r 1 -r 2", "--priority 1 --priority 1", "--wait --no-wait"],
+    [
+        "--prompt-tokens 1 --prompt-tokens 2",
+        "-r 1 -r 2",
+        "--priority 1 --priority 1",
+        "--wait --no-wait",
+    ],
 )
 def test_an_option_with_one_value_is_given_once(edgeprof: Edgeprof, repeated: str) -> None:
     """The last one is not taken in silence."""
@@ -34,13 +40,16 @@ def test_an_option_with_one_value_is_given_once(edgeprof: Edgeprof, repeated: st
 
 
 def test_lists_are_a_job_each(edgeprof: Edgeprof) -> None:
-    """Models, types and counts multiply; counts are repeated or separated by commas."""
-    done = edgeprof(
-        *SUBMIT, "-q", "Q8_0", "-q", "Q4_0", "-p", "8,16", "-n", "4", "-n", "0", "--no-wait"
+    """Models, types, prompts, counts, contexts and cache types multiply; counts are repeated or
+    separated by commas."""
+    lists = (
+        "-q Q8_0 -q Q4_0 --prompt a --prompt b -p 8 -n 4 -n 0 --n-ctx 64,128"
+        " --kv-type F16 --kv-type F32"
     )
+    done = edgeprof(*SUBMIT, *lists.split(), "--no-wait")
 
     assert done.returncode == exits.OK, done.stderr
-    assert len(done.stdout.split()) == 8
+    assert len(done.stdout.split()) == 2 * 3 * 2 * 2 * 2
 
 
 def test_numbers_that_are_none(edgeprof: Edgeprof) -> None:

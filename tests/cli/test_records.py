@@ -36,7 +36,7 @@ def test_every_json_of_a_job_holds_its_inputs(edgeprof: Edgeprof) -> None:
     assert watched.returncode == exits.JOB_FAILED
     assert json.loads(watched.stdout) == [listed] == [shown]
     assert shown["inputs"] == job["inputs"]
-    assert (shown["schema_version"], shown["inputs"]["schema_version"]) == (2, 2)
+    assert (shown["schema_version"], shown["inputs"]["schema_version"]) == (3, 3)
     case = shown["inputs"]["cases"][0]
     assert (case["prompt_text"], case["n_gen"]) == ("ROMEO:", 3)
     assert (shown["inputs"]["repetitions"], shown["inputs"]["timeout_s"]) == (2, 77)

@@ -38,6 +38,7 @@ class ContainerLab:
             "DOCKER_HOST": address,
             "REDIS_PASSWORD": secrets.token_hex(16),
             "EDGEPROF_ALERTS_TOKEN": secrets.token_hex(16),
+            "EDGEPROF_PAGES_TOKEN": secrets.token_hex(16),
             "EDGEPROF_FLOWER_BASIC_AUTH": ":".join(FLOWER_LOGIN),
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,11 +38,12 @@ class Tool:
     """`firmware/bench/compute_tool.c`, built one way."""
 
     path: Path
+    launcher: tuple[str, ...] = ()
 
     def run(self, *arguments: object, stdin: bytes = b"") -> bytes:
         """Run it; a sanitizer's report or a crash fails the test with its text."""
         done = subprocess.run(
-            [self.path, *map(str, arguments)],
+            [*self.launcher, self.path, *map(str, arguments)],
             input=stdin,
             capture_output=True,
             timeout=120,
@@ -104,6 +106,17 @@ def sanitized(bench: ModuleType, build_folder: Path) -> Tool:
 def optimized(bench: ModuleType, build_folder: Path) -> Tool:
     """Built by GCC at -O3, vectorised."""
     return _build(bench, build_folder, ["gcc", "-O3"])
+
+
+@pytest.fixture(scope="session", params=["host-narrow", "x86-64-old", "aarch64", "aarch64-dotprod"])
+def other_host(request: pytest.FixtureRequest, bench: ModuleType, build_folder: Path) -> Tool:
+    """Kernels that this host would not choose: those without AVX2, and 64-bit Arm's."""
+    target = bench.TARGETS[request.param]
+    missing = [p for p in (target.compiler[0], *target.launcher[:1]) if not shutil.which(p)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    built = _build(bench, build_folder, [*target.compiler, "-O3"])
+    return Tool(built.path, tuple(target.launcher))
 
 
 @pytest.fixture(params=["sanitized", "optimized"])

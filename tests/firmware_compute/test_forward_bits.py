@@ -29,6 +29,10 @@ MODELS = {
     "q8_0": SyntheticLlama(matrix_type=Type.Q8_0, n_vocab=127),
     "q4_0-output-q8_0": SyntheticLlama(matrix_type=Type.Q4_0, output_type=Type.Q8_0),
     "q4_0-embedding-f16": SyntheticLlama(matrix_type=Type.Q4_0, embedding_type=Type.F16),
+    # fewer than the eight rows and cached positions that wide kernels take at a time, and one over
+    "q4_0-few-rows": SyntheticLlama(
+        matrix_type=Type.Q4_0, output_type=Type.F32, dim=32, n_heads=8, n_heads_kv=1, n_vocab=9
+    ),
     "tq2_0": SyntheticLlama(matrix_type=Type.TQ2_0, dim=256, hidden=256, n_layers=1),
     "tq2_0-embedding-q8_0": SyntheticLlama(
         matrix_type=Type.TQ2_0, embedding_type=Type.Q8_0, dim=256, hidden=512, n_layers=1
@@ -59,6 +63,18 @@ def test_logits_equal_bit_for_bit(
     actual = tool.logits(model, kv_type is KvType.F16, tokens)
 
     np.testing.assert_array_equal(expected + np.float32(0), actual + np.float32(0))  # -0 may be 0
+
+
+@pytest.mark.parametrize("kv_type", list(KvType))
+def test_every_hosts_kernels_give_the_same_bits(
+    optimized: Tool, other_host: Tool, model: Path, tokens: list[int], kv_type: KvType
+) -> None:
+    """With AVX2, without it, and with NEON: the same logits."""
+    half = kv_type is KvType.F16
+
+    expected = optimized.logits(model, half, tokens)
+
+    np.testing.assert_array_equal(expected, other_host.logits(model, half, tokens))
 
 
 def test_greedy_tokens_equal(optimized: Tool, model: Path, tokens: list[int]) -> None:
@@ -100,7 +116,7 @@ def test_memory_is_the_documented_formula(sanitized: Tool, model: Path, kv_bytes
         + 3 * up(4 * s.dim)
         + 2 * up(4 * kv_dim)
         + 2 * up(4 * s.hidden)
-        + up(4 * n_ctx)
+        + up(8 * n_ctx)
         + up(4 * (s.rope_dim // 2))
         + up(4 * s.rope_dim)
         + up(4 * s.n_vocab)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from intelhex import IntelHex
+from pyocd.board.board_ids import BOARD_ID_TO_INFO
+from pyocd.target.builtin import BUILTIN_TARGETS
 from uf2utils.file import UF2File
 
 from edgeprof.shared.errors import UsageError
@@ -40,7 +42,7 @@ def test_chips_are_those_of_the_firmware() -> None:
         assert chip.stlink_boards or f"{tx} is TX, {rx} is RX" in chip.serial_port
 
     for image, base, _, family, tx, rx, *_ in rows("nrf52840"):
-        if image == "nrf52840-labwired":
+        if image == "nrf52840-qemu":
             assert image not in CHIPS
             continue
         chip = CHIPS[image]
@@ -51,6 +53,19 @@ def test_chips_are_those_of_the_firmware() -> None:
             assert chip.uf2_family == int(family, 16)
             assert f"{tx})" in chip.serial_port.replace("TX, ", "")
             assert f"{rx})" in chip.serial_port.replace("RX, ", "")
+
+
+#: No board of pyOCD's table has it; packs name an STM32 by its package, too, as they do those.
+IN_A_PACK_ONLY = "stm32f411ceux"
+
+
+def test_probe_knows_the_chip_by_that_name() -> None:
+    """The name is a target of pyOCD itself, or, as the chip is in a pack, that of a board there."""
+    known = {*BUILTIN_TARGETS, *(board.target for board in BOARD_ID_TO_INFO.values())}
+
+    named = {chip.pyocd for chip in CHIPS.values() if chip.pyocd is not None}
+
+    assert named - known == {IN_A_PACK_ONLY}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from edgeprof.workers.flashing.chips import CHIPS
 from edgeprof.workers.flashing.flash import who_is_at
 from edgeprof.workers.flashing.images import users_image
 from edgeprof.workers.flashing.plugged import Plugged
-from tests.flashing.conftest import Run, read_flash
+from tests.flashing.conftest import Run
+from tests.support.esp32_bootloader import read_flash
 
 pytestmark = pytest.mark.qemu
 

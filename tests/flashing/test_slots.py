@@ -24,7 +24,8 @@ from edgeprof.workers.flashing.program import CheckStop, OnLine
 from edgeprof.workers.flashing.slots import ChipWriter, find_placer
 from edgeprof.workers.flashing.writers import Esptool, Probe
 from edgeprof.workers.worker.open_board import open_board
-from tests.flashing.conftest import SHIM, Esp, read_flash
+from tests.flashing.conftest import SHIM
+from tests.support.esp32_bootloader import Esp, read_flash
 from tests.support.pty_board import PtyBoard
 
 PORTS = Path(__file__).parents[2] / "firmware" / "ports"
@@ -180,6 +181,8 @@ class Lab:
 
     def __init__(self, folder: Path, esp: Esp, monkeypatch: pytest.MonkeyPatch) -> None:
         self.writes = 0
+        #: Whether a bit of the flash takes no other value any more.
+        self.worn = False
         self._settings = Settings(cache_dir=folder / "cache", lock_dir=folder / "locks")
         flash = folder / "flash"
         flash.write_bytes(b"\xff" * SLOT_BYTES)
@@ -198,8 +201,12 @@ class Lab:
             ) -> None:
                 lab.writes += 1
                 native.pull()
-                Esptool(chip, rom).write_at(address, file, on_line, check_stop)
-                content = read_flash(rom, address, file.stat().st_size)
+                if lab.worn:
+                    *held, last = file.read_bytes()
+                    content = bytes([*held, last ^ 1])
+                else:
+                    Esptool(chip, rom).write_at(address, file, on_line, check_stop)
+                    content = read_flash(rom, address, file.stat().st_size)
                 flash.write_bytes(content.ljust(SLOT_BYTES, b"\xff"))
                 native.plug_in()
 
@@ -248,4 +255,28 @@ def test_model_is_never_written_twice(lab: Lab, models: list[ModelFile]) -> None
 
     assert lab.load(board, models[1]) == "flash"
     assert lab.writes == 2
+    board.close()
+
+
+@pytest.mark.qemu
+def test_model_that_a_worn_flash_does_not_hold(
+    lab: Lab, models: list[ModelFile], tmp_path: Path
+) -> None:
+    """It is written once more, and then not until the day after, whoever asks."""
+    lab.worn = True
+    for _ in range(4):
+        board = lab.open()
+        with pytest.raises(BoardFault) as caught:
+            lab.load(board, models[0])
+        assert caught.value.code == "flash_verify"
+        board.close()
+    assert lab.writes == 2
+    assert "it is not written again" in str(caught.value)
+
+    lab.worn = False
+    (note,) = (tmp_path / "cache" / "slots").glob("*.unverified")
+    os.utime(note, (0, 0))
+    board = lab.open()
+    assert lab.load(board, models[0]) == "flash"
+    assert not note.exists()
     board.close()

@@ -50,6 +50,42 @@ def test_image_of_one_of_several_boards(flash: Run, stm32: Callable[..., Stm32Pe
     assert json.loads(done.stdout)["device_id"] == "stm32f411-f457"
 
 
+def test_image_of_an_older_protocol(
+    flash: Run, stm32: Callable[..., Stm32Peer], of_an_older_protocol: Path
+) -> None:
+    """A board that no host of today understands: both versions are named, and the way back leads
+    to a board that answers."""
+    peer = stm32()
+
+    done = flash(peer.port, *CHIP, "--firmware", str(of_an_older_protocol), "--yes")
+
+    assert done.returncode == 3
+    (error, hint) = done.stderr.splitlines()[-2:]
+    assert error.startswith("error: the image is in the flash, but")
+    assert error.endswith("the board speaks link protocol 0, this host 1")
+    again = f"edgeprof flash {peer.port} --platform stm32f405"
+    assert f"connect BOOT0 to 3.3 V and press RESET, and run {again}, without --firmware" in hint
+
+    peer.reset_to_bootloader()
+    done = flash(peer.port, *CHIP, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "stm32f405-f457 answers" in done.stderr
+
+
+def test_image_of_an_older_version(
+    flash: Run, stm32: Callable[..., Stm32Peer], tmp_path: Path
+) -> None:
+    """It works, and the user reads that this edgeprof has a newer one."""
+    peer, old = stm32(), tmp_path / "old.bin"
+    assert IMAGE.read_bytes().count(b"\x000.1.0\0") == 1
+    old.write_bytes(IMAGE.read_bytes().replace(b"\x000.1.0\0", b"\x000.0.9\0"))
+
+    done = flash(peer.port, *CHIP, "--firmware", str(old), "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert "answers: firmware 0.0.9, older than the 0.1.0 of this edgeprof" in done.stderr
+
+
 def test_firmware_that_speaks_elsewhere_is_not_waited_for(
     flash: Run, stm32: Callable[..., Stm32Peer]
 ) -> None:

@@ -29,7 +29,7 @@ def test_sums_of_the_shipped_model(small: ModelFile) -> None:
     assert kv_bytes(small.shape, 128, KvType.F16) == 2 * 4 * 128 * 32 * 2
     assert kv_bytes(small.shape, 128, KvType.F32) == 2 * 4 * 128 * 32 * 4
     layers, residual, kv, ffn = 288, 3 * 256, 2 * 128, 2 * 768
-    scores, rope, logits, quantised = 512, 16 + 32, 2560, 384 + 2 * 32
+    scores, rope, logits, quantised = 1024, 16 + 32, 2560, 384 + 2 * 32
     assert activation_bytes(small.shape, 128) == (
         layers + residual + kv + ffn + scores + rope + logits + quantised
     )

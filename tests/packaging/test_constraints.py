@@ -24,7 +24,7 @@ def test_each_package_has_a_version_and_hashes(path: Path) -> None:
     """A file has packages with their hashes, and nothing else: no host, no folder, not this
     project."""
     comment, *rest = path.read_text().splitlines(keepends=True)
-    package = r'[a-z0-9.-]+==[\w.!+]+( ; [\w."<>=! ]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n'
+    package = r'[a-z0-9.-]+==[\w.!+]+( ; [\w."<>=!() ]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n'
 
     assert comment.startswith("# Written by `make constraints`")
     assert re.fullmatch(f"({package})+", "".join(rest))

@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 from edgeprof.shared.settings import Settings
+from tests.support.esp32_bootloader import Esp, read_flash
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -37,13 +38,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin" / "edgeprof"
 
 
-def test_wheel_alone_profiles_on_an_emulated_board(installed: Path, tmp_path: Path) -> None:
-    """Worker and submit run from it: firmware and models are packed, and the tokens are exact."""
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A user's who has set nothing, but for the folders."""
     settings = Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", lock_dir=tmp_path)
-    environment = {
+    return {
         **{k: v for k, v in os.environ.items() if not k.startswith("EDGEPROF_")},
         **settings.as_environment(),
     }
+
+
+def test_wheel_alone_profiles_on_an_emulated_board(
+    installed: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Worker and submit run from it: firmware and models are packed, and the tokens are exact."""
     command = [str(installed), "worker", "--board", "native://?uid=c0ffee"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment) as worker:
         try:
@@ -63,6 +71,29 @@ def test_wheel_alone_profiles_on_an_emulated_board(installed: Path, tmp_path: Pa
     (job,) = json.loads(done.stdout)
     check = job["result"]["cases"][0]["output_check"]
     assert (check["matched"], check["of"]) == (8, 8)
+
+
+@pytest.mark.qemu
+def test_wheel_alone_flashes_an_esp32c3(
+    installed: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """It finds out the chip, and the image that is packed is then what is in the flash."""
+    chips = Esp()
+    try:
+        port = chips("esp32c3")
+        command = [str(installed), "flash", port, "--yes"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        ) as flash:
+            assert flash.stderr is not None
+            said = [next(flash.stderr, ""), next(flash.stderr, "")]
+            flash.terminate()  # the mock has no firmware whose HELLO is worth waiting for
+        assert said[0].startswith("ESP32-C3, revision 3 on: tlep-esp32c3.bin")
+        assert said[1] == "written and verified\n"
+        (image,) = installed.parents[1].rglob("tlep-esp32c3.bin")
+        assert read_flash(port, 0, image.stat().st_size) == image.read_bytes()
+    finally:
+        chips.pull_all()
 
 
 def test_installed_package_is_the_wheels(installed: Path) -> None:

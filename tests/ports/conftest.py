@@ -68,7 +68,7 @@ def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Quantiz
     folder = tmp_path_factory.mktemp("models")
 
     def model(port: str, quantization: Quantization) -> ModelFile:
-        if not PORTS[port].real_models:
+        if quantization in PORTS[port].small:
             return ModelFile.open(SMALL[quantization].write(folder / f"{quantization}.gguf"))
         name = "shakespeare-1m" if quantization is Quantization.TQ2_0 else "shakespeare-240k"
         return quantized(resolve(name), quantization, folder)

@@ -18,8 +18,11 @@ class Emulated:
 
     scheme: str
     n_tokens: int = 64
-    #: Whether it is quick enough for the models that ship; others run a small random one.
-    real_models: bool = True
+    #: Types of which a small random model is run: the one that ships takes too long, or finds no
+    #: room in the flash.
+    small: tuple[Quantization, ...] = ()
+    #: How far equal work may be apart: 0 where a tick is a whole number of instructions.
+    apart_us: int = 0
     #: A compiler that not every system has: `make firmware` leaves the port out there.
     compiler: str | None = None
 
@@ -35,8 +38,9 @@ PORTS = {
     "mps2-an505": Emulated("qemu"),
     "riscv32-virt": Emulated("qemu"),
     "stm32l475": Emulated("qemu"),
-    "rp2040": Emulated("rp2040js", n_tokens=64, real_models=False),
-    "esp32c3": Emulated("labwired", n_tokens=4, real_models=False),
+    "nrf52840": Emulated("qemu", small=(Quantization.F32,), apart_us=1),
+    "rp2040": Emulated("rp2040js", small=tuple(Quantization)),
+    "esp32c3": Emulated("labwired", n_tokens=4, small=tuple(Quantization)),
     "xtensa-lx60": Emulated("qemu", compiler="clang-22"),
 }
 

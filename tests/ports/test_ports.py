@@ -19,10 +19,11 @@ from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.reference import Reference
 from edgeprof.shared.settings import load_settings
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.profile import Phase
 from edgeprof.shared.types.result import LoadResult, MemoryUse
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.description import describe
-from edgeprof.workers.board.protocols import MemoryTest, RunReport
+from edgeprof.workers.board.protocols import MemoryTest, ProfileReport, RunReport
 from edgeprof.workers.emulated import protocol_qemu, protocol_rp2040js
 from edgeprof.workers.link.device import LinkBoard, OpenOptions, open_board
 from edgeprof.workers.link.hello import FEATURE_IDENTIFY
@@ -33,6 +34,10 @@ pytestmark = pytest.mark.qemu
 
 PROMPT = (30, 40, 41)
 N_CTX = 64 + len(PROMPT)
+
+
+#: Ports whose timer counts every instruction, or so few of them that no call is cut differently.
+TICK_EXACT = {"stm32f405", "mps2-an500", "riscv32-virt"}
 
 
 def load(
@@ -48,6 +53,14 @@ def run(board: LinkBoard, n_gen: int = 64) -> RunReport:
     return board.run(
         PROMPT, n_gen, epoch=1, on_token=lambda _index, _token: None, should_stop=lambda: False
     )
+
+
+def profile(board: LinkBoard, n_gen: int) -> ProfileReport:
+    report = board.profile(
+        PROMPT, n_gen, epoch=1, on_token=lambda _index, _token: None, should_stop=lambda: False
+    )
+    assert report is not None
+    return report
 
 
 @pytest.mark.parametrize("quantization", Quantization)
@@ -71,7 +84,8 @@ def test_greedy_tokens_equal_the_reference(
 def test_same_job_twice_gives_identical_times(
     open_port: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
 ) -> None:
-    """A time on the instruction clock repeats to the tick, within a boot and on another."""
+    """A time on the instruction clock repeats, within a boot and on another: to the tick, where a
+    tick is a whole number of instructions."""
     model, n_gen = model_of(port, Quantization.Q4_0), min(16, PORTS[port].n_tokens)
     reports = []
     for uid in ("0a01", "0a02"):
@@ -79,8 +93,29 @@ def test_same_job_twice_gives_identical_times(
         load(board, model)
         reports += [run(board, n_gen), run(board, n_gen)]
 
-    assert len({report.prefill_us for report in reports}) == 1
-    assert len({report.step_us for report in reports}) == 1
+    for times_us in zip(*((report.prefill_us, *report.step_us) for report in reports), strict=True):
+        assert max(times_us) - min(times_us) <= PORTS[port].apart_us
+
+
+def test_profile_is_exact(
+    open_port: Callable[..., LinkBoard], model_of: Callable[..., ModelFile], port: str
+) -> None:
+    """A profiled run has the plain run's tokens; operators and the rest are its windows. On an
+    instruction clock it repeats: to the tick, or to a tick a call where ticks are longer than
+    instructions."""
+    model, n_gen = model_of(port, Quantization.Q8_0), min(4, PORTS[port].n_tokens)
+    board = open_port(port)
+    load(board, model)
+    plain = run(board, n_gen)
+
+    first, second = profile(board, n_gen), profile(board, n_gen)
+
+    assert first.run.tokens == plain.tokens
+    for phase in Phase:
+        assert 0 <= first.profile.unaccounted_ticks(phase) < first.profile.window_ticks(phase)
+    if PORTS[port].apart_us == 0:
+        for one, other in zip(first.profile.cells, second.profile.cells, strict=True):
+            assert abs(one.ticks - other.ticks) <= (0 if port in TICK_EXACT else one.calls)
 
 
 def test_hello_and_stats_are_sane(
@@ -189,11 +224,12 @@ def test_context_that_does_not_fit_is_refused(
         load(board, model_of("stm32f405", Quantization.Q8_0), n_ctx=256)
 
 
-@pytest.mark.parametrize("port", ["riscv32-virt", "xtensa-lx60"])
+@pytest.mark.parametrize("port", ["riscv32-virt", "xtensa-lx60", "nrf52840"])
 def test_upload_over_the_uart(
     open_port: Callable[..., LinkBoard], port: str, tmp_path: Path
 ) -> None:
-    """Ports whose UART fills its FIFO take models over the link, say how fast, and lose no byte."""
+    """Ports whose UART fills its FIFO, or interrupts for each byte, take models over the link, say
+    how fast, and lose no byte."""
     board = open_port(port)
     model = ModelFile.open(SMALL[Quantization.Q4_0].write(tmp_path / "small.gguf"))
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from edgeprof.client import Lab, Request
-from edgeprof.client.sweep import requests, submit
+from edgeprof.client.grid import Grid
+from edgeprof.client.sweep import submit
 from edgeprof.shared.errors import EdgeprofError, JobError, JobNotFound, ModelError, UsageError
 from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.reference.synthetic import SyntheticLlama
@@ -105,7 +106,9 @@ def test_wait_for_board_accepts_a_platform_nobody_has(lab: Lab) -> None:
 def test_sweep_refuses_with_reasons_and_queues_the_rest(lab: Lab) -> None:
     """Every combination becomes a job or a reasoned refusal."""
     base = Request(model=MODEL, n_prompt=4, n_gen=4)
-    combinations = requests([MODEL], ["F32", "Q8_0", "Q4_0"], ["big", "small"], base)
+    combinations = Grid(
+        model=[MODEL], quantization=["F32", "Q8_0", "Q4_0"], platform=["big", "small"]
+    ).requests(base)
 
     result = submit(lab, combinations)
 

@@ -83,7 +83,7 @@ def test_the_largest_job_is_understood(store: LabStore) -> None:
         {"cases": [case().model_dump() | {"scoring": scoring([[1] * 99])}], "n_ctx": 98},
         {"source": "x" * 65},
         {"source": "two\nlines"},
-        {"schema_version": 3},
+        {"schema_version": 99},
         {"sweep_id": "../x"},
         {"model": MODEL.model_dump() | {"url": "file:///etc/passwd"}},
         {"model": MODEL.model_dump() | {"name": "../../x"}},

@@ -129,11 +129,13 @@ def test_jobs_of_a_sweep_link_to_it(rig: Rig, open_collector: Callable[[], Any])
     program = """
 import sys
 from edgeprof.client import sweep
+from edgeprof.client.grid import Grid
 from edgeprof.client.lab import Lab
 from edgeprof.client.request import Request
 with Lab() as lab:
     base = Request(model="shakespeare-240k", wait_for_board=True)
-    sweep.submit(lab, sweep.requests([base.model], ["Q8_0", "Q4_0"], ["null"], base))
+    grid = Grid(model=[base.model], quantization=["Q8_0", "Q4_0"], platform=["null"])
+    sweep.submit(lab, grid.requests(base))
 """
     with open_collector() as collector:
         otel = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edgeprof.client import Lab, Request, scoring
 from edgeprof.client.request import DEFAULT_SCORED_TOKENS
@@ -129,29 +127,6 @@ def test_what_is_lost_by_quantizing_is_known(plan: Callable[..., Any], model: Mo
     assert plan().cases[0].scoring.unquantized_top1 is None
 
 
-@given(st.integers(1, 300), st.integers(2, 40), st.booleans(), st.integers(1, 5000))
-def test_windows_are_the_beginning_of_the_text(
-    n_tokens: int, size: int, bos: bool, length: int
-) -> None:
-    """Windows follow each other from the text's beginning, none longer than its size, until as many
-    tokens are scored as asked for."""
-    text = scoring.Corpus("t", "", "x" * length)
-    head = (1,) if bos else ()
-
-    try:
-        found = scoring.windows(text, lambda part: range(5, 5 + len(part)), head, n_tokens, size)
-    except UsageError:
-        assert length + len(head) < 2
-        return
-
-    assert all(window[: len(head)] == head and 2 <= len(window) <= size for window in found)
-    body = [token for window in found for token in window[len(head) :]]
-    assert body == list(range(5, 5 + len(body)))
-    scored = sum(len(window) - 1 for window in found)
-    assert scored == n_tokens or len(body) >= length - 1 or len(found) == 512
-    assert scored <= n_tokens
-
-
 def test_our_text_is_long_enough_for_the_models_that_ship() -> None:
     """The standard text, which was checked to be held out, has as many tokens as a job may
     score."""
@@ -194,11 +169,12 @@ def test_a_corpus_that_is_none_is_one_line(
 def test_a_text_of_ones_own_is_named_by_its_content(
     plan: Callable[..., Any], tmp_path: Path, model: ModelFile
 ) -> None:
-    """A corpus is recorded by hash and file name; a short one is scored whole, with its count."""
+    """A corpus is recorded by hash and file name; a short one is scored whole, with its count,
+    where a window is no longer."""
     path = tmp_path / "mine.txt"
     path.write_text("O, what a rogue and peasant slave am I!")
 
-    spec = plan(corpus=str(path), score=False)
+    spec = plan(corpus=str(path), score=False, n_prompt=4, n_gen=4, n_ctx=20)
 
     assert spec.score
     scored = spec.cases[0].scoring

@@ -34,7 +34,14 @@ _ELSEWHERE = {
     "the customer's document, which is not part of this repository": (
         "monitoring-and-observability.md",
     ),
-    "what a lab host or a user writes": ("boards.toml", "docker-compose.override.yml"),
+    "what a lab host or a user writes": (
+        "boards.toml",
+        "docker-compose.override.yml",
+        "night.toml",
+        "NAME.toml",
+        "held-out.txt",
+        "FILE.toml",
+    ),
     "what the embedded Redis keeps": ("server.json",),
     "what a command or a build writes": (
         "NAME.json",

@@ -172,6 +172,7 @@ int tlep_op_kernel_speed(tlep_device *d, const tlep_request *q, tlep_cbor_writer
         tlep_cbor_put(w, KEY_KERNEL_SPEED_REPLY_WEIGHT_BYTES, speed.weight_bytes);
         tlep_cbor_put_text(w, KEY_KERNEL_SPEED_REPLY_REGION, d->model.arenas[speed.arena].name);
         tlep_cbor_put(w, KEY_KERNEL_SPEED_REPLY_TICK_HZ, tlep_tick_hz());
+        tlep_cbor_put(w, KEY_KERNEL_SPEED_REPLY_ROWS, speed.rows);
     }
     return code;
 }

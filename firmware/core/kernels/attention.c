@@ -5,6 +5,7 @@
 #include "kernels/fmath.h"
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
+#include "kernels/wide.h"
 
 /* Eight elements of a cached row, or the n that are left. */
 static inline lanes load_cached(const uint8_t *row, bool half, uint32_t n)
@@ -17,8 +18,7 @@ static inline lanes load_cached(const uint8_t *row, bool half, uint32_t n)
     return n >= LANES ? lanes_load(p) : lanes_load_some(p, n);
 }
 
-/* Inlined for both element types and, below, for the one-chunk head whose query stays in
- * registers. */
+/* Inlined for both element types. */
 static inline __attribute__((always_inline)) void scores_of(float *scores, const float *q,
                                                             const uint8_t *keys, bool half,
                                                             uint32_t n_rows, uint32_t n,
@@ -38,8 +38,8 @@ static inline __attribute__((always_inline)) void scores_of(float *scores, const
 void tlep_attention_scores(float *scores, const float *q, const uint8_t *keys, bool half,
                            uint32_t n_rows, uint32_t n, float scale)
 {
-    if (n == LANES && half) {
-        scores_of(scores, q, keys, true, n_rows, LANES, scale);
+    if (TLEP_WIDE) {
+        tlep_wide_attention_scores(scores, q, keys, half, n_rows, n, scale);
     } else if (half) {
         scores_of(scores, q, keys, true, n_rows, n, scale);
     } else {
@@ -47,14 +47,27 @@ void tlep_attention_scores(float *scores, const float *q, const uint8_t *keys, b
     }
 }
 
+/* e^x for x <= 0. Where no loop is vectorised, a branch costs less than clamping. */
+static inline float exp_of_difference(float x)
+{
+#ifdef TLEP_SIMD
+    return tlep_expf(x);
+#else
+    return __builtin_expect(x < -87.0f, 0) ? 0.0f : tlep_exp_within(x);
+#endif
+}
+
 float tlep_attention_exp(float *scores, uint32_t n_rows)
 {
+    if (TLEP_WIDE) {
+        return tlep_wide_attention_exp(scores, n_rows);
+    }
     float largest = scores[0];
     for (uint32_t t = 1; t < n_rows; t++) {
         largest = scores[t] > largest ? scores[t] : largest;
     }
     for (uint32_t t = 0; t < n_rows; t++) {
-        scores[t] = tlep_expf(scores[t] - largest);
+        scores[t] = exp_of_difference(scores[t] - largest);
     }
     return 1.0f / tlep_sum(scores, n_rows);
 }
@@ -85,7 +98,9 @@ static inline __attribute__((always_inline)) void mix(float *out, const float *w
 void tlep_attention_mix(float *out, const float *weights, const uint8_t *values, bool half,
                         uint32_t n_rows, uint32_t n, float norm)
 {
-    if (half) {
+    if (TLEP_WIDE) {
+        tlep_wide_attention_mix(out, weights, values, half, n_rows, n, norm);
+    } else if (half) {
         mix(out, weights, values, true, n_rows, n, norm);
     } else {
         mix(out, weights, values, false, n_rows, n, norm);

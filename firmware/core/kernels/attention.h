@@ -20,4 +20,12 @@ float tlep_attention_exp(float *scores, uint32_t n_rows);
 void tlep_attention_mix(float *out, const float *weights, const uint8_t *values, bool half,
                         uint32_t n_rows, uint32_t n, float norm);
 
+/* The same of two query heads that share a kv head: q and out have their n elements one after the
+ * other, and `second` are the second head's scores or weights. */
+void tlep_attention_scores_pair(float *scores, float *second, const float *q, const uint8_t *keys,
+                                bool half, uint32_t n_rows, uint32_t n, float scale);
+void tlep_attention_mix_pair(float *out, const float *weights, const float *second,
+                             const uint8_t *values, bool half, uint32_t n_rows, uint32_t n,
+                             const float norms[2]);
+
 #endif

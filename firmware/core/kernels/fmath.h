@@ -40,15 +40,12 @@ static inline float tlep_bits_float(uint32_t u)
 #define TLEP_ROUND_MAGIC 12582912.0f
 #define TLEP_ROUND_MAGIC_BITS 0x4B400000u
 
-/* e^x: 0 below -87 (so that no denormal arises), e^88 above 88. Inline, so that loops over it
- * vectorise. */
-static inline float tlep_expf(float x)
+/* e^x for -87 <= x <= 88. */
+static inline float tlep_exp_within(float x)
 {
-    float c = x > 88.0f ? 88.0f : x;
-    c = c < -87.0f ? -87.0f : c;
-    float shifted = c * 1.44269504088896341f + TLEP_ROUND_MAGIC;
+    float shifted = x * 1.44269504088896341f + TLEP_ROUND_MAGIC;
     float n = shifted - TLEP_ROUND_MAGIC;
-    float r = (c - n * 0.693359375f) - n * -2.12194440e-4f;
+    float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -56,7 +53,16 @@ static inline float tlep_expf(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     float e = ((p * (r * r)) + r) + 1.0f;
-    float scaled = tlep_bits_float(tlep_float_bits(e) + (tlep_float_bits(shifted) << 23));
+    return tlep_bits_float(tlep_float_bits(e) + (tlep_float_bits(shifted) << 23));
+}
+
+/* e^x: 0 below -87 (so that no denormal arises), e^88 above 88. Inline, so that loops over it
+ * vectorise. */
+static inline float tlep_expf(float x)
+{
+    float c = x > 88.0f ? 88.0f : x;
+    c = c < -87.0f ? -87.0f : c;
+    float scaled = tlep_exp_within(c);
     return x < -87.0f ? 0.0f : scaled;
 }
 

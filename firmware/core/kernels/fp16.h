@@ -35,7 +35,8 @@ static inline float tlep_widen(uint32_t fields)
     return tlep_bits_float(fields) * 0x1p112f;
 }
 
-static inline float tlep_f16_to_f32(uint16_t h)
+/* Of a finite h. An infinity becomes finite: a model with one has no promised result. */
+static inline float tlep_f16_finite(uint16_t h)
 {
 #ifdef TLEP_FP16_HARDWARE
     float f;
@@ -43,13 +44,19 @@ static inline float tlep_f16_to_f32(uint16_t h)
     __asm__("vcvtb.f32.f16 %0, %1" : "=t"(f) : "t"(in));
     return f;
 #else
-    int32_t wide = (int16_t)h; /* the sign by extending it */
-    float f = tlep_widen((uint32_t)wide << 13 & 0x8FFFE000u);
-    if (__builtin_expect((wide & 0x7C00) == 0x7C00, 0)) { /* infinity or NaN */
+    return tlep_widen((uint32_t)(int32_t)(int16_t)h << 13 & 0x8FFFE000u);
+#endif
+}
+
+static inline float tlep_f16_to_f32(uint16_t h)
+{
+    float f = tlep_f16_finite(h);
+#ifndef TLEP_FP16_HARDWARE
+    if (__builtin_expect((h & 0x7C00) == 0x7C00, 0)) { /* infinity or NaN */
         f = tlep_bits_float(tlep_float_bits(f) | 0x7F800000u);
     }
-    return f;
 #endif
+    return f;
 }
 
 static inline uint16_t tlep_f32_to_f16(float f)

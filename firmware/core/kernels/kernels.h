@@ -2,8 +2,8 @@
  *
  * kernels.c quantises the input and dispatches; kernels_float.c has the float reductions; the
  * quantised types are in kernels_dsp.c (Cortex-M4/M7/M33: SMLAD), kernels_vector.c (for compilers
- * that vectorise) or kernels_scalar.c (everyone else). All give the same bits: integer sums are
- * exact, and the float order around them is fixed. */
+ * that vectorise) or kernels_scalar.c (everyone else). Hosts with AVX2 or NEON have wide.h besides.
+ * All give the same bits: integer sums are exact, and the float order around them is fixed. */
 #ifndef TLEP_KERNELS_H
 #define TLEP_KERNELS_H
 
@@ -30,9 +30,9 @@ typedef struct {
     const float *x; /* (n) set by tlep_act_set */
     uint32_t n;
     uint32_t block; /* 32 or 256: the block size q, scale and sum are valid for; 0: none yet */
-    int16_t *q;     /* (n) -127..127, in the order the port's kernels want */
+    int16_t *q;     /* (n) -127..127, in the order the port's kernels want; wide.h: bytes */
     float *scale;   /* (n / block) x ≈ scale · q */
-    int32_t *sum;   /* (n / block) sum of q */
+    int32_t *sum;   /* (n / block) sum of q, or what the port's kernels make of it */
 } tlep_act;
 
 /* Announce the next input vector. */
@@ -49,6 +49,16 @@ float tlep_dot(const float *a, const float *b, uint32_t n);
 
 /* Sum in the same order. */
 float tlep_sum(const float *a, uint32_t n);
+
+/* gate = silu(gate) · up, where silu(g) = g / (1 + e^-g) */
+void tlep_swiglu(float *gate, const float *up, uint32_t n);
+
+/* Blocks whose largest magnitude is under 2^-100 count as zero, so that 127 / largest stays
+ * finite. */
+#define TLEP_SMALLEST_BITS 0x0D800000u
+
+/* Fill a->q, a->scale and a->sum for this block size, in the port's order. */
+void tlep_quantize(tlep_act *a, uint32_t block);
 
 /* One type each: the float ones over a->x, the quantised over blocks of a->q. */
 void tlep_matvec_f32(float *y, const uint8_t *w, uint32_t rows, const tlep_act *a);

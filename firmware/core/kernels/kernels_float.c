@@ -36,7 +36,7 @@ float tlep_dot(const float *a, const float *b, uint32_t n)
 {
     lanes s = lanes_splat(0.0f);
     for (; n >= LANES; n -= LANES, a += LANES, b += LANES) {
-        s = lanes_mac(s, lanes_load(a), lanes_load(b));
+        s = lanes_mac(s, load_row(a), load_input(b));
     }
     if (n) {
         s = lanes_mac(s, lanes_load_some(a, n), lanes_load_some(b, n));
@@ -48,7 +48,7 @@ float tlep_sum(const float *a, uint32_t n)
 {
     lanes s = lanes_splat(0.0f);
     for (; n >= LANES; n -= LANES, a += LANES) {
-        s = lanes_add(s, lanes_load(a));
+        s = lanes_add(s, load_input(a));
     }
     if (n) {
         s = lanes_add(s, lanes_load_some(a, n));

@@ -29,7 +29,7 @@ static inline float scaled(const uint8_t *d, float x_scale, int32_t sum)
 {
     uint16_t h;
     __builtin_memcpy(&h, __builtin_assume_aligned(d, 2), sizeof h); /* all block sizes are even */
-    return (tlep_f16_to_f32(h) * x_scale) * (float)sum;
+    return (tlep_f16_finite(h) * x_scale) * (float)sum;
 }
 
 #endif

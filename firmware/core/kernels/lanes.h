@@ -12,9 +12,39 @@
 #include "kernels/fp16.h"
 #include "kernels/kernels.h"
 
+#ifdef __aarch64__
+#include <arm_neon.h>
+#endif
+
 enum { LANES = 8 };
 
 #ifdef TLEP_SIMD
+
+#ifdef TLEP_WIDE_TARGET /* one register: kernels/wide_begin.h */
+
+typedef float lanes __attribute__((vector_size(32)));
+
+static inline lanes lanes_splat(float f)
+{
+    return (lanes){f, f, f, f, f, f, f, f};
+}
+
+static inline lanes lanes_add(lanes s, lanes a)
+{
+    return s + a;
+}
+
+static inline lanes lanes_mul(lanes a, lanes b)
+{
+    return a * b;
+}
+
+static inline lanes lanes_load_f16(const uint16_t *p)
+{
+    return (lanes)_mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
+}
+
+#else
 
 typedef float tlep_four __attribute__((vector_size(16)));
 typedef struct {
@@ -26,18 +56,6 @@ static inline lanes lanes_splat(float f)
 {
     tlep_four v = {f, f, f, f};
     return (lanes){v, v};
-}
-
-static inline lanes lanes_load(const float *p)
-{
-    lanes v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static inline void lanes_store(float *p, lanes v)
-{
-    __builtin_memcpy(p, &v, sizeof v);
 }
 
 static inline lanes lanes_add(lanes s, lanes a)
@@ -59,11 +77,32 @@ static inline float lanes_fold(lanes s)
 /* Halves at a 4-byte aligned address; lanes_load_some_f16 takes any. */
 static inline lanes lanes_load_f16(const uint16_t *p)
 {
+#ifdef __aarch64__
+    float16x8_t h = vreinterpretq_f16_u16(vld1q_u16(p));
+    return (lanes){(tlep_four)vcvt_f32_f16(vget_low_f16(h)), (tlep_four)vcvt_high_f32_f16(h)};
+#else
     float wide[LANES];
     for (uint32_t j = 0; j < LANES; j++) {
         wide[j] = tlep_f16_to_f32(p[j]);
     }
-    return lanes_load(wide);
+    lanes v;
+    __builtin_memcpy(&v, wide, sizeof v);
+    return v;
+#endif
+}
+
+#endif
+
+static inline lanes lanes_load(const float *p)
+{
+    lanes v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void lanes_store(float *p, lanes v)
+{
+    __builtin_memcpy(p, &v, sizeof v);
 }
 
 #else

@@ -4,8 +4,8 @@
 #include "model/gguf.h"
 #include "platform/timer.h"
 
-/* Long rows, so that what a row costs beside its products vanishes; few, so that they fit. */
-enum { ROWS = 8, COLS = 256, REPEATS = 8, ALIGN = 32 };
+/* Long rows, and as many as fit, so that what a row and a call cost beside the products vanishes. */
+enum { COLS = 512, WEIGHT_BYTES = 8192, ROWS_MAX = 64, REPEATS = 4, ALIGN = 32 };
 
 static uint32_t sum_words(const uint8_t *from, uint32_t bytes)
 {
@@ -36,7 +36,7 @@ tlep_read_speed tlep_measure_read(const uint8_t *from, uint32_t bytes)
 
 typedef struct {
     float x[COLS];
-    float y[ROWS];
+    float y[ROWS_MAX];
     float scale[COLS / 32];
     int32_t sum[COLS / 32];
     int16_t q[COLS];
@@ -67,7 +67,9 @@ static void fill(bench *b, uint32_t type, uint32_t weight_bytes)
 int tlep_measure_kernel(tlep_kernel_speed *speed, uint32_t type, tlep_arena *arenas,
                         uint32_t n_arenas, tlep_error *err)
 {
-    uint32_t weight_bytes = ROWS * (uint32_t)tlep_row_bytes(type, COLS);
+    uint32_t row_bytes = tlep_row_bytes(type, COLS);
+    uint32_t rows = WEIGHT_BYTES / row_bytes;
+    uint32_t weight_bytes = rows * row_bytes;
     uint32_t bytes = (uint32_t)sizeof(bench) + weight_bytes;
     uint32_t used[TLEP_REGIONS_MAX];
     for (uint32_t i = 0; i < n_arenas; i++) {
@@ -81,13 +83,14 @@ int tlep_measure_kernel(tlep_kernel_speed *speed, uint32_t type, tlep_arena *are
     fill(b, type, weight_bytes);
     tlep_act act = {.q = b->q, .scale = b->scale, .sum = b->sum};
     tlep_act_set(&act, b->x, COLS);
-    tlep_matvec(b->y, b->weights, type, ROWS, &act); /* quantises the input, fills the caches */
+    tlep_matvec(b->y, b->weights, type, rows, &act); /* quantises the input, fills the caches */
     uint64_t before = tlep_begin_window();
     for (uint32_t i = 0; i < REPEATS; i++) {
-        tlep_matvec(b->y, b->weights, type, ROWS, &act);
+        tlep_matvec(b->y, b->weights, type, rows, &act);
     }
     speed->ticks = hal_ticks() - before;
-    speed->macs = (uint64_t)REPEATS * ROWS * COLS;
+    speed->macs = (uint64_t)REPEATS * rows * COLS;
+    speed->rows = rows;
     speed->weight_bytes = (uint64_t)REPEATS * weight_bytes;
     tlep_arena_reset(&arenas[speed->arena], used[speed->arena]);
     return TLEP_OK;

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t ticks;
     uint64_t macs;
     uint64_t weight_bytes;
+    uint32_t rows;  /* of the matrix, each of 512 */
     uint32_t arena; /* which had room for the data: they are listed fastest first */
 } tlep_kernel_speed;
 

@@ -42,7 +42,7 @@ static uint64_t lay_out(tlep_llama *m, const tlep_hparams *hp, uint32_t n_ctx, u
     m->v = carve(base, &at, (uint64_t)tlep_kv_dim(hp) * 4);
     m->hb = carve(base, &at, (uint64_t)hp->hidden * 4);
     m->hb2 = carve(base, &at, (uint64_t)hp->hidden * 4);
-    m->att = carve(base, &at, (uint64_t)n_ctx * 4);
+    m->att = carve(base, &at, (uint64_t)n_ctx * 2 * 4);
     m->inv_freq = carve(base, &at, (uint64_t)(hp->rope_dim / 2) * 4);
     m->cos_sin = carve(base, &at, (uint64_t)hp->rope_dim * 4);
     m->logits = carve(base, &at, (uint64_t)hp->n_vocab * 4);

@@ -66,7 +66,7 @@ typedef struct {
     float *v;          /* (kv_dim) of the current position */
     float *hb;         /* (hidden) gate */
     float *hb2;        /* (hidden) up */
-    float *att;        /* (n_ctx) scores of one head */
+    float *att;        /* (2, n_ctx) scores of two heads */
     float *inv_freq;   /* (rope_dim / 2) radians per position */
     float *cos_sin;    /* (rope_dim) cos, sin of the current position, interleaved */
     float *logits;     /* (n_vocab) */

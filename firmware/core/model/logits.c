@@ -5,13 +5,15 @@
 
 uint32_t tlep_argmax(const float *logits, uint32_t n)
 {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++) {
-        if (logits[i] > logits[best]) {
-            best = i;
+    const float *best = logits;
+    float most = *best;
+    for (const float *p = logits + 1; p < logits + n; p++) {
+        if (*p > most) {
+            best = p;
+            most = *p;
         }
     }
-    return best;
+    return (uint32_t)(best - logits);
 }
 
 float tlep_log_softmax(const float *logits, uint32_t n, uint32_t target)

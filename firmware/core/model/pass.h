@@ -89,21 +89,36 @@ static void store_kv(const tlep_llama *m, uint8_t *cache, uint32_t layer, uint32
     }
 }
 
-/* Attention of query head `head`, into its part of xb. */
-static void attend(tlep_llama *m, uint32_t layer, uint32_t head, uint32_t pos)
+/* Attention of query head `head`, and of the next one where both read the same kv head, into their
+ * part of xb. Returns how many heads it did. */
+static uint32_t attend(tlep_llama *m, uint32_t layer, uint32_t head, uint32_t pos)
 {
     uint32_t n = m->hp.head_dim;
-    uint32_t kv_head = head * m->hp.n_heads_kv / m->hp.n_heads;
+    uint32_t group = m->hp.n_heads / m->hp.n_heads_kv;
+    uint32_t heads = head % group + 1 < group ? 2 : 1;
     bool half = m->kv_type == TLEP_KV_F16;
     float scale = 1.0f / tlep_sqrtf((float)n);
-    const uint8_t *keys = cache_row(m, m->k_cache, layer, kv_head, 0);
-    const uint8_t *values = cache_row(m, m->v_cache, layer, kv_head, 0);
-    tlep_attention_scores(m->att, m->q + (size_t)head * n, keys, half, pos + 1, n, scale);
-    DID(TLEP_DO_SCORES, layer, pos + 1);
-    float norm = tlep_attention_exp(m->att, pos + 1);
-    DID(TLEP_DO_SOFTMAX, layer, pos + 1);
-    tlep_attention_mix(m->xb + (size_t)head * n, m->att, values, half, pos + 1, n, norm);
-    DID(TLEP_DO_MIX, layer, pos + 1);
+    const float *q = m->q + (size_t)head * n;
+    float *out = m->xb + (size_t)head * n;
+    float *second = m->att + m->n_ctx;
+    const uint8_t *keys = cache_row(m, m->k_cache, layer, head / group, 0);
+    const uint8_t *values = cache_row(m, m->v_cache, layer, head / group, 0);
+    if (heads == 2) {
+        tlep_attention_scores_pair(m->att, second, q, keys, half, pos + 1, n, scale);
+    } else {
+        tlep_attention_scores(m->att, q, keys, half, pos + 1, n, scale);
+    }
+    DID(TLEP_DO_SCORES, layer, heads * (pos + 1));
+    float norms[2] = {tlep_attention_exp(m->att, pos + 1),
+                      heads == 2 ? tlep_attention_exp(second, pos + 1) : 0.0f};
+    DID(TLEP_DO_SOFTMAX, layer, heads * (pos + 1));
+    if (heads == 2) {
+        tlep_attention_mix_pair(out, m->att, second, values, half, pos + 1, n, norms);
+    } else {
+        tlep_attention_mix(out, m->att, values, half, pos + 1, n, norms[0]);
+    }
+    DID(TLEP_DO_MIX, layer, heads * (pos + 1));
+    return heads;
 }
 
 static void attention_block(tlep_llama *m, uint32_t layer, uint32_t pos)
@@ -128,8 +143,8 @@ static void attention_block(tlep_llama *m, uint32_t layer, uint32_t pos)
     store_kv(m, m->k_cache, layer, pos, m->k);
     store_kv(m, m->v_cache, layer, pos, m->v);
     DID(TLEP_DO_CACHE_WRITE, layer, 1);
-    for (uint32_t head = 0; head < h->n_heads; head++) {
-        attend(m, layer, head, pos);
+    for (uint32_t head = 0; head < h->n_heads;) {
+        head += attend(m, layer, head, pos);
     }
     tlep_act_set(&m->act, m->xb, h->dim);
     QUANTIZED(l->attn_output, layer);
@@ -153,10 +168,7 @@ static void feed_forward_block(tlep_llama *m, uint32_t layer)
     QUANTIZED(l->ffn_up, layer);
     matvec(m, m->hb2, l->ffn_up, h->hidden);
     DID(TLEP_DO_UP, layer, 1);
-    for (uint32_t i = 0; i < h->hidden; i++) {
-        float g = m->hb[i];
-        m->hb[i] = (g / (1.0f + tlep_expf(-g))) * m->hb2[i];
-    }
+    tlep_swiglu(m->hb, m->hb2, h->hidden);
     DID(TLEP_DO_SWIGLU, layer, 1);
     tlep_act_set(&m->act, m->hb, h->hidden);
     QUANTIZED(l->ffn_down, layer);

@@ -1,13 +1,12 @@
 /* nRF52840 at its fixed 64 MHz: UART0, TIMER0 as the clock (the cycle counter stops in sleep), the
  * model slot in its own flash.
  *
- * The UART is the one without DMA. Its receive FIFO of six bytes gives the interrupt 60 us at the
- * chip's fastest rate, 1 Mbaud; UARTE's buffers would show a byte only when they are full, or need a
- * timer and PPI to count bytes, and its count runs ahead of what is in RAM. Nor does labwired's
- * UARTE receive: no buffer is filled, no ENDRX comes.
+ * The UART is the one without DMA (docs/decisions/0023-nrf52840-uart.md). Its receive FIFO of six
+ * bytes gives the interrupt 60 us at the chip's fastest rate, 1 Mbaud.
  *
- * The same image runs on silicon and on labwired, which gives it an identity (identity.h). There
- * DEMCR is a fault, TIMER0 counts instructions, and the UART has no interrupts: it is polled.
+ * The same sources run on silicon and, compiled for its Cortex-M0, on QEMU's nRF51, which is told
+ * its identity (identity.h). It has this UART with its interrupts, this TIMER, and neither a cycle
+ * counter nor a VTOR.
  *
  * Not here: hal_align, as a tick of the timer, four cycles, is shorter than the reading of it; the
  * temperature sensor, whose readings could not be checked without silicon. */
@@ -15,7 +14,6 @@
 
 #include <string.h>
 
-#include "bridge.h"
 #include "clock.h"
 #include "cortex_m.h"
 #include "identity.h"
@@ -31,6 +29,7 @@
 #define UART_TXDRDY (UART + 0x11C)
 #define UART_INTENSET (UART + 0x304)
 #define UART_INTENCLR (UART + 0x308)
+#define UART_ERRORSRC (UART + 0x480)
 #define UART_RXD (UART + 0x518)
 #define UART_TXD (UART + 0x51C)
 #define UART_BAUDRATE (UART + 0x524)
@@ -46,7 +45,6 @@
 enum {
     CORE_HZ = 64000000,
     TIMER_HZ = 16000000,
-    LABWIRED_TIMER_HZ = CORE_HZ, /* a tick an instruction */
     FLASH_BYTES = 1024 * 1024,
     UID_BYTES = 8,
     IRQ_UART = 2,
@@ -58,6 +56,7 @@ enum {
     INT_RXDRDY = 1 << 2,
     INT_TXDRDY = 1 << 7,
     ENABLE_UART = 4, /* 8 would be UARTE */
+    ERROR_OVERRUN = 1 << 0,
     INT_COMPARE0 = 1 << 16,
     PIN_OUTPUT = 3,   /* the input disconnected */
     PIN_PULL_UP = 12, /* an input that nobody drives is then a quiet line */
@@ -100,18 +99,19 @@ static void start_timer(void)
     tlep_irq_enable(IRQ_TIMER);
 }
 
-static void receive(void)
+/* Takes whatever has come, into a full ring too: left there, the byte would ask again at once, and
+ * the main loop would never run to empty the ring. */
+static void uart_handler(void)
 {
-    while (REG32(UART_RXDRDY) != 0 && hal_uart_rx_free() != 0) {
+    if ((REG32(UART_ERRORSRC) & ERROR_OVERRUN) != 0) {
+        REG32(UART_ERRORSRC) = ERROR_OVERRUN; /* cleared by a one */
+        tlep_uart_lost();
+    }
+    while (REG32(UART_RXDRDY) != 0) {
         REG32(UART_RXDRDY) = 0;
         (void)REG32(UART_RXDRDY); /* cleared by now: reading RXD may set it again */
         tlep_uart_received((uint8_t)REG32(UART_RXD));
     }
-}
-
-static void uart_handler(void)
-{
-    receive();
     tlep_uart_pump();
 }
 
@@ -132,23 +132,15 @@ static void start_uart(void)
     tlep_irq_enable(IRQ_UART);
 }
 
-static void sleep_on_bridge(void)
-{
-    tlep_bridge_sleep(tlep_bridge_at(IDENTITY));
-}
-
 const tlep_board *hal_init(void)
 {
-    static const tlep_uart_polling polled = {.poll = uart_handler, .sleep = sleep_on_bridge};
     REG32(VTOR) = (uint32_t)(uintptr_t)tlep_vectors; /* behind a bootloader it is not at 0 */
     REG32(NVMC_ICACHECNF) = 1;                       /* the flash's cache, off after reset */
     board.emulated = tlep_identity_read(IDENTITY, &board, &boot_seed);
     board.cycle_counter = tlep_cycle_counter_start();
     bool crystal = start_crystal();
     start_timer();
-    if (board.emulated) {
-        tlep_uart_use_polling(&polled);
-    } else {
+    if (!board.emulated) {
         board.uid_bytes = UID_BYTES;
         memcpy(board.uid, (const void *)DEVICE_ID, UID_BYTES);
         memcpy(&boot_seed, board.uid, sizeof boot_seed);
@@ -157,7 +149,7 @@ const tlep_board *hal_init(void)
     board.platform = "nrf52840";
     board.toolchain = "arm-none-eabi-gcc " __VERSION__;
     board.timer_name = crystal ? "TIMER0" : "TIMER0 (no HFXO)";
-    board.timer_hz = board.emulated ? LABWIRED_TIMER_HZ : TIMER_HZ;
+    board.timer_hz = TIMER_HZ;
     board.clock_hz = CORE_HZ;
     board.bauds = bauds;
     board.rx_window = TLEP_RX_WINDOW;
@@ -172,11 +164,7 @@ const tlep_board *hal_init(void)
 uint64_t hal_ticks(void)
 {
     REG32(TIMER + 0x044) = 1; /* CAPTURE[1] */
-    uint64_t ticks = tlep_clock_ticks(&clock, REG32(TIMER + 0x544));
-    if (board.emulated) {
-        ticks += (uint64_t)tlep_bridge_at(IDENTITY)->slept_ms * (LABWIRED_TIMER_HZ / 1000);
-    }
-    return ticks;
+    return tlep_clock_ticks(&clock, REG32(TIMER + 0x544));
 }
 
 /* The counter wraps within five minutes: asleep, its interrupt wakes the core to take note; awake,

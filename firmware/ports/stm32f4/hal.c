@@ -208,8 +208,15 @@ void uart_hw_tx_interrupt(bool on)
 
 static void uart_handler(void)
 {
-    while ((REG32(UART) & (SR_RXNE | SR_ORE)) != 0) { /* reading DR after SR clears both */
-        tlep_uart_received((uint8_t)REG32(UART_DR));
+    uint32_t status;
+    while (((status = REG32(UART)) & (SR_RXNE | SR_ORE)) != 0) { /* DR after SR clears both */
+        uint8_t byte = (uint8_t)REG32(UART_DR);
+        if ((status & SR_RXNE) != 0) {
+            tlep_uart_received(byte);
+        }
+        if ((status & SR_ORE) != 0) {
+            tlep_uart_lost(); /* after this byte */
+        }
     }
     tlep_uart_pump();
 }

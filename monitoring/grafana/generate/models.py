@@ -21,6 +21,9 @@ def _memory(kind: str) -> str:
     return f"max by ({_BY}) (sum by ({_BY}, instance) ({use}))"
 
 
+_SHARE = f'max by ({_BY}, operator) (model_operator_share_ratio{{{_MODEL}, phase="decode"}})'
+
+
 DASHBOARD: Final = dashboard(
     "tlep-model-comparison",
     "Model Comparison",
@@ -192,6 +195,23 @@ DASHBOARD: Final = dashboard(
                     ),
                     12,
                 ),
+            ],
+        ),
+        (
+            "Where the time goes",
+            12,
+            [
+                (
+                    bars(
+                        "Share of each operator in decode",
+                        "Of the last profiled run (edgeprof submit --profile), by model, type and"
+                        " platform; operators under 2 % are left out. edgeprof explain says more.",
+                        f"sort_desc({_SHARE} > 0.02)",
+                        "{{operator}} {{platform}} {{quantization}} {{model_name}}",
+                        unit="percentunit",
+                    ),
+                    24,
+                )
             ],
         ),
         (

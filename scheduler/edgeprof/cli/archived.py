@@ -1,21 +1,17 @@
-"""Finds finished jobs: in the store, or in the archive once those that just ended are in it."""
+"""Opens the archive once the jobs that have just ended are in it."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edgeprof.cli import output
 from edgeprof.client.lab import Lab
-from edgeprof.shared.errors import EdgeprofError, JobNotFound
+from edgeprof.scheduler.archive import Archive
+from edgeprof.shared.errors import EdgeprofError
 from edgeprof.shared.redis import server
 from edgeprof.shared.settings import Settings, load_settings
-from edgeprof.shared.types.board import BoardInfo
-from edgeprof.shared.types.result import JobView
-
-if TYPE_CHECKING:
-    from edgeprof.scheduler.archive import Archive
 
 #: The scheduler archives once a second.
 _PATIENCE_S: Final = 5.0
@@ -28,31 +24,10 @@ def open_archive() -> Archive:
     Raises InfrastructureError as Archive.open does. A lab without a Redis is an archive all the
     same, so none is started for this.
     """
-    # Imported here: most jobs are still in Redis, and SQLAlchemy takes a fifth of a second.
-    from edgeprof.scheduler.archive import Archive  # noqa: PLC0415
-
     settings = load_settings()
     with suppress(EdgeprofError):
         _wait_for_scheduler(settings)
     return Archive.open(settings)
-
-
-def find_job(job_id: str) -> tuple[JobView, list[BoardInfo]]:
-    """Return a job from the store with the boards of the lab.
-
-    A job that Redis has forgotten comes from the archive, without boards. Raises JobNotFound.
-    """
-    with Lab(hurried=True) as lab:
-        try:
-            return lab.job(job_id).view(), lab.boards()
-        except JobNotFound:
-            from edgeprof.scheduler.archive import Archive  # noqa: PLC0415 - as below
-
-            with Archive.open(lab.settings) as archive:
-                archived = archive.view(job_id)
-            if archived is None:
-                raise
-            return archived, []
 
 
 def _wait_for_scheduler(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from edgeprof.cli import output
 from edgeprof.cli.archived import open_archive
 from edgeprof.cli.command_style import App
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import when
+from edgeprof.client.humanize import when
 from edgeprof.client.selection import select
 from edgeprof.scheduler.archive.baselines import SavedBaseline
 from edgeprof.shared.errors import NotFound, UsageError

@@ -13,8 +13,8 @@ from edgeprof.cli import board_requests, boards_thorough, completion, exits, out
 from edgeprof.cli.board_requests import actor, answer, last_change_s
 from edgeprof.cli.boards_upgrade import is_outdated, upgrade
 from edgeprof.cli.command_style import App
-from edgeprof.cli.render.humanize import when
 from edgeprof.cli.render.tables import board_state, boards_sheet, new_table, styled
+from edgeprof.client.humanize import when
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import BoardNotFound, InfrastructureError
 from edgeprof.shared.own_version import own_version

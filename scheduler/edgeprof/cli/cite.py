@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, output
-from edgeprof.cli.archived import find_job
+from edgeprof.cli.find_job import find_job
 from edgeprof.client import citation
 
 

@@ -31,12 +31,20 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "submit:submit",
             "Queue jobs: every model and type on every platform and board named.",
         ),
+        "sweep": (
+            "sweep:sweep",
+            "Run all combinations of a file, and tell the best: speed, perplexity, RAM, energy.",
+        ),
         "watch": (
             "watch:watch",
             "Show live bars: of jobs until they end, or of the whole lab until Ctrl-C.",
         ),
         "jobs": ("jobs:jobs", "List the newest jobs to which all of these options apply."),
         "job": ("jobs:job", "Show all about one job: state, attempts, and the result."),
+        "explain": (
+            "explain:explain",
+            "Say why a job is as fast as it is: where its time goes, and what would help.",
+        ),
         "results": (
             "results:results",
             "Print measured jobs in the manner of llama-bench, newest first.",
@@ -48,6 +56,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "cite": ("cite:cite", "Print what a paper or an issue has to say about a job."),
         "export": ("transfer:export", "Write jobs into one file, for another lab."),
         "import": ("transfer:import_", "Add the jobs of another lab's file to the archive."),
+        "report": (
+            "report:report",
+            "Write measured jobs as one HTML file, with plots, that needs no network.",
+        ),
         "compare": (
             "compare:compare",
             "Compare old with new, row by row: better, worse, same, or can't tell.",
@@ -69,6 +81,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.",
         ),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
+        "predict": (
+            "predict:predict_speed",
+            "Say how fast a model would be, without touching a board.",
+        ),
         "models": (
             "models:app",
             "Models: list, inspect, quantize, import; and which boards one fits.",

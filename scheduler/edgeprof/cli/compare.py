@@ -8,14 +8,15 @@ import typer
 
 from edgeprof.cli import completion, exits, output
 from edgeprof.cli.archived import open_archive
-from edgeprof.cli.render import comparison as shown
+from edgeprof.cli.render.comparison import sheet
 from edgeprof.cli.render.comparison_formats import Format, text_of
+from edgeprof.client.compared import Compared, notes, nothing_in_common, title
 from edgeprof.client.comparison import MARGIN
 from edgeprof.client.comparison import compare as compared_jobs
 from edgeprof.client.gate import Gates
 from edgeprof.client.measures import MEASURES
 from edgeprof.client.query import Query
-from edgeprof.client.selection import Selected, select
+from edgeprof.client.selection import select
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.model import Quantization
 
@@ -97,14 +98,14 @@ def compare(
         sides = select(old, archive, where), select(new, archive, where)
     found = compared_jobs(sides[0].views, sides[1].views, measures=names, margin=margin / 100)
     if not found.rows:
-        raise _nothing_in_common(*sides)
+        raise nothing_in_common(*sides)
     gates.check(found)
-    compared = shown.Compared(*sides, found, gates)
+    compared = Compared(*sides, found, gates)
     chosen = Format.JSON if json else output_format
     if chosen is Format.TABLE:
-        output.note(shown.title(compared))
-        output.show_sheet(shown.sheet(compared), wide=wide, columns=columns)
-        for note in shown.notes(compared):
+        output.note(title(compared))
+        output.show_sheet(sheet(compared), wide=wide, columns=columns)
+        for note in notes(compared):
             output.note(note)
     else:
         output.data(text_of(compared, chosen))
@@ -118,24 +119,3 @@ def _known(name: str) -> str:
             f"--measure: there is no measure {name!r}", hint=f"measures: {', '.join(MEASURES)}"
         )
     return name
-
-
-def _nothing_in_common(old: Selected, new: Selected) -> UsageError:
-    return UsageError(
-        f"nothing in common: {_has(old)}, {_has(new)}",
-        hint="a row is compared with one of the same model file, platform, prompt, counts, context"
-        " and cache",
-    )
-
-
-def _has(side: Selected) -> str:
-    """Return what a side has, as far as one line takes it."""
-    has = dict.fromkeys(
-        f"{view.model.name} {view.model.made_as} ({view.model.sha256[:8]}) on"
-        f" {view.result.identity.platform}, {case.n_prompt}+{case.n_gen} tokens,"
-        f" context {view.result.load.n_ctx}, cache {view.result.load.kv_type}"
-        for view in side.views
-        if view.result
-        for case in view.result.cases
-    )
-    return f"{side} has {'; '.join(list(has)[:3])}{' and more' if len(has) > 3 else ''}"

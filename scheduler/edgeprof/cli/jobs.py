@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, output
-from edgeprof.cli.archived import find_job
+from edgeprof.cli.find_job import find_job, page_of
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.render.tables import jobs_sheet
@@ -89,7 +89,7 @@ def job(
         output.print_json(view.model_dump(mode="json"))
         return
     waits = what_it_waits_for(view, boards)
-    output.show(job_report(view, load_settings().trace_ui, waits=waits))
+    output.show(job_report(view, load_settings().trace_ui, page_of(job_id), waits=waits))
     if rows := llama_bench_table.rows_of([view]):
         output.show_sheet(llama_bench_table.sheet(rows))
         for note in llama_bench_table.notes(rows):

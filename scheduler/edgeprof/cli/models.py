@@ -13,14 +13,18 @@ from edgeprof.cli import completion, output
 from edgeprof.cli.command_style import App
 from edgeprof.cli.render.bar import bar
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import BYTES, COUNTS, human_bytes, unit_of
 from edgeprof.cli.render.model import model_facts, model_json, model_tables
 from edgeprof.cli.render.tables import new_table
+from edgeprof.client.humanize import BYTES, COUNTS, human_bytes, unit_of
 from edgeprof.client.lab import Lab
+from edgeprof.client.prediction.costs import Costs
+from edgeprof.client.prediction.costs import fit as fit_costs
+from edgeprof.client.prediction.predict import predict
 from edgeprof.client.preparation import Preparer
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.models import ModelFile, catalogue, importing
 from edgeprof.shared.models.fit import FitReport, fit
+from edgeprof.shared.models.operators import dimensions_of
 from edgeprof.shared.models.quantize import padding_note
 from edgeprof.shared.models.quantize import quantize as write_quantized
 from edgeprof.shared.types.board import BoardInfo
@@ -144,6 +148,9 @@ def fits(
 
     Example: edgeprof models fits shakespeare-1m -q Q8_0 -q TQ2_0
     """
+    # Imported here: the other commands need no archive, and SQLAlchemy takes a fifth of a second.
+    from edgeprof.cli.platform_costs import measured_on  # noqa: PLC0415
+
     with Lab(hurried=True) as lab:
         boards = lab.boards()
         preparer = Preparer(lab.settings.cache_dir)
@@ -155,7 +162,13 @@ def fits(
             "no board is known, so there is nothing to fit",
             hint="start some with: edgeprof worker --board native://",
         )
-    rows = [(file, board, _fit(file, board, n_ctx, kv_type)) for file in files for board in boards]
+    costs = {name: fit_costs(measured_on(name)) for name in {board.platform for board in boards}}
+    rows = [
+        (file, board, report, _decode(file, costs[board.platform], report, n_ctx, kv_type))
+        for file in files
+        for board in boards
+        for report in [_fit(file, board, n_ctx, kv_type)]
+    ]
     if json:
         output.print_json(
             [
@@ -166,16 +179,22 @@ def fits(
                     "platform": board.platform,
                     "fits": report.fits,
                     "sum": report.explain(),
+                    "predicted_decode_tokens_per_second": rate,
                 }
-                for file, board, report in rows
+                for file, board, report, rate in rows
             ]
         )
         return
-    table = new_table("model", "type", "board", "fits", "sum", text="sum")
-    for file, board, report in rows:
+    table = new_table("model", "type", "board", "fits", "t/s", "sum", text="sum")
+    for file, board, report, rate in rows:
         verdict = Text("yes", style="green") if report.fits else Text("no", style="red")
-        table.add_row(file.name, file.quantization, board.device_id, verdict, report.explain())
+        speed = "" if rate is None else f"{rate:.1f}"
+        table.add_row(
+            file.name, file.quantization, board.device_id, verdict, speed, report.explain()
+        )
     output.show(table)
+    if any(rate is not None for *_, rate in rows):
+        output.note("t/s: predicted decode at half the context; error: edgeprof predict")
 
 
 @app.command("import")
@@ -210,6 +229,18 @@ def import_model(
         output.note(line)
     model = imported.model
     output.note(f"{out}: {model.name} {model.quantization}, {human_bytes(model.size_bytes)}")
+
+
+def _decode(
+    model: ModelFile, costs: Costs, report: FitReport, n_ctx: int, kv_type: KvType
+) -> float | None:
+    """Predict decode at half the context; None for what does not fit, or without a profile."""
+    if not report.fits or not costs.by_key:
+        return None
+    region = report.placements[0].region or ""
+    half = max(n_ctx // 2, 1)
+    found = predict(costs, dimensions_of(model, kv_type, region), half, 2)
+    return None if found is None else found.decode_tokens_per_second
 
 
 def _fit(model: ModelFile, board: BoardInfo, n_ctx: int, kv_type: KvType) -> FitReport:

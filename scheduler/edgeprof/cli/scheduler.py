@@ -37,7 +37,7 @@ def scheduler() -> None:
     with Archive.open(settings) as archive:
         log.info("custodian of %s", masked(redis_server.locate(settings).url))
         retention = Retention(archive, settings.archive_keep_days)
-        run_scheduler(settings, archive.save, stop, retention, archive.holds)
+        run_scheduler(settings, archive.save, stop, retention, archive.holds, archive)
 
 
 def _stop(stop: threading.Event) -> None:

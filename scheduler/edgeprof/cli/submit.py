@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.results import print_rows
 from edgeprof.client import sweep
+from edgeprof.client.grid import Grid
 from edgeprof.client.lab import Lab
 from edgeprof.client.request import DEFAULT_SCORED_TOKENS, Request
 from edgeprof.client.sweep import Refused
@@ -61,8 +61,10 @@ def submit(
         ),
     ] = None,
     prompt: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help='Prompt; "" is the model\'s BOS token alone.'),
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help='Prompt; "" is the model\'s BOS token alone; repeatable.'
+        ),
     ] = None,
     prompt_tokens: Annotated[
         str | None, typer.Option(metavar="ID,…", help="Prompt as token ids: 1,17,402.")
@@ -73,7 +75,7 @@ def submit(
             "--n-prompt",
             "-p",
             metavar="N,…",
-            help="Without a prompt: tokens of a standard text; 32,64 is a job each. Default: 64.",
+            help="Prompt of so many tokens of a standard text; 32,64 is a job each. Default: 64.",
         ),
     ] = None,
     n_gen: Annotated[
@@ -90,15 +92,20 @@ def submit(
         typer.Option("--repetitions", "-r", metavar="N", help="Measured runs, after one warm-up."),
     ] = 3,
     n_ctx: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="KV cache positions. Default: as many as the job needs."),
+        list[str] | None,
+        typer.Option(
+            metavar="N,…",
+            help="KV cache positions; 128,256 is a job each. Default: as many as the job needs.",
+        ),
     ] = None,
     kv_type: Annotated[
-        KvType,
+        list[KvType] | None,
         typer.Option(
-            case_sensitive=False, metavar="TYPE", help="Element type of the KV cache: F32 or F16."
+            case_sensitive=False,
+            metavar="TYPE",
+            help="Element type of the KV cache, F32 or F16; repeatable. Default: F16.",
         ),
-    ] = KvType.F16,
+    ] = None,
     score: Annotated[
         bool, typer.Option("--score", help="Also measure perplexity, over a text that ships.")
     ] = False,
@@ -113,6 +120,14 @@ def submit(
             max=MAX_SCORED_TOKENS,
             metavar="N",
             help=f"Measure perplexity over so many tokens, not {DEFAULT_SCORED_TOKENS}.",
+        ),
+    ] = None,
+    score_stride: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Begin a window every N tokens, so that a token has more before it.",
         ),
     ] = None,
     profile: Annotated[
@@ -144,39 +159,32 @@ def submit(
 
     Example: edgeprof submit -m shakespeare-240k -q Q8_0 -q Q4_0 --platform stm32f405 -n 32,64
     """
-    targets: list[tuple[str | None, str | None]] = [(name, None) for name in platform or ()]
-    targets += [(None, name) for name in board or ()]
-    types: Sequence[Quantization | None] = quantization or [None]
-    requests = [
-        Request(
-            model=_path_or_name(name),
-            quantization=kind,
-            platform=on_platform,
-            board=on_board,
-            prompt=prompt,
-            prompt_tokens=None if prompt_tokens is None else _token_ids(prompt_tokens),
-            n_prompt=prompt_length,
-            n_gen=generated,
-            repetitions=repetitions,
-            n_ctx=n_ctx,
-            kv_type=kv_type,
-            score=score or score_tokens is not None,
-            corpus=corpus,
-            score_tokens=DEFAULT_SCORED_TOKENS if score_tokens is None else score_tokens,
-            profile=profile,
-            priority=priority,
-            timeout_s=timeout,
-            source="edgeprof submit",
-            wait_for_board=wait_for_board,
-        )
-        for name, kind, (on_platform, on_board), prompt_length, generated in itertools.product(
-            dict.fromkeys(model),
-            types,
-            targets or [(None, None)],
-            _counts("--n-prompt", n_prompt),
-            _counts("--n-gen", n_gen),
-        )
-    ]
+    base = Request(
+        model="",
+        prompt_tokens=None if prompt_tokens is None else _token_ids(prompt_tokens),
+        repetitions=repetitions,
+        score=score or score_tokens is not None or score_stride is not None,
+        corpus=corpus,
+        score_tokens=DEFAULT_SCORED_TOKENS if score_tokens is None else score_tokens,
+        score_stride=score_stride,
+        profile=profile,
+        priority=priority,
+        timeout_s=timeout,
+        source="edgeprof submit",
+        wait_for_board=wait_for_board,
+    )
+    grid = Grid(
+        model=[_path_or_name(name) for name in model],
+        quantization=quantization or (),
+        platform=platform or (),
+        board=board or (),
+        prompt=prompt or (),
+        n_prompt=_counts("--n-prompt", n_prompt),
+        n_gen=_counts("--n-gen", n_gen),
+        n_ctx=_counts("--n-ctx", n_ctx),
+        kv_type=kv_type or (),
+    )
+    requests = grid.requests(base)
     with Lab(hurried=True) as lab:
         swept = sweep.submit(lab, requests)
         if not swept.jobs:
@@ -198,16 +206,19 @@ def submit(
         _print_json(waited.views, swept.refused)
     elif waited.views:
         print_rows(llama_bench_table.rows_of(waited.views), Format.TABLE)
+        if len(waited.views) > 1:
+            output.note(f"which one to take: edgeprof sweep {swept.sweep_id}")
     waited.finish(refused=bool(swept.refused))
 
 
 def _print_json(views: Sequence[JobView], refused: Sequence[Refused]) -> None:
     """Print jobs, and after them what was refused: without an id, in a state of its own."""
     jobs = [view.model_dump(mode="json") for view in views]
-    output.print_json([*jobs, *map(_refusal, refused)])
+    output.print_json([*jobs, *map(refusal, refused)])
 
 
-def _refusal(refused: Refused) -> dict[str, object]:
+def refusal(refused: Refused) -> dict[str, object]:
+    """Return a combination that was refused, as JSON has it among jobs."""
     request = refused.request
     return {
         "id": None,
@@ -225,7 +236,7 @@ def _refusal(refused: Refused) -> dict[str, object]:
 
 def _counts(option: str, texts: Sequence[str] | None) -> list[int]:
     """Return the numbers of an option that may be repeated, or be a list as llama-bench's is."""
-    parts = [part for text in texts or ["64"] for part in text.split(",")]
+    parts = [part for text in texts or () for part in text.split(",")]
     try:
         counts = [int(part) for part in parts]
     except ValueError:

@@ -1,6 +1,6 @@
 """The Python API: `from edgeprof.client import Lab`. The command line uses it too.
 
-It needs Redis, and nothing of edgeprof.scheduler.
+It needs Redis. Only `Lab.results` opens the archive, which is of edgeprof.scheduler.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from edgeprof.client.lab import Lab
     from edgeprof.client.planning import Planned
     from edgeprof.client.request import JobOptions, Request
+    from edgeprof.client.results import Results
 
-__all__ = ["Job", "JobOptions", "Lab", "Planned", "Request"]
+__all__ = ["Job", "JobOptions", "Lab", "Planned", "Request", "Results"]
 
 _HOMES = {
     "Job": "job",
@@ -22,6 +23,7 @@ _HOMES = {
     "Lab": "lab",
     "Planned": "planning",
     "Request": "request",
+    "Results": "results",
 }
 
 

@@ -33,6 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from edgeprof.client.planning import Planned
     from edgeprof.client.preparation import Batch, Preparer
+    from edgeprof.client.results import ResultFilter, Results
     from edgeprof.shared.models import ModelFile
 
 _ANY: Final = JobFilter()
@@ -191,6 +192,17 @@ class Lab:
     ) -> Cancelled:
         """Cancel all matching jobs that have not ended. Running ones stop within about a second."""
         return JobSearch(self.store.script).cancel_open(where, actor, reason)
+
+    def results(self, *selection: str, **where: Unpack[ResultFilter]) -> Results:
+        """Return measured jobs of the archive as typed rows, for a loop, pandas or Arrow.
+
+        selection: ids of jobs or sweeps, NAME=VALUE for a tag, 7d.. for a time, and so on (see
+        selection.py); without one, all. `where` narrows them. Raises NotFound for a word that names
+        nothing, InfrastructureError when the archive cannot be used.
+        """
+        from edgeprof.client.results import Results  # noqa: PLC0415 - it imports the archive
+
+        return Results.find(self.settings, selection, where)
 
     def _views(self, index: str, limit: int, where: JobFilter) -> list[JobView]:
         return self.store.jobs.views(JobSearch(self.store.script).newest(index, where, limit))

@@ -34,11 +34,16 @@ ALWAYS: Final[dict[str, Any]] = {
     "devices": "none",
     "tensor_split": "0.00",
     "tensor_buft_overrides": "none",
+    "load_mode": "none",  # since llama.cpp of 2026; before it, the next two
     "use_mmap": False,
     "use_direct_io": False,
     "embeddings": False,
     "no_op_offload": False,
     "no_host": False,
+    "lazy_mode": "off",
+    "repack": False,
+    "fit_target": 0,
+    "fit_min_ctx": 0,
 }
 
 #: The slowest speed that is believed: a token an hour.
@@ -107,6 +112,8 @@ class BenchRow:
     score_text: str | None
     score_text_sha256: str | None
     score_window: int | None
+    #: Tokens from one window's beginning to the next's; null where windows do not overlap.
+    score_stride: int | None
     top1_accuracy: float | None
     quantization_error_rate: float | None
     attempts: int
@@ -217,6 +224,7 @@ def _row(
         score_text=score.text if score else None,
         score_text_sha256=score.text_sha256 if score else None,
         score_window=score.window_tokens if score else None,
+        score_stride=score.stride_tokens if score else None,
         top1_accuracy=score.accuracy if score else None,
         quantization_error_rate=score.quantization_error_rate if score else None,
         attempts=len(view.attempts),

@@ -54,6 +54,7 @@ def plan(
             scoring.corpus(request.corpus),
             request.score_tokens,
             request.n_ctx,
+            request.score_stride,
         )
     on = routing.boards_of(target, boards)
     timeout_s = request.timeout_s

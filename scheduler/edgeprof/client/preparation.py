@@ -73,7 +73,7 @@ class Preparer:
         self._read: dict[Path, ConvertibleModel] = {}
         self._made: dict[tuple[str, Quantization], ModelFile] = {}
         self._spellers: dict[str, _Speller] = {}
-        self._scorings: dict[tuple[str, bool, str, int, int], Scoring] = {}
+        self._scorings: dict[tuple[str | int | None, ...], Scoring] = {}
 
     def source(self, name: str | Path, batch: Batch | None = None) -> ConvertibleModel:
         """Return the model as its file is now, or, within a batch, as it was at the first read.
@@ -118,6 +118,7 @@ class Preparer:
         text: scoring.Corpus,
         n_tokens: int,
         n_ctx: int | None,
+        stride: int | None,
     ) -> Scoring:
         """Return the windows of a text over which `made` is scored.
 
@@ -129,11 +130,11 @@ class Preparer:
         if not 1 <= n_tokens <= MAX_SCORED_TOKENS:
             raise UsageError(f"score_tokens must be 1 to {MAX_SCORED_TOKENS}, not {n_tokens}")
         size = scoring.window_size(made.shape.n_ctx, n_ctx)
-        key = (source.sha256, source.sha256 == made.sha256, text.sha256, n_tokens, size)
+        key = (source.sha256, source.sha256 == made.sha256, text.sha256, n_tokens, size, stride)
         if key not in self._scorings:
             try:
                 speller = self._speller(source)
-                windows = scoring.windows(text, speller.body, speller.head, n_tokens, size)
+                cut = scoring.windows(text, speller.body, speller.head, n_tokens, size, stride)
             except ModelError as error:
                 raise ModelError(
                     f"{error}, and a text to score over must be tokenised",
@@ -149,10 +150,19 @@ class Preparer:
                     else self.typed(source, Quantization.F32)
                 )
                 reference = Reference(runs)
-                top1 = tuple(tuple(reference.score(each, KvType.F32)[1]) for each in windows)
-            self._scorings[key] = Scoring(
-                text=text.name, text_sha256=text.sha256, windows=windows, unquantized_top1=top1
+                top1 = tuple(tuple(reference.score(each, KvType.F32)[1]) for each in cut.windows)
+            made_of = Scoring(
+                text=text.name,
+                text_sha256=text.sha256,
+                windows=cut.windows,
+                context_tokens=cut.context_tokens,
+                unquantized_top1=top1,
             )
+            if made_of.n_tokens < n_tokens:
+                log.warning(
+                    "%s has only %d tokens to score, not %d", text.name, made_of.n_tokens, n_tokens
+                )
+            self._scorings[key] = made_of
         return self._scorings[key]
 
     def prompt(

@@ -39,6 +39,8 @@ class JobOptions(TypedDict, total=False):
     corpus: a file of text to score over; naming one is enough to score. Default: None, a text
         that ships.
     score_tokens: how many tokens of that text to score. Default: 512.
+    score_stride: tokens from the beginning of one window to that of the next; a token is counted
+        once, and the others are its context. Default: None, windows do not overlap.
     timeout_s: seconds that one attempt may take. Default: None, 600 s and what the upload of the
         model can be foreseen to take.
     queue_timeout_s: seconds after which a job that no board took expires. Default: 86400, a day.
@@ -67,6 +69,7 @@ class JobOptions(TypedDict, total=False):
     profile: bool
     corpus: str | Path | None
     score_tokens: int
+    score_stride: int | None
     timeout_s: float | None
     queue_timeout_s: float
     max_attempts: int
@@ -102,6 +105,7 @@ class Request:
     profile: bool = False
     corpus: str | Path | None = None
     score_tokens: int = DEFAULT_SCORED_TOKENS
+    score_stride: int | None = None
     timeout_s: float | None = None
     queue_timeout_s: float = 86400.0
     max_attempts: int = 3

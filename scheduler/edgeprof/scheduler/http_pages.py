@@ -16,7 +16,8 @@ from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry.endpoint import Page
-from edgeprof.shared.telemetry.http_posts import Answer, Post
+from edgeprof.shared.telemetry.http_answer import Answer
+from edgeprof.shared.telemetry.http_posts import Post
 
 #: Logs the alerts that Alertmanager posts, among the lab's other lines.
 alerts = logging.getLogger("profiler.alerts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeprof.shared.telemetry.endpoint import Page
-from edgeprof.shared.telemetry.http_posts import Answer
+from edgeprof.shared.telemetry.http_answer import Answer
 
 
 def runbook_pages() -> dict[str, Page]:

@@ -14,6 +14,8 @@ from edgeprof.scheduler.custodian import Custodian
 from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
+from edgeprof.scheduler.site.build import Announcer, site
+from edgeprof.scheduler.site.records import ArchivedJobs
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -29,8 +31,11 @@ def run_scheduler(
     stop: threading.Event,
     retention: Callable[[], None] = lambda: None,
     holds: HoldsJobs | None = None,
+    archive: ArchivedJobs | None = None,
 ) -> None:
     """Tick and serve until `stop` is set. A fault of Redis or the archive is logged once.
+
+    With an `archive` to read there are pages for people and an API.
 
     `retention` is called after each tick, and deletes old jobs from the archive. `holds` returns
     whether the archive still has the jobs that it was given. Raises InfrastructureError or
@@ -53,6 +58,7 @@ def run_scheduler(
             settings.scheduler_port,
             pages(store, settings, liveness),
             Gate.of(settings),
+            None if archive is None else site(store, archive, settings),
         )
         if settings.alerts_token is None and not is_loopback(settings.metrics_bind):
             log.warning(
@@ -61,14 +67,18 @@ def run_scheduler(
                 settings.metrics_bind,
             )
         stack.callback(endpoint.close)
+        announcer = Announcer(store.script, settings, endpoint.port) if archive else None
         log.info(
-            "metrics, /targets and /health on http://%s:%d",
+            "%smetrics, /targets and /health on http://%s:%d",
+            "" if archive is None else "pages, ",
             settings.advertised_address,
             endpoint.port,
         )
         stack.callback(_resign, custodian)
         while not stop.is_set():
             trouble = _tick(custodian, retention, liveness.trouble)
+            if announcer is not None:
+                announcer.announce_when_due()
             dangers = store.watch.look_when_due()
             known_stores.keep(store.url, store.watch.known_id)
             metrics.store_looked_at({danger.kind for danger in dangers})

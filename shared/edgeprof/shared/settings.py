@@ -178,6 +178,17 @@ class Settings(BaseSettings):
         " `openssl rand -hex 24`. Unset: alerts are taken from this machine only, as long as"
         " EDGEPROF_METRICS_BIND is a loopback address.",
     )
+    pages_token: str | None = Field(
+        None,
+        repr=False,
+        pattern=r"^[!-~]+$",
+        min_length=12,
+        max_length=1000,
+        description="Token that readers of the scheduler's pages and of its API have to show: a"
+        " browser's user as the password with any user name, a program as a bearer token; e.g. of"
+        " `openssl rand -hex 24`. Unset: they are read from this machine only, as long as"
+        " EDGEPROF_METRICS_BIND is a loopback address.",
+    )
     metrics_port: Port = Field(
         8000,
         description="Port of the host agent's /metrics of sessions and models. When it is taken,"
@@ -188,8 +199,8 @@ class Settings(BaseSettings):
     )
     scheduler_port: Port = Field(
         8001,
-        description="Port of the scheduler's /metrics, /targets (service discovery) and /health;"
-        " 0: a free one.",
+        description="Port of the scheduler's pages and API, /metrics, /targets (service discovery)"
+        " and /health; 0: a free one.",
     )
     quarantine_after: int = Field(
         3,

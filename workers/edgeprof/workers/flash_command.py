@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edgeprof.shared.errors import Fault, HostFault, UsageError
+from edgeprof.shared.errors import HostFault, UsageError
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.model import KvType, Quantization
@@ -111,18 +111,13 @@ def _answer(plan: flashing.Plan, settings: Settings) -> dict[str, Any]:
     if plan.port is None:
         typer.echo(f"next: {plan.chip.serial_port}; then: edgeprof worker", err=True)
         return {}
-    try:
-        with _status() as on_line:
-            on_line(f"{plan.port}: waiting for the board")
-            hello = flashing.check(plan, plan.port, settings)
-    except Fault as fault:
-        raise type(fault)(
-            f"the image is in the flash, but the board does not answer as it should: {fault}",
-            code=fault.code,
-            hint=f"press RESET; if it stays silent: {plan.chip.serial_port}",
-        ) from fault
+    with _status() as on_line:
+        on_line(f"{plan.port}: waiting for the board")
+        hello = flashing.check(plan, plan.port, settings)
     info = describe(hello, BoardConfig(url=plan.port), settings)
-    typer.echo(f"{info.device_id} answers: firmware {hello.firmware_version}", err=True)
+    newer = flashing.newer_than(hello, plan.chip)
+    older = f", older than the {newer.version} of this edgeprof" if newer else ""
+    typer.echo(f"{info.device_id} answers: firmware {hello.firmware_version}{older}", err=True)
     typer.echo(f"next: edgeprof worker --board {plan.port}\nthen: {_then(info)}", err=True)
     return {"device_id": info.device_id, "uid": hello.uid, "port": plan.port}
 

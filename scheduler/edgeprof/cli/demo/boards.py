@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgeprof.client import sweep
+from edgeprof.client.grid import Grid
 from edgeprof.client.request import Request
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.model import Quantization
@@ -37,7 +37,10 @@ class Share:
                 base, n_prompt=min(base.n_prompt, limit), n_gen=min(base.n_gen, limit)
             )
         base = dataclasses.replace(base, repetitions=self.repetitions)
-        return sweep.requests(self.models or models, self.quantizations, [platform], base)
+        grid = Grid(
+            model=self.models or models, quantization=self.quantizations, platform=[platform]
+        )
+        return grid.requests(base)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from edgeprof.cli.render.comparison import (
+from edgeprof.cli.render.comparison import cells
+from edgeprof.client.comparable import Key
+from edgeprof.client.compared import (
     Compared,
-    cells,
     change_text,
     key_text,
     name_of,
@@ -19,7 +20,6 @@ from edgeprof.cli.render.comparison import (
     test_of,
     title,
 )
-from edgeprof.client.comparable import Key
 from edgeprof.client.comparison import Row, Side, Verdict
 from edgeprof.shared.sanitize import harmless
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import plotext
 
-from edgeprof.cli.render.humanize import when
 from edgeprof.client.course import Course
+from edgeprof.client.humanize import when
 from edgeprof.client.measures import Measure
 
 _HEIGHT: Final = 16

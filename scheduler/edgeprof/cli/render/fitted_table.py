@@ -78,7 +78,8 @@ class Sheet:
         """Return the table for rich."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for index, column in enumerate(self.columns):
-            longest = max((cell_len(str(row[index])) for row in self.rows), default=0)
+            cells = (column.heading, *(row[index] for row in self.rows))
+            longest = max(cell_len(str(cell)) for cell in cells)
             table.add_column(
                 column.heading,
                 justify="right" if column.right else "left",

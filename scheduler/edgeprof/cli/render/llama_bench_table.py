@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import BYTES, COUNTS, SECONDS, unit_of
-from edgeprof.cli.render.model_names import ModelNames, Named
-from edgeprof.client.llama_bench import FIELDS, BenchRow, bench_rows
+from edgeprof.client.csv_rows import csv_text
+from edgeprof.client.humanize import BYTES, COUNTS, SECONDS, unit_of
+from edgeprof.client.llama_bench import BenchRow, bench_rows
+from edgeprof.client.model_names import ModelNames, Named
 from edgeprof.client.trust import UNSTABLE
 from edgeprof.shared.types.result import JobView
 
@@ -35,7 +34,6 @@ _COLUMNS = (
     Column("perplexity", leave=7, right=True),
     Column("check", leave=4),
 )
-_CRLF = "\r\n"
 #: A column only where a job was scored.
 _PERPLEXITY = "perplexity"
 
@@ -81,6 +79,7 @@ def score_note(rows: Sequence[BenchRow]) -> str | None:
     texts = {
         f"{row.score_tokens} tokens of {row.score_text}"
         + (f" in windows of {row.score_window}" if row.score_window else "")
+        + (f", stride {row.score_stride}" if row.score_stride else "")
         for row in rows
         if row.perplexity is not None
     }
@@ -112,25 +111,6 @@ def markdown(rows: Sequence[BenchRow]) -> str:
     for note in notes(rows):
         text += ["", note]
     return "\n".join(text)
-
-
-def csv_text(rows: Sequence[BenchRow]) -> str:
-    """Return CSV with a heading. Lists are joined by spaces, tags are JSON, absent values empty."""
-    lines = [FIELDS, *(map(_csv_value, row.as_dict().values()) for row in rows)]
-    return "\n".join(map(_csv_line, lines))
-
-
-def _csv_line(values: Iterable[object]) -> str:
-    """Return one line. A value with a carriage return is quoted only where lines end with one."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator=_CRLF).writerow(values)
-    return out.getvalue().removesuffix(_CRLF)
-
-
-def _csv_value(value: object) -> object:
-    if isinstance(value, tuple | list):
-        return " ".join(map(str, value))
-    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def notes(rows: Sequence[BenchRow]) -> list[str]:

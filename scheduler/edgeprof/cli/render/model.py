@@ -11,8 +11,8 @@ import gguf
 import numpy as np
 from rich.table import Table
 
-from edgeprof.cli.render.humanize import human_bytes, human_count
 from edgeprof.cli.render.tables import new_table
+from edgeprof.client.humanize import human_bytes, human_count
 from edgeprof.shared.errors import ModelError
 from edgeprof.shared.models import ConvertibleModel
 from edgeprof.shared.models.gguf_values import Scalar, Value

@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgeprof.cli.render.humanize import human_bytes, human_s, when
 from edgeprof.cli.render.tables import new_table, styled
+from edgeprof.client.humanize import human_bytes, human_s, when
 from edgeprof.client.llama_bench import chip
 from edgeprof.shared.types.result import (
     CaseResult,
@@ -31,11 +31,16 @@ short_repr = _SHORT.repr
 
 
 def job_report(
-    view: JobView, trace_ui: str | None = None, *, waits: str | None = None
+    view: JobView,
+    trace_ui: str | None = None,
+    page: str | None = None,
+    *,
+    waits: str | None = None,
 ) -> RenderableType:
     """Return everything about a job but its speeds, which llama_bench_table.py shows.
 
-    trace_ui: base URL of a trace viewer. waits: what a queued job waits for.
+    trace_ui: base URL of a trace viewer. page: the job's on the scheduler. waits: what a
+    queued job waits for.
     """
     facts = _grid()
     facts.add_row("job", view.id)
@@ -59,6 +64,8 @@ def job_report(
         facts.add_row("trace", view.trace_id)
         if trace_ui:
             facts.add_row("", f"{trace_ui.rstrip('/')}/trace/{view.trace_id}")
+    if page:
+        facts.add_row("page", page)
     parts: list[RenderableType] = [facts]
     if view.attempts:
         parts.append(_attempts(view))
@@ -80,6 +87,7 @@ def _score(score: ScoreResult) -> str:
     text = f"{score.perplexity:.3f}{error} over {score.n_tokens} tokens of {score.text}"
     if score.window_tokens is not None:
         text += f" in windows of {score.window_tokens}"
+        text += f", stride {score.stride_tokens}" if score.stride_tokens else ""
     if score.reference_perplexity is not None:
         text += f" (host: {score.reference_perplexity:.3f})"
     return text

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
-from edgeprof.cli.render.humanize import ago, human_bytes
-from edgeprof.cli.render.model_names import ModelNames, Named
+from edgeprof.client.humanize import ago, human_bytes
+from edgeprof.client.model_names import ModelNames, Named
 from edgeprof.client.waits import what_it_waits_for
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState

@@ -12,7 +12,6 @@ import numpy as np
 from edgeprof.client.prediction.terms import Key, Terms, work_of
 from edgeprof.shared.types.profile import (
     CEILING_COLUMNS,
-    CEILING_ROWS,
     Ceilings,
     ModelDimensions,
     Operator,
@@ -115,8 +114,8 @@ def _at_best(key: Key, ceilings: Ceilings | None) -> list[tuple[Terms, float]]:
     kernel = ceilings.kernel(key.kind) if ceilings and key.family == "matrix" else None
     if kernel is None:
         return []
-    macs = float(CEILING_ROWS * CEILING_COLUMNS)
-    return [(np.array([1.0, CEILING_ROWS, macs]), macs / kernel.macs_per_second)]
+    macs = float(kernel.rows * CEILING_COLUMNS)
+    return [(np.array([1.0, kernel.rows, macs]), macs / kernel.macs_per_second)]
 
 
 def _observed(sample: Measured, profile: Profile) -> list[tuple[Key, Terms, float]]:

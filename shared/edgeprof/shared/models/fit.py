@@ -32,7 +32,7 @@ def activation_bytes(s: LlamaShape, n_ctx: int) -> int:
         + 3 * _up(4 * s.dim)
         + 2 * _up(4 * s.kv_dim)
         + 2 * _up(4 * s.hidden)
-        + _up(4 * n_ctx)
+        + _up(8 * n_ctx)
         + _up(4 * (s.rope_dim // 2))
         + _up(4 * s.rope_dim)
         + _up(4 * s.n_vocab)

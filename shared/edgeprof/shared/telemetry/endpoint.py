@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from wsgiref.simple_server import WSGIServer, make_server
 
@@ -12,8 +13,10 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from edgeprof.shared.telemetry import http_gate
 from edgeprof.shared.telemetry.connections import Handler, Server
+from edgeprof.shared.telemetry.http_answer import Answer, plain
 from edgeprof.shared.telemetry.http_gate import Gate
-from edgeprof.shared.telemetry.http_posts import Answer, Post, plain
+from edgeprof.shared.telemetry.http_posts import Post
+from edgeprof.shared.telemetry.http_token import Token
 from edgeprof.shared.vital_threads import vital_thread
 
 log = logging.getLogger(__name__)
@@ -21,6 +24,8 @@ log = logging.getLogger(__name__)
 #: Answers GET and HEAD for one path. The argument is empty, because they have no body.
 Page = Callable[[bytes], Answer]
 
+#: What a page may be asked with.
+_READ: Final = ("GET", "HEAD")
 _METRICS: Final = "/metrics"
 _Headers = list[tuple[str, str]]
 
@@ -29,6 +34,14 @@ class StartResponse(Protocol):
     """WSGI's start_response."""
 
     def __call__(self, status: str, headers: _Headers, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A WSGI application that answers GET at every path that is no page, to those with a token."""
+
+    app: Any
+    token: Token
 
 
 class Endpoint:
@@ -41,10 +54,12 @@ class Endpoint:
         port: int,
         pages: Mapping[str, Page | Post] | None = None,
         gate: Gate | None = None,
+        site: Site | None = None,
     ) -> None:
         """Serve at once; when the port is taken, on another one, with a warning."""
         self._pages = pages or {}
         self._gate = gate or Gate([bind])
+        self._site = site
         self._open_to_others = not http_gate.is_loopback(bind)
         self._metrics = make_wsgi_app(registry)
         try:
@@ -95,13 +110,14 @@ class Endpoint:
         if refused := self._gate.refusal(method, header):
             return _typed(plain("403 Forbidden", refused))
         page = self._pages.get(path)
+        if page is None and path != _METRICS and self._site is not None:
+            return self._visited(self._site, environ)
         if page is None and path != _METRICS:
             known = "\n".join([_METRICS, *self._pages])
             return _typed(plain("404 Not Found", f"try\n{known}"))
-        allowed = ("POST",) if isinstance(page, Post) else ("GET", "HEAD")
+        allowed = ("POST",) if isinstance(page, Post) else _READ
         if method not in allowed:
-            status, headers, body = _typed(plain("405 Method Not Allowed", " or ".join(allowed)))
-            return status, [*headers, ("Allow", ", ".join(allowed))], body
+            return _not_allowed(allowed)
         if page is None:
             return self._scraped(environ)
         if not isinstance(page, Post):
@@ -112,14 +128,35 @@ class Endpoint:
         return status, headers, body
 
     def _scraped(self, environ: dict[str, Any]) -> tuple[str, _Headers, bytes]:
-        replies: list[tuple[str, _Headers]] = []
+        return _asked(self._metrics, environ)
 
-        def note(status: str, headers: _Headers) -> None:
-            replies.append((status, headers))
-
-        body = b"".join(self._metrics({**environ, "REQUEST_METHOD": "GET"}, note))
-        ((status, headers),) = replies
+    def _visited(self, site: Site, environ: dict[str, Any]) -> tuple[str, _Headers, bytes]:
+        if environ["REQUEST_METHOD"] not in _READ:
+            return _not_allowed(_READ)
+        refused = site.token.refusal(environ, open_to_others=self._open_to_others)
+        if refused is None:
+            return _asked(site.app, environ)
+        status, headers, body = _typed(refused)
+        if status.startswith("401"):
+            headers.append(("WWW-Authenticate", site.token.challenge))
         return status, headers, body
+
+
+def _asked(app: Any, environ: dict[str, Any]) -> tuple[str, _Headers, bytes]:
+    """Return what a WSGI application answers; HEAD gets the headers of GET."""
+    replies: list[tuple[str, _Headers]] = []
+
+    def note(status: str, headers: _Headers, _error: object = None) -> None:
+        replies.append((status, headers))
+
+    body = b"".join(app({**environ, "REQUEST_METHOD": "GET"}, note))
+    ((status, headers),) = replies
+    return status, [header for header in headers if header[0].lower() != "content-length"], body
+
+
+def _not_allowed(allowed: tuple[str, ...]) -> tuple[str, _Headers, bytes]:
+    status, headers, body = _typed(plain("405 Method Not Allowed", " or ".join(allowed)))
+    return status, [*headers, ("Allow", ", ".join(allowed))], body
 
 
 def _typed(answer: Answer) -> tuple[str, _Headers, bytes]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-#: Status line, content type, body.
-Answer = tuple[str, str, bytes]
+from edgeprof.shared.telemetry.http_answer import Answer, plain
+from edgeprof.shared.telemetry.http_token import Token
 
 #: Far more than Alertmanager posts. A larger body is refused.
 _LARGEST_BYTES: Final = 1 << 20
@@ -29,7 +28,8 @@ class Post:
 
     def answer(self, environ: Mapping[str, Any], *, open_to_others: bool) -> Answer:
         """Return the page's answer to a posted body, or why the body was refused."""
-        refused = self._stranger(environ, open_to_others=open_to_others) or _unfit(environ)
+        token = Token(self.setting, self.token)
+        refused = token.refusal(environ, open_to_others=open_to_others) or _unfit(environ)
         if refused is not None:
             return refused
         wanted = int(environ["CONTENT_LENGTH"])
@@ -37,26 +37,6 @@ class Post:
         if len(body) < wanted:
             return plain("400 Bad Request", f"{len(body)} of {wanted} bytes came")
         return self.take(body)
-
-    def _stranger(self, environ: Mapping[str, Any], *, open_to_others: bool) -> Answer | None:
-        if self.token is None:
-            if not open_to_others:
-                return None
-            return plain(
-                "403 Forbidden",
-                f"this page can be reached from other machines: set {self.setting} here,"
-                " and have it sent as a bearer token",
-            )
-        scheme, _, shown = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
-        right = hmac.compare_digest(shown.strip().encode(), self.token.encode())
-        if scheme.lower() == "bearer" and right:
-            return None
-        return plain("401 Unauthorized", f"the token of {self.setting} is asked for")
-
-
-def plain(status: str, line: str) -> Answer:
-    """Return an answer of one line."""
-    return status, "text/plain; charset=utf-8", f"{line}\n".encode()
 
 
 def _unfit(environ: Mapping[str, Any]) -> Answer | None:

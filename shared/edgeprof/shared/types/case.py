@@ -34,12 +34,21 @@ class Scoring(WireModel):
     text: Annotated[NoControl, Field(min_length=1, max_length=128)]
     text_sha256: Sha256
     windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=MAX_SCORE_WINDOWS)]
+    #: So many tokens at the beginning of each window but the first are only context: a window
+    #: before has counted them, or they begin every text.
+    context_tokens: Annotated[int, Field(ge=1, lt=MAX_PROMPT_TOKENS)] = 1
     #: Top-1 tokens of the unquantized model, entry i of a window about its token i+1.
     unquantized_top1: tuple[tuple[Token, ...], ...] | None = None
 
     @property
     def n_tokens(self) -> int:
-        """How many tokens are scored."""
+        """How many tokens are counted."""
+        later = sum(len(window) - self.context_tokens for window in self.windows[1:])
+        return len(self.windows[0]) - 1 + later
+
+    @property
+    def n_run(self) -> int:
+        """How many tokens a board scores, with those that are only context."""
         return sum(len(window) - 1 for window in self.windows)
 
     @property
@@ -49,10 +58,12 @@ class Scoring(WireModel):
 
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
-        if self.n_tokens > MAX_SCORED_TOKENS:
+        if self.n_run > MAX_SCORED_TOKENS:
             raise ValueError(
-                f"{self.n_tokens} tokens are to be scored; a job may score {MAX_SCORED_TOKENS}"
+                f"{self.n_run} tokens are to be scored; a job may score {MAX_SCORED_TOKENS}"
             )
+        if any(len(window) <= self.context_tokens for window in self.windows[1:]):
+            raise ValueError(f"a window has nothing after its {self.context_tokens} of context")
         top1 = self.unquantized_top1
         if top1 is not None and [len(window) - 1 for window in self.windows] != [*map(len, top1)]:
             raise ValueError("unquantized_top1 does not have one entry for each scored token")
@@ -108,6 +119,8 @@ class TestCase(WireModel):
     @property
     def needs_schema(self) -> int:
         """The oldest schema that has all fields set here."""
+        if self.scoring is not None and self.scoring.context_tokens > 1:
+            return 3
         of_schema_2 = (
             self.prompt_source,
             self.prompt_text,

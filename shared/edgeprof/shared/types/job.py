@@ -16,8 +16,8 @@ from edgeprof.shared.types.case import MAX_PROMPT_CHARACTERS, TestCase
 from edgeprof.shared.types.model import KvType, ModelRef
 from edgeprof.shared.types.wire import MAX_FILE_BYTES, Name, NoControl, TolerantModel, WireModel
 
-#: 2: prompts as given, texts to score over, prefill only. 3: profiles. Records of 1 and 2 are still
-#: read (JobSpec).
+#: 2: prompts as given, texts to score over, prefill only. 3: profiles, windows that
+#: overlap. Records of 1 and 2 are still read (JobSpec).
 SCHEMA_VERSION: Final = 3
 
 #: Most tokens of all cases of a job together; it bounds the job's record and its result.
@@ -157,7 +157,7 @@ class JobSpec(WireModel):
         if self.source or self.tensor_bytes is not None or self.model.source is not None:
             needed = max(needed, 2)
         if self.profile:
-            needed = 3
+            needed = max(needed, 3)
         if needed > self.schema_version:
             raise ValueError(
                 f"schema_version is {self.schema_version}, but it has fields of {needed}"

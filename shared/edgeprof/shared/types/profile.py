@@ -117,9 +117,8 @@ class ReadCeiling(TolerantModel):
     again_bytes_per_second: float
 
 
-#: The matrix that a board multiplies to measure a kernel (firmware/core/model/ceilings.c).
-CEILING_ROWS: Final = 8
-CEILING_COLUMNS: Final = 256
+#: Columns of the matrix that a board multiplies to measure a kernel (link protocol, KERNEL_SPEED).
+CEILING_COLUMNS: Final = 512
 
 
 class KernelCeiling(TolerantModel):
@@ -128,6 +127,8 @@ class KernelCeiling(TolerantModel):
     #: As ggml calls the type.
     quantization: str
     region: str
+    #: Rows of the matrix that was multiplied.
+    rows: int
     macs_per_second: float
     weight_bytes_per_second: float
 

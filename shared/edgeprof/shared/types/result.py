@@ -62,7 +62,7 @@ class RegionUse(TolerantModel):
 class ScoreResult(TolerantModel):
     """Teacher-forced quality over a text."""
 
-    #: How many tokens were scored: all of each window but its first.
+    #: How many tokens were counted: each once, all of each window but what is only its context.
     n_tokens: int
     #: Mean negative log-likelihood per token, nats.
     nll_nats: float
@@ -80,6 +80,8 @@ class ScoreResult(TolerantModel):
     n_windows: int = 1
     #: Tokens of the longest window.
     window_tokens: int | None = None
+    #: Tokens from one window's beginning to the next's; None where windows do not overlap.
+    stride_tokens: int | None = None
     #: Share of positions whose top-1 is the reference's top-1 (same file, host arithmetic).
     top1_agreement: float | None = None
     #: Share of positions whose top-1 is the token that really follows in the prompt.
@@ -191,6 +193,8 @@ class InputScoring(TolerantModel):
     windows: tuple[tuple[int, ...], ...]
     #: Top-1 tokens of the unquantized model, which quantization_error_rate is counted from.
     unquantized_top1: tuple[tuple[int, ...], ...] | None = None
+    #: So many tokens at the beginning of each window but the first were only context.
+    context_tokens: int = 1
 
 
 class InputCase(TolerantModel):

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.spelling import suggestion
 from edgeprof.shared.validation import first_error
-from edgeprof.workers.emulated.spelling import suggestion
 
 _NAME: Final = "a name in quotes: letters, digits, '.', '_' and '-', at most 64"
 

@@ -19,8 +19,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 import serial
 
 from edgeprof.shared.errors import UsageError
+from edgeprof.shared.spelling import suggestion
 from edgeprof.workers import emulated
-from edgeprof.workers.emulated.spelling import suggestion
 
 _LOGGING = {"logging": "debug|info|warning|error"}
 #: The query keys of pyserial's handlers, with a pattern of their values.

@@ -26,8 +26,8 @@ import serial
 
 from edgeprof.shared.errors import HostFault, UsageError
 from edgeprof.shared.settings import load_settings
+from edgeprof.shared.spelling import suggestion
 from edgeprof.workers import subprocess_env
-from edgeprof.workers.emulated.spelling import suggestion
 
 STOP_GRACE_S = 1.0
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from edgeprof.shared.errors import HostFault, UsageError
+from edgeprof.shared.spelling import suggestion
 from edgeprof.workers.emulated.child import ChildSerial, hex_bytes, parse_board_url
 from edgeprof.workers.emulated.identity import UID_MAX_BYTES
-from edgeprof.workers.emulated.spelling import suggestion
 
 
 class EmulatedChip(Protocol):

@@ -33,8 +33,6 @@ class LabwiredChip:
     reset: tuple[int, int] | None = None
     #: Where flash begins as code, and where the chip shows it once more as data.
     mirror: tuple[int, int] | None = None
-    #: The image, where it is another than that of the silicon.
-    image: str | None = None
 
 
 CHIPS: Mapping[str, LabwiredChip] = {
@@ -45,13 +43,6 @@ CHIPS: Mapping[str, LabwiredChip] = {
         upload_bytes_per_s=10_000,
         reset=(0x60008000, 1 << 31),  # RTC_CNTL_OPTIONS0, SW_SYS_RST
         mirror=(0x42000000, 0x3C000000),
-    ),
-    "nrf52840": LabwiredChip(
-        "nrf52840",
-        identity_address=0x2003FFE0,
-        slot_address=0x00040000,
-        upload_bytes_per_s=12_000,
-        image="nrf52840-labwired",
     ),
     "esp32s3": LabwiredChip(
         "esp32s3",
@@ -77,12 +68,11 @@ class Serial(ChipSerial):
                 hint="pip install 'tiny-llm-edge-profiler[emulators]'",
             )
         chip = CHIPS[host]
-        image = chip.image or host
         command = [
             sys.executable, "-m", BRIDGE,
             "--fd", str(fd),
             "--chip", chip.name,
-            "--elf", str(firmware_image(f"tlep-{image}.elf", image)),
+            "--elf", str(firmware_image(f"tlep-{host}.elf", host)),
             "--identity", hex(chip.identity_address),
             "--uid", self.uid(query).hex(),
             "--seed", str(self.seed(query)),

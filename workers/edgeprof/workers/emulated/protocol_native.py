@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from edgeprof.shared.errors import UsageError
+from edgeprof.shared.spelling import suggestion
 from edgeprof.workers.emulated.child import (
     ChildSerial,
     firmware_dir,
     firmware_image,
     parse_board_url,
 )
-from edgeprof.workers.emulated.spelling import suggestion
 
 #: The native builds of firmware/CMakePresets.json.
 BUILDS = ("native", "native-asan")

@@ -40,6 +40,8 @@ class Machine:
     until: int | None = None
     #: Which of QEMU's serial ports is the board's: the number of those before it.
     serial_ports_before: int = 0
+    #: The image, where it is compiled for another core than that of the silicon.
+    image: str | None = None
 
 
 #: Of QEMU's Cortex-M UARTs (measured): a byte costs a turn of QEMU's main loop.
@@ -95,6 +97,20 @@ MACHINES: Mapping[str, Machine] = {
         slot_address=0x08010000,
         upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
         since="9.1",
+    ),
+    # An nRF51, whose UART and TIMER are the nRF52840's; here with its memory.
+    "nrf52840": Machine(
+        "qemu-system-arm",
+        "qemu-system-arm",
+        (
+            *("-M", "microbit", "-global", "nrf51-soc.sram-size=0x40000"),
+            *("-global", "nrf51-soc.flash-size=0x100000"),
+        ),
+        icount_shift=4,  # 16 ns: 64 MHz at a cycle an instruction
+        identity_address=0x2003FFE0,
+        slot_address=0x00040000,
+        upload_bytes_per_s=_CORTEX_M_UPLOAD_BYTES_PER_S,
+        image="nrf52840-qemu",
     ),
     "riscv32-virt": Machine(
         "qemu-system-riscv32",
@@ -168,9 +184,10 @@ class Serial(ChipSerial):
                 code="other_qemu",
                 hint="Debian 12 has QEMU 7, Debian 13 has QEMU 10",
             )
+        image = machine.image or host
         command = [
             program, *machine.arguments,
-            "-kernel", str(firmware_image(f"tlep-{host}.elf", host)),
+            "-kernel", str(firmware_image(f"tlep-{image}.elf", image)),
             "-icount", f"shift={machine.icount_shift}",
             "-display", "none", "-monitor", "none", "-parallel", "none", "-nodefaults",
             *("-serial", "null") * machine.serial_ports_before,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edgeprof.shared.errors import UsageError
-from edgeprof.workers.emulated.spelling import suggestion
+from edgeprof.shared.spelling import suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +140,21 @@ _CHIPS: Final = (
         esptool="esp32c3",
         slot_address=0x100000,
     ),
-    _stm32("stm32f405", "Olimex STM32-H405", "PA9", "PA10", 0x413, "stm32f405rg"),
-    _stm32("stm32f405-feather", "Adafruit Feather", "PB10", "PB11", 0x413, "stm32f405rg"),
-    _stm32("stm32f405-netduino", "Netduino Plus 2", "PC6", "PC7", 0x413, "stm32f405rg"),
-    _stm32("stm32f407", "STM32F407 Discovery", "PA2", "PA3", 0x413, "stm32f407vg"),
+    _stm32("stm32f405", "Olimex STM32-H405", "PA9", "PA10", 0x413, "stm32f405rgtx"),
+    _stm32("stm32f405-feather", "Adafruit Feather", "PB10", "PB11", 0x413, "stm32f405rgtx"),
+    _stm32("stm32f405-netduino", "Netduino Plus 2", "PC6", "PC7", 0x413, "stm32f405rgtx"),
+    _stm32("stm32f407", "STM32F407 Discovery", "PA2", "PA3", 0x413, "stm32f407vgtx"),
     _st_link(
-        _stm32("stm32f411", "Nucleo-F411RE", "PA2", "PA3", 0x431, "stm32f411re"),
+        _stm32("stm32f411", "Nucleo-F411RE", "PA2", "PA3", 0x431, "stm32f411retx"),
         ("NODE_F411RE", "NOD_F411RE"),
     ),
-    _stm32("stm32f411-blackpill", "Black Pill", "PA9", "PA10", 0x431, "stm32f411ce"),
+    _stm32("stm32f411-blackpill", "Black Pill", "PA9", "PA10", 0x431, "stm32f411ceux"),
     _st_link(
         _stm32("stm32f429", "STM32F429 Discovery", "PA9", "PA10", 0x419, "stm32f429xi"),
         ("DIS_F429ZI",),
     ),
     _st_link(
-        _stm32("stm32f446", "Nucleo-F446RE", "PA2", "PA3", 0x421, "stm32f446re"),
+        _stm32("stm32f446", "Nucleo-F446RE", "PA2", "PA3", 0x421, "stm32f446retx"),
         ("NODE_F446RE", "NOD_F446RE"),
     ),
     _st_link(
@@ -162,7 +162,7 @@ _CHIPS: Final = (
         ("DIS_L4IOT",),
     ),
     _st_link(
-        _stm32("stm32l4r5", "Nucleo-L4R5ZI", "PG7", "PG8", 0x470, "stm32l4r5zi"),
+        _stm32("stm32l4r5", "Nucleo-L4R5ZI", "PG7", "PG8", 0x470, "stm32l4r5zitx"),
         ("NODE_L4R5ZI", "NOD_L4R5ZI"),
     ),
     Chip(

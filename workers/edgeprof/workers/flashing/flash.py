@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from edgeprof.shared.errors import BoardFault, HostFault, LinkFault, UsageError
+from edgeprof.shared.errors import BoardFault, Fault, HostFault, LinkFault, UsageError
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.protocols import Hello
 from edgeprof.workers.flashing import program
 from edgeprof.workers.flashing.chips import CHIPS, Chip, chip_of, images_of
+from edgeprof.workers.flashing.descriptions import Description, built_for
 from edgeprof.workers.flashing.images import Image, our_image, users_image
 from edgeprof.workers.flashing.plugged import Kind, Plugged, drive_at, ports
 from edgeprof.workers.flashing.program import OnLine
@@ -123,8 +124,24 @@ def until_free(port: str) -> None:
 
 
 def check(done: Plan, port: str, settings: Settings) -> Hello:
-    """Return the HELLO of a board that was just flashed, which names the image's build."""
-    hello = hello_at(port, settings)
+    """Return the HELLO of a board that was just flashed, which names the image's build.
+
+    Raises a Fault that says how to get the board back.
+    """
+    try:
+        hello = hello_at(port, settings)
+    except Fault as fault:
+        hint = f"press RESET; if it stays silent: {done.chip.serial_port}"
+        if fault.code == "version":  # an image of the user's own, of another time
+            hint = (
+                f"to get the board back: {done.chip.to_bootloader}, and run edgeprof flash"
+                f" {done.writer.where} --platform {done.chip.image}, without --firmware"
+            )
+        raise type(fault)(
+            f"the image is in the flash, but the board does not answer as it should: {fault}",
+            code=fault.code,
+            hint=hint,
+        ) from fault
     if hello.platform != done.chip.platform or (
         done.image.git_hash is not None and hello.firmware_git_hash != done.image.git_hash
     ):
@@ -135,6 +152,18 @@ def check(done: Plan, port: str, settings: Settings) -> Hello:
             hint="is this the board that was flashed? edgeprof flash lists the ports",
         )
     return hello
+
+
+def newer_than(hello: Hello, chip: Chip) -> Description | None:
+    """Return this edgeprof's own image for a chip, when it is newer than what the board runs."""
+    ours = built_for(chip.image)
+    if ours is None or _numbers(ours.version) <= _numbers(hello.firmware_version):
+        return None
+    return ours
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def who_is_at(where: Plugged, settings: Settings, on_line: OnLine) -> Plugged:

@@ -64,6 +64,7 @@ def _kernel(client: LinkClient, kind: Quantization, epoch: int) -> KernelCeiling
     return KernelCeiling(
         quantization=kind,
         region=reply.region,
+        rows=reply.rows,
         macs_per_second=_rate(reply.macs, reply.ticks, reply.tick_hz),
         weight_bytes_per_second=_rate(reply.weight_bytes, reply.ticks, reply.tick_hz),
     )

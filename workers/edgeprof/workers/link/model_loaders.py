@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from edgeprof.shared.errors import BoardFault
 from edgeprof.workers.board import flash
 from edgeprof.workers.board.protocols import Cancelled
+from edgeprof.workers.board.unverified_slots import UnverifiedSlots
 from edgeprof.workers.link.connection import Connection
 from edgeprof.workers.link.messages.model import UploadRequest, VerifyRequest
 from edgeprof.workers.link.messages.wire_types import malformed
@@ -104,13 +105,17 @@ class SlotLoader:
         """Write the slot, give the port away while it is placed, and find the model in HELLO."""
         slot = flash.write_slot(model.path, model.sha256, self._slot_dir)
         connection = self._connection
+        in_vain = UnverifiedSlots(self._slot_dir, connection.hello.uid, model.sha256)
+        in_vain.check(connection.url)
         connection.close()
         url = self._placer.place(slot, connection.check_stop)
         connection.open_again(url)
         connection.connect()
         if connection.hello.flash_model_sha256 != model.sha256:
+            in_vain.unverified()
             raise BoardFault(
                 f"{connection.url}: the model ({model.size_bytes} bytes) was put into flash, but"
                 " the board does not find it there",
                 code="flash_verify",
             )
+        in_vain.verified()

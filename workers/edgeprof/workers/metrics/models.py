@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from edgeprof.shared.types.model import ModelRef
+from edgeprof.shared.types.profile import Phase
 from edgeprof.shared.types.result import CaseResult, JobResult, MemoryUse
 from edgeprof.workers.metrics.labels import JOB_BUCKETS_S, exemplar
 
@@ -138,6 +140,14 @@ class ModelMetrics:
             registry=registry,
         )
 
+        self.model_operator_share_ratio = Gauge(
+            "model_operator_share_ratio",
+            "Share of an operator in the time of the last profiled run, by the board's clock;"
+            " operator is 'unaccounted' for what none has",
+            [*by_model, "phase", "operator"],
+            registry=registry,
+        )
+
     def board_known(self, platform: str) -> None:
         """Create a platform's histograms before its first run, whatever it will be."""
         for how in _HOW:
@@ -200,6 +210,7 @@ class ModelMetrics:
         between = self.model_inter_token_latency_seconds.labels(platform, model.quantization)
         for latency_s in case.position_latency_s:
             between.observe(latency_s, traced)
+        self._profiled(labels, case)
         if case.score is not None:
             text = case.score.text
             dataset = text if text in DATASETS else "another"
@@ -210,6 +221,22 @@ class ModelMetrics:
                 self.quantization_error_rate.labels(
                     model.name, BITS[model.quantization], model.quantization
                 ).set(case.score.quantization_error_rate)
+
+    def _profiled(self, labels: tuple[str, str, str], case: CaseResult) -> None:
+        """Publish where the time of a profiled run went."""
+        profile = case.profile
+        if profile is None:
+            return
+        for phase in Phase:
+            window = profile.window_ticks(phase)
+            if not window:
+                continue
+            ticks = Counter({"unaccounted": profile.unaccounted_ticks(phase)})
+            for cell in profile.cells:
+                if cell.phase is phase:
+                    ticks[cell.operator] += cell.ticks
+            for operator, spent in ticks.items():
+                self.model_operator_share_ratio.labels(*labels, phase, operator).set(spent / window)
 
 
 def load_seconds(result: JobResult) -> float:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry import trace
 
+from edgeprof.shared.types.profile import Phase
 from edgeprof.workers.board.protocols import ClockOffset, HasClock, RunReport
 from edgeprof.workers.profiling.placement import (
     DRIFT_LIMIT,
@@ -59,10 +61,16 @@ class BoardClock:
         start_s = max(now_s - load_device_s, began_s)
         self._span("board.load", start_s, now_s, error_s, board_s=load_device_s)
 
-    def ran(self, phase: str, report: RunReport) -> Placed | None:
+    def ran(
+        self,
+        phase: str,
+        report: RunReport,
+        attributes: Mapping[Phase, Mapping[str, float]] | None = None,
+    ) -> Placed | None:
         """Trace prefill and decode of a run; return its place in time, or None if that is unknown.
 
-        `phase` is "warmup" or "decode". Raises Fault when the board does not say its time.
+        `phase` is "warmup", "decode" or "profile"; `attributes` are for each span. Raises
+        Fault when the board does not say its time.
         """
         before, after = self._last, self.read()
         assert before is not None, "before_run() comes first"
@@ -72,6 +80,7 @@ class BoardClock:
             self._missing(str(error))
             return None
         warmup = phase == "warmup"
+        given = attributes or {}
         self._span(
             "board.prefill",
             placed.start_s,
@@ -79,6 +88,7 @@ class BoardClock:
             placed.error_s,
             board_s=report.prefill_us / 1e6,
             warmup=warmup,
+            attributes=given.get(Phase.PREFILL),
         )
         if report.step_us:
             self._span(
@@ -88,6 +98,7 @@ class BoardClock:
                 placed.error_s,
                 board_s=sum(report.step_us) / 1e6,
                 warmup=warmup,
+                attributes=given.get(Phase.DECODE),
             )
         return placed
 
@@ -107,6 +118,7 @@ class BoardClock:
         *,
         board_s: float,
         warmup: bool | None = None,
+        attributes: Mapping[str, float] | None = None,
     ) -> None:
         # Taken each time: the host's clock may have been set since the job began.
         epoch_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
@@ -119,4 +131,7 @@ class BoardClock:
         span.set_attribute("edgeprof.board_s", board_s)
         if warmup is not None:
             span.set_attribute("edgeprof.warmup", warmup)
+        if attributes:
+            span.set_attribute("edgeprof.profiled", True)
+            span.set_attributes(dict(attributes))
         span.end(int(end_s * 1e9) + epoch_minus_monotonic_ns)

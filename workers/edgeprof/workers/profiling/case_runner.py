@@ -81,7 +81,9 @@ class CaseRunner:
         )
         profile = None
         if spec.profile:
-            profile = look(self.board, case, runs, self.epoch, self.progress, self.should_stop)
+            profile = look(
+                self.board, case, runs, self.epoch, self.progress, self.should_stop, self.clock
+            )
         derived = derive(result, self.dimensions, self.board.hello.clock_hz)
         return result.model_copy(update={"profile": profile, "derived": derived})
 

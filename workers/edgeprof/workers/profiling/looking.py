@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from edgeprof.shared.errors import BoardFault
 from edgeprof.shared.types.case import TestCase
-from edgeprof.shared.types.profile import Profile
+from edgeprof.shared.types.profile import Phase, Profile
 from edgeprof.workers.board.protocols import RunBoard, RunReport
+from edgeprof.workers.profiling.board_clock import BoardClock
 from edgeprof.workers.profiling.progress import Progress
 
 #: Why a board has no profile. The worker's host upgrades boards, so the hint is for its owner.
@@ -22,12 +24,14 @@ def look(
     epoch: int,
     progress: Progress,
     should_stop: Callable[[], bool],
+    clock: BoardClock,
 ) -> Profile | None:
     """Profile a case whose measured runs are given. None: the board's firmware cannot.
 
     The times of the profiled run are in no other number of the result.
     """
     progress.running("profile", "looking where the time goes", -1)
+    clock.before_run()
     report = board.profile(
         case.prompt_tokens,
         case.n_run,
@@ -42,9 +46,19 @@ def look(
         raise BoardFault(
             "the profiled run gave other tokens than the measured ones", code="unstable_output"
         )
+    clock.ran("profile", report.run, _shares(report.profile))
     plain_us = statistics.median(map(_window_us, runs))
     cost = _window_us(report.run) / plain_us - 1
     return report.profile.model_copy(update={"cost_of_looking": cost})
+
+
+def _shares(profile: Profile) -> dict[Phase, dict[str, float]]:
+    """Return each operator's share of a phase, for the phase's span: ticks are sums, no spans."""
+    shares: dict[Phase, dict[str, float]] = {phase: defaultdict(float) for phase in Phase}
+    for cell in profile.cells:
+        share = cell.ticks / profile.window_ticks(cell.phase)
+        shares[cell.phase][f"edgeprof.operator.{cell.operator}.share"] += share
+    return shares
 
 
 def _window_us(run: RunReport) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -111,13 +111,27 @@ class ScoredWindow:
     reference_top1: Sequence[int]
     unquantized_top1: Sequence[int] | None = None
 
+    def without(self, n: int) -> Self:
+        """Return the window without what it says of its first n tokens."""
+        return type(self)(
+            self.tokens[n:],
+            self.log_likelihoods[n:],
+            self.top1[n:],
+            self.reference_log_likelihoods[n:],
+            self.reference_top1[n:],
+            None if self.unquantized_top1 is None else self.unquantized_top1[n:],
+        )
 
-def summarize_score(windows: Sequence[ScoredWindow]) -> ScoreResult:
-    """Return perplexity and top-1 agreement over a text.
 
-    Top-1 is compared with the text, with the host's arithmetic on the same file, and with the
-    unquantized model.
+def summarize_score(windows: Sequence[ScoredWindow], context_tokens: int = 1) -> ScoreResult:
+    """Return perplexity and top-1 agreement over a text, each of its tokens counted once.
+
+    So many tokens at the beginning of each window but the first are only context. Top-1 is compared
+    with the text, with the host's arithmetic on the same file, and with the unquantized model.
     """
+    first, *later = windows
+    longest = max(len(window.tokens) for window in windows)
+    windows = [first, *(window.without(context_tokens - 1) for window in later)]
     nll = [-value for window in windows for value in window.log_likelihoods]
     mean = float(np.mean(nll))
     perplexity = math.exp(mean)
@@ -132,7 +146,8 @@ def summarize_score(windows: Sequence[ScoredWindow]) -> ScoreResult:
         perplexity_stderr=None if error is None else perplexity * error,
         reference_perplexity=math.exp(-float(np.mean(expected))),
         n_windows=len(windows),
-        window_tokens=max(len(window.tokens) for window in windows),
+        window_tokens=longest,
+        stride_tokens=longest - context_tokens if context_tokens > 1 else None,
         top1_agreement=_agreement((window.top1, window.reference_top1) for window in windows),
         accuracy=_agreement((window.top1, window.tokens[1:]) for window in windows),
         quantization_error_rate=1 - _agreement(pairs) if pairs else None,

@@ -42,9 +42,9 @@ def score_case(
             check_score(scored[-1], number)
         progress.run_done(len(window) - 1)
     progress.running("score", f"{len(windows)} windows scored", -1)
-    result = summarize_score(scored)
     if case.scoring is None:
-        return result
+        return summarize_score(scored)
+    result = summarize_score(scored, case.scoring.context_tokens)
     text = {"text": case.scoring.text, "text_sha256": case.scoring.text_sha256}
     return result.model_copy(update=text)
 

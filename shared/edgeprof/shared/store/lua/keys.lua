@@ -62,6 +62,7 @@
 -- $p last_sign          string  when a custodian or a working board last gave a sign
 -- $p last_sign:grace    string  until when nobody is taken for dead, after a time without any sign
 -- $p custodian          string  who leads the custodians, with a TTL                (custodian.py)
+-- $p pages              string  where the scheduler's pages are (JSON), with a TTL  (site_address.py)
 -- $p scrub              hash    zset of jobs -> how far the custodian's check of it has come
 -- $p aside              list    JSON, what was set aside and nobody has logged yet: {s, where, id,
 --                               why}; the last 1000

@@ -55,7 +55,7 @@ def version_fault(board: str, host: str) -> LinkFault:
     return LinkFault(
         f"the board speaks link protocol {board}, this host {host}",
         code="version",
-        hint="flash firmware of this version, or upgrade this host",
+        hint="edgeprof flash writes firmware of this host's version; or upgrade this host",
     )
 
 

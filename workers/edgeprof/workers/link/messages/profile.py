@@ -95,6 +95,7 @@ class KernelSpeedReply(Reply):
     weight_bytes: Annotated[U64, Key(3)]
     region: Annotated[Name16, Key(4)]
     tick_hz: Annotated[U32, Key(5)]
+    rows: Annotated[U32, Key(6)]
 
 
 @dataclass(frozen=True, slots=True)

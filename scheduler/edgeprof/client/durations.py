@@ -1,0 +1,127 @@
+"""Predicts how long jobs take, from jobs that have ended.
+
+`attempt_s` is the one place that knows how: a predictor by the costs of operators replaces it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from edgeprof.client import routing
+from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.result import JobView
+
+#: So many ended jobs are looked at.
+HISTORY: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """One ended attempt: how long it took by the host's clock, and what for."""
+
+    platform: str
+    model_sha256: str
+    size_bytes: int
+    token_s: float
+    overhead_s: float
+
+
+class History:
+    """Ended jobs, as far as they tell how long others will take."""
+
+    def __init__(self, views: Iterable[JobView]) -> None:
+        self._of: defaultdict[str, list[_Past]] = defaultdict(list)
+        for view in views:
+            if past := _past(view):
+                self._of[past.platform].append(past)
+
+    def on(self, platform: str) -> Sequence[_Past]:
+        """Return what ended on boards of a platform."""
+        return self._of[platform]
+
+
+def attempt_s(spec: JobSpec, platform: str, history: History) -> float | None:
+    """Return how long an attempt will take on a platform; None where nothing has run there.
+
+    A token takes as long as the same model's did, else as another's in proportion to its size.
+    """
+    past = history.on(platform)
+    if not past:
+        return None
+    same = [job.token_s for job in past if job.model_sha256 == spec.model.sha256]
+    token_s = (
+        median(same)
+        if same
+        else median(job.token_s / job.size_bytes for job in past) * spec.model.size_bytes
+    )
+    return median(job.overhead_s for job in past) + token_s * _tokens(spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """How long a sweep will take, when nobody else's jobs are in the way."""
+
+    #: Of each job; None where nothing is known.
+    jobs_s: tuple[float | None, ...]
+    #: Until the last of the known ones has ended, on the boards that the lab has now.
+    all_s: float
+    unknown: int
+
+
+def sweep_s(specs: Sequence[JobSpec], boards: Sequence[BoardInfo], history: History) -> Predicted:
+    """Return the duration of jobs that are queued together: boards of a platform share its jobs."""
+    jobs_s: list[float | None] = []
+    #: Of each group of boards that take the same jobs: when each is free.
+    free: dict[frozenset[str], list[float]] = {}
+    for spec in specs:
+        able = routing.boards_of(spec.target, boards)
+        platform = spec.target.platform or next((board.platform for board in able), "")
+        took_s = attempt_s(spec, platform, history)
+        jobs_s.append(took_s)
+        ids = frozenset(board.device_id for board in able)
+        lanes = free.setdefault(ids, [0.0] * max(1, len(ids)))
+        heapq.heapreplace(lanes, lanes[0] + (took_s or 0.0))
+    ends = [max(lanes) for lanes in free.values()]
+    return Predicted(tuple(jobs_s), max(ends, default=0.0), jobs_s.count(None))
+
+
+def _tokens(spec: JobSpec) -> int:
+    """Return how many tokens all runs of a job take."""
+    runs = spec.repetitions + spec.warmup
+    generated = sum(runs * (len(case.prompt_tokens) + case.n_run - 1) for case in spec.cases)
+    scored = sum(
+        len(window) - 1 for case in spec.cases if case.scoring for window in case.scoring.windows
+    )
+    return generated + scored
+
+
+def _past(view: JobView) -> _Past | None:
+    if view.result is None or view.inputs is None or not view.attempts:
+        return None
+    last = view.attempts[-1]
+    if last.ended_s is None:
+        return None
+    case = view.result.cases[0]
+    steps = case.n_prompt + max(case.n_gen, 1) - 1
+    token_s = case.run_host_s.mean / steps
+    asked = view.inputs
+    runs_s = (asked.repetitions + asked.warmup) * sum(
+        each.run_host_s.mean for each in view.result.cases
+    )
+    scored = sum(
+        len(window) - 1 for each in asked.cases if each.scoring for window in each.scoring.windows
+    )
+    overhead_s = last.ended_s - last.started_s - runs_s - scored * token_s
+    return _Past(
+        platform=view.result.identity.platform,
+        model_sha256=view.model.sha256,
+        size_bytes=view.model.size_bytes,
+        token_s=token_s,
+        overhead_s=max(overhead_s, 0.0),
+    )
