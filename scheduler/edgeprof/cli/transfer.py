@@ -16,6 +16,7 @@ from edgeprof.client.model_finder import ModelFinder
 from edgeprof.client.query import Query
 from edgeprof.client.selection import MOST_JOBS, select
 from edgeprof.scheduler.archive import Archive, transfer
+from edgeprof.scheduler.archive.damaged import rescue
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis import server
 from edgeprof.shared.settings import Settings, load_settings
@@ -35,19 +36,32 @@ def export(
     ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where to; .gz compresses it.")
-    ] = Path("edgeprof-export.gz"),
+    ] = Path("edgeprof-jobs.gz"),
     models: Annotated[
         bool, typer.Option("--models/--no-models", help="Put the model files in as well.")
     ] = True,
+    damaged: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Read what is left of this damaged SQLite archive, which is not changed, in place"
+            " of the lab's.",
+        ),
+    ] = None,
 ) -> None:
     """Write jobs into one file, for another lab.
 
     It holds their whole records, with prompts and users, and each model file once.
 
-    Example: edgeprof export sweep-1a2b3c4d -o FILE
+    Example: edgeprof export sweep-1a2b3c4d -o sweep.gz
     """
-    with open_archive() as archive:
-        views = _chosen(archive, selections or [])
+    if damaged is not None:
+        if selections:
+            raise UsageError("--damaged takes all jobs of the file: name no selection")
+        views = _rescued(damaged)
+    else:
+        with open_archive() as archive:
+            views = _chosen(archive, selections or [])
     if not views:
         raise UsageError("the archive is empty: there is nothing to export")
     found, lost = _models(load_settings(), views) if models else ({}, [])
@@ -64,7 +78,7 @@ def import_(
 
     Ids stay. A job whose id another job here has gets a new one, which is printed.
 
-    Example: edgeprof import edgeprof-export.gz
+    Example: edgeprof import sweep.gz
     """
     settings = load_settings()
     finder = ModelFinder(settings.cache_dir, None)
@@ -84,6 +98,14 @@ def import_(
         )
     for job_id in done.added:
         output.data(job_id)
+
+
+def _rescued(path: Path) -> list[JobView]:
+    rescued = rescue(path)
+    output.note(f"{len(rescued.views)} job(s) can be read in {path}, {len(rescued.lost)} are lost")
+    for job_id in rescued.lost:
+        output.note(f"lost: {job_id}")
+    return list(rescued.views)
 
 
 def _chosen(archive: Archive, selections: Sequence[str]) -> list[JobView]:

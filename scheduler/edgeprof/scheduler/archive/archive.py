@@ -177,8 +177,11 @@ class Archive:
             yield
         except SQLAlchemyError as error:
             cause = archive_url.without(str(getattr(error, "orig", None) or error), self._secrets)
+            damaged = "malformed" in cause or "not a database" in cause
             raise InfrastructureError(
                 f"the results archive {self.url} cannot be used: {cause}",
-                hint="check EDGEPROF_ARCHIVE_URL and EDGEPROF_DATA_DIR; jobs stay in Redis until"
+                hint="edgeprof export --damaged FILE -o rescued.gz reads what is left of it"
+                if damaged
+                else "check EDGEPROF_ARCHIVE_URL and EDGEPROF_DATA_DIR; jobs stay in Redis until"
                 " they are archived",
             ) from error
