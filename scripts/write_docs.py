@@ -20,6 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from record_schema import record_schema
 from result_fields import MADE, results_page
 from rules_header import rules_header
 from typer.testing import CliRunner
@@ -178,6 +179,7 @@ def decisions_page() -> str:
 
 PAGES = {
     "docs/decisions/README.md": decisions_page,
+    "docs/reference/record.schema.json": record_schema,
     "docs/reference/results.md": results_page,
     "docs/reference/settings.md": settings_page,
     "docs/reference/cli.md": commands_page,

@@ -53,6 +53,13 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "report:report",
             "Write measured jobs as one HTML file, with plots, that needs no network.",
         ),
+        "rerun": (
+            "rerun:rerun",
+            "Queue a job again, from its record alone; prints the new id.",
+        ),
+        "cite": ("cite:cite", "Print what a paper or an issue has to say about a job."),
+        "export": ("transfer:export", "Write jobs into one file, for another lab."),
+        "import": ("transfer:import_", "Add the jobs of another lab's file to the archive."),
         "compare": (
             "compare:compare",
             "Compare old with new, row by row: better, worse, same, or can't tell.",

@@ -193,6 +193,8 @@ class InputScoring(TolerantModel):
     windows: tuple[tuple[int, ...], ...]
     #: So many tokens at the beginning of each window but the first were only context.
     context_tokens: int = 1
+    #: Top-1 tokens of the unquantized model, which quantization_error_rate is counted from.
+    unquantized_top1: tuple[tuple[int, ...], ...] | None = None
 
 
 class InputCase(TolerantModel):
@@ -252,6 +254,8 @@ class Inputs(TolerantModel):
 
 class JobView(TolerantModel):
     """A job as users see it: record, inputs, attempts and, once succeeded, the result."""
+
+    largest_bytes: ClassVar[int] = 16 * 1024 * 1024
 
     #: Schema of this document. Those of schema 1 have no inputs.
     schema_version: int = 1

@@ -1,0 +1,114 @@
+"""`edgeprof export` and `edgeprof import`: jobs from one lab's archive into another's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeprof.cli import output
+from edgeprof.cli.archived import open_archive
+from edgeprof.client.lab import Lab
+from edgeprof.client.model_finder import ModelFinder
+from edgeprof.client.query import Query
+from edgeprof.client.selection import MOST_JOBS, select
+from edgeprof.scheduler.archive import Archive, transfer
+from edgeprof.shared.errors import UsageError
+from edgeprof.shared.redis import server
+from edgeprof.shared.settings import Settings, load_settings
+from edgeprof.shared.types.result import JobView
+
+_DAY_S = 86400.0
+
+
+def export(
+    selections: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SELECTION…]",
+            help="Jobs, sweeps, baselines, firmware hashes, tags NAME=VALUE or ranges of time."
+            " Default: all.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where to; .gz compresses it.")
+    ] = Path("edgeprof-export.gz"),
+    models: Annotated[
+        bool, typer.Option("--models/--no-models", help="Put the model files in as well.")
+    ] = True,
+) -> None:
+    """Write jobs into one file, for another lab.
+
+    It holds their whole records, with prompts and users, and each model file once.
+
+    Example: edgeprof export sweep-1a2b3c4d -o FILE
+    """
+    with open_archive() as archive:
+        views = _chosen(archive, selections or [])
+    if not views:
+        raise UsageError("the archive is empty: there is nothing to export")
+    found, lost = _models(load_settings(), views) if models else ({}, [])
+    transfer.write(out, views, found)
+    output.note(f"wrote {len(views)} job(s) and {len(found)} model(s) to {out}")
+    if lost:
+        output.note(f"models that are nowhere any more: {', '.join(lost)}")
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="What `edgeprof export` wrote.")],
+) -> None:
+    """Add the jobs of another lab's file to the archive.
+
+    Ids stay. A job whose id another job here has gets a new one, which is printed.
+
+    Example: edgeprof import edgeprof-export.gz
+    """
+    settings = load_settings()
+    finder = ModelFinder(settings.cache_dir, None)
+    with Archive.open(settings) as archive:
+        done = transfer.read(path, archive, finder.keep)
+    output.note(
+        f"added {len(done.added)} job(s) and {len(done.models)} model(s);"
+        f" {len(done.known)} job(s) were here before"
+    )
+    for old, new in done.renamed.items():
+        output.note(f"job {old} is another one here: the imported one is {new}")
+    if settings.archive_keep_days is not None:
+        old_s = time.time() - settings.archive_keep_days * _DAY_S
+        output.note(
+            f"jobs that ended before {time.strftime('%Y-%m-%d', time.gmtime(old_s))} are deleted"
+            " again soon (EDGEPROF_ARCHIVE_KEEP_DAYS), unless a baseline has them"
+        )
+    for job_id in done.added:
+        output.data(job_id)
+
+
+def _chosen(archive: Archive, selections: Sequence[str]) -> list[JobView]:
+    """Return the jobs of all selections, each once, also those without a result."""
+    if not selections:
+        return archive.find(Query(limit=MOST_JOBS))
+    chosen = (view for word in selections for view in select(word, archive).views)
+    return list({view.id: view for view in chosen}.values())
+
+
+def _models(settings: Settings, views: Sequence[JobView]) -> tuple[dict[str, bytes], list[str]]:
+    """Return model files by hash, and the names of those that are not found."""
+    if settings.redis_url or server.runs(settings):
+        with Lab(settings=settings, hurried=True) as lab:
+            finder = ModelFinder(settings.cache_dir, lab.store.blobs)
+            return _found(finder, views)
+    return _found(ModelFinder(settings.cache_dir, None), views)
+
+
+def _found(finder: ModelFinder, views: Sequence[JobView]) -> tuple[dict[str, bytes], list[str]]:
+    found: dict[str, bytes] = {}
+    lost = []
+    for wanted in {view.model.sha256: view.model for view in views}.values():
+        try:
+            found[wanted.sha256] = finder.find(wanted).data
+        except UsageError:
+            lost.append(f"{wanted.name} {wanted.made_as}")
+    return found, lost
