@@ -30,7 +30,9 @@ int main(int argc, char **argv)
     build_transformer(&model, argv[1]);
     double *us = malloc((size_t)n_steps * sizeof *us);
     int token = 0;
-    for (int pos = 0; pos < n_prompt + n_steps; pos++) {
+    /* twice: the first time fills its caches and maps the file's pages */
+    for (int i = 0; i < 2 * (n_prompt + n_steps); i++) {
+        int pos = i % (n_prompt + n_steps);
         double from = now_us();
         float *logits = forward(&model, pos < n_prompt ? pos : token, pos);
         token = sample_argmax(logits, model.config.vocab_size);

@@ -115,7 +115,7 @@ def train(shape: Shape, training: Tensor, held_out: Tensor) -> Llama:
 def write_gguf(
     model: Llama, path: Path, pieces: list[str], scores: list[float], types: list[int]
 ) -> None:
-    """Write the weights as trained: F32, or TQ2_0 linears with an F16 embedding."""
+    """Write the weights as trained: F32, or TQ2_0 linears with a Q8_0 embedding."""
     s = model.shape
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(s.name)
@@ -150,7 +150,13 @@ def write_gguf(
     writer.add_add_space_prefix(False)
     linear_type = gguf.GGMLQuantizationType.TQ2_0 if s.ternary else gguf.GGMLQuantizationType.F32
     embedding = model.token_embd.weight.detach().numpy()
-    writer.add_tensor("token_embd.weight", embedding.astype(np.float16) if s.ternary else embedding)
+    if s.ternary:
+        head_type = gguf.GGMLQuantizationType.Q8_0
+        halves = embedding.astype(np.float16).astype(np.float32)  # as the committed file's were
+        rows = gguf.quants.quantize(halves, head_type)
+        writer.add_tensor("token_embd.weight", rows, raw_dtype=head_type)
+    else:
+        writer.add_tensor("token_embd.weight", embedding)
     writer.add_tensor("output_norm.weight", model.output_norm.weight.detach().numpy())
     for i, block in enumerate(model.blk):
         for name, module in block.named_children():

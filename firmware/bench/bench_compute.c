@@ -7,13 +7,16 @@
  *
  *   kernel TYPE ROWS COLS INSTRUCTIONS DIGEST
  *   model TOKENS FIRST_INSTRUCTIONS LAST_INSTRUCTIONS DIGEST TOKEN...
+ *   operator NUMBER INSTRUCTIONS      of the last token, once for each (tlep_operator)
  *
- * The line "model" comes when a GGUF lies at MODEL_ADDRESS. */
+ * The last two kinds come when a GGUF lies at MODEL_ADDRESS. */
 #include <stdio.h>
 #include <string.h>
 
 #include "../core/kernels/fmath.h"
 #include "../core/model/llama.h"
+#include "../core/model/profile.h"
+#include "../core/platform/hal.h"
 
 #if defined(__arm__)
 /* CMSDK timer 0 of mps2-an500: 25 MHz, counts down. */
@@ -103,6 +106,28 @@ static void bench_kernel(const char *name, uint32_t type, uint32_t rows, uint32_
            (unsigned)digest(y, rows * 4, 2166136261u));
 }
 
+/* What the profiled pass reads. */
+uint64_t hal_ticks(void)
+{
+    return clock_ns();
+}
+
+/* The token at the last position again, operator by operator. */
+static void bench_operators(tlep_llama *m, uint32_t token, uint32_t pos, tlep_arena *arena)
+{
+    static tlep_profile p;
+    tlep_error err;
+    uint32_t chosen;
+    if (tlep_profile_open(&p, m, false, pos + 1, arena, 1, &err)) {
+        printf("error %d %s\n", (int)err.code, err.message);
+        return;
+    }
+    tlep_profiled_step(m, TLEP_IN_PREFILL, token, pos, true, &chosen);
+    for (uint32_t i = 0; i < TLEP_N_OPERATORS; i++) {
+        printf("operator %u %u\n", (unsigned)i, (unsigned)p.cells[i].ticks);
+    }
+}
+
 static void bench_model(const uint8_t *file)
 {
     static tlep_gguf g;
@@ -133,6 +158,7 @@ static void bench_model(const uint8_t *file)
         printf(" %u", (unsigned)tokens[i]);
     }
     printf("\n");
+    bench_operators(&m, tokens[TOKENS - 1], TOKENS - 1, &arena);
 }
 
 int main(void)

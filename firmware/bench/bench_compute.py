@@ -30,6 +30,14 @@ SOURCES = [
     *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "riscv", "scalar", "vector")),
     *(CORE / "kernels" / f"wide_{n}.c" for n in ("attention", "matvec")),
 ]
+#: Beyond those, what counts by operator.
+PROFILE = [CORE / "model" / f"{n}.c" for n in ("profile", "profile_pass")]
+#: In the order of tlep_operator.
+OPERATORS = (
+    *("embedding", "norm", "quantise input", "q", "k", "v", "rope", "cache write", "scores"),
+    *("softmax", "mix", "attention output", "gate", "up", "SwiGLU", "down", "residual", "head"),
+    "argmax",
+)
 # As firmware/CMakeLists.txt compiles the core.
 FLAGS = [
     "-std=c99",
@@ -60,7 +68,7 @@ class Target:
 
     def build(self, folder: Path, sources: list[Path] | None = None) -> Path:
         """Compile the bench, or these sources, into `folder` and return the image."""
-        sources = sources or [*SOURCES, HERE / self.main]
+        sources = sources or [*SOURCES, *PROFILE, HERE / self.main]
         image = folder / f"bench-{self.name}.elf"
         extra = [HERE / "bench_start_arm.c"] if "arm" in self.compiler[0] else []
         subprocess.run(
@@ -161,14 +169,18 @@ def main(models: list[Path]) -> None:
                 size = f"{rows:>4} x {columns:4}"
                 print(f"{target.name:18} {kind:6} {size} {per_mac:6.2f} instructions/MAC")
             for model in models:
-                line = next(
-                    line for line in target.run(image, model) if line[0] in ("model", "error")
-                )
-                last = int(line[1]) - 1
-                print(
-                    f"{target.name:18} {model.name}: instructions at position 0 {line[2]},"
-                    f" at {last} {line[3]}"
-                )
+                _print_model(target, model, target.run(image, model))
+
+
+def _print_model(target: Target, model: Path, lines: list[list[str]]) -> None:
+    line = next(line for line in lines if line[0] in ("model", "error"))
+    last = int(line[1]) - 1
+    print(
+        f"{target.name:18} {model.name}: instructions at position 0 {line[2]}, at {last} {line[3]}"
+    )
+    counts = [(int(line[2]), int(line[1])) for line in lines if line[0] == "operator"]
+    for count, operator in sorted(counts, reverse=True):
+        print(f"{'':18} {OPERATORS[operator]:16} {count:8}")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,31 @@ def test_ternary_weights_are_ternary(ternary: ModelFile) -> None:
         if info.quantization is Quantization.TQ2_0:
             blocks = np.abs(dequantized(ternary, info)).reshape(-1, 256)
             assert ((blocks == 0) | (blocks == blocks.max(axis=1, keepdims=True))).all()
-    assert ternary.header.tensors["token_embd.weight"].quantization is Quantization.F16
+    assert ternary.header.tensors["token_embd.weight"].quantization is Quantization.Q8_0
+
+
+@pytest.mark.parametrize(
+    ("to", "head", "made"),
+    [
+        (Quantization.TQ2_0, None, Quantization.Q8_0),
+        (Quantization.TQ2_0, Quantization.F16, Quantization.F16),
+        (Quantization.Q4_0, None, Quantization.Q4_0),
+        (Quantization.Q4_0, Quantization.Q8_0, Quantization.Q8_0),
+    ],
+)
+def test_the_head_has_a_type_of_its_own(
+    ternary: ModelFile,
+    tmp_path: Path,
+    to: Quantization,
+    head: Quantization | None,
+    made: Quantization,
+) -> None:
+    """Embedding and output head become the type that was asked for; else the layers', but never two
+    bits."""
+    model = quantize(ternary, to, tmp_path / "q.gguf", head=head)
+
+    assert model.header.tensors["token_embd.weight"].quantization is made
+    assert model.quantization is to
 
 
 def test_same_input_same_bytes(small: ModelFile, tmp_path: Path) -> None:

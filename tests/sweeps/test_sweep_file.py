@@ -84,6 +84,11 @@ def test_include_rules_leave_only_what_they_match(sweep_file: Read) -> None:
         ('kv_type = "f32"\nquantization = "Q8_0"', 'model = "*"', "the rules leave no combination"),
         ("model = [", "# ", "no key 'model'"),
         ("board =", "board", "is not TOML: .*line 5"),
+        (
+            'platform = ["esp32s3", "rp2040"]\nboard = "desk-1"',
+            "",
+            "no key 'platform' and no key 'board'",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_line(
@@ -108,6 +113,7 @@ def test_a_file_that_is_not_there() -> None:
     ("written", "instead", "words"),
     [
         ("shakespeare-240k", "shakespear", "line 1: no model 'shakespear'"),
+        ('"big"', '"big"\ncorpus = "no.txt"', r"line 3: .*no\.txt: cannot read"),
         ('"big"', '"bgi"', "line 2: no platform 'bgi' in this lab; did you mean 'big'"),
     ],
 )

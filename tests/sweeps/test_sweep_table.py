@@ -81,6 +81,27 @@ def test_the_verdict_names_the_row_and_the_limits() -> None:
     assert any("512 tokens of a text" in note for note in took)
 
 
+def test_a_speed_that_varies_is_pointed_out() -> None:
+    """A speed whose runs differ by more than 5 % has a mark, and a line says what it means."""
+    answer = Answer.of([row("F32", 100, 120), row("Q8_0", 100, 101)], Limits())
+
+    assert sum("!" in line for line in printed(answer, 300)) == 1
+    assert any(note.startswith("! runs of one test differ") for note in sweep_table.notes(answer))
+
+
+def test_the_verdict_names_cache_and_context_where_they_are_a_choice() -> None:
+    """Where the sweep varies context and cache type, the recommendation has them."""
+    rows = [
+        row("F32", speed, job_id=str(speed), kv_type=kv_type, n_ctx=n_ctx,
+            choice=("F32", "esp32s3", kv_type, n_ctx))
+        for speed, kv_type, n_ctx in ((9.0, "F16", 64), (8.0, "F16", 128), (5.0, "F32", 128))
+    ]  # fmt: skip
+
+    verdict = sweep_table.notes(Answer.of(rows, Limits()))[0]
+
+    assert "tiny F32 on esp32s3, context 64, F16 cache, the fastest" in verdict
+
+
 def test_csv_and_json_have_the_same_fields() -> None:
     """CSV has a line a row with JSON's names; what was not measured is empty and null."""
     answer = Answer.of(rows(), Limits())

@@ -21,9 +21,10 @@ static uint32_t largest_magnitude_bits(const float *x, uint32_t n)
     return largest;
 }
 
-static inline int32_t quantize(float x, float inverse)
+/* The nearest integer, plus TLEP_ROUND_MAGIC_BITS: its low half is the integer. */
+static inline uint32_t quantize(float x, float inverse)
 {
-    return (int16_t)(tlep_float_bits(x * inverse + TLEP_ROUND_MAGIC) - TLEP_ROUND_MAGIC_BITS);
+    return tlep_float_bits(x * inverse + TLEP_ROUND_MAGIC);
 }
 
 void tlep_quantize(tlep_act *a, uint32_t block)
@@ -34,12 +35,12 @@ void tlep_quantize(tlep_act *a, uint32_t block)
         uint32_t largest = largest_magnitude_bits(x, block);
         float amax = tlep_bits_float(largest);
         float inverse = largest < TLEP_SMALLEST_BITS ? 0.0f : 127.0f / amax;
-        int32_t sum = 0;
+        uint32_t sum = 0 - block * TLEP_ROUND_MAGIC_BITS; /* modulo 2^32 */
         for (uint32_t i = 0; i < block; i += 4) {
-            int32_t q0 = quantize(x[i], inverse);
-            int32_t q1 = quantize(x[i + 1], inverse);
-            int32_t q2 = quantize(x[i + 2], inverse);
-            int32_t q3 = quantize(x[i + 3], inverse);
+            uint32_t q0 = quantize(x[i], inverse);
+            uint32_t q1 = quantize(x[i + 1], inverse);
+            uint32_t q2 = quantize(x[i + 2], inverse);
+            uint32_t q3 = quantize(x[i + 3], inverse);
             q[i] = (int16_t)q0;
             q[i + 1] = (int16_t)q1;
             q[i + 2] = (int16_t)q2;
@@ -47,7 +48,7 @@ void tlep_quantize(tlep_act *a, uint32_t block)
             sum += (q0 + q1) + (q2 + q3);
         }
         a->scale[b] = largest < TLEP_SMALLEST_BITS ? 0.0f : amax / 127.0f;
-        a->sum[b] = sum;
+        a->sum[b] = (int32_t)sum;
     }
 }
 

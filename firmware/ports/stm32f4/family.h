@@ -10,6 +10,8 @@
 #define GPIO_CLOCKS (RCC + 0x30) /* AHB1ENR */
 #define RCC_APB1ENR (RCC + 0x40)
 #define RCC_APB2ENR (RCC + 0x44)
+#define TIM2_CLOCK RCC_APB1ENR
+#define UNIQUE_ID 0x1FFF7A10U
 
 enum {
     CORE_HZ = CORE_MHZ * 1000000,

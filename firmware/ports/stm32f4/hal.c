@@ -10,15 +10,14 @@
  * calibration could not be checked without silicon. */
 #include "platform/hal.h"
 
-#include <string.h>
-
+#include "chip_id.h"
 #include "clock.h"
 #include "clocks.h"
 #include "family.h"
-#include "identity.h"
 #include "irq.h"
 #include "pins.h"
 #include "regions.h"
+#include "tim2.h"
 #include "uart.h"
 
 /* USART2 and 3 are on APB1, 1 and 6 on APB2. */
@@ -29,8 +28,6 @@
 #define UART_DR (UART + 0x04)
 #define UART_BRR (UART + 0x08)
 #define UART_CR1 (UART + 0x0C)
-#define TIM2 0x40000000U
-#define UNIQUE_ID 0x1FFF7A10U
 #define IDENTITY (0x20000000U + SRAM_KIB * 1024U - 32U)
 #define FLASH_BASE 0x08000000U
 #define SLOT_BASE 0x0800C000U
@@ -40,16 +37,14 @@ enum {
     UART_ON_APB2 = UART_NUMBER == 1 || UART_NUMBER == 6,
     UART_ENABLE = UART_NUMBER == 1 ? 1 << 4 : UART_NUMBER == 6 ? 1 << 5 : 1 << (15 + UART_NUMBER),
     UART_FUNCTION = UART_NUMBER == 6 ? 8 : 7,
-    IRQ_TIM2 = 28,
     IRQ_UART = UART_NUMBER == 6 ? 71 : 36 + UART_NUMBER,
     /* QEMU clocks TIM2 at 1 GHz; divided to a tick an instruction (icount shift=3: 8 ns), or two
      * (shift=4), equal work is equal ticks */
-    QEMU_PRESCALER = 8,
-    QEMU_TIMER_HZ = 1000000000 / QEMU_PRESCALER,
+    QEMU_DIVIDER = 8,
+    QEMU_TIMER_HZ = 1000000000 / QEMU_DIVIDER,
     FLASH_BYTES = FLASH_KIB * 1024,
     CCM_BYTES = CCM_KIB * 1024,
     DEFAULT_BAUD = 115200,
-    UID_BYTES = 12,
 };
 enum {
     SR_RXNE = 1 << 5,
@@ -77,29 +72,6 @@ static void start_uart(void)
     tlep_irq_enable(IRQ_UART);
 }
 
-static void start_timer(bool counts)
-{
-    REG32(RCC_APB1ENR) |= 1U; /* TIM2 */
-    REG32(TIM2 + 0x28) = counts ? 0 : QEMU_PRESCALER - 1;
-    REG32(TIM2 + 0x2C) = 0xFFFFFFFF;
-    REG32(TIM2 + 0x14) = 1; /* UG: take the prescaler now */
-    REG32(TIM2) = 1;
-    tlep_irq_enable(IRQ_TIM2);
-}
-
-/* A chip with a unique id, unless an emulator says that it is one. */
-static bool identify(bool counts)
-{
-    if (tlep_identity_read(IDENTITY, &board, &boot_seed) || !counts
-        || !tlep_readable(UNIQUE_ID + UID_BYTES - 4)) {
-        return false;
-    }
-    board.uid_bytes = UID_BYTES;
-    memcpy(board.uid, (const void *)UNIQUE_ID, UID_BYTES);
-    memcpy(&boot_seed, board.uid + 4, sizeof boot_seed);
-    return true;
-}
-
 static void list_regions(bool silicon)
 {
     board.regions[0] = tlep_models_region("sram", SRAM_KIB * 1024);
@@ -116,9 +88,9 @@ static void list_regions(bool silicon)
 const tlep_board *hal_init(void)
 {
     bool counts = tlep_cycle_counter_start();
-    bool silicon = identify(counts);
+    bool silicon = chip_id_read(IDENTITY, counts, &board, &boot_seed);
     bool full_speed = clocks_start(&clocks);
-    start_timer(counts);
+    tim2_start(counts ? 1 : QEMU_DIVIDER);
     boots++; /* .noinit: survives a reset, and is noise after power-on */
     board.platform = PLATFORM;
     board.toolchain = "arm-none-eabi-gcc " __VERSION__;
@@ -144,21 +116,18 @@ const tlep_board *hal_init(void)
 
 uint64_t hal_ticks(void)
 {
-    return tlep_clock_ticks(&clock, REG32(TIM2 + 0x24));
+    return tlep_clock_ticks(&clock, tim2_count());
 }
 
-/* The counter wraps within a minute: asleep, its overflow wakes the core to take note; awake, every
- * look does. */
 void hal_hw_sleep(bool sleeping)
 {
-    REG32(TIM2 + 0x10) = 0;
-    REG32(TIM2 + 0x0C) = sleeping ? 1 : 0;
+    tim2_wake(sleeping);
     (void)hal_ticks();
 }
 
 static void tim2_handler(void)
 {
-    REG32(TIM2 + 0x10) = 0;
+    tim2_woke();
 }
 
 uint32_t hal_boot_id(void)

@@ -7,14 +7,13 @@
  * Not here: the ADC's temperature sensor, whose calibration could not be checked without silicon. */
 #include "platform/hal.h"
 
-#include <string.h>
-
+#include "chip_id.h"
 #include "clocks.h"
 #include "family.h"
-#include "identity.h"
 #include "pins.h"
 #include "regions.h"
 #include "ticks.h"
+#include "tim2.h"
 #include "uart.h"
 
 /* LPUART1 has USART1's registers, and another divider. */
@@ -25,7 +24,6 @@
 #define UART_ICR (UART + 0x20)
 #define UART_RDR (UART + 0x24)
 #define UART_TDR (UART + 0x28)
-#define UNIQUE_ID 0x1FFF7590U
 #define IDENTITY (0x20000000U + SRAM_KIB * 1024U - 32U)
 #define FLASH_BASE 0x08000000U
 #define SLOT_BASE 0x08010000U
@@ -36,7 +34,6 @@ enum {
     FLASH_BYTES = FLASH_KIB * 1024,
     SRAM2_BYTES = SRAM2_KIB * 1024,
     DEFAULT_BAUD = 115200,
-    UID_BYTES = 12,
     PORT_G = 6,
     PWR_PORT_G = 1 << 9, /* CR2: IOSV, its supply is there */
 };
@@ -87,13 +84,7 @@ static void list_regions(void)
 const tlep_board *hal_init(void)
 {
     bool counts = tlep_cycle_counter_start();
-    bool silicon = !tlep_identity_read(IDENTITY, &board, &boot_seed) && counts
-                   && tlep_readable(UNIQUE_ID);
-    if (silicon) {
-        board.uid_bytes = UID_BYTES;
-        memcpy(board.uid, (const void *)UNIQUE_ID, UID_BYTES);
-        memcpy(&boot_seed, board.uid, sizeof boot_seed);
-    }
+    bool silicon = chip_id_read(IDENTITY, counts, &board, &boot_seed);
     clocks = clocks_start();
     boots++; /* .noinit: survives a reset, and is noise after power-on */
     board.platform = PLATFORM;

@@ -3,12 +3,10 @@
 #include "clock.h"
 #include "family.h"
 #include "platform/hal.h"
+#include "tim2.h"
 #include "uart.h"
 #include "vernier.h"
 
-#define TIM2 0x40000000U
-#define TIM2_SR (TIM2 + 0x10)
-#define TIM2_CNT (TIM2 + 0x24)
 #define SYSTICK_CSR 0xE000E010U
 #define SYSTICK_RVR 0xE000E014U
 #define SYSTICK_CVR 0xE000E018U
@@ -33,19 +31,14 @@ uint32_t ticks_start(bool tim2, uint32_t core_hz)
         REG32(SYSTICK_CSR) = CSR_ENABLE;
         return core_hz / SYSTICK_DIVIDER;
     }
-    REG32(RCC_APB1ENR1) |= 1U; /* TIM2 */
-    REG32(TIM2 + 0x2C) = 0xFFFFFFFF;
-    REG32(TIM2 + 0x14) = 1; /* UG: take it now */
-    REG32(TIM2_SR) = 0;
-    REG32(TIM2) = 1;
-    tlep_irq_enable(IRQ_TIM2);
+    tim2_start(1);
     return core_hz;
 }
 
 uint64_t hal_ticks(void)
 {
     if (by_tim2) {
-        return tlep_clock_ticks(&clock, REG32(TIM2_CNT));
+        return tlep_clock_ticks(&clock, tim2_count());
     }
     uint32_t up = (SYSTICK_MAX - REG32(SYSTICK_CVR)) << SPARE_BITS; /* wraps as 32 bits do */
     return tlep_clock_ticks(&clock, up) >> SPARE_BITS;
@@ -60,13 +53,11 @@ void hal_align(void)
     }
 }
 
-/* TIM2 wraps within a minute, SysTick within two seconds: asleep, that wakes the core to take note;
- * awake, every look does. */
+/* SysTick wraps within two seconds: as with TIM2, that wakes the core to take note. */
 void hal_hw_sleep(bool sleeping)
 {
     if (by_tim2) {
-        REG32(TIM2_SR) = 0;
-        REG32(TIM2 + 0x0C) = sleeping ? 1 : 0;
+        tim2_wake(sleeping);
     } else {
         REG32(SYSTICK_CSR) = sleeping ? CSR_ENABLE | CSR_INTERRUPT : CSR_ENABLE;
     }
@@ -76,6 +67,6 @@ void hal_hw_sleep(bool sleeping)
 void ticks_handler(void)
 {
     if (by_tim2) {
-        REG32(TIM2_SR) = 0;
+        tim2_woke();
     }
 }

@@ -11,6 +11,4 @@ uint32_t ticks_start(bool tim2, uint32_t core_hz);
 
 void ticks_handler(void); /* of both timers' interrupts */
 
-enum { IRQ_TIM2 = 28 };
-
 #endif

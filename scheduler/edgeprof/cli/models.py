@@ -102,6 +102,14 @@ def quantize(
     model: Model,
     to: Annotated[Quantization, typer.Argument(metavar="TYPE", case_sensitive=False)],
     out: Out,
+    head: Annotated[
+        Quantization | None,
+        typer.Option(
+            metavar="TYPE",
+            case_sensitive=False,
+            help="Type of the embedding and the output head; by default TYPE, and Q8_0 for TQ2_0.",
+        ),
+    ] = None,
     json: output.Json = False,
 ) -> None:
     """Write a model with weights of another type: F32, F16, Q8_0, Q4_0 or TQ2_0.
@@ -112,7 +120,7 @@ def quantize(
     """
     source = catalogue.resolve_source(model)
     with bar(output.stderr(), f"{source.name} to {to}") as progress:
-        made = write_quantized(source, to, out, progress)
+        made = write_quantized(source, to, out, progress, head=head)
     note = padding_note(made)
     if json:
         output.print_json(model_facts(made) | {"note": note})

@@ -124,8 +124,9 @@ def _run(
     plan.planned = [job for job, key in zip(plan.planned, keys, strict=True) if key not in known]
     measured = sum(view.state is JobState.SUCCEEDED for view in known.values())
     if dry_run:
-        specs = [made.spec for _, made in plan.planned]
-        predicted = durations.sweep_s(specs, boards, _history(lab))
+        planned = [made for _, made in plan.planned]
+        specs = [made.spec for made in planned]
+        predicted = durations.sweep_s(planned, boards, _history(lab))
         if json:
             output.print_json(
                 {

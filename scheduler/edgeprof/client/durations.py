@@ -1,7 +1,4 @@
-"""Predicts how long jobs take, from jobs that have ended.
-
-`attempt_s` is the one place that knows how: a predictor by the costs of operators replaces it.
-"""
+"""Predicts how long jobs take, from jobs that have ended, and from the costs of operators."""
 
 from __future__ import annotations
 
@@ -13,6 +10,10 @@ from statistics import median
 from typing import Final
 
 from edgeprof.client import routing
+from edgeprof.client.planning import Planned
+from edgeprof.client.prediction.costs import Costs, Measured, fit, measured_of
+from edgeprof.client.prediction.predict import predict
+from edgeprof.shared.models.operators import dimensions_of
 from edgeprof.shared.types.board import BoardInfo
 from edgeprof.shared.types.job import JobSpec
 from edgeprof.shared.types.result import JobView
@@ -30,6 +31,9 @@ class _Past:
     size_bytes: int
     token_s: float
     overhead_s: float
+    #: How long the host waited for a run against what the board's clock said: emulated clocks have
+    #: a speed of their own.
+    host_per_board: float
 
 
 class History:
@@ -37,30 +41,47 @@ class History:
 
     def __init__(self, views: Iterable[JobView]) -> None:
         self._of: defaultdict[str, list[_Past]] = defaultdict(list)
+        self._samples: defaultdict[str, list[Measured]] = defaultdict(list)
+        self._costs: dict[str, Costs] = {}
         for view in views:
             if past := _past(view):
                 self._of[past.platform].append(past)
+            if view.result is not None:
+                self._samples[view.result.identity.platform] += measured_of(view.result)
 
     def on(self, platform: str) -> Sequence[_Past]:
         """Return what ended on boards of a platform."""
         return self._of[platform]
 
+    def costs(self, platform: str) -> Costs:
+        """Return what operators cost on a platform, as far as it has profiles."""
+        if platform not in self._costs:
+            self._costs[platform] = fit(self._samples[platform])
+        return self._costs[platform]
 
-def attempt_s(spec: JobSpec, platform: str, history: History) -> float | None:
+
+def attempt_s(planned: Planned, platform: str, history: History) -> float | None:
     """Return how long an attempt will take on a platform; None where nothing has run there.
 
-    A token takes as long as the same model's did, else as another's in proportion to its size.
+    A token takes as long as the same model's did, else what its operators cost, else as another's
+    in proportion to its size.
     """
+    spec = planned.spec
     past = history.on(platform)
     if not past:
         return None
+    overhead_s = median(job.overhead_s for job in past)
     same = [job.token_s for job in past if job.model_sha256 == spec.model.sha256]
+    if not same:
+        board_s = _runs_s(planned, history.costs(platform))
+        if board_s is not None:
+            return overhead_s + board_s * median(job.host_per_board for job in past)
     token_s = (
         median(same)
         if same
         else median(job.token_s / job.size_bytes for job in past) * spec.model.size_bytes
     )
-    return median(job.overhead_s for job in past) + token_s * _tokens(spec)
+    return overhead_s + token_s * _tokens(spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +95,16 @@ class Predicted:
     unknown: int
 
 
-def sweep_s(specs: Sequence[JobSpec], boards: Sequence[BoardInfo], history: History) -> Predicted:
+def sweep_s(planned: Sequence[Planned], boards: Sequence[BoardInfo], history: History) -> Predicted:
     """Return the duration of jobs that are queued together: boards of a platform share its jobs."""
     jobs_s: list[float | None] = []
     #: Of each group of boards that take the same jobs: when each is free.
     free: dict[frozenset[str], list[float]] = {}
-    for spec in specs:
+    for job in planned:
+        spec = job.spec
         able = routing.boards_of(spec.target, boards)
         platform = spec.target.platform or next((board.platform for board in able), "")
-        took_s = attempt_s(spec, platform, history)
+        took_s = attempt_s(job, platform, history)
         jobs_s.append(took_s)
         ids = frozenset(board.device_id for board in able)
         lanes = free.setdefault(ids, [0.0] * max(1, len(ids)))
@@ -91,9 +113,27 @@ def sweep_s(specs: Sequence[JobSpec], boards: Sequence[BoardInfo], history: Hist
     return Predicted(tuple(jobs_s), max(ends, default=0.0), jobs_s.count(None))
 
 
+def _runs_s(planned: Planned, costs: Costs) -> float | None:
+    """Return what all runs of a job take by the board's clock; None where it is not known."""
+    spec, total_s = planned.spec, 0.0
+    if not costs.by_key:
+        return None
+    region = next((key.region for key in costs.by_key if key.region), "")
+    dimensions = dimensions_of(planned.model, spec.kv_type, region)
+    for case in spec.cases:
+        found = predict(costs, dimensions, len(case.prompt_tokens), case.n_run)
+        if found is None:
+            return None
+        tokens = len(case.prompt_tokens) + case.n_run - 1
+        scored = sum(len(w) - 1 for w in case.scoring.windows) if case.scoring else 0
+        runs = spec.repetitions + spec.warmup + spec.profile
+        total_s += found.run_s * (runs + scored / tokens)
+    return total_s
+
+
 def _tokens(spec: JobSpec) -> int:
     """Return how many tokens all runs of a job take."""
-    runs = spec.repetitions + spec.warmup
+    runs = spec.repetitions + spec.warmup + spec.profile
     generated = sum(runs * (len(case.prompt_tokens) + case.n_run - 1) for case in spec.cases)
     scored = sum(
         len(window) - 1 for case in spec.cases if case.scoring for window in case.scoring.windows
@@ -124,4 +164,5 @@ def _past(view: JobView) -> _Past | None:
         size_bytes=view.model.size_bytes,
         token_s=token_s,
         overhead_s=max(overhead_s, 0.0),
+        host_per_board=case.run_host_s.mean / max(case.run_device_s.mean, 1e-6),
     )

@@ -30,7 +30,7 @@ def sweep_id(file: SweepFile, plan: Plan, boards: Iterable[BoardInfo], fresh: st
         if board.platform in keys.platform or board.device_id in keys.board
     }
     content = {
-        "file": keys.model_dump(mode="json"),
+        "file": keys.model_dump(mode="json", exclude_unset=True),
         "models": sorted({model.sha256 for model in plan.batch.values()}),
         "corpus": scoring.corpus(file.corpus).sha256 if keys.score else None,
         "firmware": sorted(firmware),

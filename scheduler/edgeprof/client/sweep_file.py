@@ -115,9 +115,15 @@ class SweepFile:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not TOML: {error}") from None
         try:
-            return cls(path, text, _File.model_validate(data))
+            keys = _File.model_validate(data)
         except ValidationError as error:
             raise _explained(path, text, data, error) from None
+        if not keys.platform and not keys.board:
+            raise UsageError(
+                f"{path}: no key 'platform' and no key 'board'",
+                hint='e.g. platform = ["native"]; `edgeprof boards` lists them',
+            )
+        return cls(path, text, keys)
 
     @property
     def corpus(self) -> Path | None:
@@ -155,13 +161,16 @@ class SweepFile:
         )
 
     def check(self, check: Callable[[str, Any], object]) -> None:
-        """Call check(key, value) for each value of each axis; its UsageError gets the line."""
-        for name in AXES:
-            for value in self._models() if name == "model" else getattr(self.keys, name):
-                try:
-                    check(name, value)
-                except UsageError as error:
-                    raise self._error((name,), value, str(error), error.hint) from None
+        """Call check(key, value) for each value that is a name; its UsageError gets the line."""
+        named = [("model", name) for name in self._models()]
+        named += [("platform", name) for name in self.keys.platform]
+        named += [("board", name) for name in self.keys.board]
+        named += [] if self.corpus is None else [("corpus", self.corpus)]
+        for key, value in named:
+            try:
+                check(key, value)
+            except UsageError as error:
+                raise self._error((key,), value, str(error), error.hint) from None
 
     def _base(self, **fields: Any) -> Request:
         keys = self.keys

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from edgeprof.client import routing
+from edgeprof.client import routing, scoring
 from edgeprof.client.lab import Lab
 from edgeprof.client.request import Request
 from edgeprof.client.resuming import key_of
@@ -26,7 +26,9 @@ def plan(lab: Lab, file: SweepFile, boards: Sequence[BoardInfo]) -> Plan:
     def check(key: str, value: Any) -> None:
         if key == "model":
             catalogue.locate(value)
-        elif key in {"platform", "board"}:
+        elif key == "corpus":
+            scoring.corpus(value)
+        else:
             there = {"platform": None, "board": None} | {key: value}
             routing.choose_target(**there, boards=boards, wait_for_board=file.keys.wait_for_board)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reprlib import repr as short_repr
 from typing import Any, Final
 
-from edgeprof.shared.types.model import Quantization
+from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.result import InputScoring, JobResult, JobView, Samples, ScoreResult
 
 #: Texts whose windows begin with as many equal tokens were cut by one tokenizer.
@@ -43,7 +43,8 @@ class SweepRow:
     perplexity_stderr: float | None
     #: Against the least perplexity of the sweep over the same tokens; 0.05 is 5 % more.
     perplexity_increase: float | None
-    #: Share of positions whose likeliest token is not the unquantized model's.
+    #: Share of positions whose likeliest token is not that of the model as its file is, with an F32
+    #: cache; None for that model itself with another cache.
     top1_change: float | None
     #: What the perplexity is over, e.g. "512 tokens of the-tempest in windows of 128".
     scored_over: str | None
@@ -182,7 +183,8 @@ def _quality(view: JobView, known: Sequence[_Quality]) -> _Quality | None:
 def _top1_change(view: JobView, score: ScoreResult | None) -> float | None:
     if score is None or score.quantization_error_rate is not None:
         return None if score is None else score.quantization_error_rate
-    return 0.0 if view.model.made_as == Quantization.F32 else None
+    exact = (view.model.made_as, _kv_type(view)) == (Quantization.F32, KvType.F32)
+    return 0.0 if exact else None  # by definition; an F16 cache may change a token
 
 
 def _over(score: ScoreResult) -> str:

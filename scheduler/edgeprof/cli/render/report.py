@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeprof.cli.render.tables import new_table, styled
-from edgeprof.client.humanize import human_bytes, human_s, when
+from edgeprof.client.humanize import human_bytes, human_count, human_s, when
 from edgeprof.client.llama_bench import chip
+from edgeprof.shared.types.profile import Derived
 from edgeprof.shared.types.result import (
     CaseResult,
     Inputs,
@@ -150,6 +151,19 @@ def _memory(region: RegionUse, parts: Sequence[MemoryUse]) -> str:
     return f"{text}: {', '.join(inside)}" if inside else text
 
 
+def _work(derived: Derived) -> str:
+    """Return what a decode step computes and reads, and how fast that went."""
+    parts = [
+        f"{human_count(derived.macs_per_token or 0)} multiply-accumulates",
+        f"{human_bytes(derived.weight_bytes_per_token or 0)} of weights",
+    ]
+    if derived.weight_bytes_per_second is not None:
+        parts[-1] += f" ({human_bytes(derived.weight_bytes_per_second)}/s)"
+    if derived.cycles_per_mac is not None:
+        parts[0] += f" ({derived.cycles_per_mac:.2f} cycles each)"
+    return ", ".join(parts)
+
+
 def _measured(result: JobResult) -> RenderableType:
     identity, load = result.identity, result.load
     grid = _grid()
@@ -182,6 +196,8 @@ def _measured(result: JobResult) -> RenderableType:
     if result.clock_trouble:
         grid.add_row("clock", f"runs are not in the trace: {result.clock_trouble}")
     for case in result.cases:
+        if case.derived is not None and case.derived.macs_per_token is not None:
+            grid.add_row("a token", _work(case.derived))
         if case.score is not None:
             grid.add_row("perplexity", _score(case.score))
         if case.text is not None:

@@ -16,6 +16,7 @@ from edgeprof.client.choice import Limits, frontier, recommended
 from edgeprof.client.humanize import BYTES, SECONDS, human_bytes, human_s, unit_of
 from edgeprof.client.model_names import ModelNames, Named
 from edgeprof.client.sweep_rows import SweepRow
+from edgeprof.client.trust import UNSTABLE
 
 #: What tells rows apart; such a column is left out first where it says the same in all rows, and
 #: never where it does not.
@@ -149,7 +150,15 @@ def notes(answer: Answer) -> list[str]:
     if over:
         found.append(f"perplexity ± its standard error: over {'; over '.join(over)}")
     if any(row.top1_change is not None for row in rows):
-        found.append("top-1 change: share of positions whose likeliest token is another than F32's")
+        found.append(
+            "top-1 change: share of positions whose likeliest token is another than that of the"
+            " model as its file is, with an F32 cache"
+        )
+    if any(map(_unstable, rows)):
+        found.append(
+            f"! runs of one test differ by more than {UNSTABLE:.0%}: such a speed is no basis for a"
+            " choice. Is the board's host busy? More repetitions help"
+        )
     if any(row.emulated for row in rows):
         found.append(EMULATED_NOTE)
     return found
@@ -179,9 +188,7 @@ def _verdict(answer: Answer) -> str:
     if row is None:
         return f"take: no row is within the limits ({limits})"
     what = f"{row.model} {row.made_as} on {row.platform}"
-    if any(
-        other.choice[:3] == row.choice[:3] and other.choice != row.choice for other in answer.rows
-    ):
+    if len({other.choice[-1] for other in answer.rows}) > 1:
         what += f", context {row.n_ctx}"
     if len({other.kv_type for other in answer.rows}) > 1:
         what += f", {row.kv_type} cache"
@@ -203,7 +210,11 @@ def _limits(limits: Limits, rows: Iterable[SweepRow]) -> Iterable[str]:
 
 def _speed(row: SweepRow) -> str:
     spread = f" ± {row.speed.sd:.2f}" if len(row.speed.samples) > 1 else ""
-    return f"{row.speed.mean:.2f}{spread}"
+    return f"{row.speed.mean:.2f}{spread}" + (" !" if _unstable(row) else "")
+
+
+def _unstable(row: SweepRow) -> bool:
+    return row.speed.sd > UNSTABLE * row.speed.mean
 
 
 def _perplexity(row: SweepRow) -> str:

@@ -8,7 +8,6 @@ from typing import Final
 
 from edgeprof.client.prediction.costs import Costs
 from edgeprof.client.prediction.predict import Predicted, predict
-from edgeprof.client.prediction.terms import Key
 from edgeprof.shared.models.tensor_types import BLOCK
 from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.profile import ModelDimensions, Operator
@@ -52,7 +51,8 @@ def _others(
     yield from ((*choice, n_prompt) for choice in _weight_types(d))
     yield from ((*choice, n_prompt) for choice in _head_types(d))
     for kv_type in KvType:
-        known = Key(Operator.SCORES, str(kv_type)) in costs.by_key
+        scores = [key.kind.split() for key in costs.by_key if key.family == Operator.SCORES]
+        known = any(kind[0] == kv_type for kind in scores)
         if kv_type != d.kv_type and known:
             other = d.model_copy(update={"kv_type": str(kv_type)})
             yield (

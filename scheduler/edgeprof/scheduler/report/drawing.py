@@ -10,6 +10,7 @@ import io
 import re
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from markupsafe import Markup, escape
@@ -23,7 +24,11 @@ from matplotlib.text import Annotation
 COLOURS: Final = {
     name: f"#0102{number:02x}"
     for number, name in enumerate(
-        ("ink", "muted", "rule", "paper", "F32", "F16", "Q8_0", "Q4_0", "TQ2_0", "other"), 1
+        (
+            *("ink", "muted", "rule", "paper", "F32", "F16", "Q8_0", "Q4_0", "TQ2_0", "other"),
+            *(f"part{part}" for part in range(1, 7)),
+        ),
+        1,
     )
 }
 INK, MUTED, RULE, PAPER = (COLOURS[name] for name in ("ink", "muted", "rule", "paper"))
@@ -65,6 +70,14 @@ _PLACES: Final = (
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A picture with its heading."""
+
+    title: str
+    svg: Markup
+
+
 class Picture:
     """One small plot. Use it with `with`; svg() ends it."""
 
@@ -98,6 +111,13 @@ class Picture:
         url = f"#{target}"
         self._titles[url] = title
         return url
+
+    def legend(self) -> None:
+        """Name the parts of a picture above it, without a frame."""
+        self._figure.legend(
+            loc="outside upper left", ncols=3, frameon=False, fontsize="small",
+            handlelength=0.8, handleheight=0.8, columnspacing=1, borderpad=0,
+        )  # fmt: skip
 
     def label(self, x: float, y: float, text: str) -> None:
         """Write a text beside a point, where there is room for it once all is drawn."""

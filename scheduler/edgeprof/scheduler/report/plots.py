@@ -12,25 +12,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from markupsafe import Markup
-
 from edgeprof.client.humanize import BYTES, SECONDS, unit_of
-from edgeprof.scheduler.report.drawing import MUTED, PAPER, RULE, Picture, colour_of
+from edgeprof.scheduler.report.drawing import MUTED, PAPER, RULE, Picture, Plot, colour_of
 from edgeprof.scheduler.report.measured import Measured
+from edgeprof.scheduler.report.profile_plot import where_time_goes
 
 #: More jobs of a platform than can be told apart in one picture: the first so many are drawn.
 MOST_DRAWN: Final = 60
 #: Platforms that get plots; the table has all.
 MOST_PLATFORMS: Final = 12
 _MARKERS: Final = "os^Dvphx"
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A picture with its heading."""
-
-    title: str
-    svg: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,4 +177,5 @@ KINDS: Final[Sequence[Callable[[str, Sequence[Measured]], Plot | None]]] = (
     ),
     _speed_against(_Cost("energy", "energy, mJ a token", lambda row: row.energy_mj)),
     _latency_by_position,
+    where_time_goes,
 )

@@ -100,16 +100,7 @@ def _layer(d: ModelDimensions, types: tuple[str, ...]) -> Iterator[Call]:
     yield _vector(Operator.ROPE, (d.n_heads + d.n_heads_kv) * d.rope_dim)
     yield Call(Operator.CACHE_WRITE, d.kv_type, 1, 1, 2 * kv_dim, cache_bytes=2 * kv_dim * element)
     for operator in (Operator.SCORES, Operator.SOFTMAX, Operator.MIX):
-        reads = operator is not Operator.SOFTMAX
-        yield Call(
-            operator,
-            d.kv_type if reads else "",
-            d.n_heads,
-            0,
-            d.head_dim,
-            cache_bytes=d.head_dim * element if reads else 0,
-            macs=d.head_dim if reads else 0,
-        )
+        yield from _attention(operator, d, element)
     yield from _quantized("", output, d.dim)
     yield _matrix(Operator.ATTN_OUTPUT, output, d.dim, d.dim)
     yield _vector(Operator.RESIDUAL, d.dim)
@@ -122,6 +113,24 @@ def _layer(d: ModelDimensions, types: tuple[str, ...]) -> Iterator[Call]:
     yield from _quantized("", down, d.hidden)
     yield _matrix(Operator.DOWN, down, d.dim, d.hidden)
     yield _vector(Operator.RESIDUAL, d.dim)
+
+
+def _attention(operator: Operator, d: ModelDimensions, element_bytes: int) -> Iterator[Call]:
+    """Yield the heads, two by two where they read the same keys: a pair costs less than two."""
+    group = d.n_heads // d.n_heads_kv
+    for heads, count in ((2, group // 2), (1, group % 2)):
+        if count == 0:
+            continue
+        reads = operator is not Operator.SOFTMAX
+        yield Call(
+            operator,
+            f"{d.kv_type if reads else ''}{' pair' if heads == 2 else ''}".strip(),
+            d.n_heads_kv * count,
+            0,
+            heads * d.head_dim,
+            cache_bytes=heads * d.head_dim * element_bytes if reads else 0,
+            macs=heads * d.head_dim if reads else 0,
+        )
 
 
 def _norm(d: ModelDimensions) -> Call:

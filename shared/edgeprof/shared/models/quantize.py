@@ -103,25 +103,34 @@ def _keep(model: ConvertibleModel, to: Quantization, cache_dir: Path, made_of: s
 
 
 def quantize(
-    model: ConvertibleModel, to: Quantization, out: Path, progress: Progress | None = None
+    model: ConvertibleModel,
+    to: Quantization,
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    head: Quantization | None = None,
 ) -> ModelFile:
     """Write `model` with weights of type `to`; the same input gives the same bytes.
 
-    All matrices become `to`, except that TQ2_0 keeps the embedding and the output head in F16: two
-    bits there cost more than they save. Norms become F32. Feed-forward layers are padded only where
+    All matrices become `to`, except the embedding and the output head, which become `head`. Without
+    one that is `to` again, but Q8_0 for TQ2_0: two bits there cost more than they save. Norms
+    become F32. Feed-forward layers are padded only where
     blocks need it (padding.py). Raises ModelError when blocks do not divide the embedding's width,
     UsageError when `out` is the model's own file.
     """
-    plan = _plan(model, to)
+    plan = _plan(model, to, head)
     return write_gguf(
         out, lambda writer: _fill(writer, model, plan, progress), sources=(model.path,)
     )
 
 
-def _plan(model: ConvertibleModel, to: Quantization) -> _Plan:
+def _plan(model: ConvertibleModel, to: Quantization, head: Quantization | None = None) -> _Plan:
     hidden = -(-model.true_hidden // BLOCK[to]) * BLOCK[to]
+    head = head or (Quantization.Q8_0 if to is Quantization.TQ2_0 else to)
     types = {
-        info.name: _target(info, to, hidden if _is_down(info) else info.ne[0])
+        info.name: _target(
+            info, to if is_linear(info) else head, hidden if _is_down(info) else info.ne[0]
+        )
         for info in model.header.tensors.values()
     }
     return _Plan(to, types, hidden)
@@ -153,15 +162,14 @@ def _target(info: TensorInfo, to: Quantization, row: int) -> Quantization:
     """Return the type of a tensor whose rows will have `row` weights."""
     if is_norm(info):
         return Quantization.F32
-    target = Quantization.F16 if to is Quantization.TQ2_0 and not is_linear(info) else to
-    if row % BLOCK[target]:
+    if row % BLOCK[to]:
         raise ModelError(
             f"{to} does not apply: rows of {info.name!r} have {row} weights,"
-            f" not a multiple of {BLOCK[target]}, and the embedding's width cannot be padded",
+            f" not a multiple of {BLOCK[to]}, and the embedding's width cannot be padded",
             code="block_size",
             hint=_that_apply(row),
         )
-    return target
+    return to
 
 
 def _that_apply(row: int) -> str:

@@ -1,0 +1,106 @@
+"""Costs fitted to profiles of known costs, and what is predicted from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edgeprof.client.prediction import advice
+from edgeprof.client.prediction.costs import fit
+from edgeprof.client.prediction.predict import past_errors, predict
+from edgeprof.client.prediction.roofline import by_operator
+from edgeprof.shared.types.profile import Operator, Phase
+from tests.support.priced_platform import CEILINGS, N_GEN, N_PROMPT, dimensions, measured
+
+
+def test_another_shape_is_predicted() -> None:
+    """Two shapes tell the costs of every term, and so the time of a third."""
+    costs = fit([measured(dimensions()), measured(dimensions(dim=128, hidden=256))])
+    other = dimensions(dim=96, hidden=384, n_layers=3)
+    truth = measured(other)
+
+    found = predict(costs, other, N_PROMPT, N_GEN)
+
+    assert found is not None
+    assert found.prefill_s == pytest.approx(truth.prefill_s, rel=1e-3)
+    assert found.decode_s == pytest.approx(truth.decode_s, rel=1e-3)
+
+
+def test_type_without_a_profile_is_scaled_by_its_ceiling() -> None:
+    """A kernel's ceiling says how much faster its products are; all else stays."""
+    costs = fit([measured(dimensions("Q8_0")), measured(dimensions("Q8_0", dim=128, hidden=256))])
+
+    found = predict(costs, dimensions("Q4_0"), N_PROMPT, N_GEN)
+
+    assert found is not None
+    assert found.decode_s == pytest.approx(measured(dimensions("Q4_0")).decode_s, rel=0.02)
+
+
+def test_type_without_profile_and_ceiling_is_not_guessed() -> None:
+    """Where nothing says how fast a type is there is no prediction, rather than a wrong one."""
+    sample = replace(measured(dimensions()), ceilings=None)
+
+    assert predict(fit([sample]), dimensions("Q4_0"), N_PROMPT, N_GEN) is None
+    assert predict(fit([]), dimensions(), N_PROMPT, N_GEN) is None
+
+
+def test_cost_of_looking_is_not_predicted() -> None:
+    """What reading the timer adds to every operator is taken off: a plain run is predicted."""
+    plain = measured(dimensions())
+    assert plain.profile is not None
+    dear = [
+        cell.model_copy(update={"ticks": cell.ticks + 50 * cell.calls})
+        for cell in plain.profile.cells
+    ]
+    slow = replace(plain, profile=plain.profile.model_copy(update={"cells": tuple(dear)}))
+
+    found = predict(fit([slow]), plain.dimensions, N_PROMPT, N_GEN)
+
+    assert found is not None
+    assert found.run_s == pytest.approx(plain.prefill_s + plain.decode_s, rel=0.01)
+
+
+def test_errors_are_of_models_that_were_held_out() -> None:
+    """No model is predicted from itself: one alone has no error, three have theirs."""
+    one = [measured(dimensions()), measured(dimensions(), profiled=False)]
+    three = [*one, measured(dimensions(dim=128, hidden=256)), measured(dimensions(n_layers=5))]
+
+    assert past_errors(one) is None
+    errors = past_errors(three)
+    assert errors is not None
+    assert errors.n == 8
+    assert errors.median <= errors.p90 < 0.3
+
+
+def test_choices_are_those_that_help() -> None:
+    """Faster types come first, with the option that asks for them; slower ones are not told."""
+    costs = fit(
+        [measured(dimensions(kind, dim=dim)) for kind in ("Q8_0", "Q4_0") for dim in (64, 128)]
+    )
+
+    from_q8 = advice.choices(costs, dimensions("Q8_0"), N_PROMPT, N_GEN)
+    from_q4 = advice.choices(costs, dimensions("Q4_0"), N_PROMPT, N_GEN)
+
+    assert from_q8[0].option == "-q Q4_0"
+    assert from_q8[0].decode_ratio > 1.02
+    assert "-q Q8_0" not in {choice.option for choice in from_q4}
+
+
+def test_roofline_has_no_ceiling_where_none_was_measured() -> None:
+    """Products reach a share of the lower ceiling, which binds; other operators have none."""
+    sample = measured(dimensions())
+    assert sample.profile is not None
+
+    uses = by_operator(sample.profile, Phase.DECODE, sample.dimensions, CEILINGS)
+    without = by_operator(sample.profile, Phase.DECODE, sample.dimensions, None)
+
+    assert sum(use.share for use in uses) == pytest.approx(1, abs=0.01)
+    for use in uses:
+        if use.operator in {Operator.UP, Operator.HEAD}:
+            assert use.binds == "compute"
+            assert use.reached is not None
+            assert 0.5 < use.reached <= 1.01
+        if use.operator in {Operator.NORM, Operator.SCORES}:
+            assert (use.binds, use.reached) == (None, None)
+    assert {use.binds for use in without} == {None}
