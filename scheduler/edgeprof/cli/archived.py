@@ -1,17 +1,19 @@
-"""Opens the archive once the jobs that have just ended are in it."""
+"""Opens the archive, once the jobs that just ended are in it."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edgeprof.cli import output
 from edgeprof.client.lab import Lab
-from edgeprof.scheduler.archive import Archive
 from edgeprof.shared.errors import EdgeprofError
 from edgeprof.shared.redis import server
 from edgeprof.shared.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from edgeprof.scheduler.archive import Archive
 
 #: The scheduler archives once a second.
 _PATIENCE_S: Final = 5.0
@@ -24,6 +26,9 @@ def open_archive() -> Archive:
     Raises InfrastructureError as Archive.open does. A lab without a Redis is an archive all the
     same, so none is started for this.
     """
+    # Imported here: most jobs are still in Redis, and SQLAlchemy takes a fifth of a second.
+    from edgeprof.scheduler.archive import Archive  # noqa: PLC0415
+
     settings = load_settings()
     with suppress(EdgeprofError):
         _wait_for_scheduler(settings)

@@ -49,6 +49,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "results:results",
             "Print measured jobs in the manner of llama-bench, newest first.",
         ),
+        "report": (
+            "report:report",
+            "Write measured jobs as one HTML file, with plots, that needs no network.",
+        ),
         "rerun": (
             "rerun:rerun",
             "Queue a job again, from its record alone; prints the new id.",
@@ -56,10 +60,6 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "cite": ("cite:cite", "Print what a paper or an issue has to say about a job."),
         "export": ("transfer:export", "Write jobs into one file, for another lab."),
         "import": ("transfer:import_", "Add the jobs of another lab's file to the archive."),
-        "report": (
-            "report:report",
-            "Write measured jobs as one HTML file, with plots, that needs no network.",
-        ),
         "compare": (
             "compare:compare",
             "Compare old with new, row by row: better, worse, same, or can't tell.",

@@ -36,7 +36,7 @@ def export(
     ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where to; .gz compresses it.")
-    ] = Path("edgeprof-jobs.gz"),
+    ] = Path("edgeprof-export.gz"),
     models: Annotated[
         bool, typer.Option("--models/--no-models", help="Put the model files in as well.")
     ] = True,
@@ -53,7 +53,7 @@ def export(
 
     It holds their whole records, with prompts and users, and each model file once.
 
-    Example: edgeprof export sweep-1a2b3c4d -o sweep.gz
+    Example: edgeprof export sweep-1a2b3c4d -o FILE
     """
     if damaged is not None:
         if selections:
@@ -78,7 +78,7 @@ def import_(
 
     Ids stay. A job whose id another job here has gets a new one, which is printed.
 
-    Example: edgeprof import sweep.gz
+    Example: edgeprof import edgeprof-export.gz
     """
     settings = load_settings()
     finder = ModelFinder(settings.cache_dir, None)

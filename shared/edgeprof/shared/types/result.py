@@ -191,10 +191,10 @@ class InputScoring(TolerantModel):
     text: str
     text_sha256: str
     windows: tuple[tuple[int, ...], ...]
-    #: Top-1 tokens of the unquantized model, which quantization_error_rate is counted from.
-    unquantized_top1: tuple[tuple[int, ...], ...] | None = None
     #: So many tokens at the beginning of each window but the first were only context.
     context_tokens: int = 1
+    #: Top-1 tokens of the unquantized model, which quantization_error_rate is counted from.
+    unquantized_top1: tuple[tuple[int, ...], ...] | None = None
 
 
 class InputCase(TolerantModel):
