@@ -196,9 +196,9 @@ $(STAMPS)/install-monitor: $(STAMPS)/install constraints/monitor.txt
 	@touch $@
 
 # Whatever the tests import, and nothing the demo would need: the demo stays free of it.
-$(STAMPS)/install-dev: $(STAMPS)/install-monitor $(STAMPS)/install-flash constraints/report.txt constraints/dev.txt
+$(STAMPS)/install-dev: $(STAMPS)/install-monitor $(STAMPS)/install-flash constraints/report.txt constraints/data.txt constraints/dev.txt
 	@echo "set-up: installing Python packages for development"
-	@$(BIN)/python $(LOCKED) -r constraints/report.txt -r constraints/dev.txt
+	@$(BIN)/python $(LOCKED) -r constraints/report.txt -r constraints/data.txt -r constraints/dev.txt
 	@touch $@
 
 # Environments of their own: one's versions exclude ours, the other is only for `make constraints`.

@@ -36,6 +36,7 @@ ENVIRONMENTS = (
         "emulators": ["pyproject.toml", "--extra", "emulators"],
         "monitor": ["pyproject.toml", "--extra", "monitor"],
         "report": ["pyproject.toml", "--extra", "report"],
+        "data": ["pyproject.toml", "--extra", "data"],
         "dev": ["pyproject.toml", "--extra", "dev"],
     },
     {"celery-exporter": ["--group", "pyproject.toml:celery-exporter"]},

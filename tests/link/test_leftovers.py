@@ -43,7 +43,7 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
         hidden=1024,
         n_layers=4,
         n_vocab=512,
-        n_ctx=1024,
+        n_ctx=4096,
         matrix_type=GGMLQuantizationType.Q4_0,
     )
     return ModelFile.open(shape.write(tmp_path_factory.mktemp("model") / "slow.gguf"))
@@ -57,7 +57,7 @@ def load(
     board: LinkBoard, model: ModelFile, epoch: int
 ) -> tuple[LoadResult, tuple[MemoryUse, ...]]:
     return board.load(
-        model.path, model.sha256, n_ctx=1024, kv_type=KvType.F16, epoch=epoch,
+        model.path, model.sha256, n_ctx=4096, kv_type=KvType.F16, epoch=epoch,
         on_progress=lambda _done, _total: None, should_stop=lambda: False,
     )  # fmt: skip
 
@@ -75,7 +75,7 @@ def run(
 def works(board: LinkBoard, model: ModelFile, epoch: int) -> bool:
     """The next job on this board: loaded, run, and right."""
     load(board, model, epoch)
-    expected = Reference(model).greedy(PROMPT, 8, 1024, KvType.F16)
+    expected = Reference(model).greedy(PROMPT, 8, 4096, KvType.F16)
     return list(run(board, 8, epoch).tokens) == expected
 
 
@@ -88,7 +88,7 @@ def test_stopped_run_is_ended_by_cancel(
     boot_id = board.hello.boot_id
 
     with pytest.raises(Cancelled):
-        run(board, 1000, 1, should_stop=lambda: True)
+        run(board, 4000, 1, should_stop=lambda: True)
 
     assert works(board, slow_model, 2)
     assert board.hello.boot_id == boot_id
@@ -105,7 +105,7 @@ def test_board_that_does_not_hear_cancel_is_reset(
     line.swallow = deaf_to(Op.CANCEL)
 
     with pytest.raises(Cancelled):
-        run(board, 1000, 1, should_stop=lambda: True)
+        run(board, 4000, 1, should_stop=lambda: True)
 
     assert board.hello.boot_id != boot_id
     line.swallow = None
@@ -122,7 +122,7 @@ def test_board_that_hears_neither_is_opened_afresh(
     line.swallow = deaf_to(Op.CANCEL, Op.RESET)
 
     with pytest.raises(LinkFault) as caught:
-        run(board, 1000, 1, should_stop=lambda: True)
+        run(board, 4000, 1, should_stop=lambda: True)
     assert caught.value.code == "silence"
     board.close()
 
@@ -143,7 +143,7 @@ def test_run_of_a_lost_attempt_is_ended(
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        run(board, 1000, 1, on_token=leave)
+        run(board, 4000, 1, on_token=leave)
     board.close()
 
     board = open_board(line.url, options)

@@ -152,7 +152,11 @@ def lab(
             lambda: len(fast.value("profiling_sessions_active == 0")) == len(plugs),
             "Prometheus knows each board: what it first sees at 1 has not increased",
         )
-        for job in (("well", "--score", "--quantization", "Q8_0"), ("well",), ("small",)):
+        for job in (
+            ("well", "--score", "--quantization", "Q8_0"),
+            ("well", "--profile"),
+            ("small",),
+        ):
             fast.profile(*job)
         wait_until(lambda: fast.value("up == 1"), "Prometheus has scraped")
         yield fast

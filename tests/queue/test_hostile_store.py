@@ -12,7 +12,7 @@ from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
-from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.job import SCHEMA_VERSION, JobSpec, JobState
 from tests.queue.bystander import BOARD, Bystander
 
 MakeSpec = Callable[..., JobSpec]
@@ -22,8 +22,8 @@ def test_newer_agent_finds_the_jobs_set_apart(store: LabStore, make_spec: MakeSp
     """A newer agent finds the jobs that an older one set apart, in their order."""
     first, second = NewJob(make_spec(priority=9)), NewJob(make_spec(priority=1))
     store.jobs.submit([second, first], "test")
-    older = ("claim", first.id, "old", "b", "null", "h", "d", 60, 1, "")
-    newer = ("claim", first.id, "new", "b", "null", "h", "d", 60, 2, "")
+    older = ("claim", first.id, "old", "b", "null", "h", "d", 60, SCHEMA_VERSION - 1, "")
+    newer = ("claim", first.id, "new", "b", "null", "h", "d", 60, SCHEMA_VERSION, "")
 
     assert store.script.call(*older) == ["needs a newer agent"]
     assert store.script.call(*newer)[1] == first.id

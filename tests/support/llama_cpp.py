@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,12 @@ _quiet = _LOG(lambda _level, _text, _data: None)
 
 @cache
 def _library() -> ctypes.CDLL:
-    from xllamacpp import xllamacpp
-
-    library = ctypes.CDLL(xllamacpp.__file__)
+    # Not imported: its module is Cython's, and does not bear another Cython's in one process.
+    package = find_spec("xllamacpp")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    (file,) = Path(package.submodule_search_locations[0]).glob("xllamacpp*.so")
+    library = ctypes.CDLL(str(file))
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
