@@ -10,7 +10,8 @@ from edgeprof.client.prediction import advice
 from edgeprof.client.prediction.costs import fit
 from edgeprof.client.prediction.predict import past_errors, predict
 from edgeprof.client.prediction.roofline import by_operator
-from edgeprof.shared.types.profile import Operator, Phase
+from edgeprof.client.prediction.terms import MATRICES
+from edgeprof.shared.types.profile import Operator, Phase, Profile
 from tests.support.priced_platform import CEILINGS, N_GEN, N_PROMPT, dimensions, measured
 
 
@@ -85,6 +86,33 @@ def test_choices_are_those_that_help() -> None:
     assert from_q8[0].option == "-q Q4_0"
     assert from_q8[0].decode_ratio > 1.02
     assert "-q Q8_0" not in {choice.option for choice in from_q4}
+
+
+def test_weights_in_faster_memory_are_a_choice() -> None:
+    """Where a profile has had weights in another region, and that was faster, it is told."""
+    slow = [measured(dimensions(dim=dim)) for dim in (64, 128)]
+    fast = [
+        replace(
+            sample,
+            dimensions=sample.dimensions.model_copy(update={"weights_region": "sram"}),
+            profile=faster(sample.profile),
+        )
+        for sample in slow
+    ]
+
+    found = advice.choices(fit([*slow, *fast]), dimensions(), N_PROMPT, N_GEN)
+
+    assert "weights in sram instead of flash" in {choice.what for choice in found}
+
+
+def faster(profile: Profile | None) -> Profile:
+    """The same profile with products that took half the time."""
+    assert profile is not None
+    cells = tuple(
+        cell.model_copy(update={"ticks": cell.ticks // 2}) if cell.operator in MATRICES else cell
+        for cell in profile.cells
+    )
+    return profile.model_copy(update={"cells": cells})
 
 
 def test_roofline_has_no_ceiling_where_none_was_measured() -> None:

@@ -1,4 +1,4 @@
-"""What another choice would give: a weight type, a head type, the cache, a shorter context."""
+"""What another choice would give: weight types, cache, another memory, a shorter context."""
 
 from __future__ import annotations
 
@@ -61,6 +61,10 @@ def _others(
                 other,
                 n_prompt,
             )
+    for region in sorted({key.region for key in costs.by_key if key.region} - {d.weights_region}):
+        # Only where a profile has had weights there: what memory costs is seen, not computed.
+        there = d.model_copy(update={"weights_region": region})
+        yield f"weights in {region} instead of {d.weights_region}", None, there, n_prompt
     if n_prompt > 1:
         half = n_prompt // 2
         yield f"a prompt of {half} tokens instead of {n_prompt}", f"-p {half}", d, half
