@@ -58,9 +58,13 @@ class Host:
 def lose_cache(host: Host) -> Callable[[], None]:
     """Put a file where the folder of models was."""
     models = host.settings.cache_dir / "models"
-    shutil.rmtree(models)
-    models.touch()
-    return models.unlink
+    while True:
+        shutil.rmtree(models)
+        try:
+            models.touch()
+        except IsADirectoryError:
+            continue  # the host's worker, which made a model just then, was quicker
+        return models.unlink
 
 
 def lose_space(host: Host) -> Callable[[], None]:

@@ -64,6 +64,7 @@ def sweep(
     """`sweep("night.toml", "--json")` in a lab of two native boards: exit code, stdout, stderr."""
     for name, value in rig.settings.as_environment().items():
         monkeypatch.setenv(name, value)
+    rig.start_scheduler()  # a doorbell that a drained board has heard is rung again
     arguments = ["--board", "native://?uid=0011", "--board", "native://?uid=0022"]
     agent = subprocess.Popen(
         [sys.executable, "-c", AGENT, *arguments],
