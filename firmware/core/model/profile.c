@@ -98,7 +98,7 @@ tlep_work tlep_profile_work(const tlep_profile *p, const tlep_llama *m, uint32_t
         work.weight_bytes = cell->calls * (uint64_t)h->dim * 4;
         break;
     case TLEP_DO_CACHE_WRITE:
-        work.cache_bytes = cell->positions * 2 * tlep_kv_dim(h) * element;
+        work.cache_bytes = element * 2 * tlep_kv_dim(h) * cell->positions;
         break;
     case TLEP_DO_SCORES:
     case TLEP_DO_MIX:
