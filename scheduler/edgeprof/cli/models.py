@@ -11,6 +11,7 @@ from rich.text import Text
 
 from edgeprof.cli import completion, output
 from edgeprof.cli.command_style import App
+from edgeprof.cli.model_options import CacheType, Quantizations
 from edgeprof.cli.render.bar import bar
 from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.cli.render.model import model_facts, model_json, model_tables
@@ -133,23 +134,9 @@ def quantize(
 @app.command()
 def fits(
     model: Model,
-    quantization: Annotated[
-        list[Quantization] | None,
-        typer.Option(
-            "--quantization",
-            "-q",
-            case_sensitive=False,
-            metavar="TYPE",
-            help="Weight type: F32, F16, Q8_0, Q4_0, TQ2_0; repeatable. Default: as the file is.",
-        ),
-    ] = None,
+    quantization: Quantizations = None,
     n_ctx: Annotated[int, typer.Option(min=1, metavar="N", help="Positions of KV cache.")] = 128,
-    kv_type: Annotated[
-        KvType,
-        typer.Option(
-            case_sensitive=False, metavar="TYPE", help="Element type of the KV cache: F32 or F16."
-        ),
-    ] = KvType.F16,
+    kv_type: CacheType = KvType.F16,
     json: output.Json = False,
 ) -> None:
     """Say for each board of the lab whether a model fits, with the sum.

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, output
+from edgeprof.cli.model_options import CacheType, Quantizations
 from edgeprof.cli.platform_costs import measured_on
 from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.client.humanize import SECONDS, human_bytes, unit_of
@@ -52,28 +53,14 @@ def predict_speed(
             help="Platform of which the lab has profiles; repeatable.",
         ),
     ],
-    quantization: Annotated[
-        list[Quantization] | None,
-        typer.Option(
-            "--quantization",
-            "-q",
-            case_sensitive=False,
-            metavar="TYPE",
-            help="Weight type: F32, F16, Q8_0, Q4_0, TQ2_0; repeatable. Default: as the file is.",
-        ),
-    ] = None,
+    quantization: Quantizations = None,
     n_prompt: Annotated[
         int, typer.Option("--n-prompt", "-p", min=1, metavar="N", help="Tokens of the prompt.")
     ] = 64,
     n_gen: Annotated[
         int, typer.Option("--n-gen", "-n", min=1, metavar="N", help="Tokens to generate.")
     ] = 64,
-    kv_type: Annotated[
-        KvType,
-        typer.Option(
-            case_sensitive=False, metavar="TYPE", help="Element type of the KV cache: F32 or F16."
-        ),
-    ] = KvType.F16,
+    kv_type: CacheType = KvType.F16,
     json: output.Json = False,
 ) -> None:
     """Say how fast a model would be, without touching a board.
