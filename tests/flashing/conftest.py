@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.esp32_bootloader import Esp
+from tests.support.retired_ptys import retire
 from tests.support.stm32_bootloader import Stm32Peer
 
 SHIM = Path(__file__).parents[1] / "support" / "no_modem_lines"
@@ -89,5 +90,6 @@ def silent_port() -> Iterator[str]:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     yield os.ttyname(theirs)
+    retire(os.ttyname(theirs))
     os.close(ours)
     os.close(theirs)

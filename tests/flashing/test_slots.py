@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import serial
 
 from edgeprof.shared.errors import BoardFault
 from edgeprof.shared.models import ModelFile, quantized
@@ -114,6 +115,23 @@ def test_nothing_but_the_slot_is_written(esp: Esp, models: list[ModelFile], tmp_
     assert after[: written.address] == before[: written.address]
     assert after[written.address : slot_end] == slot.read_bytes()
     assert after[end:] == before[end:]
+
+
+@pytest.mark.qemu
+def test_port_that_a_program_looks_at(esp: Esp, tmp_path: Path) -> None:
+    """ModemManager opens every new port for some seconds: nothing is lost by it."""
+    port, file = esp("esp32c3"), tmp_path / "data"
+    file.write_bytes(os.urandom(SECTOR_BYTES))
+    looked_at = serial.Serial(port, exclusive=True)
+
+    def let_go(line: str) -> None:
+        if "exclusively lock" in line:
+            looked_at.close()
+
+    Esptool(CHIPS["esp32c3"], port).write_at(0, file, let_go, lambda: None)
+
+    assert not looked_at.is_open
+    assert read_flash(port, 0, SECTOR_BYTES) == file.read_bytes()
 
 
 @pytest.mark.qemu

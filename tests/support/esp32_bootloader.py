@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.retired_ptys import retire
+
 #: The mock gives its peer 50 ms for an answer, and forgets it 3 s after a write, whatever it is
 #: saying then: too little for a peer on a busy machine.
 _MOCK = """
@@ -46,6 +48,7 @@ class Esp:
     def pull(self, port: str) -> None:
         """Take the chip off its line."""
         mock = self._mocks.pop(port)
+        retire(port)
         mock.kill()
         mock.communicate()
 

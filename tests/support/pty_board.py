@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from edgeprof.workers.emulated.child import firmware_image
+from tests.support.retired_ptys import retire
 
 
 class PtyBoard:
@@ -36,6 +37,7 @@ class PtyBoard:
 
     def pull(self) -> None:
         """Take all of it away: who has the tty open is hung up on."""
+        retire(os.ttyname(self._host_end))
         self.path.unlink()
         self._process.kill()
         self._process.wait()

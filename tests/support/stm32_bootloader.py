@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.retired_ptys import retire
+
 ACK, NACK = b"\x79", b"\x1f"
 FLASH_BASE: Final = 0x08000000
 FLASH_BYTES: Final = 2**20
@@ -57,6 +59,7 @@ class Stm32Peer:
 
     def close(self) -> None:
         """Take the chip off its line."""
+        retire(self.port)
         os.write(self._stop_write, b".")
         self._thread.join()
         line = (self._ours, self._theirs)

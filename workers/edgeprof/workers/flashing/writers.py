@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # its libraries for kinds of files are no business of a worke
 DRIVE_GONE_S: Final = 15.0
 #: An ST-Link has told by then whether it could write.
 ST_LINK_S: Final = 5.0
+#: Programs that look at every new port (ModemManager) have let go of it by then.
+BUSY_S: Final = 10.0
 _POLL_S: Final = 0.2
 _ESP_BAUD: Final = "460800"
 
@@ -81,7 +83,12 @@ class Esptool(AddressWriter):
     def write_at(self, address: int, file: Path, on_line: OnLine, check_stop: CheckStop, /) -> None:
         arguments = ["--chip", str(self.chip.esptool), "--port", self.where, "--baud", _ESP_BAUD]
         arguments += ["write-flash", f"{address:#x}", str(file)]
-        code, said = program.run(self.module, arguments, on_line, check_stop=check_stop)
+        until_s = time.monotonic() + BUSY_S
+        while True:
+            code, said = program.run(self.module, arguments, on_line, check_stop=check_stop)
+            if "exclusively lock port" not in said or time.monotonic() > until_s:
+                break
+            time.sleep(_POLL_S)
         if code == 0 and "Hash of data verified" in said:
             return
         if wrong := re.search(r"This chip is (\S+), not (\S+?)\.", said):
