@@ -26,7 +26,7 @@
 #include "../core/kernels/fp16.h"
 #include "../core/model/llama.h"
 
-enum { MOST_STATE_BYTES = 64 << 20 };
+enum { MOST_STATE_BYTES = 64 << 20, SPARE_BYTES = TLEP_BATCH > 1 ? 16384 : 0 };
 
 typedef struct {
     uint8_t *file;
@@ -68,7 +68,8 @@ static int set_up(bench *b, const char *path, uint32_t n_ctx, tlep_kv_type kv)
     /* Likewise exactly the state that the formula promises to be enough. */
     n_ctx = n_ctx ? n_ctx : b->gguf.hparams.n_ctx;
     uint64_t bytes = tlep_llama_kv_bytes(&b->gguf.hparams, n_ctx, kv) +
-                     tlep_llama_activation_bytes(&b->gguf.hparams, n_ctx);
+                     tlep_llama_activation_bytes(&b->gguf.hparams, n_ctx, TLEP_BATCH) +
+                     SPARE_BYTES;
     bytes = bytes < MOST_STATE_BYTES ? bytes : MOST_STATE_BYTES;
     b->state = malloc((size_t)bytes); /* 16-byte aligned on every host we build on */
     b->arena = (tlep_arena){"ram", b->state, (uint32_t)bytes, 0, 0};
@@ -117,8 +118,13 @@ static int print_greedy(bench *b, uint32_t n_gen, int n, char **tokens)
 {
     uint32_t pos = 0;
     while (pos + 1 < (uint32_t)n) {
-        tlep_llama_prefill(&b->llama, (uint32_t)atoi(tokens[pos]), pos);
-        pos++;
+        uint32_t prompt[TLEP_BATCH];
+        uint32_t batch = pos + b->llama.batch < (uint32_t)n ? b->llama.batch : 1;
+        for (uint32_t i = 0; i < batch; i++) {
+            prompt[i] = (uint32_t)atoi(tokens[pos + i]);
+        }
+        tlep_llama_prefill(&b->llama, prompt, pos, batch);
+        pos += batch;
     }
     uint32_t token = (uint32_t)atoi(tokens[pos]);
     for (uint32_t i = 0; i < n_gen; i++) {
