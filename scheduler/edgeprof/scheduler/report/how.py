@@ -69,7 +69,7 @@ def _run(row: Measured) -> tuple[str, str]:
 
 
 def _score(row: Measured) -> tuple[str, str] | None:
-    score = row.case.score
+    score = row.score
     if score is None:
         return None
     windows = f" in windows of {score.window_tokens}" if score.window_tokens else ""

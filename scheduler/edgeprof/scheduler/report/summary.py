@@ -76,6 +76,7 @@ def _best(rows: Sequence[Measured]) -> list[Best]:
         if ranked:
             _, row = min(ranked, key=lambda pair: pair[0])
             name = f"{row.model} {row.type}" + ("" if one_test else f" {row.test}")
+            name += f", firmware {row.version}" if row.version else ""
             found.append(Best(what, name, says(row), row.view.id))
     return found
 
@@ -109,6 +110,13 @@ def _warnings(rows: Sequence[Measured]) -> Iterable[str]:
         yield (
             f"Runs of one test differ by more than {UNSTABLE:.0%}: {names}. Such a speed is no"
             " basis for a comparison."
+        )
+    by_time = sorted(rows, key=lambda row: row.view.finished_s or 0.0)
+    for platform in sorted({row.platform for row in rows if row.version}):
+        versions = list(dict.fromkeys(row.version for row in by_time if row.platform == platform))
+        yield (
+            f"Firmware differs on {platform}: edgeprof compare firmware:{versions[0]}"
+            f" firmware:{versions[-1]} tells what it changed, row by row."
         )
     if len({row.test for row in rows}) > 1:
         yield "Tests differ in length, and a token takes longer the more came before it."
