@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from edgeprof.cli.app import app
 from edgeprof.shared.types.job import JobState
-from edgeprof.shared.types.result import InputCase, InputScoring, JobView, Samples
-from tests.support.finished_job import INPUTS, finished_job
-from tests.support.reports import Elements, measured_job, report_of, several
+from edgeprof.shared.types.result import JobView, Samples
+from tests.support.finished_job import finished_job
+from tests.support.reports import Elements, measured_job, report_of, scoring_job, several
 
 #: Where HTML, CSS and SVG name something to load.
 LOADS = re.compile(r"url\((?!#)|@import|srcset=")
@@ -133,10 +133,7 @@ def test_firmware_is_named_where_it_differs() -> None:
 
 def test_quality_is_that_of_the_model_and_no_row() -> None:
     """A sweep scores a model by a job of its own: its perplexity stands in the rows of speed."""
-    scoring = InputScoring(text="the-tempest", text_sha256="cd" * 32, windows=((1, 2, 3),))
-    case = InputCase(prompt_tokens=(1,), n_gen=0, scoring=scoring)
-    asked = {"score": True, "repetitions": 1, "warmup": 0, "cases": (case,)}
-    scored = measured_job("scored", inputs=INPUTS.model_copy(update=asked))
+    scored = scoring_job("scored")
     timed = finished_job("timed")
     page = Elements(report_of([scored, timed]))
 

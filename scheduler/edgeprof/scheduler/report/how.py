@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgeprof.client.humanize import human_bytes, human_count
+from edgeprof.client.humanize import counted, human_bytes, human_count
 from edgeprof.scheduler.report.measured import Measured
-from edgeprof.scheduler.report.summary import counted
 
 
 @dataclass(frozen=True, slots=True)

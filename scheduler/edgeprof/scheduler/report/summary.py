@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from edgeprof.client.humanize import human_bytes
+from edgeprof.client.humanize import counted, human_bytes
 from edgeprof.client.trust import UNSTABLE
 from edgeprof.scheduler.report.measured import Measured
 from edgeprof.scheduler.report.table import speed_of
@@ -39,11 +39,6 @@ def summary_of(rows: Sequence[Measured]) -> Summary:
         for platform in platforms
     ]
     return Summary(_line(rows), best, [*_warnings(rows)])
-
-
-def counted(count: int, thing: str) -> str:
-    """Return e.g. "1 board" or "3 boards"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _line(rows: Sequence[Measured]) -> str:
