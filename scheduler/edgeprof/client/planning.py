@@ -29,6 +29,8 @@ class Planned:
 
     spec: JobSpec
     model: ModelFile
+    #: Of the boards that may take it; "" for a board that is not known yet.
+    platform: str = ""
 
 
 def plan(
@@ -86,7 +88,7 @@ def plan(
     except ValidationError as error:
         raise UsageError(str(first_error(error))) from None
     admission.check(model, spec, on)
-    return Planned(spec, model)
+    return Planned(spec, model, routing.platform_of(target, on))
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeprof.cli.render.tables import new_table, styled
-from edgeprof.client.humanize import human_bytes, human_count, human_s, when
+from edgeprof.client.humanize import human_bytes, human_count, human_expected, human_s, when
 from edgeprof.client.llama_bench import chip
 from edgeprof.shared.types.profile import Derived
 from edgeprof.shared.types.result import (
@@ -57,6 +57,8 @@ def job_report(
         for name, value in _asked(view.inputs):
             facts.add_row(name, value)
     facts.add_row("submitted", when(view.created_s) + (f" by {view.user}" if view.user else ""))
+    if view.expected is not None:
+        facts.add_row("expected", f"an attempt of {human_expected(view.expected)}")
     if view.finished_s is not None:
         facts.add_row("finished", when(view.finished_s))
     if view.sweep_id:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from edgeprof.shared.types.board import FirmwareAndClock
 from edgeprof.shared.types.case import PromptSource, TestCase
-from edgeprof.shared.types.job import Attempt, JobSpec, JobState
+from edgeprof.shared.types.job import Attempt, Expected, JobSpec, JobState
 from edgeprof.shared.types.model import KvType, ModelRef
 from edgeprof.shared.types.profile import Ceilings, Derived, ModelDimensions, Profile
 from edgeprof.shared.types.wire import TolerantModel, WireModel
@@ -275,4 +275,6 @@ class JobView(TolerantModel):
     attempts: tuple[Attempt, ...]
     trace_id: str | None
     inputs: Inputs | None = None
+    #: None where nothing was known that tells it.
+    expected: Expected | None = None
     result: JobResult | None
