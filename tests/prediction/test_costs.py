@@ -10,9 +10,10 @@ from edgeprof.client.prediction import advice
 from edgeprof.client.prediction.costs import fit
 from edgeprof.client.prediction.predict import past_errors, predict
 from edgeprof.client.prediction.roofline import by_operator
+from edgeprof.client.prediction.stretches import stretches
 from edgeprof.client.prediction.terms import MATRICES
 from edgeprof.shared.types.profile import Operator, Phase, Profile
-from tests.support.priced_platform import CEILINGS, N_GEN, N_PROMPT, dimensions, measured
+from tests.support.priced_platform import CEILINGS, N_GEN, N_PROMPT, TICK_HZ, dimensions, measured
 
 
 def test_another_shape_is_predicted() -> None:
@@ -132,3 +133,16 @@ def test_roofline_has_no_ceiling_where_none_was_measured() -> None:
         if use.operator in {Operator.NORM, Operator.SCORES}:
             assert (use.binds, use.reached) == (None, None)
     assert {use.binds for use in without} == {None}
+
+
+def test_stretches_hold_every_tick_and_every_position() -> None:
+    """A profile by position ends where the run did; what a token took there follows from it."""
+    n = len(Operator)
+    profile = measured(dimensions()).profile
+    assert profile is not None
+    by_position = tuple((row,) * n for row in (8, 16, 18, 0))
+
+    found = stretches(profile.model_copy(update={"by_position": by_position}), N_PROMPT - 6, 4)
+
+    assert [(each.first, each.last) for each in found] == [(0, 1), (2, 3), (4, 4)]
+    assert [each.token_s() * TICK_HZ for each in found] == pytest.approx([4 * n, 8 * n, 18 * n])

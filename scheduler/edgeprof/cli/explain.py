@@ -17,6 +17,7 @@ from edgeprof.client.prediction import advice
 from edgeprof.client.prediction.costs import fit
 from edgeprof.client.prediction.predict import past_errors
 from edgeprof.client.prediction.roofline import by_layer, by_operator
+from edgeprof.client.prediction.stretches import stretches
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.profile import Phase
 from edgeprof.shared.types.result import CaseResult, JobResult, JobView
@@ -38,6 +39,9 @@ def explain(
         ),
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Also show each layer.")] = False,
+    by_position: Annotated[
+        bool, typer.Option("--by-position", help="Also show what a token takes by its position.")
+    ] = False,
     folded: Annotated[
         bool,
         typer.Option("--folded", help="Print folded stacks of ticks, for flame-graph programs."),
@@ -76,6 +80,8 @@ def explain(
     output.show_sheet(explanation.operators_sheet(said))
     if layers and case.profile.by_layer:
         output.show_sheet(explanation.layers_sheet(said))
+    if by_position and said.by_position:
+        output.show_sheet(explanation.positions_sheet(said))
     for sentence in explanation.sentences(said):
         output.stdout().print(sentence)
 
@@ -124,6 +130,7 @@ def _explained(result: JobResult, case: CaseResult, phase: Phase | None) -> Expl
         errors=past_errors(samples),
         no_choices_because="" if case.n_gen > 1 else "a job without decode has no advice",
         tokens_per_second=speed.mean,
+        by_position=stretches(case.profile, case.n_prompt, case.n_gen),
     )
 
 
@@ -154,6 +161,10 @@ def _as_json(view: JobView, said: Explanation) -> dict[str, object]:
             for use in said.uses
         ],
         "layers": [{"layer": layer, "ticks": ticks} for layer, ticks in said.layers.items()],
+        "by_position": [
+            {"first": stretch.first, "last": stretch.last, "ticks": dict(stretch.ticks)}
+            for stretch in said.by_position
+        ],
         "choices": [
             {
                 "what": choice.what,

@@ -11,9 +11,15 @@ from edgeprof.client.humanize import SECONDS, Unit, unit_of
 from edgeprof.client.prediction.advice import Choice
 from edgeprof.client.prediction.predict import PastErrors
 from edgeprof.client.prediction.roofline import OperatorUse
-from edgeprof.shared.types.profile import Derived, Phase, Profile
+from edgeprof.client.prediction.stretches import Stretch
+from edgeprof.shared.models.operators import ATTENTION
+from edgeprof.shared.types.profile import Derived, Operator, Phase, Profile
 
 _BAR: Final = 20
+#: Characters of the longest bar by position.
+_STRETCH: Final = 24
+#: What only tokens do whose successor is wanted: generated ones, and the last of the prompt.
+_HEAD: Final = frozenset({Operator.HEAD, Operator.ARGMAX})
 #: A profile that costs more says so.
 _DEAR: Final = 0.05
 
@@ -34,6 +40,8 @@ class Explanation:
     #: Why there are no choices; "" when they were looked for.
     no_choices_because: str
     tokens_per_second: float
+    #: Both phases together.
+    by_position: Sequence[Stretch] = ()
 
 
 def operators_sheet(e: Explanation) -> Sheet:
@@ -81,6 +89,34 @@ def layers_sheet(e: Explanation) -> Sheet:
         seconds = ticks / e.profile.tick_hz / e.n_tokens
         name = "outside" if layer is None else str(layer)
         sheet.add(name, f"{share:.1%}", _bar(share), unit(seconds))
+    return sheet
+
+
+def positions_sheet(e: Explanation) -> Sheet:
+    """Return what a token takes by its position, prompt and generated ones; each tick is there."""
+    sheet = Sheet(
+        [
+            _right("positions"),
+            _right("a token"),
+            Column("rest █ attention ░ head ▒", leave=1),
+            _right("attention"),
+            _right("head"),
+            Column("rest", leave=0, right=True),
+        ]
+    )
+    most = max(stretch.token_s() for stretch in e.by_position)
+    unit = unit_of(SECONDS, [stretch.token_s() for stretch in e.by_position])
+    for stretch in e.by_position:
+        attention, head = stretch.token_s(ATTENTION), stretch.token_s(_HEAD)
+        rest = stretch.token_s() - attention - head
+        ends = [round(s / most * _STRETCH) for s in (rest, rest + attention, stretch.token_s())]
+        bar = "█" * ends[0] + "░" * (ends[1] - ends[0]) + "▒" * (ends[2] - ends[1])
+        sheet.add(
+            f"{stretch.first}-{stretch.last}",
+            unit(stretch.token_s()),
+            bar,
+            *map(unit, (attention, head, rest)),
+        )
     return sheet
 
 
