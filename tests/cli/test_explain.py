@@ -72,6 +72,8 @@ def test_doing_what_it_says_gives_the_predicted_speed(
     ticks = sum(use["ticks"] for use in said["operators"]) + said["unaccounted_ticks"]
     assert ticks == said["window_ticks"]
     assert after["expected"]["basis"] == "predicted"
+    scores = next(use for use in said["operators"] if use["operator"] == "scores")
+    assert scores["cache_bytes"] == scores["macs"]  # two bytes of F16, read once for two heads
 
     shown = edgeprof("explain", job["id"], "--layers", "--by-position", COLUMNS="80")
     assert shown.returncode == exits.OK, shown.stderr

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, output
-from edgeprof.cli.model_options import CacheType, Quantizations
+from edgeprof.cli.model_options import CacheType, Heads, Quantizations
 from edgeprof.cli.platform_costs import measured_on
 from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.client.humanize import SECONDS, human_bytes, unit_of
@@ -54,6 +54,7 @@ def predict_speed(
         ),
     ],
     quantization: Quantizations = None,
+    head: Heads = None,
     n_prompt: Annotated[
         int, typer.Option("--n-prompt", "-p", min=1, metavar="N", help="Tokens of the prompt.")
     ] = 64,
@@ -72,8 +73,9 @@ def predict_speed(
     with Lab(hurried=True) as lab:
         preparer = Preparer(lab.settings.cache_dir)
         types: Sequence[Quantization | None] = quantization or [None]
+        heads: Sequence[Quantization | None] = head or [None]
         source = preparer.source(model)
-        files = [preparer.typed(source, kind) for kind in types]
+        files = [preparer.typed(source, kind, of) for kind in types for of in heads]
     rows = [
         _predicted(file, name, samples, n_prompt, n_gen, kv_type)
         for name in dict.fromkeys(platform)

@@ -45,7 +45,7 @@ def plan(
     )
     _check_counts(request)
     source = preparer.source(request.model, batch)
-    model = preparer.typed(source, request.quantization)
+    model = preparer.typed(source, request.quantization, request.head)
     prompt = preparer.prompt(model, request.prompt, request.prompt_tokens, request.n_prompt)
     text_to_score = None
     scored = request.score or request.corpus is not None

@@ -10,7 +10,7 @@ from edgeprof.client.prediction.costs import Costs
 from edgeprof.client.prediction.predict import Predicted, predict
 from edgeprof.shared.models.tensor_types import BLOCK
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.shared.types.profile import ModelDimensions, Operator
+from edgeprof.shared.types.profile import ModelDimensions
 
 #: Less than this is not worth a sentence.
 WORTH: Final = 0.02
@@ -51,9 +51,8 @@ def _others(
     yield from ((*choice, n_prompt) for choice in _weight_types(d))
     yield from ((*choice, n_prompt) for choice in _head_types(d))
     for kv_type in KvType:
-        scores = [key.kind.split() for key in costs.by_key if key.family == Operator.SCORES]
-        known = any(kind[0] == kv_type for kind in scores)
-        if kv_type != d.kv_type and known:
+        # What no profile has is not known, and then nothing comes of it.
+        if kv_type != d.kv_type:
             other = d.model_copy(update={"kv_type": str(kv_type)})
             yield (
                 f"a KV cache of {kv_type} instead of {d.kv_type}",
