@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgeprof.client.prediction import advice
+from edgeprof.client.prediction.advice import Asked
 from edgeprof.client.prediction.costs import fit
 from edgeprof.client.prediction.predict import past_errors, predict
 from edgeprof.client.prediction.roofline import by_operator
@@ -81,8 +82,8 @@ def test_choices_are_those_that_help() -> None:
         [measured(dimensions(kind, dim=dim)) for kind in ("Q8_0", "Q4_0") for dim in (64, 128)]
     )
 
-    from_q8 = advice.choices(costs, dimensions("Q8_0"), N_PROMPT, N_GEN)
-    from_q4 = advice.choices(costs, dimensions("Q4_0"), N_PROMPT, N_GEN)
+    from_q8 = advice.choices(costs, Asked(dimensions("Q8_0"), N_PROMPT, N_GEN))
+    from_q4 = advice.choices(costs, Asked(dimensions("Q4_0"), N_PROMPT, N_GEN))
 
     assert from_q8[0].option == "-q Q4_0"
     assert from_q8[0].decode_ratio > 1.02
@@ -101,7 +102,7 @@ def test_weights_in_faster_memory_are_a_choice() -> None:
         for sample in slow
     ]
 
-    found = advice.choices(fit([*slow, *fast]), dimensions(), N_PROMPT, N_GEN)
+    found = advice.choices(fit([*slow, *fast]), Asked(dimensions(), N_PROMPT, N_GEN))
 
     assert "weights in sram instead of flash" in {choice.what for choice in found}
 

@@ -22,7 +22,7 @@ from edgeprof.shared.models.gguf_header import TensorInfo
 from edgeprof.shared.models.gguf_values import Scalar
 from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
-from edgeprof.shared.models.tensor_types import BLOCK, F32, to_float32
+from edgeprof.shared.models.tensor_types import BLOCK, F32, head_beside, to_float32
 from edgeprof.shared.models.writing import write_gguf
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.model import Quantization
@@ -150,7 +150,7 @@ def quantize(
 
 def _plan(model: ConvertibleModel, to: Quantization, head: Quantization | None = None) -> _Plan:
     hidden = -(-model.true_hidden // BLOCK[to]) * BLOCK[to]
-    head = head or (Quantization.Q8_0 if to is Quantization.TQ2_0 else to)
+    head = head or head_beside(to)
     types = {
         info.name: _target(
             info, to if is_linear(info) else head, hidden if _is_down(info) else info.ne[0]
