@@ -147,3 +147,13 @@ def test_stretches_hold_every_tick_and_every_position() -> None:
 
     assert [(each.first, each.last) for each in found] == [(0, 1), (2, 3), (4, 4)]
     assert [each.token_s() * TICK_HZ for each in found] == pytest.approx([4 * n, 8 * n, 18 * n])
+
+
+def test_a_kernel_reads_no_faster_than_the_ceiling() -> None:
+    """A host's kernels read more at a time than the board's sum of words: theirs is the rate."""
+    assert CEILINGS.read_bytes_per_second("flash") == 1e9
+    fast = CEILINGS.kernels[0].model_copy(
+        update={"region": "flash", "weight_bytes_per_second": 4e9}
+    )
+    assert CEILINGS.model_copy(update={"kernels": (fast,)}).read_bytes_per_second("flash") == 4e9
+    assert CEILINGS.read_bytes_per_second("psram") is None

@@ -53,6 +53,7 @@ def explain(
         Path | None,
         typer.Option(metavar="FILE", help="Write a trace that ui.perfetto.dev opens."),
     ] = None,
+    wide: output.Wide = False,
     json: output.Json = False,
 ) -> None:
     """Say why a job is as fast as it is: where its time goes, and what would help.
@@ -80,11 +81,11 @@ def explain(
         f" {said.phase} of {said.n_tokens} tokens after {_after(said, case)}",
         soft_wrap=True,
     )
-    output.show_sheet(explanation.operators_sheet(said))
+    output.show_sheet(explanation.operators_sheet(said), wide=wide)
     if layers and case.profile.by_layer:
-        output.show_sheet(explanation.layers_sheet(said))
+        output.show_sheet(explanation.layers_sheet(said), wide=wide)
     if by_position and said.by_position:
-        output.show_sheet(explanation.positions_sheet(said))
+        output.show_sheet(explanation.positions_sheet(said), wide=wide)
     for sentence in explanation.sentences(said):
         output.stdout().print(sentence)
     for command in explanation.commands(said):
@@ -105,11 +106,9 @@ def _profiled(view: JobView) -> tuple[JobResult, CaseResult]:
     for case in view.result.cases:
         if case.profile is not None and view.result.dimensions is not None:
             return view.result, case
-    kind = view.model.source.chain[-1] if view.model.source else view.model.quantization
     raise UsageError(
         f"job {view.id} has no profile: {view.result.profile_trouble or 'it did not ask for one'}",
-        hint=f"edgeprof submit --profile -m {view.model.name} -q {kind}"
-        f" --board {view.result.identity.device_id}",
+        hint=next_commands.profiling(view, view.result),
     )
 
 

@@ -23,6 +23,16 @@ def trying(view: JobView, result: JobResult, case: CaseResult, choice: Choice) -
     """
     if not choice.options:
         return None
+    score = " --score" if {"-q", "--head"} & choice.options.keys() else ""
+    return _command({**_options(view, result, case), **choice.options}) + score
+
+
+def profiling(view: JobView, result: JobResult) -> str:
+    """Return the command that runs the same once more, with a profile."""
+    return _command(_options(view, result, result.cases[0])) + " --profile"
+
+
+def _options(view: JobView, result: JobResult, case: CaseResult) -> dict[str, str]:
     name, head = head_in(view.model.name)
     options = {"-m": _model(view, name), "-q": str(view.model.quantization)}
     if head is not None:
@@ -37,9 +47,7 @@ def trying(view: JobView, result: JobResult, case: CaseResult, choice: Choice) -
         )
         if value != usual
     }
-    options |= choice.options
-    score = " --score" if {"-q", "--head"} & choice.options.keys() else ""
-    return _command(options) + score
+    return options
 
 
 def profiling_another(view: JobView, result: JobResult) -> str | None:
