@@ -114,6 +114,8 @@ def _run(
     file = SweepFile.read(path)
     boards = lab.boards()
     plan = sweep_plan.plan(lab, file, boards)
+    for sentence in resuming.away(file, boards):
+        output.note(sentence)
     sweep_id = resuming.sweep_id(file, plan, boards, str(time.time_ns()) if fresh else "")
     known = {
         resuming.key_of_view(view): view

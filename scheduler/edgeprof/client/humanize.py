@@ -101,3 +101,8 @@ def ago(seconds: float) -> str:
 def when(seconds: float) -> str:
     """Return a time since the epoch as date and time."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def counted(count: int, thing: str) -> str:
+    """Return e.g. "1 board" or "3 boards"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

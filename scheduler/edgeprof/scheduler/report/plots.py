@@ -148,11 +148,13 @@ def _of_one_text(rows: Sequence[Measured]) -> Sequence[Measured]:
 
 
 def _name(row: Measured) -> str:
-    return f"{row.model} {row.type} on {row.identity.device_id}"
+    firmware = f", firmware {row.version}" if row.version else ""
+    return f"{row.model} {row.type} on {row.identity.device_id}{firmware}"
 
 
 def _label(row: Measured, models: dict[str, str]) -> str:
-    return row.type if len(models) == 1 else f"{row.model} {row.type}"
+    named = row.type if len(models) == 1 else f"{row.model} {row.type}"
+    return f"{named} {row.version}".rstrip()
 
 
 _KIB: Final = BYTES["KiB"]

@@ -61,6 +61,7 @@ def table_of(rows: Sequence[Measured]) -> Table:
 
 
 def _columns(rows: Sequence[Measured]) -> list[tuple[Heading, _CellOf]]:
+    several_caches = len({row.result.load.kv_type for row in rows}) > 1
     ttft = unit_of(SECONDS, [row.case.ttft_s.mean for row in rows])
     step = unit_of(SECONDS, [row.case.inter_token_p50_s for row in rows])
     return [
@@ -75,6 +76,14 @@ def _columns(rows: Sequence[Measured]) -> list[tuple[Heading, _CellOf]]:
         (
             Heading("test", "ppN: N prompt tokens; tgN: N generated tokens", is_number=False),
             lambda row: _words(row.test),
+        ),
+        (
+            Heading("firmware", "First digits of its git hash", is_number=False),
+            lambda row: _words(row.version) if row.version else None,
+        ),
+        (
+            Heading("cache", "Type of the KV cache", is_number=False),
+            lambda row: _words(row.result.load.kv_type) if several_caches else None,
         ),
         (
             Heading("decode t/s", "Tokens a second while text is generated; more is better"),
@@ -168,7 +177,7 @@ def _perplexity(row: Measured) -> Cell | None:
 
 
 def _changed(row: Measured) -> Cell | None:
-    score = row.case.score
+    score = row.score
     share = score.quantization_error_rate if score else None
     if score is None or share is None:
         return None
