@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -88,6 +89,12 @@ def human_expected(expected: Expected) -> str:
     """Return e.g. "about 12 s (predicted)"."""
     how = {Basis.HISTORY: "as before", Basis.PREDICTED: "predicted"}
     return f"about {human_duration(expected.attempt_s)} ({how[expected.basis]})"
+
+
+def human_energy(mean_mj: float, samples_mj: Sequence[float]) -> str:
+    """Return e.g. "4.21 ± 0.03 mJ"; without ± where there is one sample at most."""
+    spread = f" ± {statistics.stdev(samples_mj):.2g}" if len(samples_mj) > 1 else ""
+    return f"{mean_mj:.3g}{spread} mJ"
 
 
 def ago(seconds: float) -> str:

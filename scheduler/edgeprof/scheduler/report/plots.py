@@ -177,7 +177,14 @@ KINDS: Final[Sequence[Callable[[str, Sequence[Measured]], Plot | None]]] = (
             lambda row: None if row.model_bytes is None else row.model_bytes / _KIB,
         )
     ),
-    _speed_against(_Cost("energy", "energy, mJ a token", lambda row: row.energy_mj)),
+    _speed_against(
+        _Cost(
+            "energy",
+            "energy, mJ a token",
+            lambda row: row.energy_mj,
+            lambda row: row.energy_sd_mj,
+        )
+    ),
     _latency_by_position,
     where_time_goes,
     time_by_position,

@@ -171,6 +171,8 @@ class JobResult(TolerantModel):
     temperature_emulated: bool = False
     #: Millijoules per generated token; None without a meter.
     energy_per_token_mj: float | None = None
+    #: The same of each repetition; empty in records that did not keep it, and for several cases.
+    energy_samples_mj: tuple[float, ...] = ()
     #: Which kind of meter measured it; None without one.
     energy_meter: str | None = None
     #: Why there is no energy although there is a meter.
