@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, exits, notify_options, output, waiting
+from edgeprof.cli.model_options import Heads
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.results import print_rows
@@ -46,6 +47,7 @@ def submit(
             " Default: as the file is.",
         ),
     ] = None,
+    head: Heads = None,
     platform: Annotated[
         list[str] | None,
         typer.Option(
@@ -179,6 +181,7 @@ def submit(
     grid = Grid(
         model=[_path_or_name(name) for name in model],
         quantization=quantization or (),
+        head=head or (),
         platform=platform or (),
         board=board or (),
         prompt=prompt or (),
@@ -233,6 +236,7 @@ def refusal(refused: Refused) -> dict[str, object]:
         "model": {
             "name": str(request.model),
             "quantization": request.quantization and str(request.quantization),
+            "head": request.head and str(request.head),
         },
         "target": request.board or request.platform,
         "n_prompt": request.n_prompt,
