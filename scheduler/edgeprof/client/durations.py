@@ -102,7 +102,7 @@ def sweep_s(planned: Sequence[Planned], boards: Sequence[BoardInfo], history: Hi
     free: dict[frozenset[str], list[float]] = {}
     for job in planned:
         spec = job.spec
-        able = routing.boards_of(spec.target, boards)
+        able = routing.boards_of(spec.target, boards, spec.require)
         platform = spec.target.platform or next((board.platform for board in able), "")
         took_s = attempt_s(job, platform, history)
         jobs_s.append(took_s)

@@ -56,11 +56,15 @@ end
 function commands.queue_depths()
   local reply = {}
   for _, queue in ipairs(some_queues()) do
-    local oldest, ready = 0, P .. 'ready:' .. queue
-    for _, id in ipairs(try('ZRANGE', ready, 0, AGED - 1) or {}) do
-      oldest = math.max(oldest, now - number(get(id, 'queued_s'), now))
+    local oldest, jobs = 0, 0
+    for _, lane in ipairs(lanes_of(queue)) do
+      local ready = P .. 'ready:' .. lane.name
+      for _, id in ipairs(try('ZRANGE', ready, 0, AGED - 1) or {}) do
+        oldest = math.max(oldest, now - number(get(id, 'queued_s'), now))
+      end
+      jobs = jobs + (try('ZCARD', ready) or 0)
     end
-    for _, v in ipairs({queue, try('ZCARD', ready) or 0, at(oldest)}) do table.insert(reply, v) end
+    for _, v in ipairs({queue, jobs, at(oldest)}) do table.insert(reply, v) end
   end
   return reply
 end
