@@ -77,9 +77,14 @@ def told_by(specs: Sequence[JobSpec], boards: Iterable[BoardInfo]) -> list[str |
             continue
         kind = f"{spec.target} {written(spec.require)} {spec.user}"
         if kind not in turns:
-            able = boards_of(spec.target, boards, spec.require)
-            names = [b.device_id for b in able if b.state in _ABLE and not is_others(b, spec.user)]
-            turns[kind] = itertools.cycle([board_queue(name) for name in names] or [""])
+            able = [
+                board
+                for board in boards_of(spec.target, boards, spec.require)
+                if board.state in _ABLE and not is_others(board, spec.user)
+            ]
+            able.sort(key=lambda board: board.state is BoardState.BUSY)  # idle ones first
+            queues = [board_queue(board.device_id) for board in able]
+            turns[kind] = itertools.cycle(queues or [""])
         told.append(next(turns[kind]))
     return told
 
