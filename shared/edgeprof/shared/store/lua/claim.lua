@@ -106,7 +106,7 @@ local function tags_of(device) return (entry_of('boards', device) or {}).tags en
 -- The job of a queue whose turn it is on a board: the first of those of all lanes that suit it. Nil
 -- and why there is none. untold_only: leave out the jobs of which the queue's own doorbells tell.
 local function next_job(queue, board, untold_only)
-  local id, job, rank, why
+  local id, job, rank, why = nil, nil, nil, NO_CLAIM.GONE
   for place, lane in ipairs(lanes_of(queue)) do
     if place > 1 and not board.tags then board.tags = tags_of(board.device) or {} end
     local wants = place > 1 or board.user or not untold_only
@@ -114,14 +114,13 @@ local function next_job(queue, board, untold_only)
       local found, found_job = next_of_lane(lane.name, queue, board)
       local its_rank = found and score('order:' .. lane.name, found)
       if not found then
-        why = found_job == NO_CLAIM.AGAIN and found_job or why or found_job
+        if why == NO_CLAIM.GONE or found_job == NO_CLAIM.AGAIN then why = found_job end
       elseif not id or its_rank < rank or its_rank == rank and found < id then
         id, job, rank = found, found_job, its_rank
       end
     end
   end
-  if id then return id, job end
-  return nil, why or NO_CLAIM.GONE
+  return id, id and job or why
 end
 
 -- The queues from which a board may have jobs now, its own first; why not from the others.
