@@ -91,17 +91,17 @@ def boards_sheet(boards: Sequence[BoardInfo], now_s: float) -> Sheet:
     sheet = Sheet(
         [
             Column("board"),
-            Column("platform", leave=7),
+            Column("platform", leave=9),
             Column("state"),
-            Column("host", leave=6),
-            Column("clock", leave=3),
-            Column("memory", leave=5),
-            Column("firmware", leave=2),
-            Column("tags", leave=0),
-            Column("seen", leave=1),
-            Column("job", leave=8),
-            Column("user", leave=5),
-            Column("note", leave=4, text=True),
+            Column("host", leave=3),
+            Column("clock", leave=1),
+            Column("memory", leave=0),
+            Column("firmware", leave=5),
+            Column("tags", leave=7),
+            Column("seen", leave=6),
+            Column("job", leave=4),
+            Column("user", leave=8),
+            Column("note", leave=2, text=True),
         ]
     )
     for board in boards:
