@@ -148,7 +148,9 @@ def test_waiting_jobs_are_counted_with_their_queue(store: LabStore, make_spec: M
     """Tags make no queues that anybody would have to know."""
     submit(store, make_spec(require=BIG), make_spec(require={"lab": "berlin"}), make_spec())
 
-    assert [(queue, jobs) for queue, jobs, _ in store.jobs.queue_depths()] == [("platform.null", 3)]
+    assert [(depth.queue, depth.jobs) for depth in store.jobs.queue_depths()] == [
+        ("platform.null", 3)
+    ]
 
 
 def test_a_job_that_fell_out_of_its_lane_is_put_back(store: LabStore, make_spec: MakeSpec) -> None:

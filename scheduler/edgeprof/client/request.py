@@ -22,6 +22,8 @@ class JobOptions(TypedDict, total=False):
     require: tags that the board must have, all of them, e.g. {"psram": "8MB"}; boards.toml has
         them. The job's own are `tags`. Default: none.
     quantization: the weight type to make of the model. Default: None, as the file is.
+    head: the weight type of embedding and output head. Default: None, that of the other weights,
+        but Q8_0 beside TQ2_0.
     prompt: a text; "" is the model's BOS token alone. Default: None, see n_prompt.
     prompt_tokens: the prompt as token ids, in place of a text. Default: None.
     n_prompt: without a prompt, how many tokens of a standard text to take. Default: 64.
@@ -57,6 +59,7 @@ class JobOptions(TypedDict, total=False):
     board: str | None
     require: dict[str, str]
     quantization: Quantization | str | None
+    head: Quantization | str | None
     prompt: str | None
     prompt_tokens: Sequence[int] | None
     n_prompt: int
@@ -94,6 +97,7 @@ class Request:
     board: str | None = None
     require: dict[str, str] = field(default_factory=dict)
     quantization: Quantization | str | None = None
+    head: Quantization | str | None = None
     prompt: str | None = None
     prompt_tokens: Sequence[int] | None = None
     n_prompt: int = 64

@@ -58,6 +58,11 @@ def boards_of(
     ]
 
 
+def platform_of(target: Target, able: Sequence[BoardInfo]) -> str:
+    """Return the platform of a target, whose boards are `able`; "" where none is known."""
+    return target.platform or next((board.platform for board in able), "")
+
+
 def has_tags(board: BoardInfo, tags: Mapping[str, str]) -> bool:
     """Whether a board has all of these tags."""
     return tags.items() <= board.tags.items()

@@ -35,6 +35,7 @@ LUA_FILES: Final = (
     "maintenance",
     "reservations",
     "hosts",
+    "notices",
 )
 
 #: Behind each file.

@@ -35,7 +35,7 @@ def arguments(
     for job in jobs:
         found = specs.get((id(job.spec), job.told_by))
         if found is None:
-            record = _record(job.spec)
+            record = _record(job)
             told_by = job.spec.target.queue if job.told_by is None else job.told_by
             number = kinds.setdefault((*record.values(), told_by), len(kinds) + 1)
             if number > len(shared):
@@ -52,9 +52,10 @@ def arguments(
     return [actor, head, len(texts), *texts, *rows]
 
 
-def _record(spec: JobSpec) -> dict[str, str]:
+def _record(job: NewJob) -> dict[str, str]:
     """Return the fields of a record that many jobs of a sweep share; lua/keys.lua explains them."""
-    return {
+    spec, expected = job.spec, job.expected
+    record = {
         "schema": str(spec.schema_version),
         "queue": spec.target.queue,
         "platform": spec.target.platform or "",
@@ -65,6 +66,9 @@ def _record(spec: JobSpec) -> dict[str, str]:
         "label": spec.label,
         "require": json.dumps(spec.require, sort_keys=True) if spec.require else "",
     }
+    if expected is not None:
+        record |= {"expected_s": f"{expected.attempt_s:.3g}", "expected_by": expected.basis}
+    return record
 
 
 def _doorbell(spec: JobSpec, queue: str) -> dict[str, Any]:
