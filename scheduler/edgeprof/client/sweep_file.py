@@ -30,6 +30,7 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.spelling import suggestion
 from edgeprof.shared.types.case import MAX_SCORED_TOKENS
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.tags import Tags
 from edgeprof.shared.validation import first_error
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class _File(_Table):
     head: Annotated[tuple[Quantization, ...], BeforeValidator(_upper)] = ()
     platform: _OneOrMore[_Text] = ()
     board: _OneOrMore[_Text] = ()
+    require: Tags = Field(default_factory=dict)
     prompt: _OneOrMore[_Text] = ()
     n_prompt: _OneOrMore[_Count] = ()
     n_gen: _OneOrMore[Annotated[int, Field(ge=0, strict=True)]] = ()
@@ -92,7 +94,7 @@ class _File(_Table):
         DEFAULT_SCORED_TOKENS
     )
     score_stride: _Count | None = None
-    tags: dict[str, _Text] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
     include: tuple[dict[str, Any], ...] = ()
     exclude: tuple[dict[str, Any], ...] = ()
 
@@ -184,6 +186,7 @@ class SweepFile:
             "timeout_s": keys.timeout_s,
             "wait_for_board": keys.wait_for_board,
             "profile": keys.profile,
+            "require": keys.require,
             "tags": keys.tags,
             "source": "edgeprof sweep",
         }

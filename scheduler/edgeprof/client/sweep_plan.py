@@ -30,7 +30,12 @@ def plan(lab: Lab, file: SweepFile, boards: Sequence[BoardInfo]) -> Plan:
             scoring.corpus(value)
         else:
             there = {"platform": None, "board": None} | {key: value}
-            routing.choose_target(**there, boards=boards, wait_for_board=file.keys.wait_for_board)
+            routing.choose_target(
+                **there,
+                boards=boards,
+                wait_for_board=file.keys.wait_for_board,
+                require=file.keys.require,
+            )
 
     file.check(check)
     made = Plan()

@@ -35,6 +35,8 @@ class NewJob:
     traceparent: str = ""
     id: str = field(default_factory=new_job_id)
     expected: Expected | None = None
+    #: The queue whose doorbell tells of it; None: that of its target, "": none yet.
+    told_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class NoClaim(StrEnum):
     DRAINING = "draining"
     QUARANTINED = "quarantined"
     HOST_CORDONED = "its host is cordoned"
+    #: For another user.
+    RESERVED = "reserved"
     #: The job's record did not validate; that job has failed.
     MALFORMED = "malformed"
     #: Only entries that are no jobs were found so far, and more of them wait.
