@@ -42,16 +42,11 @@ def answer(
         time.sleep(LOOK_S)
 
 
-def board_named(boards: BoardStore, name: str) -> BoardInfo:
-    """Return a board that is on the list."""
-    return next(board for board in boards.all() if board.device_id == name)
-
-
 def until_released(boards: BoardStore, name: str, timeout_s: float) -> BoardInfo:
     """Wait until a board's port is free, or will not be: it is offline, or the time is up."""
     deadline_s = time.monotonic() + timeout_s
     while True:
-        board = board_named(boards, name)
+        board = boards.named(name)
         if is_released(board) or board.state is BoardState.OFFLINE or time.monotonic() > deadline_s:
             return board
         time.sleep(LOOK_S)

@@ -9,21 +9,21 @@ from typing import Annotated, Final
 
 import typer
 
-from edgeprof.cli import board_requests, boards_thorough, completion, exits, output
+from edgeprof.cli import board_requests, boards_log, boards_thorough, completion, exits, output
 from edgeprof.cli.board_requests import actor, answer, last_change_s
 from edgeprof.cli.boards_upgrade import is_outdated, upgrade
 from edgeprof.cli.command_style import App
 from edgeprof.cli.render.tables import board_state, boards_sheet, new_table, styled
 from edgeprof.client.humanize import when
 from edgeprof.client.lab import Lab
-from edgeprof.shared.errors import BoardNotFound, InfrastructureError
+from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardStore
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
 app = App(
-    help="List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.\n\n"
+    help="List the boards of the lab, also offline ones; drain, resume, test, upgrade, log.\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
 )
@@ -51,7 +51,7 @@ def boards(
     columns: output.Columns = None,
     json: output.Json = False,
 ) -> None:
-    """List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.
+    """List the boards of the lab, also offline ones; drain, resume, test, upgrade, log.
 
     Example: edgeprof boards
     """
@@ -170,7 +170,7 @@ def forget(names: Names) -> None:
     """
     with Lab(hurried=True) as lab:
         for name in names:
-            _must_be_known(lab.store.boards, name)
+            lab.store.boards.named(name)  # an unknown name is an error
             if not lab.store.boards.forget(name):
                 raise InfrastructureError(
                     f"board {name} was not forgotten: its worker announces it",
@@ -229,6 +229,7 @@ def self_test(
 
 
 app.command()(upgrade)
+app.command("log")(boards_log.log)
 
 
 @app.command()
@@ -265,7 +266,7 @@ def history(
     with Lab(hurried=True) as lab:
         changes = lab.store.boards.history(name)
         if not changes:  # a board that was forgotten may have a history
-            _must_be_known(lab.store.boards, name)
+            lab.store.boards.named(name)
     if json:
         output.print_json([dataclasses.asdict(change) for change in changes])
         return
@@ -276,11 +277,6 @@ def history(
     for change in changes:
         table.add_row(when(change.at_s), styled(change.state), change.actor, change.reason)
     output.show(table)
-
-
-def _must_be_known(boards: BoardStore, name: str) -> None:
-    if name not in {board.device_id for board in boards.all()}:
-        raise BoardNotFound(f"no board {name!r} in the lab", hint="edgeprof boards lists them")
 
 
 def _running(store: BoardStore, name: str) -> str:

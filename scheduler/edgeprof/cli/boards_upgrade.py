@@ -181,7 +181,7 @@ def _until_back(boards: BoardStore, name: str) -> None:
     """Wait until a board takes jobs again, with the firmware that was written."""
     deadline_s = time.monotonic() + _BACK_S
     while True:
-        board = board_requests.board_named(boards, name)
+        board = boards.named(name)
         takes_jobs = board.state is BoardState.ONLINE or board.job_id is not None
         if takes_jobs and not is_outdated(board):
             return

@@ -50,7 +50,8 @@ function commands.boards()
       table.insert(reply, info)
       table.insert(reply, at(number(call('HGET', P .. 'boards:seen', all[i]), 0)))
       table.insert(reply, at(number(all[i + 1], 0)))
-      table.insert(reply, short(P .. 'boards:cordoned', all[i], ENTRY_LIMIT) or '')
+      local cordons = loan_of(all[i]) and 'boards:lent' or 'boards:cordoned'
+      table.insert(reply, short(P .. cordons, all[i], ENTRY_LIMIT) or '')
       table.insert(reply, host_cordon or '')
     end
   end
@@ -68,11 +69,15 @@ function commands.cordon_board(device, state, actor, reason, only, flag)
 end
 
 -- cordons(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1'
--- when its port is wanted, cordon of the host as JSON or ''}.
+-- when its port is wanted, cordon of the host as JSON or '', '1' when its port is lent}. A loan whose
+-- borrower is silent ends here.
 function commands.cordons(device, host)
+  if not loan_of(device) and call('HEXISTS', P .. 'boards:lent', device) == 1 then
+    end_loan(device, 'store', 'its port was lent, and who had it is gone')
+  end
   local function flag(name) return cordon_has(device, name) and '1' or '' end
   return {cordon_state(device) or '', flag('of_host'), flag('release_port'),
-    short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or ''}
+    short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or '', loan_of(device) and '1' or ''}
 end
 
 -- cordon(host, actor, reason): none of its boards gets a job any more.
@@ -122,6 +127,8 @@ function commands.forget_board(device)
   call('HDEL', P .. 'boards:cordoned', device)
   call('HDEL', P .. 'boards:faults', device)
   for request in pairs(REQUESTS) do call('HDEL', P .. 'boards:' .. request, device) end
+  call('HDEL', P .. 'boards:lent', device)
   call('DEL', P .. 'board:' .. device .. ':history')
+  call('DEL', P .. 'board:' .. device .. ':log')
   return call('ZREM', P .. 'boards:until', device)
 end

@@ -52,8 +52,12 @@
 -- $p boards:identify    hash    board -> who wants it to make itself known
 -- $p boards:thorough    hash    board -> who wants it tested thoroughly
 -- $p boards:upgrade     hash    board -> who wants its agent's firmware on it
+-- $p boards:lent        hash    board -> {state, reason, actor, s, release_port, token, until_s}
+--                               (JSON): a program has its port until until_s
 -- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
 -- $p board:$b:history   list    JSON, the last 100 changes of its cordon: {s, state, actor, reason}
+-- $p board:$b:log       stream  {line: JSON}, the last lines of its worker's log, with a TTL
+--                               (board_logs.py)
 -- $p hosts              hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until        zset    address -> until when it is listed
 -- $p hosts:cordoned     hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
