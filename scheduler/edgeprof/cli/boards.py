@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from edgeprof.cli import board_requests, boards_log, boards_thorough, completion, exits, output
+from edgeprof.cli import boards_log, boards_thorough, completion, exits, output
 from edgeprof.cli.board_requests import actor, answer, last_change_s
 from edgeprof.cli.boards_upgrade import is_outdated, upgrade
 from edgeprof.cli.command_style import App
@@ -18,6 +18,7 @@ from edgeprof.client.humanize import when
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.own_version import own_version
+from edgeprof.shared.store import released_port
 from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardStore
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.types.board import BoardInfo, BoardState
@@ -140,8 +141,8 @@ def drain(
 
 def _released(boards: BoardStore, name: str) -> str:
     """Wait until a board's port is free; returns the line to print."""
-    board = board_requests.until_released(boards, name, _RELEASE_WAIT_S)
-    if board_requests.is_released(board):
+    board = released_port.until_released(boards, name, _RELEASE_WAIT_S)
+    if released_port.is_released(board):
         return f"{name}: {PORT_RELEASED}: {board.url} on {board.host}"
     if board.state is BoardState.OFFLINE:
         return (
