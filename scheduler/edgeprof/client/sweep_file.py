@@ -82,6 +82,9 @@ class _File(_Table):
     warmup: Annotated[int, Field(ge=0, strict=True)] = 1
     priority: Annotated[int, Field(ge=0, le=9, strict=True)] = 5
     timeout_s: Annotated[float, Field(gt=0)] | None = None
+    queue_timeout_s: Annotated[float, Field(gt=0)] = 86400.0
+    max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS, strict=True)] = 3
+    check_output: Annotated[bool, Field(strict=True)] = True
     wait_for_board: Annotated[bool, Field(strict=True)] = False
     profile: Annotated[bool, Field(strict=True)] = False
     #: Unlike for a single job: without perplexity a sweep has no answer.
@@ -180,6 +183,9 @@ class SweepFile:
             "warmup": keys.warmup,
             "priority": keys.priority,
             "timeout_s": keys.timeout_s,
+            "queue_timeout_s": keys.queue_timeout_s,
+            "max_attempts": keys.max_attempts,
+            "check_output": keys.check_output,
             "wait_for_board": keys.wait_for_board,
             "profile": keys.profile,
             "tags": keys.tags,
