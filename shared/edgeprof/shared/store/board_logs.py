@@ -49,8 +49,11 @@ class BoardLogs:
 
         found = []
         for cursor, named in stream_entries(self._script.guarded(ask)):
+            line = named.get("line", "")
+            if len(line) > LONGEST_LINE:
+                continue
             try:
-                fields = pydantic_core.from_json(named.get("line", ""))
+                fields = pydantic_core.from_json(line)
             except ValueError:
                 continue
             if isinstance(fields, dict):

@@ -25,6 +25,10 @@ MAX_JOB_TOKENS: Final = 16384
 #: Most cases times repetitions: each run leaves a sample of every quantity.
 MAX_RUNS: Final = 4096
 MAX_TAGS: Final = 32
+#: How often a job may be tried in all; as MOST_ATTEMPTS of lua/keys.lua.
+MOST_ATTEMPTS: Final = 20
+#: How long a job may wait in its queue.
+LONGEST_WAIT_S: Final = 30 * 86400
 
 
 class JobState(StrEnum):
@@ -103,8 +107,8 @@ class JobSpec(WireModel):
     #: 0 (whenever) to 9 (now). Celery's order is the reverse (queue/doorbell.py).
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     timeout_s: Annotated[float, Field(gt=0, le=86400)] = 600.0
-    queue_timeout_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    queue_timeout_s: Annotated[float, Field(gt=0, le=LONGEST_WAIT_S)] = 86400.0
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = 3
     user: Annotated[NoControl, Field(max_length=64)] = ""
     sweep_id: Name | None = None
     tags: Annotated[
