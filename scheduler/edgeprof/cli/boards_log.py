@@ -50,7 +50,7 @@ def log(
         found = logs.read(name)
         if not found and not follow:
             output.note(f"nothing of {name} is kept: its worker has logged nothing for two weeks")
-        printer = LogPrinter()
+        printer = LogPrinter(output.stdout())
         for line in found[-lines:]:
             _print(line, printer, as_json=as_json)
         if board.state is BoardState.OFFLINE:

@@ -56,7 +56,7 @@ def console(
     settings = load_settings()
     with LabStore.open(settings) as store:
         info = store.boards.named(board)
-        _must_be_reachable(info, settings)
+        must_be_reachable(info, settings)
         reason = f"{user_name()} has a console on {settings.host}"
         visit = _Visit(store.boards, info, settings)
         actor = f"user:{user_name()}"
@@ -130,7 +130,7 @@ class _Visit:
             typer.echo(f"{name} is offline: {board.reason}", err=True)
 
 
-def _must_be_reachable(info: BoardInfo, settings: Settings) -> None:
+def must_be_reachable(info: BoardInfo, settings: Settings) -> None:
     """Raise UsageError when the board's port cannot be opened from this machine."""
     where = urlsplit(info.url)
     served = where.scheme in NETWORK and where.hostname not in {"localhost", "127.0.0.1", "::1"}
