@@ -78,7 +78,7 @@ def test_80_columns_fold_the_message_beside_its_time() -> None:
     assert "\x1b[31mERROR" in out.getvalue()
     lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
     assert max(len(line) for line in lines) <= 80
-    assert lines[4].startswith(" " * 18 + "tries")
+    assert lines[4].startswith(" " * 18 + "s and 5 tries")
     assert sum("2026-11-26 UTC" in line for line in lines) == 1
 
 

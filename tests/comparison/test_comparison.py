@@ -11,7 +11,8 @@ from edgeprof.client import student
 from edgeprof.client.comparison import Row, Verdict, compare
 from edgeprof.client.estimate import Estimate, change, repetitions_needed
 from edgeprof.shared.types.result import JobView, ScoreResult
-from tests.comparison.measured import STEADY, measured, times
+from tests.support.measured import STEADY, measured, times
+from tests.support.reports import scoring_job
 
 
 def decode(old: Sequence[JobView], new: Sequence[JobView], margin: float = 0.01) -> Row:
@@ -233,3 +234,9 @@ def test_perplexities_of_two_texts_are_not_compared() -> None:
     assert rows == ()
     (row,) = compare([scored("a", "1")], [scored("b", "1")], measures=["perplexity"]).rows
     assert (row.exact, row.verdict) == (True, Verdict.SAME)
+
+
+def test_speed_of_a_job_that_measures_quality_is_none() -> None:
+    """It reads one token, as a sweep makes it, and nobody asked how fast."""
+    rows = compare([scoring_job("old")], [scoring_job("new")]).rows
+    assert {row.measure.name for row in rows} == {"perplexity", "ram"}

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from edgeprof.cli.app import app
 from edgeprof.shared.types.job import JobState
-from edgeprof.shared.types.result import Samples
+from edgeprof.shared.types.result import JobView, Samples
 from tests.support.finished_job import finished_job
-from tests.support.reports import Elements, measured_job, report_of, several
+from tests.support.reports import Elements, measured_job, report_of, scoring_job, several
 
 #: Where HTML, CSS and SVG name something to load.
 LOADS = re.compile(r"url\((?!#)|@import|srcset=")
@@ -108,6 +108,38 @@ def test_perplexities_of_different_texts_have_no_best() -> None:
     assert "most accurate" in report_of([first])
     assert "most accurate" not in report_of([first, second])
     assert "Perplexities are of different texts" in report_of([first, second])
+
+
+def with_firmware(view: JobView, git_hash: str) -> JobView:
+    assert view.result is not None
+    identity = view.result.identity.model_copy(update={"firmware_git_hash": git_hash})
+    return view.model_copy(update={"result": view.result.model_copy(update={"identity": identity})})
+
+
+def test_firmware_is_named_where_it_differs() -> None:
+    """Two builds are told apart in the best of, in plots and in the table; one is not named."""
+    old, new = "a" * 12, "b" * 12
+    html = report_of(
+        [with_firmware(measured_job("j1"), old), with_firmware(measured_job("j2"), new)]
+    )
+    page = Elements(html)
+
+    assert any(f"firmware:{old[:8]} firmware:{new[:8]}" in text for text in page.text("p"))
+    assert {old[:8], new[:8]} <= set(page.text("td"))
+    assert any(f"firmware {old[:8]}" in text for text in page.text("a"))
+    assert f"Q8_0 {new[:8]}" in html
+    assert old[:8] not in Elements(report_of([with_firmware(measured_job("j"), old)])).text("td")
+
+
+def test_quality_is_that_of_the_model_and_no_row() -> None:
+    """A sweep scores a model by a job of its own: its perplexity stands in the rows of speed."""
+    scored = scoring_job("scored")
+    timed = finished_job("timed")
+    page = Elements(report_of([scored, timed]))
+
+    assert "1 job" in page.text("p")[0]
+    assert any("perplexity 41.73" in text for text in page.text("span"))
+    assert not any("perplexity 4" in text for text in Elements(report_of([timed])).text("span"))
 
 
 def test_words_from_outside_are_text() -> None:

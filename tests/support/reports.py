@@ -7,8 +7,16 @@ from typing import Any
 
 from edgeprof.scheduler.report import page
 from edgeprof.shared.types.model import Quantization
-from edgeprof.shared.types.result import JobView, MemoryUse, RegionUse, Samples, ScoreResult
-from tests.support.finished_job import finished_job
+from edgeprof.shared.types.result import (
+    InputCase,
+    InputScoring,
+    JobView,
+    MemoryUse,
+    RegionUse,
+    Samples,
+    ScoreResult,
+)
+from tests.support.finished_job import INPUTS, finished_job
 
 SCORE = ScoreResult(
     n_tokens=256,
@@ -45,6 +53,14 @@ def measured_job(job_id: str, *, energy_mj: float | None = None, **others: Any) 
         }
     )  # fmt: skip
     return view.model_copy(update={"result": result})
+
+
+def scoring_job(job_id: str) -> JobView:
+    """Return a job as a sweep makes it to measure only the quality of a model."""
+    scoring = InputScoring(text="the-tempest", text_sha256="cd" * 32, windows=((1, 2, 3),))
+    case = InputCase(prompt_tokens=(1,), n_gen=0, scoring=scoring)
+    asked = {"score": True, "repetitions": 1, "warmup": 0, "cases": (case,)}
+    return measured_job(job_id, inputs=INPUTS.model_copy(update=asked))
 
 
 def several() -> list[JobView]:

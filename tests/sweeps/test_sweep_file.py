@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.client import Lab, sweep_plan
+from edgeprof.client import Lab, resuming, sweep_plan
 from edgeprof.client.request import Request
 from edgeprof.client.sweep_file import SweepFile
 from edgeprof.shared.errors import UsageError
-from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.board import BoardInfo, BoardState
 from tests.support.board_infos import board_with_ram
 
 Read = Callable[[str], SweepFile]
@@ -179,3 +179,16 @@ def test_quality_is_measured_once_for_a_model(lab: Lab, sweep_file: Read) -> Non
     assert len(plan.planned) == 4 + 2 * 2 * 2 * 2
     assert len(plan.refused) == 2 * 2 * 2
     assert all("does not fit small-1" in str(each.error) for each in plan.refused)
+
+
+def test_firmware_of_boards_that_are_away_is_told(sweep_file: Read) -> None:
+    """It may be another one tomorrow, and then nothing of today's sweep counts."""
+    file = sweep_file('model = "shakespeare-240k"\nplatform = ["small", "big"]\n')
+    small, big = boards()
+    gone = {"state": BoardState.OFFLINE, "firmware_git_hash": "0123456789ab"}
+
+    assert resuming.away(file, [small, big]) == []
+    assert resuming.away(file, [small, small.model_copy(update=gone), big]) == []
+    assert resuming.away(file, [small.model_copy(update=gone), big]) == [
+        "no board of small is online: its firmware is taken to be 01234567, as last seen"
+    ]

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "kernels/attention.h"
 #include "platform/hal.h"
 
 enum { CELLS_ALIGN = 8 };
@@ -104,6 +105,10 @@ tlep_work tlep_profile_work(const tlep_profile *p, const tlep_llama *m, uint32_t
     case TLEP_DO_MIX:
         work.macs = cell->positions * (uint64_t)h->head_dim;
         work.cache_bytes = work.macs * element;
+        if (tlep_attention_pair_reads_once(m->kv_type == TLEP_KV_F16, h->head_dim)) {
+            uint32_t group = h->n_heads / h->n_heads_kv; /* in pairs, and the last alone */
+            work.cache_bytes = work.cache_bytes / group * (group / 2 + group % 2);
+        }
         break;
     default: {
         /* the layers of this cell share its calls evenly: each pass does all of them */

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from edgeprof.client.humanize import counted, human_energy
 from edgeprof.client.llama_bench import chip
 from edgeprof.client.trust import doubts
 from edgeprof.shared.errors import UsageError
@@ -68,10 +69,13 @@ def _lines(view: JobView) -> Iterator[str]:
             "Output was not checked against a reference." if check is None
             else f"Greedy output equals the reference's in {check.matched} of {check.of} tokens."
         )  # fmt: skip
-    repeated = f"{asked.repetitions} runs after {asked.warmup} warm-up, " if asked else ""
+    repeated = (
+        f"{counted(asked.repetitions, 'run')} after {asked.warmup} warm-up, " if asked else ""
+    )
     yield f"{repeated}context {result.load.n_ctx} positions, KV cache {result.load.kv_type}."
     if result.energy_per_token_mj is not None:
-        yield f"Energy {result.energy_per_token_mj:.3g} mJ a token, by {result.energy_meter}."
+        energy = human_energy(result.energy_per_token_mj, result.energy_samples_mj)
+        yield f"Energy {energy} a token, by {result.energy_meter}."
     for doubtful in doubts(view):
         yield f"Caution, {doubtful}."
     source = view.model.source
@@ -105,7 +109,9 @@ def _speeds(case: CaseResult) -> str:
         decode = _spread(case.decode_tokens_per_second)
         parts.append(f"decode {decode} t/s (tg{case.n_gen} at depth {case.n_prompt})")
     parts.append(f"time to first token {case.ttft_s.mean:.4g} s")
-    return ", ".join(parts) + f"; mean ± sample standard deviation of {len(case.ttft_s.samples)}"
+    runs = len(case.ttft_s.samples)
+    spread = f"; mean ± sample standard deviation of {runs}" if runs > 1 else ""
+    return ", ".join(parts) + spread
 
 
 def _spread(samples: Samples) -> str:
@@ -118,4 +124,4 @@ def _input(case: InputCase) -> str:
     digest = hashlib.sha256(ids.encode()).hexdigest()
     what = {"standard": "the standard text", "text": "a text", "tokens": "token ids"}
     of = f" of {what[case.prompt_source]}" if case.prompt_source else ""
-    return f"Prompt: {len(case.prompt_tokens)} tokens{of} (sha256 of the ids {digest})."
+    return f"Prompt: {counted(len(case.prompt_tokens), 'token')}{of} (sha256 of the ids {digest})."

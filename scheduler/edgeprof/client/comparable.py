@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from edgeprof.client.measures import MEASURES, Measure
+from edgeprof.client.measures import MEASURES, Measure, Nature
+from edgeprof.client.quality import measures_quality
 from edgeprof.shared.types.result import CaseResult, Identity, JobView
 
 
@@ -66,8 +67,13 @@ def key_of(view: JobView, index: int) -> Key:
 
 
 def values_of(view: JobView, index: int, measure: Measure) -> Sequence[float]:
-    """Return a measure's values; () where it was not measured, or a value is impossible."""
+    """Return a measure's values; () where it was not measured, or a value is impossible.
+
+    A job of a sweep that measures quality reads one token and times it: nobody asked for that.
+    """
     assert view.result is not None
+    if measure.nature is not Nature.EXACT and measures_quality(view):
+        return ()
     values = measure.of(view.result, view.result.cases[index])
     return values if all(value > 0 for value in values) else ()
 

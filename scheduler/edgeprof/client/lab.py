@@ -26,17 +26,21 @@ from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.store.submission import NeededBlob
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.job import Expected, JobSpec, JobState
 from edgeprof.shared.types.result import JobView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from edgeprof.client.foresight import Foresight
     from edgeprof.client.planning import Planned
     from edgeprof.client.preparation import Batch, Preparer
     from edgeprof.client.results import ResultFilter, Results
     from edgeprof.shared.models import ModelFile
 
 _ANY: Final = JobFilter()
+
+#: So many ended jobs tell how long new ones will take.
+_HISTORY: Final = 200
 
 #: How often a model file is uploaded that is gone again when its jobs are written.
 _UPLOADS: Final = 3
@@ -65,6 +69,12 @@ class Lab:
         from edgeprof.client.preparation import Preparer  # noqa: PLC0415 - as in plan()
 
         return Preparer(self.settings.cache_dir)
+
+    @cached_property
+    def _foresight(self) -> Foresight:
+        from edgeprof.client.foresight import Foresight  # noqa: PLC0415 - as in plan()
+
+        return Foresight(lambda: self.jobs(JobState.SUCCEEDED, _HISTORY))
 
     def __enter__(self) -> Self:
         return self
@@ -115,15 +125,20 @@ class Lab:
         A doorbell that cannot be sent is no error: the jobs are in the store by then, and the
         custodian sends their doorbells later.
         """
-        return self._enqueue([plan.spec for plan in planned], self._files_of(planned))
+        specs, expected = [plan.spec for plan in planned], self._foresight.of(planned)
+        return self._enqueue(specs, self._files_of(planned), expected)
 
     def _enqueue(
-        self, specs: Sequence[JobSpec], files: Sequence[tuple[NeededBlob, ModelFile]] = ()
+        self,
+        specs: Sequence[JobSpec],
+        files: Sequence[tuple[NeededBlob, ModelFile]] = (),
+        expected: Sequence[Expected | None] = (),
     ) -> list[Job]:
         """Queue jobs, whose model files are uploaded where the store lacks them."""
         ids = new_job_ids(len(specs))
         traces = tracing.submit_traceparents(list(zip(ids, specs, strict=True)))
-        jobs = [NewJob(*job) for job in zip(specs, traces, ids, strict=True)]
+        known = expected or [None] * len(specs)
+        jobs = [NewJob(*job) for job in zip(specs, traces, ids, known, strict=True)]
         blobs = [blob for blob, _ in files]
         missing = [blob for blob in blobs if not self.store.blobs.compared_of_late(blob.sha256)]
         models = {blob.sha256: model for blob, model in files}

@@ -29,6 +29,8 @@ class Planned:
 
     spec: JobSpec
     model: ModelFile
+    #: Of the boards that may take it; "" for a board that is not known yet.
+    platform: str = ""
 
 
 def plan(
@@ -43,7 +45,7 @@ def plan(
     )
     _check_counts(request)
     source = preparer.source(request.model, batch)
-    model = preparer.typed(source, request.quantization)
+    model = preparer.typed(source, request.quantization, request.head)
     prompt = preparer.prompt(model, request.prompt, request.prompt_tokens, request.n_prompt)
     text_to_score = None
     scored = request.score or request.corpus is not None
@@ -86,7 +88,7 @@ def plan(
     except ValidationError as error:
         raise UsageError(str(first_error(error))) from None
     admission.check(model, spec, on)
-    return Planned(spec, model)
+    return Planned(spec, model, routing.platform_of(target, on))
 
 
 @lru_cache(maxsize=256)

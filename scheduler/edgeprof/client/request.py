@@ -20,6 +20,8 @@ class JobOptions(TypedDict, total=False):
     platform: any board of this kind, e.g. "stm32f405".
     board: this very board, by its name.
     quantization: the weight type to make of the model. Default: None, as the file is.
+    head: the weight type of embedding and output head. Default: None, that of the other weights,
+        but Q8_0 beside TQ2_0.
     prompt: a text; "" is the model's BOS token alone. Default: None, see n_prompt.
     prompt_tokens: the prompt as token ids, in place of a text. Default: None.
     n_prompt: without a prompt, how many tokens of a standard text to take. Default: 64.
@@ -54,6 +56,7 @@ class JobOptions(TypedDict, total=False):
     platform: str | None
     board: str | None
     quantization: Quantization | str | None
+    head: Quantization | str | None
     prompt: str | None
     prompt_tokens: Sequence[int] | None
     n_prompt: int
@@ -90,6 +93,7 @@ class Request:
     platform: str | None = None
     board: str | None = None
     quantization: Quantization | str | None = None
+    head: Quantization | str | None = None
     prompt: str | None = None
     prompt_tokens: Sequence[int] | None = None
     n_prompt: int = 64

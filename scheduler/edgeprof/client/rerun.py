@@ -67,8 +67,9 @@ def plan(
         )
     except ValidationError as error:
         raise UsageError(f"job {view.id} cannot be repeated: {first_error(error)}") from None
-    admission.check(model, spec, routing.boards_of(target, boards))
-    return Planned(spec, model)
+    on = routing.boards_of(target, boards)
+    admission.check(model, spec, on)
+    return Planned(spec, model, routing.platform_of(target, on))
 
 
 def _as_before(view: JobView, boards: Sequence[BoardInfo]) -> tuple[str | None, str | None]:

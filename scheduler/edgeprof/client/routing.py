@@ -38,6 +38,11 @@ def boards_of(target: Target, boards: Iterable[BoardInfo]) -> list[BoardInfo]:
     ]
 
 
+def platform_of(target: Target, able: Sequence[BoardInfo]) -> str:
+    """Return the platform of a target, whose boards are `able`; "" where none is known."""
+    return target.platform or next((board.platform for board in able), "")
+
+
 def _unknown(kind: str, name: str, known: Sequence[str]) -> UsageError:
     close = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {close[0]!r}?" if close else ""

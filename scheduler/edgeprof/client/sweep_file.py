@@ -74,6 +74,7 @@ class _File(_Table):
 
     model: _OneOrMore[_Text]
     quantization: Annotated[tuple[Quantization, ...], BeforeValidator(_upper)] = ()
+    head: Annotated[tuple[Quantization, ...], BeforeValidator(_upper)] = ()
     platform: _OneOrMore[_Text] = ()
     board: _OneOrMore[_Text] = ()
     prompt: _OneOrMore[_Text] = ()
@@ -153,6 +154,7 @@ class SweepFile:
             profile=False,
             model=request.model,
             quantization=request.quantization,
+            head=request.head,
             platform=request.platform,
             board=request.board,
             n_ctx=request.n_ctx,
@@ -248,7 +250,9 @@ def _explained(
     named = [part for part in first.path if isinstance(part, str)]
     message = first.message[:1].lower() + first.message[1:]
     shown = one_line(repr(value), 80)
-    known: Any = {"quantization": Quantization, "kv_type": KvType}.get(key, ())
+    known: Any = {"quantization": Quantization, "head": Quantization, "kv_type": KvType}.get(
+        key, ()
+    )
     near = suggestion(str(value).upper(), map(str, known))
     return UsageError(
         f"{_place(path, text, named, value)}: {named[-1]} is {shown}: {message}{near}"

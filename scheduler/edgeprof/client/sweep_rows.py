@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from reprlib import repr as short_repr
-from typing import Any, Final
+from typing import Any
 
+from edgeprof.client.quality import Qualities, measures_quality
 from edgeprof.shared.types.model import KvType, Quantization
-from edgeprof.shared.types.result import InputScoring, JobResult, JobView, Samples, ScoreResult
-
-#: Texts whose windows begin with as many equal tokens were cut by one tokenizer.
-_ALIKE: Final = 16
+from edgeprof.shared.types.result import JobResult, JobView, Samples, ScoreResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,54 +52,21 @@ class SweepRow:
     energy_per_token_mj: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Quality:
-    """The quality of a model, and what it was measured over."""
-
-    n_ctx: int
-    score: ScoreResult
-    #: Perplexities of equal keys compare.
-    comparable: tuple[Any, ...]
-
-
 def sweep_rows(views: Sequence[JobView]) -> list[SweepRow]:
     """Return a row for each job that measured speed, in order."""
     measured = [view for view in views if view.result is not None and view.inputs is not None]
-    qualities: defaultdict[tuple[str, str], list[_Quality]] = defaultdict(list)
-    for view in measured:
-        if quality := _own_quality(view):
-            qualities[view.model.sha256, _kv_type(view)].append(quality)
-    least: dict[tuple[Any, ...], float] = {}
-    for each in qualities.values():
-        for quality in each:
-            before = least.get(quality.comparable, quality.score.perplexity)
-            least[quality.comparable] = min(before, quality.score.perplexity)
+    qualities = Qualities(measured)
     speeds = [view for view in measured if not measures_quality(view)]
     varied = _with_varied_context(speeds)
-    return [
-        _row(view, _quality(view, qualities[view.model.sha256, _kv_type(view)]), least, varied)
-        for view in speeds
-    ]
+    return [_row(view, qualities, varied) for view in speeds]
 
 
-def measures_quality(view: JobView) -> bool:
-    """Whether a job measures only the quality of its model (SweepFile.scored)."""
-    asked = view.inputs
-    if asked is None or not asked.score or (asked.repetitions, asked.warmup) != (1, 0):
-        return False
-    return all(len(case.prompt_tokens) == 1 and case.n_gen == 0 for case in asked.cases)
-
-
-def _row(
-    view: JobView,
-    quality: _Quality | None,
-    least: dict[tuple[Any, ...], float],
-    varied: frozenset[tuple[Any, ...]],
-) -> SweepRow:
+def _row(view: JobView, qualities: Qualities, varied: frozenset[tuple[Any, ...]]) -> SweepRow:
     assert view.result is not None
     assert view.inputs is not None
     result, case, asked = view.result, view.result.cases[0], view.inputs.cases[0]
     group = _group(view)
+    quality = qualities.of(view)
     score = quality.score if quality else None
     named = asked.prompt_source == "text" and asked.prompt_text is not None
     prompt = short_repr(asked.prompt_text) if named else f"pp{case.n_prompt}"
@@ -125,9 +89,7 @@ def _row(
         ttft_s=case.ttft_s.mean,
         perplexity=score.perplexity if score else None,
         perplexity_stderr=score.perplexity_stderr if score else None,
-        perplexity_increase=(
-            quality.score.perplexity / least[quality.comparable] - 1 if quality else None
-        ),
+        perplexity_increase=qualities.increase(quality) if quality else None,
         top1_change=_top1_change(view, score),
         scored_over=_over(score) if score else None,
         ram_bytes=_ram_bytes(result),
@@ -154,30 +116,6 @@ def _with_varied_context(views: Iterable[JobView]) -> frozenset[tuple[Any, ...]]
 
 def _kv_type(view: JobView) -> str:
     return str(view.inputs.kv_type) if view.inputs else ""
-
-
-def _own_quality(view: JobView) -> _Quality | None:
-    assert view.result is not None
-    assert view.inputs is not None
-    score, scoring = view.result.cases[0].score, view.inputs.cases[0].scoring
-    if score is None or scoring is None:
-        return None
-    return _Quality(view.inputs.n_ctx, score, _comparable(scoring))
-
-
-def _comparable(scoring: InputScoring) -> tuple[Any, ...]:
-    return scoring.text_sha256, scoring.windows[0][:_ALIKE]
-
-
-def _quality(view: JobView, known: Sequence[_Quality]) -> _Quality | None:
-    """Return a job's own quality, else that of the same model in this context, or in any."""
-    assert view.inputs is not None
-    if own := _own_quality(view):
-        return own
-    same = [quality for quality in known if quality.n_ctx == view.inputs.n_ctx]
-    if same:
-        return same[0]
-    return known[0] if len(known) == 1 else None
 
 
 def _top1_change(view: JobView, score: ScoreResult | None) -> float | None:

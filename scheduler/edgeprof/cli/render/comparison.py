@@ -46,7 +46,7 @@ def sheet(compared: Compared) -> Sheet:
             key.platform,
             test_of(row),
             str(key.n_ctx),
-            key.kv_type.lower(),
+            key.kv_type,
             value_of(row, row.old),
             value_of(row, row.new),
             f"{row.ratio:.3f}",

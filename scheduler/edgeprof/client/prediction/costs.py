@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from edgeprof.client.prediction.terms import Key, Terms, work_of
+from edgeprof.client.prediction.terms import Key, Terms, cache_type, work_of
 from edgeprof.shared.types.profile import (
     CEILING_COLUMNS,
     Ceilings,
@@ -67,15 +67,24 @@ class Costs:
     def of(self, key: Key) -> Terms | None:
         """Return the cost of a key. A type that was not profiled is scaled by its ceiling.
 
-        None where nothing is known that could be scaled.
+        None where nothing is known that could be scaled. That is so for another type of the cache:
+        boards have no ceiling of it, and what an F16 costs beside an F32 is one instruction on one
+        core and twenty on another.
         """
         found = self.by_key.get(key)
         if found is not None:
             return found
         if key.family == "matrix":
             return self._scaled(key)
-        others = [cost for other, cost in self.by_key.items() if other.family == key.family]
-        return others[0] if others else None
+        cache = cache_type(key)
+        return next(
+            (
+                cost
+                for other, cost in self.by_key.items()
+                if other.family == key.family and cache_type(other) == cache
+            ),
+            None,
+        )
 
     def _scaled(self, key: Key) -> Terms | None:
         if self.ceilings is None:

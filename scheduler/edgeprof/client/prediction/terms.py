@@ -48,6 +48,15 @@ class Work:
     weight_bytes: float
 
 
+#: Operators that read or write the KV cache; the type of it is the first word of their kind.
+_OF_CACHE: Final = frozenset({Operator.CACHE_WRITE, Operator.SCORES, Operator.MIX})
+
+
+def cache_type(key: Key) -> str | None:
+    """Return the element type of the cache that a cost is about; None for all else."""
+    return key.kind.split()[0] if key.family in _OF_CACHE else None
+
+
 def key_of(call: Call, weights_region: str) -> Key:
     """Return whose cost a call has."""
     if call.operator in MATRICES:

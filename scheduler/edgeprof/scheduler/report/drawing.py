@@ -142,7 +142,8 @@ class Picture:
         frame = self.axes.get_window_extent()
         points = [self.axes.transData.transform((x, y)) for x, y, _ in self._labels]
         taken: list[Any] = []
-        for x, y, text in self._labels:
+        # The upper one first: of two points side by side it gets the place above.
+        for x, y, text in sorted(self._labels, key=lambda label: -label[1]):
             for offset, horizontal, vertical in _PLACES:
                 note = self._note(x, y, text, offset, horizontal, vertical)
                 box = note.get_window_extent()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgeprof.client.humanize import human_bytes, human_count
+from edgeprof.client.humanize import counted, human_bytes, human_count
 from edgeprof.scheduler.report.measured import Measured
-from edgeprof.scheduler.report.summary import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def _run(row: Measured) -> tuple[str, str]:
 
 
 def _score(row: Measured) -> tuple[str, str] | None:
-    score = row.case.score
+    score = row.score
     if score is None:
         return None
     windows = f" in windows of {score.window_tokens}" if score.window_tokens else ""

@@ -5,13 +5,23 @@ What was not measured is None, and a table or plot without any value is left out
 
 from __future__ import annotations
 
+import statistics
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgeprof.client.llama_bench import chip
 from edgeprof.client.model_names import ModelNames, Named
+from edgeprof.client.quality import Qualities, measures_quality
 from edgeprof.client.trust import unstable
-from edgeprof.shared.types.result import CaseResult, Identity, JobResult, JobView, Samples
+from edgeprof.shared.types.result import (
+    CaseResult,
+    Identity,
+    JobResult,
+    JobView,
+    Samples,
+    ScoreResult,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +35,10 @@ class Measured:
     model: str
     #: Whether it is the job's first: what belongs to the whole job is shown once.
     first: bool
+    #: The quality of its model, by this job or by one that measured nothing else.
+    score: ScoreResult | None
+    #: First digits of its firmware's git hash, where its platform had several; else "".
+    version: str
 
     @property
     def type(self) -> str:
@@ -65,17 +79,17 @@ class Measured:
     @property
     def perplexity(self) -> float | None:
         """Over the text that was scored."""
-        return self.case.score.perplexity if self.case.score else None
+        return self.score.perplexity if self.score else None
 
     @property
     def perplexity_error(self) -> float | None:
         """Standard error of the perplexity."""
-        return self.case.score.perplexity_stderr if self.case.score else None
+        return self.score.perplexity_stderr if self.score else None
 
     @property
     def scored_over(self) -> tuple[str | None, int, int | None] | None:
         """Text, tokens and window of the perplexity: only perplexities that share them compare."""
-        score = self.case.score
+        score = self.score
         return (score.text_sha256, score.n_tokens, score.window_tokens) if score else None
 
     @property
@@ -99,6 +113,12 @@ class Measured:
         return self.result.energy_per_token_mj
 
     @property
+    def energy_sd_mj(self) -> float | None:
+        """Sample deviation of the repetitions' energies; None where they are not kept."""
+        samples = self.result.energy_samples_mj
+        return statistics.stdev(samples) if len(samples) > 1 else None
+
+    @property
     def unstable(self) -> bool:
         """Whether the repetitions of a speed differ too much for a comparison."""
         speeds = filter(None, (self.prefill, self.decode))
@@ -114,12 +134,37 @@ class Measured:
 
 
 def measured_of(views: Iterable[JobView]) -> list[Measured]:
-    """Return the cases of all jobs that have a result: by platform, the fastest first."""
+    """Return the cases of all jobs that have a result: by platform, the fastest first.
+
+    A job that measured only the quality of a model gives it to those that measured its speed.
+    """
     done = [(view, view.result) for view in views if view.result is not None]
+    qualities = Qualities(view for view, _ in done)
+    timed = {view.model.sha256 for view, _ in done if not measures_quality(view)}
+    done = [
+        (view, result)
+        for view, result in done
+        if not (measures_quality(view) and view.model.sha256 in timed)
+    ]
     named = [Named(view.model.name, view.model.made_as, view.model.sha256) for view, _ in done]
     names = ModelNames.of(named)
+    versions = defaultdict(set)
+    for _, result in done:
+        versions[result.identity.platform].add(result.identity.firmware_git_hash)
     rows = [
-        Measured(view=view, result=result, case=case, model=names.name(name), first=index == 0)
+        Measured(
+            view=view,
+            result=result,
+            case=case,
+            model=names.name(name),
+            first=index == 0,
+            version=(
+                result.identity.firmware_git_hash[:8]
+                if len(versions[result.identity.platform]) > 1
+                else ""
+            ),
+            score=case.score or (quality.score if (quality := qualities.of(view)) else None),
+        )
         for (view, result), name in zip(done, named, strict=True)
         for index, case in enumerate(result.cases)
     ]

@@ -14,10 +14,10 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from edgeprof.client.humanize import ago, human_bytes, human_s, when
+from edgeprof.client.humanize import ago, counted, human_bytes, human_s, when
 from edgeprof.scheduler.report.how import how_measured
 from edgeprof.scheduler.report.measured import measured_of
-from edgeprof.scheduler.report.summary import counted, summary_of
+from edgeprof.scheduler.report.summary import summary_of
 from edgeprof.scheduler.report.table import table_of
 from edgeprof.shared.types.result import JobView
 

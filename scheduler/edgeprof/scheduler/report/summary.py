@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from edgeprof.client.humanize import human_bytes
+from edgeprof.client.humanize import counted, human_bytes
 from edgeprof.client.trust import UNSTABLE
 from edgeprof.scheduler.report.measured import Measured
 from edgeprof.scheduler.report.table import speed_of
@@ -41,11 +41,6 @@ def summary_of(rows: Sequence[Measured]) -> Summary:
     return Summary(_line(rows), best, [*_warnings(rows)])
 
 
-def counted(count: int, thing: str) -> str:
-    """Return e.g. "1 board" or "3 boards"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
 def _line(rows: Sequence[Measured]) -> str:
     jobs = counted(len({row.view.id for row in rows}), "job")
     models = sorted({row.model for row in rows})
@@ -76,6 +71,7 @@ def _best(rows: Sequence[Measured]) -> list[Best]:
         if ranked:
             _, row = min(ranked, key=lambda pair: pair[0])
             name = f"{row.model} {row.type}" + ("" if one_test else f" {row.test}")
+            name += f", firmware {row.version}" if row.version else ""
             found.append(Best(what, name, says(row), row.view.id))
     return found
 
@@ -109,6 +105,13 @@ def _warnings(rows: Sequence[Measured]) -> Iterable[str]:
         yield (
             f"Runs of one test differ by more than {UNSTABLE:.0%}: {names}. Such a speed is no"
             " basis for a comparison."
+        )
+    by_time = sorted(rows, key=lambda row: row.view.finished_s or 0.0)
+    for platform in sorted({row.platform for row in rows if row.version}):
+        versions = list(dict.fromkeys(row.version for row in by_time if row.platform == platform))
+        yield (
+            f"Firmware differs on {platform}: edgeprof compare firmware:{versions[0]}"
+            f" firmware:{versions[-1]} tells what it changed, row by row."
         )
     if len({row.test for row in rows}) > 1:
         yield "Tests differ in length, and a token takes longer the more came before it."

@@ -61,6 +61,7 @@ def table_of(rows: Sequence[Measured]) -> Table:
 
 
 def _columns(rows: Sequence[Measured]) -> list[tuple[Heading, _CellOf]]:
+    several_caches = len({row.result.load.kv_type for row in rows}) > 1
     ttft = unit_of(SECONDS, [row.case.ttft_s.mean for row in rows])
     step = unit_of(SECONDS, [row.case.inter_token_p50_s for row in rows])
     return [
@@ -75,6 +76,14 @@ def _columns(rows: Sequence[Measured]) -> list[tuple[Heading, _CellOf]]:
         (
             Heading("test", "ppN: N prompt tokens; tgN: N generated tokens", is_number=False),
             lambda row: _words(row.test),
+        ),
+        (
+            Heading("firmware", "First digits of its git hash", is_number=False),
+            lambda row: _words(row.version) if row.version else None,
+        ),
+        (
+            Heading("cache", "Type of the KV cache", is_number=False),
+            lambda row: _words(row.result.load.kv_type) if several_caches else None,
         ),
         (
             Heading("decode t/s", "Tokens a second while text is generated; more is better"),
@@ -114,7 +123,7 @@ def _columns(rows: Sequence[Measured]) -> list[tuple[Heading, _CellOf]]:
         ),
         (
             Heading("mJ/token", "Energy a generated token, by the board's meter"),
-            lambda row: None if row.energy_mj is None else _plain(row.energy_mj, "mean"),
+            _energy,
         ),
         (
             Heading("check", "Tokens equal to the host's own arithmetic, of all"),
@@ -168,7 +177,7 @@ def _perplexity(row: Measured) -> Cell | None:
 
 
 def _changed(row: Measured) -> Cell | None:
-    score = row.case.score
+    score = row.score
     share = score.quantization_error_rate if score else None
     if score is None or share is None:
         return None
@@ -180,8 +189,11 @@ def _kib(size: int | None) -> Cell | None:
     return None if size is None else Cell(f"{size / _KIB:.1f}", sort=size)
 
 
-def _plain(value: float, spread: str) -> Cell:
-    return Cell(number(value), spread, value)
+def _energy(row: Measured) -> Cell | None:
+    if row.energy_mj is None:
+        return None
+    spread = "mean" if row.energy_sd_mj is None else f"± {number(row.energy_sd_mj)}"
+    return Cell(number(row.energy_mj), spread, row.energy_mj)
 
 
 def _check(row: Measured) -> Cell:

@@ -34,7 +34,7 @@ def arguments(
     for job in jobs:
         found = specs.get(id(job.spec))
         if found is None:
-            record = _record(job.spec)
+            record = _record(job)
             number = kinds.setdefault(tuple(record.values()), len(kinds) + 1)
             if number > len(shared):
                 shared.append({"record": record, **_doorbell(job.spec, notify=notify)})
@@ -49,9 +49,10 @@ def arguments(
     return [actor, head, len(texts), *texts, *rows]
 
 
-def _record(spec: JobSpec) -> dict[str, str]:
+def _record(job: NewJob) -> dict[str, str]:
     """Return the fields of a record that many jobs of a sweep share; lua/keys.lua explains them."""
-    return {
+    spec, expected = job.spec, job.expected
+    record = {
         "schema": str(spec.schema_version),
         "queue": spec.target.queue,
         "platform": spec.target.platform or "",
@@ -61,6 +62,9 @@ def _record(spec: JobSpec) -> dict[str, str]:
         "max_attempts": str(spec.max_attempts),
         "label": spec.label,
     }
+    if expected is not None:
+        record |= {"expected_s": f"{expected.attempt_s:.3g}", "expected_by": expected.basis}
+    return record
 
 
 def _doorbell(spec: JobSpec, *, notify: bool) -> dict[str, Any]:

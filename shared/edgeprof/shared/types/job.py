@@ -47,6 +47,22 @@ class JobState(StrEnum):
         return self not in {JobState.QUEUED, JobState.RUNNING}
 
 
+class Basis(StrEnum):
+    """What an expected duration rests on."""
+
+    #: Jobs of the same model that have run on the platform.
+    HISTORY = "history"
+    #: What operators cost on the platform, by the profiles of other models.
+    PREDICTED = "predicted"
+
+
+class Expected(TolerantModel):
+    """How long an attempt will probably take, as it looked when the job was submitted."""
+
+    attempt_s: Annotated[float, Field(gt=0, le=30 * 86400)]
+    basis: Basis
+
+
 def board_queue(device_id: str) -> str:
     """Return the queue of jobs for this very board."""
     return f"board.{device_id}"

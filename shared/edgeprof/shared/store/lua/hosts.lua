@@ -51,8 +51,20 @@ function commands.identify(known, fresh)
   return {now_s, id, emptied_s and at(emptied_s) or ''}
 end
 
--- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had
--- jobs.
+-- How many of a queue's jobs have an expected duration, and the sum of those. In a long queue it is
+-- that of jobs at random, times as many as there are.
+local function expected_of(ready, jobs)
+  local drawn, found, sum = try('ZRANDMEMBER', ready, AGED) or {}, 0, 0
+  for _, id in ipairs(drawn) do
+    local s = number(get(id, 'expected_s'), 0)
+    if s > 0 and s <= LONGEST_EXPECTED_S then found, sum = found + 1, sum + s end
+  end
+  local times = #drawn > 0 and jobs / #drawn or 0
+  return math.floor(found * times + 0.5), at(sum * times)
+end
+
+-- queue_depths(): {queue, queued jobs, age of the oldest in seconds, how many of the jobs have an
+-- expected duration, the sum of those in seconds} of each queue that has had jobs.
 function commands.queue_depths()
   local reply = {}
   for _, queue in ipairs(some_queues()) do
@@ -60,7 +72,8 @@ function commands.queue_depths()
     for _, id in ipairs(try('ZRANGE', ready, 0, AGED - 1) or {}) do
       oldest = math.max(oldest, now - number(get(id, 'queued_s'), now))
     end
-    for _, v in ipairs({queue, try('ZCARD', ready) or 0, at(oldest)}) do table.insert(reply, v) end
+    local jobs = try('ZCARD', ready) or 0
+    table.insert(reply, {queue, jobs, at(oldest), expected_of(ready, jobs)})
   end
   return reply
 end

@@ -11,7 +11,8 @@
 --                               time it entered its queue), started_s, finished_s, label (what it
 --                               is, for people), epoch, owner, device, host, lock_domain, cancel
 --                               ("actor\nreason" once asked), avoid, avoid_until_s, avoid_host,
---                               traceparent
+--                               traceparent, expected_s and expected_by (history or predicted:
+--                               how long an attempt will take, where the client could tell)
 -- $p work:$id:attempts  list    JSON, one a try; the last is open (no ended_s) while the job runs
 -- $p work:$id:result    string  JSON. Only workers may write `work:` keys; clients may read them
 --                               (deploy/redis)
@@ -62,6 +63,13 @@
 -- $p hosts:until        zset    address -> until when it is listed
 -- $p hosts:cordoned     hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
 -- $p hosts:faults       hash    host -> how many attempts in a row failed for its own reasons
+-- $p notices:$subject  hash    wish -> what became of it (JSON, for people), with a TTL
+-- edgeprof-notify:...           what clients may write, and only schedulers read: it has addresses
+--   waiting             zset    wishes whose jobs have not all ended -> when asked for
+--   asked:$n            string  a wish (JSON)                              (types/notification.py)
+--   jobs:$n             list    jobs it waits for, without those that were seen to have ended
+--   due                 zset    messages to be sent -> when they are tried next
+--   message:$id         hash    n and asked (of its wish), body, attempts
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
 -- $p last_sign          string  when a custodian or a working board last gave a sign
 -- $p last_sign:grace    string  until when nobody is taken for dead, after a time without any sign
@@ -121,9 +129,10 @@ local LONGEST_UNTIL_S = 2 * 86400
 -- How far a fencing token may be ahead of the time in ms: Redis' clock may be set back, but not by
 -- more than this.
 local EPOCH_AHEAD_MS = 86400e3
--- How many of a queue's longest unsent jobs are looked at for the oldest: it bounds the work of a
--- scrape.
+-- How many of a queue's longest unsent jobs are looked at for the oldest, and how many at random for
+-- what they will take: it bounds the work of a scrape.
 local AGED = 200
+local LONGEST_EXPECTED_S = 30 * 86400 -- as Expected.attempt_s
 -- How many values submit writes into one zset at once: Lua's stack holds some thousands.
 local BATCH = 1000
 
