@@ -29,6 +29,7 @@ from edgeprof.shared.errors import UsageError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.spelling import suggestion
 from edgeprof.shared.types.case import MAX_SCORED_TOKENS
+from edgeprof.shared.types.job import LONGEST_WAIT_S, MOST_ATTEMPTS
 from edgeprof.shared.types.model import KvType, Quantization
 from edgeprof.shared.types.tags import Tags
 from edgeprof.shared.validation import first_error
@@ -59,6 +60,9 @@ _ALSO_CALLED: Final = {
     "cache_type": "kv_type",
     "cache_types": "kv_type",
     "generate": "n_gen",
+    "attempts": "max_attempts",
+    "retries": "max_attempts",
+    "check": "check_output",
 }
 
 
@@ -85,6 +89,9 @@ class _File(_Table):
     warmup: Annotated[int, Field(ge=0, strict=True)] = 1
     priority: Annotated[int, Field(ge=0, le=9, strict=True)] = 5
     timeout_s: Annotated[float, Field(gt=0)] | None = None
+    queue_timeout_s: Annotated[float, Field(gt=0, le=LONGEST_WAIT_S)] = 86400.0
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS, strict=True)] = 3
+    check_output: Annotated[bool, Field(strict=True)] = True
     wait_for_board: Annotated[bool, Field(strict=True)] = False
     profile: Annotated[bool, Field(strict=True)] = False
     #: Unlike for a single job: without perplexity a sweep has no answer.
@@ -184,6 +191,9 @@ class SweepFile:
             "warmup": keys.warmup,
             "priority": keys.priority,
             "timeout_s": keys.timeout_s,
+            "queue_timeout_s": keys.queue_timeout_s,
+            "max_attempts": keys.max_attempts,
+            "check_output": keys.check_output,
             "wait_for_board": keys.wait_for_board,
             "profile": keys.profile,
             "require": keys.require,

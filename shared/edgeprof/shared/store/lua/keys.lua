@@ -59,8 +59,12 @@
 -- $p boards:upgrade     hash    board -> who wants its agent's firmware on it
 -- $p reservations       hash    board -> {user, until_s, reason} (JSON): only this user's jobs run
 -- $p reservations:until zset    board -> until when it is reserved
+-- $p boards:lent        hash    board -> {state, reason, actor, s, release_port, token, until_s}
+--                               (JSON): a program has its port until until_s
 -- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
 -- $p board:$b:history   list    JSON, the last 100 changes of its cordon: {s, state, actor, reason}
+-- $p board:$b:log       stream  {line: JSON}, the last lines of its worker's log, with a TTL
+--                               (board_logs.py)
 -- $p hosts              hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until        zset    address -> until when it is listed
 -- $p hosts:cordoned     hash    host -> {actor, reason, s, drained} (JSON): none of its boards gets
