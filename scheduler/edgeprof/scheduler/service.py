@@ -1,10 +1,11 @@
-"""Runs the scheduler: the custodian's loop, the lab's metrics and the HTTP pages."""
+"""Runs the scheduler: custodian and timekeeper, the lab's metrics and the HTTP pages."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
@@ -16,6 +17,7 @@ from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
 from edgeprof.scheduler.site.build import Announcer, site
 from edgeprof.scheduler.site.records import ArchivedJobs
+from edgeprof.scheduler.timekeeper import Listener, Timekeeper
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -32,14 +34,16 @@ def run_scheduler(
     retention: Callable[[], None] = lambda: None,
     holds: HoldsJobs | None = None,
     archive: ArchivedJobs | None = None,
+    on_run_ended: Sequence[Listener] = (),
 ) -> None:
     """Tick and serve until `stop` is set. A fault of Redis or the archive is logged once.
 
     With an `archive` to read there are pages for people and an API.
 
     `retention` is called after each tick, and deletes old jobs from the archive. `holds` returns
-    whether the archive still has the jobs that it was given. Raises InfrastructureError or
-    UsageError when Redis does not answer at the start.
+    whether the archive still has the jobs that it was given. `on_run_ended` is told how each run of
+    a schedule ended. Raises InfrastructureError or UsageError when Redis does not answer at the
+    start.
     """
     registry = CollectorRegistry()
     metrics = CustodianMetrics(registry)
@@ -52,6 +56,13 @@ def run_scheduler(
         registry.register(LabCollector(store, metrics))
         custodian = Custodian(store, settings, save, metrics, holds)
         custodian.start()
+        timekeeper = Timekeeper(store.schedules, settings, metrics, on_run_ended)
+
+        def then() -> None:
+            if custodian.leading:
+                timekeeper.tick(time.time())
+            retention()
+
         endpoint = Endpoint(
             registry,
             settings.metrics_bind,
@@ -76,7 +87,7 @@ def run_scheduler(
         )
         stack.callback(_resign, custodian)
         while not stop.is_set():
-            trouble = _tick(custodian, retention, liveness.trouble)
+            trouble = _tick(custodian, then, liveness.trouble)
             if announcer is not None:
                 announcer.announce_when_due()
             dangers = store.watch.look_when_due()
@@ -86,11 +97,11 @@ def run_scheduler(
             stop.wait(settings.custodian_interval_s)
 
 
-def _tick(custodian: Custodian, retention: Callable[[], None], said: str) -> str:
+def _tick(custodian: Custodian, then: Callable[[], None], said: str) -> str:
     """Tick once; returns the fault or "". A fault is logged when it differs from `said`."""
     try:
         custodian.tick()
-        retention()
+        then()
     except Exception as error:
         # Even after a bug, in an archive for example, jobs of dead workers must be requeued.
         trouble = str(error) or type(error).__name__

@@ -58,6 +58,14 @@
 -- $p hosts:until        zset    address -> until when it is listed
 -- $p hosts:cordoned     hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
 -- $p hosts:faults       hash    host -> how many attempts in a row failed for its own reasons
+-- $p schedules          hash    name of a recurring sweep -> Schedule (JSON)        (schedules.py)
+-- $p schedules:due      zset    those that are not paused -> when they run next
+-- $p schedules:paused   hash    the others -> {user, at_s} (JSON)
+-- $p schedules:open     hash    name -> OpenRun (JSON): its run that has not ended
+-- $p schedule:$n:jobs   list    the jobs of that run
+-- $p schedule:$n:runs   list    EndedRun (JSON), newest first, the last 50: also what was skipped
+--                               or missed
+-- $p schedule:$n:files  hash    sha256 -> a model or a text that its sweep names; without a TTL
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
 -- $p last_sign          string  when a custodian or a working board last gave a sign
 -- $p last_sign:grace    string  until when nobody is taken for dead, after a time without any sign
