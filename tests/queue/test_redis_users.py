@@ -28,6 +28,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import JobFilter, JobSearch
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.schedule import Outcome
 from tests.support.null_lab import Rig
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +149,8 @@ def _as(settings: Settings, users: Users, role: str) -> Settings:
 def test_every_role_can_do_its_work(
     users: Users, settings: Settings, rig: Rig, wait_until: Callable[..., None]
 ) -> None:
-    """Submit, measure on real firmware, retry, cancel, quarantine: Redis refuses nothing of it."""
+    """Submit, measure on real firmware, retry, cancel, quarantine, run a schedule: Redis refuses
+    nothing of it."""
     rig.settings = _as(settings, users, "scheduler")
     rig.start_scheduler()
     agent = subprocess.Popen(
@@ -169,6 +171,16 @@ def test_every_role_can_do_its_work(
         long.cancel()
         assert long.wait(timeout=60).state is JobState.CANCELLED
         assert waiting.status is JobState.CANCELLED
+        file = settings.data_dir / "night.toml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('model="shakespeare-240k"\nplatform="native"\nn_gen=1\nscore=false\n')
+        lab.schedules.add(file, "0 2 * * *")
+        lab.schedules.run("night")
+        wait_until(lambda: lab.schedules.get("night").runs, "the scheduler ends the run")
+        assert lab.schedules.get("night").runs[0].outcome is Outcome.SUCCEEDED
+        lab.schedules.pause("night")
+        lab.schedules.resume("night")
+        lab.schedules.remove("night")
         boss.boards.cordon("native-0011", BoardState.QUARANTINED, "test", "faults")
         wait_until(
             lambda: boss.boards.history("native-0011")[-1].actor == "self-test", "a self-test"
@@ -224,6 +236,7 @@ def test_client_cannot_pretend_to_be_a_worker(
         ("client", "HDEL edgeprof:running_on b"),
         ("client", "SET edgeprof:epoch 0"),
         ("worker", "SET edgeprof:blob:0 x"),
+        ("worker", "HSET edgeprof:schedules n {}"),
         ("worker", "DEL edgeprof:custodian"),
         ("worker", "ZADD edgeprof:prunable 0 j"),
         ("worker", "ZADD edgeprof:unreadable 0 j"),

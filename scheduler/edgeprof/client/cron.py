@@ -25,6 +25,7 @@ _FIELDS: Final = {
     "month": "1 to 12, or jan to dec",
     "day-of-week": "0 to 7, or sun to sat",
 }
+_SOON_S: Final = 300 * 86400.0
 _EXAMPLE: Final = (
     "'0 2 * * *' is two o'clock each night, '30 1 * * mon-fri' half past one on weekdays"
 )
@@ -85,6 +86,12 @@ class Cron:
     def shown(self, moment_s: float) -> str:
         """Return a moment in the time zone: "2026-11-25 02:00 CET"."""
         return self._local(moment_s).strftime("%Y-%m-%d %H:%M %Z")
+
+    def shown_soon(self, moment_s: float, now_s: float) -> str:
+        """Return the same in fewer characters when it is within some months: "Nov 25 02:00 CET"."""
+        if abs(moment_s - now_s) > _SOON_S:
+            return self.shown(moment_s)
+        return self._local(moment_s).strftime("%b %d %H:%M %Z")
 
     def _local(self, moment_s: float) -> datetime:
         return datetime.fromtimestamp(moment_s, self._zone)

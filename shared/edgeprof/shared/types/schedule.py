@@ -16,6 +16,8 @@ MAX_MODELS: Final = 256
 
 #: It becomes the last part of a path on the scheduler's machine.
 FileName = Annotated[NoControl, Field(pattern=r"^[^/.][^/]{0,199}$")]
+#: Seconds since the epoch that a calendar has.
+Moment = Annotated[float, Field(ge=0, le=1e11)]
 Reason = Annotated[NoControl, Field(max_length=1000)]
 
 
@@ -43,7 +45,7 @@ class Schedule(TolerantModel):
     #: The text to score over; None: the one that ships.
     corpus: KeptFile | None = None
     user: Annotated[NoControl, Field(max_length=64)]
-    added_s: float
+    added_s: Moment
 
 
 class Outcome(StrEnum):
@@ -67,13 +69,13 @@ class OpenRun(TolerantModel):
     token: Name
     sweep_id: Name
     #: The time it was due; for a run that a person asked for, that of the request.
-    due_s: float
-    started_s: float
+    due_s: Moment
+    started_s: Moment
     #: Who asked for it; "" when it was time.
     asked_by: Annotated[NoControl, Field(max_length=64)] = ""
     #: Who prepares its jobs, and until when nobody else does.
     owner: Annotated[NoControl, Field(max_length=255)]
-    until_s: float
+    until_s: Moment
     #: Whether its jobs are queued.
     queued: bool = False
     #: Combinations that no board can run.
@@ -86,10 +88,10 @@ class EndedRun(TolerantModel):
     """One line of a schedule's record."""
 
     outcome: Outcome
-    due_s: float
-    ended_s: float
+    due_s: Moment
+    ended_s: Moment
     sweep_id: Name | None = None
-    started_s: float | None = None
+    started_s: Moment | None = None
     asked_by: Annotated[NoControl, Field(max_length=64)] = ""
     jobs: int = 0
     succeeded: int = 0
@@ -103,7 +105,7 @@ class Paused(TolerantModel):
     """Who paused a schedule, and when."""
 
     user: Annotated[NoControl, Field(max_length=64)]
-    at_s: float
+    at_s: Moment
 
 
 class ScheduleView(TolerantModel):
@@ -111,7 +113,7 @@ class ScheduleView(TolerantModel):
 
     schedule: Schedule
     #: None while it is paused.
-    next_s: float | None
+    next_s: Moment | None
     paused: Paused | None = None
     open_run: OpenRun | None = None
     #: The last runs, newest first.

@@ -83,7 +83,7 @@ end
 
 -- schedules_at_work(now_s): {{name, when it was due, ...}, {name, open run JSON, ...}}
 function commands.schedules_at_work(until_s)
-  local due = call('ZRANGEBYSCORE', P .. 'schedules:due', '-inf', until_s, 'WITHSCORES',
+  local due = call('ZRANGEBYSCORE', P .. 'schedules:due', 0, until_s, 'WITHSCORES',
     'LIMIT', 0, SCHEDULES)
   local open = call('HGETALL', P .. 'schedules:open')
   return {due, #open <= 2 * SCHEDULES and open or {}}
