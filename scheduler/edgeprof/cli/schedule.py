@@ -16,7 +16,7 @@ from edgeprof.client.lab import Lab
 app = App(
     name="schedule",
     help="Run a sweep again and again, each night for example; the scheduler does it.\n\n"
-    "Example: edgeprof schedule add sweep.toml --cron '0 2 * * *'",
+    "Example: edgeprof schedule add night.toml --cron '0 2 * * *'",
     no_args_is_help=True,
 )
 Name = Annotated[
@@ -51,7 +51,7 @@ def add(
 
     What is kept is what they are now: to run another version, remove the schedule and add it again.
 
-    Example: edgeprof schedule add sweep.toml --cron '0 2 * * *' --name nightly
+    Example: edgeprof schedule add night.toml --cron '0 2 * * *' --name nightly
     """
     with Lab(hurried=True) as lab:
         added = lab.schedules.add(file, cron, name=name, time_zone=time_zone)
