@@ -58,8 +58,11 @@ lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STA
 # One process more than cores: half of the tests wait for something most of the time.
 LANES := $(shell expr $$(nproc) + 1)
 
+# Real processes race with each other for two cores. What failed beside others runs again, alone: a fault fails twice.
+ALONE := echo "make test: what failed above runs again, alone" && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -x
+
 test: $(STAMPS)/apt-test $(STAMPS)/apt-lab $(STAMPS)/install-dev $(STAMPS)/celery-exporter $(STAMPS)/images $(STAMPS)/emulators ## Run all tests.
-	$(BIN)/python -m pytest -n $(LANES) $(PYTEST)
+	$(BIN)/python -m pytest -n $(LANES) $(PYTEST) || { test $$? -eq 1 && $(ALONE) $(PYTEST); }
 
 # Quick and broad: nothing that starts an emulator, Prometheus or many processes, and nothing that waits for seconds.
 # CONTRIBUTING.md tells of it.

@@ -65,7 +65,7 @@ class Custodian:
 
     @property
     def leading(self) -> bool:
-        """Whether this scheduler acts, as its last tick found."""
+        """Whether this custodian led at its last tick."""
         return self._leading
 
     def start(self) -> None:

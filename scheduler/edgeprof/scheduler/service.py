@@ -1,4 +1,4 @@
-"""Runs the scheduler: custodian and timekeeper, the lab's metrics and the HTTP pages."""
+"""Runs the scheduler: custodian and timekeeper, metrics, HTTP pages, notifications."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from edgeprof.scheduler.custodian import Custodian
 from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
+from edgeprof.scheduler.notify.build import NotifierThread, notifier
+from edgeprof.scheduler.notify.settings import NotifySettings
 from edgeprof.scheduler.site.build import Announcer, site
 from edgeprof.scheduler.site.records import ArchivedJobs
 from edgeprof.scheduler.timekeeper import Listener, Timekeeper
@@ -38,7 +40,7 @@ def run_scheduler(
 ) -> None:
     """Tick and serve until `stop` is set. A fault of Redis or the archive is logged once.
 
-    With an `archive` to read there are pages for people and an API.
+    With an `archive` to read there are pages for people, an API and notifications.
 
     `retention` is called after each tick, and deletes old jobs from the archive. `holds` returns
     whether the archive still has the jobs that it was given. `on_run_ended` is told how each run of
@@ -86,6 +88,11 @@ def run_scheduler(
             endpoint.port,
         )
         stack.callback(_resign, custodian)
+        if archive is not None:
+            told = notifier(store, archive, settings.host, NotifySettings.read(), registry)
+            pause_s = settings.custodian_interval_s
+            thread = NotifierThread(told, lambda: custodian.leading, stop, pause_s)
+            stack.callback(thread.join)
         while not stop.is_set():
             trouble = _tick(custodian, then, liveness.trouble)
             if announcer is not None:

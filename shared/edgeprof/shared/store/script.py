@@ -35,6 +35,7 @@ LUA_FILES: Final = (
     "maintenance",
     "hosts",
     "schedules",
+    "notices",
 )
 
 #: Behind each file.
