@@ -15,7 +15,7 @@ from edgeprof.cli.run import run as run_command
 from edgeprof.client import Lab
 from edgeprof.shared.models.catalogue import locate
 from edgeprof.shared.types.schedule import EndedRun, Outcome
-from tests.sweeps.scheduled_lab import NIGHT_S, SWEEP, TWO, ScheduledLab
+from tests.support.scheduled_lab import NIGHT_S, SWEEP, TWO, ScheduledLab
 
 Run = Callable[..., tuple[int, str, str]]
 CRON = ("--cron", "0 2 * * *")

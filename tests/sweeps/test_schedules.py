@@ -13,7 +13,7 @@ from edgeprof.scheduler.timekeeper import LATE_S, RunEnded
 from edgeprof.shared.errors import NotFound, StoreUnavailable, UsageError
 from edgeprof.shared.models.catalogue import locate
 from edgeprof.shared.types.job import JobState
-from tests.sweeps.scheduled_lab import NIGHT_S, TWO, ScheduledLab
+from tests.support.scheduled_lab import NIGHT_S, TWO, ScheduledLab
 
 #: Two types on two boards.
 N_JOBS = 4
@@ -255,10 +255,9 @@ def test_a_listener_that_fails_keeps_nobody(nights: ScheduledLab) -> None:
         raise RuntimeError(event.run.outcome)
 
     nights.add()
-    scheduler = nights.scheduler()
-    scheduler._listeners = [fail, nights.told.append]
+    nights.listeners.insert(0, fail)
 
-    scheduler.tick(TWO + LATE_S * 2)
+    nights.scheduler().tick(TWO + LATE_S * 2)
 
     assert nights.outcomes() == [("missed", TWO)]
 

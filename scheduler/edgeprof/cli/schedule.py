@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.cli import completion, exits, output
+from edgeprof.cli import completion, exits, notify_options, output
 from edgeprof.cli.command_style import App
 from edgeprof.cli.render import schedules as shown
 from edgeprof.client.humanize import counted
 from edgeprof.client.lab import Lab
+from edgeprof.client.notify import Wish
 
 app = App(
     name="schedule",
@@ -46,15 +47,23 @@ def add(
             metavar="ZONE", help="e.g. Europe/Berlin. Default: the time zone of this machine."
         ),
     ] = None,
+    notify: notify_options.Notify = None,
+    notify_if: notify_options.NotifyIf = None,
+    against: notify_options.Against = None,
 ) -> None:
     """Keep a sweep's file and its models in the lab, to be run at these times.
 
     What is kept is what they are now: to run another version, remove the schedule and add it again.
 
+    --notify tells an address how each run ended, was skipped or missed. --against may name a run
+    of this very schedule: schedule:nightly~1 is the run before.
+
     Example: edgeprof schedule add night.toml --cron '0 2 * * *' --name nightly
     """
+    of_schedule = against is not None and against.startswith("schedule:")  # it may have no run yet
+    wish = (Wish.of if of_schedule else notify_options.wish)(notify or (), notify_if or (), against)
     with Lab(hurried=True) as lab:
-        added = lab.schedules.add(file, cron, name=name, time_zone=time_zone)
+        added = lab.schedules.add(file, cron, name=name, time_zone=time_zone, wish=wish)
     for refused in added.refused:
         output.note(f"refused: {refused.error}")
     schedule = added.schedule
@@ -91,12 +100,15 @@ def show(name: Name, json: output.Json = False) -> None:
     """
     with Lab(hurried=True) as lab:
         view = lab.schedules.get(name)
+        notices = lab.store.notifications.notices(f"schedule:{name}")
     if json:
         output.print_json(shown.as_json(view))
         return
     output.data(shown.about(view))
     if view.runs:
         output.show_sheet(shown.runs_sheet(view))
+    for notice in notices:
+        output.note(notice.text)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from typing import Final
 from edgeprof.client import scheduled_sweep, scoring, sweep_plan
 from edgeprof.client.cron import Cron, own_time_zone
 from edgeprof.client.lab import Lab
+from edgeprof.client.notify import Wish
 from edgeprof.client.sweep import Refused
 from edgeprof.client.sweep_file import SweepFile
 from edgeprof.shared.errors import UsageError
@@ -26,6 +27,7 @@ from edgeprof.shared.identity import user_name
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.types.job import MAX_TAGS
+from edgeprof.shared.types.notification import StandingWish
 from edgeprof.shared.types.schedule import (
     MAX_MODELS,
     MAX_TEXT,
@@ -64,14 +66,15 @@ class Schedules:
         *,
         name: str | None = None,
         time_zone: str | None = None,
+        wish: Wish | None = None,
         now_s: float | None = None,
     ) -> Added:
         """Keep a sweep's file with its models, to be run at the times of a cron expression.
 
-        name: default, the file's. time_zone: default, this machine's. Later changes of the file and
-        its models do not reach the schedule. Raises UsageError for a mistake in the file (with its
-        line), in `cron` or `time_zone`, and for a name that is taken; ModelError and JobError when
-        no board can run any of it.
+        name: default, the file's. time_zone: default, this machine's. wish: whom to tell of each
+        run. Later changes of the file and its models do not reach the schedule. Raises UsageError
+        for a mistake in the file (with its line), in `cron` or `time_zone`, and for a name that is
+        taken; ModelError and JobError when no board can run any of it.
         """
         path = Path(file)
         sweep = SweepFile.read(path)
@@ -103,7 +106,7 @@ class Schedules:
             user=user_name(),
             added_s=time.time() if now_s is None else now_s,
         )
-        self._store.add(schedule, contents, next_s)
+        self._store.add(schedule, contents, next_s, _standing(wish, schedule.user))
         return Added(schedule, next_s, len(plan.planned), tuple(plan.refused))
 
     def all(self) -> list[ScheduleView]:
@@ -139,6 +142,14 @@ class Schedules:
     def remove(self, name: str) -> None:
         """Remove a schedule; the jobs of its runs stay, and go on. Raises NotFound."""
         self._store.remove(name)
+
+
+def _standing(wish: Wish | None, user: str) -> StandingWish | None:
+    if wish is None or not wish.addresses:
+        return None
+    return StandingWish(
+        user=user, addresses=wish.addresses, conditions=wish.conditions, against=wish.against
+    )
 
 
 def _name_of(path: Path) -> str:

@@ -127,6 +127,12 @@ def select(text: str, source: JobSource, where: Query | None = None) -> Selected
     return Selected(text, kind, good, len(views) - len(good))
 
 
+def schedule_run(text: str) -> tuple[str, int] | None:
+    """Return the schedule of "schedule:NAME~N", and how many runs before the last N is."""
+    found = re.fullmatch(rf"{Kind.SCHEDULE}:([^~]+)(?:~(\d{{1,4}}))?", text)
+    return None if found is None else (found[1], int(found[2] or 0))
+
+
 def _query(reading: Selection, source: JobSource) -> Query:
     """Return the query of a reading; a schedule's run is a sweep that the source knows."""
     if reading.run is None:
@@ -165,10 +171,10 @@ def _read(kind: Kind, text: str, now_s: float) -> Selection:
         case Kind.TIME:
             query = _in_time(everything, text, now_s)
         case Kind.SCHEDULE:
-            name, tilde, back = text.partition("~")
-            if not name or (tilde and not re.fullmatch(r"\d{1,4}", back)):
+            run = schedule_run(f"{kind}:{text}")
+            if run is None:
                 raise UsageError(f"{text!r} is no run of a schedule", hint=f"e.g. {_RUNS}")
-            return Selection(kind, everything, (name, int(back or 0)))
+            return Selection(kind, everything, run)
     return Selection(kind, query)
 
 

@@ -16,6 +16,7 @@ from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
 from edgeprof.scheduler.notify.build import NotifierThread, notifier
+from edgeprof.scheduler.notify.of_schedules import tell_of_runs
 from edgeprof.scheduler.notify.settings import NotifySettings
 from edgeprof.scheduler.site.build import Announcer, site
 from edgeprof.scheduler.site.records import ArchivedJobs
@@ -58,7 +59,8 @@ def run_scheduler(
         registry.register(LabCollector(store, metrics))
         custodian = Custodian(store, settings, save, metrics, holds)
         custodian.start()
-        timekeeper = Timekeeper(store.schedules, settings, metrics, on_run_ended)
+        listeners = [*on_run_ended, *([] if archive is None else [tell_of_runs(store)])]
+        timekeeper = Timekeeper(store.schedules, settings, metrics, listeners)
 
         def then() -> None:
             if custodian.leading:

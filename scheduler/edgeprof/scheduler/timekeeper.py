@@ -29,7 +29,8 @@ from edgeprof.shared.store.schedules import ScheduleStore
 from edgeprof.shared.telemetry.context_fields import bound_fields
 from edgeprof.shared.types.schedule import EndedRun, OpenRun, Outcome, Schedule
 
-log = logging.getLogger(__name__)
+#: Among the lab's other events.
+log = logging.getLogger("profiler.schedules")
 
 #: A run may begin so late; a scheduler that is restarted or upgraded at two loses no night.
 LATE_S: Final = 3600.0
@@ -45,6 +46,14 @@ class RunEnded:
 
     schedule: Schedule
     run: EndedRun
+
+    @property
+    def text(self) -> str:
+        """Return e.g. "missed 2026-11-25 02:00 CET and 2 before: no scheduler ran"."""
+        run = self.run
+        at = Cron(self.schedule.cron, self.schedule.time_zone).shown(run.due_s)
+        more = f" and {run.count - 1} before" if run.count > 1 else ""
+        return f"{run.outcome} {at}{more}" + (f": {run.reason}" if run.reason else "")
 
 
 #: Called once for each, by the scheduler that saw it. It must not block; what it raises is logged.
@@ -72,7 +81,7 @@ class Timekeeper:
         self._metrics = metrics
         self._listeners = listeners
         self._start = start
-        self._owner = f"scheduler:{settings.host}:{os.getpid()}:{id(self)}"
+        self._owner = f"scheduler:{settings.host}:{os.getpid()}:{secrets.token_hex(3)}"
         #: Tokens of the runs that are being prepared here; one after the other.
         self._preparing: set[str] = set()
         self._one_at_a_time = threading.Lock()
@@ -126,9 +135,9 @@ class Timekeeper:
         if done in {"stale", "gone"}:
             return
         if gap:
-            self._tell(schedule, cron, gap)
+            self._tell(schedule, gap)
         if done == "skipped":
-            self._tell(schedule, cron, skipped)
+            self._tell(schedule, skipped)
         elif run is not None:
             late = f", {now_s - last_s:.0f} s late" if now_s - last_s > _PROMPT_S else ""
             log.info("schedule %s: sweep %s begins%s", name, run.sweep_id, late)
@@ -183,25 +192,23 @@ class Timekeeper:
         )
         try:
             schedule = self._store.get(name).schedule
-            cron = Cron(schedule.cron, schedule.time_zone)
+            Cron(schedule.cron, schedule.time_zone)
         except UsageError as error:
             self._store.set_aside(name, str(error))
             return
         if self._store.end(name, run.token, ended):
-            self._tell(schedule, cron, ended)
+            self._tell(schedule, ended)
 
-    def _tell(self, schedule: Schedule, cron: Cron, run: EndedRun) -> None:
+    def _tell(self, schedule: Schedule, run: EndedRun) -> None:
         """Log and count the end of a run, and tell the listeners."""
         self._metrics.run_ended(run.outcome, run.count)
         level = logging.INFO if run.outcome is Outcome.SUCCEEDED else logging.WARNING
-        at = f"{run.outcome} {cron.shown(run.due_s)}"
-        more = f" and {run.count - 1} before" if run.count > 1 else ""
-        why = f": {run.reason}" if run.reason else ""
+        event = RunEnded(schedule, run)
         fields = {"schedule": schedule.name} | ({"sweep_id": run.sweep_id} if run.sweep_id else {})
         with bound_fields(**fields):
-            log.log(level, "schedule %s: %s%s%s", schedule.name, at, more, why)
+            log.log(level, "schedule %s: %s", schedule.name, event.text)
             for listener in self._listeners:
                 try:
-                    listener(RunEnded(schedule, run))
+                    listener(event)
                 except Exception:
                     log.warning("schedule %s: a listener failed", schedule.name, exc_info=True)

@@ -15,6 +15,7 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.spelling import suggestion
 from edgeprof.shared.store.script import LeftOut, Script
 from edgeprof.shared.telemetry.trouble import Troubles
+from edgeprof.shared.types.notification import StandingWish
 from edgeprof.shared.types.schedule import (
     EndedRun,
     KeptFile,
@@ -64,8 +65,16 @@ class ScheduleStore:
 
     # --- what a person asks for
 
-    def add(self, schedule: Schedule, files: Mapping[str, bytes], next_s: float) -> None:
+    def add(
+        self,
+        schedule: Schedule,
+        files: Mapping[str, bytes],
+        next_s: float,
+        wish: StandingWish | None = None,
+    ) -> None:
         """Add a schedule with its files, by hash. When this returns it is safe.
+
+        wish: whom to tell of its runs; only a scheduler can read it.
 
         Raises UsageError for a file that is too large, and when the name is taken.
         """
@@ -78,7 +87,12 @@ class ScheduleStore:
                 )
         flat = [part for item in files.items() for part in item]
         answer = self._script.call_patiently(
-            "add_schedule", schedule.name, schedule.model_dump_json(), next_s, *flat
+            "add_schedule",
+            schedule.name,
+            schedule.model_dump_json(),
+            next_s,
+            wish.model_dump_json() if wish else "",
+            *flat,
         )
         if answer == "exists":
             raise UsageError(
@@ -187,6 +201,14 @@ class ScheduleStore:
     def end(self, name: str, token: str, ended: EndedRun) -> bool:
         """End the open run that has this token; False: it was ended meanwhile."""
         return bool(self._script.call("end_run", name, token, ended.model_dump_json()))
+
+    def wish(self, name: str) -> StandingWish | None:
+        """Return whom to tell of its runs; None also where somebody else wrote what is there."""
+        written = self._script.call("schedule_wish", name)
+        try:
+            return StandingWish.read(written) if written else None
+        except ValueError:
+            return None
 
     def set_aside(self, name: str, why: str) -> None:
         """Have no scheduler look at a schedule again that cannot be read."""

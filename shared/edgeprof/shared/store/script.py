@@ -34,8 +34,8 @@ LUA_FILES: Final = (
     "archive",
     "maintenance",
     "hosts",
-    "schedules",
     "notices",
+    "schedules",
 )
 
 #: Behind each file.

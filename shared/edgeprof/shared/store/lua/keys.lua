@@ -71,6 +71,7 @@
 --   waiting             zset    wishes whose jobs have not all ended -> when asked for
 --   asked:$n            string  a wish (JSON)                              (types/notification.py)
 --   jobs:$n             list    jobs it waits for, without those that were seen to have ended
+--   schedule:$name      string  whom to tell of the runs of a schedule (JSON)
 --   due                 zset    messages to be sent -> when they are tried next
 --   message:$id         hash    n and asked (of its wish), body, attempts
 -- $p blob:$sha256       string  a model file                                        (blobs.py)

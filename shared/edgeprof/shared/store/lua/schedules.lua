@@ -19,8 +19,12 @@ local function is_open(name, token)
   return run ~= nil and run.token == token
 end
 
--- add_schedule(name, definition JSON, next_s, sha256, content, ...): 'ok', 'exists' or 'full'.
-function commands.add_schedule(name, definition, next_s, ...)
+-- Whom to tell of its runs: among the keys that clients cannot read, for it has addresses.
+local function wish_key(name) return NOTIFY .. 'schedule:' .. name end
+
+-- add_schedule(name, definition JSON, next_s, wish JSON or '', sha256, content, ...): 'ok', 'exists'
+-- or 'full'.
+function commands.add_schedule(name, definition, next_s, wish, ...)
   if is_scheduled(name) then return 'exists' end
   if call('HLEN', P .. 'schedules') >= SCHEDULES then return 'full' end
   local files = {...}
@@ -30,6 +34,7 @@ function commands.add_schedule(name, definition, next_s, ...)
   call('HDEL', P .. 'schedules:open', name)
   call('HDEL', P .. 'schedules:paused', name)
   call('ZADD', P .. 'schedules:due', next_s, name)
+  if wish ~= '' then call('SET', wish_key(name), wish) else call('DEL', wish_key(name)) end
   return 'ok'
 end
 
@@ -40,6 +45,7 @@ function commands.remove_schedule(name)
   call('HDEL', P .. 'schedules:paused', name)
   call('ZREM', P .. 'schedules:due', name)
   call('DEL', of_schedule(name, 'files'), of_schedule(name, 'runs'), of_schedule(name, 'jobs'))
+  call('DEL', wish_key(name))
   return found
 end
 
@@ -87,6 +93,12 @@ function commands.schedules_at_work(until_s)
     'LIMIT', 0, SCHEDULES)
   local open = call('HGETALL', P .. 'schedules:open')
   return {due, #open <= 2 * SCHEDULES and open or {}}
+end
+
+-- schedule_wish(name): whom to tell of its runs (JSON), or ''.
+function commands.schedule_wish(name)
+  local key = wish_key(name)
+  return (try('STRLEN', key) or 0) <= ENTRY_LIMIT and try('GET', key) or ''
 end
 
 -- schedule_counts(): {how many there are, how many of them are paused}

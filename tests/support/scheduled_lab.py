@@ -9,9 +9,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from edgeprof.client import Lab
+from edgeprof.client.notify import Wish
 from edgeprof.client.schedules import Added
 from edgeprof.scheduler.metrics import CustodianMetrics
-from edgeprof.scheduler.timekeeper import RunEnded, Timekeeper
+from edgeprof.scheduler.timekeeper import Listener, RunEnded, Timekeeper
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.job_values import Claim
 from edgeprof.shared.types.job import JobState
@@ -46,23 +47,32 @@ class ScheduledLab:
         self._metrics = CustodianMetrics(self.registry)
         #: What listeners were told.
         self.told: list[RunEnded] = []
+        self.listeners: list[Listener] = [self.told.append]
         for name in ("desk-1", "desk-2"):
             info = board_with_ram(name, name, "esp32s3", 8 << 20)
             lab.store.boards.announce(Owner("h", "d", name), info, 3600)
 
-    def add(self, cron: str = "0 2 * * *", name: str = "nightly") -> Added:
+    def add(self, cron: str = "0 2 * * *", wish: Wish | None = None) -> Added:
         """Add the schedule, at noon before the first night."""
+        noon_s = TWO - NIGHT_S / 2
         return self.lab.schedules.add(
-            self.path, cron, name=name, time_zone="UTC", now_s=TWO - NIGHT_S / 2
+            self.path, cron, name="nightly", time_zone="UTC", wish=wish, now_s=noon_s
         )
+
+    def pass_night(self, number: int, *, well: bool = True) -> None:
+        """Let a night pass in which all is measured."""
+        scheduler, due_s = self.scheduler(), TWO + number * NIGHT_S
+        scheduler.tick(due_s)
+        scheduler.tick(due_s + 1)
+        self.end_jobs(well=well)
+        scheduler.tick(due_s + 2)
 
     def scheduler(
         self, start: Callable[[Callable[[], None]], None] = lambda work: work()
     ) -> Timekeeper:
         """A scheduler that has just been started."""
         schedules = self.lab.store.schedules
-        listeners = [self.told.append]
-        return Timekeeper(schedules, self.lab.settings, self._metrics, listeners, start)
+        return Timekeeper(schedules, self.lab.settings, self._metrics, self.listeners, start)
 
     def view(self, name: str = "nightly") -> ScheduleView:
         return self.lab.schedules.get(name)
