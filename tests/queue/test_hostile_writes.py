@@ -31,6 +31,8 @@ KEYS = (
     "unarchived",
     "aside",
     "store",
+    "schedules",
+    "schedules:paused",
     "job:ghost",
     "job:{victim}:history",
     "job:{victim}:events",

@@ -35,6 +35,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "sweep:sweep",
             "Run all combinations of a file, and tell the best: speed, perplexity, RAM, energy.",
         ),
+        "schedule": (
+            "schedule:app",
+            "Run a sweep again and again, each night for example; the scheduler does it.",
+        ),
         "watch": (
             "watch:watch",
             "Show live bars: of jobs until they end, or of the whole lab until Ctrl-C.",

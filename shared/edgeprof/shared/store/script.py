@@ -37,6 +37,7 @@ LUA_FILES: Final = (
     "hosts",
     "notices",
     "lending",
+    "schedules",
 )
 
 #: Behind each file.
