@@ -70,7 +70,8 @@ class NotifyAddress:
         try:
             url = urlsplit(text)
             host, _ = url.hostname, url.port  # which looks at the port
-        except ValueError:
+            (host or "").encode("idna")
+        except ValueError:  # UnicodeError is one
             raise _refused("its host or its port is malformed") from None
         if not host or "%" in host:
             raise _refused("it has no host")
