@@ -216,20 +216,19 @@ def _text(asked: Asked, views: Sequence[JobView], compared: Compared | None) -> 
 def _summary(asked: Asked, views: Sequence[JobView]) -> str:
     subject = asked.subject
     name = f"{subject.kind} {subject.name}"
-    if subject.note:
-        return f"{name}: {subject.note}"
+    note = f"; {subject.note}" if subject.note else ""
     if not views:
-        return f"{name}: no job of it is known any more"
+        return f"{name}: {subject.note or 'no job of it is known any more'}"
     if subject.kind is SubjectKind.JOB:
         (view,) = views
         what = f"{view.model.name} {view.model.made_as} on {view.target}"
-        return f"{name} {view.state}: {what}{_outcome(view)}"
+        return f"{name} {view.state}: {what}{_outcome(view)}{note}"
     states = Counter(view.state for view in views)
     good = states.pop(JobState.SUCCEEDED, 0)
     if not states:
-        return f"{name}: all {good} job(s) succeeded"
+        return f"{name}: all {good} job(s) succeeded{note}"
     others = ", ".join(f"{count} {state}" for state, count in states.items())
-    return f"{name}: {good} of {len(views)} job(s) succeeded, {others}"
+    return f"{name}: {good} of {len(views)} job(s) succeeded, {others}{note}"
 
 
 def _outcome(view: JobView) -> str:
