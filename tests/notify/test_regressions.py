@@ -122,9 +122,7 @@ def test_a_schedule_tells_of_its_sweep_or_why_there_was_none(
 ) -> None:
     """A run that was missed is told, too."""
     fill(lab, 1.0)
-    nightly = Subject(
-        kind=SubjectKind.SCHEDULE, name="nightly", sweep_id="night-1", note="desk-2 is away"
-    )
+    nightly = Subject(kind=SubjectKind.SCHEDULE, name="nightly", sweep_id="night-1")
     lab.ask(receiver.url, subject=nightly)
     missed = Subject(kind=SubjectKind.SCHEDULE, name="nightly", note="missed its run of 02:00")
     lab.ask(receiver.url, subject=missed, conditions=CONDITIONS, against="baseline:main")
@@ -132,7 +130,7 @@ def test_a_schedule_tells_of_its_sweep_or_why_there_was_none(
 
     bodies = [json.loads(posted.body) for posted in receiver.posted]
     assert sorted(body["text"] for body in bodies) == [
-        "schedule nightly: all 1 job(s) succeeded; desk-2 is away",
+        "schedule nightly: all 1 job(s) succeeded",
         "schedule nightly: missed its run of 02:00",
     ]
     assert {body["type"] for body in bodies} == {"schedule.ended"}

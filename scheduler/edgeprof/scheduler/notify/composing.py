@@ -216,19 +216,20 @@ def _text(asked: Asked, views: Sequence[JobView], compared: Compared | None) -> 
 def _summary(asked: Asked, views: Sequence[JobView]) -> str:
     subject = asked.subject
     name = f"{subject.kind} {subject.name}"
-    note = f"; {subject.note}" if subject.note else ""
+    if subject.note:
+        return f"{name}: {subject.note}"
     if not views:
-        return f"{name}: {subject.note or 'no job of it is known any more'}"
+        return f"{name}: no job of it is known any more"
     if subject.kind is SubjectKind.JOB:
         (view,) = views
         what = f"{view.model.name} {view.model.made_as} on {view.target}"
-        return f"{name} {view.state}: {what}{_outcome(view)}{note}"
+        return f"{name} {view.state}: {what}{_outcome(view)}"
     states = Counter(view.state for view in views)
     good = states.pop(JobState.SUCCEEDED, 0)
     if not states:
-        return f"{name}: all {good} job(s) succeeded{note}"
+        return f"{name}: all {good} job(s) succeeded"
     others = ", ".join(f"{count} {state}" for state, count in states.items())
-    return f"{name}: {good} of {len(views)} job(s) succeeded, {others}{note}"
+    return f"{name}: {good} of {len(views)} job(s) succeeded, {others}"
 
 
 def _outcome(view: JobView) -> str:

@@ -34,9 +34,9 @@ class Subject(TolerantModel):
     kind: SubjectKind
     #: A job's id, a sweep's id, or the name of a schedule.
     name: Name
-    #: The sweep that a run of the schedule queued. None: there was no run, and `note` says why.
+    #: The sweep that a run of the schedule queued. None: it queued nothing, and `note` says why.
     sweep_id: Name | None = None
-    #: What happened beside what the jobs tell.
+    #: What happened, when there are no jobs to tell it.
     note: Annotated[NoControl, Field(max_length=500)] = ""
 
     @property
