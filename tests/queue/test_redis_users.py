@@ -311,10 +311,6 @@ def test_clients_ask_for_notifications_that_only_the_scheduler_reads(
     wish = Wish.of(["https://hooks.example.org/SECRET"])
     wish.ask(stores["client"], subject, ["gone"], "ann")
     wish.ask(stores["client"], subject, ["gone"], "ann")
-    wish.keep(stores["client"], "nightly")
-    assert Wish.kept(stores["scheduler"], "nightly") == wish
-    Wish().keep(stores["client"], "nightly")
-    assert Wish.kept(stores["scheduler"], "nightly") == Wish()
     notes = stores["scheduler"].notifications
     _, (ended,) = notes.ended(0)
     asked = Asked.read(ended.asked)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import Self
 
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.sanitize import one_line
@@ -19,15 +20,13 @@ from edgeprof.shared.types.notification import (
     Subject,
 )
 from edgeprof.shared.types.notify_address import NotifyAddress
-from edgeprof.shared.types.wire import TolerantModel
 
 
-class Wish(TolerantModel):
+@dataclass(frozen=True, slots=True)
+class Wish:
     """Whom to tell, and when: always, or only when a condition is broken against a selection."""
 
-    largest_bytes: ClassVar[int] = 64 * 1024
-
-    addresses: tuple[str, ...] = ()
+    addresses: tuple[str, ...]
     conditions: tuple[str, ...] = ()
     against: str | None = None
 
@@ -60,30 +59,12 @@ class Wish(TolerantModel):
             Gates.parse(conditions, option="--notify-if")
         if max(map(len, [against or "", *conditions])) > LONGEST_WORD:
             raise UsageError(f"a condition or a selection has more than {LONGEST_WORD} characters")
-        return cls(
-            addresses=tuple(dict.fromkeys(addresses)),
-            conditions=tuple(conditions),
-            against=against,
-        )
+        return cls(tuple(dict.fromkeys(addresses)), tuple(conditions), against)
 
     @property
     def to(self) -> list[str]:
         """The addresses as they may be shown."""
         return [NotifyAddress.parse(address).shown for address in self.addresses]
-
-    def keep(self, store: LabStore, schedule: str) -> None:
-        """Keep the wish for the runs of a schedule, where only the scheduler can read it."""
-        kept = self.model_dump_json() if self.addresses else ""
-        store.notifications.keep(schedule, kept)
-
-    @classmethod
-    def kept(cls, store: LabStore, schedule: str) -> Self:
-        """Return what was kept for a schedule, for the scheduler; a wish for nothing if nothing."""
-        try:
-            read = cls.read(store.notifications.kept(schedule) or "{}")
-            return cls.of(read.addresses, read.conditions, read.against)
-        except (ValueError, UsageError):  # somebody else wrote it
-            return cls()
 
     def ask(self, store: LabStore, subject: Subject, job_ids: Sequence[str], user: str) -> None:
         """Have the addresses told once these jobs have ended: at once when there are none.

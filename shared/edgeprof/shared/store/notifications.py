@@ -88,20 +88,6 @@ class NotificationStore:
         again = "" if next_s is None else str(next_s)
         self._script.call("tried_notice", message.id, again, message.n, *_seen(subject, notice))
 
-    def keep(self, schedule: str, wish: str) -> None:
-        """Keep the wish (JSON) of a schedule in place of the one before; "" is none."""
-        key = self._private(f"kept:{schedule}")
-        self._script.guarded(lambda redis: redis.set(key, wish) if wish else redis.delete(key))
-
-    def kept(self, schedule: str) -> str:
-        """Return the wish of a schedule, or "". A client's login may not ask."""
-        key = self._private(f"kept:{schedule}")
-        found = self._script.guarded(lambda redis: redis.get(key))
-        return found.decode(errors="replace") if isinstance(found, bytes) else ""
-
-    def _private(self, name: str) -> str:
-        return self._script.prefix.removesuffix(":") + f"-notify:{name}"
-
     def has_teller(self) -> bool:
         """Whether a scheduler leads, which sends what is to be sent."""
         key = self._script.key("custodian")

@@ -64,7 +64,6 @@
 --   asked:$n            string  a wish (JSON)                              (types/notification.py)
 --   jobs:$n             list    jobs it waits for, without those that were seen to have ended
 --   due                 zset    messages to be sent -> when they are tried next
---   kept:$schedule      string  the wish (JSON) for each run of a schedule     (client/notify.py)
 --   message:$id         hash    n and asked (of its wish), body, attempts
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
 -- $p last_sign          string  when a custodian or a working board last gave a sign
