@@ -8,6 +8,7 @@ from typing import Final
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.identity import user_name
 from edgeprof.shared.store.boards import PORT_RELEASED, BoardChange, BoardStore
+from edgeprof.shared.store.reservations import unknown
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
 #: How often the store is looked at for an answer.
@@ -40,6 +41,12 @@ def answer(
                 " its worker answers when it can",
             )
         time.sleep(LOOK_S)
+
+
+def must_be_known(boards: BoardStore, name: str) -> None:
+    """Raise BoardNotFound for a name that is not on the list."""
+    if name not in {board.device_id for board in boards.all()}:
+        raise unknown(name)
 
 
 def board_named(boards: BoardStore, name: str) -> BoardInfo:

@@ -78,7 +78,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Boards and models": {
         "boards": (
             "boards:app",
-            "List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.",
+            "List the boards of the lab, also offline ones; drain, reserve, test, upgrade, forget.",
         ),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
         "predict": (

@@ -30,6 +30,7 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.spelling import suggestion
 from edgeprof.shared.types.case import MAX_SCORED_TOKENS
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.tags import Tags
 from edgeprof.shared.validation import first_error
 
 T = TypeVar("T")
@@ -70,8 +71,10 @@ class _File(_Table):
 
     model: _OneOrMore[_Text]
     quantization: Annotated[tuple[Quantization, ...], BeforeValidator(_upper)] = ()
+    head: Annotated[tuple[Quantization, ...], BeforeValidator(_upper)] = ()
     platform: _OneOrMore[_Text] = ()
     board: _OneOrMore[_Text] = ()
+    require: Tags = Field(default_factory=dict)
     prompt: _OneOrMore[_Text] = ()
     n_prompt: _OneOrMore[_Count] = ()
     n_gen: _OneOrMore[Annotated[int, Field(ge=0, strict=True)]] = ()
@@ -91,7 +94,7 @@ class _File(_Table):
         DEFAULT_SCORED_TOKENS
     )
     score_stride: _Count | None = None
-    tags: dict[str, _Text] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
     include: tuple[dict[str, Any], ...] = ()
     exclude: tuple[dict[str, Any], ...] = ()
 
@@ -146,6 +149,7 @@ class SweepFile:
             profile=False,
             model=request.model,
             quantization=request.quantization,
+            head=request.head,
             platform=request.platform,
             board=request.board,
             n_ctx=request.n_ctx,
@@ -182,6 +186,7 @@ class SweepFile:
             "timeout_s": keys.timeout_s,
             "wait_for_board": keys.wait_for_board,
             "profile": keys.profile,
+            "require": keys.require,
             "tags": keys.tags,
             "source": "edgeprof sweep",
         }
@@ -238,7 +243,9 @@ def _explained(
     named = [part for part in first.path if isinstance(part, str)]
     message = first.message[:1].lower() + first.message[1:]
     shown = one_line(repr(value), 80)
-    known: Any = {"quantization": Quantization, "kv_type": KvType}.get(key, ())
+    known: Any = {"quantization": Quantization, "head": Quantization, "kv_type": KvType}.get(
+        key, ()
+    )
     near = suggestion(str(value).upper(), map(str, known))
     return UsageError(
         f"{_place(path, text, named, value)}: {named[-1]} is {shown}: {message}{near}"

@@ -12,7 +12,7 @@ from redis.client import Pipeline
 
 from edgeprof.shared.errors import InfrastructureError, JobNotFound, StoreRefused
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.store.job_values import Event, Transition
+from edgeprof.shared.store.job_values import Event, QueueDepth, Transition
 from edgeprof.shared.store.job_views import view_of
 from edgeprof.shared.store.packing import Bulk, unpack
 from edgeprof.shared.store.script import Script, records, text
@@ -160,11 +160,13 @@ class JobReader:
                 found.append(Event(cursor, int(cursor.split("-")[0]) / 1000, kind, named))
         return found
 
-    def queue_depths(self) -> list[tuple[str, int, float]]:
-        """Return (queue, queued jobs, age of the oldest in seconds) of the queues in use."""
-        flat = self._script.call("queue_depths")
-        rows = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-        return [(queue, int(jobs), float(age_s)) for queue, jobs, age_s in rows]
+    def queue_depths(self) -> list[QueueDepth]:
+        """Return what waits in the queues in use."""
+        rows = self._script.call("queue_depths")
+        return [
+            QueueDepth(queue, int(jobs), float(age_s), int(expected), float(expected_s))
+            for queue, jobs, age_s, expected, expected_s in rows
+        ]
 
     def dead_letter_count(self) -> int:
         """Return how many jobs were given up after their last attempt."""

@@ -17,6 +17,7 @@ from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.store.maintenance import StoreMaintenance
 from edgeprof.shared.store.notifications import NotificationStore
+from edgeprof.shared.store.reservations import ReservationStore
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.store.watch import StoreWatch
 
@@ -32,6 +33,7 @@ class LabStore:
     maintenance: StoreMaintenance
     boards: BoardStore
     hosts: HostStore
+    reservations: ReservationStore
     blobs: BlobStore
     doorbells: Doorbells
     watch: StoreWatch
@@ -65,6 +67,7 @@ class LabStore:
             maintenance=StoreMaintenance(script),
             boards=BoardStore(script),
             hosts=HostStore(script),
+            reservations=ReservationStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),
             doorbells=Doorbells(script),
             watch=StoreWatch(script),

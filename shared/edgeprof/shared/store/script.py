@@ -33,6 +33,7 @@ LUA_FILES: Final = (
     "run",
     "archive",
     "maintenance",
+    "reservations",
     "hosts",
     "notices",
 )
