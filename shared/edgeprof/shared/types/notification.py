@@ -73,9 +73,9 @@ class StandingWish(TolerantModel):
         tuple[Annotated[str, Field(max_length=LONGEST)], ...], Field(max_length=MOST)
     ]
     conditions: Annotated[
-        tuple[Annotated[NoControl, Field(max_length=100)], ...], Field(max_length=MOST)
+        tuple[Annotated[NoControl, Field(max_length=LONGEST_WORD)], ...], Field(max_length=MOST)
     ] = ()
-    against: Annotated[NoControl, Field(max_length=200)] | None = None
+    against: Annotated[NoControl, Field(max_length=LONGEST_WORD)] | None = None
 
 
 class NoticeState(StrEnum):
