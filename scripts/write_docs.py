@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
+from notification_schema import notification_schema
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
@@ -28,6 +29,8 @@ from typer.testing import CliRunner
 from edgeprof.cli import exits
 from edgeprof.cli.app import app
 from edgeprof.scheduler.metrics import CustodianMetrics, lab_families
+from edgeprof.scheduler.notify.metrics import NotifyMetrics
+from edgeprof.scheduler.notify.settings import NotifySettings
 from edgeprof.shared.settings import Settings
 from edgeprof.workers.metrics.devices import DeviceMetrics
 from edgeprof.workers.metrics.sessions import SessionMetrics
@@ -46,7 +49,8 @@ def settings_page() -> str:
     """Return docs/reference/settings.md: every EDGEPROF_* variable."""
     rows = [
         f"| `EDGEPROF_{name.upper()}` | {_default(name, field)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
+        for kind in (Settings, NotifySettings)
+        for name, field in kind.model_fields.items()
     ]
     return "\n".join(
         [
@@ -110,6 +114,7 @@ def metrics_page() -> str:
         "Devices: host agent, `:9100/metrics`": vars(DeviceMetrics(nowhere())).values(),
         "The lab: scheduler, `:8001/metrics`": [
             *vars(CustodianMetrics(nowhere())).values(),
+            *vars(NotifyMetrics(nowhere())).values(),
             *lab_families(),
         ],
     }
@@ -179,6 +184,7 @@ def decisions_page() -> str:
 
 PAGES = {
     "docs/decisions/README.md": decisions_page,
+    "docs/reference/notification.schema.json": notification_schema,
     "docs/reference/record.schema.json": record_schema,
     "docs/reference/results.md": results_page,
     "docs/reference/settings.md": settings_page,

@@ -12,7 +12,7 @@ import pytest
 from edgeprof.cli import exits
 from edgeprof.cli.run import run as run_command
 from edgeprof.scheduler.archive import Archive
-from tests.comparison.measured import STEADY, measured, times
+from tests.support.measured import STEADY, measured, times
 
 Run = Callable[..., tuple[int, str, str]]
 

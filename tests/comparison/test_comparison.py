@@ -11,7 +11,7 @@ from edgeprof.client import student
 from edgeprof.client.comparison import Row, Verdict, compare
 from edgeprof.client.estimate import Estimate, change, repetitions_needed
 from edgeprof.shared.types.result import JobView, ScoreResult
-from tests.comparison.measured import STEADY, measured, times
+from tests.support.measured import STEADY, measured, times
 from tests.support.reports import scoring_job
 
 

@@ -7,7 +7,7 @@ import pytest
 from edgeprof.client.comparison import compare
 from edgeprof.client.gate import Gates
 from edgeprof.shared.errors import UsageError
-from tests.comparison.measured import STEADY, measured, times
+from tests.support.measured import STEADY, measured, times
 
 
 @pytest.mark.parametrize(

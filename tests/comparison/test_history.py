@@ -9,7 +9,7 @@ import pytest
 from edgeprof.client.change_points import change_points
 from edgeprof.client.course import courses
 from edgeprof.client.measures import MEASURES
-from tests.comparison.measured import measured
+from tests.support.measured import measured
 
 
 def noisy(*levels: tuple[float, int], seed: int = 1) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeprof.client.trust import Doubt, doubts
-from tests.comparison.measured import STEADY, measured
+from tests.support.measured import STEADY, measured
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError, NoPermissionError, ResponseError  # noqa: A004
 
 from edgeprof.client import JobOptions, Lab
+from edgeprof.client.notify import Wish
 from edgeprof.shared.errors import StoreRefused
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.job_values import Claim, NewJob
@@ -28,6 +29,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import JobFilter, JobSearch
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.notification import Asked, Subject, SubjectKind
 from tests.support.null_lab import Rig
 
 ROOT = Path(__file__).parents[2]
@@ -223,6 +225,9 @@ def test_client_cannot_pretend_to_be_a_worker(
         ("client", "HSET edgeprof:hosts:cordoned h {}"),
         ("client", "HDEL edgeprof:running_on b"),
         ("client", "SET edgeprof:epoch 0"),
+        ("client", "GET edgeprof-notify:asked:n"),
+        ("client", "HGETALL edgeprof-notify:message:m"),
+        ("worker", "GET edgeprof-notify:asked:n"),
         ("worker", "SET edgeprof:blob:0 x"),
         ("worker", "DEL edgeprof:custodian"),
         ("worker", "ZADD edgeprof:prunable 0 j"),
@@ -296,6 +301,27 @@ def test_nobody_comes_in_without_a_name(users: Users) -> None:
     """The default user is off."""
     with pytest.raises(StoreRefused, match="login"):
         LabStore.open(Settings(redis_url=users.url("").replace(":@", "")))
+
+
+def test_clients_ask_for_notifications_that_only_the_scheduler_reads(
+    users: Users, stores: dict[str, LabStore]
+) -> None:
+    """A webhook's address is a secret of the user who named it."""
+    subject = Subject(kind=SubjectKind.SWEEP, name="night")
+    wish = Wish.of(["https://hooks.example.org/SECRET"])
+    wish.ask(stores["client"], subject, ["gone"], "ann")
+    wish.ask(stores["client"], subject, ["gone"], "ann")
+    notes = stores["scheduler"].notifications
+    _, (ended,) = notes.ended(0)
+    asked = Asked.read(ended.asked)
+    (notice,) = stores["client"].notifications.notices(subject.key)
+    notes.settle(ended, asked, "{}", 1.0, notice)
+    (message,) = notes.due(2.0)
+    notes.tried(message, 3.0, subject, notice)
+    notes.tried(message, None, subject, notice)
+
+    assert asked.address == "https://hooks.example.org/SECRET"
+    assert users.refused() == []
 
 
 def test_every_role_may_look_for_jobs_and_cancel_them(

@@ -13,6 +13,7 @@ import typer.main
 
 from edgeprof.cli import exits
 from edgeprof.cli.app import app
+from edgeprof.scheduler.notify.settings import NotifySettings
 from edgeprof.shared import errors
 from edgeprof.shared.settings import Settings
 
@@ -71,7 +72,12 @@ def test_decisions_have_one_form(record: Path) -> None:
 
 def test_every_setting_is_described() -> None:
     """A setting without a description would be a hole in the table."""
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    assert [
+        name
+        for kind in (Settings, NotifySettings)
+        for name, field in kind.model_fields.items()
+        if not field.description
+    ] == []
 
 
 def test_exit_codes_are_the_documented_ones() -> None:

@@ -13,6 +13,7 @@ import pytest
 import typer.main
 
 from edgeprof.cli.app import app
+from edgeprof.scheduler.notify.settings import NotifySettings
 from edgeprof.shared.models import catalogue
 from edgeprof.shared.settings import Settings
 from tests.repository import references
@@ -125,7 +126,11 @@ def test_links_of_documents_lead_somewhere() -> None:
 def test_settings_exist() -> None:
     """Every EDGEPROF_* variable that any file mentions is a setting, or belongs to somebody
     known."""
-    known = {f"EDGEPROF_{name.upper()}" for name in Settings.model_fields} | set(_OTHER_VARIABLES)
+    known = {
+        f"EDGEPROF_{name.upper()}"
+        for kind in (Settings, NotifySettings)
+        for name in kind.model_fields
+    } | set(_OTHER_VARIABLES)
     wrong = [
         f"{path}: {name}"
         for path in tracked()

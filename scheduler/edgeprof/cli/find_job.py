@@ -6,6 +6,7 @@ from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import JobNotFound
 from edgeprof.shared.store import site_address
 from edgeprof.shared.types.board import BoardInfo
+from edgeprof.shared.types.notification import SubjectKind
 from edgeprof.shared.types.result import JobView
 
 
@@ -33,3 +34,12 @@ def page_of(job_id: str) -> str | None:
     with Lab(hurried=True) as lab:
         site = site_address.base_url(lab.store.script, lab.settings.host)
     return f"{site}/jobs/{job_id}" if site else None
+
+
+def notices_of(view: JobView) -> list[str]:
+    """Return what became of the notifications about a job, or about its sweep; a line each."""
+    subjects = [f"{SubjectKind.JOB}:{view.id}"]
+    if view.sweep_id:
+        subjects.append(f"{SubjectKind.SWEEP}:{view.sweep_id}")
+    with Lab(hurried=True) as lab:
+        return [notice.text for notice in lab.store.notifications.notices(*subjects)]

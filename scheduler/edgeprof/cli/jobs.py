@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, output
-from edgeprof.cli.find_job import find_job, page_of
+from edgeprof.cli.find_job import find_job, notices_of, page_of
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.report import job_report
 from edgeprof.cli.render.tables import jobs_sheet
@@ -97,6 +97,8 @@ def job(
         for doubtful in doubts(view):
             if doubtful.doubt is not Doubt.UNSTABLE:  # the notes of the table say so
                 output.note(f"! {doubtful}")
+    for notice in notices_of(view):
+        output.note(notice)
 
 
 def retry(

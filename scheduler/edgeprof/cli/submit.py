@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.cli import completion, exits, output, waiting
+from edgeprof.cli import completion, exits, notify_options, output, waiting
 from edgeprof.cli.model_options import Heads
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
@@ -152,6 +152,9 @@ def submit(
     wait_for_board: Annotated[
         bool, typer.Option("--wait-for-board", help="Queue even if no such board is known yet.")
     ] = False,
+    notify: notify_options.Notify = None,
+    notify_if: notify_options.NotifyIf = None,
+    against: notify_options.Against = None,
     json: output.Json = False,
 ) -> None:
     """Queue jobs: every model and type on every platform and board named.
@@ -188,6 +191,7 @@ def submit(
         kv_type=kv_type or (),
     )
     requests = grid.requests(base)
+    wish = notify_options.wish(notify, notify_if, against)
     with Lab(hurried=True) as lab:
         swept = sweep.submit(lab, requests)
         if not swept.jobs:
@@ -198,6 +202,8 @@ def submit(
             output.note(note)
         jobs = swept.jobs
         job_ids = [job.id for job in jobs]
+        subject = notify_options.of_jobs(job_ids, swept.sweep_id)
+        notify_options.ask(lab, wish, subject, job_ids)
         if not wait:
             if json:
                 _print_json([job.view() for job in jobs], swept.refused)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeprof.cli import exits, output, quantities, waiting
+from edgeprof.cli import exits, notify_options, output, quantities, waiting
 from edgeprof.cli.render import sweep_plan_table, sweep_table
 from edgeprof.cli.render.sweep_table import Answer
 from edgeprof.cli.submit import refusal
@@ -17,6 +17,7 @@ from edgeprof.client import durations, resuming, sweep_plan
 from edgeprof.client import sweep as sweeps
 from edgeprof.client.choice import Limits
 from edgeprof.client.lab import Lab
+from edgeprof.client.notify import Wish
 from edgeprof.client.sweep import Refused
 from edgeprof.client.sweep_file import SweepFile
 from edgeprof.client.sweep_rows import sweep_rows
@@ -24,6 +25,7 @@ from edgeprof.scheduler.archive import Archive, Query
 from edgeprof.shared.errors import NotFound, UsageError
 from edgeprof.shared.store.search import JobFilter
 from edgeprof.shared.types.job import JobState
+from edgeprof.shared.types.notification import SubjectKind
 from edgeprof.shared.types.result import JobView
 
 #: More jobs than a sweep has.
@@ -62,6 +64,9 @@ def sweep(
     max_ram: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Take no row with more RAM, e.g. 96K.")
     ] = None,
+    notify: notify_options.Notify = None,
+    notify_if: notify_options.NotifyIf = None,
+    against: notify_options.Against = None,
     wide: output.Wide = False,
     columns: output.Columns = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
@@ -75,11 +80,12 @@ def sweep(
     Example: edgeprof sweep night.toml --max-ppl-increase 2% --max-ram 96K
     """
     limits = _limits(max_ppl_increase, max_ttft, max_ram)
+    wish = notify_options.wish(notify, notify_if, against)
     with Lab(hurried=True) as lab:
         refused: tuple[Refused, ...] = ()
         if file.endswith(".toml") or Path(file).is_file():
-            sweep_id, views, refused = _run(lab, Path(file), dry_run, fresh, wait, json=json)
-        elif dry_run or fresh:
+            sweep_id, views, refused = _run(lab, Path(file), dry_run, fresh, wait, wish, json=json)
+        elif dry_run or fresh or wish.addresses:
             raise UsageError(f"{file} is no sweep's file", hint="it would be called NAME.toml")
         else:
             sweep_id, views = file, _views(lab, file)
@@ -88,6 +94,8 @@ def sweep(
                     f"no sweep {file!r}, in the store or in the archive",
                     hint="edgeprof jobs lists jobs; edgeprof job ID names a job's sweep",
                 )
+        for notice in lab.store.notifications.notices(f"{SubjectKind.SWEEP}:{sweep_id}"):
+            output.note(notice.text)
     answer = Answer.of(sweep_rows(views), limits)
     _show(sweep_id, answer, views, refused, as_json=json, as_csv=csv, wide=wide, columns=columns)
     asked = (max_ppl_increase, max_ttft, max_ram) != (None, None, None)
@@ -108,7 +116,7 @@ def _limits(ppl_increase: str | None, ttft: str | None, ram: str | None) -> Limi
 
 
 def _run(
-    lab: Lab, path: Path, dry_run: bool, fresh: bool, wait: bool, *, json: bool
+    lab: Lab, path: Path, dry_run: bool, fresh: bool, wait: bool, wish: Wish, *, json: bool
 ) -> tuple[str, list[JobView], tuple[Refused, ...]]:
     """Queue what is missing of a file's sweep, and wait for all of it."""
     file = SweepFile.read(path)
@@ -159,6 +167,7 @@ def _run(
     )
     pending = [view.id for view in known.values() if not view.state.terminal]
     pending += [job.id for job in swept.jobs]
+    notify_options.ask(lab, wish, notify_options.of_sweep(sweep_id), pending)
     if not wait:
         if json:
             output.print_json({"sweep_id": sweep_id, "jobs": pending})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from edgeprof.client.comparable import Key
 from edgeprof.client.comparison import Comparison, Row, Side, Verdict
@@ -183,3 +184,22 @@ def _has(side: Selected) -> str:
         for case in view.result.cases
     )
     return f"{side} has {'; '.join(list(has)[:3])}{' and more' if len(has) > 3 else ''}"
+
+
+def sentence_of(row: Row, against: str) -> str:
+    """Return "decode of shakespeare-240k Q8_0 on stm32f405 is 4.1 % slower than baseline main"."""
+    less, more = _CHANGED.get(row.measure.name, ("lower", "higher"))
+    moved = row.change.mean
+    how = f"{abs(moved):.1%}".replace("%", " %")
+    return (
+        f"{row.measure.name} of {key_text(row.key)} is {how} {more if moved > 0 else less}"
+        f" than {against}"
+    )
+
+
+#: What a measure is called that fell, and that rose; of all others: lower, higher.
+_CHANGED: Final = {
+    "prefill": ("slower", "faster"),
+    "decode": ("slower", "faster"),
+    "ttft": ("shorter", "longer"),
+}

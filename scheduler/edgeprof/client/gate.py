@@ -15,7 +15,7 @@ from edgeprof.shared.errors import UsageError
 #: The condition that no row may be on the old side only: a job that fails has no speed to compare.
 MISSING: Final = "missing"
 _FORM: Final = re.compile(r"\s*([a-z]+)\s*([<>])\s*([+-]?\d+(?:\.\d+)?)\s*%\s*")
-_HINT: Final = f"e.g. --fail-if 'decode<-3%' or --fail-if missing; measures: {', '.join(MEASURES)}"
+_MEASURES: Final = f"measures: {', '.join(MEASURES)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,14 @@ class Gates:
 
     limits: tuple[Gate, ...] = ()
     none_missing: bool = False
+    #: The option that they were given by.
+    option: str = "--fail-if"
 
     @classmethod
-    def parse(cls, texts: Sequence[str]) -> Gates:
+    def parse(cls, texts: Sequence[str], option: str = "--fail-if") -> Gates:
         """Read conditions. Raises UsageError."""
-        limits = tuple(_parse(text) for text in texts if text.strip() != MISSING)
-        return cls(limits, none_missing=len(limits) < len(texts))
+        limits = tuple(_parse(text, option) for text in texts if text.strip() != MISSING)
+        return cls(limits, none_missing=len(limits) < len(texts), option=option)
 
     @property
     def measures(self) -> set[str]:
@@ -64,7 +66,7 @@ class Gates:
         for gate in self.limits:
             if gate.measure not in has:
                 raise UsageError(
-                    f"--fail-if {gate.text!r}: no row has both an old and a new {gate.measure}",
+                    f"{self.option} {gate.text!r}: no row has both an old and a new {gate.measure}",
                     hint=f"rows have {', '.join(sorted(has)) or 'nothing'}",
                 )
 
@@ -83,15 +85,16 @@ class Gates:
         return any(self.broken(row) for row in comparison.rows)
 
 
-def _parse(text: str) -> Gate:
+def _parse(text: str, option: str) -> Gate:
+    hint = f"e.g. {option} 'decode<-3%' or {option} missing; {_MEASURES}"
     found = _FORM.fullmatch(text)
     if found is None:
-        raise UsageError(f"--fail-if {text!r} is no condition", hint=_HINT)
+        raise UsageError(f"{option} {text!r} is no condition", hint=hint)
     measure, sign, limit = found.groups()
     if measure not in MEASURES:
         close = get_close_matches(measure, MEASURES, n=1)
         raise UsageError(
-            f"--fail-if {text!r}: there is no measure {measure!r}",
-            hint=f"did you mean {close[0]}?" if close else _HINT,
+            f"{option} {text!r}: there is no measure {measure!r}",
+            hint=f"did you mean {close[0]}?" if close else hint,
         )
     return Gate(text.strip(), measure, sign == "<", float(limit) / 100)

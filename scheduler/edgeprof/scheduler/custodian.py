@@ -63,6 +63,11 @@ class Custodian:
         """A fault that raises no error, such as a backlog of the archive; "" when there is none."""
         return self._archiver.trouble
 
+    @property
+    def leading(self) -> bool:
+        """Whether this custodian led at its last tick."""
+        return self._leading
+
     def start(self) -> None:
         """Prepare the first tick. Raises InfrastructureError."""
         self._archiver.start()

@@ -1,4 +1,4 @@
-"""Runs the scheduler: the custodian's loop, the lab's metrics and the HTTP pages."""
+"""Runs the scheduler: the custodian's loop, the lab's metrics, the HTTP pages, notifications."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from edgeprof.scheduler.custodian import Custodian
 from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
+from edgeprof.scheduler.notify.build import NotifierThread, notifier
+from edgeprof.scheduler.notify.settings import NotifySettings
 from edgeprof.scheduler.site.build import Announcer, site
 from edgeprof.scheduler.site.records import ArchivedJobs
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
@@ -35,7 +37,7 @@ def run_scheduler(
 ) -> None:
     """Tick and serve until `stop` is set. A fault of Redis or the archive is logged once.
 
-    With an `archive` to read there are pages for people and an API.
+    With an `archive` to read there are pages for people, an API and notifications.
 
     `retention` is called after each tick, and deletes old jobs from the archive. `holds` returns
     whether the archive still has the jobs that it was given. Raises InfrastructureError or
@@ -75,6 +77,11 @@ def run_scheduler(
             endpoint.port,
         )
         stack.callback(_resign, custodian)
+        if archive is not None:
+            told = notifier(store, archive, settings.host, NotifySettings.read(), registry)
+            pause_s = settings.custodian_interval_s
+            thread = NotifierThread(told, lambda: custodian.leading, stop, pause_s)
+            stack.callback(thread.join)
         while not stop.is_set():
             trouble = _tick(custodian, retention, liveness.trouble)
             if announcer is not None:

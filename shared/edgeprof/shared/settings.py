@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Self, TypeVar
 
 import platformdirs
 from pydantic import Field, ValidationError, model_validator
@@ -57,6 +57,9 @@ Floors = Annotated[
         pattern=r"^[0-9]+(\.[0-9]+)?(,[A-Za-z0-9][A-Za-z0-9._-]*=[0-9]+(\.[0-9]+)?)*$",
     ),
 ]
+
+
+Kind = TypeVar("Kind", bound=BaseSettings)
 
 
 class Settings(BaseSettings):
@@ -301,8 +304,13 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Read the environment; a bad value is a UsageError that names its variable."""
+    return load(Settings)
+
+
+def load(kind: type[Kind]) -> Kind:
+    """Read settings of this kind, as load_settings does."""
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         first = first_error(error)
         variable = "EDGEPROF_" + "_".join(map(str, first.path)).upper()

@@ -16,6 +16,7 @@ from edgeprof.shared.store.boards import BoardStore
 from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.store.maintenance import StoreMaintenance
+from edgeprof.shared.store.notifications import NotificationStore
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.store.watch import StoreWatch
 
@@ -34,6 +35,7 @@ class LabStore:
     blobs: BlobStore
     doorbells: Doorbells
     watch: StoreWatch
+    notifications: NotificationStore
 
     @classmethod
     def open(
@@ -66,6 +68,7 @@ class LabStore:
             blobs=BlobStore(script, settings.blob_limit_bytes),
             doorbells=Doorbells(script),
             watch=StoreWatch(script),
+            notifications=NotificationStore(script),
         )
 
     def __enter__(self) -> Self:

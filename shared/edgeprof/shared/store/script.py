@@ -34,6 +34,7 @@ LUA_FILES: Final = (
     "archive",
     "maintenance",
     "hosts",
+    "notices",
 )
 
 #: Behind each file.

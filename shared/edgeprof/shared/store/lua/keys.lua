@@ -59,6 +59,13 @@
 -- $p hosts:until        zset    address -> until when it is listed
 -- $p hosts:cordoned     hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
 -- $p hosts:faults       hash    host -> how many attempts in a row failed for its own reasons
+-- $p notices:$subject  hash    wish -> what became of it (JSON, for people), with a TTL
+-- edgeprof-notify:...           what clients may write, and only schedulers read: it has addresses
+--   waiting             zset    wishes whose jobs have not all ended -> when asked for
+--   asked:$n            string  a wish (JSON)                              (types/notification.py)
+--   jobs:$n             list    jobs it waits for, without those that were seen to have ended
+--   due                 zset    messages to be sent -> when they are tried next
+--   message:$id         hash    n and asked (of its wish), body, attempts
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
 -- $p last_sign          string  when a custodian or a working board last gave a sign
 -- $p last_sign:grace    string  until when nobody is taken for dead, after a time without any sign
