@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,15 +104,33 @@ class Costs:
         return None
 
 
-def fit(samples: Sequence[Measured]) -> Costs:
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a sample tells of costs: nothing without a profile."""
+
+    rows: Sequence[tuple[Key, Terms, float]] = ()
+    ceilings: Ceilings | None = None
+
+
+def observe(sample: Measured) -> Observed:
+    """Return what a sample tells of costs."""
+    if sample.profile is None:
+        return Observed()
+    return Observed(_observed(sample, sample.profile), sample.ceilings)
+
+
+def fit(samples: Iterable[Measured]) -> Costs:
     """Fit costs to all samples that have a profile."""
+    return fit_observed(map(observe, samples))
+
+
+def fit_observed(observed: Iterable[Observed]) -> Costs:
+    """Fit costs to what was observed; who fits many times observes once, which takes longer."""
     rows: dict[Key, list[tuple[Terms, float]]] = defaultdict(list)
     ceilings = None
-    for sample in samples:
-        if sample.profile is None:
-            continue
-        ceilings = sample.ceilings or ceilings
-        for key, terms, seconds in _observed(sample, sample.profile):
+    for each in observed:
+        ceilings = each.ceilings or ceilings
+        for key, terms, seconds in each.rows:
             rows[key].append((terms, seconds))
     costs = {key: _fitted([*found, *_at_best(key, ceilings)]) for key, found in rows.items()}
     return Costs(costs, ceilings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ def key_of(call: Call, weights_region: str) -> Key:
     return Key(call.operator, call.kind)
 
 
+@lru_cache(maxsize=512)
 def work_of(
     dimensions: ModelDimensions, phase: Phase, n_prompt: int, n_gen: int
 ) -> Mapping[tuple[Operator, Key], Work]:
