@@ -30,6 +30,24 @@ def test_another_shape_is_predicted() -> None:
     assert found.decode_s == pytest.approx(truth.decode_s, rel=1e-3)
 
 
+def test_batches_of_a_prompt_have_their_own_cost() -> None:
+    """Where a board takes positions of a prompt together, the profile of prefill has batches and
+    single positions in one cell: decode tells the single ones' cost. A type that was not profiled
+    in batches is scaled; a batch has no ceiling, since none was measured."""
+    shapes = [dimensions(), dimensions(dim=128, hidden=256)]
+    costs = fit([measured(shape, batched=True) for shape in shapes])
+
+    for other in (dimensions(dim=96, hidden=384, n_layers=3), dimensions("Q4_0")):
+        found, truth = predict(costs, other, N_PROMPT, N_GEN), measured(other, batched=True)
+        assert found is not None
+        assert found.prefill_s == pytest.approx(truth.prefill_s, rel=0.02)
+        assert found.prefill_s < 0.9 * measured(other).prefill_s
+    profile = measured(shapes[0], batched=True).profile
+    assert profile is not None
+    uses = by_operator(profile, Phase.PREFILL, shapes[0], CEILINGS)
+    assert {use.operator for use in uses if use.reached is not None} == {Operator.HEAD}
+
+
 def test_type_without_a_profile_is_scaled_by_its_ceiling() -> None:
     """A kernel's ceiling says how much faster its products are; all else stays."""
     costs = fit([measured(dimensions("Q8_0")), measured(dimensions("Q8_0", dim=128, hidden=256))])

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.cli import board_requests, boards_thorough, completion, exits, output
+from edgeprof.cli import boards_log, boards_thorough, completion, exits, output
 from edgeprof.cli.board_requests import actor, answer, last_change_s
 from edgeprof.cli.boards_drain import drain, resume
 from edgeprof.cli.boards_reserve import release, reserve
@@ -27,7 +27,7 @@ from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.tags import written
 
 app = App(
-    help="List the boards of the lab, also offline ones; drain, reserve, test, upgrade, forget.\n\n"
+    help="List the boards of the lab, also offline ones; drain, reserve, test, upgrade, log.\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
 )
@@ -55,7 +55,7 @@ def boards(
     columns: output.Columns = None,
     json: output.Json = False,
 ) -> None:
-    """List the boards of the lab, also offline ones; drain, reserve, test, upgrade, forget.
+    """List the boards of the lab, also offline ones; drain, reserve, test, upgrade, log.
 
     Example: edgeprof boards
     """
@@ -126,7 +126,7 @@ def forget(names: Names) -> None:
     """
     with Lab(hurried=True) as lab:
         for name in names:
-            board_requests.must_be_known(lab.store.boards, name)
+            lab.store.boards.named(name)  # an unknown name is an error
             if not lab.store.boards.forget(name):
                 raise InfrastructureError(
                     f"board {name} was not forgotten: its worker announces it",
@@ -189,6 +189,7 @@ app.command()(resume)
 app.command()(reserve)
 app.command()(release)
 app.command()(upgrade)
+app.command("log")(boards_log.log)
 
 
 @app.command()
@@ -225,7 +226,7 @@ def history(
     with Lab(hurried=True) as lab:
         changes = lab.store.boards.history(name)
         if not changes:  # a board that was forgotten may have a history
-            board_requests.must_be_known(lab.store.boards, name)
+            lab.store.boards.named(name)
     if json:
         output.print_json([dataclasses.asdict(change) for change in changes])
         return

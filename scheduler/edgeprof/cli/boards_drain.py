@@ -7,11 +7,12 @@ from typing import Annotated, Final
 
 import typer
 
-from edgeprof.cli import board_requests, completion, output
+from edgeprof.cli import completion, output
 from edgeprof.cli.board_requests import actor
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import NotFound, UsageError
 from edgeprof.shared.spelling import suggestion
+from edgeprof.shared.store import released_port
 from edgeprof.shared.store.boards import PORT_RELEASED, BoardStore
 from edgeprof.shared.types.board import BoardState
 
@@ -88,7 +89,7 @@ def resume(names: Names = None, host: Host = None, reason: Reason = "resumed by 
         for name in _named(names):
             lab.store.boards.resume(name, actor(), reason)
             output.note(f"{name} takes jobs again")
-            board = board_requests.board_named(lab.store.boards, name)
+            board = lab.store.boards.named(name)
             if board.reason.startswith(f"host {board.host} is"):
                 output.note(f"but {board.reason}; edgeprof boards resume --host {board.host}")
 
@@ -113,8 +114,8 @@ def _check(lab: Lab, names: Sequence[str] | None, host: str) -> None:
 
 def _released(boards: BoardStore, name: str) -> str:
     """Wait until a board's port is free; returns the line to print."""
-    board = board_requests.until_released(boards, name, _RELEASE_WAIT_S)
-    if board_requests.is_released(board):
+    board = released_port.until_released(boards, name, _RELEASE_WAIT_S)
+    if released_port.is_released(board):
         return f"{name}: {PORT_RELEASED}: {board.url} on {board.host}"
     if board.state is BoardState.OFFLINE:
         return (

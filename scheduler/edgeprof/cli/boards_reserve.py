@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from edgeprof.cli import board_requests, completion, output
+from edgeprof.cli import completion, output
 from edgeprof.client.humanize import when
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import UsageError
@@ -42,7 +42,7 @@ def reserve(
     for_s = duration_s(duration)
     with Lab(hurried=True) as lab:
         until_s = lab.store.reservations.reserve(name, user_name(), for_s, reason)
-        board = board_requests.board_named(lab.store.boards, name)
+        board = lab.store.boards.named(name)
     output.note(f"{name} runs only jobs of {user_name()} until {when(until_s)}")
     if board.job_id and board.job_user != user_name():
         output.note(f"it still runs job {board.job_id} of {board.job_user or 'nobody named'}")
@@ -59,7 +59,7 @@ def release(
     Example: edgeprof boards release bench-3
     """
     with Lab(hurried=True) as lab:
-        board_requests.must_be_known(lab.store.boards, name)
+        lab.store.boards.named(name)  # an unknown name is an error
         was = lab.store.reservations.release(name, None if force else user_name())
     output.note(f"{name} runs jobs of all users again" if was else f"{name} was not reserved")
 

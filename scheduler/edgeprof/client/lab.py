@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgeprof.client.planning import Planned
     from edgeprof.client.preparation import Batch, Preparer
     from edgeprof.client.results import ResultFilter, Results
+    from edgeprof.client.schedules import Schedules
     from edgeprof.shared.models import ModelFile
 
 _ANY: Final = JobFilter()
@@ -77,6 +78,13 @@ class Lab:
         from edgeprof.client.foresight import Foresight  # noqa: PLC0415 - as in plan()
 
         return Foresight(lambda: self.jobs(JobState.SUCCEEDED, _HISTORY))
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The recurring sweeps of this lab."""
+        from edgeprof.client.schedules import Schedules  # noqa: PLC0415 - as in plan()
+
+        return Schedules(self)
 
     def __enter__(self) -> Self:
         return self
@@ -121,23 +129,27 @@ class Lab:
         known = self.boards() if boards is None else boards
         return planning.plan(request, known, self._preparer, batch)
 
-    def submit_planned(self, planned: Sequence[Planned]) -> list[Job]:
+    def submit_planned(
+        self, planned: Sequence[Planned], ids: Sequence[str] | None = None
+    ) -> list[Job]:
         """Queue jobs made by plan(): files first, then records, then doorbells.
 
+        ids: of jobs that are queued once, however often this is called; else each is a new job.
         A doorbell that cannot be sent is no error: the jobs are in the store by then, and the
         custodian sends their doorbells later.
         """
         specs, expected = [plan.spec for plan in planned], self._foresight.of(planned)
-        return self._enqueue(specs, self._files_of(planned), expected)
+        return self._enqueue(specs, self._files_of(planned), expected, ids)
 
     def _enqueue(
         self,
         specs: Sequence[JobSpec],
         files: Sequence[tuple[NeededBlob, ModelFile]] = (),
         expected: Sequence[Expected | None] = (),
+        ids: Sequence[str] | None = None,
     ) -> list[Job]:
         """Queue jobs, whose model files are uploaded where the store lacks them."""
-        ids = new_job_ids(len(specs))
+        ids = ids or new_job_ids(len(specs))
         traces = tracing.submit_traceparents(list(zip(ids, specs, strict=True)))
         known = expected or [None] * len(specs)
         boards = self.boards() if any(spec.require for spec in specs) else ()

@@ -15,13 +15,16 @@ from edgeprof.scheduler.archive import archive_url, baselines, engine, migrate
 from edgeprof.scheduler.archive.baselines import SavedBaseline
 from edgeprof.scheduler.archive.database_file import DatabaseFile
 from edgeprof.scheduler.archive.rows import row_of
-from edgeprof.scheduler.archive.statements import statement_of
+from edgeprof.scheduler.archive.statements import newest_sweeps, statement_of
 from edgeprof.scheduler.archive.tables import BaselineJob, Job
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.types.result import JobView
 
 _HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg installed)"
+
+#: Jobs that are read at once of a whole archive.
+_PAGE: Final = 200
 
 
 class Archive:
@@ -88,6 +91,24 @@ class Archive:
         with self._guarded(), Session(self._reading) as session:
             documents = session.scalars(statement_of(query)).all()
         return [JobView.model_validate(document) for document in documents]
+
+    def every(self) -> Iterator[JobView]:
+        """Yield all jobs, by id, and hold a page of them at a time."""
+        after = ""
+        while True:
+            page = select(Job.id, Job.document).where(Job.id > after).order_by(Job.id).limit(_PAGE)
+            with self._guarded(), Session(self._reading) as session:
+                rows = session.execute(page).all()
+            if not rows:
+                return
+            for after, document in rows:  # noqa: B007 - the next page begins after the last
+                yield JobView.model_validate(document)
+
+    def newest_sweeps(self, tag: tuple[str, str], limit: int) -> list[str]:
+        """Return the ids of the sweeps whose jobs have a tag (name, value), the newest first."""
+        with self._guarded(), Session(self._reading) as session:
+            found = session.scalars(newest_sweeps(tag, limit)).all()
+        return [sweep_id for sweep_id in found if sweep_id is not None]
 
     def view(self, job_id: str) -> JobView | None:
         """Return one job, or None when it is not in the archive."""

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from edgeprof.shared.errors import HostFault
+from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.store.reservations import reservation_of, unknown
+from edgeprof.shared.spelling import suggestion
+from edgeprof.shared.store.reservations import reservation_of
 from edgeprof.shared.store.script import LeftOut, Script, records, text
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.types.board import BoardInfo, BoardState
@@ -70,6 +71,8 @@ class Cordons:
     for_host: bool = False
     #: Whether somebody wants its port for another program.
     release_port: bool = False
+    #: Whether that program has it on loan, which ends by itself.
+    lent: bool = False
     #: Why its host is cordoned; "" when it is not.
     host: str = ""
     #: Whether a person drained the host, so that no self-test brings it back.
@@ -171,6 +174,20 @@ class BoardStore:
         left_out.tell(self._left_out, "announcement(s) of boards")
         return sorted(boards, key=lambda board: board.device_id)
 
+    def named(self, device_id: str) -> BoardInfo:
+        """Return one board. Raises BoardNotFound."""
+        for board in self.all():
+            if board.device_id == device_id:
+                return board
+        raise self.unknown(device_id)
+
+    def unknown(self, device_id: str) -> BoardNotFound:
+        """Return the error for a name that no board has."""
+        near = suggestion(device_id, [board.device_id for board in self.all()])
+        return BoardNotFound(
+            f"no board {device_id!r} in the lab{near}", hint="edgeprof boards lists them"
+        )
+
     def cordon(
         self,
         device_id: str,
@@ -192,7 +209,7 @@ class BoardStore:
             "cordon_board", device_id, state, actor, one_line(reason), "", flag
         )
         if answer == "unknown":
-            raise unknown(device_id)
+            raise self.unknown(device_id)
 
     def resume(self, device_id: str, actor: str, reason: str) -> None:
         """Let a board take jobs again. Raises BoardNotFound."""
@@ -219,11 +236,12 @@ class BoardStore:
 
     def cordons(self, device_id: str, host: str = "") -> Cordons:
         """Return what keeps a board of this host from jobs."""
-        state, for_host, release, cordon, user = self._script.call("cordons", device_id, host)
+        state, for_host, release, cordon, user, lent = self._script.call("cordons", device_id, host)
         return Cordons(
             BoardState(state) if state else None,
             for_host=bool(for_host),
             release_port=bool(release),
+            lent=bool(lent),
             host=reason_of(cordon) if cordon else "",
             host_drained=is_drained(cordon),
             reserved_for=user,
@@ -236,7 +254,7 @@ class BoardStore:
     def ask(self, request: Request, device_id: str, actor: str) -> None:
         """Ask a board's worker; the answer comes into its history. Raises BoardNotFound."""
         if self._script.call("ask", request, device_id, actor) == "unknown":
-            raise unknown(device_id)
+            raise self.unknown(device_id)
 
     def take_request(self, request: Request, device_id: str) -> str:
         """Return who asked for this, once; "" when nobody does."""

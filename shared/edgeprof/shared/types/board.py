@@ -86,6 +86,8 @@ class BoardInfo(FirmwareAndClock):
     agent_firmware_git_hash: str = ""
     #: What boards.toml says of it: on which shelf it is, or what it has. Jobs can require them.
     tags: dict[str, str] = Field(default_factory=dict)
+    #: The rate in baud at which its port is opened; None: its agent is too old to say.
+    baud: int | None = None
     #: How fast the last model went over its link; None until one has.
     upload_bytes_per_s: float | None = None
     reason: str = ""

@@ -28,6 +28,10 @@ MAX_RUNS: Final = 4096
 MAX_TAGS: Final = 32
 #: Most tags that a job requires of its board.
 MAX_REQUIRED: Final = 8
+#: How often a job may be tried in all; as MOST_ATTEMPTS of lua/keys.lua.
+MOST_ATTEMPTS: Final = 20
+#: How long a job may wait in its queue.
+LONGEST_WAIT_S: Final = 30 * 86400
 
 
 class JobState(StrEnum):
@@ -124,8 +128,8 @@ class JobSpec(WireModel):
     #: 0 (whenever) to 9 (now). Celery's order is the reverse (queue/doorbell.py).
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     timeout_s: Annotated[float, Field(gt=0, le=86400)] = 600.0
-    queue_timeout_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    queue_timeout_s: Annotated[float, Field(gt=0, le=LONGEST_WAIT_S)] = 86400.0
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = 3
     user: Annotated[NoControl, Field(max_length=64)] = ""
     sweep_id: Name | None = None
     tags: Annotated[Tags, Field(max_length=MAX_TAGS)] = Field(default_factory=dict)

@@ -61,6 +61,21 @@ class Asked(TolerantModel):
     against: Annotated[NoControl, Field(max_length=200)] | None = None
 
 
+class StandingWish(TolerantModel):
+    """A wish about each run of a schedule."""
+
+    largest_bytes: ClassVar[int] = 64 * 1024
+
+    user: Annotated[NoControl, Field(max_length=64)]
+    addresses: Annotated[
+        tuple[Annotated[str, Field(max_length=LONGEST)], ...], Field(max_length=MOST)
+    ]
+    conditions: Annotated[
+        tuple[Annotated[NoControl, Field(max_length=100)], ...], Field(max_length=MOST)
+    ] = ()
+    against: Annotated[NoControl, Field(max_length=200)] | None = None
+
+
 class NoticeState(StrEnum):
     """How far a notification has come."""
 

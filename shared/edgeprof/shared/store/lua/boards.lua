@@ -51,7 +51,8 @@ function commands.boards()
       table.insert(reply, info)
       table.insert(reply, at(number(call('HGET', P .. 'boards:seen', all[i]), 0)))
       table.insert(reply, at(number(all[i + 1], 0)))
-      table.insert(reply, short(P .. 'boards:cordoned', all[i], ENTRY_LIMIT) or '')
+      local cordons = loan_of(all[i]) and 'boards:lent' or 'boards:cordoned'
+      table.insert(reply, short(P .. cordons, all[i], ENTRY_LIMIT) or '')
       table.insert(reply, host_cordon or '')
       local reserved = reservation_of(all[i])
       table.insert(reply, reserved and encoded(reserved) or '')
@@ -71,12 +72,17 @@ function commands.cordon_board(device, state, actor, reason, only, flag)
 end
 
 -- cordons(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1'
--- when its port is wanted, cordon of the host as JSON or '', the user it is reserved for or ''}.
+-- when its port is wanted, cordon of the host as JSON or '', the user it is reserved for or '', '1'
+-- when its port is lent}. A loan whose borrower is silent ends here.
 function commands.cordons(device, host)
+  if not loan_of(device) and call('HEXISTS', P .. 'boards:lent', device) == 1 then
+    end_loan(device, 'store', 'its port was lent, and who had it is gone')
+  end
   local function flag(name) return cordon_has(device, name) and '1' or '' end
   local reserved = reservation_of(device) or {user = ''}
   return {cordon_state(device) or '', flag('of_host'), flag('release_port'),
-    short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or '', reserved.user}
+    short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or '', reserved.user,
+    loan_of(device) and '1' or ''}
 end
 
 -- cordon(host, actor, reason, drained): none of its boards gets a job any more, also none that
@@ -131,6 +137,8 @@ function commands.forget_board(device)
   call('HDEL', P .. 'reservations', device)
   call('ZREM', P .. 'reservations:until', device)
   for request in pairs(REQUESTS) do call('HDEL', P .. 'boards:' .. request, device) end
+  call('HDEL', P .. 'boards:lent', device)
   call('DEL', P .. 'board:' .. device .. ':history')
+  call('DEL', P .. 'board:' .. device .. ':log')
   return call('ZREM', P .. 'boards:until', device)
 end

@@ -17,6 +17,7 @@ local function set_cordon(device, state, actor, reason, flags)
   local entry = note(device, state, actor, reason, flags)
   if state == 'online' then
     call('HDEL', P .. 'boards:cordoned', device)
+    call('HDEL', P .. 'boards:lent', device)
     call('HDEL', P .. 'boards:faults', device)
   else
     call('HSET', P .. 'boards:cordoned', device, entry)
@@ -33,8 +34,25 @@ local function cordon_host(host, actor, reason, drained)
     cjson.encode({actor = actor, reason = reason, s = now, drained = drained}))
 end
 
-local function cordon_state(device)
+-- The loan of a board's port (lending.lua), or nil: its borrower has given no sign for too long.
+local function loan_of(device)
+  local loan = entry_of('boards:lent', device)
+  local until_s = loan and number(loan.until_s, 0) or 0
+  return until_s > now and until_s < now + LONGEST_UNTIL_S and loan or nil
+end
+
+-- End a loan; the board's own cordon holds again, where there is one.
+local function end_loan(device, actor, reason)
+  call('HDEL', P .. 'boards:lent', device)
   local cordon = entry_of('boards:cordoned', device)
+  note(device, cordon and cordon.state or 'online', actor, reason, {})
+  give_orders()
+end
+
+local function cordon_of(device) return loan_of(device) or entry_of('boards:cordoned', device) end
+
+local function cordon_state(device)
+  local cordon = cordon_of(device)
   local state = cordon and cordon.state
   return (state == 'draining' or state == 'quarantined') and state or nil
 end
@@ -42,7 +60,7 @@ end
 -- Whether a board's cordon has a flag: of_host (the board cannot do its own jobs either) or
 -- release_port.
 local function cordon_has(device, flag)
-  local cordon = entry_of('boards:cordoned', device)
+  local cordon = cordon_of(device)
   return cordon and cordon[flag] == true or false
 end
 

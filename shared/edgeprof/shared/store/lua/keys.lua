@@ -59,18 +59,31 @@
 -- $p boards:upgrade     hash    board -> who wants its agent's firmware on it
 -- $p reservations       hash    board -> {user, until_s, reason} (JSON): only this user's jobs run
 -- $p reservations:until zset    board -> until when it is reserved
+-- $p boards:lent        hash    board -> {state, reason, actor, s, release_port, token, until_s}
+--                               (JSON): a program has its port until until_s
 -- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
 -- $p board:$b:history   list    JSON, the last 100 changes of its cordon: {s, state, actor, reason}
+-- $p board:$b:log       stream  {line: JSON}, the last lines of its worker's log, with a TTL
+--                               (board_logs.py)
 -- $p hosts              hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until        zset    address -> until when it is listed
 -- $p hosts:cordoned     hash    host -> {actor, reason, s, drained} (JSON): none of its boards gets
 --                               a job; drained: a person wants that, and no self-test ends it
 -- $p hosts:faults       hash    host -> how many attempts in a row failed for its own reasons
+-- $p schedules          hash    name of a recurring sweep -> Schedule (JSON)        (schedules.py)
+-- $p schedules:due      zset    those that are not paused -> when they run next
+-- $p schedules:paused   hash    the others -> {user, at_s} (JSON)
+-- $p schedules:open     hash    name -> OpenRun (JSON): its run that has not ended
+-- $p schedule:$n:jobs   list    the jobs of that run
+-- $p schedule:$n:runs   list    EndedRun (JSON), newest first, the last 50: also what was skipped
+--                               or missed
+-- $p schedule:$n:files  hash    sha256 -> a model or a text that its sweep names; without a TTL
 -- $p notices:$subject  hash    wish -> what became of it (JSON, for people), with a TTL
 -- edgeprof-notify:...           what clients may write, and only schedulers read: it has addresses
 --   waiting             zset    wishes whose jobs have not all ended -> when asked for
 --   asked:$n            string  a wish (JSON)                              (types/notification.py)
 --   jobs:$n             list    jobs it waits for, without those that were seen to have ended
+--   schedule:$name      string  whom to tell of the runs of a schedule (JSON)
 --   due                 zset    messages to be sent -> when they are tried next
 --   message:$id         hash    n and asked (of its wish), body, attempts
 -- $p blob:$sha256       string  a model file                                        (blobs.py)

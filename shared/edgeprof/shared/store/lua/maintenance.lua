@@ -180,7 +180,7 @@ local TYPES = {
   boards = 'hash', ['boards:owner'] = 'hash', ['boards:uid'] = 'hash', ['boards:seen'] = 'hash',
   ['boards:until'] = 'zset', ['boards:cordoned'] = 'hash', ['boards:identify'] = 'hash',
   ['boards:upgrade'] = 'hash', ['boards:thorough'] = 'hash',
-  ['boards:faults'] = 'hash',
+  ['boards:faults'] = 'hash', ['boards:lent'] = 'hash',
   hosts = 'hash', ['hosts:until'] = 'zset', ['hosts:cordoned'] = 'hash', ['hosts:faults'] = 'hash',
   reservations = 'hash', ['reservations:until'] = 'zset',
   orders = 'string', last_sign = 'string', ['last_sign:grace'] = 'string',
