@@ -135,3 +135,32 @@ def test_an_archived_job_may_be_written_again(lab: Archive) -> None:
     lab.save(lab.find(Query()))
 
     assert [view.id for view in select("release", lab).views] == ["wed", "mon"]
+
+
+def test_runs_of_a_schedule_are_counted_from_the_last(archive: Archive) -> None:
+    """schedule:NAME is its last run, ~1 the one before, whichever job of them ended last; a run
+    that is not there is told."""
+    tagged = INPUTS.model_copy(update={"tags": {"schedule": "nightly"}})
+    other = INPUTS.model_copy(update={"tags": {"schedule": "hourly"}})
+    archive.save(
+        [
+            finished_job("a1", finished_s=NOV_20, sweep_id="z-1", inputs=tagged),
+            finished_job("a2", finished_s=NOV_20 + 9, sweep_id="z-1", inputs=tagged),
+            finished_job("b1", finished_s=NOV_20 + DAY_S, sweep_id="a-2", inputs=tagged),
+            finished_job("c1", finished_s=NOV_20 + 2 * DAY_S, sweep_id="m-3", inputs=other),
+        ]
+    )
+
+    last, before = select("schedule:nightly", archive), select("schedule:nightly~1", archive)
+
+    assert [view.id for view in last.views] == ["b1"]
+    assert [view.id for view in before.views] == ["a2", "a1"]
+    assert (str(before), before.kind) == ("schedule nightly~1", Kind.SCHEDULE)
+    for word, said in (
+        ("schedule:nightly~2", "no run 2 before the last of schedule 'nightly' .*it has 2"),
+        ("schedule:nigtly", "no run of a schedule 'nigtly'"),
+        ("schedule:nightly~x", "is no run of a schedule"),
+        ("schedule:", "names nothing"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            select(word, archive)

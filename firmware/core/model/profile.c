@@ -12,7 +12,9 @@ int tlep_profile_open(tlep_profile *p, tlep_llama *m, bool by_layer, uint32_t po
 {
     memset(p, 0, sizeof *p);
     p->n_slots = by_layer ? m->hp.n_layers + 1 : 1;
-    p->bucket_positions = (positions + TLEP_PROFILE_BUCKETS - 1) / TLEP_PROFILE_BUCKETS;
+    /* whole batches, since the positions of one are timed together */
+    uint32_t most = TLEP_PROFILE_BUCKETS * m->batch;
+    p->bucket_positions = (positions + most - 1) / most * m->batch;
     uint32_t cells_bytes = tlep_profile_n_cells(p) * (uint32_t)sizeof *p->cells;
     uint32_t bytes =
         cells_bytes + TLEP_PROFILE_BUCKETS * TLEP_N_OPERATORS * (uint32_t)sizeof *p->by_position;
@@ -92,7 +94,7 @@ tlep_work tlep_profile_work(const tlep_profile *p, const tlep_llama *m, uint32_t
     tlep_work work = {0};
     switch (operator) {
     case TLEP_DO_EMBEDDING:
-        work.weight_bytes = cell->calls * (uint64_t)tlep_row_bytes(m->token_embd.type, h->dim);
+        work.weight_bytes = cell->positions * (uint64_t)tlep_row_bytes(m->token_embd.type, h->dim);
         break;
     case TLEP_DO_NORM:
         work.macs = cell->positions * (uint64_t)h->dim;

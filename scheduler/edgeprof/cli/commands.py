@@ -35,6 +35,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "sweep:sweep",
             "Run all combinations of a file, and tell the best: speed, perplexity, RAM, energy.",
         ),
+        "schedule": (
+            "schedule:app",
+            "Run a sweep again and again, each night for example; the scheduler does it.",
+        ),
         "watch": (
             "watch:watch",
             "Show live bars: of jobs until they end, or of the whole lab until Ctrl-C.",
@@ -78,7 +82,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Boards and models": {
         "boards": (
             "boards:app",
-            "List the boards of the lab, also offline ones; drain, resume, test, upgrade, log.",
+            "List the boards of the lab, also offline ones; drain, reserve, test, upgrade, log.",
         ),
         "console": ("", "Open a board's serial port in this terminal, until Ctrl-]."),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),

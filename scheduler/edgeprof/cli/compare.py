@@ -20,7 +20,10 @@ from edgeprof.client.selection import select
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.model import Quantization
 
-_SIDE = "A job, sweep, baseline, firmware hash, tag NAME=VALUE or time 2026-11-20..2026-11-25."
+_SIDE = (
+    "A job, sweep, baseline, firmware hash, tag NAME=VALUE, time 2026-11-20..2026-11-25, or a"
+    " run of a schedule: schedule:nightly, schedule:nightly~1."
+)
 _DEFAULT = [name for name in MEASURES if name != "ttft"]
 
 

@@ -43,6 +43,13 @@ def jobs(incomplete: str) -> list[str]:
     return _beginning(incomplete, _of_lab(lambda lab: (v.id for v in lab.jobs(limit=_JOBS))))
 
 
+def schedules(incomplete: str) -> list[str]:
+    """Return the recurring sweeps of the lab."""
+    return _beginning(
+        incomplete, _of_lab(lambda lab: (view.schedule.name for view in lab.schedules.all()))
+    )
+
+
 def _of_lab(ask: Callable[[Lab], Iterable[str]]) -> Iterable[str]:
     from edgeprof.client.lab import Lab  # noqa: PLC0415
     from edgeprof.shared.redis import server  # noqa: PLC0415

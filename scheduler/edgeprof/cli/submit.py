@@ -13,6 +13,7 @@ from edgeprof.cli.model_options import Heads
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.results import print_rows
+from edgeprof.cli.tags import parse_tags
 from edgeprof.client import sweep
 from edgeprof.client.grid import Grid
 from edgeprof.client.lab import Lab
@@ -60,6 +61,14 @@ def submit(
         list[str] | None,
         typer.Option(
             metavar="BOARD", autocompletion=completion.boards, help="This very board; repeatable."
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Only a board with this tag of boards.toml, e.g. psram=8MB; repeatable: with all"
+            " of them. See `edgeprof boards`.",
         ),
     ] = None,
     prompt: Annotated[
@@ -150,7 +159,10 @@ def submit(
         bool, typer.Option("--wait/--no-wait", help="Wait and print results, or print ids.")
     ] = True,
     wait_for_board: Annotated[
-        bool, typer.Option("--wait-for-board", help="Queue even if no such board is known yet.")
+        bool,
+        typer.Option(
+            "--wait-for-board", help="Queue even if no such board, or none with the tags, is known."
+        ),
     ] = False,
     notify: notify_options.Notify = None,
     notify_if: notify_options.NotifyIf = None,
@@ -166,6 +178,7 @@ def submit(
     """
     base = Request(
         model="",
+        require=parse_tags(tag),
         prompt_tokens=None if prompt_tokens is None else _token_ids(prompt_tokens),
         repetitions=repetitions,
         score=score or score_tokens is not None or score_stride is not None,

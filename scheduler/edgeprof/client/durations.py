@@ -133,7 +133,7 @@ def sweep_s(planned: Sequence[Planned], boards: Sequence[BoardInfo], history: Hi
     free: dict[frozenset[str], list[float]] = {}
     for job in planned:
         spec = job.spec
-        able = routing.boards_of(spec.target, boards)
+        able = routing.boards_of(spec.target, boards, spec.require)
         took_s = attempt_s(job, history)
         jobs_s.append(took_s)
         ids = frozenset(board.device_id for board in able)

@@ -10,14 +10,16 @@ print(job.wait(progress=True).result)
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Self, Unpack
 
+from edgeprof.client import routing
 from edgeprof.client.job import Job
 from edgeprof.client.request import JobOptions, Request
 from edgeprof.shared.errors import StoreRefused, UsageError
+from edgeprof.shared.identity import user_name
 from edgeprof.shared.redis.client import PERSON_ANSWER_S
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.job_values import NewJob, new_job_ids
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from edgeprof.client.planning import Planned
     from edgeprof.client.preparation import Batch, Preparer
     from edgeprof.client.results import ResultFilter, Results
+    from edgeprof.client.schedules import Schedules
     from edgeprof.shared.models import ModelFile
 
 _ANY: Final = JobFilter()
@@ -75,6 +78,13 @@ class Lab:
         from edgeprof.client.foresight import Foresight  # noqa: PLC0415 - as in plan()
 
         return Foresight(lambda: self.jobs(JobState.SUCCEEDED, _HISTORY))
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The recurring sweeps of this lab."""
+        from edgeprof.client.schedules import Schedules  # noqa: PLC0415 - as in plan()
+
+        return Schedules(self)
 
     def __enter__(self) -> Self:
         return self
@@ -119,26 +129,32 @@ class Lab:
         known = self.boards() if boards is None else boards
         return planning.plan(request, known, self._preparer, batch)
 
-    def submit_planned(self, planned: Sequence[Planned]) -> list[Job]:
+    def submit_planned(
+        self, planned: Sequence[Planned], ids: Sequence[str] | None = None
+    ) -> list[Job]:
         """Queue jobs made by plan(): files first, then records, then doorbells.
 
+        ids: of jobs that are queued once, however often this is called; else each is a new job.
         A doorbell that cannot be sent is no error: the jobs are in the store by then, and the
         custodian sends their doorbells later.
         """
         specs, expected = [plan.spec for plan in planned], self._foresight.of(planned)
-        return self._enqueue(specs, self._files_of(planned), expected)
+        return self._enqueue(specs, self._files_of(planned), expected, ids)
 
     def _enqueue(
         self,
         specs: Sequence[JobSpec],
         files: Sequence[tuple[NeededBlob, ModelFile]] = (),
         expected: Sequence[Expected | None] = (),
+        ids: Sequence[str] | None = None,
     ) -> list[Job]:
         """Queue jobs, whose model files are uploaded where the store lacks them."""
-        ids = new_job_ids(len(specs))
+        ids = ids or new_job_ids(len(specs))
         traces = tracing.submit_traceparents(list(zip(ids, specs, strict=True)))
         known = expected or [None] * len(specs)
-        jobs = [NewJob(*job) for job in zip(specs, traces, ids, known, strict=True)]
+        boards = self.boards() if any(spec.require for spec in specs) else ()
+        told_by = routing.told_by(specs, boards)
+        jobs = [NewJob(*job) for job in zip(specs, traces, ids, known, told_by, strict=True)]
         blobs = [blob for blob, _ in files]
         missing = [blob for blob in blobs if not self.store.blobs.compared_of_late(blob.sha256)]
         models = {blob.sha256: model for blob, model in files}
@@ -222,9 +238,20 @@ class Lab:
     def _views(self, index: str, limit: int, where: JobFilter) -> list[JobView]:
         return self.store.jobs.views(JobSearch(self.store.script).newest(index, where, limit))
 
-    def boards(self) -> list[BoardInfo]:
-        """Return every board that was announced, the offline ones too."""
-        return self.store.boards.all()
+    def boards(self, tags: Mapping[str, str] | None = None) -> list[BoardInfo]:
+        """Return every board that was announced, the offline ones too; only those with all tags."""
+        return [board for board in self.store.boards.all() if routing.has_tags(board, tags or {})]
+
+    def reserve(self, board: str, for_s: float, reason: str = "") -> float:
+        """Keep other users' jobs from a board; returns until when, in seconds since the epoch.
+
+        A job that runs there goes on. Raises UsageError while another user has it, BoardNotFound.
+        """
+        return self.store.reservations.reserve(board, user_name(), for_s, reason)
+
+    def release(self, board: str) -> None:
+        """End your reservation of a board. Raises UsageError when another user has it."""
+        self.store.reservations.release(board, user_name())
 
     def models(self) -> list[ModelFile]:
         """Return the models that can be named without a path."""

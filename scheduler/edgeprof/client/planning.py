@@ -41,7 +41,11 @@ def plan(
     batch: of requests that are to read each model's file once.
     """
     target = routing.choose_target(
-        request.platform, request.board, boards, wait_for_board=request.wait_for_board
+        request.platform,
+        request.board,
+        boards,
+        wait_for_board=request.wait_for_board,
+        require=request.require,
     )
     _check_counts(request)
     source = preparer.source(request.model, batch)
@@ -58,7 +62,7 @@ def plan(
             request.n_ctx,
             request.score_stride,
         )
-    on = routing.boards_of(target, boards)
+    on = routing.boards_of(target, boards, request.require)
     timeout_s = request.timeout_s
     try:
         case = _case(prompt, request.n_gen)
@@ -67,6 +71,7 @@ def plan(
         spec = JobSpec(
             model=model.ref,
             target=target,
+            require=request.require,
             cases=(case,),
             repetitions=request.repetitions,
             warmup=request.warmup,

@@ -43,11 +43,17 @@ def plan(
         )
     if board is None and platform is None:
         board, platform = _as_before(view, boards)
-    target = routing.choose_target(platform, board, boards, wait_for_board=wait_for_board)
+        require = asked.require
+    else:
+        require = {}  # whoever names another board knows what it has
+    target = routing.choose_target(
+        platform, board, boards, wait_for_board=wait_for_board, require=require
+    )
     try:
         spec = JobSpec(
             model=view.model,
             target=target,
+            require=require,
             cases=tuple(map(_case, asked.cases)),
             repetitions=asked.repetitions,
             warmup=asked.warmup,
@@ -67,7 +73,7 @@ def plan(
         )
     except ValidationError as error:
         raise UsageError(f"job {view.id} cannot be repeated: {first_error(error)}") from None
-    on = routing.boards_of(target, boards)
+    on = routing.boards_of(target, boards, require)
     admission.check(model, spec, on)
     return Planned(spec, model, routing.platform_of(target, on))
 

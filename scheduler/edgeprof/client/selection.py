@@ -2,7 +2,8 @@
 
 The word is a job's id, a sweep's id, a saved baseline, the beginning of a firmware's git hash, a
 tag (NAME=VALUE) or a range of time (2026-11-20..2026-11-25, 7d..). A prefix says which is meant
-where a word could be several: `sweep:nightly`, `baseline:nightly`.
+where a word could be several: `sweep:nightly`, `baseline:nightly`. `schedule:nightly` is the last
+run of a recurring sweep, and `schedule:nightly~1` the one before it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Kind(StrEnum):
     FIRMWARE = "firmware"
     TAG = "tag"
     TIME = "time"
+    SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Selection:
 
     kind: Kind
     query: Query
+    #: The run of a schedule: its name, and how many runs before the last.
+    run: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ class JobSource(Protocol):
         """Return the names of all saved baselines."""
         ...
 
+    def newest_sweeps(self, tag: tuple[str, str], limit: int) -> list[str]:
+        """Return the ids of the sweeps whose jobs have a tag, the newest first."""
+        ...
+
 
 def readings(text: str, now_s: float) -> list[Selection]:
     """Return the ways in which a word can be read. Raises UsageError when there is none."""
@@ -98,7 +106,7 @@ def select(text: str, source: JobSource, where: Query | None = None) -> Selected
     found: dict[Kind, list[JobView]] = {}
     readable = readings(text, time.time())
     for reading in readable:
-        if views := source.find(_narrowed(reading.query, where)):
+        if views := source.find(_narrowed(_query(reading, source), where)):
             found[reading.kind] = views
     if not found:
         raise _not_found(text, [reading.kind for reading in readable], source, where)
@@ -117,6 +125,29 @@ def select(text: str, source: JobSource, where: Query | None = None) -> Selected
             hint=f"edgeprof job {views[0].id} says why",
         )
     return Selected(text, kind, good, len(views) - len(good))
+
+
+def schedule_run(text: str) -> tuple[str, int] | None:
+    """Return the schedule of "schedule:NAME~N", and how many runs before the last N is."""
+    found = re.fullmatch(rf"{Kind.SCHEDULE}:([^~]+)(?:~(\d{{1,4}}))?", text)
+    return None if found is None else (found[1], int(found[2] or 0))
+
+
+def _query(reading: Selection, source: JobSource) -> Query:
+    """Return the query of a reading; a schedule's run is a sweep that the source knows."""
+    if reading.run is None:
+        return reading.query
+    name, back = reading.run
+    sweeps = source.newest_sweeps(("schedule", name), back + 1)
+    if len(sweeps) <= back:
+        raise NotFound(
+            f"no run {back} before the last of schedule {name!r} in {source.url}: it has"
+            f" {len(sweeps)}"
+            if sweeps
+            else f"no run of a schedule {name!r} in {source.url}",
+            hint="edgeprof schedule list; runs get there as their jobs finish",
+        )
+    return replace(reading.query, sweep_id=sweeps[back])
 
 
 def _read(kind: Kind, text: str, now_s: float) -> Selection:
@@ -139,6 +170,11 @@ def _read(kind: Kind, text: str, now_s: float) -> Selection:
             query = replace(everything, tags={name: value})
         case Kind.TIME:
             query = _in_time(everything, text, now_s)
+        case Kind.SCHEDULE:
+            run = schedule_run(f"{kind}:{text}")
+            if run is None:
+                raise UsageError(f"{text!r} is no run of a schedule", hint=f"e.g. {_RUNS}")
+            return Selection(kind, everything, run)
     return Selection(kind, query)
 
 
@@ -153,6 +189,7 @@ def _in_time(everything: Query, text: str, now_s: float) -> Query:
     return replace(everything, since_s=since_s, until_s=until_s)
 
 
+_RUNS: Final = "schedule:nightly for the last, schedule:nightly~1 for the one before"
 _EXAMPLES: Final = {
     Kind.JOB: "7h2kq9c4m0xz",
     Kind.SWEEP: "sweep-1a2b3c4d",
@@ -160,6 +197,7 @@ _EXAMPLES: Final = {
     Kind.FIRMWARE: "abc1234",
     Kind.TAG: "kernel=new",
     Kind.TIME: "2026-11-20..2026-11-25, 7d.. or ..12h",
+    Kind.SCHEDULE: "nightly",
 }
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, TypeVar
 
@@ -31,6 +32,7 @@ from edgeprof.shared.spelling import suggestion
 from edgeprof.shared.types.case import MAX_SCORED_TOKENS
 from edgeprof.shared.types.job import LONGEST_WAIT_S, MOST_ATTEMPTS
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.tags import Tags
 from edgeprof.shared.validation import first_error
 
 T = TypeVar("T")
@@ -77,6 +79,7 @@ class _File(_Table):
     head: Annotated[tuple[Quantization, ...], BeforeValidator(_upper)] = ()
     platform: _OneOrMore[_Text] = ()
     board: _OneOrMore[_Text] = ()
+    require: Tags = Field(default_factory=dict)
     prompt: _OneOrMore[_Text] = ()
     n_prompt: _OneOrMore[_Count] = ()
     n_gen: _OneOrMore[Annotated[int, Field(ge=0, strict=True)]] = ()
@@ -99,7 +102,7 @@ class _File(_Table):
         DEFAULT_SCORED_TOKENS
     )
     score_stride: _Count | None = None
-    tags: dict[str, _Text] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
     include: tuple[dict[str, Any], ...] = ()
     exclude: tuple[dict[str, Any], ...] = ()
 
@@ -107,20 +110,32 @@ class _File(_Table):
 class SweepFile:
     """A sweep's file, read and checked. Raises UsageError that names the line."""
 
-    def __init__(self, path: Path, text: str, keys: _File) -> None:
+    def __init__(
+        self, path: Path, text: str, keys: _File, kept: Mapping[str, Path] | None = None
+    ) -> None:
         self.path = path
+        self.text = text
         self.keys = keys
-        self._text = text
+        #: Name in the file -> where its content is, if not at that name (any more).
+        self._kept = kept or {}
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file."""
         try:
             text = path.read_text(encoding="utf-8")
-            data = tomllib.loads(text)
         except OSError as error:
             raise UsageError(f"{path}: cannot read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path} is not TOML: {error}") from None
+        return cls.parse(path, text)
+
+    @classmethod
+    def parse(cls, path: Path, text: str, kept: Mapping[str, Path] | None = None) -> Self:
+        """Read a file's text. kept: where the files are that it names, by their names in it."""
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path} is not TOML: {error}") from None
         try:
             keys = _File.model_validate(data)
@@ -131,18 +146,27 @@ class SweepFile:
                 f"{path}: no key 'platform' and no key 'board'",
                 hint='e.g. platform = ["native"]; `edgeprof boards` lists them',
             )
-        return cls(path, text, keys)
+        return cls(path, text, keys, kept)
 
     @property
     def corpus(self) -> Path | None:
         """The text to score over; None: the one that ships."""
-        return None if self.keys.corpus is None else self._beside(self.keys.corpus)
+        named = self.keys.corpus
+        return None if named is None else self._kept.get(named) or self._beside(named)
 
     def requests(self) -> list[Request]:
         """Return the combinations that the rules leave, none of which measures quality."""
         keys = self.keys
-        grid = Grid(**{name: getattr(keys, name) for name in AXES} | {"model": self._models()})
-        return chosen(grid.requests(self._base()), self._rules("include"), self._rules("exclude"))
+        grid = Grid(
+            **{name: getattr(keys, name) for name in AXES} | {"model": [*self.models().values()]}
+        )
+        left = chosen(grid.requests(self._base()), self._rules("include"), self._rules("exclude"))
+        kept = {
+            model: self._kept[named]
+            for named, model in self.models().items()
+            if named in self._kept
+        }
+        return [replace(each, model=kept.get(each.model, each.model)) for each in left]
 
     def scored(self, request: Request) -> Request:
         """Return the request that measures the quality of this one's model, and hardly its speed.
@@ -171,7 +195,7 @@ class SweepFile:
 
     def check(self, check: Callable[[str, Any], object]) -> None:
         """Call check(key, value) for each value that is a name; its UsageError gets the line."""
-        named = [("model", name) for name in self._models()]
+        named = [("model", name) for name in self.models().values()]
         named += [("platform", name) for name in self.keys.platform]
         named += [("board", name) for name in self.keys.board]
         named += [] if self.corpus is None else [("corpus", self.corpus)]
@@ -194,16 +218,18 @@ class SweepFile:
             "check_output": keys.check_output,
             "wait_for_board": keys.wait_for_board,
             "profile": keys.profile,
+            "require": keys.require,
             "tags": keys.tags,
             "source": "edgeprof sweep",
         }
         return Request(**common | fields)
 
-    def _models(self) -> list[str | Path]:
-        return [
-            self._beside(name) if "/" in name or name.endswith((".gguf", ".bin")) else name
+    def models(self) -> dict[str, str | Path]:
+        """Return the models by their names in the file: a name of the catalogue, or a path."""
+        return {
+            name: self._beside(name) if "/" in name or name.endswith((".gguf", ".bin")) else name
             for name in self.keys.model
-        ]
+        }
 
     def _beside(self, name: str) -> Path:
         """Return the path of a file that is named relative to the sweep's own."""
@@ -226,7 +252,7 @@ class SweepFile:
     def _error(
         self, path: tuple[int | str, ...], value: object, said: str, hint: str | None
     ) -> UsageError:
-        return UsageError(f"{_place(self.path, self._text, path, value)}: {said}", hint=hint)
+        return UsageError(f"{_place(self.path, self.text, path, value)}: {said}", hint=hint)
 
 
 def _explained(

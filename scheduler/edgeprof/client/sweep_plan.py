@@ -30,12 +30,24 @@ def plan(lab: Lab, file: SweepFile, boards: Sequence[BoardInfo]) -> Plan:
             scoring.corpus(value)
         else:
             there = {"platform": None, "board": None} | {key: value}
-            routing.choose_target(**there, boards=boards, wait_for_board=file.keys.wait_for_board)
+            routing.choose_target(
+                **there,
+                boards=boards,
+                wait_for_board=file.keys.wait_for_board,
+                require=file.keys.require,
+            )
 
     file.check(check)
+    return plan_of(lab, file, file.requests(), boards)
+
+
+def plan_of(
+    lab: Lab, file: SweepFile, requests: Sequence[Request], boards: Sequence[BoardInfo]
+) -> Plan:
+    """Return the jobs and the refusals of some of a file's combinations."""
     made = Plan()
     alike: defaultdict[tuple[Any, ...], list[Request]] = defaultdict(list)
-    for request in file.requests():
+    for request in requests:
         if made.add(lab, request, boards) and file.keys.score:
             same = (
                 request.model,
@@ -45,8 +57,8 @@ def plan(lab: Lab, file: SweepFile, boards: Sequence[BoardInfo]) -> Plan:
                 request.kv_type,
             )
             alike[same].append(file.scored(request))
-    for requests in alike.values():
-        _add_first(made, lab, requests, boards)
+    for scored in alike.values():
+        _add_first(made, lab, scored, boards)
     made.planned = list({key_of(job.spec): (asked, job) for asked, job in made.planned}.values())
     return made
 

@@ -21,6 +21,7 @@ from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState, board_queue, platform_queue
 from edgeprof.shared.types.result import JobView
+from edgeprof.shared.types.schedule import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,15 @@ class CustodianMetrics:
             "Whether the results archive could be used at the last try (1) or not (0)",
             registry=registry,
         )
+        self.edgeprof_schedule_runs_total = Counter(
+            "edgeprof_schedule_runs_total",
+            "Runs of recurring sweeps that succeeded, failed, were skipped (the run before had not"
+            " finished) or missed (no scheduler ran)",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in Outcome:
+            self.edgeprof_schedule_runs_total.labels(outcome)
         self.archive_used(well=True)
         self._platforms: set[str] = set()
         self.store_looked_at(set())
@@ -94,6 +104,10 @@ class CustodianMetrics:
     def acted(self, action: str, times: int) -> None:
         """Count an action of ACTIONS."""
         self.edgeprof_custodian_actions_total.labels(action).inc(times)
+
+    def run_ended(self, outcome: Outcome, times: int) -> None:
+        """Count runs of schedules that ended so."""
+        self.edgeprof_schedule_runs_total.labels(outcome).inc(times)
 
     def ticked(self, leading: bool) -> None:
         """Note a tick of the custodian."""
@@ -159,6 +173,7 @@ class LabCollector(Collector):
             depths = self._store.jobs.queue_depths()
             waiting = self._store.maintenance.unarchived_count()
             cordoned = self._store.hosts.cordoned()
+            schedules, paused = self._store.schedules.counts()
         except InfrastructureError as error:
             self._told.say("store", f"nothing to tell Prometheus: {error}")
             return
@@ -170,6 +185,7 @@ class LabCollector(Collector):
         yield from _queues(boards, depths)
         yield from _hosts(boards, cordoned)
         yield _unarchived(waiting)
+        yield _schedules({"active": schedules - paused, "paused": paused})
 
     def describe(self) -> Iterator[Metric]:
         """Yield the same families without samples, because registering must not need Redis."""
@@ -183,6 +199,7 @@ def lab_families() -> Iterator[Metric]:
     yield from _queues([], [])
     yield from _hosts([], {})
     yield _unarchived(0)
+    yield _schedules({})
 
 
 def _jobs(counts: dict[JobState, int], dead: int) -> Iterator[Metric]:
@@ -231,6 +248,15 @@ def _unarchived(waiting: int) -> Metric:
         "Finished jobs that no archive holds, yet or any more",
         value=waiting,
     )
+
+
+def _schedules(counts: Mapping[str, int]) -> Metric:
+    schedules = GaugeMetricFamily(
+        "edgeprof_schedules", "Recurring sweeps, by state: active or paused", labels=["state"]
+    )
+    for state, count in counts.items():
+        schedules.add_metric([state], count)
+    return schedules
 
 
 def _queues(boards: Sequence[BoardInfo], depths: Sequence[QueueDepth]) -> Iterator[Metric]:

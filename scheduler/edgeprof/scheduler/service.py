@@ -1,10 +1,11 @@
-"""Runs the scheduler: the custodian's loop, the lab's metrics, the HTTP pages, notifications."""
+"""Runs the scheduler: custodian and timekeeper, metrics, HTTP pages, notifications."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
@@ -15,9 +16,11 @@ from edgeprof.scheduler.http_pages import Liveness, pages
 from edgeprof.scheduler.known_stores import KnownStores
 from edgeprof.scheduler.metrics import CustodianMetrics, LabCollector
 from edgeprof.scheduler.notify.build import NotifierThread, notifier
+from edgeprof.scheduler.notify.of_schedules import tell_of_runs
 from edgeprof.scheduler.notify.settings import NotifySettings
 from edgeprof.scheduler.site.build import Announcer, site
 from edgeprof.scheduler.site.records import ArchivedJobs
+from edgeprof.scheduler.timekeeper import Listener, Timekeeper
 from edgeprof.shared.errors import EdgeprofError, InfrastructureError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.lab import LabStore
@@ -34,14 +37,16 @@ def run_scheduler(
     retention: Callable[[], None] = lambda: None,
     holds: HoldsJobs | None = None,
     archive: ArchivedJobs | None = None,
+    on_run_ended: Sequence[Listener] = (),
 ) -> None:
     """Tick and serve until `stop` is set. A fault of Redis or the archive is logged once.
 
     With an `archive` to read there are pages for people, an API and notifications.
 
     `retention` is called after each tick, and deletes old jobs from the archive. `holds` returns
-    whether the archive still has the jobs that it was given. Raises InfrastructureError or
-    UsageError when Redis does not answer at the start.
+    whether the archive still has the jobs that it was given. `on_run_ended` is told how each run of
+    a schedule ended. Raises InfrastructureError or UsageError when Redis does not answer at the
+    start.
     """
     registry = CollectorRegistry()
     metrics = CustodianMetrics(registry)
@@ -54,6 +59,14 @@ def run_scheduler(
         registry.register(LabCollector(store, metrics))
         custodian = Custodian(store, settings, save, metrics, holds)
         custodian.start()
+        listeners = [*on_run_ended, *([] if archive is None else [tell_of_runs(store)])]
+        timekeeper = Timekeeper(store.schedules, settings, metrics, listeners)
+
+        def then() -> None:
+            if custodian.leading:
+                timekeeper.tick(time.time())
+            retention()
+
         endpoint = Endpoint(
             registry,
             settings.metrics_bind,
@@ -83,7 +96,7 @@ def run_scheduler(
             thread = NotifierThread(told, lambda: custodian.leading, stop, pause_s)
             stack.callback(thread.join)
         while not stop.is_set():
-            trouble = _tick(custodian, retention, liveness.trouble)
+            trouble = _tick(custodian, then, liveness.trouble)
             if announcer is not None:
                 announcer.announce_when_due()
             dangers = store.watch.look_when_due()
@@ -93,11 +106,11 @@ def run_scheduler(
             stop.wait(settings.custodian_interval_s)
 
 
-def _tick(custodian: Custodian, retention: Callable[[], None], said: str) -> str:
+def _tick(custodian: Custodian, then: Callable[[], None], said: str) -> str:
     """Tick once; returns the fault or "". A fault is logged when it differs from `said`."""
     try:
         custodian.tick()
-        retention()
+        then()
     except Exception as error:
         # Even after a bug, in an archive for example, jobs of dead workers must be requeued.
         trouble = str(error) or type(error).__name__

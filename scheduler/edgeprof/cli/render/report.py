@@ -32,6 +32,7 @@ from edgeprof.shared.types.result import (
     RegionUse,
     ScoreResult,
 )
+from edgeprof.shared.types.tags import written
 
 _SHORT = Repr()
 _SHORT.maxstring, _SHORT.maxlist = 60, 8
@@ -59,6 +60,8 @@ def job_report(
         chain = f"  {' > '.join(source.chain)}" if len(source.chain) > 1 else ""
         facts.add_row("source", f"{source.file}  {source.sha256[:12]}{chain}")
     facts.add_row("target", view.target)
+    if view.inputs and view.inputs.require:
+        facts.add_row("requires", written(view.inputs.require))
     facts.add_row("priority", str(view.priority))
     if view.inputs is not None:
         for name, value in _asked(view.inputs):
@@ -121,7 +124,7 @@ def _asked(inputs: Inputs) -> Iterator[tuple[str, str]]:
     yield "context", f"{inputs.n_ctx} positions, KV cache {inputs.kv_type}"
     yield "timeout", f"{inputs.timeout_s:g} s"
     if inputs.tags:
-        yield "tags", ", ".join(f"{name}={text}" for name, text in inputs.tags.items())
+        yield "tags", written(inputs.tags)
     if inputs.source:
         yield "through", inputs.source
 

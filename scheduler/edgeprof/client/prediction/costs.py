@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from edgeprof.client.prediction.terms import Key, Terms, cache_type, work_of
+from edgeprof.client.prediction.terms import (
+    BATCHED,
+    MATRIX,
+    Key,
+    Terms,
+    cache_type,
+    has_batches,
+    work_of,
+)
 from edgeprof.shared.types.profile import (
     CEILING_COLUMNS,
     Ceilings,
@@ -63,18 +71,20 @@ class Costs:
 
     by_key: Mapping[Key, Terms]
     ceilings: Ceilings | None
+    #: Whether boards of this platform take several positions of a prompt at a time.
+    batched: bool = False
 
     def of(self, key: Key) -> Terms | None:
         """Return the cost of a key. A type that was not profiled is scaled by its ceiling.
 
         None where nothing is known that could be scaled. That is so for another type of the cache:
-        boards have no ceiling of it, and what an F16 costs beside an F32 is one instruction on one
-        core and twenty on another.
+        boards measure no ceiling of attention, and on RV32 an F32 cache makes the scores 1.6 times
+        as long and the mix 0.7 times.
         """
         found = self.by_key.get(key)
         if found is not None:
             return found
-        if key.family == "matrix":
+        if key.family in (MATRIX, BATCHED):
             return self._scaled(key)
         cache = cache_type(key)
         return next(
@@ -91,7 +101,7 @@ class Costs:
             return None
         wanted = self.ceilings.kernel(key.kind)
         donors = sorted(
-            (other for other in self.by_key if other.family == "matrix"),
+            (other for other in self.by_key if other.family == key.family),
             key=lambda other: (other.kind != key.kind, other.region != key.region),
         )
         for donor in donors:
@@ -104,30 +114,66 @@ class Costs:
         return None
 
 
-def fit(samples: Sequence[Measured]) -> Costs:
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a sample tells of costs: nothing without a profile."""
+
+    rows: Sequence[tuple[dict[Key, Terms], float]] = ()
+    ceilings: Ceilings | None = None
+    batched: bool = False
+
+
+def observe(sample: Measured) -> Observed:
+    """Return what a sample tells of costs."""
+    profile = sample.profile
+    if profile is None:
+        return Observed()
+    batched = has_batches(profile, sample.dimensions)
+    return Observed(_observed(sample, profile, batched=batched), sample.ceilings, batched)
+
+
+def fit(samples: Iterable[Measured]) -> Costs:
     """Fit costs to all samples that have a profile."""
-    rows: dict[Key, list[tuple[Terms, float]]] = defaultdict(list)
-    ceilings = None
-    for sample in samples:
-        if sample.profile is None:
-            continue
-        ceilings = sample.ceilings or ceilings
-        for key, terms, seconds in _observed(sample, sample.profile):
-            rows[key].append((terms, seconds))
-    costs = {key: _fitted([*found, *_at_best(key, ceilings)]) for key, found in rows.items()}
-    return Costs(costs, ceilings)
+    return fit_observed(map(observe, samples))
+
+
+def fit_observed(observed: Iterable[Observed]) -> Costs:
+    """Fit costs to what was observed; who fits many times observes once, which takes longer.
+
+    First of what the profiles tell apart; then of batches, from operators that had positions in
+    batches and single ones, whose cost is known by then.
+    """
+    ceilings, batched = None, False
+    seen: list[tuple[dict[Key, Terms], float]] = []
+    for each in observed:
+        ceilings = each.ceilings or ceilings
+        batched |= each.batched
+        seen += each.rows
+    costs: dict[Key, Terms] = {}
+    for _ in range(2):
+        rows: dict[Key, list[tuple[Terms, float]]] = defaultdict(list)
+        for parts, seconds in seen:
+            new = parts.keys() - costs.keys()
+            rest = seconds - sum(float(costs[key] @ parts[key]) for key in parts.keys() - new)
+            if len(new) == 1 and rest > 0:
+                (key,) = new
+                rows[key].append((parts[key], rest))
+        costs |= {key: _fitted([*found, *_at_best(key, ceilings)]) for key, found in rows.items()}
+    return Costs(costs, ceilings, batched)
 
 
 def _at_best(key: Key, ceilings: Ceilings | None) -> list[tuple[Terms, float]]:
     """Return a kernel's ceiling as one more observation: its matrix has a shape of its own."""
-    kernel = ceilings.kernel(key.kind) if ceilings and key.family == "matrix" else None
+    kernel = ceilings.kernel(key.kind) if ceilings and key.family == MATRIX else None
     if kernel is None:
         return []
     macs = float(kernel.rows * CEILING_COLUMNS)
     return [(np.array([1.0, kernel.rows, macs]), macs / kernel.macs_per_second)]
 
 
-def _observed(sample: Measured, profile: Profile) -> list[tuple[Key, Terms, float]]:
+def _observed(
+    sample: Measured, profile: Profile, *, batched: bool
+) -> list[tuple[dict[Key, Terms], float]]:
     """Return terms and seconds of each operator and phase, without the time of looking.
 
     Each time that the timer is read costs the operator before it the same: what all operators have
@@ -145,17 +191,23 @@ def _observed(sample: Measured, profile: Profile) -> list[tuple[Key, Terms, floa
     for phase in Phase:
         if phase is Phase.DECODE and sample.n_gen < 2:
             continue
-        work = work_of(sample.dimensions, phase, sample.n_prompt, sample.n_gen)
-        by_operator: dict[Operator, list[tuple[Key, Terms]]] = defaultdict(list)
+        work = work_of(
+            sample.dimensions,
+            phase,
+            sample.n_prompt,
+            sample.n_gen,
+            batched=batched,
+        )
+        by_operator: dict[Operator, dict[Key, Terms]] = defaultdict(dict)
         for (operator, key), done in work.items():
-            by_operator[operator].append((key, done.terms))
+            by_operator[operator][key] = done.terms
         for operator, parts in by_operator.items():
-            if len(parts) != 1 or (phase, operator) not in ticks:
-                continue  # of several kinds, whose times the profile does not tell apart here
+            if (phase, operator) not in ticks:
+                continue
             seconds = ticks[phase, operator] / profile.tick_hz
             seconds -= readings[phase, operator] * reading_s
             if seconds > 0:
-                found.append((parts[0][0], parts[0][1], seconds))
+                found.append((parts, seconds))
     return found
 
 

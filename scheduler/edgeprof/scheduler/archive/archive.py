@@ -15,7 +15,7 @@ from edgeprof.scheduler.archive import archive_url, baselines, engine, migrate
 from edgeprof.scheduler.archive.baselines import SavedBaseline
 from edgeprof.scheduler.archive.database_file import DatabaseFile
 from edgeprof.scheduler.archive.rows import row_of
-from edgeprof.scheduler.archive.statements import statement_of
+from edgeprof.scheduler.archive.statements import newest_sweeps, statement_of
 from edgeprof.scheduler.archive.tables import BaselineJob, Job
 from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.settings import Settings
@@ -103,6 +103,12 @@ class Archive:
                 return
             for after, document in rows:  # noqa: B007 - the next page begins after the last
                 yield JobView.model_validate(document)
+
+    def newest_sweeps(self, tag: tuple[str, str], limit: int) -> list[str]:
+        """Return the ids of the sweeps whose jobs have a tag (name, value), the newest first."""
+        with self._guarded(), Session(self._reading) as session:
+            found = session.scalars(newest_sweeps(tag, limit)).all()
+        return [sweep_id for sweep_id in found if sweep_id is not None]
 
     def view(self, job_id: str) -> JobView | None:
         """Return one job, or None when it is not in the archive."""

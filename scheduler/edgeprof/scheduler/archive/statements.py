@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from edgeprof.client.query import Query
 from edgeprof.scheduler.archive.tables import BaselineJob, Job
@@ -37,3 +37,15 @@ def statement_of(query: Query) -> Select[tuple[dict[str, object]]]:
         of_it = select(BaselineJob.job_id).where(BaselineJob.baseline == query.baseline)
         statement = statement.where(Job.id.in_(of_it))
     return statement
+
+
+def newest_sweeps(tag: tuple[str, str], limit: int) -> Select[str | None]:
+    """Return the statement for the sweeps whose jobs have a tag, the newest first."""
+    name, text = tag
+    return (
+        select(Job.sweep_id)
+        .where(Job.tags[name].as_string() == text, Job.sweep_id.is_not(None))
+        .group_by(Job.sweep_id)
+        .order_by(func.max(Job.finished_s).desc())
+        .limit(limit)
+    )

@@ -13,6 +13,7 @@ from typing import Literal
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.spelling import suggestion
+from edgeprof.shared.store.reservations import reservation_of
 from edgeprof.shared.store.script import LeftOut, Script, records, text
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.types.board import BoardInfo, BoardState
@@ -74,6 +75,10 @@ class Cordons:
     lent: bool = False
     #: Why its host is cordoned; "" when it is not.
     host: str = ""
+    #: Whether a person drained the host, so that no self-test brings it back.
+    host_drained: bool = False
+    #: The only user whose jobs it gets now; "" when it is not reserved.
+    reserved_for: str = ""
 
     @property
     def takes_own_jobs(self) -> bool:
@@ -81,14 +86,18 @@ class Cordons:
         return not self.host and not self.for_host and self.board is not BoardState.DRAINING
 
     @property
-    def takes_jobs_of_platform(self) -> bool:
-        """Whether jobs for any board of its platform are given to it."""
-        return self.board is None and not self.host
+    def listens_to_platform(self) -> bool:
+        """Whether doorbells of its platform are for it, too.
+
+        On a reserved board those of other users' jobs would be lost. The custodian tells it of
+        its user's jobs by its own queue.
+        """
+        return self.board is None and not self.host and not self.reserved_for
 
     @property
     def suspect(self) -> bool:
         """Whether a passed self-test would let it take jobs again."""
-        return self.board is BoardState.QUARANTINED or bool(self.host)
+        return self.board is BoardState.QUARANTINED or bool(self.host and not self.host_drained)
 
 
 class BoardStore:
@@ -132,9 +141,12 @@ class BoardStore:
         """Return all announced boards, by name; those whose worker is silent as offline."""
         now, *flat = self._script.call("boards")
         boards, left_out = [], LeftOut()
-        rows = zip(*(flat[column::5] for column in range(5)), strict=True)
-        for announced, seen, until, own_cordon, host_cordon in rows:
-            changes: dict[str, object] = {"seen_s": float(seen)}
+        rows = zip(*(flat[column::6] for column in range(6)), strict=True)
+        for announced, seen, until, own_cordon, host_cordon, reserved in rows:
+            changes: dict[str, object] = {
+                "seen_s": float(seen),
+                "reservation": reservation_of(reserved),
+            }
             try:
                 info = _read(announced)
             except ValueError as error:
@@ -149,8 +161,12 @@ class BoardStore:
                 )
                 changes["job_id"] = None
             elif host_cordon and info.state is not BoardState.OFFLINE:
-                reason = f"host {info.host} is cordoned: {reason_of(host_cordon)}"
-                changes |= {"state": BoardState.QUARANTINED, "reason": reason}
+                drained = is_drained(host_cordon)
+                said = "drained" if drained else "cordoned"
+                changes |= {
+                    "state": BoardState.DRAINING if drained else BoardState.QUARANTINED,
+                    "reason": f"host {info.host} is {said}: {reason_of(host_cordon)}",
+                }
             elif cordoned and info.state is not BoardState.OFFLINE:
                 released = f"; {PORT_RELEASED}" if info.reason == PORT_RELEASED else ""
                 changes |= {"state": cordoned[0], "reason": cordoned[1] + released}
@@ -220,13 +236,15 @@ class BoardStore:
 
     def cordons(self, device_id: str, host: str = "") -> Cordons:
         """Return what keeps a board of this host from jobs."""
-        state, for_host, release, cordon, lent = self._script.call("cordons", device_id, host)
+        state, for_host, release, cordon, user, lent = self._script.call("cordons", device_id, host)
         return Cordons(
             BoardState(state) if state else None,
             for_host=bool(for_host),
             release_port=bool(release),
             lent=bool(lent),
             host=reason_of(cordon) if cordon else "",
+            host_drained=is_drained(cordon),
+            reserved_for=user,
         )
 
     def port_wanted(self, device_id: str) -> bool:
@@ -277,6 +295,11 @@ def _cordon_of(entry: str) -> tuple[BoardState, str] | None:
         if line["state"] in {BoardState.DRAINING, BoardState.QUARANTINED}:
             return BoardState(line["state"]), one_line(line["reason"])
     return None
+
+
+def is_drained(cordon: str) -> bool:
+    """Whether a person drained the host that has this entry of the store; "" is none."""
+    return any(line["drained"] for line in records([cordon] if cordon else [], drained=bool))
 
 
 def reason_of(cordon: str) -> str:

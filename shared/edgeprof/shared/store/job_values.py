@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from base64 import b32encode
 from dataclasses import dataclass, field
@@ -23,8 +24,17 @@ def new_job_id() -> str:
 
 def new_job_ids(count: int) -> list[str]:
     """Return ids in their order: those of one submission then stand as submitted in every list."""
-    text = b32encode(secrets.token_bytes(-(-count * 60 // 8))).decode().translate(_FROM_BASE_32)
+    text = _spelt(secrets.token_bytes(-(-count * 60 // 8)))
     return sorted(text[place : place + 12] for place in range(0, 12 * count, 12))
+
+
+def job_id_of(text: str) -> str:
+    """Return the id that always belongs to a text: a job of it is queued once, however often."""
+    return _spelt(hashlib.sha256(text.encode()).digest())[:12]
+
+
+def _spelt(content: bytes) -> str:
+    return b32encode(content).decode().translate(_FROM_BASE_32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,8 @@ class NewJob:
     traceparent: str = ""
     id: str = field(default_factory=new_job_id)
     expected: Expected | None = None
+    #: The queue whose doorbell tells of it; None: that of its target, "": none yet.
+    told_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,8 @@ class NoClaim(StrEnum):
     DRAINING = "draining"
     QUARANTINED = "quarantined"
     HOST_CORDONED = "its host is cordoned"
+    #: For another user.
+    RESERVED = "reserved"
     #: The job's record did not validate; that job has failed.
     MALFORMED = "malformed"
     #: Only entries that are no jobs were found so far, and more of them wait.

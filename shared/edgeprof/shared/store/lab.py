@@ -17,6 +17,8 @@ from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.store.maintenance import StoreMaintenance
 from edgeprof.shared.store.notifications import NotificationStore
+from edgeprof.shared.store.reservations import ReservationStore
+from edgeprof.shared.store.schedules import ScheduleStore
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.store.watch import StoreWatch
 
@@ -32,7 +34,9 @@ class LabStore:
     maintenance: StoreMaintenance
     boards: BoardStore
     hosts: HostStore
+    reservations: ReservationStore
     blobs: BlobStore
+    schedules: ScheduleStore
     doorbells: Doorbells
     watch: StoreWatch
     notifications: NotificationStore
@@ -52,7 +56,9 @@ class LabStore:
         """
         endpoint = redis_server.locate(settings, answer_s)
         redis_client.greet(endpoint.url, answer_s)
-        written = partial(until_written, folder=(settings.data_dir / "redis").resolve())
+        # We wait for the disk of the embedded Redis only: other servers' owners choose theirs.
+        folder = (settings.data_dir / "redis").resolve()
+        written = partial(until_written, folder=folder) if endpoint.embedded else None
         patient = redis_client.client(endpoint.url)
         quick = redis_client.client(endpoint.url, answer_s) if hurried else patient
         script = Script(quick, endpoint.url, patient=patient)
@@ -60,12 +66,13 @@ class LabStore:
             url=endpoint.url,
             embedded=endpoint.embedded,
             script=script,
-            # We wait for the disk of the embedded Redis only: other servers' owners choose theirs.
-            jobs=JobStore(script, written if endpoint.embedded else None),
+            jobs=JobStore(script, written),
             maintenance=StoreMaintenance(script),
             boards=BoardStore(script),
             hosts=HostStore(script),
+            reservations=ReservationStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),
+            schedules=ScheduleStore(script, settings.blob_limit_bytes, written),
             doorbells=Doorbells(script),
             watch=StoreWatch(script),
             notifications=NotificationStore(script),

@@ -33,9 +33,11 @@ LUA_FILES: Final = (
     "run",
     "archive",
     "maintenance",
+    "reservations",
     "hosts",
     "notices",
     "lending",
+    "schedules",
 )
 
 #: Behind each file.

@@ -242,6 +242,8 @@ class Inputs(TolerantModel):
     queue_timeout_s: float
     max_attempts: int
     tags: dict[str, str]
+    #: Tags that its board had to have.
+    require: dict[str, str] = Field(default_factory=dict)
     #: What submitted the job, and its version; "" in schema 1.
     source: str
     #: Bytes of the model's tensors, as llama-bench counts model_size; None in schema 1.

@@ -1,4 +1,4 @@
--- Cordons of boards and hosts, and which boards could take a job instead.
+-- Cordons of boards and hosts, reservations, and which boards could take a job instead.
 
 -- Write into a board's history that it was cordoned (no jobs, or only its own) or resumed.
 local function note(device, state, actor, reason, flags)
@@ -24,9 +24,14 @@ local function set_cordon(device, state, actor, reason, flags)
   end
 end
 
-local function cordon_host(host, actor, reason)
+-- What a person said of a host stays until a person ends it.
+local function is_drained(host) return (entry_of('hosts:cordoned', host) or {}).drained == true end
+
+local function cordon_host(host, actor, reason, drained)
+  if is_drained(host) and not drained then return end
   give_orders()
-  call('HSET', P .. 'hosts:cordoned', host, cjson.encode({actor = actor, reason = reason, s = now}))
+  call('HSET', P .. 'hosts:cordoned', host,
+    cjson.encode({actor = actor, reason = reason, s = now, drained = drained}))
 end
 
 -- The loan of a board's port (lending.lua), or nil: its borrower has given no sign for too long.
@@ -61,6 +66,22 @@ end
 
 local function cordoned(host) return call('HEXISTS', P .. 'hosts:cordoned', host) == 1 end
 
+-- The reservation of a board that holds now, or nil: {user, until_s, reason}.
+local function reservation_of(device)
+  local found = entry_of('reservations', device)
+  local until_s = found and number(found.until_s, 0)
+  if not found or type(found.user) ~= 'string' then return nil end
+  return until_s > now and until_s <= now + LONGEST_RESERVATION_S and found or nil
+end
+
+-- Whether a board with these tags has all that are wanted.
+local function has_tags(tags, wanted)
+  for name, value in pairs(wanted) do
+    if type(tags) ~= 'table' or tags[name] ~= value then return false end
+  end
+  return true
+end
+
 -- {board, what it announced} of the live ones, read once a call.
 local live
 local function live_boards()
@@ -75,11 +96,13 @@ local function live_boards()
 end
 
 -- Whether a live board of the platform that `differs` could take the job instead.
-local function another_board(platform, differs)
+local function another_board(platform, differs, job)
+  local wanted = decoded(job.require) or {}
   for _, found in ipairs(live_boards()) do
     local other, info = found[1], found[2]
     if info.platform == platform and differs(other, info.host) and not cordon_state(other)
-        and not cordoned(tostring(info.host))
+        and not cordoned(tostring(info.host)) and has_tags(info.tags, wanted)
+        and (reservation_of(other) or job).user == job.user
         and (info.state == 'online' or info.state == 'busy') then
       return true
     end

@@ -5,7 +5,8 @@
 --
 -- $p job:$id            hash    one job:
 --                               spec (JSON, never changes), schema (its version), state, reason,
---                               queue, platform (when that is the target), priority, user,
+--                               queue, platform (when that is the target), require (JSON, the
+--                               tags that its board must have; '' for none), priority, user,
 --                               max_attempts, created_s, queue_timeout_s (how long it may wait in
 --                               its queue), deadline_s (when it expires there), queued_s (last
 --                               time it entered its queue), started_s, finished_s, label (what it
@@ -23,8 +24,11 @@
 -- $p jobs               zset    every job -> created_s
 -- $p jobs:$state        zset    the jobs in that state -> created_s
 -- $p queues             set     queues that have had ready jobs
--- $p ready:$queue       zset    the queued jobs of a queue -> when their doorbell was last sent
--- $p order:$queue       zset    the same jobs -> their rank: the lowest is claimed first
+-- $p lanes:$queue       set     the sets of tags (JSON) for which jobs of a queue wait
+-- $p ready:$lane        zset    the queued jobs of a lane -> when their doorbell was last sent. The
+--                               lane of jobs without tags has the name of the queue; those that
+--                               want the same tags have one of their own: $queue|$tags
+-- $p order:$lane        zset    the same jobs -> their rank: the lowest is claimed first
 -- $p turns:$queue       hash    priority -> turn of the job claimed last; priority:user -> the
 --                               user's last turn
 -- $p delayed            zset    queued jobs between two attempts -> when they are ready again
@@ -53,6 +57,8 @@
 -- $p boards:identify    hash    board -> who wants it to make itself known
 -- $p boards:thorough    hash    board -> who wants it tested thoroughly
 -- $p boards:upgrade     hash    board -> who wants its agent's firmware on it
+-- $p reservations       hash    board -> {user, until_s, reason} (JSON): only this user's jobs run
+-- $p reservations:until zset    board -> until when it is reserved
 -- $p boards:lent        hash    board -> {state, reason, actor, s, release_port, token, until_s}
 --                               (JSON): a program has its port until until_s
 -- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
@@ -61,13 +67,23 @@
 --                               (board_logs.py)
 -- $p hosts              hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until        zset    address -> until when it is listed
--- $p hosts:cordoned     hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
+-- $p hosts:cordoned     hash    host -> {actor, reason, s, drained} (JSON): none of its boards gets
+--                               a job; drained: a person wants that, and no self-test ends it
 -- $p hosts:faults       hash    host -> how many attempts in a row failed for its own reasons
+-- $p schedules          hash    name of a recurring sweep -> Schedule (JSON)        (schedules.py)
+-- $p schedules:due      zset    those that are not paused -> when they run next
+-- $p schedules:paused   hash    the others -> {user, at_s} (JSON)
+-- $p schedules:open     hash    name -> OpenRun (JSON): its run that has not ended
+-- $p schedule:$n:jobs   list    the jobs of that run
+-- $p schedule:$n:runs   list    EndedRun (JSON), newest first, the last 50: also what was skipped
+--                               or missed
+-- $p schedule:$n:files  hash    sha256 -> a model or a text that its sweep names; without a TTL
 -- $p notices:$subject  hash    wish -> what became of it (JSON, for people), with a TTL
 -- edgeprof-notify:...           what clients may write, and only schedulers read: it has addresses
 --   waiting             zset    wishes whose jobs have not all ended -> when asked for
 --   asked:$n            string  a wish (JSON)                              (types/notification.py)
 --   jobs:$n             list    jobs it waits for, without those that were seen to have ended
+--   schedule:$name      string  whom to tell of the runs of a schedule (JSON)
 --   due                 zset    messages to be sent -> when they are tried next
 --   message:$id         hash    n and asked (of its wish), body, attempts
 -- $p blob:$sha256       string  a model file                                        (blobs.py)
@@ -114,6 +130,10 @@ local RANKS = 1e12
 local CANDIDATES, MOST_CANDIDATES = 200, 10000
 -- How many queues one call walks through: a lab has some hundreds, and anyone may add names.
 local QUEUES = 1000
+-- How many lanes of a queue one call looks at, and the longest JSON of a lane's tags.
+local LANES, REQUIRE_LIMIT = 200, 16 * 1024
+-- As LONGEST_RESERVATION_S of reservations.py.
+local LONGEST_RESERVATION_S = 7 * 86400
 -- How many attempts and lines of history of a job are read; ours have at most 20 attempts, with a
 -- few lines each.
 local ATTEMPTS_READ, HISTORY_KEPT = 100, 1000
