@@ -102,6 +102,16 @@ def test_mistakes_are_told(
     assert nights.lab.schedules.all() == [before]
 
 
+def test_list_tells_that_no_scheduler_runs(nights: ScheduledLab, schedule: Run) -> None:
+    """A schedule that was due, and that nobody has looked at, is told below the table."""
+    nights.add()  # its nights are past
+
+    code, out, err = schedule("list")
+
+    assert (code, "nightly" in out) == (exits.OK, True)
+    assert "nightly was due 2026-11-25 02:00 UTC: does `edgeprof scheduler` run?" in err
+
+
 def test_list_tells_what_was_missed_in_80_columns(nights: ScheduledLab) -> None:
     """The table fits a terminal of 80 columns with the next run, the last one, and the nights that
     were missed since."""
