@@ -7,9 +7,10 @@
  *
  *   kernel TYPE ROWS COLS INSTRUCTIONS DIGEST
  *   model TOKENS FIRST_INSTRUCTIONS LAST_INSTRUCTIONS DIGEST TOKEN...
+ *   prefill BATCH INSTRUCTIONS        of a prompt's token, the mean of positions 12 to 15
  *   operator NUMBER INSTRUCTIONS      of the last token, once for each (tlep_operator)
  *
- * The last two kinds come when a GGUF lies at MODEL_ADDRESS. */
+ * The last three kinds come when a GGUF lies at MODEL_ADDRESS. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,7 +41,7 @@ static void start_clock(void) {}
 static uint32_t clock_ns(void) { return 0; }
 #endif
 
-enum { MAX_ROWS = 64, MAX_COLS = 1024, STATE_BYTES = 1 << 20, REPEAT = 8, TOKENS = 32 };
+enum { MAX_ROWS = 64, MAX_COLS = 1024, STATE_BYTES = 1 << 20, REPEAT = 8, TOKENS = 32, PROMPT = 16 };
 
 static uint8_t weights[MAX_ROWS * MAX_COLS * 4] __attribute__((aligned(32)));
 static float x[MAX_COLS];
@@ -122,10 +123,27 @@ static void bench_operators(tlep_llama *m, uint32_t token, uint32_t pos, tlep_ar
         printf("error %d %s\n", (int)err.code, err.message);
         return;
     }
-    tlep_profiled_step(m, TLEP_IN_PREFILL, token, pos, true, &chosen);
+    tlep_profiled_step(m, TLEP_IN_PREFILL, &token, pos, 1, true, &chosen);
     for (uint32_t i = 0; i < TLEP_N_OPERATORS; i++) {
         printf("operator %u %u\n", (unsigned)i, (unsigned)p.cells[i].ticks);
     }
+}
+
+/* The same tokens as a prompt; the logits after it must be those of one position at a time. */
+static void bench_prefill(tlep_llama *m, const uint32_t *tokens, uint32_t expected)
+{
+    uint32_t from = 0;
+    tlep_llama_reset(m);
+    for (uint32_t pos = 0; pos < PROMPT; pos += m->batch) {
+        from = pos == PROMPT - 4 ? clock_ns() : from;
+        tlep_llama_prefill(m, tokens + pos, pos, m->batch);
+    }
+    uint32_t ns = clock_ns() - from;
+    const float *logits = tlep_llama_forward(m, tokens[PROMPT], PROMPT);
+    if (digest(logits, m->hp.n_vocab * 4, 2166136261u) != expected) {
+        printf("error 0 other logits after a batched prompt\n");
+    }
+    printf("prefill %u %u\n", (unsigned)m->batch, (unsigned)ns / 4);
 }
 
 static void bench_model(const uint8_t *file)
@@ -141,6 +159,7 @@ static void bench_model(const uint8_t *file)
         return;
     }
     uint32_t hash = 2166136261u;
+    uint32_t after_prompt = 0;
     uint32_t first = 0;
     uint32_t last = 0;
     uint32_t tokens[TOKENS + 1] = {1};
@@ -151,6 +170,7 @@ static void bench_model(const uint8_t *file)
         first = pos ? first : last;
         tokens[pos + 1] = tlep_argmax(logits, m.hp.n_vocab);
         hash = digest(logits, m.hp.n_vocab * 4, hash);
+        after_prompt = pos == PROMPT ? digest(logits, m.hp.n_vocab * 4, 2166136261u) : after_prompt;
     }
     printf("model %u %u %u %08x", (unsigned)TOKENS, (unsigned)first, (unsigned)last,
            (unsigned)hash);
@@ -158,6 +178,10 @@ static void bench_model(const uint8_t *file)
         printf(" %u", (unsigned)tokens[i]);
     }
     printf("\n");
+    bench_prefill(&m, tokens, after_prompt);
+    for (uint32_t pos = PROMPT + 1; pos < TOKENS - 1; pos++) {
+        (void)tlep_llama_forward(&m, tokens[pos], pos);
+    }
     bench_operators(&m, tokens[TOKENS - 1], TOKENS - 1, &arena);
 }
 

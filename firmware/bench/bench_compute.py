@@ -21,13 +21,16 @@ CORTEX_M = HERE.parent / "ports" / "common" / "cortex-m"
 SOURCES = [
     *(
         CORE / "model" / f"{n}.c"
-        for n in ("arena", "gguf", "gguf_hparams", "llama", "forward", "logits")
+        for n in ("arena", "gguf", "gguf_hparams", "llama", "forward", "steps", "logits")
     ),
     *(
         CORE / "kernels" / f"{n}.c"
-        for n in ("attention", "attention_pair", "fmath", "kernels", "softfloat")
+        for n in ("attention", "attention_pair", "dequantize", "fmath", "kernels", "softfloat")
     ),
-    *(CORE / "kernels" / f"kernels_{n}.c" for n in ("dsp", "float", "riscv", "scalar", "vector")),
+    *(
+        CORE / "kernels" / f"kernels_{n}.c"
+        for n in ("batch", "dsp", "float", "riscv", "scalar", "vector")
+    ),
     *(CORE / "kernels" / f"wide_{n}.c" for n in ("attention", "matvec")),
 ]
 #: Beyond those, what counts by operator.
@@ -178,6 +181,8 @@ def _print_model(target: Target, model: Path, lines: list[list[str]]) -> None:
     print(
         f"{target.name:18} {model.name}: instructions at position 0 {line[2]}, at {last} {line[3]}"
     )
+    batch, prefill = next(line for line in lines if line[0] == "prefill")[1:]
+    print(f"{'':18} of a prompt, in batches of {batch}: {prefill} at position 15")
     counts = [(int(line[2]), int(line[1])) for line in lines if line[0] == "operator"]
     for count, operator in sorted(counts, reverse=True):
         print(f"{'':18} {OPERATORS[operator]:16} {count:8}")

@@ -5,7 +5,7 @@
  *   compute_tool logits FILE N_CTX KV TOKEN...
  *       float32 logits after each token, raw, on stdout
  *   compute_tool greedy FILE N_CTX KV N_GEN TOKEN...
- *       the generated ids, one a line
+ *       the generated ids, one a line; the prompt in batches, where the build has them
  *   compute_tool score FILE N_CTX KV TOKEN...
  *       "log-likelihood-bits top1" of tokens 1..n-1, one a line
  *   compute_tool memory FILE N_CTX KV
@@ -26,7 +26,8 @@
 #include "../core/kernels/fp16.h"
 #include "../core/model/llama.h"
 
-enum { MOST_STATE_BYTES = 64 << 20 };
+/* What a board keeps free beside a batch. */
+enum { MOST_STATE_BYTES = 64 << 20, SPARE_BYTES = 16384 };
 
 typedef struct {
     uint8_t *file;
@@ -56,7 +57,7 @@ static uint8_t *read_file(const char *path, uint32_t *size)
     return data;
 }
 
-static int set_up(bench *b, const char *path, uint32_t n_ctx, tlep_kv_type kv)
+static int set_up(bench *b, const char *path, uint32_t n_ctx, tlep_kv_type kv, uint32_t batch)
 {
     uint32_t size;
     memset(b, 0, sizeof *b);
@@ -65,10 +66,11 @@ static int set_up(bench *b, const char *path, uint32_t n_ctx, tlep_kv_type kv)
     if (e) {
         return e;
     }
-    /* Likewise exactly the state that the formula promises to be enough. */
+    /* Likewise exactly the state that the formula promises to be enough for such batches. */
     n_ctx = n_ctx ? n_ctx : b->gguf.hparams.n_ctx;
     uint64_t bytes = tlep_llama_kv_bytes(&b->gguf.hparams, n_ctx, kv) +
-                     tlep_llama_activation_bytes(&b->gguf.hparams, n_ctx);
+                     tlep_llama_activation_bytes(&b->gguf.hparams, n_ctx, batch) +
+                     (batch > 1 ? SPARE_BYTES : 0);
     bytes = bytes < MOST_STATE_BYTES ? bytes : MOST_STATE_BYTES;
     b->state = malloc((size_t)bytes); /* 16-byte aligned on every host we build on */
     b->arena = (tlep_arena){"ram", b->state, (uint32_t)bytes, 0, 0};
@@ -91,7 +93,7 @@ static int open_files(int n, char **paths)
 {
     for (int i = 0; i < n; i++) {
         bench b;
-        if (!set_up(&b, paths[i], 0, TLEP_KV_F16)) {
+        if (!set_up(&b, paths[i], 0, TLEP_KV_F16, 1)) {
             (void)tlep_llama_forward(&b.llama, 0, 0);
             (void)tlep_llama_forward(&b.llama, b.gguf.hparams.n_vocab - 1, 1);
         }
@@ -117,8 +119,13 @@ static int print_greedy(bench *b, uint32_t n_gen, int n, char **tokens)
 {
     uint32_t pos = 0;
     while (pos + 1 < (uint32_t)n) {
-        tlep_llama_prefill(&b->llama, (uint32_t)atoi(tokens[pos]), pos);
-        pos++;
+        uint32_t prompt[TLEP_BATCH];
+        uint32_t batch = pos + b->llama.batch < (uint32_t)n ? b->llama.batch : 1;
+        for (uint32_t i = 0; i < batch; i++) {
+            prompt[i] = (uint32_t)atoi(tokens[pos + i]);
+        }
+        tlep_llama_prefill(&b->llama, prompt, pos, batch);
+        pos += batch;
     }
     uint32_t token = (uint32_t)atoi(tokens[pos]);
     for (uint32_t i = 0; i < n_gen; i++) {
@@ -207,7 +214,8 @@ int main(int argc, char **argv)
     }
     bench b;
     int status =
-        set_up(&b, argv[2], (uint32_t)atoi(argv[3]), atoi(argv[4]) ? TLEP_KV_F16 : TLEP_KV_F32);
+        set_up(&b, argv[2], (uint32_t)atoi(argv[3]), atoi(argv[4]) ? TLEP_KV_F16 : TLEP_KV_F32,
+               strcmp(argv[1], "greedy") ? 1 : TLEP_BATCH);
     if (status) {
         report(&b);
         status = 1;

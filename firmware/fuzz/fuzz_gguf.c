@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void run(tlep_llama *m)
 {
-    (void)tlep_llama_prefill(m, 0, 0);
+    static const uint32_t tokens[TLEP_BATCH];
+    (void)tlep_llama_prefill(m, tokens, 0, m->batch);
     const float *logits = tlep_llama_forward(m, m->hp.n_vocab - 1, 1);
     if (logits != NULL) {
         (void)tlep_log_softmax(logits, m->hp.n_vocab, tlep_argmax(logits, m->hp.n_vocab));
@@ -29,7 +30,7 @@ static bool affordable(const tlep_gguf *g, tlep_kv_type kv, uint32_t *n_ctx, uin
 {
     *n_ctx = g->hparams.n_ctx < N_CTX ? g->hparams.n_ctx : N_CTX;
     uint64_t all = tlep_llama_kv_bytes(&g->hparams, *n_ctx, kv) +
-                   tlep_llama_activation_bytes(&g->hparams, *n_ctx);
+                   tlep_llama_activation_bytes(&g->hparams, *n_ctx, 1);
     *bytes = (uint32_t)all;
     return g->parameters <= MOST_PARAMETERS && all <= MOST_STATE_BYTES;
 }

@@ -71,13 +71,19 @@ def test_doing_what_it_says_gives_the_predicted_speed(
     assert abs(decode_of(after) / predicted - 1) <= max(said["prediction_error"]["p90"], 0.02)
     ticks = sum(use["ticks"] for use in said["operators"]) + said["unaccounted_ticks"]
     assert ticks == said["window_ticks"]
+    assert after["expected"]["basis"] == "predicted"
+    scores = next(use for use in said["operators"] if use["operator"] == "scores")
+    assert scores["cache_bytes"] == scores["macs"]  # two bytes of F16, read once for two heads
 
-    shown = edgeprof("explain", job["id"], "--layers", COLUMNS="80")
+    shown = edgeprof("explain", job["id"], "--layers", "--by-position", COLUMNS="80")
     assert shown.returncode == exits.OK, shown.stderr
     for words in ("Where the time goes:", "What binds it:", "What would help most:", "predicted"):
         assert words in shown.stdout
     folded = edgeprof("explain", job["id"], "--folded").stdout.splitlines()
-    assert sum(int(line.rsplit(" ", 1)[1]) for line in folded if line.startswith("decode")) == ticks
+    of_stack = {stack: int(n) for stack, n in (line.rsplit(" ", 1) for line in folded)}
+    assert sum(n for stack, n in of_stack.items() if stack.startswith("decode")) == ticks
+    by_position = sum(sum(stretch["ticks"].values()) for stretch in said["by_position"])
+    assert by_position == sum(n for stack, n in of_stack.items() if "(profiling)" not in stack)
     trace = tmp_path / "trace.json"
     edgeprof("explain", job["id"], "--perfetto", str(trace))
     assert {"decode", "layer 0", "gate"} <= {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgeprof.cli import exits
+from edgeprof.shared.types.job import SCHEMA_VERSION
 from tests.cli.conftest import COMMAND
 
 Edgeprof = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -36,7 +37,7 @@ def test_every_json_of_a_job_holds_its_inputs(edgeprof: Edgeprof) -> None:
     assert watched.returncode == exits.JOB_FAILED
     assert json.loads(watched.stdout) == [listed] == [shown]
     assert shown["inputs"] == job["inputs"]
-    assert (shown["schema_version"], shown["inputs"]["schema_version"]) == (3, 3)
+    assert (shown["schema_version"], shown["inputs"]["schema_version"]) == (SCHEMA_VERSION,) * 2
     case = shown["inputs"]["cases"][0]
     assert (case["prompt_text"], case["n_gen"]) == ("ROMEO:", 3)
     assert (shown["inputs"]["repetitions"], shown["inputs"]["timeout_s"]) == (2, 77)

@@ -18,7 +18,14 @@ import numpy.typing as npt
 import pytest
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
-_SANITIZED = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+#: With batches, which hosts else do not have.
+_SANITIZED = [
+    "-DTLEP_BATCH=4",
+    "-g",
+    "-O1",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+]
 
 
 def _load_bench() -> ModuleType:

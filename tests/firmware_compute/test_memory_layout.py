@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from gguf import GGMLQuantizationType as Type
 
+from edgeprof.shared.models.file import ModelFile
+from edgeprof.shared.models.fit import activation_bytes
 from edgeprof.shared.reference.synthetic import SyntheticLlama
 
 if TYPE_CHECKING:
@@ -77,3 +81,20 @@ def test_a_part_that_fits_no_single_region_is_named(place: Place) -> None:
 
     assert error == [306, HALF_KV, HALF_KV - 16]
     assert used == [0, 0, 0]
+
+
+def test_batches_are_where_there_is_room_for_a_profile_besides(
+    sanitized: Tool, tmp_path: Path
+) -> None:
+    """Quantised weights are unpacked for four positions at once, if 16 KiB stay free; a byte less,
+    and the state is that of one position. The host knows both sizes."""
+    model = replace(SHAPE, matrix_type=Type.Q8_0).write(tmp_path / "m.gguf")
+    one, four = (activation_bytes(ModelFile.open(model).shape, 64, batch) for batch in (1, 4))
+    enough = 2 * HALF_KV + four + (16 << 10)
+
+    def used(size: int) -> int:
+        return int(sanitized.run("place", model, 64, 1, size).split()[-1])
+
+    assert used(enough) == 2 * HALF_KV + four
+    assert used(enough - 1) == 2 * HALF_KV + one
+    assert used(2 * HALF_KV + one) == 2 * HALF_KV + one

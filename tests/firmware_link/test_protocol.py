@@ -262,6 +262,20 @@ def test_memory_test_drops_the_model(chip: Callable[..., Chip], model: bytes) ->
     ready(board, model)
 
 
+def test_peak_of_memory_is_that_of_the_loaded_model(
+    chip: Callable[..., Chip], model: bytes
+) -> None:
+    """After a large model or context, a small one shows its own high-water mark."""
+    board = chip()
+    ready(board, model, n_ctx=256)
+    (large, *_) = board.request({0: STATS})[1][5]
+    ready(board, model, n_ctx=16)
+    (small, *_) = board.request({0: STATS})[1][5]
+
+    assert large[4] == large[5]
+    assert small[4] == small[5] < large[5]
+
+
 def test_memory_is_not_tested_under_a_run(chip: Callable[..., Chip], model: bytes) -> None:
     """The run keeps its memory."""
     board = chip()

@@ -63,7 +63,7 @@ def test_panel_explains_itself(panel: dict[str, Any]) -> None:
         return
     assert panel["description"]
     assert panel["datasource"]["uid"]
-    assert [t["refId"] for t in panel["targets"]] == list("ABCDEF"[: len(panel["targets"])])
+    assert [t["refId"] for t in panel["targets"]] == list("ABCDEFG"[: len(panel["targets"])])
     if panel["type"] not in {"logs", "traces"}:
         assert panel["fieldConfig"]["defaults"]["unit"]
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from edgeprof.client.prediction import advice
+from edgeprof.client.prediction.advice import Asked
 from edgeprof.client.prediction.costs import fit
 from edgeprof.client.prediction.predict import past_errors, predict
 from edgeprof.client.prediction.roofline import by_operator
+from edgeprof.client.prediction.stretches import stretches
 from edgeprof.client.prediction.terms import MATRICES
 from edgeprof.shared.types.profile import Operator, Phase, Profile
-from tests.support.priced_platform import CEILINGS, N_GEN, N_PROMPT, dimensions, measured
+from tests.support.priced_platform import CEILINGS, N_GEN, N_PROMPT, TICK_HZ, dimensions, measured
 
 
 def test_another_shape_is_predicted() -> None:
@@ -26,6 +28,24 @@ def test_another_shape_is_predicted() -> None:
     assert found is not None
     assert found.prefill_s == pytest.approx(truth.prefill_s, rel=1e-3)
     assert found.decode_s == pytest.approx(truth.decode_s, rel=1e-3)
+
+
+def test_batches_of_a_prompt_have_their_own_cost() -> None:
+    """Where a board takes positions of a prompt together, the profile of prefill has batches and
+    single positions in one cell: decode tells the single ones' cost. A type that was not profiled
+    in batches is scaled; a batch has no ceiling, since none was measured."""
+    shapes = [dimensions(), dimensions(dim=128, hidden=256)]
+    costs = fit([measured(shape, batched=True) for shape in shapes])
+
+    for other in (dimensions(dim=96, hidden=384, n_layers=3), dimensions("Q4_0")):
+        found, truth = predict(costs, other, N_PROMPT, N_GEN), measured(other, batched=True)
+        assert found is not None
+        assert found.prefill_s == pytest.approx(truth.prefill_s, rel=0.02)
+        assert found.prefill_s < 0.9 * measured(other).prefill_s
+    profile = measured(shapes[0], batched=True).profile
+    assert profile is not None
+    uses = by_operator(profile, Phase.PREFILL, shapes[0], CEILINGS)
+    assert {use.operator for use in uses if use.reached is not None} == {Operator.HEAD}
 
 
 def test_type_without_a_profile_is_scaled_by_its_ceiling() -> None:
@@ -80,8 +100,8 @@ def test_choices_are_those_that_help() -> None:
         [measured(dimensions(kind, dim=dim)) for kind in ("Q8_0", "Q4_0") for dim in (64, 128)]
     )
 
-    from_q8 = advice.choices(costs, dimensions("Q8_0"), N_PROMPT, N_GEN)
-    from_q4 = advice.choices(costs, dimensions("Q4_0"), N_PROMPT, N_GEN)
+    from_q8 = advice.choices(costs, Asked(dimensions("Q8_0"), N_PROMPT, N_GEN))
+    from_q4 = advice.choices(costs, Asked(dimensions("Q4_0"), N_PROMPT, N_GEN))
 
     assert from_q8[0].option == "-q Q4_0"
     assert from_q8[0].decode_ratio > 1.02
@@ -100,7 +120,7 @@ def test_weights_in_faster_memory_are_a_choice() -> None:
         for sample in slow
     ]
 
-    found = advice.choices(fit([*slow, *fast]), dimensions(), N_PROMPT, N_GEN)
+    found = advice.choices(fit([*slow, *fast]), Asked(dimensions(), N_PROMPT, N_GEN))
 
     assert "weights in sram instead of flash" in {choice.what for choice in found}
 
@@ -132,3 +152,26 @@ def test_roofline_has_no_ceiling_where_none_was_measured() -> None:
         if use.operator in {Operator.NORM, Operator.SCORES}:
             assert (use.binds, use.reached) == (None, None)
     assert {use.binds for use in without} == {None}
+
+
+def test_stretches_hold_every_tick_and_every_position() -> None:
+    """A profile by position ends where the run did; what a token took there follows from it."""
+    n = len(Operator)
+    profile = measured(dimensions()).profile
+    assert profile is not None
+    by_position = tuple((row,) * n for row in (8, 16, 18, 0))
+
+    found = stretches(profile.model_copy(update={"by_position": by_position}), N_PROMPT - 6, 4)
+
+    assert [(each.first, each.last) for each in found] == [(0, 1), (2, 3), (4, 4)]
+    assert [each.token_s() * TICK_HZ for each in found] == pytest.approx([4 * n, 8 * n, 18 * n])
+
+
+def test_a_kernel_reads_no_faster_than_the_ceiling() -> None:
+    """A host's kernels read more at a time than the board's sum of words: theirs is the rate."""
+    assert CEILINGS.read_bytes_per_second("flash") == 1e9
+    fast = CEILINGS.kernels[0].model_copy(
+        update={"region": "flash", "weight_bytes_per_second": 4e9}
+    )
+    assert CEILINGS.model_copy(update={"kernels": (fast,)}).read_bytes_per_second("flash") == 4e9
+    assert CEILINGS.read_bytes_per_second("psram") is None

@@ -27,6 +27,9 @@ def test_energy_is_power_times_time(session: Session) -> None:
     run_s = sum(result.cases[0].run_device_s.samples)
     assert result.energy_per_token_mj == pytest.approx(250 * run_s / 120, rel=1e-3)
     assert result.energy_meter == "fake-meter"
+    mean_mj = sum(result.energy_samples_mj) / len(result.energy_samples_mj)
+    assert len(result.energy_samples_mj) == 2
+    assert mean_mj == pytest.approx(result.energy_per_token_mj)
 
 
 def test_power_of_a_session_is_that_of_its_runs(session: Session) -> None:

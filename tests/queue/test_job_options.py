@@ -25,7 +25,7 @@ def test_each_option_is_explained_with_its_default() -> None:
     assert list(explained) == list(JobOptions.__annotations__)
 
     for field in dataclasses.fields(Request):
-        if field.name in {"model", "platform", "board", "user", "tags"}:
+        if field.name in {"model", "platform", "board", "user", "require", "tags"}:
             continue
         value = f'"{field.default}"' if field.name == "source" else f"{field.default}"
         value = value.removesuffix(".0")

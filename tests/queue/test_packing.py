@@ -12,14 +12,14 @@ from edgeprof.shared.store import packing
 from edgeprof.shared.store.job_values import Claim, NewJob
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import JobFilter, JobSearch
-from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.job import Basis, Expected, JobSpec
 from tests.support.finished_job import job_result
 
 BULK = packing.Bulk('{"spec": "ü"}', ["{}", '{"number":2}'], ['{"s":1}'], "")
 
 
 def _finished(store: LabStore, spec: JobSpec) -> str:
-    job = NewJob(spec)
+    job = NewJob(spec, expected=Expected(attempt_s=12, basis=Basis.PREDICTED))
     store.jobs.submit([job], "test")
     claim = store.jobs.claim(
         job.id,

@@ -149,20 +149,27 @@ def _as(settings: Settings, users: Users, role: str) -> Settings:
 
 @pytest.mark.e2e
 def test_every_role_can_do_its_work(
-    users: Users, settings: Settings, rig: Rig, wait_until: Callable[..., None]
+    users: Users,
+    settings: Settings,
+    rig: Rig,
+    tmp_path: Path,
+    wait_until: Callable[..., None],
 ) -> None:
-    """Submit, measure on real firmware, retry, cancel, quarantine, run a schedule: Redis refuses
-    nothing of it."""
+    """Submit, measure on real firmware, retry, cancel, reserve, quarantine, run a schedule: Redis
+    refuses nothing of it."""
     rig.settings = _as(settings, users, "scheduler")
     rig.start_scheduler()
+    boards = tmp_path / "boards.toml"
+    boards.write_text('[[board]]\nurl = "native://?uid=0011"\ntags = ["lab=here"]\n')
     agent = subprocess.Popen(
-        [sys.executable, "-c", AGENT, "--board", "native://?uid=0011"],
+        [sys.executable, "-c", AGENT, "--boards", str(boards)],
         env={**os.environ, **_as(settings, users, "worker").as_environment()},
     )
     rig.adopt(agent)
     with Lab(settings=_as(settings, users, "client")) as lab, LabStore.open(rig.settings) as boss:
         wait_until(lambda: [b for b in lab.boards() if b.state is BoardState.ONLINE], "a board")
         options: JobOptions = {"platform": "native", "n_prompt": 4, "n_gen": 4, "repetitions": 1}
+        options["require"] = {"lab": "here"}
         done = lab.submit("shakespeare-240k", **options)
         assert done.wait(timeout=60).state is JobState.SUCCEEDED
         assert lab.retry(done.id).wait(timeout=60).state is JobState.SUCCEEDED
@@ -172,6 +179,8 @@ def test_every_role_can_do_its_work(
         waiting.cancel()
         long.cancel()
         assert long.wait(timeout=60).state is JobState.CANCELLED
+        lab.reserve("native-0011", 60)
+        lab.release("native-0011")
         assert waiting.status is JobState.CANCELLED
         file = settings.data_dir / "night.toml"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,4 @@
-"""`edgeprof boards drain --release-port`: a debugger or a serial monitor gets the port, and gives
-it back."""
+"""A debugger, a serial monitor or a console gets a board's port, and gives it back."""
 
 from __future__ import annotations
 
@@ -14,6 +13,7 @@ import serial
 
 from edgeprof.client import JobOptions, Lab
 from edgeprof.shared.models import catalogue
+from edgeprof.shared.store.board_logs import BoardLogs
 from edgeprof.shared.store.boards import PORT_RELEASED
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
@@ -84,9 +84,15 @@ def test_port_is_free_until_resumed(
     rig: Rig, port: Path, start_agent: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
     """The running job ends first; then the port can be had exclusively, and `resume` brings the
-    board back."""
+    board back. A plain drain closes no port, so that the drained board can be tested."""
     rig.start_scheduler()
     start_agent()
+    rig.until_board(NAME, BoardState.ONLINE)
+    edgeprof(rig, "boards", "drain", NAME)
+    rig.until_board(NAME, BoardState.DRAINING)
+    assert len(users_of(port)) == 1
+    assert not rig.store.boards.port_wanted(NAME)
+    edgeprof(rig, "boards", "resume", NAME)
     rig.until_board(NAME, BoardState.ONLINE)
     with Lab(settings=rig.settings) as lab:
         options: JobOptions = {"platform": "native", "n_prompt": 4, "repetitions": 5}
@@ -136,14 +142,60 @@ def test_restarted_agent_leaves_a_released_port_alone(
     rig.until_board(NAME, BoardState.ONLINE)
 
 
-def test_plain_drain_keeps_the_port(
+class Console:
+    """`edgeprof console` on a terminal of its own."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._ours, theirs = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "edgeprof.cli", "console", NAME],
+            env={**os.environ, **rig.settings.as_environment(), "TERM": "dumb"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        rig.adopt(self.process)
+        os.close(theirs)
+        self.said = ""
+
+    def until(self, text: str) -> None:
+        while text not in self.said:
+            self.said += os.read(self._ours, 4096).decode(errors="replace")
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._ours, keys)
+
+    def close(self) -> None:
+        os.close(self._ours)
+
+
+def test_console_has_the_port_and_gives_it_back_however_it_ends(
     rig: Rig, port: Path, start_agent: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
-    """A drain without the option closes no port, so that the drained board can be tested."""
+    """A console is alone on the port, and its board is out of service. The board is back when
+    the person leaves, and when the console is killed."""
     start_agent()
     rig.until_board(NAME, BoardState.ONLINE)
-    edgeprof(rig, "boards", "drain", NAME)
-    rig.until_board(NAME, BoardState.DRAINING)
 
-    assert len(users_of(port)) == 1
-    assert not rig.store.boards.port_wanted(NAME)
+    console = Console(rig)
+    console.until("Ctrl-] leaves")
+    assert users_of(port) == [console.process.pid]
+    assert board(rig).state is BoardState.DRAINING
+    assert "has a console on testhost" in board(rig).reason
+    console.type(b"\x00what?\x1d")
+    console.until("is back in a few seconds")
+    assert console.process.wait(30) == 0
+    rig.wait_until(lambda: users_of(port), "its worker has opened the port again")
+    rig.until_board(NAME, BoardState.ONLINE)
+    console.close()
+
+    console = Console(rig)
+    console.until("Ctrl-] leaves")
+    console.process.kill()
+    rig.wait_until(lambda: len(users_of(port)) == 1, "its worker has opened the port again")
+    rig.wait_until(lambda: board(rig).reason == "", "the board is back")
+    console.close()
+    assert any("who had it is gone" in change.reason for change in rig.store.boards.history(NAME))
+    log = [line.fields["message"] for line in BoardLogs(rig.store.script).read(NAME)]
+    assert log.count("Port released") == 2

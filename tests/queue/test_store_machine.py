@@ -6,6 +6,7 @@ It is long because it is one state machine: each rule runs against all others.
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -19,15 +20,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from edgeprof.shared.errors import HostFault, JobError, LinkFault, ModelError
+from edgeprof.shared.errors import HostFault, JobError, LinkFault, ModelError, UsageError
+from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.job_values import Claim, NewJob, NoClaim
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.case import TestCase
 from edgeprof.shared.types.job import JobSpec, JobState, Target
 from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobResult
+from tests.support.board_infos import null_board
 
 BOARDS = ("b1", "b2")
+USERS = ("ann", "bob")
+#: b1 has it, b2 has not.
+TAG = {"psram": "8MB"}
 MODEL = ModelRef(
     name="m",
     sha256="0" * 64,
@@ -60,6 +66,12 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store.script.redis.flushdb()
+        for board in BOARDS:
+            tags = TAG if board == "b1" else {}
+            info = null_board(board).model_copy(update={"platform": "p", "tags": tags})
+            self.store.boards.announce(Owner(host="h", lock_domain="d", uid=board), info, 80_000)
+        #: Board -> the only user whose jobs it gets.
+        self.reserved: dict[str, str] = {}
         self.all: dict[str, JobSpec] = {}
         self.claims: list[tuple[str, Claim]] = []
         self.holder: dict[str, Claim] = {}
@@ -80,9 +92,12 @@ class StoreMachine(RuleBasedStateMachine):
         board=st.sampled_from((None, None, "b1")),
         most=st.integers(1, 3),
         priority=st.sampled_from((0, 5, 5, 9)),
-        user=st.sampled_from(("ann", "bob")),
+        user=st.sampled_from(USERS),
+        require=st.sampled_from(({}, TAG)),
     )
-    def submit(self, board: str | None, most: int, priority: int, user: str) -> None:
+    def submit(
+        self, board: str | None, most: int, priority: int, user: str, require: dict[str, str]
+    ) -> None:
         target = Target(device_id=board) if board else Target(platform="p")
         spec = JobSpec(
             model=MODEL,
@@ -92,6 +107,7 @@ class StoreMachine(RuleBasedStateMachine):
             max_attempts=most,
             priority=priority,
             user=user,
+            require=require,
         )
         job = NewJob(spec)
         self.store.jobs.submit([job], "client")
@@ -127,19 +143,57 @@ class StoreMachine(RuleBasedStateMachine):
     def rest_is_over(self) -> None:
         delayed = self.store.script.key("delayed")
         self.store.script.redis.zadd(delayed, dict.fromkeys(self.delayed, 0), xx=True)
-        self.store.maintenance.stale_notifications(
+        self.delayed.clear()
+        self.custodian_notifies()
+
+    @rule()
+    def custodian_notifies(self) -> None:
+        """A board is told of a job by its own queue if it can have it, and only then."""
+        told = self.store.maintenance.stale_notifications(
             0, key_prefix="doorbell:", separator="/", last_step=0
         )
-        self.delayed.clear()
+        ready = self._ready()
+        for board in BOARDS:
+            jobs = {bell.job_id for bell in told if bell.queue == f"board.{board}"}
+            assert all(self._may_have(job, board) for job in jobs - self._bound_to(board))
+            untold = {
+                job for job in ready if self.all[job].require or board in self.reserved
+            } - self._tried()
+            idle = not self._busy(board)
+            if idle and any(self._may_have(job, board) for job in untold):
+                assert jobs
+
+    @rule(board=st.sampled_from(BOARDS), user=st.sampled_from(USERS))
+    def reserve(self, board: str, user: str) -> None:
+        if self.reserved.setdefault(board, user) == user:
+            self.store.reservations.reserve(board, user, 3600)
+            return
+        with pytest.raises(UsageError, match=self.reserved[board]):
+            self.store.reservations.reserve(board, user, 3600)
+
+    @precondition(lambda self: self.reserved)
+    @rule()
+    def release(self) -> None:
+        board, user = self.reserved.popitem()
+        assert self.store.reservations.release(board, user)
+
+    @precondition(lambda self: self.reserved)
+    @rule()
+    def reservation_runs_out(self) -> None:
+        board, user = self.reserved.popitem()
+        redis, key = self.store.script.redis, self.store.script.key
+        redis.hset(key("reservations"), board, json.dumps({"user": user, "until_s": 1}))
+        redis.zadd(key("reservations:until"), {board: 1})
+        self.store.maintenance.end_reservations()
 
     def claim(self, notified_job_id: str, board: str) -> None:
         self.owners += 1
         owner = f"w{self.owners}"
-        ready = {
-            job for job in self.all if self.store.jobs.state(job) is JobState.QUEUED
-        } - self.delayed
+        ready = {job for job in self._ready() if self._may_have(job, board)}
+        busy = self._busy(board)
         answer = self._claim(notified_job_id, board, owner)
         if isinstance(answer, NoClaim):
+            assert busy or not ready - self._tried()
             return
         job = answer.job_id
         assert job in ready
@@ -261,9 +315,10 @@ class StoreMachine(RuleBasedStateMachine):
             state = self.store.jobs.state(job)
             listed = [s for s in JobState if redis.zscore(key(f"jobs:{s}"), job) is not None]
             assert listed == [state]
-            ready = redis.zscore(key(f"ready:{spec.target.queue}"), job) is not None
+            lane = spec.target.queue + (f"|{json.dumps(spec.require)}" if spec.require else "")
+            ready = redis.zscore(key(f"ready:{lane}"), job) is not None
             assert ready == (state is JobState.QUEUED and job not in self.delayed)
-            assert (redis.zscore(key(f"order:{spec.target.queue}"), job) is not None) == ready
+            assert (redis.zscore(key(f"order:{lane}"), job) is not None) == ready
             assert (redis.zscore(key("delayed"), job) is not None) == (job in self.delayed)
             waits = redis.zscore(key("deadlines"), job) is not None
             assert waits == (state is JobState.QUEUED)
@@ -291,6 +346,29 @@ class StoreMachine(RuleBasedStateMachine):
             assert attempts == self.granted[job] <= spec.max_attempts
 
     # --- helpers
+
+    def _ready(self) -> set[str]:
+        queued = {job for job in self.all if self.store.jobs.state(job) is JobState.QUEUED}
+        return queued - self.delayed
+
+    def _tried(self) -> set[str]:
+        """Jobs that another board may be better for, because this one has failed them."""
+        return {job for job in self.all if self.granted[job]}
+
+    def _bound_to(self, board: str) -> set[str]:
+        return {job for job in self.all if self.all[job].target.device_id == board}
+
+    def _may_have(self, job: str, board: str) -> bool:
+        """Whether target, tags and reservation let a board have a job."""
+        spec = self.all[job]
+        return (
+            spec.target.device_id in {None, board}
+            and (board == "b1" or not spec.require)
+            and self.reserved.get(board, spec.user) == spec.user
+        )
+
+    def _busy(self, board: str) -> bool:
+        return any(self._board(job) == board and job not in self.overdue for job in self.holder)
 
     def _job(self, pick: int) -> str:
         return list(self.all)[pick % len(self.all)]

@@ -16,7 +16,7 @@ from edgeprof.client import Lab, citation, rerun
 from edgeprof.client.model_finder import ModelFinder
 from edgeprof.scheduler.archive import Archive, transfer
 from edgeprof.shared.errors import ModelError, UsageError
-from edgeprof.shared.models import catalogue
+from edgeprof.shared.models import ModelFile, catalogue
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
@@ -168,13 +168,19 @@ def other(tmp_path: Path) -> Iterator[Archive]:
         yield opened
 
 
+def of(model: ModelFile, view: JobView) -> JobView:
+    """The same job, of this very model."""
+    named = view.model.model_copy(update={"sha256": model.sha256})
+    return view.model_copy(update={"model": named})
+
+
 @pytest.mark.parametrize("name", ["jobs.jsonl", "jobs.jsonl.gz"])
 def test_jobs_arrive_whole_and_once(other: Archive, tmp_path: Path, name: str) -> None:
     """Also those that failed; importing a file again adds nothing."""
-    views = [finished_job("a"), finished_job("b", state=JobState.FAILED)]
     model = catalogue.resolve(MODEL)
+    views = [of(model, finished_job("a")), of(model, finished_job("b", state=JobState.FAILED))]
     kept: dict[str, bytes] = {}
-    transfer.write(tmp_path / name, views, {model.sha256: model.data})
+    transfer.write(tmp_path / name, views, lambda _: model.data)
 
     first = transfer.read(tmp_path / name, other, kept.__setitem__)
     again = transfer.read(tmp_path / name, other, kept.__setitem__)
@@ -185,11 +191,20 @@ def test_jobs_arrive_whole_and_once(other: Archive, tmp_path: Path, name: str) -
     assert kept == {model.sha256: model.data}
 
 
+def test_a_whole_archive_is_read_page_by_page(
+    other: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many jobs there are, each is exported once."""
+    monkeypatch.setattr("edgeprof.scheduler.archive.archive._PAGE", 2)
+    other.save([finished_job(name) for name in "dbeac"])
+    assert [view.id for view in other.every()] == [*"abcde"]
+
+
 def test_one_id_of_two_labs_stays_two_jobs(other: Archive, tmp_path: Path) -> None:
     """The job that was here stays; the one that comes gets an id of its own, always the same."""
     here, there = finished_job("x", user="ada"), finished_job("x", user="bob")
     other.save([here])
-    transfer.write(tmp_path / "f.jsonl", [there], {})
+    transfer.write(tmp_path / "f.jsonl", [there], lambda _: None)
 
     done = transfer.read(tmp_path / "f.jsonl", other, lambda *_: None)
     again = transfer.read(tmp_path / "f.jsonl", other, lambda *_: None)
@@ -205,7 +220,8 @@ def test_a_file_that_is_not_whole_adds_nothing(other: Archive, tmp_path: Path) -
     """Cut anywhere, a byte changed, a line left out, or no export at all: one line, no job."""
     path = tmp_path / "f.jsonl"
     model = catalogue.resolve(MODEL)
-    transfer.write(path, [finished_job("a"), finished_job("b")], {model.sha256: model.data})
+    views = [of(model, finished_job("a")), of(model, finished_job("b"))]
+    transfer.write(path, views, lambda _: model.data)
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
     spoilt = [

@@ -26,7 +26,7 @@ def profile(cost_of_looking: float | None = 0.01) -> Profile:
         prefill_ticks=6000,
         decode_ticks=100 * len(Operator) + 62,
         bucket_positions=16,
-        by_position=(),
+        by_position=((10,) * len(Operator), (30,) * len(Operator)),
         cost_of_looking=cost_of_looking,
     )
 
@@ -59,6 +59,7 @@ def test_bars_are_of_what_was_profiled() -> None:
     assert "Where the time goes" not in report_of(several())
     cheap, dear = report_of([profiled("p")]), report_of([profiled("p", 0.42)])
     assert "Where the time goes" in cheap
+    assert "Where the time goes, by position" in cheap
     assert "feed-forward" in cheap
     assert "profiled +" not in cheap
     assert "profiled +42%" in dear

@@ -289,12 +289,16 @@ def _calls(text: str) -> Iterator[str]:
 def _trouble(call: str) -> str | None:
     """Say what is wrong with a call's command or options; None for a call that could be made."""
     command: Any = typer.main.get_command(app)
+    is_value = False  # of the option before it, where a command could stand
     for word in shlex.split(call.replace("…", " "))[1:]:
         if word.startswith("-") and not re.match(r"-?-\d|-$", word):
             option = word.partition("=")[0]
             known = [name for p in command.params for name in (*p.opts, *p.secondary_opts)]
             if option not in {*known, "--help", "-h"}:
                 return f"no option {option}"
+            is_value = option == "--tag" and "=" not in word
+        elif is_value:
+            is_value = False
         elif hasattr(command, "get_command"):
             child = command.get_command(None, word)
             if child is None:

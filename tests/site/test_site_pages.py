@@ -101,7 +101,8 @@ def test_a_page_may_run_its_script_only(site: ServedSite) -> None:
 
 
 def test_a_redis_that_is_away_is_told(site: ServedSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page and the API answer 503 in words, and come back with Redis."""
+    """The page and the API answer 503 in words, and come back with Redis. Jobs of the archive are
+    shown meanwhile."""
 
     def away() -> Any:
         raise StoreUnavailable("no Redis answers", hint="start it")
@@ -111,6 +112,12 @@ def test_a_redis_that_is_away_is_told(site: ServedSite, monkeypatch: pytest.Monk
         assert site.status("/") == 503
         assert "no Redis answers" in site.text
         assert site.status("/api/v1/boards") == 503
+    with monkeypatch.context() as patched:
+        patched.setattr(type(site.store.jobs), "view", lambda *_: away())
+        assert site.status("/jobs/emu1") == 200
+        assert "100.1 <small>" in site.text
+        assert site.status("/jobs/open1") == 503
+        assert "no Redis answers" in site.text
     assert site.status("/") == 200
 
 
@@ -140,6 +147,10 @@ def test_commands_know_where_the_pages_are(store: LabStore, settings: Settings) 
     public = settings.model_copy(update={"metrics_advertise": "lab.example"})
     Announcer(store.script, public, 8001).announce_when_due()
     assert base_url(store.script, "laptop") == "http://lab.example:8001"
+
+    published = settings.model_copy(update={"pages_url": "https://lab.example/edgeprof/"})
+    Announcer(store.script, published, 8001).announce_when_due()
+    assert base_url(store.script, "laptop") == "https://lab.example/edgeprof"
 
     store.script.redis.set("edgeprof:pages", "javascript:alert(1)")
     assert base_url(store.script, "testhost") is None

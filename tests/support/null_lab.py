@@ -44,10 +44,11 @@ class Rig:
         before: Sequence[str] = (),
         output: Any = None,
         receiver: Receiver | None = None,
+        tags: Sequence[str] = (),
         **settings: Any,
     ) -> subprocess.Popen[bytes]:
         """`before`: what the command is to run under; `output`: a file for what it writes;
-        `receiver`: gets its metrics."""
+        `receiver`: gets its metrics; `tags`: of the board, as boards.toml has them."""
         fds = [] if receiver is None else [receiver.worker_fd]
         telemetry = {} if receiver is None else {FD_VARIABLE: str(receiver.worker_fd)}
         changed = self.settings.model_copy(update=settings)
@@ -55,7 +56,7 @@ class Rig:
             [
                 *before,
                 *NULL_WORKER,
-                json.dumps({"url": f"null://?uid={uid}{query}"}),
+                json.dumps({"url": f"null://?uid={uid}{query}", "tags": list(tags)}),
             ],
             env={**os.environ, **changed.as_environment(), **telemetry},
             pass_fds=fds,

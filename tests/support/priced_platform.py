@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeprof.client.prediction.costs import Measured
-from edgeprof.client.prediction.terms import Key, work_of
+from edgeprof.client.prediction.terms import BATCH, BATCHED, MATRIX, Key, work_of
 from edgeprof.shared.types.profile import (
     Ceilings,
     KernelCeiling,
@@ -40,8 +40,8 @@ def dimensions(
 
 
 def nanoseconds(key: Key, terms: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
-    cost = TRUE_NS[key.kind if key.family == "matrix" else ""]
-    return int(np.dot(cost, terms))
+    cost = TRUE_NS[key.kind if key.family in (MATRIX, BATCHED) else ""]
+    return int(np.dot(cost, terms)) // (2 if key.family == BATCHED else 1)
 
 
 CEILINGS = Ceilings(
@@ -65,16 +65,18 @@ CEILINGS = Ceilings(
 )  # fmt: skip
 
 
-def measured(d: ModelDimensions, *, profiled: bool = True) -> Measured:
-    """A case on a platform whose costs are TRUE_NS."""
+def measured(d: ModelDimensions, *, profiled: bool = True, batched: bool = False) -> Measured:
+    """A case on a platform whose costs are TRUE_NS; products of a batch cost half."""
     cells, totals = [], {Phase.PREFILL: 0, Phase.DECODE: 0}
     for phase in Phase:
-        for (operator, key), work in work_of(d, phase, N_PROMPT, N_GEN).items():
+        done = work_of(d, phase, N_PROMPT, N_GEN, batched=batched)
+        for (operator, key), work in done.items():
             ticks = nanoseconds(key, work.terms)
             totals[phase] += ticks
             cells.append(
                 ProfileCell(
-                    phase=phase, operator=operator, layer=None, calls=int(work.terms[0]),
+                    phase=phase, operator=operator, layer=None,
+                    calls=int(work.terms[0]) // (BATCH if key.family == BATCHED else 1),
                     ticks=ticks, macs=int(work.terms[2]), weight_bytes=int(work.weight_bytes),
                     cache_bytes=0,
                 )

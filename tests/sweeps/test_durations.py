@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from edgeprof.client.durations import History, attempt_s, sweep_s
+from edgeprof.client.durations import History, attempt_s, expected, sweep_s
 from edgeprof.client.planning import Planned
 from edgeprof.client.prediction.predict import predict
 from edgeprof.shared.models.catalogue import resolve
 from edgeprof.shared.models.operators import dimensions_of
-from edgeprof.shared.types.job import Target
+from edgeprof.shared.types.job import Basis, Target
 from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.result import JobView, Samples
 from tests.support.board_infos import numbered_board
@@ -46,7 +46,7 @@ def planned(platform: str, view: JobView, scale: int = 1) -> Planned:
             "warmup": 1,
         }
     )
-    return Planned(spec, resolve("shakespeare-240k"))
+    return Planned(spec, resolve("shakespeare-240k"), platform)
 
 
 def test_a_model_that_ran_before_takes_as_long_a_token() -> None:
@@ -54,7 +54,7 @@ def test_a_model_that_ran_before_takes_as_long_a_token() -> None:
     view = ended()
     overhead_s = 10.0 - 4 * 0.7
 
-    took_s = attempt_s(planned("stm32f405", view), "stm32f405", History([view]))
+    took_s = attempt_s(planned("stm32f405", view), History([view]))
 
     assert took_s == pytest.approx(overhead_s + 4 * 11 * TOKEN_S)
 
@@ -63,7 +63,7 @@ def test_another_model_takes_time_in_proportion_to_its_size() -> None:
     """A model that has not run on the platform is compared with those that have, by its bytes."""
     view = ended()
 
-    took_s = attempt_s(planned("stm32f405", view, scale=3), "stm32f405", History([view]))
+    took_s = attempt_s(planned("stm32f405", view, scale=3), History([view]))
 
     assert took_s == pytest.approx(10.0 - 4 * 0.7 + 3 * 4 * 11 * TOKEN_S)
 
@@ -87,20 +87,33 @@ def test_another_model_is_predicted_by_its_operators() -> None:
     history = History([view.model_copy(update={"result": profiled})])
     job = planned("stm32f405", view, scale=3)
     costs = history.costs("stm32f405")
-    expected = predict(costs, dimensions_of(job.model, KvType.F16, "flash"), 8, 4)
-    assert expected is not None
+    run = predict(costs, dimensions_of(job.model, KvType.F16, "flash"), 8, 4)
+    assert run is not None
 
-    took_s = attempt_s(job, "stm32f405", history)
+    found = expected(job, history)
 
     (past,) = history.on("stm32f405")
-    assert took_s == pytest.approx(past.overhead_s + 4 * expected.run_s * past.host_per_board)
+    took_s = past.overhead_s + 4 * run.run_s * past.host_per_board
+    before = expected(planned("stm32f405", view), history)
+    assert found is not None
+    assert found.attempt_s == pytest.approx(took_s)
+    assert found.basis is Basis.PREDICTED
+    assert before is not None
+    assert before.basis is Basis.HISTORY  # of the same model
+
+
+def test_nothing_is_expected_of_what_was_not_profiled() -> None:
+    """A job's record says nothing where only bytes could be compared: that is a guess."""
+    view = ended()
+
+    assert expected(planned("stm32f405", view, scale=3), History([view])) is None
 
 
 def test_a_platform_without_history_is_not_predicted() -> None:
     """No number is invented for a platform on which nothing has run."""
     view = ended()
 
-    assert attempt_s(planned("rp2350", view), "rp2350", History([view])) is None
+    assert attempt_s(planned("rp2350", view), History([view])) is None
 
 
 def test_boards_of_a_platform_share_its_jobs() -> None:

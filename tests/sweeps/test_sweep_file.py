@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeprof.client import Lab, resuming, sweep_plan
+from edgeprof.client.request import Request
 from edgeprof.client.sweep_file import SweepFile
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.board import BoardInfo, BoardState
@@ -82,6 +83,14 @@ def test_include_rules_leave_only_what_they_match(sweep_file: Read) -> None:
         ("n_prompt = 64", "n_prompt = 65", "line 13: exclude: this rule matches no combination"),
         ('kv_type = "f32"\nquantization = "Q8_0"', "", "line 18: exclude: this rule matches no"),
         ('kv_type = "f32"\nquantization = "Q8_0"', 'model = "*"', "the rules leave no combination"),
+        ("[16, 64]", "16\nmax_attempts = 21", "line 8: max_attempts is 21: input should be less"),
+        ("[16, 64]", "16\nqueue_timeout_s = 0", "line 8: queue_timeout_s is 0: input should be"),
+        (
+            "[16, 64]",
+            "16\ncheck_output = 1",
+            "line 8: check_output is 1: input should be a valid b",
+        ),
+        ("[16, 64]", "16\nretries = 1", "line 8: unknown key 'retries', did you mean 'max_attempt"),
         ("model = [", "# ", "no key 'model'"),
         ("board =", "board", "is not TOML: .*line 5"),
         (
@@ -101,6 +110,22 @@ def test_a_mistake_is_told_with_its_line(
         sweep_file(SWEEP.replace(written, instead, 1)).requests()
 
     assert "night.toml" in str(caught.value)
+
+
+def test_how_each_job_is_run_can_be_written_down(sweep_file: Read) -> None:
+    """How long jobs wait, how often they are tried, and whether tokens are checked, holds for
+    measured and for scored jobs; without a word it is as for a single job."""
+    text = 'model = "m"\nboard = "b"\n'
+    own = "queue_timeout_s = 60\nmax_attempts = 1\ncheck_output = false\n"
+    file = sweep_file(text + own)
+    (asked,) = file.requests()
+    for request in (asked, file.scored(asked)):
+        found = request.queue_timeout_s, request.max_attempts, request.check_output
+        assert found == (60, 1, False)
+    (plain,) = sweep_file(text).requests()
+    usual = Request(model="m")
+    assert plain.queue_timeout_s == usual.queue_timeout_s
+    assert (plain.max_attempts, plain.check_output) == (usual.max_attempts, usual.check_output)
 
 
 def test_a_file_that_is_not_there() -> None:

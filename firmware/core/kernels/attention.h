@@ -28,4 +28,7 @@ void tlep_attention_mix_pair(float *out, const float *weights, const float *seco
                              const uint8_t *values, bool half, uint32_t n_rows, uint32_t n,
                              const float norms[2]);
 
+/* Whether such a pair reads each row once: where a head's rows fill registers, it does not. */
+bool tlep_attention_pair_reads_once(bool half, uint32_t n);
+
 #endif

@@ -8,6 +8,13 @@
 
 #ifdef TLEP_SIMD
 
+bool tlep_attention_pair_reads_once(bool half, uint32_t n)
+{
+    (void)half;
+    (void)n;
+    return false;
+}
+
 void tlep_attention_scores_pair(float *scores, float *second, const float *q, const uint8_t *keys,
                                 bool half, uint32_t n_rows, uint32_t n, float scale)
 {
@@ -75,6 +82,11 @@ static void scores_of(float *scores, float *second, const float *q, const uint16
     }
 }
 
+bool tlep_attention_pair_reads_once(bool half, uint32_t n)
+{
+    return half && n % LANES == 0;
+}
+
 /* Whether q · NARROW is finite. */
 static bool is_small(const float *q, uint32_t n)
 {
@@ -90,7 +102,7 @@ void tlep_attention_scores_pair(float *scores, float *second, const float *q, co
                                 bool half, uint32_t n_rows, uint32_t n, float scale)
 {
     const uint16_t *p = (const uint16_t *)(const void *)keys;
-    if (!half || n % LANES) {
+    if (!tlep_attention_pair_reads_once(half, n)) {
         tlep_attention_scores(scores, q, keys, half, n_rows, n, scale);
         tlep_attention_scores(second, q + n, keys, half, n_rows, n, scale);
     } else if (n == LANES && is_small(q, 2 * n)) {
@@ -106,7 +118,7 @@ void tlep_attention_mix_pair(float *out, const float *weights, const float *seco
                              const uint8_t *values, bool half, uint32_t n_rows, uint32_t n,
                              const float norms[2])
 {
-    if (!half || n % LANES) {
+    if (!tlep_attention_pair_reads_once(half, n)) {
         tlep_attention_mix(out, weights, values, half, n_rows, n, norms[0]);
         tlep_attention_mix(out + n, second, values, half, n_rows, n, norms[1]);
         return;

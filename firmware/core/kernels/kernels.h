@@ -23,6 +23,16 @@
 #define TLEP_KERNELS_SCALAR 1
 #endif
 
+/* How many positions of a prompt go through a layer together: each weight is unpacked once for all
+ * of them. Worth memory only where a kernel does that. */
+#ifndef TLEP_BATCH
+#ifdef TLEP_KERNELS_DSP
+#define TLEP_BATCH 4
+#else
+#define TLEP_BATCH 1
+#endif
+#endif
+
 /* The input vector of matrix-vector products: F32, and its quantised form for blocks of `block`
  * elements. Quantised once and used for every matrix that shares the input (q, k and v; gate and
  * up). */
@@ -33,6 +43,7 @@ typedef struct {
     int16_t *q;     /* (n) -127..127, in the order the port's kernels want; wide.h: bytes */
     float *scale;   /* (n / block) x ≈ scale · q */
     int32_t *sum;   /* (n / block) sum of q, or what the port's kernels make of it */
+    uint32_t *packed; /* the same of a batch of positions, as kernels_batch.c wants it */
 } tlep_act;
 
 /* Announce the next input vector. */
@@ -40,6 +51,21 @@ void tlep_act_set(tlep_act *a, const float *x, uint32_t n);
 
 /* y[r] = row r of w · x, for `rows` rows of type `type` (tlep_type) and length a->n. */
 void tlep_matvec(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_act *a);
+
+/* The same for TLEP_BATCH positions, whose inputs follow each other in a->x, and their results in
+ * y: `rows` of the first, and so on. */
+void tlep_matmul_batch(float *y, const uint8_t *w, uint32_t type, uint32_t rows, tlep_act *a);
+
+/* For one position or TLEP_BATCH. */
+static inline void tlep_matmul(float *y, const uint8_t *w, uint32_t type, uint32_t rows,
+                               tlep_act *a, uint32_t positions)
+{
+    if (TLEP_BATCH == 1 || positions == 1) {
+        tlep_matvec(y, w, type, rows, a);
+    } else {
+        tlep_matmul_batch(y, w, type, rows, a);
+    }
+}
 
 /* y = row of `n` weights of type `type` as F32 (the embedding look-up). */
 void tlep_dequantize_row(float *y, const uint8_t *w, uint32_t type, uint32_t n);

@@ -13,7 +13,7 @@ typedef struct {
     uint8_t *base;
     uint32_t size;       /* bytes */
     uint32_t used;       /* bytes, alignment padding included */
-    uint32_t high_water; /* largest `used` since the arena was set up; never goes down */
+    uint32_t high_water; /* largest `used` since the last model was unloaded */
 } tlep_arena;
 
 /* Take `bytes` aligned to `align` (a power of two); NULL, and no change, when there is no room.

@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "kernels/fmath.h"
+#include "platform/hal.h"
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 /* every buffer starts and ends on it: the widest SIMD load we could meet */
-enum { STATE_ALIGN = 16 };
+enum { STATE_ALIGN = 16, KEPT_FREE_BYTES = 16384 };
 
 static uint64_t aligned(uint64_t bytes)
 {
@@ -29,33 +30,38 @@ static void *carve(uint8_t *base, uint64_t *at, uint64_t bytes)
 
 /* Lay the activations out from `base`; returns the bytes they take. The same function
  * counts the bytes and places the buffers, so that the two always agree. */
-static uint64_t lay_out(tlep_llama *m, const tlep_hparams *hp, uint32_t n_ctx, uint8_t *base)
+static uint64_t lay_out(tlep_llama *m, const tlep_hparams *hp, uint32_t n_ctx, uint32_t batch,
+                        uint8_t *base)
 {
     uint64_t at = 0;
     uint64_t widest = hp->dim > hp->hidden ? hp->dim : hp->hidden;
     uint64_t blocks = (widest + 31) / 32;
     m->layers = carve(base, &at, (uint64_t)hp->n_layers * sizeof(tlep_layer));
-    m->x = carve(base, &at, (uint64_t)hp->dim * 4);
-    m->xb = carve(base, &at, (uint64_t)hp->dim * 4);
-    m->q = carve(base, &at, (uint64_t)hp->dim * 4);
-    m->k = carve(base, &at, (uint64_t)tlep_kv_dim(hp) * 4);
-    m->v = carve(base, &at, (uint64_t)tlep_kv_dim(hp) * 4);
-    m->hb = carve(base, &at, (uint64_t)hp->hidden * 4);
-    m->hb2 = carve(base, &at, (uint64_t)hp->hidden * 4);
+    uint64_t floats = 4 * (uint64_t)batch;
+    m->x = carve(base, &at, floats * hp->dim);
+    m->xb = carve(base, &at, floats * hp->dim);
+    m->q = carve(base, &at, floats * hp->dim);
+    m->k = carve(base, &at, floats * tlep_kv_dim(hp));
+    m->v = carve(base, &at, floats * tlep_kv_dim(hp));
+    m->hb = carve(base, &at, floats * hp->hidden);
+    m->hb2 = carve(base, &at, floats * hp->hidden);
     m->att = carve(base, &at, (uint64_t)n_ctx * 2 * 4);
     m->inv_freq = carve(base, &at, (uint64_t)(hp->rope_dim / 2) * 4);
-    m->cos_sin = carve(base, &at, (uint64_t)hp->rope_dim * 4);
+    m->cos_sin = carve(base, &at, floats * hp->rope_dim);
     m->logits = carve(base, &at, (uint64_t)hp->n_vocab * 4);
     m->act.q = carve(base, &at, widest * 2);
     m->act.scale = carve(base, &at, blocks * 4);
     m->act.sum = carve(base, &at, blocks * 4);
+    if (batch > 1) {
+        m->act.packed = carve(base, &at, batch * (widest * 2 + blocks * 8));
+    }
     return at;
 }
 
-uint64_t tlep_llama_activation_bytes(const tlep_hparams *hp, uint32_t n_ctx)
+uint64_t tlep_llama_activation_bytes(const tlep_hparams *hp, uint32_t n_ctx, uint32_t batch)
 {
     tlep_llama scratch;
-    return lay_out(&scratch, hp, n_ctx, NULL);
+    return lay_out(&scratch, hp, n_ctx, batch, NULL);
 }
 
 static uint32_t saturated(uint64_t n)
@@ -64,11 +70,11 @@ static uint32_t saturated(uint64_t n)
 }
 
 /* Allocate keys, values and activations. On failure every arena is as it was. */
-static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32_t n_arenas,
+static int place_batch(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32_t n_arenas,
                        tlep_error *err)
 {
     uint64_t half = tlep_llama_kv_bytes(&m->hp, n_ctx, m->kv_type) / 2;
-    uint64_t bytes[TLEP_N_PLACEMENTS] = {half, half, tlep_llama_activation_bytes(&m->hp, n_ctx)};
+    uint64_t bytes[TLEP_N_PLACEMENTS] = {half, half, tlep_llama_activation_bytes(&m->hp, n_ctx, m->batch)};
     uint8_t *at[TLEP_N_PLACEMENTS] = {NULL};
     uint32_t free_bytes = 0;
     for (uint32_t i = 0; i < n_arenas; i++) {
@@ -102,7 +108,7 @@ static int place_state(tlep_llama *m, uint32_t n_ctx, tlep_arena *arenas, uint32
     }
     m->k_cache = at[0];
     m->v_cache = at[1];
-    (void)lay_out(m, &m->hp, n_ctx, at[2]);
+    (void)lay_out(m, &m->hp, n_ctx, m->batch, at[2]);
     return TLEP_OK;
 }
 
@@ -237,6 +243,34 @@ static int find_tensors(tlep_llama *m, const tlep_gguf *g, tlep_layer *layers, t
     return TLEP_OK;
 }
 
+/* Whether a kernel unpacks the weights that the layers have most of. */
+static bool worth_a_batch(const tlep_gguf *g)
+{
+    tlep_layer l;
+    tlep_error unused;
+    return TLEP_BATCH > 1 && find_layer(g, 0, &l, &unused) == TLEP_OK &&
+           tlep_type_block(l.ffn_gate.type) > 1;
+}
+
+/* A batch where one can be: it never keeps a model from fitting, nor takes the room that a profile
+ * or the timing of a kernel wants. */
+static int place_state(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_arena *arenas,
+                       uint32_t n_arenas, tlep_error *err)
+{
+    tlep_arena before[TLEP_REGIONS_MAX];
+    if (worth_a_batch(g)) {
+        memcpy(before, arenas, n_arenas * sizeof *arenas);
+        m->batch = TLEP_BATCH;
+        if (place_batch(m, n_ctx, arenas, n_arenas, err) == TLEP_OK &&
+            tlep_arena_largest_free(arenas, n_arenas, STATE_ALIGN) >= KEPT_FREE_BYTES) {
+            return TLEP_OK;
+        }
+        memcpy(arenas, before, n_arenas * sizeof *arenas);
+    }
+    m->batch = 1;
+    return place_batch(m, n_ctx, arenas, n_arenas, err);
+}
+
 /* inv_freq[i] = rope_base ^ (-2i / rope_dim) */
 static void fill_inverse_frequencies(tlep_llama *m)
 {
@@ -263,7 +297,8 @@ int tlep_llama_prepare(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_k
                          (uint32_t)kv, 1);
     }
     int e;
-    if ((e = find_tensors(m, g, NULL, err)) || (e = place_state(m, n_ctx, arenas, n_arenas, err))) {
+    if ((e = find_tensors(m, g, NULL, err)) ||
+        (e = place_state(m, g, n_ctx, arenas, n_arenas, err))) {
         return e; /* tensors first: what no board can run is not a question of memory */
     }
     (void)find_tensors(m, g, m->layers, err);

@@ -49,6 +49,7 @@ typedef struct {
     tlep_kv_type kv_type;
     uint32_t n_ctx;
     uint32_t n_past;      /* positions in the KV cache */
+    uint32_t batch;       /* positions of a prompt that go through a layer together */
     tlep_placement placements[TLEP_N_PLACEMENTS];
 
     tlep_weight token_embd;  /* (n_vocab, dim) */
@@ -59,16 +60,16 @@ typedef struct {
     uint8_t *k_cache;
     uint8_t *v_cache;  /* same */
     tlep_layer *layers; /* (n_layers) */
-    float *x;          /* (dim) residual stream */
-    float *xb;         /* (dim) normed input, then attention output */
-    float *q;          /* (dim) */
-    float *k;          /* (kv_dim) of the current position */
-    float *v;          /* (kv_dim) of the current position */
-    float *hb;         /* (hidden) gate */
-    float *hb2;        /* (hidden) up */
+    float *x;          /* (batch, dim) residual stream */
+    float *xb;         /* (batch, dim) normed input, then attention output */
+    float *q;          /* (batch, dim) */
+    float *k;          /* (batch, kv_dim) of the current positions */
+    float *v;          /* (batch, kv_dim) of the current positions */
+    float *hb;         /* (batch, hidden) gate */
+    float *hb2;        /* (batch, hidden) up */
     float *att;        /* (2, n_ctx) scores of two heads */
     float *inv_freq;   /* (rope_dim / 2) radians per position */
-    float *cos_sin;    /* (rope_dim) cos, sin of the current position, interleaved */
+    float *cos_sin;    /* (batch, rope_dim) cos, sin of the current positions, interleaved */
     float *logits;     /* (n_vocab) */
     tlep_act act;      /* the input of the current matrix-vector product, quantised on demand */
 
@@ -97,7 +98,7 @@ static inline uint32_t tlep_kv_element_bytes(tlep_kv_type kv)
 /* Bytes tlep_llama_prepare takes (docs/arithmetic.md, "Memory"). The KV cache is two halves of
  * kv_bytes / 2, which may go to different arenas. 64 bit, since a hostile n_ctx must not wrap. */
 uint64_t tlep_llama_kv_bytes(const tlep_hparams *hp, uint32_t n_ctx, tlep_kv_type kv);
-uint64_t tlep_llama_activation_bytes(const tlep_hparams *hp, uint32_t n_ctx);
+uint64_t tlep_llama_activation_bytes(const tlep_hparams *hp, uint32_t n_ctx, uint32_t batch);
 
 /* Forget the past: the next position is 0. */
 void tlep_llama_reset(tlep_llama *m);
@@ -106,8 +107,9 @@ void tlep_llama_reset(tlep_llama *m);
  * NULL unless token < n_vocab, pos < n_ctx and every position before `pos` has been run. */
 const float *tlep_llama_forward(tlep_llama *m, uint32_t token, uint32_t pos);
 
-/* The same without the output head, for prompt positions whose logits nobody reads. */
-bool tlep_llama_prefill(tlep_llama *m, uint32_t token, uint32_t pos);
+/* The same of `n` tokens (1 or m->batch) from `pos` on without the output head, for prompt positions
+ * whose logits nobody reads. Each position's bits are those of a batch of one. */
+bool tlep_llama_prefill(tlep_llama *m, const uint32_t *tokens, uint32_t pos, uint32_t n);
 
 /* Index of the largest; the lowest index wins ties. */
 uint32_t tlep_argmax(const float *logits, uint32_t n);

@@ -30,6 +30,7 @@ static void unload(tlep_model *m)
     for (uint32_t i = 0; i < m->n_arenas; i++) {
         tlep_arena_reset(&m->arenas[i],
                          m->upload.size != 0 && i == m->upload.arena ? m->upload.mark : 0);
+        m->arenas[i].high_water = m->arenas[i].used; /* the peak is the next model's own */
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "kernels/attention.h"
 #include "platform/hal.h"
 
 enum { CELLS_ALIGN = 8 };
@@ -11,7 +12,9 @@ int tlep_profile_open(tlep_profile *p, tlep_llama *m, bool by_layer, uint32_t po
 {
     memset(p, 0, sizeof *p);
     p->n_slots = by_layer ? m->hp.n_layers + 1 : 1;
-    p->bucket_positions = (positions + TLEP_PROFILE_BUCKETS - 1) / TLEP_PROFILE_BUCKETS;
+    /* whole batches, since the positions of one are timed together */
+    uint32_t most = TLEP_PROFILE_BUCKETS * m->batch;
+    p->bucket_positions = (positions + most - 1) / most * m->batch;
     uint32_t cells_bytes = tlep_profile_n_cells(p) * (uint32_t)sizeof *p->cells;
     uint32_t bytes =
         cells_bytes + TLEP_PROFILE_BUCKETS * TLEP_N_OPERATORS * (uint32_t)sizeof *p->by_position;
@@ -91,7 +94,7 @@ tlep_work tlep_profile_work(const tlep_profile *p, const tlep_llama *m, uint32_t
     tlep_work work = {0};
     switch (operator) {
     case TLEP_DO_EMBEDDING:
-        work.weight_bytes = cell->calls * (uint64_t)tlep_row_bytes(m->token_embd.type, h->dim);
+        work.weight_bytes = cell->positions * (uint64_t)tlep_row_bytes(m->token_embd.type, h->dim);
         break;
     case TLEP_DO_NORM:
         work.macs = cell->positions * (uint64_t)h->dim;
@@ -104,6 +107,10 @@ tlep_work tlep_profile_work(const tlep_profile *p, const tlep_llama *m, uint32_t
     case TLEP_DO_MIX:
         work.macs = cell->positions * (uint64_t)h->head_dim;
         work.cache_bytes = work.macs * element;
+        if (tlep_attention_pair_reads_once(m->kv_type == TLEP_KV_F16, h->head_dim)) {
+            uint32_t group = h->n_heads / h->n_heads_kv; /* in pairs, and the last alone */
+            work.cache_bytes = work.cache_bytes / group * (group / 2 + group % 2);
+        }
         break;
     default: {
         /* the layers of this cell share its calls evenly: each pass does all of them */

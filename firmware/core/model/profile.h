@@ -42,7 +42,7 @@ enum { TLEP_PROFILE_BUCKETS = 8 };
 typedef struct {
     uint64_t ticks;
     uint32_t calls;
-    uint32_t positions; /* sum of cached positions read, or of calls where nothing is cached */
+    uint32_t positions; /* sum of cached positions read, or of positions where nothing is cached */
 } tlep_profile_cell;
 
 typedef struct tlep_profile {
@@ -75,10 +75,10 @@ int tlep_profile_open(tlep_profile *p, tlep_llama *m, bool by_layer, uint32_t po
 /* Give it back; nothing to do without a profile. */
 void tlep_profile_close(tlep_profile *p, tlep_llama *m, tlep_arena *arenas);
 
-/* One position with the timer read between operators. With `choose` the head runs too, and *token
- * becomes the likeliest. Returns the ticks of its window. */
-uint64_t tlep_profiled_step(tlep_llama *m, tlep_phase phase, uint32_t token, uint32_t pos,
-                            bool choose, uint32_t *chosen);
+/* `n` positions, 1 or m->batch, with the timer read between operators. With `choose` the head runs
+ * too, and *chosen becomes the likeliest. Returns the ticks of their window. */
+uint64_t tlep_profiled_step(tlep_llama *m, tlep_phase phase, const uint32_t *tokens, uint32_t pos,
+                            uint32_t n, bool choose, uint32_t *chosen);
 
 static inline uint32_t tlep_profile_n_cells(const tlep_profile *p)
 {

@@ -87,18 +87,27 @@ void tlep_run_end(tlep_run *r, tlep_run_state state, uint64_t idle_us)
     r->idle_us = idle_us - r->idle_at_start_us;
 }
 
+/* How many positions the next step takes: a batch, as long as the prompt's last position, whose
+ * logits somebody reads, is not in it. */
+static uint32_t next_positions(const tlep_run *r)
+{
+    uint32_t batch = r->model->llama.batch;
+    return r->pos + batch < r->n_prompt ? batch : 1;
+}
+
 static bool prefill_step(tlep_run *r)
 {
     tlep_llama *llama = &r->model->llama;
+    uint32_t n = next_positions(r);
     uint64_t before = tlep_begin_window();
     if (r->pos + 1 < r->n_prompt) {
-        tlep_llama_prefill(llama, r->prompt[r->pos], r->pos);
+        tlep_llama_prefill(llama, r->prompt + r->pos, r->pos, n);
     } else {
         const float *logits = tlep_llama_forward(llama, r->prompt[r->pos], r->pos);
         r->token = tlep_argmax(logits, llama->hp.n_vocab);
     }
     r->prefill_ticks += hal_ticks() - before;
-    r->pos++;
+    r->pos += n;
     if (r->pos == r->n_prompt) {
         tlep_fault_after_token(0, &r->token);
         r->entries[r->n_entries++] = (tlep_run_entry){.token = r->token, .of = {.us = 0}};
@@ -107,18 +116,19 @@ static bool prefill_step(tlep_run *r)
     return tlep_time_us() - r->reported_us >= PREFILL_REPORT_US;
 }
 
-/* A token of a profiled run. Its own function, so that a plain step stays as it is. */
+/* A step of a profiled run. Its own function, so that a plain step stays as it is. */
 static bool profiled_step(tlep_run *r)
 {
     bool in_prompt = r->pos < r->n_prompt;
     bool choose = r->pos + 1 >= r->n_prompt;
+    uint32_t n = next_positions(r);
     (void)tlep_begin_window();
     uint64_t ticks = tlep_profiled_step(
         &r->model->llama, in_prompt ? TLEP_IN_PREFILL : TLEP_IN_DECODE,
-        in_prompt ? r->prompt[r->pos] : r->token, r->pos, choose, &r->token);
+        in_prompt ? r->prompt + r->pos : &r->token, r->pos, n, choose, &r->token);
     uint64_t us = in_prompt ? 0 : tlep_ticks_us(ticks);
     r->prefill_ticks += in_prompt ? ticks : 0;
-    r->pos++;
+    r->pos += n;
     if (choose) {
         tlep_fault_after_token(r->n_entries, &r->token);
         r->entries[r->n_entries++] = (tlep_run_entry){

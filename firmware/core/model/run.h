@@ -1,7 +1,7 @@
 /* One run: prefill the staged prompt and decode greedily, or score it; a token at a time.
  *
  * Cooperative: tlep_run_step() does one forward pass and returns, so that the link is served
- * between tokens and a cancel takes effect within one. Only forward passes are inside the timed
+ * between tokens (or batches of a prompt's) and a cancel takes effect within one. Only forward passes are inside the timed
  * windows. */
 #ifndef TLEP_RUN_H
 #define TLEP_RUN_H
@@ -68,7 +68,7 @@ int tlep_run_begin(tlep_run *r, uint32_t id, uint32_t n_gen, bool stream, tlep_l
 /* Forget the run, its prompt and its profile: the model's memory is about to be laid out anew. */
 void tlep_run_forget(tlep_run *r);
 
-/* Do one token. True when the host is to hear of it: entries grew, a second of prefill passed,
+/* Do one token, or a batch of the prompt's. True when the host is to hear of it: entries grew, a second of prefill passed,
  * or the run ended. */
 bool tlep_run_step(tlep_run *r, uint64_t idle_us);
 

@@ -39,16 +39,21 @@ DASHBOARD: Final = dashboard(
                 (
                     table(
                         "Forecast by platform",
-                        "The jobs that wait, times what a job cost a board on average in the"
-                        " last day, over the"
-                        " boards in service (online or busy). A platform that ran nothing in a"
-                        " day has no forecast.",
+                        "What the jobs that wait will cost, over the boards in service (online"
+                        " or busy). A job costs what its model did before, else what the"
+                        " profiles of the platform predict, else what a job cost on average in"
+                        " the last day; where nothing tells it there is no forecast.",
                         {"platform": "platform"},
                         [
                             (_IN_SERVICE, "boards in service", "none"),
                             (
                                 f"sum by (platform) (edgeprof_queue_jobs{{{_PLATFORM}}})",
                                 "jobs waiting",
+                                "none",
+                            ),
+                            (
+                                f"sum by (platform) (edgeprof_queue_expected_jobs{{{_PLATFORM}}})",
+                                "of them with an expected duration",
                                 "none",
                             ),
                             (
@@ -138,7 +143,8 @@ DASHBOARD: Final = dashboard(
                 (
                     timeseries(
                         "Cost of a job",
-                        "Mean session duration of the last day, which the forecast rests on.",
+                        "Mean session duration of the last day, for jobs of which nothing better"
+                        " is known.",
                         [
                             query(
                                 f"platform:profiling_duration_seconds:mean1d{{{_PLATFORM}}}",

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Final
 
 from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.identity import user_name
-from edgeprof.shared.store.boards import PORT_RELEASED, BoardChange, BoardStore
-from edgeprof.shared.types.board import BoardInfo, BoardState
-
-#: How often the store is looked at for an answer.
-LOOK_S: Final = 0.2
+from edgeprof.shared.store.boards import BoardChange, BoardStore
+from edgeprof.shared.store.released_port import LOOK_S
 
 
 def actor() -> str:
@@ -40,23 +36,3 @@ def answer(
                 " its worker answers when it can",
             )
         time.sleep(LOOK_S)
-
-
-def board_named(boards: BoardStore, name: str) -> BoardInfo:
-    """Return a board that is on the list."""
-    return next(board for board in boards.all() if board.device_id == name)
-
-
-def until_released(boards: BoardStore, name: str, timeout_s: float) -> BoardInfo:
-    """Wait until a board's port is free, or will not be: it is offline, or the time is up."""
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        board = board_named(boards, name)
-        if is_released(board) or board.state is BoardState.OFFLINE or time.monotonic() > deadline_s:
-            return board
-        time.sleep(LOOK_S)
-
-
-def is_released(board: BoardInfo) -> bool:
-    """Whether the board's port is free for another program."""
-    return PORT_RELEASED in board.reason

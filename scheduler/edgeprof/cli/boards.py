@@ -5,31 +5,32 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from edgeprof.cli import board_requests, boards_thorough, completion, exits, output
+from edgeprof.cli import boards_log, boards_thorough, completion, exits, output
 from edgeprof.cli.board_requests import actor, answer, last_change_s
+from edgeprof.cli.boards_drain import drain, resume
+from edgeprof.cli.boards_reserve import release, reserve
 from edgeprof.cli.boards_upgrade import is_outdated, upgrade
 from edgeprof.cli.command_style import App
-from edgeprof.cli.render.tables import board_state, boards_sheet, new_table, styled
+from edgeprof.cli.render.tables import board_note, board_state, boards_sheet, new_table, styled
+from edgeprof.cli.tags import parse_tags
 from edgeprof.client.humanize import when
 from edgeprof.client.lab import Lab
-from edgeprof.shared.errors import BoardNotFound, InfrastructureError
+from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.own_version import own_version
-from edgeprof.shared.store.boards import PORT_RELEASED, SELF_TEST, BoardStore
+from edgeprof.shared.store.boards import SELF_TEST
 from edgeprof.shared.store.hosts import HostInfo
 from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.shared.types.tags import written
 
 app = App(
-    help="List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.\n\n"
+    help="List the boards of the lab, also offline ones; drain, reserve, test, upgrade, log.\n\n"
     "Example: edgeprof boards",
     invoke_without_command=True,
 )
-
-#: A worker looks for such a request every few seconds (EDGEPROF_PROBE_INTERVAL_S).
-_RELEASE_WAIT_S: Final = 30.0
 
 Names = Annotated[
     list[str],
@@ -39,26 +40,30 @@ Name = Annotated[
     str,
     typer.Argument(metavar="BOARD", autocompletion=completion.boards, help="Name of a board."),
 ]
-Reason = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", help="Why, for those who ask later.")
-]
 
 
 @app.callback()
 def boards(
     context: typer.Context,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Only boards with this tag of boards.toml; repeatable."
+        ),
+    ] = None,
     wide: output.Wide = False,
     columns: output.Columns = None,
     json: output.Json = False,
 ) -> None:
-    """List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.
+    """List the boards of the lab, also offline ones; drain, reserve, test, upgrade, log.
 
     Example: edgeprof boards
     """
     if context.invoked_subcommand is not None:
         return
+    tags = parse_tags(tag)
     with Lab(hurried=True) as lab:
-        known = lab.boards()
+        known = lab.boards(tags)
         dangers = lab.store.watch.look()
         hosts = lab.store.hosts.all()
     for danger in dangers:
@@ -71,10 +76,12 @@ def boards(
         sheet = boards_sheet(known, time.time())
         left_out = output.show_sheet(sheet, wide=wide, columns=columns)
         for board in known if "note" in left_out else ():
-            if board.reason:
-                output.note(f"{board.device_id}, {board_state(board)}: {board.reason}")
+            if note := board_note(board):
+                output.note(f"{board.device_id}, {board_state(board)}: {note}")
         _tell_skew(known)
         _tell_outdated(known)
+    elif tags:
+        output.note(f"no board with {written(tags)}")
     else:
         output.note("no board yet; start some with: edgeprof worker --board native://")
     _tell_waiting(hosts)
@@ -112,57 +119,6 @@ def _tell_outdated(known: Sequence[BoardInfo]) -> None:
 
 
 @app.command()
-def drain(
-    names: Names,
-    reason: Reason = "drained by hand",
-    release_port: Annotated[
-        bool,
-        typer.Option(
-            "--release-port", help="Also free the port, for a debugger or serial monitor."
-        ),
-    ] = False,
-) -> None:
-    """Give boards no more jobs; what they run goes on. They stay drained until resumed.
-
-    With --release-port the board's worker closes the port after its running job, and opens it
-    again when the board is resumed. The command waits for the port, up to half a minute.
-
-    Example: edgeprof boards drain bench-3 --reason "new firmware"
-    """
-    with Lab(hurried=True) as lab:
-        boards = lab.store.boards
-        for name in names:
-            boards.cordon(name, BoardState.DRAINING, actor(), reason, release_port=release_port)
-            output.note(f"{name} gets no more jobs" + _running(boards, name))
-        for name in names if release_port else ():
-            output.note(_released(boards, name))
-
-
-def _released(boards: BoardStore, name: str) -> str:
-    """Wait until a board's port is free; returns the line to print."""
-    board = board_requests.until_released(boards, name, _RELEASE_WAIT_S)
-    if board_requests.is_released(board):
-        return f"{name}: {PORT_RELEASED}: {board.url} on {board.host}"
-    if board.state is BoardState.OFFLINE:
-        return (
-            f"{name} is offline ({board.reason}); when its worker is back it leaves the port alone"
-        )
-    return f"{name}: {board.url} is still in use; `edgeprof boards` tells when it is released"
-
-
-@app.command()
-def resume(names: Names, reason: Reason = "resumed by hand") -> None:
-    """Let boards that were drained or quarantined take jobs again.
-
-    Example: edgeprof boards resume bench-3
-    """
-    with Lab(hurried=True) as lab:
-        for name in names:
-            lab.store.boards.resume(name, actor(), reason)
-            output.note(f"{name} takes jobs again")
-
-
-@app.command()
 def forget(names: Names) -> None:
     """Take boards off the list that are gone for good; one that comes back is listed again.
 
@@ -170,7 +126,7 @@ def forget(names: Names) -> None:
     """
     with Lab(hurried=True) as lab:
         for name in names:
-            _must_be_known(lab.store.boards, name)
+            lab.store.boards.named(name)  # an unknown name is an error
             if not lab.store.boards.forget(name):
                 raise InfrastructureError(
                     f"board {name} was not forgotten: its worker announces it",
@@ -228,7 +184,12 @@ def self_test(
     raise typer.Exit(exits.OK if said.state is BoardState.ONLINE else exits.JOB_FAILED)
 
 
+app.command()(drain)
+app.command()(resume)
+app.command()(reserve)
+app.command()(release)
 app.command()(upgrade)
+app.command("log")(boards_log.log)
 
 
 @app.command()
@@ -265,7 +226,7 @@ def history(
     with Lab(hurried=True) as lab:
         changes = lab.store.boards.history(name)
         if not changes:  # a board that was forgotten may have a history
-            _must_be_known(lab.store.boards, name)
+            lab.store.boards.named(name)
     if json:
         output.print_json([dataclasses.asdict(change) for change in changes])
         return
@@ -276,13 +237,3 @@ def history(
     for change in changes:
         table.add_row(when(change.at_s), styled(change.state), change.actor, change.reason)
     output.show(table)
-
-
-def _must_be_known(boards: BoardStore, name: str) -> None:
-    if name not in {board.device_id for board in boards.all()}:
-        raise BoardNotFound(f"no board {name!r} in the lab", hint="edgeprof boards lists them")
-
-
-def _running(store: BoardStore, name: str) -> str:
-    job_id = next((board.job_id for board in store.all() if board.device_id == name), None)
-    return f"; it still runs job {job_id}" if job_id else ""

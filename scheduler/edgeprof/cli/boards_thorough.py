@@ -38,7 +38,7 @@ def report(lab: Lab, name: str, timeout_s: float) -> dict[str, Any]:
     else:
         boards.cordon(name, BoardState.QUARANTINED, asker, "failed the thorough test")
     return {
-        "board": board_requests.board_named(boards, name),
+        "board": boards.named(name),
         "edgeprof": own_version(),
         "passed": passed,
         "findings": findings,

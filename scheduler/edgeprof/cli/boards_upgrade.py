@@ -17,6 +17,7 @@ from edgeprof.cli import board_requests, completion, exits, output
 from edgeprof.cli.tags import parse_tag
 from edgeprof.client.lab import Lab
 from edgeprof.shared.errors import BoardNotFound, EdgeprofError, UsageError
+from edgeprof.shared.store import released_port
 from edgeprof.shared.store.boards import UPGRADED, BoardStore
 from edgeprof.shared.types.board import BoardInfo, BoardState
 
@@ -158,8 +159,8 @@ def _upgrade_one(boards: BoardStore, board: BoardInfo, timeout_s: float) -> str:
     since_s = board_requests.last_change_s(boards, name)
     with output.stderr().status(f"{name}: waiting for its port"):
         boards.cordon(name, BoardState.DRAINING, asker, "upgrade", release_port=True)
-        held = board_requests.until_released(boards, name, timeout_s)
-        if not board_requests.is_released(held):
+        held = released_port.until_released(boards, name, timeout_s)
+        if not released_port.is_released(held):
             boards.resume(name, asker, "not upgraded: its port was not released")
             raise _UpgradeError(f"its port was not released: {held.state} {held.reason}".strip())
     since_s = board_requests.last_change_s(boards, name)
@@ -181,7 +182,7 @@ def _until_back(boards: BoardStore, name: str) -> None:
     """Wait until a board takes jobs again, with the firmware that was written."""
     deadline_s = time.monotonic() + _BACK_S
     while True:
-        board = board_requests.board_named(boards, name)
+        board = boards.named(name)
         takes_jobs = board.state is BoardState.ONLINE or board.job_id is not None
         if takes_jobs and not is_outdated(board):
             return
@@ -190,7 +191,7 @@ def _until_back(boards: BoardStore, name: str) -> None:
                 f"the firmware is written, but the board is {board.state}: {board.reason}",
                 hint=f"edgeprof boards test {name}; edgeprof boards history {name}",
             )
-        time.sleep(board_requests.LOOK_S)
+        time.sleep(released_port.LOOK_S)
 
 
 def _record(board: BoardInfo, outcome: str, says: str) -> dict[str, Any]:

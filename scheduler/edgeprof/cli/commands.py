@@ -82,8 +82,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Boards and models": {
         "boards": (
             "boards:app",
-            "List the boards of the lab, also offline ones; drain, resume, test, upgrade, forget.",
+            "List the boards of the lab, also offline ones; drain, reserve, test, upgrade, log.",
         ),
+        "console": ("", "Open a board's serial port in this terminal, until Ctrl-]."),
         "flash": ("", "Put the firmware of this project onto a board that is plugged in."),
         "predict": (
             "predict:predict_speed",

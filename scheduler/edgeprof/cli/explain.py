@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeprof.cli import completion, output
+from edgeprof.cli import completion, next_commands, output
 from edgeprof.cli.find_job import find_job
 from edgeprof.cli.platform_costs import measured_on
 from edgeprof.cli.render import explanation, profile_formats
@@ -17,7 +17,11 @@ from edgeprof.client.prediction import advice
 from edgeprof.client.prediction.costs import fit
 from edgeprof.client.prediction.predict import past_errors
 from edgeprof.client.prediction.roofline import by_layer, by_operator
+from edgeprof.client.prediction.stretches import stretches
+from edgeprof.client.prediction.terms import cache_type
 from edgeprof.shared.errors import UsageError
+from edgeprof.shared.models.quantize import head_in
+from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.profile import Phase
 from edgeprof.shared.types.result import CaseResult, JobResult, JobView
 
@@ -38,6 +42,9 @@ def explain(
         ),
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Also show each layer.")] = False,
+    by_position: Annotated[
+        bool, typer.Option("--by-position", help="Also show what a token takes by its position.")
+    ] = False,
     folded: Annotated[
         bool,
         typer.Option("--folded", help="Print folded stacks of ticks, for flame-graph programs."),
@@ -46,6 +53,7 @@ def explain(
         Path | None,
         typer.Option(metavar="FILE", help="Write a trace that ui.perfetto.dev opens."),
     ] = None,
+    wide: output.Wide = False,
     json: output.Json = False,
 ) -> None:
     """Say why a job is as fast as it is: where its time goes, and what would help.
@@ -63,9 +71,9 @@ def explain(
         perfetto.write_text(json_module.dumps(profile_formats.perfetto(case.profile, name)))
         output.note(f"{perfetto}: open it in https://ui.perfetto.dev")
         return
-    said = _explained(result, case, phase)
+    said = _explained(view, result, case, phase)
     if json:
-        output.print_json(_as_json(view, said))
+        output.print_json(_as_json(view, result, case, said))
         return
     emulated = ", emulated" if result.identity.emulated else ""
     output.stdout().print(
@@ -73,11 +81,15 @@ def explain(
         f" {said.phase} of {said.n_tokens} tokens after {_after(said, case)}",
         soft_wrap=True,
     )
-    output.show_sheet(explanation.operators_sheet(said))
+    output.show_sheet(explanation.operators_sheet(said), wide=wide)
     if layers and case.profile.by_layer:
-        output.show_sheet(explanation.layers_sheet(said))
+        output.show_sheet(explanation.layers_sheet(said), wide=wide)
+    if by_position and said.by_position:
+        output.show_sheet(explanation.positions_sheet(said), wide=wide)
     for sentence in explanation.sentences(said):
         output.stdout().print(sentence)
+    for command in explanation.commands(said):
+        output.stdout().print(command, soft_wrap=True)  # whole, to be copied
 
 
 def _after(said: Explanation, case: CaseResult) -> str:
@@ -94,15 +106,15 @@ def _profiled(view: JobView) -> tuple[JobResult, CaseResult]:
     for case in view.result.cases:
         if case.profile is not None and view.result.dimensions is not None:
             return view.result, case
-    kind = view.model.source.chain[-1] if view.model.source else view.model.quantization
     raise UsageError(
         f"job {view.id} has no profile: {view.result.profile_trouble or 'it did not ask for one'}",
-        hint=f"edgeprof submit --profile -m {view.model.name} -q {kind}"
-        f" --board {view.result.identity.device_id}",
+        hint=next_commands.profiling(view, view.result),
     )
 
 
-def _explained(result: JobResult, case: CaseResult, phase: Phase | None) -> Explanation:
+def _explained(
+    view: JobView, result: JobResult, case: CaseResult, phase: Phase | None
+) -> Explanation:
     assert case.profile is not None
     assert result.dimensions is not None
     chosen = phase or (Phase.DECODE if case.profile.decode_ticks else Phase.PREFILL)
@@ -112,7 +124,17 @@ def _explained(result: JobResult, case: CaseResult, phase: Phase | None) -> Expl
     speed = case.decode_tokens_per_second
     if chosen is Phase.PREFILL or speed is None:
         speed = case.prefill_tokens_per_second
-    choices = advice.choices(fit(samples), result.dimensions, case.n_prompt, case.n_gen)
+    costs, chain = fit(samples), view.model.source.chain if view.model.source else ()
+    asked = advice.Asked(
+        result.dimensions,
+        case.n_prompt,
+        case.n_gen,
+        head=head_in(view.model.name)[1],
+        trained_as=chain,
+        spare_bytes=_spare_bytes(result, result.dimensions.weights_region),
+    )
+    choices = advice.choices(costs, asked)
+    caches = {cache_type(key) for key in costs.by_key}
     return Explanation(
         phase=chosen,
         n_tokens=case.n_prompt if chosen is Phase.PREFILL else case.n_gen - 1,
@@ -124,10 +146,21 @@ def _explained(result: JobResult, case: CaseResult, phase: Phase | None) -> Expl
         errors=past_errors(samples),
         no_choices_because="" if case.n_gen > 1 else "a job without decode has no advice",
         tokens_per_second=speed.mean,
+        by_position=stretches(case.profile, case.n_prompt, case.n_gen),
+        try_it=next_commands.trying(view, result, case, choices[0]) if choices else None,
+        profile_another=next_commands.profiling_another(view, result),
+        unknown_cache=next((str(kind) for kind in KvType if kind not in caches), None),
     )
 
 
-def _as_json(view: JobView, said: Explanation) -> dict[str, object]:
+def _spare_bytes(result: JobResult, region: str) -> int | None:
+    found = next((each for each in result.regions if each.name == region), None)
+    return None if found is None else found.total_bytes - found.used_bytes
+
+
+def _as_json(
+    view: JobView, result: JobResult, case: CaseResult, said: Explanation
+) -> dict[str, object]:
     return {
         "job": view.id,
         "phase": said.phase,
@@ -154,10 +187,15 @@ def _as_json(view: JobView, said: Explanation) -> dict[str, object]:
             for use in said.uses
         ],
         "layers": [{"layer": layer, "ticks": ticks} for layer, ticks in said.layers.items()],
+        "by_position": [
+            {"first": stretch.first, "last": stretch.last, "ticks": dict(stretch.ticks)}
+            for stretch in said.by_position
+        ],
         "choices": [
             {
                 "what": choice.what,
                 "option": choice.option,
+                "command": next_commands.trying(view, result, case, choice),
                 "predicted_decode_ratio": choice.decode_ratio,
                 "predicted_decode_tokens_per_second": said.tokens_per_second * choice.decode_ratio
                 if said.phase is Phase.DECODE

@@ -18,6 +18,16 @@ Quantizations = Annotated[
         help="Weight type: F32, F16, Q8_0, Q4_0, TQ2_0; repeatable. Default: as the file is.",
     ),
 ]
+Heads = Annotated[
+    list[Quantization] | None,
+    typer.Option(
+        "--head",
+        case_sensitive=False,
+        metavar="TYPE",
+        help="Weight type of embedding and output head; repeatable. Default: as the other weights,"
+        " but Q8_0 beside TQ2_0.",
+    ),
+]
 CacheType = Annotated[
     KvType,
     typer.Option(

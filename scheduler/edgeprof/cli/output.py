@@ -78,6 +78,11 @@ def data(text: str) -> None:
     typer.echo(harmless(text))
 
 
+def flush() -> None:
+    """Hand over what was printed: its reader waits for it."""
+    sys.stdout.flush()
+
+
 def print_json(value: object) -> None:
     """Print any JSON value on stdout."""
     typer.echo(json.dumps(value, indent=2))

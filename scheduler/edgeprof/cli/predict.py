@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, output
-from edgeprof.cli.model_options import CacheType, Quantizations
+from edgeprof.cli.model_options import CacheType, Heads, Quantizations
 from edgeprof.cli.platform_costs import measured_on
 from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.client.humanize import SECONDS, human_bytes, unit_of
@@ -54,6 +54,7 @@ def predict_speed(
         ),
     ],
     quantization: Quantizations = None,
+    head: Heads = None,
     n_prompt: Annotated[
         int, typer.Option("--n-prompt", "-p", min=1, metavar="N", help="Tokens of the prompt.")
     ] = 64,
@@ -61,6 +62,7 @@ def predict_speed(
         int, typer.Option("--n-gen", "-n", min=1, metavar="N", help="Tokens to generate.")
     ] = 64,
     kv_type: CacheType = KvType.F16,
+    wide: output.Wide = False,
     json: output.Json = False,
 ) -> None:
     """Say how fast a model would be, without touching a board.
@@ -72,8 +74,16 @@ def predict_speed(
     with Lab(hurried=True) as lab:
         preparer = Preparer(lab.settings.cache_dir)
         types: Sequence[Quantization | None] = quantization or [None]
+        heads: Sequence[Quantization | None] = head or [None]
         source = preparer.source(model)
-        files = [preparer.typed(source, kind) for kind in types]
+        files = [preparer.typed(source, kind, of) for kind in types for of in heads]
+    for file in files:
+        if n_prompt + n_gen - 1 > file.shape.n_ctx:
+            raise UsageError(
+                f"{n_prompt} tokens of prompt and {n_gen} generated ones do not fit:"
+                f" {file.name} was trained for {file.shape.n_ctx} positions",
+                hint="-p and -n set them",
+            )
     rows = [
         _predicted(file, name, samples, n_prompt, n_gen, kv_type)
         for name in dict.fromkeys(platform)
@@ -83,7 +93,11 @@ def predict_speed(
     if json:
         output.print_json([_as_json(row, n_prompt, n_gen) for row in rows])
         return
-    output.show_sheet(_sheet(rows, n_prompt, n_gen))
+    output.show_sheet(_sheet(rows, n_prompt, n_gen), wide=wide)
+    if any(row.predicted is None for row in rows):
+        output.note(
+            f"not known: no profile there has a KV cache of {kv_type}, or one of the weight types"
+        )
     output.note("predicted, not measured; error: of earlier predictions, median and 90 % of them")
 
 

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from edgeprof.cli import completion, exits, notify_options, output, waiting
+from edgeprof.cli.model_options import Heads
 from edgeprof.cli.render import llama_bench_table
 from edgeprof.cli.render.llama_bench_table import Format
 from edgeprof.cli.results import print_rows
+from edgeprof.cli.tags import parse_tags
 from edgeprof.client import sweep
 from edgeprof.client.grid import Grid
 from edgeprof.client.lab import Lab
@@ -46,6 +48,7 @@ def submit(
             " Default: as the file is.",
         ),
     ] = None,
+    head: Heads = None,
     platform: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,6 +61,14 @@ def submit(
         list[str] | None,
         typer.Option(
             metavar="BOARD", autocompletion=completion.boards, help="This very board; repeatable."
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Only a board with this tag of boards.toml, e.g. psram=8MB; repeatable: with all"
+            " of them. See `edgeprof boards`.",
         ),
     ] = None,
     prompt: Annotated[
@@ -148,7 +159,10 @@ def submit(
         bool, typer.Option("--wait/--no-wait", help="Wait and print results, or print ids.")
     ] = True,
     wait_for_board: Annotated[
-        bool, typer.Option("--wait-for-board", help="Queue even if no such board is known yet.")
+        bool,
+        typer.Option(
+            "--wait-for-board", help="Queue even if no such board, or none with the tags, is known."
+        ),
     ] = False,
     notify: notify_options.Notify = None,
     notify_if: notify_options.NotifyIf = None,
@@ -164,6 +178,7 @@ def submit(
     """
     base = Request(
         model="",
+        require=parse_tags(tag),
         prompt_tokens=None if prompt_tokens is None else _token_ids(prompt_tokens),
         repetitions=repetitions,
         score=score or score_tokens is not None or score_stride is not None,
@@ -179,6 +194,7 @@ def submit(
     grid = Grid(
         model=[_path_or_name(name) for name in model],
         quantization=quantization or (),
+        head=head or (),
         platform=platform or (),
         board=board or (),
         prompt=prompt or (),
@@ -233,6 +249,7 @@ def refusal(refused: Refused) -> dict[str, object]:
         "model": {
             "name": str(request.model),
             "quantization": request.quantization and str(request.quantization),
+            "head": request.head and str(request.head),
         },
         "target": request.board or request.platform,
         "n_prompt": request.n_prompt,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +15,13 @@ from edgeprof.cli import output
 from edgeprof.cli.archived import open_archive
 from edgeprof.client.lab import Lab
 from edgeprof.client.model_finder import ModelFinder
-from edgeprof.client.query import Query
-from edgeprof.client.selection import MOST_JOBS, select
+from edgeprof.client.selection import select
 from edgeprof.scheduler.archive import Archive, transfer
 from edgeprof.scheduler.archive.damaged import rescue
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.redis import server
 from edgeprof.shared.settings import Settings, load_settings
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobView
 
 _DAY_S = 86400.0
@@ -55,20 +57,28 @@ def export(
 
     Example: edgeprof export sweep-1a2b3c4d -o FILE
     """
-    if damaged is not None:
-        if selections:
-            raise UsageError("--damaged takes all jobs of the file: name no selection")
-        views = _rescued(damaged)
-    else:
-        with open_archive() as archive:
-            views = _chosen(archive, selections or [])
-    if not views:
-        raise UsageError("the archive is empty: there is nothing to export")
-    found, lost = _models(load_settings(), views) if models else ({}, [])
-    transfer.write(out, views, found)
-    output.note(f"wrote {len(views)} job(s) and {len(found)} model(s) to {out}")
-    if lost:
-        output.note(f"models that are nowhere any more: {', '.join(lost)}")
+    if damaged is not None and selections:
+        raise UsageError("--damaged takes all jobs of the file: name no selection")
+    with ExitStack() as stack:
+        if damaged is not None:
+            views = iter(_rescued(damaged))
+        else:
+            views = _chosen(stack.enter_context(open_archive()), selections or [])
+        first = next(views, None)
+        if first is None:
+            raise UsageError("the archive is empty: there is nothing to export")
+        finder = stack.enter_context(_finder(load_settings())) if models else None
+
+        def find_model(wanted: ModelRef) -> bytes | None:
+            if finder is not None:
+                with suppress(UsageError):
+                    return finder.find(wanted).data
+            return None
+
+        done = transfer.write(out, chain([first], views), find_model)
+    output.note(f"wrote {done.jobs} job(s) and {done.models} model(s) to {out}")
+    if done.lost and models:
+        output.note(f"models that are nowhere any more: {', '.join(done.lost)}")
 
 
 def import_(
@@ -108,29 +118,19 @@ def _rescued(path: Path) -> list[JobView]:
     return list(rescued.views)
 
 
-def _chosen(archive: Archive, selections: Sequence[str]) -> list[JobView]:
-    """Return the jobs of all selections, each once, also those without a result."""
+def _chosen(archive: Archive, selections: Sequence[str]) -> Iterator[JobView]:
+    """Return the jobs of all selections, each once; without one, all of the archive."""
     if not selections:
-        return archive.find(Query(limit=MOST_JOBS))
+        return archive.every()
     chosen = (view for word in selections for view in select(word, archive).views)
-    return list({view.id: view for view in chosen}.values())
+    return iter({view.id: view for view in chosen}.values())
 
 
-def _models(settings: Settings, views: Sequence[JobView]) -> tuple[dict[str, bytes], list[str]]:
-    """Return model files by hash, and the names of those that are not found."""
+@contextmanager
+def _finder(settings: Settings) -> Iterator[ModelFinder]:
+    """What finds models: in the caches, and in the lab's Redis if there is one."""
     if settings.redis_url or server.runs(settings):
         with Lab(settings=settings, hurried=True) as lab:
-            finder = ModelFinder(settings.cache_dir, lab.store.blobs)
-            return _found(finder, views)
-    return _found(ModelFinder(settings.cache_dir, None), views)
-
-
-def _found(finder: ModelFinder, views: Sequence[JobView]) -> tuple[dict[str, bytes], list[str]]:
-    found: dict[str, bytes] = {}
-    lost = []
-    for wanted in {view.model.sha256: view.model for view in views}.values():
-        try:
-            found[wanted.sha256] = finder.find(wanted).data
-        except UsageError:
-            lost.append(f"{wanted.name} {wanted.made_as}")
-    return found, lost
+            yield ModelFinder(settings.cache_dir, lab.store.blobs)
+    else:
+        yield ModelFinder(settings.cache_dir, None)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from edgeprof.client.humanize import counted
+from edgeprof.client.humanize import counted, human_energy
 from edgeprof.client.llama_bench import chip
 from edgeprof.client.trust import doubts
 from edgeprof.shared.errors import UsageError
@@ -74,7 +74,8 @@ def _lines(view: JobView) -> Iterator[str]:
     )
     yield f"{repeated}context {result.load.n_ctx} positions, KV cache {result.load.kv_type}."
     if result.energy_per_token_mj is not None:
-        yield f"Energy {result.energy_per_token_mj:.3g} mJ a token, by {result.energy_meter}."
+        energy = human_energy(result.energy_per_token_mj, result.energy_samples_mj)
+        yield f"Energy {energy} a token, by {result.energy_meter}."
     for doubtful in doubts(view):
         yield f"Caution, {doubtful}."
     source = view.model.source

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from pydantic import ValidationError
+
 from edgeprof.client import routing
 from edgeprof.client.planning import Planned
 from edgeprof.client.prediction.costs import Costs, Measured, fit, measured_of
 from edgeprof.client.prediction.predict import predict
 from edgeprof.shared.models.operators import dimensions_of
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.job import Basis, Expected, JobSpec
 from edgeprof.shared.types.result import JobView
 
 #: So many ended jobs are looked at.
@@ -43,6 +45,7 @@ class History:
         self._of: defaultdict[str, list[_Past]] = defaultdict(list)
         self._samples: defaultdict[str, list[Measured]] = defaultdict(list)
         self._costs: dict[str, Costs] = {}
+        self._run_s: dict[tuple[str, str, str, int, int], float | None] = {}
         for view in views:
             if past := _past(view):
                 self._of[past.platform].append(past)
@@ -59,29 +62,57 @@ class History:
             self._costs[platform] = fit(self._samples[platform])
         return self._costs[platform]
 
+    def run_s(self, planned: Planned, n_prompt: int, n_run: int) -> float | None:
+        """Return what a run costs by the board's clock; None where that is not known.
 
-def attempt_s(planned: Planned, platform: str, history: History) -> float | None:
-    """Return how long an attempt will take on a platform; None where nothing has run there.
+        Computed once for each shape of run, of which a sweep has few.
+        """
+        kv_type = planned.spec.kv_type
+        key = (planned.platform, planned.model.sha256, str(kv_type), n_prompt, n_run)
+        if key not in self._run_s:
+            self._run_s[key] = _run_s(self.costs(planned.platform), planned, n_prompt, n_run)
+        return self._run_s[key]
 
-    A token takes as long as the same model's did, else what its operators cost, else as another's
-    in proportion to its size.
+
+def expected(planned: Planned, history: History) -> Expected | None:
+    """Return how long an attempt will take; None where nothing is known that tells it.
+
+    A token takes as long as the same model's did on the platform, else what its operators cost.
     """
-    spec = planned.spec
-    past = history.on(platform)
+    past = history.on(planned.platform)
     if not past:
         return None
     overhead_s = median(job.overhead_s for job in past)
-    same = [job.token_s for job in past if job.model_sha256 == spec.model.sha256]
-    if not same:
-        board_s = _runs_s(planned, history.costs(platform))
-        if board_s is not None:
-            return overhead_s + board_s * median(job.host_per_board for job in past)
-    token_s = (
-        median(same)
-        if same
-        else median(job.token_s / job.size_bytes for job in past) * spec.model.size_bytes
-    )
-    return overhead_s + token_s * _tokens(spec)
+    same = [job.token_s for job in past if job.model_sha256 == planned.spec.model.sha256]
+    if same:
+        return _expected(overhead_s + median(same) * _tokens(planned.spec), Basis.HISTORY)
+    board_s = _runs_s(planned, history)
+    if board_s is None:
+        return None
+    host_per_board = median(job.host_per_board for job in past)
+    return _expected(overhead_s + board_s * host_per_board, Basis.PREDICTED)
+
+
+def _expected(seconds: float, basis: Basis) -> Expected | None:
+    try:
+        return Expected(attempt_s=seconds, basis=basis)
+    except ValidationError:  # longer than any job may take: the record behind it is not sound
+        return None
+
+
+def attempt_s(planned: Planned, history: History) -> float | None:
+    """Return how long an attempt will take; None where nothing has run on the platform.
+
+    Where nothing better is known, a token takes as long as another model's, in proportion to size.
+    """
+    if found := expected(planned, history):
+        return found.attempt_s
+    past = history.on(planned.platform)
+    if not past:
+        return None
+    per_byte_s = median(job.token_s / job.size_bytes for job in past)
+    overhead_s = median(job.overhead_s for job in past)
+    return overhead_s + per_byte_s * planned.spec.model.size_bytes * _tokens(planned.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +133,8 @@ def sweep_s(planned: Sequence[Planned], boards: Sequence[BoardInfo], history: Hi
     free: dict[frozenset[str], list[float]] = {}
     for job in planned:
         spec = job.spec
-        able = routing.boards_of(spec.target, boards)
-        platform = spec.target.platform or next((board.platform for board in able), "")
-        took_s = attempt_s(job, platform, history)
+        able = routing.boards_of(spec.target, boards, spec.require)
+        took_s = attempt_s(job, history)
         jobs_s.append(took_s)
         ids = frozenset(board.device_id for board in able)
         lanes = free.setdefault(ids, [0.0] * max(1, len(ids)))
@@ -113,21 +143,26 @@ def sweep_s(planned: Sequence[Planned], boards: Sequence[BoardInfo], history: Hi
     return Predicted(tuple(jobs_s), max(ends, default=0.0), jobs_s.count(None))
 
 
-def _runs_s(planned: Planned, costs: Costs) -> float | None:
-    """Return what all runs of a job take by the board's clock; None where it is not known."""
-    spec, total_s = planned.spec, 0.0
+def _run_s(costs: Costs, planned: Planned, n_prompt: int, n_run: int) -> float | None:
     if not costs.by_key:
         return None
     region = next((key.region for key in costs.by_key if key.region), "")
-    dimensions = dimensions_of(planned.model, spec.kv_type, region)
+    dimensions = dimensions_of(planned.model, planned.spec.kv_type, region)
+    found = predict(costs, dimensions, n_prompt, n_run)
+    return None if found is None else found.run_s
+
+
+def _runs_s(planned: Planned, history: History) -> float | None:
+    """Return what all runs of a job take by the board's clock; None where it is not known."""
+    spec, total_s = planned.spec, 0.0
     for case in spec.cases:
-        found = predict(costs, dimensions, len(case.prompt_tokens), case.n_run)
-        if found is None:
+        run_s = history.run_s(planned, len(case.prompt_tokens), case.n_run)
+        if run_s is None:
             return None
         tokens = len(case.prompt_tokens) + case.n_run - 1
         scored = sum(len(w) - 1 for w in case.scoring.windows) if case.scoring else 0
         runs = spec.repetitions + spec.warmup + spec.profile
-        total_s += found.run_s * (runs + scored / tokens)
+        total_s += run_s * (runs + scored / tokens)
     return total_s
 
 

@@ -23,6 +23,7 @@ class Grid:
 
     model: Sequence[str | Path]
     quantization: Sequence[Quantization | str | None] = ()
+    head: Sequence[Quantization | str | None] = ()
     platform: Sequence[str] = ()
     board: Sequence[str] = ()
     prompt: Sequence[str] = ()
@@ -38,6 +39,7 @@ class Grid:
         axes = [
             list(_each("model", self.model)),
             list(_each("quantization", self.quantization)),
+            list(_each("head", self.head)),
             targets,
             prompts,
             list(_each("n_gen", self.n_gen)),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from edgeprof.shared.types.job import Basis, Expected
 
 #: Units of a quantity by the size of one, smallest first.
 BYTES: Final = {"B": 1.0, "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3}
@@ -73,6 +76,25 @@ def human_s(seconds: float) -> str:
         if value < 1000 or unit == "s":
             return f"{value:.3g} {unit}" if value < 100 else f"{value:.0f} {unit}"
     raise AssertionError
+
+
+def human_duration(seconds: float) -> str:
+    """Return e.g. "35 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return human_s(seconds) if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def human_expected(expected: Expected) -> str:
+    """Return e.g. "about 12 s (predicted)"."""
+    how = {Basis.HISTORY: "as before", Basis.PREDICTED: "predicted"}
+    return f"about {human_duration(expected.attempt_s)} ({how[expected.basis]})"
+
+
+def human_energy(mean_mj: float, samples_mj: Sequence[float]) -> str:
+    """Return e.g. "4.21 ± 0.03 mJ"; without ± where there is one sample at most."""
+    spread = f" ± {statistics.stdev(samples_mj):.2g}" if len(samples_mj) > 1 else ""
+    return f"{mean_mj:.3g}{spread} mJ"
 
 
 def ago(seconds: float) -> str:

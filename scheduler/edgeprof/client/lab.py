@@ -10,14 +10,16 @@ print(job.wait(progress=True).result)
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Self, Unpack
 
+from edgeprof.client import routing
 from edgeprof.client.job import Job
 from edgeprof.client.request import JobOptions, Request
 from edgeprof.shared.errors import StoreRefused, UsageError
+from edgeprof.shared.identity import user_name
 from edgeprof.shared.redis.client import PERSON_ANSWER_S
 from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.job_values import NewJob, new_job_ids
@@ -26,11 +28,12 @@ from edgeprof.shared.store.search import Cancelled, JobFilter, JobSearch
 from edgeprof.shared.store.submission import NeededBlob
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.types.board import BoardInfo
-from edgeprof.shared.types.job import JobSpec, JobState
+from edgeprof.shared.types.job import Expected, JobSpec, JobState
 from edgeprof.shared.types.result import JobView
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from edgeprof.client.foresight import Foresight
     from edgeprof.client.planning import Planned
     from edgeprof.client.preparation import Batch, Preparer
     from edgeprof.client.results import ResultFilter, Results
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
     from edgeprof.shared.models import ModelFile
 
 _ANY: Final = JobFilter()
+
+#: So many ended jobs tell how long new ones will take.
+_HISTORY: Final = 200
 
 #: How often a model file is uploaded that is gone again when its jobs are written.
 _UPLOADS: Final = 3
@@ -66,6 +72,12 @@ class Lab:
         from edgeprof.client.preparation import Preparer  # noqa: PLC0415 - as in plan()
 
         return Preparer(self.settings.cache_dir)
+
+    @cached_property
+    def _foresight(self) -> Foresight:
+        from edgeprof.client.foresight import Foresight  # noqa: PLC0415 - as in plan()
+
+        return Foresight(lambda: self.jobs(JobState.SUCCEEDED, _HISTORY))
 
     @cached_property
     def schedules(self) -> Schedules:
@@ -126,18 +138,23 @@ class Lab:
         A doorbell that cannot be sent is no error: the jobs are in the store by then, and the
         custodian sends their doorbells later.
         """
-        return self._enqueue([plan.spec for plan in planned], self._files_of(planned), ids)
+        specs, expected = [plan.spec for plan in planned], self._foresight.of(planned)
+        return self._enqueue(specs, self._files_of(planned), expected, ids)
 
     def _enqueue(
         self,
         specs: Sequence[JobSpec],
         files: Sequence[tuple[NeededBlob, ModelFile]] = (),
+        expected: Sequence[Expected | None] = (),
         ids: Sequence[str] | None = None,
     ) -> list[Job]:
         """Queue jobs, whose model files are uploaded where the store lacks them."""
         ids = ids or new_job_ids(len(specs))
         traces = tracing.submit_traceparents(list(zip(ids, specs, strict=True)))
-        jobs = [NewJob(*job) for job in zip(specs, traces, ids, strict=True)]
+        known = expected or [None] * len(specs)
+        boards = self.boards() if any(spec.require for spec in specs) else ()
+        told_by = routing.told_by(specs, boards)
+        jobs = [NewJob(*job) for job in zip(specs, traces, ids, known, told_by, strict=True)]
         blobs = [blob for blob, _ in files]
         missing = [blob for blob in blobs if not self.store.blobs.compared_of_late(blob.sha256)]
         models = {blob.sha256: model for blob, model in files}
@@ -221,9 +238,20 @@ class Lab:
     def _views(self, index: str, limit: int, where: JobFilter) -> list[JobView]:
         return self.store.jobs.views(JobSearch(self.store.script).newest(index, where, limit))
 
-    def boards(self) -> list[BoardInfo]:
-        """Return every board that was announced, the offline ones too."""
-        return self.store.boards.all()
+    def boards(self, tags: Mapping[str, str] | None = None) -> list[BoardInfo]:
+        """Return every board that was announced, the offline ones too; only those with all tags."""
+        return [board for board in self.store.boards.all() if routing.has_tags(board, tags or {})]
+
+    def reserve(self, board: str, for_s: float, reason: str = "") -> float:
+        """Keep other users' jobs from a board; returns until when, in seconds since the epoch.
+
+        A job that runs there goes on. Raises UsageError while another user has it, BoardNotFound.
+        """
+        return self.store.reservations.reserve(board, user_name(), for_s, reason)
+
+    def release(self, board: str) -> None:
+        """End your reservation of a board. Raises UsageError when another user has it."""
+        self.store.reservations.release(board, user_name())
 
     def models(self) -> list[ModelFile]:
         """Return the models that can be named without a path."""

@@ -53,7 +53,9 @@ def _perplexity(_result: JobResult, case: CaseResult) -> Sequence[float]:
 
 
 def _energy(result: JobResult, _case: CaseResult) -> Sequence[float]:
-    return () if result.energy_per_token_mj is None else (result.energy_per_token_mj,)
+    if result.energy_samples_mj or result.energy_per_token_mj is None:
+        return result.energy_samples_mj
+    return (result.energy_per_token_mj,)
 
 
 MEASURES: Final = {

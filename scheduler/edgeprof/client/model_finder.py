@@ -13,6 +13,7 @@ from pathlib import Path
 from edgeprof.shared import private_files
 from edgeprof.shared.errors import EdgeprofError, ModelError, UsageError
 from edgeprof.shared.models import ConvertibleModel, ModelFile, catalogue, quantized
+from edgeprof.shared.models.quantize import head_in
 from edgeprof.shared.store.blobs import BlobStore
 from edgeprof.shared.types.model import ModelRef
 
@@ -80,7 +81,7 @@ class ModelFinder:
         origin = wanted.source and wanted.source.sha256
         if origin not in (found.sha256, found.source.sha256):
             return None
-        made = quantized(found, wanted.quantization, self._folder)
+        made = quantized(found, wanted.quantization, self._folder, head_in(wanted.name)[1])
         if made.sha256 != wanted.sha256:
             return None  # another version of edgeprof made it
         return replace(made, name=wanted.name)

@@ -29,6 +29,8 @@ class Planned:
 
     spec: JobSpec
     model: ModelFile
+    #: Of the boards that may take it; "" for a board that is not known yet.
+    platform: str = ""
 
 
 def plan(
@@ -39,11 +41,15 @@ def plan(
     batch: of requests that are to read each model's file once.
     """
     target = routing.choose_target(
-        request.platform, request.board, boards, wait_for_board=request.wait_for_board
+        request.platform,
+        request.board,
+        boards,
+        wait_for_board=request.wait_for_board,
+        require=request.require,
     )
     _check_counts(request)
     source = preparer.source(request.model, batch)
-    model = preparer.typed(source, request.quantization)
+    model = preparer.typed(source, request.quantization, request.head)
     prompt = preparer.prompt(model, request.prompt, request.prompt_tokens, request.n_prompt)
     text_to_score = None
     scored = request.score or request.corpus is not None
@@ -56,7 +62,7 @@ def plan(
             request.n_ctx,
             request.score_stride,
         )
-    on = routing.boards_of(target, boards)
+    on = routing.boards_of(target, boards, request.require)
     timeout_s = request.timeout_s
     try:
         case = _case(prompt, request.n_gen)
@@ -65,6 +71,7 @@ def plan(
         spec = JobSpec(
             model=model.ref,
             target=target,
+            require=request.require,
             cases=(case,),
             repetitions=request.repetitions,
             warmup=request.warmup,
@@ -86,7 +93,7 @@ def plan(
     except ValidationError as error:
         raise UsageError(str(first_error(error))) from None
     admission.check(model, spec, on)
-    return Planned(spec, model)
+    return Planned(spec, model, routing.platform_of(target, on))
 
 
 @lru_cache(maxsize=256)

@@ -71,7 +71,7 @@ class Preparer:
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
         self._read: dict[Path, ConvertibleModel] = {}
-        self._made: dict[tuple[str, Quantization], ModelFile] = {}
+        self._made: dict[tuple[str, Quantization, Quantization | None], ModelFile] = {}
         self._spellers: dict[str, _Speller] = {}
         self._scorings: dict[tuple[str | int | None, ...], Scoring] = {}
 
@@ -101,14 +101,23 @@ class Preparer:
             self._scorings.clear()
         return model
 
-    def typed(self, source: ConvertibleModel, quantization: Quantization | str | None) -> ModelFile:
-        """Return a model in the type asked for. Raises UsageError and ModelError."""
+    def typed(
+        self,
+        source: ConvertibleModel,
+        quantization: Quantization | str | None,
+        head: Quantization | str | None = None,
+    ) -> ModelFile:
+        """Return a model in the types asked for. Raises UsageError and ModelError."""
         if quantization is None:
-            return source.runnable()
-        key = source.sha256, parse_quantization(quantization)
+            if head is None:
+                return source.runnable()
+            quantization = source.runnable().quantization
+        to, of_head = parse_quantization(quantization), head and parse_quantization(head)
+        key = source.sha256, to, of_head or None
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = quantized(source, key[1], self._cache_dir / "models")
+            folder = self._cache_dir / "models"
+            made = self._made[key] = quantized(source, to, folder, of_head or None)
         return made
 
     def scoring(

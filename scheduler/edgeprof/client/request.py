@@ -19,7 +19,11 @@ class JobOptions(TypedDict, total=False):
 
     platform: any board of this kind, e.g. "stm32f405".
     board: this very board, by its name.
+    require: tags that the board must have, all of them, e.g. {"psram": "8MB"}; boards.toml has
+        them. The job's own are `tags`. Default: none.
     quantization: the weight type to make of the model. Default: None, as the file is.
+    head: the weight type of embedding and output head. Default: None, that of the other weights,
+        but Q8_0 beside TQ2_0.
     prompt: a text; "" is the model's BOS token alone. Default: None, see n_prompt.
     prompt_tokens: the prompt as token ids, in place of a text. Default: None.
     n_prompt: without a prompt, how many tokens of a standard text to take. Default: 64.
@@ -47,13 +51,15 @@ class JobOptions(TypedDict, total=False):
     max_attempts: how often the job is tried in all when board, link or host fail. Default: 3.
     user: who asks. Default: the name of the user who runs the program.
     sweep_id: the sweep that the job belongs to. Default: None.
-    tags: names and values of your own, kept with the job. Default: none.
+    tags: names and values of your own, kept with the job, to find it by. Default: none.
     source: which program submits. Default: "python".
     """
 
     platform: str | None
     board: str | None
+    require: dict[str, str]
     quantization: Quantization | str | None
+    head: Quantization | str | None
     prompt: str | None
     prompt_tokens: Sequence[int] | None
     n_prompt: int
@@ -89,7 +95,9 @@ class Request:
     model: str | Path
     platform: str | None = None
     board: str | None = None
+    require: dict[str, str] = field(default_factory=dict)
     quantization: Quantization | str | None = None
+    head: Quantization | str | None = None
     prompt: str | None = None
     prompt_tokens: Sequence[int] | None = None
     n_prompt: int = 64

@@ -43,11 +43,17 @@ def plan(
         )
     if board is None and platform is None:
         board, platform = _as_before(view, boards)
-    target = routing.choose_target(platform, board, boards, wait_for_board=wait_for_board)
+        require = asked.require
+    else:
+        require = {}  # whoever names another board knows what it has
+    target = routing.choose_target(
+        platform, board, boards, wait_for_board=wait_for_board, require=require
+    )
     try:
         spec = JobSpec(
             model=view.model,
             target=target,
+            require=require,
             cases=tuple(map(_case, asked.cases)),
             repetitions=asked.repetitions,
             warmup=asked.warmup,
@@ -67,8 +73,9 @@ def plan(
         )
     except ValidationError as error:
         raise UsageError(f"job {view.id} cannot be repeated: {first_error(error)}") from None
-    admission.check(model, spec, routing.boards_of(target, boards))
-    return Planned(spec, model)
+    on = routing.boards_of(target, boards, require)
+    admission.check(model, spec, on)
+    return Planned(spec, model, routing.platform_of(target, on))
 
 
 def _as_before(view: JobView, boards: Sequence[BoardInfo]) -> tuple[str | None, str | None]:

@@ -30,7 +30,9 @@ from edgeprof.shared.errors import UsageError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.spelling import suggestion
 from edgeprof.shared.types.case import MAX_SCORED_TOKENS
+from edgeprof.shared.types.job import LONGEST_WAIT_S, MOST_ATTEMPTS
 from edgeprof.shared.types.model import KvType, Quantization
+from edgeprof.shared.types.tags import Tags
 from edgeprof.shared.validation import first_error
 
 T = TypeVar("T")
@@ -59,6 +61,9 @@ _ALSO_CALLED: Final = {
     "cache_type": "kv_type",
     "cache_types": "kv_type",
     "generate": "n_gen",
+    "attempts": "max_attempts",
+    "retries": "max_attempts",
+    "check": "check_output",
 }
 
 
@@ -71,8 +76,10 @@ class _File(_Table):
 
     model: _OneOrMore[_Text]
     quantization: Annotated[tuple[Quantization, ...], BeforeValidator(_upper)] = ()
+    head: Annotated[tuple[Quantization, ...], BeforeValidator(_upper)] = ()
     platform: _OneOrMore[_Text] = ()
     board: _OneOrMore[_Text] = ()
+    require: Tags = Field(default_factory=dict)
     prompt: _OneOrMore[_Text] = ()
     n_prompt: _OneOrMore[_Count] = ()
     n_gen: _OneOrMore[Annotated[int, Field(ge=0, strict=True)]] = ()
@@ -83,6 +90,9 @@ class _File(_Table):
     warmup: Annotated[int, Field(ge=0, strict=True)] = 1
     priority: Annotated[int, Field(ge=0, le=9, strict=True)] = 5
     timeout_s: Annotated[float, Field(gt=0)] | None = None
+    queue_timeout_s: Annotated[float, Field(gt=0, le=LONGEST_WAIT_S)] = 86400.0
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS, strict=True)] = 3
+    check_output: Annotated[bool, Field(strict=True)] = True
     wait_for_board: Annotated[bool, Field(strict=True)] = False
     profile: Annotated[bool, Field(strict=True)] = False
     #: Unlike for a single job: without perplexity a sweep has no answer.
@@ -92,7 +102,7 @@ class _File(_Table):
         DEFAULT_SCORED_TOKENS
     )
     score_stride: _Count | None = None
-    tags: dict[str, _Text] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
     include: tuple[dict[str, Any], ...] = ()
     exclude: tuple[dict[str, Any], ...] = ()
 
@@ -168,6 +178,7 @@ class SweepFile:
             profile=False,
             model=request.model,
             quantization=request.quantization,
+            head=request.head,
             platform=request.platform,
             board=request.board,
             n_ctx=request.n_ctx,
@@ -202,8 +213,12 @@ class SweepFile:
             "warmup": keys.warmup,
             "priority": keys.priority,
             "timeout_s": keys.timeout_s,
+            "queue_timeout_s": keys.queue_timeout_s,
+            "max_attempts": keys.max_attempts,
+            "check_output": keys.check_output,
             "wait_for_board": keys.wait_for_board,
             "profile": keys.profile,
+            "require": keys.require,
             "tags": keys.tags,
             "source": "edgeprof sweep",
         }
@@ -261,7 +276,9 @@ def _explained(
     named = [part for part in first.path if isinstance(part, str)]
     message = first.message[:1].lower() + first.message[1:]
     shown = one_line(repr(value), 80)
-    known: Any = {"quantization": Quantization, "kv_type": KvType}.get(key, ())
+    known: Any = {"quantization": Quantization, "head": Quantization, "kv_type": KvType}.get(
+        key, ()
+    )
     near = suggestion(str(value).upper(), map(str, known))
     return UsageError(
         f"{_place(path, text, named, value)}: {named[-1]} is {shown}: {message}{near}"

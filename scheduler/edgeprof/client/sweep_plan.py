@@ -30,7 +30,12 @@ def plan(lab: Lab, file: SweepFile, boards: Sequence[BoardInfo]) -> Plan:
             scoring.corpus(value)
         else:
             there = {"platform": None, "board": None} | {key: value}
-            routing.choose_target(**there, boards=boards, wait_for_board=file.keys.wait_for_board)
+            routing.choose_target(
+                **there,
+                boards=boards,
+                wait_for_board=file.keys.wait_for_board,
+                require=file.keys.require,
+            )
 
     file.check(check)
     return plan_of(lab, file, file.requests(), boards)
@@ -44,7 +49,13 @@ def plan_of(
     alike: defaultdict[tuple[Any, ...], list[Request]] = defaultdict(list)
     for request in requests:
         if made.add(lab, request, boards) and file.keys.score:
-            same = request.model, request.quantization, request.n_ctx, request.kv_type
+            same = (
+                request.model,
+                request.quantization,
+                request.head,
+                request.n_ctx,
+                request.kv_type,
+            )
             alike[same].append(file.scored(request))
     for scored in alike.values():
         _add_first(made, lab, scored, boards)

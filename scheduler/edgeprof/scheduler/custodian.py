@@ -85,6 +85,8 @@ class Custodian:
         self.requeue_expired()
         if "deadlines" in due:
             self.expire_queued()
+        if "reservations" in due:
+            self._store.maintenance.end_reservations()
         if "notify" in due:
             self.notify_stale()
         if "aside" in due:

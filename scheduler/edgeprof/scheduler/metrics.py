@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from edgeprof.shared.errors import FaultClass, InfrastructureError
+from edgeprof.shared.store.job_values import QueueDepth
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.watch import KINDS
 from edgeprof.shared.telemetry.build import build_info
@@ -40,6 +41,8 @@ _MOST_PLATFORMS: Final = 64
 
 #: The platform's label for jobs of unknown boards.
 _UNKNOWN: Final = "unknown"
+
+_NONE: Final = QueueDepth("", 0, 0.0, 0, 0.0)
 
 
 class CustodianMetrics:
@@ -256,14 +259,22 @@ def _schedules(counts: Mapping[str, int]) -> Metric:
     return schedules
 
 
-def _queues(
-    boards: Sequence[BoardInfo], depths: Sequence[tuple[str, int, float]]
-) -> Iterator[Metric]:
+def _queues(boards: Sequence[BoardInfo], depths: Sequence[QueueDepth]) -> Iterator[Metric]:
     labels = ["queue", "platform"]
     jobs = GaugeMetricFamily("edgeprof_queue_jobs", "Jobs waiting in a queue", labels=labels)
     age = GaugeMetricFamily(
         "edgeprof_queue_oldest_job_age_seconds",
         "How long the oldest job of a queue has waited; 0 when none does",
+        labels=labels,
+    )
+    expected = GaugeMetricFamily(
+        "edgeprof_queue_expected_jobs",
+        "Jobs waiting in a queue whose duration is expected: as the same model took, or predicted",
+        labels=labels,
+    )
+    expected_s = GaugeMetricFamily(
+        "edgeprof_queue_expected_seconds",
+        "Time on a board that the jobs with an expected duration will take together",
         labels=labels,
     )
     workers = GaugeMetricFamily(
@@ -275,11 +286,10 @@ def _queues(
     platforms = {platform_queue(board.platform): board.platform for board in boards}
     known = {board_queue(board.device_id) for board in boards} | serving.keys()
     # Users may wait for a board of any name, so queues without a board share one series.
-    waiting: dict[str, tuple[int, float]] = {}
-    for queue, count, age_s in depths:
-        name = queue if queue in known else _UNKNOWN
-        more, older_s = waiting.get(name, (0, 0.0))
-        waiting[name] = (more + count, max(older_s, age_s))
+    waiting: dict[str, QueueDepth] = {}
+    for depth in depths:
+        name = depth.queue if depth.queue in known else _UNKNOWN
+        waiting[name] = _together(name, waiting.get(name, _NONE), depth)
         serving.setdefault(name, 0)
     for board in boards:
         own = board_queue(board.device_id)
@@ -290,10 +300,20 @@ def _queues(
                     serving[queue] += 1
     for queue, at_work in sorted(serving.items()):
         named = [queue, platforms.get(queue, queue.removeprefix("platform."))]
-        count, age_s = waiting.get(queue, (0, 0.0))
-        jobs.add_metric(named, count)
-        age.add_metric(named, age_s)
+        depth = waiting.get(queue, _NONE)
+        jobs.add_metric(named, depth.jobs)
+        age.add_metric(named, depth.oldest_age_s)
+        expected.add_metric(named, depth.expected_jobs)
+        expected_s.add_metric(named, depth.expected_s)
         workers.add_metric(named, at_work)
-    yield jobs
-    yield age
-    yield workers
+    yield from (jobs, age, expected, expected_s, workers)
+
+
+def _together(name: str, one: QueueDepth, other: QueueDepth) -> QueueDepth:
+    return QueueDepth(
+        name,
+        one.jobs + other.jobs,
+        max(one.oldest_age_s, other.oldest_age_s),
+        one.expected_jobs + other.expected_jobs,
+        one.expected_s + other.expected_s,
+    )

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
@@ -79,11 +79,18 @@ def write_whole(path: Path, content: bytes) -> None:
     Its bytes are on the disk before it has its name, so a crash of the machine leaves no empty
     file. A part that a full disk has taken is removed again. Raises OSError.
     """
+    with written_whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write piece by piece, as write_whole() does; an error leaves nothing of it."""
     make_folder(path.parent)
     descriptor, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
         put_in_place(Path(part), path)
     except BaseException:
         with suppress(OSError):

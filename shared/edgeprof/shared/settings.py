@@ -47,6 +47,8 @@ def _in_home(named: Callable[..., str]) -> Path:
 
 
 Seconds = Annotated[float, Field(gt=0)]
+#: A base of links: no user, no query.
+LINK_BASE: Final = r"^https?://[A-Za-z0-9._:\[\]-]{1,255}(/[A-Za-z0-9._/-]{0,200})?$"
 Port = Annotated[int, Field(ge=0, le=65535)]
 #: Names of machines, separated by commas.
 Names = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*(, ?[A-Za-z0-9._-]+)*$")]
@@ -204,6 +206,12 @@ class Settings(BaseSettings):
         8001,
         description="Port of the scheduler's pages and API, /metrics, /targets (service discovery)"
         " and /health; 0: a free one.",
+    )
+    pages_url: Annotated[str, Field(pattern=LINK_BASE)] | None = Field(
+        None,
+        description="Base of links to the scheduler's pages, as browsers reach them, where that"
+        " differs from its address: behind a published port of a container, or a proxy; e.g."
+        " http://localhost:8001.",
     )
     quarantine_after: int = Field(
         3,

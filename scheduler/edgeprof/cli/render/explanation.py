@@ -11,9 +11,17 @@ from edgeprof.client.humanize import SECONDS, Unit, unit_of
 from edgeprof.client.prediction.advice import Choice
 from edgeprof.client.prediction.predict import PastErrors
 from edgeprof.client.prediction.roofline import OperatorUse
-from edgeprof.shared.types.profile import Derived, Phase, Profile
+from edgeprof.client.prediction.stretches import Stretch
+from edgeprof.shared.models.operators import ATTENTION
+from edgeprof.shared.types.profile import Derived, Operator, Phase, Profile
 
 _BAR: Final = 20
+#: Characters of the longest bar by position.
+_STRETCH: Final = 24
+#: What only tokens do whose successor is wanted: generated ones, and the last of the prompt.
+_HEAD: Final = frozenset({Operator.HEAD, Operator.ARGMAX})
+#: Attention below this share is not worth a sentence.
+_MATTERS: Final = 0.15
 #: A profile that costs more says so.
 _DEAR: Final = 0.05
 
@@ -34,6 +42,13 @@ class Explanation:
     #: Why there are no choices; "" when they were looked for.
     no_choices_because: str
     tokens_per_second: float
+    #: Both phases together.
+    by_position: Sequence[Stretch] = ()
+    #: Commands that would tell more, or try the first choice; in words and whole.
+    try_it: str | None = None
+    profile_another: str | None = None
+    #: The type of KV cache of which nothing is known here.
+    unknown_cache: str | None = None
 
 
 def operators_sheet(e: Explanation) -> Sheet:
@@ -84,9 +99,37 @@ def layers_sheet(e: Explanation) -> Sheet:
     return sheet
 
 
+def positions_sheet(e: Explanation) -> Sheet:
+    """Return what a token takes by its position, prompt and generated ones; each tick is there."""
+    sheet = Sheet(
+        [
+            _right("positions"),
+            _right("a token"),
+            Column("rest █ attention ░ head ▒", leave=1),
+            _right("attention"),
+            _right("head"),
+            Column("rest", leave=0, right=True),
+        ]
+    )
+    most = max(stretch.token_s() for stretch in e.by_position)
+    unit = unit_of(SECONDS, [stretch.token_s() for stretch in e.by_position])
+    for stretch in e.by_position:
+        attention, head = stretch.token_s(ATTENTION), stretch.token_s(_HEAD)
+        rest = stretch.token_s() - attention - head
+        ends = [round(s / most * _STRETCH) for s in (rest, rest + attention, stretch.token_s())]
+        bar = "█" * ends[0] + "░" * (ends[1] - ends[0]) + "▒" * (ends[2] - ends[1])
+        sheet.add(
+            f"{stretch.first}-{stretch.last}",
+            unit(stretch.token_s()),
+            bar,
+            *map(unit, (attention, head, rest)),
+        )
+    return sheet
+
+
 def sentences(e: Explanation) -> list[str]:
     """Say in plain words where the time goes, what binds it, and what would help most."""
-    return [_where(e), _binds(e), _helps(e), *_warnings(e)]
+    return [_where(e), _binds(e), _helps(e), *_unknown(e), *_warnings(e)]
 
 
 def _right(heading: str) -> Column:
@@ -139,22 +182,46 @@ def _helps(e: Explanation) -> str:
     if not e.choices:
         why = e.no_choices_because or "nothing that can be predicted would give 2 % or more"
         return f"What would help most: {why}."
-    best = e.choices[0]
-    rate = e.tokens_per_second * best.decode_ratio
-    told = f" ({best.option})" if best.option else ""
+    best, *others = e.choices
+    rate = f", {e.tokens_per_second * best.decode_ratio:.4g} tokens/s" if _decodes(e) else ""
+    also = [f"{choice.what} {choice.decode_ratio - 1:+.0%}" for choice in others[:2]]
     return (
-        f"What would help most: {best.what}{told}, predicted {best.decode_ratio - 1:+.0%} decode,"
-        f" {rate:.4g} tokens/s; {_error(e.errors)}."
+        f"What would help most: {best.what}, predicted {best.decode_ratio - 1:+.0%} decode{rate}"
+        f"{'; also ' if also else ''}{', '.join(also)}. {_error(e)}"
     )
 
 
-def _error(errors: PastErrors | None) -> str:
-    if errors is None:
-        return "how far off predictions are here is not known: only one model was profiled"
+def _decodes(e: Explanation) -> bool:
+    return e.phase is Phase.DECODE
+
+
+def _error(e: Explanation) -> str:
+    if e.errors is None:
+        return "How far off predictions are here is not known: only one model was profiled."
     return (
-        f"predictions were off by {errors.median:.1%} (median), {errors.p90:.1%} (90 % of"
-        f" {errors.n}) here"
+        f"Predictions were off by {e.errors.median:.1%} (median), {e.errors.p90:.1%} (90 % of"
+        f" {e.errors.n}) here."
     )
+
+
+def commands(e: Explanation) -> list[str]:
+    """Return what to do next: commands to copy, each with what it is for."""
+    found = [f"Try it: {e.try_it}"] if e.try_it else []
+    if e.errors is None and e.profile_another:
+        found.append(f"To know the error: {e.profile_another}")
+    return found
+
+
+def _unknown(e: Explanation) -> list[str]:
+    """Say what is not known of attention, where it takes enough to matter."""
+    share = sum(use.share for use in e.uses if use.operator in ATTENTION)
+    if e.unknown_cache is None or share < _MATTERS:
+        return []
+    said = (
+        f"Attention takes {share:.0%}. Whether a KV cache of {e.unknown_cache} is faster is not"
+        f" known here: no profile has one (--kv-type {e.unknown_cache} --profile)."
+    )
+    return [said]
 
 
 def _warnings(e: Explanation) -> list[str]:

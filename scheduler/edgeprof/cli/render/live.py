@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from edgeprof.cli.render.follow import Running, Snapshot
+from edgeprof.client.humanize import human_expected
 from edgeprof.client.waits import hindered
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
@@ -87,7 +88,7 @@ class Live:
             self._jobs_shown[device_id] = running.view.id
             self.progress.reset(bar)
         model = running.view.model
-        words = f"{model.name} {model.made_as} {running.phase}"
+        words = f"{model.name} {model.made_as} {running.phase}{_expected(running.view)}"
         percent = running.percent
         self.progress.update(
             bar, completed=percent or 0.0, total=None if percent is None else 100, note=words
@@ -133,10 +134,15 @@ def _named(board: BoardInfo) -> str:
     return board.device_id + (" (emulated)" if board.emulated else "")
 
 
+def _expected(view: JobView) -> str:
+    return f" of {human_expected(view.expected)}" if view.expected else ""
+
+
 def _where(running: Iterable[Running]) -> str:
     places = [
         f"{one.device_id}: {one.view.model.made_as} {one.phase}"
         + ("" if one.percent is None else f" {one.percent:.0f}%")
+        + _expected(one.view)
         for one in running
     ]
     return f" ({'; '.join(places)})" if places else ""

@@ -13,7 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeprof.cli.render.tables import new_table, styled
-from edgeprof.client.humanize import human_bytes, human_count, human_s, when
+from edgeprof.client.humanize import (
+    human_bytes,
+    human_count,
+    human_energy,
+    human_expected,
+    human_s,
+    when,
+)
 from edgeprof.client.llama_bench import chip
 from edgeprof.shared.types.profile import Derived
 from edgeprof.shared.types.result import (
@@ -25,6 +32,7 @@ from edgeprof.shared.types.result import (
     RegionUse,
     ScoreResult,
 )
+from edgeprof.shared.types.tags import written
 
 _SHORT = Repr()
 _SHORT.maxstring, _SHORT.maxlist = 60, 8
@@ -52,11 +60,15 @@ def job_report(
         chain = f"  {' > '.join(source.chain)}" if len(source.chain) > 1 else ""
         facts.add_row("source", f"{source.file}  {source.sha256[:12]}{chain}")
     facts.add_row("target", view.target)
+    if view.inputs and view.inputs.require:
+        facts.add_row("requires", written(view.inputs.require))
     facts.add_row("priority", str(view.priority))
     if view.inputs is not None:
         for name, value in _asked(view.inputs):
             facts.add_row(name, value)
     facts.add_row("submitted", when(view.created_s) + (f" by {view.user}" if view.user else ""))
+    if view.expected is not None:
+        facts.add_row("expected", f"an attempt of {human_expected(view.expected)}")
     if view.finished_s is not None:
         facts.add_row("finished", when(view.finished_s))
     if view.sweep_id:
@@ -112,7 +124,7 @@ def _asked(inputs: Inputs) -> Iterator[tuple[str, str]]:
     yield "context", f"{inputs.n_ctx} positions, KV cache {inputs.kv_type}"
     yield "timeout", f"{inputs.timeout_s:g} s"
     if inputs.tags:
-        yield "tags", ", ".join(f"{name}={text}" for name, text in inputs.tags.items())
+        yield "tags", written(inputs.tags)
     if inputs.source:
         yield "through", inputs.source
 
@@ -190,7 +202,8 @@ def _measured(result: JobResult) -> RenderableType:
         grid.add_row(f"temperature {place}", f"{celsius:.1f} °C{note}")
     if result.energy_per_token_mj is not None:
         by = f", by {result.energy_meter}" if result.energy_meter else ""
-        grid.add_row("energy", f"{result.energy_per_token_mj:.3g} mJ per token{by}")
+        energy = human_energy(result.energy_per_token_mj, result.energy_samples_mj)
+        grid.add_row("energy", f"{energy} per token{by}")
     if result.energy_trouble:
         grid.add_row("energy", f"none: {result.energy_trouble}")
     if result.clock_trouble:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.client.durations import Predicted
-from edgeprof.client.humanize import human_s
+from edgeprof.client.humanize import human_duration
 from edgeprof.shared.types.job import JobSpec
 
 _COLUMNS: Final = (
@@ -30,7 +30,7 @@ def sheet(specs: Sequence[JobSpec], predicted: Predicted) -> Sheet:
             _test(spec),
             str(spec.n_ctx),
             str(spec.kv_type),
-            "unknown" if took_s is None else duration(took_s),
+            "unknown" if took_s is None else human_duration(took_s),
         )
     return shown
 
@@ -56,17 +56,10 @@ def summary(specs: Sequence[JobSpec], predicted: Predicted, measured: int, refus
     line = f"{len(specs)} job(s) to queue, {measured} measured before, {refused} refused"
     known = len(specs) - predicted.unknown
     if known:
-        line += f"; predicted from earlier jobs: {duration(predicted.all_s)}"
+        line += f"; predicted from earlier jobs: {human_duration(predicted.all_s)}"
     if predicted.unknown:
         line += f"; not predicted: {predicted.unknown}, whose platform has no measured job yet"
     return line
-
-
-def duration(seconds: float) -> str:
-    """Return e.g. "35 s", "12 min", "3.5 h"."""
-    if seconds < 90:
-        return human_s(seconds) if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _test(spec: JobSpec) -> str:

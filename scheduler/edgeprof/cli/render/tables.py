@@ -13,9 +13,11 @@ from edgeprof.cli.render.fitted_table import Column, Sheet
 from edgeprof.client.humanize import ago, human_bytes
 from edgeprof.client.model_names import ModelNames, Named
 from edgeprof.client.waits import what_it_waits_for
+from edgeprof.shared.store.reservations import told
 from edgeprof.shared.types.board import BoardInfo, BoardState
 from edgeprof.shared.types.job import JobState
 from edgeprof.shared.types.result import JobView
+from edgeprof.shared.types.tags import written
 
 _STYLE = {
     JobState.SUCCEEDED: "green",
@@ -89,17 +91,17 @@ def boards_sheet(boards: Sequence[BoardInfo], now_s: float) -> Sheet:
     sheet = Sheet(
         [
             Column("board"),
-            Column("platform", leave=7),
+            Column("platform", leave=9),
             Column("state"),
-            Column("host", leave=6),
-            Column("clock", leave=3),
-            Column("memory", leave=5),
-            Column("firmware", leave=2),
-            Column("tags", leave=0),
-            Column("seen", leave=1),
-            Column("job", leave=8),
-            Column("user", leave=5),
-            Column("note", leave=4, text=True),
+            Column("host", leave=3),
+            Column("clock", leave=1),
+            Column("memory", leave=0),
+            Column("firmware", leave=5),
+            Column("tags", leave=7),
+            Column("seen", leave=6),
+            Column("job", leave=4),
+            Column("user", leave=8),
+            Column("note", leave=2, text=True),
         ]
     )
     for board in boards:
@@ -116,13 +118,19 @@ def boards_sheet(boards: Sequence[BoardInfo], now_s: float) -> Sheet:
             f"{board.clock_hz / 1e6:g} MHz" if board.clock_hz else "",
             memory,
             f"{board.firmware_version} {board.firmware_git_hash[:8]}",
-            " ".join(f"{name}={value}" for name, value in sorted(board.tags.items())),
+            written(board.tags),
             ago(now_s - board.seen_s) if board.seen_s else "",
             board.job_id or "",
             board.job_user if board.job_id else "",
-            board.reason,
+            board_note(board),
         )
     return sheet
+
+
+def board_note(board: BoardInfo) -> str:
+    """Return why the board is in its state, and who has it for himself."""
+    reserved = told(board.reservation) if board.reservation else ""
+    return "; ".join(filter(None, (board.reason, reserved)))
 
 
 def board_state(board: BoardInfo) -> Text:

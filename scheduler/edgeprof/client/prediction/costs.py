@@ -9,7 +9,15 @@ from typing import Final
 
 import numpy as np
 
-from edgeprof.client.prediction.terms import Key, Terms, work_of
+from edgeprof.client.prediction.terms import (
+    BATCHED,
+    MATRIX,
+    Key,
+    Terms,
+    cache_type,
+    has_batches,
+    work_of,
+)
 from edgeprof.shared.types.profile import (
     CEILING_COLUMNS,
     Ceilings,
@@ -63,26 +71,37 @@ class Costs:
 
     by_key: Mapping[Key, Terms]
     ceilings: Ceilings | None
+    #: Whether boards of this platform take several positions of a prompt at a time.
+    batched: bool = False
 
     def of(self, key: Key) -> Terms | None:
         """Return the cost of a key. A type that was not profiled is scaled by its ceiling.
 
-        None where nothing is known that could be scaled.
+        None where nothing is known that could be scaled. That is so for another type of the cache:
+        boards have no ceiling of it, and what an F16 costs beside an F32 is one instruction on one
+        core and twenty on another.
         """
         found = self.by_key.get(key)
         if found is not None:
             return found
-        if key.family == "matrix":
+        if key.family in (MATRIX, BATCHED):
             return self._scaled(key)
-        others = [cost for other, cost in self.by_key.items() if other.family == key.family]
-        return others[0] if others else None
+        cache = cache_type(key)
+        return next(
+            (
+                cost
+                for other, cost in self.by_key.items()
+                if other.family == key.family and cache_type(other) == cache
+            ),
+            None,
+        )
 
     def _scaled(self, key: Key) -> Terms | None:
         if self.ceilings is None:
             return None
         wanted = self.ceilings.kernel(key.kind)
         donors = sorted(
-            (other for other in self.by_key if other.family == "matrix"),
+            (other for other in self.by_key if other.family == key.family),
             key=lambda other: (other.kind != key.kind, other.region != key.region),
         )
         for donor in donors:
@@ -96,29 +115,42 @@ class Costs:
 
 
 def fit(samples: Sequence[Measured]) -> Costs:
-    """Fit costs to all samples that have a profile."""
-    rows: dict[Key, list[tuple[Terms, float]]] = defaultdict(list)
-    ceilings = None
+    """Fit costs to all samples that have a profile.
+
+    First of what the profiles tell apart; then of batches, from operators that had positions in
+    batches and single ones, whose cost is known by then.
+    """
+    ceilings, batched = None, False
+    observed: list[tuple[dict[Key, Terms], float]] = []
     for sample in samples:
         if sample.profile is None:
             continue
         ceilings = sample.ceilings or ceilings
-        for key, terms, seconds in _observed(sample, sample.profile):
-            rows[key].append((terms, seconds))
-    costs = {key: _fitted([*found, *_at_best(key, ceilings)]) for key, found in rows.items()}
-    return Costs(costs, ceilings)
+        batched |= has_batches(sample.profile, sample.dimensions)
+        observed += _observed(sample, sample.profile)
+    costs: dict[Key, Terms] = {}
+    for _ in range(2):
+        rows: dict[Key, list[tuple[Terms, float]]] = defaultdict(list)
+        for parts, seconds in observed:
+            new = parts.keys() - costs.keys()
+            rest = seconds - sum(float(costs[key] @ parts[key]) for key in parts.keys() - new)
+            if len(new) == 1 and rest > 0:
+                (key,) = new
+                rows[key].append((parts[key], rest))
+        costs |= {key: _fitted([*found, *_at_best(key, ceilings)]) for key, found in rows.items()}
+    return Costs(costs, ceilings, batched)
 
 
 def _at_best(key: Key, ceilings: Ceilings | None) -> list[tuple[Terms, float]]:
     """Return a kernel's ceiling as one more observation: its matrix has a shape of its own."""
-    kernel = ceilings.kernel(key.kind) if ceilings and key.family == "matrix" else None
+    kernel = ceilings.kernel(key.kind) if ceilings and key.family == MATRIX else None
     if kernel is None:
         return []
     macs = float(kernel.rows * CEILING_COLUMNS)
     return [(np.array([1.0, kernel.rows, macs]), macs / kernel.macs_per_second)]
 
 
-def _observed(sample: Measured, profile: Profile) -> list[tuple[Key, Terms, float]]:
+def _observed(sample: Measured, profile: Profile) -> list[tuple[dict[Key, Terms], float]]:
     """Return terms and seconds of each operator and phase, without the time of looking.
 
     Each time that the timer is read costs the operator before it the same: what all operators have
@@ -136,17 +168,23 @@ def _observed(sample: Measured, profile: Profile) -> list[tuple[Key, Terms, floa
     for phase in Phase:
         if phase is Phase.DECODE and sample.n_gen < 2:
             continue
-        work = work_of(sample.dimensions, phase, sample.n_prompt, sample.n_gen)
-        by_operator: dict[Operator, list[tuple[Key, Terms]]] = defaultdict(list)
+        work = work_of(
+            sample.dimensions,
+            phase,
+            sample.n_prompt,
+            sample.n_gen,
+            batched=has_batches(profile, sample.dimensions),
+        )
+        by_operator: dict[Operator, dict[Key, Terms]] = defaultdict(dict)
         for (operator, key), done in work.items():
-            by_operator[operator].append((key, done.terms))
+            by_operator[operator][key] = done.terms
         for operator, parts in by_operator.items():
-            if len(parts) != 1 or (phase, operator) not in ticks:
-                continue  # of several kinds, whose times the profile does not tell apart here
+            if (phase, operator) not in ticks:
+                continue
             seconds = ticks[phase, operator] / profile.tick_hz
             seconds -= readings[phase, operator] * reading_s
             if seconds > 0:
-                found.append((parts[0][0], parts[0][1], seconds))
+                found.append((parts, seconds))
     return found
 
 

@@ -45,7 +45,8 @@ def predict(
     for phase in Phase:
         if phase is Phase.DECODE and n_gen < 2:
             continue
-        for done in work_of(dimensions, phase, n_prompt, n_gen).values():
+        work = work_of(dimensions, phase, n_prompt, n_gen, batched=costs.batched)
+        for done in work.values():
             cost = costs.of(done.key)
             if cost is None:
                 return None

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgeprof.client.prediction.terms import MATRICES
+from edgeprof.client.prediction.terms import MATRICES, has_batches
 from edgeprof.shared.models.operators import calls_of
 from edgeprof.shared.types.profile import (
     Ceilings,
@@ -58,6 +58,9 @@ def by_operator(
     """Return the operators of a phase, the longest first."""
     window = profile.window_ticks(phase)
     kinds = _matrix_types(dimensions)
+    # what a kernel does at best was measured at one position, not at a batch of them
+    if phase is Phase.PREFILL and has_batches(profile, dimensions):
+        kinds = {o: kind for o, kind in kinds.items() if o is Operator.HEAD}
     uses = []
     for operator, cells in _grouped(profile, phase).items():
         total = _summed(cells)

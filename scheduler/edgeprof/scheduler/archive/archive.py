@@ -23,6 +23,9 @@ from edgeprof.shared.types.result import JobView
 
 _HINT: Final = "e.g. postgresql+psycopg://user@host/edgeprof (with psycopg installed)"
 
+#: Jobs that are read at once of a whole archive.
+_PAGE: Final = 200
+
 
 class Archive:
     """An open archive. Raises InfrastructureError when the database cannot be used."""
@@ -88,6 +91,18 @@ class Archive:
         with self._guarded(), Session(self._reading) as session:
             documents = session.scalars(statement_of(query)).all()
         return [JobView.model_validate(document) for document in documents]
+
+    def every(self) -> Iterator[JobView]:
+        """Yield all jobs, by id, and hold a page of them at a time."""
+        after = ""
+        while True:
+            page = select(Job.id, Job.document).where(Job.id > after).order_by(Job.id).limit(_PAGE)
+            with self._guarded(), Session(self._reading) as session:
+                rows = session.execute(page).all()
+            if not rows:
+                return
+            for after, document in rows:  # noqa: B007 - the next page begins after the last
+                yield JobView.model_validate(document)
 
     def newest_sweeps(self, tag: tuple[str, str], limit: int) -> list[str]:
         """Return the ids of the sweeps whose jobs have a tag (name, value), the newest first."""

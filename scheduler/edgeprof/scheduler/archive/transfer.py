@@ -1,6 +1,6 @@
 """One file with jobs and their models, to carry from one lab's archive to another's.
 
-JSON lines, also gzipped: a head, the models, the jobs, and a foot with a SHA-256 of all lines
+JSON lines, also gzipped: a head, the jobs, their models, and a foot with a SHA-256 of all lines
 before it, so that a file that was cut or changed is refused as a whole. Ids stay as they are.
 Should two labs have given one id to two jobs, the one that comes later gets an id of its own, made
 of its content: importing it again finds it.
@@ -13,7 +13,8 @@ import binascii
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -25,6 +26,7 @@ from edgeprof.shared import private_files
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.job import SCHEMA_VERSION
+from edgeprof.shared.types.model import ModelRef
 from edgeprof.shared.types.result import JobView
 from edgeprof.shared.types.wire import MAX_FILE_BYTES, is_name
 from edgeprof.shared.validation import first_error
@@ -34,8 +36,20 @@ FORMAT: Final = 1
 _LONGEST_LINE: Final = 2 * MAX_FILE_BYTES
 _BATCH: Final = 100
 
+#: Returns a model's bytes, or None when they are nowhere any more.
+FindModel = Callable[[ModelRef], bytes | None]
 #: Keeps a model's bytes, whose hash was checked.
 KeepModel = Callable[[str, bytes], object]
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export wrote."""
+
+    jobs: int = 0
+    models: int = 0
+    #: Models that are nowhere any more, by name and type.
+    lost: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -50,20 +64,37 @@ class Imported:
     models: list[str] = field(default_factory=list)
 
 
-def write(path: Path, views: Sequence[JobView], models: Mapping[str, bytes]) -> None:
-    """Write jobs, and models by SHA-256. A name that ends with .gz is compressed.
+def write(path: Path, views: Iterable[JobView], find_model: FindModel) -> Exported:
+    """Write jobs, then their models, each once. A name that ends with .gz is compressed.
 
-    The file is written whole or not at all. Raises OSError.
+    The file is written whole or not at all, and never held in memory. Raises OSError.
     """
-    head = {"edgeprof_export": FORMAT, "schema_version": SCHEMA_VERSION, "by": own_version()}
-    lines = [_line(head)]
-    for sha256, content in models.items():
-        lines.append(_line({"model": sha256, "base64": base64.b64encode(content).decode()}))
-    lines += [_line({"job": view.model_dump(mode="json")}) for view in views]
-    body = b"".join(lines)
-    foot = {"jobs": len(views), "models": len(models), "sha256": hashlib.sha256(body).hexdigest()}
-    body += _line(foot)
-    private_files.write_whole(path, gzip.compress(body, mtime=0) if _zipped(path) else body)
+    done, models, digest = Exported(), dict[str, ModelRef](), hashlib.sha256()
+    with private_files.written_whole(path) as file, ExitStack() as stack:
+        out: IO[bytes] = file
+        if _zipped(path):
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
+            out = cast("IO[bytes]", stack.enter_context(packed))
+
+        def put(value: Mapping[str, Any]) -> None:
+            line = _line(value)
+            digest.update(line)
+            out.write(line)
+
+        put({"edgeprof_export": FORMAT, "schema_version": SCHEMA_VERSION, "by": own_version()})
+        for view in views:
+            put({"job": view.model_dump(mode="json")})
+            models.setdefault(view.model.sha256, view.model)
+            done.jobs += 1
+        for sha256, wanted in models.items():
+            if (content := find_model(wanted)) is None:
+                done.lost.append(f"{wanted.name} {wanted.made_as}")
+            else:
+                put({"model": sha256, "base64": base64.b64encode(content).decode()})
+                done.models += 1
+        foot = {"jobs": done.jobs, "models": done.models, "sha256": digest.hexdigest()}
+        out.write(_line(foot))
+    return done
 
 
 def read(path: Path, archive: Archive, keep_model: KeepModel) -> Imported:

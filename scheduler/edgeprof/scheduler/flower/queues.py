@@ -39,7 +39,7 @@ def install(settings: Settings) -> None:
 
 def known(store: LabStore) -> list[str]:
     """Return the queues of all boards and platforms, and those with jobs. Raises EdgeprofError."""
-    found = {queue for queue, jobs, _ in store.jobs.queue_depths() if jobs}
+    found = {depth.queue for depth in store.jobs.queue_depths() if depth.jobs}
     for board in store.boards.all():
         found |= {board_queue(board.device_id), platform_queue(board.platform)}
     return sorted(found)

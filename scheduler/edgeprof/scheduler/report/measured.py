@@ -5,6 +5,7 @@ What was not measured is None, and a table or plot without any value is left out
 
 from __future__ import annotations
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -110,6 +111,12 @@ class Measured:
     def energy_mj(self) -> float | None:
         """Millijoules a generated token, of the whole job."""
         return self.result.energy_per_token_mj
+
+    @property
+    def energy_sd_mj(self) -> float | None:
+        """Sample deviation of the repetitions' energies; None where they are not kept."""
+        samples = self.result.energy_samples_mj
+        return statistics.stdev(samples) if len(samples) > 1 else None
 
     @property
     def unstable(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 from edgeprof.client.humanize import BYTES, SECONDS, unit_of
 from edgeprof.scheduler.report.drawing import MUTED, PAPER, RULE, Picture, Plot, colour_of
 from edgeprof.scheduler.report.measured import Measured
-from edgeprof.scheduler.report.profile_plot import where_time_goes
+from edgeprof.scheduler.report.profile_plot import time_by_position, where_time_goes
 
 #: More jobs of a platform than can be told apart in one picture: the first so many are drawn.
 MOST_DRAWN: Final = 60
@@ -177,7 +177,15 @@ KINDS: Final[Sequence[Callable[[str, Sequence[Measured]], Plot | None]]] = (
             lambda row: None if row.model_bytes is None else row.model_bytes / _KIB,
         )
     ),
-    _speed_against(_Cost("energy", "energy, mJ a token", lambda row: row.energy_mj)),
+    _speed_against(
+        _Cost(
+            "energy",
+            "energy, mJ a token",
+            lambda row: row.energy_mj,
+            lambda row: row.energy_sd_mj,
+        )
+    ),
     _latency_by_position,
     where_time_goes,
+    time_by_position,
 )

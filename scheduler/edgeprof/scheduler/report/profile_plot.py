@@ -1,4 +1,7 @@
-"""Stacked bars of where the time of a token goes, for jobs that were profiled."""
+"""Stacked bars of where the time of a token goes, for jobs that were profiled.
+
+One picture has a bar for each job, the other one a bar for each stretch of positions of one job.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from markupsafe import Markup
+
 from edgeprof.client.humanize import SECONDS, unit_of
+from edgeprof.client.prediction.stretches import stretches
 from edgeprof.scheduler.report.drawing import COLOURS, RULE, Picture, Plot
 from edgeprof.scheduler.report.measured import Measured
 from edgeprof.shared.types.profile import Operator, Phase, Profile
@@ -31,6 +37,7 @@ PARTS: Final = {
     "other": (Operator.EMBEDDING, Operator.NORM, Operator.QUANTIZE, Operator.RESIDUAL),
     _REST: (),
 }
+_COLOUR_OF: Final = {part: COLOURS[f"part{number}"] for number, part in enumerate(PARTS, 1)}
 
 
 def seconds_a_token(profile: Profile, n_steps: int) -> dict[str, float]:
@@ -58,15 +65,40 @@ def where_time_goes(platform: str, rows: Sequence[Measured]) -> Plot | None:
     ][:_MOST]
     if not bars:
         return None
+    says = f"{platform}: where the time of a token goes, {len(bars)} bars"
+    return Plot("Where the time goes", _bars(bars, "time of a decoded token", says))
+
+
+def time_by_position(platform: str, rows: Sequence[Measured]) -> Plot | None:
+    """Draw what a token takes the further the text has come, of the fastest profiled case."""
+    for row in rows:
+        if (profile := row.case.profile) is None:
+            continue
+        bars = [
+            (
+                f"{stretch.first}-{stretch.last}",
+                {part: stretch.token_s(PARTS[part]) for part in PARTS if part != _REST},
+            )
+            for stretch in stretches(profile, row.case.n_prompt, row.case.n_gen)
+        ]
+        if len(bars) > 1:
+            what = f"{row.type}, prompt of {row.case.n_prompt}"
+            says = f"{platform}: where the time goes by position, {what}, {len(bars)} bars"
+            label = f"time of a token by position, {what}"
+            return Plot("Where the time goes, by position", _bars(bars, label, says))
+    return None
+
+
+def _bars(bars: Sequence[tuple[str, dict[str, float]]], label: str, says: str) -> Markup:
     unit = unit_of(SECONDS, [sum(parts.values()) for _, parts in bars])
     with Picture() as picture:
         axes = picture.axes
         for place, (_, parts) in enumerate(bars):
             left = 0.0
-            for number, (part, seconds) in enumerate(parts.items(), 1):
-                label = part if place == 0 else None
+            for part, seconds in parts.items():
+                named = part if place == 0 else None
                 width = seconds / unit.size
-                axes.barh(place, width, 0.6, left, color=COLOURS[f"part{number}"], label=label)
+                axes.barh(place, width, 0.6, left, color=_COLOUR_OF[part], label=named)
                 left += width
         axes.set_yticks(range(len(bars)), [name for name, _ in bars])
         axes.set_ylim(len(bars) - 0.4, -0.6)  # the first, the fastest, on top
@@ -74,7 +106,6 @@ def where_time_goes(platform: str, rows: Sequence[Measured]) -> Plot | None:
         axes.grid(axis="x", color=RULE, linewidth=0.5)
         axes.set_axisbelow(True)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(f"time of a decoded token, {unit.name.replace('us', 'µs')}")
+        axes.set_xlabel(f"{label}, {unit.name.replace('us', 'µs')}")
         picture.legend()
-        says = f"{platform}: where the time of a token goes, {len(bars)} bars"
-        return Plot("Where the time goes", picture.svg(says))
+        return picture.svg(says)

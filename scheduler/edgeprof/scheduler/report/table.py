@@ -123,7 +123,7 @@ def _columns(rows: Sequence[Measured]) -> list[tuple[Heading, _CellOf]]:
         ),
         (
             Heading("mJ/token", "Energy a generated token, by the board's meter"),
-            lambda row: None if row.energy_mj is None else _plain(row.energy_mj, "mean"),
+            _energy,
         ),
         (
             Heading("check", "Tokens equal to the host's own arithmetic, of all"),
@@ -189,8 +189,11 @@ def _kib(size: int | None) -> Cell | None:
     return None if size is None else Cell(f"{size / _KIB:.1f}", sort=size)
 
 
-def _plain(value: float, spread: str) -> Cell:
-    return Cell(number(value), spread, value)
+def _energy(row: Measured) -> Cell | None:
+    if row.energy_mj is None:
+        return None
+    spread = "mean" if row.energy_sd_mj is None else f"± {number(row.energy_sd_mj)}"
+    return Cell(number(row.energy_mj), spread, row.energy_mj)
 
 
 def _check(row: Measured) -> Cell:

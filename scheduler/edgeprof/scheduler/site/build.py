@@ -34,10 +34,12 @@ class Announcer:
 
     def __init__(self, script: Script, settings: Settings, port: int) -> None:
         self._script = script
+        own = is_loopback(settings.metrics_bind) and settings.metrics_advertise is None
         self._address = SiteAddress(
-            url=f"http://{_in_url(settings.advertised_address)}:{port}",
+            url=(settings.pages_url or "").rstrip("/")
+            or f"http://{_in_url(settings.advertised_address)}:{port}",
             host=settings.host,
-            loopback=is_loopback(settings.metrics_bind) and settings.metrics_advertise is None,
+            loopback=own and settings.pages_url is None,
         )
         self._due_s = 0.0
 

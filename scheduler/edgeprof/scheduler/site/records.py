@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from edgeprof.client.query import Query
 from edgeprof.client.selection import JobSource
-from edgeprof.shared.errors import BoardNotFound, JobNotFound, NotFound
+from edgeprof.shared.errors import BoardNotFound, JobNotFound, NotFound, StoreUnavailable
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.search import OPEN, JobFilter, JobSearch
 from edgeprof.shared.types.board import BoardInfo
@@ -35,10 +35,10 @@ class Records:
         self._search = JobSearch(store.script)
 
     def job(self, job_id: str) -> JobView:
-        """Return a job that is in Redis or in the archive."""
+        """Return a job that is in Redis or in the archive, also while Redis is away."""
         try:
             return self._store.jobs.view(job_id)
-        except JobNotFound:
+        except (JobNotFound, StoreUnavailable):
             archived = self.archive.view(job_id)
             if archived is None:
                 raise

@@ -23,21 +23,27 @@ def kv_bytes(s: LlamaShape, n_ctx: int, kv_type: KvType) -> int:
     return 2 * _up(s.n_layers * n_ctx * s.kv_dim * element)
 
 
-def activation_bytes(s: LlamaShape, n_ctx: int) -> int:
-    """Return the bytes of everything else that the forward pass writes."""
+def activation_bytes(s: LlamaShape, n_ctx: int, batch: int = 1) -> int:
+    """Return the bytes of everything else that the forward pass writes.
+
+    `batch` positions of a prompt at a time: a model fits by those of one, and a board that can do
+    more takes more only where there is room.
+    """
     widest = max(s.dim, s.hidden)
     blocks = -(-widest // 32)
+    packed = _up(batch * (2 * widest + 8 * blocks)) if batch > 1 else 0
     return (
         _up(72 * s.n_layers)
-        + 3 * _up(4 * s.dim)
-        + 2 * _up(4 * s.kv_dim)
-        + 2 * _up(4 * s.hidden)
+        + 3 * _up(4 * batch * s.dim)
+        + 2 * _up(4 * batch * s.kv_dim)
+        + 2 * _up(4 * batch * s.hidden)
         + _up(8 * n_ctx)
         + _up(4 * (s.rope_dim // 2))
-        + _up(4 * s.rope_dim)
+        + _up(4 * batch * s.rope_dim)
         + _up(4 * s.n_vocab)
         + _up(2 * widest)
         + 2 * _up(4 * blocks)
+        + packed
     )
 
 

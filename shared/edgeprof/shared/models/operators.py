@@ -80,6 +80,13 @@ def calls_of(d: ModelDimensions, *, head: bool) -> list[Call]:
     return found
 
 
+def weights_bytes(d: ModelDimensions) -> int:
+    """Return the bytes of all matrices; of an embedding with weights of its own, nothing."""
+    return sum(
+        call.count * call.weight_bytes for call in calls_of(d, head=True) if call.rows and call.macs
+    )
+
+
 def row_bytes(kind: str, n: int) -> int:
     """Return the bytes of `n` weights of a type."""
     quantization = Quantization(kind)

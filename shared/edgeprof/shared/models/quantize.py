@@ -22,7 +22,7 @@ from edgeprof.shared.models.gguf_header import TensorInfo
 from edgeprof.shared.models.gguf_values import Scalar
 from edgeprof.shared.models.source import KEYS as SOURCE_KEYS
 from edgeprof.shared.models.source import write_source
-from edgeprof.shared.models.tensor_types import BLOCK, F32, to_float32
+from edgeprof.shared.models.tensor_types import BLOCK, F32, head_beside, to_float32
 from edgeprof.shared.models.writing import write_gguf
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.model import Quantization
@@ -44,6 +44,7 @@ _LARGEST = {
     Quantization.Q4_0: 8 * 65520.0,
     Quantization.TQ2_0: 65520.0,
 }
+_HEAD = "-head-"
 #: Types of blocks: to quantise them again would round a second time.
 _QUANTIZED = frozenset(to for to, block in BLOCK.items() if block > 1)
 
@@ -60,16 +61,33 @@ class _Plan:
     hidden: int
 
 
-def quantized(model: ConvertibleModel, to: Quantization, cache_dir: Path) -> ModelFile:
-    """Return `model` with weights of type `to`, made once and kept.
+def quantized(
+    model: ConvertibleModel, to: Quantization, cache_dir: Path, head: Quantization | None = None
+) -> ModelFile:
+    """Return `model` with weights of type `to`, made once and kept; `head` is as in quantize().
 
+    A model with a head of its own has the head in its name, since its type does not tell.
     A kept file is named by the content it was made of, by its maker and by its own content, so one
     that is damaged, cut off or of another version is made anew.
     """
-    if isinstance(model, ModelFile) and model.quantization is to:
+    if head is None and isinstance(model, ModelFile) and model.quantization is to:
         return model
-    made_of = f"{model.sha256[:32]}-{to}-{_MAKER}"
-    return _kept(cache_dir, made_of, model.name) or _keep(model, to, cache_dir, made_of)
+    of = str(to) if head is None else f"{to}-head-{head}"
+    made_of = f"{model.sha256[:32]}-{of}-{_MAKER}"
+    found = _kept(cache_dir, made_of, model.name)
+    found = found or _keep(model, to, cache_dir, made_of, head)
+    return found if head is None else replace(found, name=name_with_head(model.name, head))
+
+
+def name_with_head(name: str, head: Quantization) -> str:
+    """Return the name of a model whose head was given a type."""
+    return f"{name[: 64 - len(_HEAD) - len(head)]}{_HEAD}{head}"
+
+
+def head_in(name: str) -> tuple[str, Quantization | None]:
+    """Return the name without its head, and the head; the opposite of name_with_head()."""
+    base, found, head = name.rpartition(_HEAD)
+    return (base, Quantization(head)) if found and head in set(Quantization) else (name, None)
 
 
 def _kept(cache_dir: Path, made_of: str, name: str) -> ModelFile | None:
@@ -81,12 +99,18 @@ def _kept(cache_dir: Path, made_of: str, name: str) -> ModelFile | None:
     return None
 
 
-def _keep(model: ConvertibleModel, to: Quantization, cache_dir: Path, made_of: str) -> ModelFile:
+def _keep(
+    model: ConvertibleModel,
+    to: Quantization,
+    cache_dir: Path,
+    made_of: str,
+    head: Quantization | None,
+) -> ModelFile:
     try:
         private_files.make_folder(cache_dir)
         # Under a name of its own until its content is known; other processes may make the same.
         with TemporaryDirectory(prefix=".making-", dir=cache_dir) as folder:
-            made = quantize(model, to, Path(folder) / "made.gguf")
+            made = quantize(model, to, Path(folder) / "made.gguf", head=head)
             private_files.tighten(made.path)
             path = cache_dir / f"{made_of}-{made.sha256}.gguf"
             if path.is_dir():  # nothing replaces a folder
@@ -126,7 +150,7 @@ def quantize(
 
 def _plan(model: ConvertibleModel, to: Quantization, head: Quantization | None = None) -> _Plan:
     hidden = -(-model.true_hidden // BLOCK[to]) * BLOCK[to]
-    head = head or (Quantization.Q8_0 if to is Quantization.TQ2_0 else to)
+    head = head or head_beside(to)
     types = {
         info.name: _target(
             info, to if is_linear(info) else head, hidden if _is_down(info) else info.ne[0]

@@ -25,6 +25,15 @@ BLOCK: Final = {quantization: block for quantization, block, _ in TENSOR_TYPES.v
 #: Bytes of a block of each.
 BLOCK_BYTES: Final = {quantization: size for quantization, _, size in TENSOR_TYPES.values()}
 
+
+def head_beside(kind: Quantization) -> Quantization:
+    """Return the type of embedding and head beside layers of a type, if none is asked for.
+
+    Two bits there cost more than they save.
+    """
+    return Quantization.Q8_0 if kind is Quantization.TQ2_0 else kind
+
+
 F32 = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 

@@ -12,6 +12,8 @@ from typing import Literal
 
 from edgeprof.shared.errors import BoardNotFound, HostFault
 from edgeprof.shared.sanitize import one_line
+from edgeprof.shared.spelling import suggestion
+from edgeprof.shared.store.reservations import reservation_of
 from edgeprof.shared.store.script import LeftOut, Script, records, text
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.types.board import BoardInfo, BoardState
@@ -69,8 +71,14 @@ class Cordons:
     for_host: bool = False
     #: Whether somebody wants its port for another program.
     release_port: bool = False
+    #: Whether that program has it on loan, which ends by itself.
+    lent: bool = False
     #: Why its host is cordoned; "" when it is not.
     host: str = ""
+    #: Whether a person drained the host, so that no self-test brings it back.
+    host_drained: bool = False
+    #: The only user whose jobs it gets now; "" when it is not reserved.
+    reserved_for: str = ""
 
     @property
     def takes_own_jobs(self) -> bool:
@@ -78,14 +86,18 @@ class Cordons:
         return not self.host and not self.for_host and self.board is not BoardState.DRAINING
 
     @property
-    def takes_jobs_of_platform(self) -> bool:
-        """Whether jobs for any board of its platform are given to it."""
-        return self.board is None and not self.host
+    def listens_to_platform(self) -> bool:
+        """Whether doorbells of its platform are for it, too.
+
+        On a reserved board those of other users' jobs would be lost. The custodian tells it of
+        its user's jobs by its own queue.
+        """
+        return self.board is None and not self.host and not self.reserved_for
 
     @property
     def suspect(self) -> bool:
         """Whether a passed self-test would let it take jobs again."""
-        return self.board is BoardState.QUARANTINED or bool(self.host)
+        return self.board is BoardState.QUARANTINED or bool(self.host and not self.host_drained)
 
 
 class BoardStore:
@@ -129,9 +141,12 @@ class BoardStore:
         """Return all announced boards, by name; those whose worker is silent as offline."""
         now, *flat = self._script.call("boards")
         boards, left_out = [], LeftOut()
-        rows = zip(*(flat[column::5] for column in range(5)), strict=True)
-        for announced, seen, until, own_cordon, host_cordon in rows:
-            changes: dict[str, object] = {"seen_s": float(seen)}
+        rows = zip(*(flat[column::6] for column in range(6)), strict=True)
+        for announced, seen, until, own_cordon, host_cordon, reserved in rows:
+            changes: dict[str, object] = {
+                "seen_s": float(seen),
+                "reservation": reservation_of(reserved),
+            }
             try:
                 info = _read(announced)
             except ValueError as error:
@@ -146,14 +161,32 @@ class BoardStore:
                 )
                 changes["job_id"] = None
             elif host_cordon and info.state is not BoardState.OFFLINE:
-                reason = f"host {info.host} is cordoned: {reason_of(host_cordon)}"
-                changes |= {"state": BoardState.QUARANTINED, "reason": reason}
+                drained = is_drained(host_cordon)
+                said = "drained" if drained else "cordoned"
+                changes |= {
+                    "state": BoardState.DRAINING if drained else BoardState.QUARANTINED,
+                    "reason": f"host {info.host} is {said}: {reason_of(host_cordon)}",
+                }
             elif cordoned and info.state is not BoardState.OFFLINE:
                 released = f"; {PORT_RELEASED}" if info.reason == PORT_RELEASED else ""
                 changes |= {"state": cordoned[0], "reason": cordoned[1] + released}
             boards.append(info.model_copy(update=changes))
         left_out.tell(self._left_out, "announcement(s) of boards")
         return sorted(boards, key=lambda board: board.device_id)
+
+    def named(self, device_id: str) -> BoardInfo:
+        """Return one board. Raises BoardNotFound."""
+        for board in self.all():
+            if board.device_id == device_id:
+                return board
+        raise self.unknown(device_id)
+
+    def unknown(self, device_id: str) -> BoardNotFound:
+        """Return the error for a name that no board has."""
+        near = suggestion(device_id, [board.device_id for board in self.all()])
+        return BoardNotFound(
+            f"no board {device_id!r} in the lab{near}", hint="edgeprof boards lists them"
+        )
 
     def cordon(
         self,
@@ -176,7 +209,7 @@ class BoardStore:
             "cordon_board", device_id, state, actor, one_line(reason), "", flag
         )
         if answer == "unknown":
-            raise _unknown(device_id)
+            raise self.unknown(device_id)
 
     def resume(self, device_id: str, actor: str, reason: str) -> None:
         """Let a board take jobs again. Raises BoardNotFound."""
@@ -203,12 +236,15 @@ class BoardStore:
 
     def cordons(self, device_id: str, host: str = "") -> Cordons:
         """Return what keeps a board of this host from jobs."""
-        state, for_host, release, cordon = self._script.call("cordons", device_id, host)
+        state, for_host, release, cordon, user, lent = self._script.call("cordons", device_id, host)
         return Cordons(
             BoardState(state) if state else None,
             for_host=bool(for_host),
             release_port=bool(release),
+            lent=bool(lent),
             host=reason_of(cordon) if cordon else "",
+            host_drained=is_drained(cordon),
+            reserved_for=user,
         )
 
     def port_wanted(self, device_id: str) -> bool:
@@ -218,7 +254,7 @@ class BoardStore:
     def ask(self, request: Request, device_id: str, actor: str) -> None:
         """Ask a board's worker; the answer comes into its history. Raises BoardNotFound."""
         if self._script.call("ask", request, device_id, actor) == "unknown":
-            raise _unknown(device_id)
+            raise self.unknown(device_id)
 
     def take_request(self, request: Request, device_id: str) -> str:
         """Return who asked for this, once; "" when nobody does."""
@@ -261,10 +297,11 @@ def _cordon_of(entry: str) -> tuple[BoardState, str] | None:
     return None
 
 
+def is_drained(cordon: str) -> bool:
+    """Whether a person drained the host that has this entry of the store; "" is none."""
+    return any(line["drained"] for line in records([cordon] if cordon else [], drained=bool))
+
+
 def reason_of(cordon: str) -> str:
     """Return why a host is cordoned, from the store's entry."""
     return next((one_line(line["reason"]) for line in records([cordon], reason=str)), "unknown")
-
-
-def _unknown(device_id: str) -> BoardNotFound:
-    return BoardNotFound(f"no board {device_id!r} in the lab", hint="edgeprof boards lists them")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from edgeprof.shared.errors import EdgeprofError
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.store.boards import reason_of
+from edgeprof.shared.store.boards import is_drained, reason_of
 from edgeprof.shared.store.script import LeftOut, Script, text
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.types.wire import Name, NoControl, TolerantModel
@@ -84,19 +84,29 @@ class HostStore:
         """Take a host off the list: one that was stopped on purpose is not down."""
         self._script.call("withdraw_host", info.sessions_address)
 
-    def cordon(self, host: str, actor: str, reason: str) -> None:
-        """Keep all boards of a host from new jobs, because the machine itself is at fault."""
-        self._script.call("cordon", host, actor, one_line(reason))
+    def cordon(self, host: str, actor: str, reason: str, *, drained: bool = False) -> None:
+        """Keep all boards of a host from new jobs, also boards that appear later.
 
-    def uncordon(self, host: str) -> bool:
-        """Let the boards of a host take jobs again; False: it was not cordoned."""
-        return bool(self._script.call("uncordon", host))
+        drained: a person wants it, so no self-test ends it; else the machine itself is at fault.
+        """
+        self._script.call("cordon", host, actor, one_line(reason), int(drained))
+
+    def uncordon(self, host: str, *, drained: bool = False) -> bool:
+        """Let the boards of a host take jobs again; False: it was not cordoned.
+
+        drained: also a host that a person drained.
+        """
+        return bool(self._script.call("uncordon", host, int(drained)))
 
     def cordoned(self) -> dict[str, str]:
-        """Return the hosts whose boards get no jobs, each with the reason."""
+        """Return the hosts at fault, whose boards get no jobs, each with the reason."""
         name = self._script.key("hosts:cordoned")
         found = self._script.guarded(lambda redis: text(redis.hgetall(name)))
-        return {one_line(host, 64): reason_of(cordon) for host, cordon in found.items()}
+        return {
+            one_line(host, 64): reason_of(cordon)
+            for host, cordon in found.items()
+            if not is_drained(cordon)
+        }
 
     def sweep_dead(self, host: str) -> None:
         """Take agents of this machine off the list whose process is gone."""

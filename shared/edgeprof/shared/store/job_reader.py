@@ -12,10 +12,10 @@ from redis.client import Pipeline
 
 from edgeprof.shared.errors import InfrastructureError, JobNotFound, StoreRefused
 from edgeprof.shared.sanitize import one_line
-from edgeprof.shared.store.job_values import Event, Transition
+from edgeprof.shared.store.job_values import Event, QueueDepth, Transition
 from edgeprof.shared.store.job_views import view_of
 from edgeprof.shared.store.packing import Bulk, unpack
-from edgeprof.shared.store.script import Script, records, text
+from edgeprof.shared.store.script import Script, records, stream_entries, text
 from edgeprof.shared.telemetry.trouble import Troubles
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobView
@@ -146,25 +146,22 @@ class JobReader:
 
         def read(redis: Redis) -> Any:
             block_ms = None if block_s is None else max(1, int(block_s * 1000))
-            return text(redis.xread({self._key(job_id) + ":events": after}, limit, block_ms))
+            return redis.xread({self._key(job_id) + ":events": after}, limit, block_ms)
 
-        reply = self._script.guarded_patiently(read)
-        streams = reply.values() if isinstance(reply, dict) else [s[1] for s in reply or []]
         found = []
-        for entries in streams:
-            # redis-py's RESP3 replies nest the entries of a stream once more.
-            flat = entries[0] if entries and isinstance(entries[0][0], list) else entries
-            for cursor, fields in flat:
-                named = {name: one_line(value) for name, value in dict(fields).items()}
-                kind = named.pop("kind", "")
-                found.append(Event(cursor, int(cursor.split("-")[0]) / 1000, kind, named))
+        for cursor, fields in stream_entries(self._script.guarded_patiently(read)):
+            named = {name: one_line(value) for name, value in fields.items()}
+            kind = named.pop("kind", "")
+            found.append(Event(cursor, int(cursor.split("-")[0]) / 1000, kind, named))
         return found
 
-    def queue_depths(self) -> list[tuple[str, int, float]]:
-        """Return (queue, queued jobs, age of the oldest in seconds) of the queues in use."""
-        flat = self._script.call("queue_depths")
-        rows = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-        return [(queue, int(jobs), float(age_s)) for queue, jobs, age_s in rows]
+    def queue_depths(self) -> list[QueueDepth]:
+        """Return what waits in the queues in use."""
+        rows = self._script.call("queue_depths")
+        return [
+            QueueDepth(queue, int(jobs), float(age_s), int(expected), float(expected_s))
+            for queue, jobs, age_s, expected, expected_s in rows
+        ]
 
     def dead_letter_count(self) -> int:
         """Return how many jobs were given up after their last attempt."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from edgeprof.shared.types.job import JobSpec
+from edgeprof.shared.types.job import Expected, JobSpec
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u to misread
 
@@ -44,6 +44,21 @@ class NewJob:
     spec: JobSpec
     traceparent: str = ""
     id: str = field(default_factory=new_job_id)
+    expected: Expected | None = None
+    #: The queue whose doorbell tells of it; None: that of its target, "": none yet.
+    told_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """What waits in a queue."""
+
+    queue: str
+    jobs: int
+    oldest_age_s: float
+    #: How many of the jobs have an expected duration, and the sum of those.
+    expected_jobs: int
+    expected_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,8 @@ class NoClaim(StrEnum):
     DRAINING = "draining"
     QUARANTINED = "quarantined"
     HOST_CORDONED = "its host is cordoned"
+    #: For another user.
+    RESERVED = "reserved"
     #: The job's record did not validate; that job has failed.
     MALFORMED = "malformed"
     #: Only entries that are no jobs were found so far, and more of them wait.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.packing import unpack
 from edgeprof.shared.store.script import text
 from edgeprof.shared.telemetry.traceparent import trace_id_of
-from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, JobSpec, JobState
+from edgeprof.shared.types.job import SCHEMA_VERSION, Attempt, Expected, JobSpec, JobState
 from edgeprof.shared.types.result import Inputs, JobResult, JobView
 
 #: Times beyond this, in the year 9000, were not written by us.
@@ -51,6 +51,7 @@ def view_of(job_id: str, reply: Sequence[Any]) -> JobView | None:
         attempts=tuple(_attempts(attempts)),
         trace_id=trace_id_of(record["traceparent"]) or None,
         inputs=Inputs.of(spec),
+        expected=_expected(record),
         result=JobResult.read(result) if result else None,
     )
 
@@ -61,6 +62,18 @@ def _time(value: str) -> float:
     if not 0 <= time_s < _LATEST_S:
         raise ValueError("a time is none")
     return time_s
+
+
+def _expected(record: Mapping[str, str]) -> Expected | None:
+    """Return the expected duration; None also where somebody else wrote what is none."""
+    if "expected_s" not in record:
+        return None
+    try:
+        return Expected.model_validate(
+            {"attempt_s": record["expected_s"], "basis": record.get("expected_by")}
+        )
+    except ValueError:
+        return None
 
 
 def _attempts(lines: Sequence[str]) -> Iterator[Attempt]:

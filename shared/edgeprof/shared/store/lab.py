@@ -17,6 +17,7 @@ from edgeprof.shared.store.hosts import HostStore
 from edgeprof.shared.store.jobs import JobStore
 from edgeprof.shared.store.maintenance import StoreMaintenance
 from edgeprof.shared.store.notifications import NotificationStore
+from edgeprof.shared.store.reservations import ReservationStore
 from edgeprof.shared.store.schedules import ScheduleStore
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.store.watch import StoreWatch
@@ -33,6 +34,7 @@ class LabStore:
     maintenance: StoreMaintenance
     boards: BoardStore
     hosts: HostStore
+    reservations: ReservationStore
     blobs: BlobStore
     schedules: ScheduleStore
     doorbells: Doorbells
@@ -68,6 +70,7 @@ class LabStore:
             maintenance=StoreMaintenance(script),
             boards=BoardStore(script),
             hosts=HostStore(script),
+            reservations=ReservationStore(script),
             blobs=BlobStore(script, settings.blob_limit_bytes),
             schedules=ScheduleStore(script, settings.blob_limit_bytes, written),
             doorbells=Doorbells(script),

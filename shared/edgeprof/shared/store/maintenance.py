@@ -45,6 +45,10 @@ class StoreMaintenance:
         expired: list[str] = self._script.call("expire_queued", actor, limit)
         return expired
 
+    def end_reservations(self) -> None:
+        """Forget the reservations whose time is over."""
+        self._script.call("end_reservations")
+
     def stale_notifications(
         self, grace_s: float, *, key_prefix: str, separator: str, last_step: int, limit: int = 500
     ) -> Sequence[Doorbell]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import pydantic_core
@@ -33,8 +33,10 @@ LUA_FILES: Final = (
     "run",
     "archive",
     "maintenance",
+    "reservations",
     "hosts",
     "notices",
+    "lending",
     "schedules",
 )
 
@@ -137,6 +139,17 @@ def text(reply: Any) -> Any:
     if isinstance(reply, dict):
         return {text(name): text(value) for name, value in reply.items()}
     return reply
+
+
+def stream_entries(reply: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (cursor, fields) of what XREAD returned for one stream."""
+    reply = text(reply)
+    streams = reply.values() if isinstance(reply, dict) else [stream[1] for stream in reply or []]
+    for entries in streams:
+        # redis-py's RESP3 replies nest the entries of a stream once more.
+        flat = entries[0] if entries and isinstance(entries[0][0], list) else entries
+        for cursor, fields in flat:
+            yield cursor, dict(fields)
 
 
 def records(lines: Iterable[str], **fields: type) -> list[dict[str, Any]]:

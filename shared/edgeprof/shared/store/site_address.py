@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
+from edgeprof.shared.settings import LINK_BASE
 from edgeprof.shared.store.script import Script
 from edgeprof.shared.types.wire import Name, TolerantModel
 
@@ -22,7 +23,7 @@ class SiteAddress(TolerantModel):
 
     largest_bytes: ClassVar[int] = 1024
 
-    url: Annotated[str, Field(pattern=r"^http://[A-Za-z0-9._:\[\]-]{1,255}$")]
+    url: Annotated[str, Field(pattern=LINK_BASE)]
     host: Name
     #: Whether it can be reached from that machine only.
     loopback: bool

@@ -26,20 +26,23 @@ def arguments(
     jobs: Sequence[NewJob], actor: str, blobs: Sequence[NeededBlob], *, notify: bool
 ) -> list[Any]:
     """Return the arguments for these jobs; lua/submit.lua explains them."""
-    specs: dict[int, tuple[int, int]] = {}  # id() of a spec -> numbers of its kind and its JSON
-    kinds: dict[tuple[str, ...], int] = {}  # by the fields of the record -> number
+    # id() of a spec, and whose doorbell -> numbers of its kind and its JSON
+    specs: dict[tuple[int, str | None], tuple[int, int]] = {}
+    kinds: dict[tuple[str, ...], int] = {}  # by the fields of the record, and whose doorbell
     shared: list[dict[str, Any]] = []
     texts: list[str] = []
     rows: list[Any] = []
     for job in jobs:
-        found = specs.get(id(job.spec))
+        found = specs.get((id(job.spec), job.told_by))
         if found is None:
-            record = _record(job.spec)
-            number = kinds.setdefault(tuple(record.values()), len(kinds) + 1)
+            record = _record(job)
+            told_by = job.spec.target.queue if job.told_by is None else job.told_by
+            number = kinds.setdefault((*record.values(), told_by), len(kinds) + 1)
             if number > len(shared):
-                shared.append({"record": record, **_doorbell(job.spec, notify=notify)})
+                queue = told_by if notify else ""
+                shared.append({"record": record, **_doorbell(job.spec, queue)})
             texts.append(job.spec.model_dump_json())
-            found = specs[id(job.spec)] = number, len(texts)
+            found = specs[id(job.spec), job.told_by] = number, len(texts)
         if notify:
             rows += (job.id, *found, job.traceparent, doorbell.body(job.id), str(uuid.uuid4()))
         else:
@@ -49,9 +52,10 @@ def arguments(
     return [actor, head, len(texts), *texts, *rows]
 
 
-def _record(spec: JobSpec) -> dict[str, str]:
+def _record(job: NewJob) -> dict[str, str]:
     """Return the fields of a record that many jobs of a sweep share; lua/keys.lua explains them."""
-    return {
+    spec, expected = job.spec, job.expected
+    record = {
         "schema": str(spec.schema_version),
         "queue": spec.target.queue,
         "platform": spec.target.platform or "",
@@ -60,13 +64,17 @@ def _record(spec: JobSpec) -> dict[str, str]:
         "queue_timeout_s": str(spec.queue_timeout_s),
         "max_attempts": str(spec.max_attempts),
         "label": spec.label,
+        "require": json.dumps(spec.require, sort_keys=True) if spec.require else "",
     }
+    if expected is not None:
+        record |= {"expected_s": f"{expected.attempt_s:.3g}", "expected_by": expected.basis}
+    return record
 
 
-def _doorbell(spec: JobSpec, *, notify: bool) -> dict[str, Any]:
-    """Return the list of a job's doorbells and the pieces of one."""
-    if not notify:
+def _doorbell(spec: JobSpec, queue: str) -> dict[str, Any]:
+    """Return the list of a queue's doorbells and the pieces of one for a job."""
+    if not queue:
         return {"list": "", "pieces": []}
-    queue, step = spec.target.queue, doorbell.transport_priority(spec.priority)
+    step = doorbell.transport_priority(spec.priority)
     pieces = doorbell.pieces(queue, step, spec.label)
     return {"list": doorbell.list_key(queue, step), "pieces": pieces}

@@ -46,7 +46,6 @@ class StructuredFormatter(logging.Formatter):
     def __init__(self, service: str, host: str) -> None:
         super().__init__()
         self._fixed = {
-            "ecs.version": "8.11.0",
             "service.name": service,
             "host.name": host,
             "host": host,
@@ -55,33 +54,46 @@ class StructuredFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; a value that JSON cannot express becomes text, never an error."""
-        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        entry: dict[str, Any] = {
-            "@timestamp": when,
-            "timestamp": when,
-            "level": record.levelname,
+        entry = fields_of(record, self)
+        ours = {
+            "ecs.version": "8.11.0",
+            "@timestamp": entry["timestamp"],
             "log.level": record.levelname.lower(),
             "log.logger": record.name,
-            "logger": record.name,
-            "message": record.getMessage(),
-            "module": record.module,
-            "function": record.funcName,
-            "line": record.lineno,
-            **self._fixed,
         }
-        if ids := tracing.current_ids():
-            entry["trace.id"], entry["span.id"] = ids
-        entry.update(context_fields.current())
-        entry.update({key: value for key, value in vars(record).items() if key not in _OWN})
-        if record.exc_info:
-            kind, error, _ = record.exc_info
-            entry["error.type"] = kind.__name__ if kind else ""
-            entry["error.message"] = str(error)
-            entry["error.stack_trace"] = self.formatException(record.exc_info)
-        try:
-            return json.dumps(entry, default=str, allow_nan=False)
-        except (TypeError, ValueError):  # a key that is no text, a circle, a NaN
-            return json.dumps({key: str(value) for key, value in entry.items()})
+        return as_json({**ours, **self._fixed, **entry})
+
+
+def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:
+    """Return a record's own fields, those bound around it, and its trace."""
+    when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    entry: dict[str, Any] = {
+        "timestamp": when,
+        "level": record.levelname,
+        "logger": record.name,
+        "message": record.getMessage(),
+        "module": record.module,
+        "function": record.funcName,
+        "line": record.lineno,
+    }
+    if ids := tracing.current_ids():
+        entry["trace.id"], entry["span.id"] = ids
+    entry.update(context_fields.current())
+    entry.update({key: value for key, value in vars(record).items() if key not in _OWN})
+    if record.exc_info:
+        kind, error, _ = record.exc_info
+        entry["error.type"] = kind.__name__ if kind else ""
+        entry["error.message"] = str(error)
+        entry["error.stack_trace"] = formatter.formatException(record.exc_info)
+    return entry
+
+
+def as_json(entry: dict[str, Any]) -> str:
+    """Return one line of JSON; a value that JSON cannot express becomes text, never an error."""
+    try:
+        return json.dumps(entry, default=str, allow_nan=False)
+    except (TypeError, ValueError):  # a key that is no text, a circle, a NaN
+        return json.dumps({key: str(value) for key, value in entry.items()})
 
 
 class _OneLine(logging.Formatter):

@@ -54,6 +54,15 @@ class FirmwareAndClock(TolerantModel):
         return {name: getattr(self, name) for name in FirmwareAndClock.model_fields}
 
 
+class Reservation(TolerantModel):
+    """A time in which a board gets only one user's jobs."""
+
+    user: str
+    #: Seconds since the epoch by Redis' clock.
+    until_s: float
+    reason: str = ""
+
+
 class BoardInfo(FirmwareAndClock):
     """A board, as its worker last announced it; enough to decide whether a model fits."""
 
@@ -75,13 +84,17 @@ class BoardInfo(FirmwareAndClock):
     agent_version: str = ""
     #: Of the firmware that its agent would put onto it; "" when it has none for this board.
     agent_firmware_git_hash: str = ""
-    #: What boards.toml says of it: on which shelf it is, say.
+    #: What boards.toml says of it: on which shelf it is, or what it has. Jobs can require them.
     tags: dict[str, str] = Field(default_factory=dict)
+    #: The rate in baud at which its port is opened; None: its agent is too old to say.
+    baud: int | None = None
     #: How fast the last model went over its link; None until one has.
     upload_bytes_per_s: float | None = None
     reason: str = ""
     job_id: str | None = None
     #: Whose job that is.
     job_user: str = ""
+    #: Who has it for himself now; the store sets it.
+    reservation: Reservation | None = None
     #: Seconds since the epoch by Redis' clock, of the last announcement.
     seen_s: float = 0.0

@@ -14,17 +14,24 @@ from pydantic import Field, model_validator
 from edgeprof.shared.errors import FaultClass
 from edgeprof.shared.types.case import MAX_PROMPT_CHARACTERS, TestCase
 from edgeprof.shared.types.model import KvType, ModelRef
+from edgeprof.shared.types.tags import Tags
 from edgeprof.shared.types.wire import MAX_FILE_BYTES, Name, NoControl, TolerantModel, WireModel
 
 #: 2: prompts as given, texts to score over, prefill only. 3: profiles, windows that
-#: overlap. Records of 1 and 2 are still read (JobSpec).
-SCHEMA_VERSION: Final = 3
+#: overlap. 4: tags that the board must have. Older records are still read (JobSpec).
+SCHEMA_VERSION: Final = 4
 
 #: Most tokens of all cases of a job together; it bounds the job's record and its result.
 MAX_JOB_TOKENS: Final = 16384
 #: Most cases times repetitions: each run leaves a sample of every quantity.
 MAX_RUNS: Final = 4096
 MAX_TAGS: Final = 32
+#: Most tags that a job requires of its board.
+MAX_REQUIRED: Final = 8
+#: How often a job may be tried in all; as MOST_ATTEMPTS of lua/keys.lua.
+MOST_ATTEMPTS: Final = 20
+#: How long a job may wait in its queue.
+LONGEST_WAIT_S: Final = 30 * 86400
 
 
 class JobState(StrEnum):
@@ -41,6 +48,22 @@ class JobState(StrEnum):
     def terminal(self) -> bool:
         """Whether the job has ended; a terminal state never changes."""
         return self not in {JobState.QUEUED, JobState.RUNNING}
+
+
+class Basis(StrEnum):
+    """What an expected duration rests on."""
+
+    #: Jobs of the same model that have run on the platform.
+    HISTORY = "history"
+    #: What operators cost on the platform, by the profiles of other models.
+    PREDICTED = "predicted"
+
+
+class Expected(TolerantModel):
+    """How long an attempt will probably take, as it looked when the job was submitted."""
+
+    attempt_s: Annotated[float, Field(gt=0, le=30 * 86400)]
+    basis: Basis
 
 
 def board_queue(device_id: str) -> str:
@@ -86,9 +109,11 @@ class JobSpec(WireModel):
     #: The largest that is valid has 0.5 MB (a test makes it).
     largest_bytes: ClassVar[int] = 512 * 1024
 
-    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3, 4] = SCHEMA_VERSION
     model: ModelRef
     target: Target
+    #: Tags of boards.toml that the board must have, all of them; the job's own are `tags`.
+    require: Annotated[Tags, Field(max_length=MAX_REQUIRED)] = Field(default_factory=dict)
     cases: Annotated[tuple[TestCase, ...], Field(min_length=1, max_length=64)]
     repetitions: Annotated[int, Field(ge=1, le=1000)] = 3
     warmup: Annotated[int, Field(ge=0, le=100)] = 1
@@ -103,13 +128,11 @@ class JobSpec(WireModel):
     #: 0 (whenever) to 9 (now). Celery's order is the reverse (queue/doorbell.py).
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     timeout_s: Annotated[float, Field(gt=0, le=86400)] = 600.0
-    queue_timeout_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    queue_timeout_s: Annotated[float, Field(gt=0, le=LONGEST_WAIT_S)] = 86400.0
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = 3
     user: Annotated[NoControl, Field(max_length=64)] = ""
     sweep_id: Name | None = None
-    tags: Annotated[
-        dict[Name, Annotated[NoControl, Field(max_length=256)]], Field(max_length=MAX_TAGS)
-    ] = Field(default_factory=dict)
+    tags: Annotated[Tags, Field(max_length=MAX_TAGS)] = Field(default_factory=dict)
     #: What submitted the job: a command or "python", and the version of edgeprof.
     source: Annotated[NoControl, Field(max_length=64)] = ""
     #: Bytes of the model's tensors, without the header of its file.
@@ -158,6 +181,8 @@ class JobSpec(WireModel):
             needed = max(needed, 2)
         if self.profile:
             needed = max(needed, 3)
+        if self.require:
+            needed = max(needed, 4)
         if needed > self.schema_version:
             raise ValueError(
                 f"schema_version is {self.schema_version}, but it has fields of {needed}"

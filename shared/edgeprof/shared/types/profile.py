@@ -147,9 +147,17 @@ class Ceilings(TolerantModel):
         return next((k for k in self.kernels if k.quantization == quantization), None)
 
     def read_bytes_per_second(self, region: str) -> float | None:
-        """Return how fast a region is read when no cache helps: the slowest first reading."""
-        found = [read.first_bytes_per_second for read in self.reads if read.region == region]
-        return min(found, default=None)
+        """Return how fast a region can be read when no cache helps; None if it was not measured.
+
+        That is the first reading of the longest stretch, because the timer takes a part of a short
+        one. A kernel with its data there may have been faster: a host's reads more at a time.
+        """
+        found = [read for read in self.reads if read.region == region]
+        if not found:
+            return None
+        longest = max(found, key=lambda read: read.length_bytes)
+        kernels = [k.weight_bytes_per_second for k in self.kernels if k.region == region]
+        return max([longest.first_bytes_per_second, *kernels])
 
 
 class Derived(TolerantModel):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from edgeprof.shared.types.board import FirmwareAndClock
 from edgeprof.shared.types.case import PromptSource, TestCase
-from edgeprof.shared.types.job import Attempt, JobSpec, JobState
+from edgeprof.shared.types.job import Attempt, Expected, JobSpec, JobState
 from edgeprof.shared.types.model import KvType, ModelRef
 from edgeprof.shared.types.profile import Ceilings, Derived, ModelDimensions, Profile
 from edgeprof.shared.types.wire import TolerantModel, WireModel
@@ -171,6 +171,8 @@ class JobResult(TolerantModel):
     temperature_emulated: bool = False
     #: Millijoules per generated token; None without a meter.
     energy_per_token_mj: float | None = None
+    #: The same of each repetition; empty in records that did not keep it, and for several cases.
+    energy_samples_mj: tuple[float, ...] = ()
     #: Which kind of meter measured it; None without one.
     energy_meter: str | None = None
     #: Why there is no energy although there is a meter.
@@ -240,6 +242,8 @@ class Inputs(TolerantModel):
     queue_timeout_s: float
     max_attempts: int
     tags: dict[str, str]
+    #: Tags that its board had to have.
+    require: dict[str, str] = Field(default_factory=dict)
     #: What submitted the job, and its version; "" in schema 1.
     source: str
     #: Bytes of the model's tensors, as llama-bench counts model_size; None in schema 1.
@@ -275,4 +279,6 @@ class JobView(TolerantModel):
     attempts: tuple[Attempt, ...]
     trace_id: str | None
     inputs: Inputs | None = None
+    #: None where nothing was known that tells it.
+    expected: Expected | None = None
     result: JobResult | None

@@ -16,7 +16,7 @@ reset = "dtr"                         # how a board that does not answer is rese
 flash_by = "probe:0669FF3"            # where firmware and models are written, if not over its port
 image = "stm32f405-feather"           # its firmware, where a platform has one for each board
 meter = ["my-meter", "--port", "3"]   # a program that prints milliwatts, a number a line
-tags = { shelf = "left" }
+tags = ["psram=8MB", "lab=berlin"]    # jobs can require them; or { psram = "8MB", lab = "berlin" }
 
 [[board]]
 url = "/dev/ttyS4"                    # a port that is always driven, whatever board is there
@@ -32,6 +32,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from edgeprof.shared.errors import UsageError
+from edgeprof.shared.types.tags import Tags
 from edgeprof.shared.types.wire import Name, WireModel
 from edgeprof.workers.board import config_errors
 from edgeprof.workers.emulated.check import check_url
@@ -72,7 +73,7 @@ class BoardConfig(WireModel):
     image: Name | None = None
     reset: Literal["dtr", "rts"] | HubPort | ResetCommand | None = None
     meter: tuple[Word, ...] = ()
-    tags: dict[Name, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
     #: Whether the port is watched. Then anything may be there: a board, a modem, nothing.
     watched: bool = False
     #: Configurations of the boards, by uid, that may be plugged in there.

@@ -29,7 +29,7 @@ WANTED: Final[Mapping[str, str]] = {
     "flash_by": 'a probe or the folder of a drive in quotes, e.g. "probe:0669FF3"',
     "image": _NAME,
     "meter": 'a list of words, e.g. ["my-meter", "--port", "3"]',
-    "tags": 'names with texts, e.g. { shelf = "left" }',
+    "tags": 'a list of names with values, e.g. ["psram=8MB", "lab=berlin"]',
 }
 _LONGEST_VALUE: Final = 80
 

@@ -28,6 +28,7 @@ def describe(hello: Hello, config: BoardConfig, settings: Settings) -> BoardInfo
             platform=hello.platform,
             host=settings.host,
             url=config.port,
+            baud=config.baud,
             tags=config.tags,
             agent_version=own_version(),
             uid=hello.uid,

@@ -125,11 +125,16 @@ class Ownership:
         self._locks.close()
 
 
+def last_on(boards: BoardStore, config: BoardConfig, settings: Settings) -> list[BoardInfo]:
+    """Return the boards that were announced on this port."""
+    here = settings.host, config.port
+    return [known for known in boards.all() if (known.host, known.url) == here]
+
+
 def refuse_released_port(boards: BoardStore, config: BoardConfig, settings: Settings) -> None:
     """Raise HostFault when this port is released to another program, such as a debugger."""
-    for known in boards.all():
-        on_this_port = (known.host, known.url) == (settings.host, config.port)
-        if on_this_port and boards.port_wanted(known.device_id):
+    for known in last_on(boards, config, settings):
+        if boards.port_wanted(known.device_id):
             raise HostFault(
                 f"the port of board {known.device_id} is released to another program",
                 code="port_released",

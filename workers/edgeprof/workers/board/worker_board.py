@@ -117,14 +117,18 @@ class WorkerBoard:
         self.telemetry.send(Connected(board=info))
         logs.operations.info("Device connected", extra=self.log_fields)
 
-    def release(self, reason: str) -> None:
-        """Tell the lab that the board leaves, and why; close its port and give up its locks."""
+    def release(self, reason: str, at_last: Callable[[], None] = lambda: None) -> None:
+        """Tell the lab that the board leaves, and why; close its port and give up its locks.
+
+        at_last is called when all is said and Redis is still connected.
+        """
         self.ownership.withdraw(reason)
         with self._in_use:
             if not self.port_released:
                 self._reopenable.close()
         self.telemetry.send(Disconnected())
         logs.operations.info("Device disconnected: %s", reason, extra=self.log_fields)
+        at_last()
         self.store.close()
         self.ownership.release()
 

@@ -34,6 +34,7 @@ from edgeprof.workers.link.messages.operations import PROTOCOL, Op
 from edgeprof.workers.link.messages.payload import Payload, dump, load
 from edgeprof.workers.link.port import CheckStop, rate_of, read_port, write_port
 from edgeprof.workers.link.port_faults import others_on
+from edgeprof.workers.link.stray_text import StrayText
 
 FIRST_TIMEOUT_S = 0.5
 MAX_TIMEOUT_S = 4.0
@@ -78,7 +79,7 @@ class LinkClient:
         self._port = port
         self._check_stop = check_stop
         self.name = name
-        self._decoder = Decoder()
+        self._decoder = Decoder(StrayText(name).heard)
         self._inbox: deque[Received] = deque()
         self._seq = random.randint(1, 65535)  # noqa: S311 - only to differ from the client before
         self._data_seq = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -68,7 +68,9 @@ def decode(encoded: bytes) -> Frame | None:
 class Decoder:
     """Cuts a byte stream into frames; never raises, counts what it drops."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_dropped: Callable[[bytes], None] = lambda _: None) -> None:
+        """on_dropped gets what is no frame."""
+        self._on_dropped = on_dropped
         self._pending = bytearray()
         self._overlong = False
         self.frames = 0
@@ -89,10 +91,12 @@ class Decoder:
             frame = None if overlong else decode(encoded)
             if frame is None:
                 self.errors += 1
+                self._on_dropped(encoded)
             else:
                 self.frames += 1
                 yield frame
         self._pending += rest
         if len(self._pending) > _MAX_ENCODED_BYTES:
+            self._on_dropped(bytes(self._pending))
             self._pending.clear()  # a board that never ends a frame must not fill our memory
             self._overlong = True

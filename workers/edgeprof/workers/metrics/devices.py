@@ -69,7 +69,7 @@ class DeviceMetrics:
         )
         self.device_memory_high_water = Gauge(
             "device_memory_high_water_bytes",
-            "Most memory ever used since the device booted",
+            "Most memory used since the last model was loaded; of the stack, since boot",
             memory,
             registry=registry,
         )

@@ -47,6 +47,13 @@ class EnergyAccount:
         return sum(metered) / generated
 
     @property
+    def samples_mj(self) -> tuple[float, ...]:
+        """Millijoule per generated token of each repetition; empty where not all are known."""
+        if self.per_token_mj is None:
+            return ()
+        return tuple(energy / n for energy, n in self._repetitions if energy is not None and n)
+
+    @property
     def meter(self) -> str | None:
         """What measured; None where no energy is known."""
         return None if self._meter is None or self.per_token_mj is None else self._meter.kind

@@ -85,6 +85,8 @@ def profile_job(
         temperature_celsius=stats.temperature_celsius,
         temperature_emulated=stats.temperature_emulated,
         energy_per_token_mj=energy.per_token_mj,
+        # Cases differ in length, so of several the repetitions are no samples of one quantity.
+        energy_samples_mj=energy.samples_mj if len(spec.cases) == 1 else (),
         energy_meter=energy.meter,
         energy_trouble=energy.trouble(clock.trouble),
         clock_trouble=clock.trouble or None,

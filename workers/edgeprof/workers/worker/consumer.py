@@ -181,10 +181,10 @@ class Consumer:
 
 
 def queues_of(info: BoardInfo, cordons: Cordons) -> list[str]:
-    """Return the queues whose jobs a board may take: its own, and its platform's."""
+    """Return the queues whose doorbells are for a board: its own, and its platform's."""
     queues = []
     if cordons.takes_own_jobs:
         queues.append(board_queue(info.device_id))
-    if cordons.takes_jobs_of_platform:
+    if cordons.listens_to_platform:
         queues.append(platform_queue(info.platform))
     return queues

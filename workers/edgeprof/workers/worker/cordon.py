@@ -29,7 +29,7 @@ class Cordon:
 
     def now(self) -> Cordons | None:
         """Return what keeps the board from jobs; None while Redis is away."""
-        if self._known is None:
+        if self._known is None or self._known.lent:  # a loan may end without a word
             info = self._worker_board.info
             try:
                 self._known = self._worker_board.store.boards.cordons(info.device_id, info.host)

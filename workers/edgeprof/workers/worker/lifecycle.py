@@ -9,19 +9,24 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from contextlib import suppress
 from typing import Final
 
 from edgeprof.shared.errors import EdgeprofError, Fault, LinkFault
 from edgeprof.shared.settings import Settings
+from edgeprof.shared.store.board_logs import BoardLogs
 from edgeprof.shared.store.boards import BoardClash
+from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.telemetry import tracing
 from edgeprof.shared.telemetry.context_fields import bound_job
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.vital_threads import vital_thread
 from edgeprof.workers.board.config import BoardConfig
 from edgeprof.workers.board.health import SelfTest
+from edgeprof.workers.board.ownership import last_on
 from edgeprof.workers.board.worker_board import WorkerBoard
 from edgeprof.workers.metrics.telemetry import Waiting
+from edgeprof.workers.worker.board_log import BoardLog
 from edgeprof.workers.worker.consumer import CarryOut, Consumer
 from edgeprof.workers.worker.cordon import Cordon
 from edgeprof.workers.worker.heartbeat import Heartbeat
@@ -33,6 +38,9 @@ from edgeprof.workers.worker.upgrade import agent_firmware
 log = logging.getLogger(__name__)
 
 _BOARD_IS_SILENT: Final = "the board does not answer"
+
+#: Exit codes of workers that have said why they ended, or had no trouble.
+_USUAL_ENDS: Final = {"0", str(EXIT_BOARD_GONE), str(EXIT_NOT_OURS)}
 
 #: How often a watched port is opened in vain before it is left alone longer: it may be a modem's.
 _SILENT_TRIES: Final = 3
@@ -55,6 +63,7 @@ class BoardWorker:
         self._worker_board = worker_board
         self._carry_out = carry_out
         self._self_test = self_test
+        self._log = BoardLog.install()
         self._outbox = Outbox(settings.data_dir / "undelivered")
         self._shutdown = Shutdown(settings.stop_grace_s)
 
@@ -65,6 +74,7 @@ class BoardWorker:
         if not self._wait_for_board():
             return self._shutdown.exit_code
         worker_board = self._worker_board
+        self._log.start(BoardLogs(worker_board.store.script), worker_board.info.device_id)
         worker_board.ownership.note(agent_firmware_git_hash=agent_firmware(worker_board))
         tracing.configure(
             "edgeprof-worker",
@@ -76,7 +86,7 @@ class BoardWorker:
         try:
             self._drive()
         finally:
-            worker_board.release(self._shutdown.reason)
+            worker_board.release(self._shutdown.reason, self._log.end)
         return self._shutdown.exit_code
 
     def _drive(self) -> None:
@@ -101,7 +111,10 @@ class BoardWorker:
     def _wait_for_board(self) -> bool:
         """Wait until Redis is there and the board is ours; False: the worker has to stop."""
         pause_s, logged, silent = _FIRST_PAUSE_S, "", 0
-        if os.environ.get(LAST_END_VARIABLE) == str(EXIT_NOT_OURS):
+        last_end = os.environ.get(LAST_END_VARIABLE, "0")
+        if last_end not in _USUAL_ENDS:
+            log.warning("the worker before this one ended with exit code %s", last_end)
+        if last_end == str(EXIT_NOT_OURS):
             # The worker before us found nothing and logged it. One try: opening a port is not free.
             logged, silent = "no_hello", _SILENT_TRIES - 1
         leaving = self._shutdown.leaving
@@ -128,6 +141,11 @@ class BoardWorker:
         hint = f" ({error.hint})" if error.hint else ""
         log.warning("board %s: waiting: %s%s", self._config, error, hint)
         self._worker_board.telemetry.send(Waiting(reason=f"{error}{hint}"))
+        if not isinstance(error, Fault):
+            return  # Redis is away
+        with suppress(EdgeprofError), LabStore.open(self._settings) as store:
+            for known in last_on(store.boards, self._config, self._settings):
+                self._log.write(BoardLogs(store.script), known.device_id)
 
     def _recover_and_test(self, cordon: Cordon) -> bool:
         """Finish what the worker before us left, and test the board before it gets jobs.

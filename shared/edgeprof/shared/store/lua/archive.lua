@@ -51,7 +51,8 @@ function commands.read(...)
   local reply, room = {}, REPLY_LIMIT
   for _, id in ipairs({...}) do
     local key, job = job_key(id), {}
-    local names = {'spec', 'state', 'reason', 'created_s', 'started_s', 'finished_s', 'traceparent'}
+    local names = {'spec', 'state', 'reason', 'created_s', 'started_s', 'finished_s', 'traceparent',
+      'expected_s', 'expected_by'}
     local values = try('HMGET', key, unpack(names))
     if values and values[2] then
       local result, bytes = P .. 'work:' .. id .. ':result', call('HSTRLEN', key, 'spec')
@@ -91,7 +92,7 @@ local function pack(id, packed)
   -- Written anew: a hash that was large once stays three times as large as its fields.
   local kept = {}
   for _, name in ipairs({'state', 'reason', 'queue', 'user', 'created_s', 'started_s', 'finished_s',
-      'traceparent', 'epoch'}) do
+      'traceparent', 'epoch', 'expected_s', 'expected_by'}) do
     local value = get(id, name)
     if value then for _, v in ipairs({name, value}) do table.insert(kept, v) end end
   end

@@ -56,7 +56,7 @@ local function attempt_failed(id, fault_class, code, reason, retryable, backoff_
   end
   local backoff = math.min(backoff_s * 2 ^ math.min(tries - 1, 20), LONGEST_BACKOFF_S)
   local elsewhere = job.queue ~= board_queue(device)
-    and another_board(job.platform, of_host and host_but(host) or board_but(device))
+    and another_board(job.platform, of_host and host_but(host) or board_but(device), job)
   -- Its time in the queue starts again: a job is not late because its board died.
   local deadline_s = at(now + job.queue_timeout_s)
   call('HSET', job_key(id), 'avoid', device, 'avoid_until_s', at(now + AVOID_S),

@@ -30,7 +30,8 @@ function commands.beat(device, owner, ttl_s)
   return call('GET', P .. 'orders') or ''
 end
 
--- boards(): {now, info, seen, until, its cordon or '', cordon of its host or '', ...}
+-- boards(): {now, info, seen, until, its cordon or '', cordon of its host or '', its reservation or
+-- '', ...}
 function commands.boards()
   local reply, room = {now_s}, REPLY_LIMIT
   -- Those that have to announce themselves again soonest: an endless announcement hides none of
@@ -50,8 +51,11 @@ function commands.boards()
       table.insert(reply, info)
       table.insert(reply, at(number(call('HGET', P .. 'boards:seen', all[i]), 0)))
       table.insert(reply, at(number(all[i + 1], 0)))
-      table.insert(reply, short(P .. 'boards:cordoned', all[i], ENTRY_LIMIT) or '')
+      local cordons = loan_of(all[i]) and 'boards:lent' or 'boards:cordoned'
+      table.insert(reply, short(P .. cordons, all[i], ENTRY_LIMIT) or '')
       table.insert(reply, host_cordon or '')
+      local reserved = reservation_of(all[i])
+      table.insert(reply, reserved and encoded(reserved) or '')
     end
   end
   return reply
@@ -68,20 +72,29 @@ function commands.cordon_board(device, state, actor, reason, only, flag)
 end
 
 -- cordons(device, host): {'draining', 'quarantined' or '', '1' when for what its host lacks, '1'
--- when its port is wanted, cordon of the host as JSON or ''}.
+-- when its port is wanted, cordon of the host as JSON or '', the user it is reserved for or '', '1'
+-- when its port is lent}. A loan whose borrower is silent ends here.
 function commands.cordons(device, host)
+  if not loan_of(device) and call('HEXISTS', P .. 'boards:lent', device) == 1 then
+    end_loan(device, 'store', 'its port was lent, and who had it is gone')
+  end
   local function flag(name) return cordon_has(device, name) and '1' or '' end
+  local reserved = reservation_of(device) or {user = ''}
   return {cordon_state(device) or '', flag('of_host'), flag('release_port'),
-    short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or ''}
+    short(P .. 'hosts:cordoned', host, ENTRY_LIMIT) or '', reserved.user,
+    loan_of(device) and '1' or ''}
 end
 
--- cordon(host, actor, reason): none of its boards gets a job any more.
-function commands.cordon(host, actor, reason)
-  cordon_host(host, actor, reason)
+-- cordon(host, actor, reason, drained): none of its boards gets a job any more, also none that
+-- appears later. drained: '1' when a person wants it.
+function commands.cordon(host, actor, reason, drained)
+  cordon_host(host, actor, reason, drained == '1' or nil)
 end
 
--- uncordon(host): its boards take jobs again; 1 when it was cordoned.
-function commands.uncordon(host)
+-- uncordon(host, drained): its boards take jobs again; 1 when it was cordoned. A person's cordon
+-- ends only with drained = '1'.
+function commands.uncordon(host, drained)
+  if is_drained(host) and drained ~= '1' then return 0 end
   give_orders()
   call('HDEL', P .. 'hosts:faults', host)
   return call('HDEL', P .. 'hosts:cordoned', host)
@@ -121,7 +134,11 @@ function commands.forget_board(device)
   call('HDEL', P .. 'boards:seen', device)
   call('HDEL', P .. 'boards:cordoned', device)
   call('HDEL', P .. 'boards:faults', device)
+  call('HDEL', P .. 'reservations', device)
+  call('ZREM', P .. 'reservations:until', device)
   for request in pairs(REQUESTS) do call('HDEL', P .. 'boards:' .. request, device) end
+  call('HDEL', P .. 'boards:lent', device)
   call('DEL', P .. 'board:' .. device .. ':history')
+  call('DEL', P .. 'board:' .. device .. ':log')
   return call('ZREM', P .. 'boards:until', device)
 end

@@ -12,6 +12,7 @@ local NO_CLAIM = {
   DRAINING = 'draining',
   QUARANTINED = 'quarantined',
   HOST_CORDONED = 'its host is cordoned',
+  RESERVED = 'reserved',
   AGAIN = 'again',
 }
 
@@ -28,12 +29,12 @@ end
 -- Jobs of a newer schema wait apart, where they are in nobody's way; the first agent that can read
 -- them fetches them.
 local function set_newer_apart(id, job)
-  local order, version = P .. 'order:' .. job.queue, string.format('%.0f', job.schema)
+  local order, version = P .. 'order:' .. job.lane, string.format('%.0f', job.schema)
   local apart = 'newer:' .. version .. ':' .. job.queue
   call('ZADD', P .. apart, call('ZSCORE', order, id), id)
   call('ZREM', order, id)
-  call('ZREM', P .. 'ready:' .. job.queue, id)
-  note_aside('order:' .. job.queue, id, 'it needs a newer agent')
+  call('ZREM', P .. 'ready:' .. job.lane, id)
+  note_aside('order:' .. job.lane, id, 'it needs a newer agent')
 end
 
 local function fetch_newer(queue, schema)
@@ -41,55 +42,102 @@ local function fetch_newer(queue, schema)
     local apart = P .. 'newer:' .. version .. ':' .. queue
     local jobs = call('ZRANGE', apart, 0, -1, 'WITHSCORES')
     for i = 1, #jobs, 2 do
-      call('ZADD', P .. 'order:' .. queue, jobs[i + 1], jobs[i])
-      call('ZADD', P .. 'ready:' .. queue, now_s, jobs[i])
+      local require = short(job_key(jobs[i]), 'require', REQUIRE_LIMIT) or ''
+      local lane = lane_of(queue, require)
+      add_lane(queue, require)
+      call('ZADD', P .. 'order:' .. lane, jobs[i + 1], jobs[i])
+      call('ZADD', P .. 'ready:' .. lane, now_s, jobs[i])
     end
     call('DEL', apart)
   end
 end
 
--- The job of a queue whose turn it is on a board, or nil and why there is none; AGAIN when some
+-- The job of a lane whose turn it is on a board, or nil and why there is none; AGAIN when some
 -- entries were taken out of the way and more wait, which are another call's work. A job that cannot
--- be granted to anyone is taken out of the queue: the ghosts of one caller, or the late jobs of a
+-- be granted to anyone is taken out of the lane: the ghosts of one caller, or the late jobs of a
 -- time without custodian, would hide all others.
-local function next_job(queue, device, host, platform, schema)
-  local why, order, skipped, looked = NO_CLAIM.GONE, 'order:' .. queue, 0, 0
-  local other_board, other_host, more
+-- board: {device, host, platform, schema, user: the one it is reserved for, or nil}.
+local function next_of_lane(lane, queue, board)
+  local why, order, skipped, looked = NO_CLAIM.GONE, 'order:' .. lane, 0, 0
+  local elsewhere, more = {}
+  -- Whether another board could take the job. It is asked once for each user and kind of board.
+  local function better(job, kind, differs)
+    local key = kind .. job.user
+    if elsewhere[key] == nil then elsewhere[key] = another_board(board.platform, differs, job) end
+    return elsewhere[key]
+  end
   repeat
     local ids = call('ZRANGE', P .. order, skipped, skipped + CANDIDATES - 1)
     for _, id in ipairs(ids) do
-      local job, unsound = sound(id)
-      if not job then
-        call('ZREM', P .. 'ready:' .. queue, id)
+      local of_other = board.user and get(id, 'user') ~= board.user
+      local job, unsound
+      if not of_other then job, unsound = sound(id) end
+      if of_other then
+        why, skipped = NO_CLAIM.RESERVED, skipped + 1
+      elseif not job then
+        call('ZREM', P .. 'ready:' .. lane, id)
         set_aside(order, id, unsound)
-      elseif job.state ~= 'queued' or job.queue ~= queue then
-        call('ZREM', P .. 'ready:' .. queue, id)
+      elseif job.state ~= 'queued' or job.lane ~= lane then
+        call('ZREM', P .. 'ready:' .. lane, id)
         call('ZREM', P .. order, id)
-        note_aside(order, id, 'it is ' .. job.state .. ', of ' .. job.queue)
-      elseif job.schema > schema then
+        note_aside(order, id, 'it is ' .. job.state .. ', of ' .. job.lane)
+      elseif job.schema > board.schema then
         why = NO_CLAIM.NEWER_AGENT_NEEDED
         set_newer_apart(id, job)
       elseif job.deadline_s <= now then
         why = NO_CLAIM.LATE
         expire(id, job, 'store')
-      else
-        local better = false
-        if queue ~= board_queue(device) then
-          if job.avoid_host == host then
-            if other_host == nil then other_host = another_board(platform, host_but(host)) end
-            better = other_host
-          elseif job.avoid == device and job.avoid_until_s > now then
-            if other_board == nil then other_board = another_board(platform, board_but(device)) end
-            better = other_board
-          end
-        end
-        if not better then return id, job end
+      elseif queue ~= board_queue(board.device) and (
+          job.avoid_host == board.host and better(job, 'host', host_but(board.host))
+          or job.avoid_host ~= board.host and job.avoid == board.device
+            and job.avoid_until_s > now and better(job, 'board', board_but(board.device))) then
         why, skipped = NO_CLAIM.BETTER_ELSEWHERE, skipped + 1
+      else
+        return id, job
       end
     end
     looked, more = looked + #ids, #ids == CANDIDATES
   until not more or looked >= MOST_CANDIDATES
   return nil, more and skipped < looked and NO_CLAIM.AGAIN or why
+end
+
+local function tags_of(device) return (entry_of('boards', device) or {}).tags end
+
+-- The job of a queue whose turn it is on a board: the first of those of all lanes that suit it. Nil
+-- and why there is none. untold_only: leave out the jobs of which the queue's own doorbells tell.
+local function next_job(queue, board, untold_only)
+  local id, job, rank, why = nil, nil, nil, NO_CLAIM.GONE
+  for place, lane in ipairs(lanes_of(queue)) do
+    if place > 1 and not board.tags then board.tags = tags_of(board.device) or {} end
+    local wants = place > 1 or board.user or not untold_only
+    if wants and has_tags(board.tags, lane.wanted) then
+      local found, found_job = next_of_lane(lane.name, queue, board)
+      local its_rank = found and score('order:' .. lane.name, found)
+      if not found then
+        if why == NO_CLAIM.GONE or found_job == NO_CLAIM.AGAIN then why = found_job end
+      elseif not id or its_rank < rank or its_rank == rank and found < id then
+        id, job, rank = found, found_job, its_rank
+      end
+    end
+  end
+  return id, id and job or why
+end
+
+-- The queues from which a board may have jobs now, its own first; why not from the others.
+local function open_queues(device, platform, host)
+  local own, cordon = board_queue(device), cordon_state(device)
+  if cordoned(host) then return {}, NO_CLAIM.HOST_CORDONED end
+  if not cordon then return {own, platform_queue(platform)} end
+  local why = cordon == 'draining' and NO_CLAIM.DRAINING or NO_CLAIM.QUARANTINED
+  if cordon == 'draining' or cordon_has(device, 'of_host') then return {}, why end
+  return {own}, why
+end
+
+-- The job that runs on a board, while its attempt holds the lease.
+local function busy_with(device)
+  local id = call('HGET', P .. 'running_on', device)
+  return id and get(id, 'state') == 'running' and get(id, 'device') == device
+    and score('leases', id) > now and id or nil
 end
 
 -- claim(notified_job_id, owner, device, platform, host, lock_domain, lease_s, schema, traceparent
@@ -107,23 +155,17 @@ function commands.claim(notified_job_id, owner, device, platform, host, lock_dom
     return granted(running_id)
   end
   local own, shared = board_queue(device), platform_queue(platform)
-  local queue, cordon = get(notified_job_id, 'queue'), cordon_state(device)
-  local refused = cordon == 'draining' and NO_CLAIM.DRAINING
-    or cordon == 'quarantined' and NO_CLAIM.QUARANTINED
-  if cordoned(host) then return {NO_CLAIM.HOST_CORDONED} end
-  if cordon == 'draining' or cordon and cordon_has(device, 'of_host') then return {refused} end
-  if running_id and get(running_id, 'state') == 'running' and get(running_id, 'device') == device
-      and score('leases', running_id) > now then
-    return {NO_CLAIM.BUSY}
-  end
+  local open, refused = open_queues(device, platform, host)
+  if #open == 0 then return {refused} end
+  if busy_with(device) then return {NO_CLAIM.BUSY} end
+  local queue, newest = get(notified_job_id, 'queue'), tonumber(schema)
+  local board = {device = device, host = host, platform = platform, schema = newest,
+    user = (reservation_of(device) or {}).user}
+  if #open == 2 and queue ~= own then open = {shared, own} end
   local id, job, why
-  for _, mine in ipairs(queue == own and {own, shared} or {shared, own}) do
-    if refused and mine == shared then
-      job = refused
-    else
-      fetch_newer(mine, tonumber(schema))
-      id, job = next_job(mine, device, host, platform, tonumber(schema))
-    end
+  for _, mine in ipairs(open) do
+    fetch_newer(mine, newest)
+    id, job = next_job(mine, board)
     if mine == queue or job == NO_CLAIM.AGAIN and not id then why = job end
     if id then
       queue = mine
@@ -132,12 +174,15 @@ function commands.claim(notified_job_id, owner, device, platform, host, lock_dom
   end
   if not id then
     if why == NO_CLAIM.AGAIN then return {why} end
-    local newer = number(get(notified_job_id, 'schema'), 0) > tonumber(schema)
+    local newer = number(get(notified_job_id, 'schema'), 0) > newest
       and NO_CLAIM.NEWER_AGENT_NEEDED
-    return {newer or why or queue and NO_CLAIM.NOT_FOR_THIS_BOARD or NO_CLAIM.GONE}
+    return {newer or why or queue == shared and refused
+      or queue and NO_CLAIM.NOT_FOR_THIS_BOARD or NO_CLAIM.GONE}
   end
   local epoch = next_epoch()
-  call('HSET', P .. 'turns:' .. queue, job.priority, string.format('%.0f', leave_queue(id, queue)))
+  -- A lane that nobody could serve for a while is behind the others: turns never go back for it.
+  local turn = math.max(turn_of(queue, job.priority), leave_queue(id, job.lane))
+  call('HSET', P .. 'turns:' .. queue, job.priority, string.format('%.0f', turn))
   call('ZADD', P .. 'leases', at(now + tonumber(lease_s)), id)
   call('HSET', P .. 'running_on', device, id)
   call('HSET', job_key(id), 'epoch', epoch, 'owner', owner, 'device', device, 'host', host,

@@ -51,16 +51,34 @@ function commands.identify(known, fresh)
   return {now_s, id, emptied_s and at(emptied_s) or ''}
 end
 
--- queue_depths(): {queue, queued jobs, age of the oldest in seconds, ...} of queues that have had
--- jobs.
+-- How many of a queue's jobs have an expected duration, and the sum of those. In a long queue it is
+-- that of jobs at random, times as many as there are.
+local function expected_of(ready, jobs)
+  local drawn, found, sum = try('ZRANDMEMBER', ready, AGED) or {}, 0, 0
+  for _, id in ipairs(drawn) do
+    local s = number(get(id, 'expected_s'), 0)
+    if s > 0 and s <= LONGEST_EXPECTED_S then found, sum = found + 1, sum + s end
+  end
+  local times = #drawn > 0 and jobs / #drawn or 0
+  return math.floor(found * times + 0.5), sum * times
+end
+
+-- queue_depths(): {queue, queued jobs, age of the oldest in seconds, how many of the jobs have an
+-- expected duration, the sum of those in seconds} of each queue that has had jobs.
 function commands.queue_depths()
   local reply = {}
   for _, queue in ipairs(some_queues()) do
-    local oldest, ready = 0, P .. 'ready:' .. queue
-    for _, id in ipairs(try('ZRANGE', ready, 0, AGED - 1) or {}) do
-      oldest = math.max(oldest, now - number(get(id, 'queued_s'), now))
+    local oldest, jobs, known, sum = 0, 0, 0, 0
+    for _, lane in ipairs(lanes_of(queue)) do
+      local ready = P .. 'ready:' .. lane.name
+      for _, id in ipairs(try('ZRANGE', ready, 0, AGED - 1) or {}) do
+        oldest = math.max(oldest, now - number(get(id, 'queued_s'), now))
+      end
+      local its_jobs = try('ZCARD', ready) or 0
+      local its_known, its_sum = expected_of(ready, its_jobs)
+      jobs, known, sum = jobs + its_jobs, known + its_known, sum + its_sum
     end
-    for _, v in ipairs({queue, try('ZCARD', ready) or 0, at(oldest)}) do table.insert(reply, v) end
+    table.insert(reply, {queue, jobs, at(oldest), known, at(sum)})
   end
   return reply
 end

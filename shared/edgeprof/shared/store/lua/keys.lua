@@ -5,13 +5,15 @@
 --
 -- $p job:$id            hash    one job:
 --                               spec (JSON, never changes), schema (its version), state, reason,
---                               queue, platform (when that is the target), priority, user,
+--                               queue, platform (when that is the target), require (JSON, the
+--                               tags that its board must have; '' for none), priority, user,
 --                               max_attempts, created_s, queue_timeout_s (how long it may wait in
 --                               its queue), deadline_s (when it expires there), queued_s (last
 --                               time it entered its queue), started_s, finished_s, label (what it
 --                               is, for people), epoch, owner, device, host, lock_domain, cancel
 --                               ("actor\nreason" once asked), avoid, avoid_until_s, avoid_host,
---                               traceparent
+--                               traceparent, expected_s and expected_by (history or predicted:
+--                               how long an attempt will take, where the client could tell)
 -- $p work:$id:attempts  list    JSON, one a try; the last is open (no ended_s) while the job runs
 -- $p work:$id:result    string  JSON. Only workers may write `work:` keys; clients may read them
 --                               (deploy/redis)
@@ -22,8 +24,11 @@
 -- $p jobs               zset    every job -> created_s
 -- $p jobs:$state        zset    the jobs in that state -> created_s
 -- $p queues             set     queues that have had ready jobs
--- $p ready:$queue       zset    the queued jobs of a queue -> when their doorbell was last sent
--- $p order:$queue       zset    the same jobs -> their rank: the lowest is claimed first
+-- $p lanes:$queue       set     the sets of tags (JSON) for which jobs of a queue wait
+-- $p ready:$lane        zset    the queued jobs of a lane -> when their doorbell was last sent. The
+--                               lane of jobs without tags has the name of the queue; those that
+--                               want the same tags have one of their own: $queue|$tags
+-- $p order:$lane        zset    the same jobs -> their rank: the lowest is claimed first
 -- $p turns:$queue       hash    priority -> turn of the job claimed last; priority:user -> the
 --                               user's last turn
 -- $p delayed            zset    queued jobs between two attempts -> when they are ready again
@@ -52,11 +57,18 @@
 -- $p boards:identify    hash    board -> who wants it to make itself known
 -- $p boards:thorough    hash    board -> who wants it tested thoroughly
 -- $p boards:upgrade     hash    board -> who wants its agent's firmware on it
+-- $p reservations       hash    board -> {user, until_s, reason} (JSON): only this user's jobs run
+-- $p reservations:until zset    board -> until when it is reserved
+-- $p boards:lent        hash    board -> {state, reason, actor, s, release_port, token, until_s}
+--                               (JSON): a program has its port until until_s
 -- $p boards:faults      hash    board -> attempts in a row that failed for board or link reasons
 -- $p board:$b:history   list    JSON, the last 100 changes of its cordon: {s, state, actor, reason}
+-- $p board:$b:log       stream  {line: JSON}, the last lines of its worker's log, with a TTL
+--                               (board_logs.py)
 -- $p hosts              hash    address of a host agent's metrics -> HostInfo (JSON)
 -- $p hosts:until        zset    address -> until when it is listed
--- $p hosts:cordoned     hash    host -> {actor, reason, s} (JSON): none of its boards gets a job
+-- $p hosts:cordoned     hash    host -> {actor, reason, s, drained} (JSON): none of its boards gets
+--                               a job; drained: a person wants that, and no self-test ends it
 -- $p hosts:faults       hash    host -> how many attempts in a row failed for its own reasons
 -- $p schedules          hash    name of a recurring sweep -> Schedule (JSON)        (schedules.py)
 -- $p schedules:due      zset    those that are not paused -> when they run next
@@ -118,6 +130,10 @@ local RANKS = 1e12
 local CANDIDATES, MOST_CANDIDATES = 200, 10000
 -- How many queues one call walks through: a lab has some hundreds, and anyone may add names.
 local QUEUES = 1000
+-- How many lanes of a queue one call looks at, and the longest JSON of a lane's tags.
+local LANES, REQUIRE_LIMIT = 200, 16 * 1024
+-- As LONGEST_RESERVATION_S of reservations.py.
+local LONGEST_RESERVATION_S = 7 * 86400
 -- How many attempts and lines of history of a job are read; ours have at most 20 attempts, with a
 -- few lines each.
 local ATTEMPTS_READ, HISTORY_KEPT = 100, 1000
@@ -133,9 +149,10 @@ local LONGEST_UNTIL_S = 2 * 86400
 -- How far a fencing token may be ahead of the time in ms: Redis' clock may be set back, but not by
 -- more than this.
 local EPOCH_AHEAD_MS = 86400e3
--- How many of a queue's longest unsent jobs are looked at for the oldest: it bounds the work of a
--- scrape.
+-- How many of a queue's longest unsent jobs are looked at for the oldest, and how many at random for
+-- what they will take: it bounds the work of a scrape.
 local AGED = 200
+local LONGEST_EXPECTED_S = 30 * 86400 -- as Expected.attempt_s
 -- How many values submit writes into one zset at once: Lua's stack holds some thousands.
 local BATCH = 1000
 

@@ -1,13 +1,14 @@
 -- The commands of the custodian: overdue leases and jobs, lost doorbells, healing.
 
 -- due(): the names of what has something to do: 'deadlines' (jobs that waited past theirs), 'notify'
--- (queues in use), 'aside', 'prunable', 'open' (jobs that have not ended). The custodian asks each
--- second, also in a lab that does nothing.
+-- (queues in use), 'reservations', 'aside', 'prunable', 'open' (jobs that have not ended). The
+-- custodian asks each second, also in a lab that does nothing.
 function commands.due()
   local due = {}
   local function add(name, count) if count > 0 then table.insert(due, name) end end
   add('deadlines', call('ZCOUNT', P .. 'deadlines', '-inf', now_s))
   add('notify', call('EXISTS', P .. 'queues', P .. 'delayed'))
+  add('reservations', call('ZCOUNT', P .. 'reservations:until', '-inf', now_s))
   add('aside', call('LLEN', P .. 'aside'))
   add('prunable', call('ZCOUNT', P .. 'prunable', '-inf', now_s))
   add('open', call('EXISTS', P .. 'jobs:queued', P .. 'jobs:running'))
@@ -60,11 +61,68 @@ function commands.expire_queued(actor, limit)
   return expired
 end
 
+-- end_reservations(): forget those whose time is over, and have their workers look.
+function commands.end_reservations()
+  local key = P .. 'reservations:until'
+  for _, device in ipairs(call('ZRANGEBYSCORE', key, '-inf', now_s, 'LIMIT', 0, BOARDS)) do
+    if not reservation_of(device) then call('HDEL', P .. 'reservations', device) end
+    call('ZREM', key, device)
+  end
+  give_orders()
+end
+
+-- board -> a job that it could have, and of which no doorbell of the job's queue tells it: the job
+-- wants tags, which not all who are notified there have, or the board is reserved and does not
+-- listen there.
+local function untold_jobs(queues)
+  local found, any = {}, call('EXISTS', P .. 'reservations') == 1
+  for _, queue in ipairs(queues) do any = any or call('EXISTS', P .. 'lanes:' .. queue) == 1 end
+  for _, each in ipairs(any and live_boards() or {}) do
+    local device, info = each[1], each[2]
+    local host, platform = tostring(info.host), tostring(info.platform)
+    local named = is_queue(board_queue(device)) and is_queue(platform_queue(platform))
+    local board = {device = device, host = host, platform = platform, schema = math.huge,
+      tags = info.tags, user = (reservation_of(device) or {}).user}
+    for _, queue in ipairs(named and open_queues(device, platform, host) or {}) do
+      local id, job = next_job(queue, board, true)
+      if id then
+        local idle = info.state == 'online' and not busy_with(device)
+        found[device] = {id = id, job = job, idle = idle}
+        break
+      end
+    end
+  end
+  return found
+end
+
+-- The lists of a queue's doorbells, one a priority; and how many wait in them.
+local function doorbell_lists(queue, prefix, separator, last)
+  local lists, waiting = {prefix .. queue}, 0
+  for step = 1, tonumber(last) do table.insert(lists, prefix .. queue .. separator .. step) end
+  for _, list in ipairs(lists) do
+    local length = try('LLEN', list)
+    if not length then call('DEL', list) end -- no worker could pop from it
+    waiting = waiting + (length or 0)
+  end
+  return lists, waiting
+end
+
+-- Forget the lanes of a queue without jobs; whether one with a job is left.
+local function has_lanes(queue)
+  local key = P .. 'lanes:' .. queue
+  for _, require in ipairs(call('SRANDMEMBER', key, LANES)) do
+    local jobs = call('ZCARD', P .. 'order:' .. lane_of(queue, require))
+    if jobs == 0 then call('SREM', key, require) end
+  end
+  return call('EXISTS', key) == 1
+end
+
 -- stale_notifications(grace_s, limit, key prefix of the transport, separator, last priority): {id,
 -- queue, traceparent, label, ...} of doorbells to send again. Only where the transport holds fewer
 -- doorbells than there are ready jobs, or repeated doorbells would pile up behind a busy board; the
 -- longest unsent first, so that each has its turn. Jobs whose backoff is over enter their queue
--- first. The doorbells of a queue without jobs are removed: they are of jobs that were cancelled or
+-- first. An idle board is told by its own queue of a job that its queues' doorbells do not tell it
+-- of. The doorbells of a queue without jobs are removed: they are of jobs that were cancelled or
 -- expired, and where no board ever comes nobody else would remove them.
 function commands.stale_notifications(grace_s, limit, prefix, separator, last)
   local reply, room = {}, tonumber(limit)
@@ -73,42 +131,48 @@ function commands.stale_notifications(grace_s, limit, prefix, separator, last)
     call('ZREM', P .. 'delayed', found[1])
     enter_again(found[1], found[2])
   end
-  for _, queue in ipairs(some_queues()) do
-    local ready, doorbells = P .. 'ready:' .. queue, {prefix .. queue}
-    for step = 1, tonumber(last) do
-      table.insert(doorbells, prefix .. queue .. separator .. step)
-    end
-    local missing = call('ZCARD', ready)
-    if missing == 0 then
+  local function tell(id, queue)
+    local key = job_key(id)
+    local traceparent = short(key, 'traceparent', LABEL_LIMIT) or ''
+    local label = short(key, 'label', LABEL_LIMIT) or ''
+    for _, v in ipairs({id, queue, traceparent, label}) do table.insert(reply, v) end
+    room = room - 1
+  end
+  local queues = some_queues()
+  local untold = untold_jobs(queues)
+  for _, queue in ipairs(queues) do
+    local ready = P .. 'ready:' .. queue
+    local lists, doorbells = doorbell_lists(queue, prefix, separator, last)
+    local device = string.match(queue, '^' .. BOARD_QUEUE .. '(.+)$') or ''
+    local jobs = call('ZCARD', ready)
+    local missing = math.min(jobs - doorbells, room)
+    if not has_lanes(queue) and jobs == 0 and not untold[device] then
       call('SREM', P .. 'queues', queue)
-      call('DEL', P .. 'turns:' .. queue, unpack(doorbells))
-    else
-      for _, list in ipairs(doorbells) do
-        local waiting = try('LLEN', list)
-        if not waiting then call('DEL', list) end -- no worker could pop from it
-        missing = missing - (waiting or 0)
-      end
-      missing = math.min(missing, room)
-    end
-    if missing > 0 then
+      call('DEL', P .. 'turns:' .. queue, unpack(lists))
+    elseif missing > 0 and not reservation_of(device) then
       local old = at(now - tonumber(grace_s))
       local ids = call('ZRANGEBYSCORE', ready, '-inf', old, 'LIMIT', 0, missing)
-      local function belongs(job) return job.state == 'queued' and job.queue == queue end
+      local function belongs(job) return job.state == 'queued' and job.lane == queue end
       for _, found in ipairs(sound_jobs('ready:' .. queue, ids, belongs)) do
-        local id = found[1]
-        call('ZADD', ready, now_s, id)
-        room = room - 1
-        local key = job_key(id)
-        local traceparent = short(key, 'traceparent', LABEL_LIMIT) or ''
-        local label = short(key, 'label', LABEL_LIMIT) or ''
-        for _, v in ipairs({id, queue, traceparent, label}) do table.insert(reply, v) end
+        call('ZADD', ready, now_s, found[1])
+        tell(found[1], queue)
       end
+    end
+  end
+  for device, found in pairs(untold) do
+    local queue = board_queue(device)
+    local _, doorbells = doorbell_lists(queue, prefix, separator, last)
+    if found.idle and doorbells == 0 and room > 0 then
+      call('ZADD', P .. 'ready:' .. found.job.lane, now_s, found.id)
+      call('SADD', P .. 'queues', queue)
+      tell(found.id, queue)
     end
   end
   return reply
 end
 
--- Fixed keys and their types. Each queue has keys of its own: ready:, order: (zset), turns: (hash).
+-- Fixed keys and their types. Each queue has keys of its own: turns: (hash), lanes: (set), and for
+-- each of its lanes ready: and order: (zset).
 local TYPES = {
   jobs = 'zset', queues = 'set', delayed = 'zset', deadlines = 'zset', leases = 'zset',
   running_on = 'hash', epoch = 'string', dead = 'zset',
@@ -116,8 +180,9 @@ local TYPES = {
   boards = 'hash', ['boards:owner'] = 'hash', ['boards:uid'] = 'hash', ['boards:seen'] = 'hash',
   ['boards:until'] = 'zset', ['boards:cordoned'] = 'hash', ['boards:identify'] = 'hash',
   ['boards:upgrade'] = 'hash', ['boards:thorough'] = 'hash',
-  ['boards:faults'] = 'hash',
+  ['boards:faults'] = 'hash', ['boards:lent'] = 'hash',
   hosts = 'hash', ['hosts:until'] = 'zset', ['hosts:cordoned'] = 'hash', ['hosts:faults'] = 'hash',
+  reservations = 'hash', ['reservations:until'] = 'zset',
   orders = 'string', last_sign = 'string', ['last_sign:grace'] = 'string',
   scrub = 'hash', aside = 'list', store = 'hash',
 }
@@ -132,9 +197,12 @@ local function heal(name, kind)
 end
 
 local function heal_queue(queue)
-  heal('ready:' .. queue, 'zset')
-  heal('order:' .. queue, 'zset')
   heal('turns:' .. queue, 'hash')
+  heal('lanes:' .. queue, 'set')
+  for _, lane in ipairs(lanes_of(queue)) do
+    heal('ready:' .. lane.name, 'zset')
+    heal('order:' .. lane.name, 'zset')
+  end
 end
 
 -- heal(page): remove shared keys of another type than ours, and compare a page of the queued and of
@@ -166,13 +234,13 @@ function commands.heal(page)
   for _, found in ipairs(sound_jobs('jobs:queued', next_page('jobs:queued'), is_queued)) do
     local id, job = found[1], found[2]
     call('ZADD', P .. 'deadlines', 'NX', at(job.deadline_s), id)
-    local queued = call('ZSCORE', P .. 'ready:' .. job.queue, id)
-        and call('ZSCORE', P .. 'order:' .. job.queue, id)
+    local queued = call('ZSCORE', P .. 'ready:' .. job.lane, id)
+        and call('ZSCORE', P .. 'order:' .. job.lane, id)
       or call('ZSCORE', P .. 'delayed', id)
       or call('ZSCORE', P .. 'newer:' .. string.format('%.0f', job.schema) .. ':' .. job.queue, id)
     if not queued then
       enter_again(id, job)
-      note_aside('order:' .. job.queue, id, 'it was not in its queue, and is there again')
+      note_aside('order:' .. job.lane, id, 'it was not in its queue, and is there again')
     end
   end
   for _, found in ipairs(sound_jobs('jobs:running', next_page('jobs:running'), is_running)) do

@@ -1,10 +1,24 @@
 -- The queues: entering and leaving them, the users' turns, and expiry.
 
--- Take a job out of its queue; returns its turn there, or nil when it was delayed.
-local function leave_queue(id, queue)
-  local rank = call('ZSCORE', P .. 'order:' .. queue, id)
-  call('ZREM', P .. 'ready:' .. queue, id)
-  call('ZREM', P .. 'order:' .. queue, id)
+-- The lanes of a queue, the one without tags first: {name, wanted: its tags}.
+local function lanes_of(queue)
+  local lanes = {{name = queue, wanted = {}}}
+  for _, require in ipairs(call('SRANDMEMBER', P .. 'lanes:' .. queue, LANES)) do
+    local wanted = #require <= REQUIRE_LIMIT and decoded(require)
+    if wanted then table.insert(lanes, {name = lane_of(queue, require), wanted = wanted}) end
+  end
+  return lanes
+end
+
+local function add_lane(queue, require)
+  if require ~= '' then call('SADD', P .. 'lanes:' .. queue, require) end
+end
+
+-- Take a job out of its lane; returns its turn there, or nil when it was delayed.
+local function leave_queue(id, lane)
+  local rank = call('ZSCORE', P .. 'order:' .. lane, id)
+  call('ZREM', P .. 'ready:' .. lane, id)
+  call('ZREM', P .. 'order:' .. lane, id)
   call('ZREM', P .. 'deadlines', id)
   call('ZREM', P .. 'delayed', id)
   return rank and number(rank, 0) % RANKS
@@ -26,13 +40,14 @@ local function rank(priority, turn) return string.format('%.0f', (9 - priority) 
 local function enter_again(id, job)
   call('HSET', job_key(id), 'queued_s', now_s)
   call('SADD', P .. 'queues', job.queue)
-  call('ZADD', P .. 'ready:' .. job.queue, 0, id)
-  call('ZADD', P .. 'order:' .. job.queue, rank(job.priority, turn_of(job.queue, job.priority)), id)
+  add_lane(job.queue, job.require)
+  call('ZADD', P .. 'ready:' .. job.lane, 0, id)
+  call('ZADD', P .. 'order:' .. job.lane, rank(job.priority, turn_of(job.queue, job.priority)), id)
 end
 
 -- Take a job that nobody claimed out of its queue; its user's later jobs move up.
 local function withdraw(id, job)
-  if leave_queue(id, job.queue) then
+  if leave_queue(id, job.lane) then
     local field = job.priority .. ':' .. job.user
     local turn = turn_of(job.queue, field)
     if turn > 0 then

@@ -30,7 +30,7 @@ end
 local function sound(id)
   local values = try('HMGET', job_key(id), 'state', 'queue', 'platform', 'priority', 'user',
     'queue_timeout_s', 'max_attempts', 'queued_s', 'deadline_s', 'schema', 'avoid', 'avoid_until_s',
-    'avoid_host')
+    'avoid_host', 'require')
   if not values then return nil, 'its record is a key of another type' end
   if not values[1] then return nil, 'it has no record' end
   if not is_id(id) then return nil, 'its id is not a valid job id' end
@@ -38,16 +38,19 @@ local function sound(id)
     priority = number(values[4]), user = values[5] or '', queue_timeout_s = number(values[6]),
     max_attempts = number(values[7]), queued_s = number(values[8], now),
     deadline_s = number(values[9]), schema = number(values[10]),
-    avoid = values[11], avoid_until_s = number(values[12], 0), avoid_host = values[13]}
+    avoid = values[11], avoid_until_s = number(values[12], 0), avoid_host = values[13],
+    require = values[14] or ''}
   if not IS_STATE[job.state] then return nil, 'its state is not a known state' end
   local spec_bytes = call('HSTRLEN', job_key(id), 'spec')
   if spec_bytes > SPEC_LIMIT then return nil, 'its record is larger than a job can be' end
   if spec_bytes == 0 or not (job.priority and job.queue_timeout_s and job.max_attempts)
       or not (job.deadline_s and job.schema) or job.schema < 1
       or job.priority < 0 or job.priority > 9 or job.priority % 1 ~= 0
-      or job.max_attempts > MOST_ATTEMPTS or not is_queue(job.queue) then
+      or job.max_attempts > MOST_ATTEMPTS or not is_queue(job.queue)
+      or #job.require > REQUIRE_LIMIT or job.require ~= '' and not decoded(job.require) then
     return nil, 'its record is malformed'
   end
+  job.lane = lane_of(job.queue, job.require)
   return job
 end
 

@@ -55,6 +55,8 @@ end
 -- What a record of this kind has at first; its spec and its traceparent are yet to be filled in.
 local function fill_in(kind)
   kind.deadline_s = at(now + tonumber(kind.record.queue_timeout_s))
+  kind.lane = lane_of(kind.record.queue, kind.record.require)
+  add_lane(kind.record.queue, kind.record.require)
   local fields = {'state', 'queued', 'reason', 'submitted', 'created_s', now_s, 'queued_s', now_s,
     'epoch', '0', 'deadline_s', kind.deadline_s}
   for name, value in pairs(kind.record) do fields[#fields + 1], fields[#fields + 2] = name, value end
@@ -86,8 +88,8 @@ local function submit(actor, shared)
       add(zsets, 'jobs', now_s, id)
       add(zsets, 'jobs:queued', now_s, id)
       add(zsets, 'deadlines', kind.deadline_s, id)
-      add(zsets, 'ready:' .. job.queue, now_s, id)
-      add(zsets, 'order:' .. job.queue, rank(job.priority, next_turn(turns, job)), id)
+      add(zsets, 'ready:' .. kind.lane, now_s, id)
+      add(zsets, 'order:' .. kind.lane, rank(job.priority, next_turn(turns, job)), id)
       if kind.list ~= '' then
         local doorbells = lists[kind.list] or {}
         lists[kind.list] = doorbells

@@ -83,6 +83,10 @@ local BOARD_QUEUE, PLATFORM_QUEUE = 'board.', 'platform.'
 local function board_queue(device) return BOARD_QUEUE .. device end
 local function platform_queue(platform) return PLATFORM_QUEUE .. platform end
 
+-- Jobs that want tags of a board wait in lanes of their queue, one for each set of tags. So a claim
+-- looks at the first job of each lane, and a job whose boards are busy is in nobody's way.
+local function lane_of(queue, require) return require == '' and queue or queue .. '|' .. require end
+
 -- Whether a queue's name has the form of ours. Others are not walked: their keys may be long, or
 -- somebody else's.
 local function is_queue(name)
