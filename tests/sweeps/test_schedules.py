@@ -161,6 +161,23 @@ def test_a_run_outlives_its_scheduler(nights: ScheduledLab) -> None:
     assert nights.outcomes() == [("succeeded", TWO)]
 
 
+def test_a_scheduler_that_is_stopped_leaves_its_run_to_the_next(nights: ScheduledLab) -> None:
+    """Who stops a scheduler while it makes the jobs of a run need not wait for its time to be up:
+    the next scheduler goes on at once, and what the first one still does changes nothing."""
+    nights.add()
+    begun: list[Callable[[], None]] = []
+    stopped = nights.scheduler(start=begun.append)
+    stopped.tick(TWO)
+    stopped.tick(TWO + 1)
+
+    stopped.resign()
+    nights.pass_night(0)
+    begun[0]()
+
+    assert len(nights.jobs()) == N_JOBS
+    assert nights.outcomes() == [("succeeded", TWO)]
+
+
 def test_an_outage_of_redis_is_tried_again(
     nights: ScheduledLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
