@@ -13,7 +13,7 @@ from edgeprof.scheduler.timekeeper import LATE_S, RunEnded
 from edgeprof.shared.errors import NotFound, StoreUnavailable, UsageError
 from edgeprof.shared.models.catalogue import locate
 from edgeprof.shared.types.job import JobState
-from tests.support.scheduled_lab import NIGHT_S, TWO, ScheduledLab
+from tests.support.scheduled_lab import NIGHT_S, SWEEP, TWO, ScheduledLab
 
 #: Two types on two boards.
 N_JOBS = 4
@@ -221,6 +221,21 @@ def test_a_board_that_has_left_is_told(nights: ScheduledLab) -> None:
     assert "no board 'desk-2' in this lab" in first.reason
     assert (last.jobs, "no board 'desk-1'" in last.reason) == (0, True)
     assert nights.view().next_s == TWO + 2 * NIGHT_S
+
+
+def test_a_tag_that_a_board_has_lost_is_told(nights: ScheduledLab) -> None:
+    """A board that has no longer the tags that the sweep requires is left out like one that has
+    left."""
+    nights.path.write_text(SWEEP + '[require]\nshelf = "2"\n')
+    nights.add()
+    nights.announce("desk-2", shelf="3")
+
+    nights.pass_night(0)
+
+    (run,) = nights.view().runs
+    assert (run.outcome, run.jobs) == ("failed", N_JOBS // 2)
+    assert "desk-2" in run.reason
+    assert "shelf" in run.reason
 
 
 @pytest.mark.parametrize(("cron", "wait_s"), [("0 2 * * *", 86340), ("*/30 * * * *", 1740)])
