@@ -117,7 +117,7 @@ def show(name: Name, json: output.Json = False) -> None:
     output.data(shown.about(view))
     if view.runs:
         output.show_sheet(shown.runs_sheet(view))
-    for notice in notices:
+    for notice in {notice.to: notice for notice in notices}.values():  # the last of each address
         output.note(notice.text)
 
 
