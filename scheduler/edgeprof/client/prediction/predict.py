@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeprof.client.prediction.costs import Costs, Measured, fit
+from edgeprof.client.prediction.costs import Costs, Measured, fit_observed, observe
 from edgeprof.client.prediction.terms import work_of
 from edgeprof.shared.types.profile import ModelDimensions, Phase
 
@@ -68,10 +68,9 @@ def past_errors(samples: Sequence[Measured]) -> PastErrors | None:
 
     None when there is nothing to compare: a model is never predicted from itself.
     """
-    errors = []
+    errors, observed = [], [(sample.dimensions, observe(sample)) for sample in samples]
     for dimensions in dict.fromkeys(sample.dimensions for sample in samples):
-        others = [sample for sample in samples if sample.dimensions != dimensions]
-        costs = fit(others)
+        costs = fit_observed(seen for of, seen in observed if of != dimensions)
         for sample in (sample for sample in samples if sample.dimensions == dimensions):
             found = predict(costs, dimensions, sample.n_prompt, sample.n_gen)
             if found is None:

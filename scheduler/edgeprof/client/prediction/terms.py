@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -91,6 +92,7 @@ def has_batches(profile: Profile, dimensions: ModelDimensions) -> bool:
     )
 
 
+@lru_cache(maxsize=512)
 def work_of(
     dimensions: ModelDimensions, phase: Phase, n_prompt: int, n_gen: int, *, batched: bool = False
 ) -> Mapping[tuple[Operator, Key], Work]:
