@@ -76,7 +76,8 @@ def test_partly_refused_is_not_success(edgeprof: Edgeprof) -> None:
     assert done.returncode == exits.JOB_FAILED
     assert queued["state"] == "queued"
     assert (refused["id"], refused["state"]) == (None, "refused")
-    assert refused["model"] == {"name": "shakespeare-240k", "quantization": "TQ2_0"}
+    model = {"name": "shakespeare-240k", "quantization": "TQ2_0", "head": None}
+    assert refused["model"] == model
     assert refused["target"] == "native"
     assert refused["reason"]
 

@@ -12,7 +12,7 @@ import pytest
 from edgeprof.shared.errors import HostFault, ModelError
 from edgeprof.shared.models import ModelFile, quantized
 from edgeprof.shared.models.gguf_values import Value
-from edgeprof.shared.models.quantize import dequantized, quantize
+from edgeprof.shared.models.quantize import dequantized, head_in, name_with_head, quantize
 from edgeprof.shared.models.source import name_of, source_of
 from edgeprof.shared.models.tensor_types import TENSOR_TYPES
 from edgeprof.shared.reference.synthetic import SyntheticLlama
@@ -170,6 +170,23 @@ def test_cache_makes_a_type_once(small: ModelFile, tmp_path: Path) -> None:
     assert quantized(small, Quantization.Q8_0, tmp_path).path.stat().st_mtime_ns == stamp
     assert quantized(small, Quantization.F32, tmp_path) is small
     assert [path.name for path in tmp_path.iterdir()] == [made.path.name]
+
+
+def test_a_head_of_its_own_is_in_the_name(small: ModelFile, tmp_path: Path) -> None:
+    """Embedding and head have the type that was asked for, the layers theirs; the type's name does
+    not tell, so the model's name does."""
+    made = quantized(small, Quantization.Q4_0, tmp_path, Quantization.F16)
+    plain = quantized(small, Quantization.Q4_0, tmp_path)
+
+    types = {name: info.type_name for name, info in made.header.tensors.items()}
+    assert types["token_embd.weight"] == "F16"
+    assert types["blk.0.attn_q.weight"] == "Q4_0"
+    assert made.name == f"{small.name}-head-F16"
+    assert head_in(made.name) == (small.name, Quantization.F16)
+    assert head_in("a-head-of-its-own") == ("a-head-of-its-own", None)
+    assert is_name(name_with_head("n" * 64, Quantization.TQ2_0))
+    assert (plain.name, made.quantization) == (small.name, Quantization.Q4_0)
+    assert quantized(small, Quantization.Q4_0, tmp_path, Quantization.F16).sha256 == made.sha256
 
 
 def _empty(path: Path) -> None:

@@ -13,7 +13,7 @@ from edgeprof.client.prediction.predict import past_errors, predict
 from edgeprof.client.prediction.roofline import by_operator
 from edgeprof.client.prediction.stretches import stretches
 from edgeprof.client.prediction.terms import MATRICES
-from edgeprof.shared.types.profile import Operator, Phase, Profile
+from edgeprof.shared.types.profile import Ceilings, Operator, Phase, Profile
 from tests.support.priced_platform import CEILINGS, N_GEN, N_PROMPT, TICK_HZ, dimensions, measured
 
 
@@ -33,7 +33,8 @@ def test_another_shape_is_predicted() -> None:
 def test_batches_of_a_prompt_have_their_own_cost() -> None:
     """Where a board takes positions of a prompt together, the profile of prefill has batches and
     single positions in one cell: decode tells the single ones' cost. A type that was not profiled
-    in batches is scaled; a batch has no ceiling, since none was measured."""
+    in batches is scaled; a model that leaves no room has none; and a batch has no ceiling, since
+    none was measured."""
     shapes = [dimensions(), dimensions(dim=128, hidden=256)]
     costs = fit([measured(shape, batched=True) for shape in shapes])
 
@@ -42,6 +43,10 @@ def test_batches_of_a_prompt_have_their_own_cost() -> None:
         assert found is not None
         assert found.prefill_s == pytest.approx(truth.prefill_s, rel=0.02)
         assert found.prefill_s < 0.9 * measured(other).prefill_s
+    cramped = replace(costs, ram_bytes={"sram": 16 << 10})
+    found = predict(cramped, shapes[0], N_PROMPT, N_GEN)
+    assert found is not None
+    assert found.prefill_s == pytest.approx(measured(shapes[0]).prefill_s, rel=0.02)
     profile = measured(shapes[0], batched=True).profile
     assert profile is not None
     uses = by_operator(profile, Phase.PREFILL, shapes[0], CEILINGS)
@@ -175,3 +180,40 @@ def test_a_kernel_reads_no_faster_than_the_ceiling() -> None:
     )
     assert CEILINGS.model_copy(update={"kernels": (fast,)}).read_bytes_per_second("flash") == 4e9
     assert CEILINGS.read_bytes_per_second("psram") is None
+
+
+def test_a_type_is_advised_only_where_the_model_bears_it() -> None:
+    """Two bits are for a model that was trained for them; what its memory has no room for is left
+    out; another head is a choice of its own, and stays where one was asked for."""
+    wide = dimensions("F32", dim=256, hidden=512)
+    costs = fit([measured(dimensions(kind, dim=256)) for kind in ("F32", "Q8_0", "Q4_0")])
+    costs = replace(costs, ceilings=with_ternary(CEILINGS))
+    job = Asked(wide, N_PROMPT, N_GEN)
+
+    def options(asked: Asked) -> set[str | None]:
+        return {choice.option for choice in advice.choices(costs, asked)}
+
+    assert {"-q Q8_0", "-q Q4_0", "--head Q8_0", "--head Q4_0"} <= options(job)
+    assert "-q TQ2_0" not in options(job)
+    assert "-q TQ2_0" in options(replace(job, trained_as=("TQ2_0", "F32")))
+
+    swapped = {"Q8_0": "Q4_0", "Q4_0": "Q8_0"}  # the larger type is the faster one
+    costs = replace(
+        costs,
+        by_key={
+            key._replace(kind=swapped.get(key.kind, key.kind)): cost
+            for key, cost in costs.by_key.items()
+        },
+    )
+    small = Asked(dimensions("Q4_0", dim=256, hidden=512), N_PROMPT, N_GEN)
+    assert "-q Q8_0" in options(small)
+    assert "-q Q8_0" not in options(replace(small, spare_bytes=100_000))
+
+
+def with_ternary(ceilings: Ceilings) -> Ceilings:
+    """The same with a kernel of two bits, twice as fast as the first."""
+    first = ceilings.kernels[0]
+    update = {"quantization": "TQ2_0", "macs_per_second": 2 * first.macs_per_second}
+    return ceilings.model_copy(
+        update={"kernels": (*ceilings.kernels, first.model_copy(update=update))}
+    )

@@ -193,3 +193,13 @@ def test_firmware_of_boards_that_are_away_is_told(sweep_file: Read) -> None:
     assert resuming.away(file, [small.model_copy(update=gone), big]) == [
         "no board of small is online: its firmware is taken to be 01234567, as last seen"
     ]
+
+
+def test_heads_multiply_and_each_has_its_quality(sweep_file: Read) -> None:
+    """A head's type is a part of the model: speed and quality are measured with the same one."""
+    file = sweep_file('model = "shakespeare-240k"\nplatform = "p"\nhead = ["q8_0", "F16"]\n')
+
+    made = file.requests()
+
+    assert [request.head for request in made] == ["Q8_0", "F16"]
+    assert [file.scored(request).head for request in made] == ["Q8_0", "F16"]

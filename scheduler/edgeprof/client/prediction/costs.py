@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,8 @@ from edgeprof.client.prediction.terms import (
     has_batches,
     work_of,
 )
+from edgeprof.shared.models.fit import has_room_for_batches
+from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.profile import (
     CEILING_COLUMNS,
     Ceilings,
@@ -44,6 +46,8 @@ class Measured:
     decode_s: float
     profile: Profile | None = None
     ceilings: Ceilings | None = None
+    #: RAM regions, and what the weights in flash leave free there for a model's state.
+    ram_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def measured_of(result: JobResult) -> list[Measured]:
@@ -62,7 +66,17 @@ def _measured(result: JobResult, dimensions: ModelDimensions, case: CaseResult) 
         decode_s=sum(case.position_latency_s),
         profile=case.profile,
         ceilings=result.ceilings,
+        ram_bytes=_ram_bytes(result),
     )
+
+
+def _ram_bytes(result: JobResult) -> dict[str, int]:
+    """Return what was free before the state came: weights in RAM stay there."""
+    free = {r.name: r.total_bytes - r.used_bytes for r in result.regions if r.kind == "ram"}
+    for use in result.memory:
+        if use.region in free and use.category != "weights":
+            free[use.region] += use.used_bytes
+    return free
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +87,22 @@ class Costs:
     ceilings: Ceilings | None
     #: Whether boards of this platform take several positions of a prompt at a time.
     batched: bool = False
+    #: The most RAM that was free on one of them for a model's state.
+    ram_bytes: Mapping[str, int] = field(default_factory=dict)
+
+    def batches(self, dimensions: ModelDimensions, n_ctx: int) -> bool:
+        """Return whether a prompt of this model would go in batches."""
+        kv_type = KvType(dimensions.kv_type)
+        return self.batched and (
+            not self.ram_bytes or has_room_for_batches(dimensions, n_ctx, kv_type, self.ram_bytes)
+        )
 
     def of(self, key: Key) -> Terms | None:
         """Return the cost of a key. A type that was not profiled is scaled by its ceiling.
 
         None where nothing is known that could be scaled. That is so for another type of the cache:
-        boards have no ceiling of it, and what an F16 costs beside an F32 is one instruction on one
-        core and twenty on another.
+        boards measure no ceiling of attention, and on RV32 an F32 cache makes the scores 1.6 times
+        as long and the mix 0.7 times.
         """
         found = self.by_key.get(key)
         if found is not None:
@@ -114,31 +137,56 @@ class Costs:
         return None
 
 
-def fit(samples: Sequence[Measured]) -> Costs:
-    """Fit costs to all samples that have a profile.
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a sample tells of costs: nothing without a profile."""
+
+    rows: Sequence[tuple[dict[Key, Terms], float]] = ()
+    ceilings: Ceilings | None = None
+    batched: bool = False
+    ram_bytes: Mapping[str, int] = field(default_factory=dict)
+
+
+def observe(sample: Measured) -> Observed:
+    """Return what a sample tells of costs."""
+    profile = sample.profile
+    if profile is None:
+        return Observed()
+    batched = has_batches(profile, sample.dimensions)
+    rows = _observed(sample, profile, batched=batched)
+    return Observed(rows, sample.ceilings, batched, sample.ram_bytes)
+
+
+def fit(samples: Iterable[Measured]) -> Costs:
+    """Fit costs to all samples that have a profile."""
+    return fit_observed(map(observe, samples))
+
+
+def fit_observed(observed: Iterable[Observed]) -> Costs:
+    """Fit costs to what was observed; who fits many times observes once, which takes longer.
 
     First of what the profiles tell apart; then of batches, from operators that had positions in
     batches and single ones, whose cost is known by then.
     """
     ceilings, batched = None, False
-    observed: list[tuple[dict[Key, Terms], float]] = []
-    for sample in samples:
-        if sample.profile is None:
-            continue
-        ceilings = sample.ceilings or ceilings
-        batched |= has_batches(sample.profile, sample.dimensions)
-        observed += _observed(sample, sample.profile)
+    ram: dict[str, int] = {}
+    seen: list[tuple[dict[Key, Terms], float]] = []
+    for each in observed:
+        ceilings = each.ceilings or ceilings
+        batched |= each.batched
+        seen += each.rows
+        ram |= {name: max(n, ram.get(name, 0)) for name, n in each.ram_bytes.items()}
     costs: dict[Key, Terms] = {}
     for _ in range(2):
         rows: dict[Key, list[tuple[Terms, float]]] = defaultdict(list)
-        for parts, seconds in observed:
+        for parts, seconds in seen:
             new = parts.keys() - costs.keys()
             rest = seconds - sum(float(costs[key] @ parts[key]) for key in parts.keys() - new)
             if len(new) == 1 and rest > 0:
                 (key,) = new
                 rows[key].append((parts[key], rest))
         costs |= {key: _fitted([*found, *_at_best(key, ceilings)]) for key, found in rows.items()}
-    return Costs(costs, ceilings, batched)
+    return Costs(costs, ceilings, batched, ram)
 
 
 def _at_best(key: Key, ceilings: Ceilings | None) -> list[tuple[Terms, float]]:
@@ -150,7 +198,9 @@ def _at_best(key: Key, ceilings: Ceilings | None) -> list[tuple[Terms, float]]:
     return [(np.array([1.0, kernel.rows, macs]), macs / kernel.macs_per_second)]
 
 
-def _observed(sample: Measured, profile: Profile) -> list[tuple[dict[Key, Terms], float]]:
+def _observed(
+    sample: Measured, profile: Profile, *, batched: bool
+) -> list[tuple[dict[Key, Terms], float]]:
     """Return terms and seconds of each operator and phase, without the time of looking.
 
     Each time that the timer is read costs the operator before it the same: what all operators have
@@ -173,7 +223,7 @@ def _observed(sample: Measured, profile: Profile) -> list[tuple[dict[Key, Terms]
             phase,
             sample.n_prompt,
             sample.n_gen,
-            batched=has_batches(profile, sample.dimensions),
+            batched=batched,
         )
         by_operator: dict[Operator, dict[Key, Terms]] = defaultdict(dict)
         for (operator, key), done in work.items():

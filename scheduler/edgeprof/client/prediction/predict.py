@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeprof.client.prediction.costs import Costs, Measured, fit
+from edgeprof.client.prediction.costs import Costs, Measured, fit_observed, observe
 from edgeprof.client.prediction.terms import work_of
 from edgeprof.shared.types.profile import ModelDimensions, Phase
 
@@ -42,10 +42,11 @@ def predict(
 ) -> Predicted | None:
     """Return what a run would take; None where the cost of a part is not known."""
     times = {Phase.PREFILL: 0.0, Phase.DECODE: 0.0}
+    batched = costs.batches(dimensions, n_prompt + max(n_gen, 1) - 1)
     for phase in Phase:
         if phase is Phase.DECODE and n_gen < 2:
             continue
-        work = work_of(dimensions, phase, n_prompt, n_gen, batched=costs.batched)
+        work = work_of(dimensions, phase, n_prompt, n_gen, batched=batched)
         for done in work.values():
             cost = costs.of(done.key)
             if cost is None:
@@ -68,10 +69,9 @@ def past_errors(samples: Sequence[Measured]) -> PastErrors | None:
 
     None when there is nothing to compare: a model is never predicted from itself.
     """
-    errors = []
+    errors, observed = [], [(sample.dimensions, observe(sample)) for sample in samples]
     for dimensions in dict.fromkeys(sample.dimensions for sample in samples):
-        others = [sample for sample in samples if sample.dimensions != dimensions]
-        costs = fit(others)
+        costs = fit_observed(seen for of, seen in observed if of != dimensions)
         for sample in (sample for sample in samples if sample.dimensions == dimensions):
             found = predict(costs, dimensions, sample.n_prompt, sample.n_gen)
             if found is None:

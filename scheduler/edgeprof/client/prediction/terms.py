@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from edgeprof.shared.models.fit import BATCH
 from edgeprof.shared.models.operators import ATTENTION, Call, calls_of
 from edgeprof.shared.models.tensor_types import BLOCK
 from edgeprof.shared.types.model import Quantization
@@ -31,9 +33,6 @@ MATRICES: Final = frozenset(
     }
 )
 
-#: Positions of a prompt that a board takes through a layer together, if it does (TLEP_BATCH in
-#: firmware/core/kernels/kernels.h).
-BATCH: Final = 4
 #: Families of matrix products: of one position, and of a batch.
 MATRIX: Final = "matrix"
 BATCHED: Final = "matrix batch"
@@ -91,6 +90,7 @@ def has_batches(profile: Profile, dimensions: ModelDimensions) -> bool:
     )
 
 
+@lru_cache(maxsize=512)
 def work_of(
     dimensions: ModelDimensions, phase: Phase, n_prompt: int, n_gen: int, *, batched: bool = False
 ) -> Mapping[tuple[Operator, Key], Work]:

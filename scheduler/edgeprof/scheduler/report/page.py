@@ -14,7 +14,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from edgeprof.client.humanize import ago, counted, human_bytes, human_s, when
+from edgeprof.client.humanize import ago, counted, human_bytes, human_expected, human_s, when
 from edgeprof.scheduler.report.how import how_measured
 from edgeprof.scheduler.report.measured import measured_of
 from edgeprof.scheduler.report.summary import summary_of
@@ -96,7 +96,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(when=when, duration=human_s, ago=ago, bytes=human_bytes, told=told)
+    made.filters.update(
+        when=when,
+        duration=human_s,
+        ago=ago,
+        bytes=human_bytes,
+        expected=human_expected,
+        told=told,
+    )
     made.globals.update(
         counted=counted,
         policy=content_security_policy(),
