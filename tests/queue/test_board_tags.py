@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from edgeprof.client import Job, Lab
 from edgeprof.client.routing import choose_target, told_by
@@ -21,6 +22,7 @@ from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.board import BoardState
 from edgeprof.shared.types.job import JobSpec, JobState
 from edgeprof.shared.types.result import JobResult
+from edgeprof.shared.types.tags import Tags
 from tests.support.board_infos import null_board
 from tests.support.null_lab import Rig
 
@@ -321,6 +323,17 @@ def test_a_drained_host_is_a_persons_word(store: LabStore, make_spec: MakeSpec) 
     }
     assert store.hosts.uncordon("h", drained=True)
     assert claim(store, "new", job) == job
+
+
+def test_tags_are_a_list_or_a_table() -> None:
+    """In boards.toml and in a sweep's file alike; one name has one value."""
+    read = TypeAdapter(Tags).validate_python
+
+    assert read(["psram=8MB", "lab=a=b"]) == read({"psram": "8MB", "lab": "a=b"})
+    assert read([]) == {}
+    for wrong in (["psram"], ["=8MB"], ["a=1", "a=2"], [1], 3, {"a b": "1"}, ["a=\n"]):
+        with pytest.raises(ValidationError):
+            read(wrong)
 
 
 @pytest.mark.e2e

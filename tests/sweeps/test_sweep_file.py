@@ -43,7 +43,7 @@ quantization = "Q8_0"
 def test_every_combination_is_a_request(sweep_file: Read, tmp_path: Path) -> None:
     """Models, types, targets, prompts and cache types multiply; a model's path is beside the file;
     what a rule excludes is left out."""
-    file = sweep_file(SWEEP)
+    file = sweep_file('require = ["psram=8MB"]\n' + SWEEP)
 
     made = file.requests()
 
@@ -56,6 +56,7 @@ def test_every_combination_is_a_request(sweep_file: Read, tmp_path: Path) -> Non
     }
     assert {(r.prompt, r.n_prompt) for r in made} == {("To be", 64), (None, 16), (None, 64)}
     assert all(request.tags == {"shelf": "2"} and not request.score for request in made)
+    assert all(request.require == {"psram": "8MB"} for request in made)
 
 
 def test_include_rules_leave_only_what_they_match(sweep_file: Read) -> None:

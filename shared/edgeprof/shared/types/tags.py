@@ -21,9 +21,14 @@ def split_tag(text: str) -> tuple[str, str]:
 def _as_table(value: Any) -> Any:
     if isinstance(value, str):
         value = [value]
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return dict(map(split_tag, value))
-    return value
+    if not isinstance(value, list):
+        return value
+    table: dict[str, str] = {}
+    for each in value:
+        name, text = split_tag(str(each))
+        if table.setdefault(name, text) != text:
+            raise ValueError(f"{name} is {table[name]!r} and {text!r}")
+    return table
 
 
 Tags = Annotated[
