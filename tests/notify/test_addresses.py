@@ -35,6 +35,7 @@ def test_of_a_url_only_the_host_is_shown(address: str, shown: str) -> None:
         *("https://example.org:port/SECRET", "https://[::1/SECRET", "https://a b/SECRET"),
         *("https://example.org/SECRET#part", "https://exämple.org/SECRET", "x" * 3000),
         *("https://example.org/\r\nSECRET: 1", "file:///etc/SECRET"),
+        f"https://{'x' * 70}.org/SECRET",
         *("mailto:", "mailto:ann", "mailto:ann@", "mailto:a@b.org,c@d.org"),
         *("mailto:ann@b.org?cc=c@d.org", "mailto:ann%0A@b.org", "mailto:Ann <ann@b.org>"),
     ],

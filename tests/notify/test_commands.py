@@ -65,7 +65,7 @@ def test_jobs_and_sweeps_tell_their_users(
     code, out, err = run(*SUBMIT, "--notify", receiver.url)
     assert code == exits.OK, err
     assert "127.0.0.1 will be told by the scheduler" in err
-    assert "only where EDGEPROF_NOTIFY_ALLOW has 127.0.0.1" in err
+    assert "127.0.0.1 is the scheduler's own machine" in err
     job_id = out.strip()
     run("cancel", job_id)
     wait_until(lambda: receiver.posted, "the job's message")

@@ -22,6 +22,7 @@ import pytest
 from edgeprof.scheduler.notify import webhook
 from edgeprof.scheduler.notify.failure import NotSent
 from edgeprof.scheduler.notify.notifier import RETRY_AFTER_S
+from edgeprof.shared.errors import InfrastructureError
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.notification import NoticeState, Subject, SubjectKind
 from tests.notify.conftest import SECRET, Certificate, NotifyLab
@@ -98,13 +99,10 @@ def test_what_fails_is_tried_again_with_the_same_id(
 
 
 def test_after_five_attempts_it_is_given_up_and_told(
-    lab: NotifyLab, receiver: WebhookReceiver, caplog: pytest.LogCaptureFixture
+    lab: NotifyLab, caplog: pytest.LogCaptureFixture
 ) -> None:
     """People see why, and neither they nor the log see more of the address than its host."""
-    closed = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{closed.getsockname()[1]}/SECRET"
-    closed.close()
-    lab.ask(url)
+    lab.ask("http://127.0.0.1:1/SECRET")  # where nobody listens
     with caplog.at_level(logging.INFO, "profiler.notifications"):
         for pause_s in (1, *RETRY_AFTER_S, 1e6):
             lab.tick_after(pause_s)
@@ -210,6 +208,51 @@ def test_a_host_that_is_away_is_not_waited_for_twice(
 
     assert len(tried) == 1
     assert {lab.notice(_sweep(number).key).attempts for number in range(5)} == {1}
+
+
+def test_one_fault_of_ours_stops_no_other_notification(
+    lab: NotifyLab, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that cannot be sent for a reason that nobody foresaw is given up; its error is not
+    shown, as it may have the address in it."""
+    right = webhook.post
+
+    def post(url: str, *args: Any, **more: Any) -> None:
+        if "odd" in url:
+            raise ValueError(url)
+        right(url, *args, **more)
+
+    monkeypatch.setattr(webhook, "post", post)
+    lab.ask("https://odd.example/SECRET", subject=_sweep(1))
+    lab.ask(receiver.url, subject=_sweep(2))
+    lab.tick_after(1)
+
+    told = "notification to odd.example: given up after 1 attempt(s): it cannot be sent: ValueError"
+    assert lab.notice("sweep:night-1").text == told
+    assert lab.notice("sweep:night-2").state is NoticeState.SENT
+
+
+def test_an_archive_that_is_away_delays_and_loses_nothing(
+    lab: NotifyLab, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages that were made before are sent meanwhile."""
+
+    def away(_query: object) -> list[Any]:
+        raise InfrastructureError("the archive is away")
+
+    receiver.statuses = [500, 204]
+    lab.ask(receiver.url, subject=_sweep(1))
+    lab.tick_after(1)
+    monkeypatch.setattr(lab.archive, "find", away)
+    lab.ask(receiver.url, subject=_sweep(2))
+    with pytest.raises(InfrastructureError):
+        lab.tick_after(RETRY_AFTER_S[0])
+    assert lab.notice("sweep:night-1").state is NoticeState.SENT
+    assert lab.notice("sweep:night-2").state is NoticeState.WAITING
+
+    monkeypatch.undo()
+    lab.tick_after(1)
+    assert lab.notice("sweep:night-2").state is NoticeState.SENT
 
 
 def _sweep(number: int) -> Subject:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 import typer
 
@@ -12,10 +11,8 @@ from edgeprof.cli import output
 from edgeprof.cli.archived import open_archive
 from edgeprof.client.lab import Lab
 from edgeprof.client.notify import Wish
-from edgeprof.client.selection import select
 from edgeprof.shared.identity import user_name
 from edgeprof.shared.types.notification import Subject, SubjectKind
-from edgeprof.shared.types.notify_address import NotifyAddress
 
 Notify = Annotated[
     list[str] | None,
@@ -40,7 +37,8 @@ Against = Annotated[
         help="Have the notification compare with these jobs: a baseline, a sweep, a tag…",
     ),
 ]
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+#: Hosts, as they are shown, that are told with a setting only.
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def wish(
@@ -49,6 +47,9 @@ def wish(
     """Return what the options ask for. Raises UsageError, also when nothing is found to compare."""
     asked = Wish.of(notify or (), notify_if or (), against)
     if against is not None:
+        # Imported here: most submits compare with nothing.
+        from edgeprof.client.selection import select  # noqa: PLC0415
+
         with open_archive() as archive:
             select(against, archive)
     return asked
@@ -73,10 +74,10 @@ def ask(lab: Lab, asked: Wish, subject: Subject, job_ids: Sequence[str]) -> None
     asked.ask(lab.store, subject, job_ids, user_name())
     only = " if a condition is broken" if asked.conditions else ""
     output.note(f"{', '.join(asked.to)} will be told by the scheduler{only}")
-    for address in map(NotifyAddress.parse, asked.addresses):
-        if address.shown in _LOOPBACK:
-            port = urlsplit(address.target).port or ""
-            output.note(
-                f"{address.shown}:{port} is a port of the scheduler's machine: it is told only"
-                f" where EDGEPROF_NOTIFY_ALLOW has {address.shown}"
-            )
+    if not lab.store.notifications.has_teller():
+        output.note("no scheduler runs now, and nobody is told until one does: edgeprof scheduler")
+    for host in _LOOPBACK & set(asked.to):
+        output.note(
+            f"{host} is the scheduler's own machine: it is told only where EDGEPROF_NOTIFY_ALLOW"
+            f" of the scheduler has {host}"
+        )

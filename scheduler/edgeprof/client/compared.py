@@ -191,6 +191,8 @@ def sentence_of(row: Row, against: str) -> str:
     less, more = _CHANGED.get(row.measure.name, ("lower", "higher"))
     moved = row.change.mean
     how = f"{abs(moved):.1%}".replace("%", " %")
+    if how == "0.0 %":
+        return f"{row.measure.name} of {key_text(row.key)} is the same as in {against}"
     return (
         f"{row.measure.name} of {key_text(row.key)} is {how} {more if moved > 0 else less}"
         f" than {against}"

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from edgeprof.client.gate import Gates
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.sanitize import one_line
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.notification import (
+    LONGEST_WORD,
     MOST,
     Asked,
     Notice,
@@ -52,7 +52,13 @@ class Wish:
                 "--notify-if compares with something, and nothing is named",
                 hint="e.g. --against baseline:release; edgeprof baseline save NAME SELECTION",
             )
-        Gates.parse(conditions, option="--notify-if")
+        if conditions:
+            # Imported here: few have conditions, and the statistics take a tenth of a second.
+            from edgeprof.client.gate import Gates  # noqa: PLC0415
+
+            Gates.parse(conditions, option="--notify-if")
+        if max(map(len, [against or "", *conditions])) > LONGEST_WORD:
+            raise UsageError(f"a condition or a selection has more than {LONGEST_WORD} characters")
         return cls(tuple(dict.fromkeys(addresses)), tuple(conditions), against)
 
     @property

@@ -239,7 +239,7 @@ def _outcome(view: JobView) -> str:
     case = view.result.cases[0] if view.result.cases else None
     if case is None:
         return ""
-    text = f", prefill {case.prefill_tokens_per_second.mean:.4g} t/s"
+    text = f", prefill {case.prefill_tokens_per_second.mean:.2f} t/s"
     if case.decode_tokens_per_second:
-        text += f", decode {case.decode_tokens_per_second.mean:.4g} t/s"
+        text += f", decode {case.decode_tokens_per_second.mean:.2f} t/s"
     return text

@@ -25,7 +25,7 @@ def message_of(event: Event, message_id: str, sender: str, to: str, at_s: float)
     mail["Subject"] = one_line(event.text.partition("\n")[0], _LONGEST_SUBJECT)
     mail["From"] = sender
     mail["To"] = to
-    mail["Date"] = formatdate(at_s)
+    mail["Date"] = formatdate(at_s, usegmt=True)
     mail["Message-ID"] = f"<{message_id}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # no answer of an absent person comes back
     link = f"\n{event.data.url}\n" if event.data.url else ""

@@ -64,17 +64,18 @@ class Notifier:
         self._offset = 0
 
     def tick(self) -> None:
-        """Do what is due. Raises InfrastructureError."""
+        """Do what is due. Raises InfrastructureError, after all that could be done."""
         looked, ended = self._store.ended(self._offset)
         self._offset = self._offset + looked - len(ended) if looked == PAGE else 0
+        trouble: InfrastructureError | None = None
         for each in ended:
-            self._settle(each)
-        by_host: defaultdict[str, list[Message]] = defaultdict(list)
-        for message in self._store.due(self._clock()):
-            by_host[self._host_of(message)].append(message)
-        if by_host:
-            with ThreadPoolExecutor(min(_AT_ONCE, len(by_host)), "notify") as pool:
-                list(pool.map(self._send_each, by_host.values()))
+            try:
+                self._settle(each)
+            except InfrastructureError as error:
+                trouble = error
+        self._deliver()
+        if trouble is not None:
+            raise trouble
 
     def _settle(self, ended: Ended) -> None:
         """Make the message of a wish whose jobs have ended."""
@@ -100,6 +101,15 @@ class Notifier:
                 state, reason = NoticeState.NOT_NEEDED, "no condition is broken"
         notice = _notice(to, state, 0, reason, at_s)
         self._store.settle(ended, asked, body or "", at_s, notice)
+
+    def _deliver(self) -> None:
+        """Send the messages whose time has come, to several hosts at once."""
+        by_host: defaultdict[str, list[Message]] = defaultdict(list)
+        for message in self._store.due(self._clock()):
+            by_host[self._host_of(message)].append(message)
+        if by_host:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(by_host)), "notify") as pool:
+                list(pool.map(self._send_each, by_host.values()))
 
     @staticmethod
     def _host_of(message: Message) -> str:
@@ -128,22 +138,16 @@ class Notifier:
         attempts = int(message.attempts) + 1
         at_s = self._clock()
         next_s: float | None = None
-        try:
-            if down is not None:
-                raise down
-            self._send(to, message.body, message.id, at_s)
-        except NotSent as error:
-            reason = str(error)
-            down = error if error.unreachable else None
-            if error.final or attempts > len(RETRY_AFTER_S):
-                outcome, state = Outcome.GIVEN_UP, NoticeState.GIVEN_UP
-            else:
-                outcome, state = Outcome.FAILED, NoticeState.TRYING
-                next_s = at_s + RETRY_AFTER_S[attempts - 1]
+        failure = down or self._failure(to, message, at_s)
+        if failure is None:
+            outcome, state = Outcome.SENT, NoticeState.SENT
+        elif failure.final or attempts > len(RETRY_AFTER_S):
+            outcome, state = Outcome.GIVEN_UP, NoticeState.GIVEN_UP
         else:
-            outcome, state, reason = Outcome.SENT, NoticeState.SENT, ""
+            outcome, state = Outcome.FAILED, NoticeState.TRYING
+            next_s = at_s + RETRY_AFTER_S[attempts - 1]
         self._metrics.counted(outcome, to.way)
-        notice = _notice(to, state, attempts, reason, at_s)
+        notice = _notice(to, state, attempts, str(failure or ""), at_s)
         log.log(
             logging.WARNING if state is NoticeState.GIVEN_UP else logging.INFO,
             "%s %s: %s",
@@ -152,7 +156,19 @@ class Notifier:
             notice.text,
         )
         self._store.tried(message, next_s, asked.subject, notice)
-        return down
+        return failure if failure is not None and failure.unreachable else None
+
+    def _failure(self, to: NotifyAddress, message: Message, at_s: float) -> NotSent | None:
+        """Send a message; returns why it did not arrive."""
+        try:
+            self._send(to, message.body, message.id, at_s)
+        except NotSent as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - messages after this one must be sent
+            kind = type(error).__name__  # its text may have a part of the address
+            log.error("notification %s to %s cannot be sent: %s", message.id, to.shown, kind)  # noqa: TRY400
+            return NotSent(f"it cannot be sent: {kind}", final=True)
+        return None
 
 
 def _read(text: str) -> tuple[Asked, NotifyAddress] | None:

@@ -88,6 +88,11 @@ class NotificationStore:
         again = "" if next_s is None else str(next_s)
         self._script.call("tried_notice", message.id, again, message.n, *_seen(subject, notice))
 
+    def has_teller(self) -> bool:
+        """Whether a scheduler leads, which sends what is to be sent."""
+        key = self._script.key("custodian")
+        return bool(self._script.guarded(lambda redis: redis.exists(key)))
+
     def notices(self, *subjects: str) -> list[Notice]:
         """Return what became of the notifications about these subjects, by address."""
 

@@ -16,6 +16,8 @@ from edgeprof.shared.types.wire import Name, NoControl, TolerantModel
 
 #: Most addresses, and most conditions, of one call.
 MOST = 20
+#: Longest condition, and longest selection: a tag has at most 321 characters.
+LONGEST_WORD = 400
 
 
 class SubjectKind(StrEnum):
@@ -55,10 +57,10 @@ class Asked(TolerantModel):
     user: Annotated[NoControl, Field(max_length=64)] = ""
     #: Conditions as of `edgeprof compare --fail-if`. With some, it is told only when one is broken.
     conditions: Annotated[
-        tuple[Annotated[NoControl, Field(max_length=100)], ...], Field(max_length=MOST)
+        tuple[Annotated[NoControl, Field(max_length=LONGEST_WORD)], ...], Field(max_length=MOST)
     ] = ()
     #: The selection that the jobs are compared with.
-    against: Annotated[NoControl, Field(max_length=200)] | None = None
+    against: Annotated[NoControl, Field(max_length=LONGEST_WORD)] | None = None
 
 
 class StandingWish(TolerantModel):
@@ -71,9 +73,9 @@ class StandingWish(TolerantModel):
         tuple[Annotated[str, Field(max_length=LONGEST)], ...], Field(max_length=MOST)
     ]
     conditions: Annotated[
-        tuple[Annotated[NoControl, Field(max_length=100)], ...], Field(max_length=MOST)
+        tuple[Annotated[NoControl, Field(max_length=LONGEST_WORD)], ...], Field(max_length=MOST)
     ] = ()
-    against: Annotated[NoControl, Field(max_length=200)] | None = None
+    against: Annotated[NoControl, Field(max_length=LONGEST_WORD)] | None = None
 
 
 class NoticeState(StrEnum):

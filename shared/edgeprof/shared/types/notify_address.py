@@ -7,8 +7,6 @@ programs can write to Redis.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email.errors import MessageError
-from email.headerregistry import Address as MailAddress
 from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -54,6 +52,10 @@ class NotifyAddress:
 
     @classmethod
     def _mail(cls, text: str) -> NotifyAddress:
+        # Imported here: it takes 20 ms, and every command reads this module.
+        from email.errors import MessageError  # noqa: PLC0415
+        from email.headerregistry import Address as MailAddress  # noqa: PLC0415
+
         target = unquote(text)
         if "?" in text or "," in target:
             raise _refused("a mailto: is one address, without a subject or other headers")
@@ -70,7 +72,8 @@ class NotifyAddress:
         try:
             url = urlsplit(text)
             host, _ = url.hostname, url.port  # which looks at the port
-        except ValueError:
+            (host or "").encode("idna")
+        except ValueError:  # UnicodeError is one
             raise _refused("its host or its port is malformed") from None
         if not host or "%" in host:
             raise _refused("it has no host")
