@@ -97,6 +97,10 @@ def test_errors_are_of_models_that_were_held_out() -> None:
     assert errors is not None
     assert errors.n == 8
     assert errors.median <= errors.p90 < 0.3
+    assert past_errors(three, of_new_types=True) is None  # all are of one type
+    two_types = past_errors([*one, measured(dimensions("Q4_0"))], of_new_types=True)
+    assert two_types is not None
+    assert (two_types.n, two_types.p90 < 0.1) == (6, True)
 
 
 def test_choices_are_those_that_help() -> None:

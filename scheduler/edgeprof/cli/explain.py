@@ -143,7 +143,7 @@ def _explained(
         layers=by_layer(case.profile, chosen),
         derived=case.derived,
         choices=choices,
-        errors=past_errors(samples),
+        errors=past_errors(samples, of_new_types=bool(choices) and choices[0].of_new_type),
         no_choices_because="" if case.n_gen > 1 else "a job without decode has no advice",
         tokens_per_second=speed.mean,
         by_position=stretches(case.profile, case.n_prompt, case.n_gen),

@@ -191,15 +191,22 @@ def _helps(e: Explanation) -> str:
     )
 
 
+def _is_of_new_type(e: Explanation) -> bool:
+    return bool(e.choices) and e.choices[0].of_new_type
+
+
 def _decodes(e: Explanation) -> bool:
     return e.phase is Phase.DECODE
 
 
 def _error(e: Explanation) -> str:
+    new = _is_of_new_type(e)
     if e.errors is None:
-        return "How far off predictions are here is not known: only one model was profiled."
+        what, why = ("of a new type ", "type") if new else ("", "model")
+        return f"How far off predictions {what}are here is not known: only one {why} was profiled."
+    of = " of types without a profile" if new else ""
     return (
-        f"Predictions were off by {e.errors.median:.1%} (median), {e.errors.p90:.1%} (90 % of"
+        f"Predictions{of} were off by {e.errors.median:.1%} (median), {e.errors.p90:.1%} (90 % of"
         f" {e.errors.n}) here."
     )
 
@@ -207,7 +214,7 @@ def _error(e: Explanation) -> str:
 def commands(e: Explanation) -> list[str]:
     """Return what to do next: commands to copy, each with what it is for."""
     found = [f"Try it: {e.try_it}"] if e.try_it else []
-    if e.errors is None and e.profile_another:
+    if e.errors is None and e.profile_another and not _is_of_new_type(e):
         found.append(f"To know the error: {e.profile_another}")
     return found
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from edgeprof.client.prediction.costs import Costs
 from edgeprof.client.prediction.predict import Predicted, predict
+from edgeprof.client.prediction.terms import MATRIX, layer_kinds
 from edgeprof.shared.models.operators import weights_bytes
 from edgeprof.shared.models.tensor_types import BLOCK, head_beside
 from edgeprof.shared.types.model import KvType, Quantization
@@ -43,6 +44,8 @@ class Choice:
     predicted: Predicted
     #: Decode speed against that predicted for the job as it is; above 1 is faster.
     decode_ratio: float
+    #: Whether its layers have a type without a profile, whose cost is scaled by its ceiling.
+    of_new_type: bool = False
 
     @property
     def option(self) -> str | None:
@@ -64,13 +67,15 @@ def choices(costs: Costs, asked: Asked) -> list[Choice]:
     if now is None or now.decode_tokens_per_second is None:
         return []
     found = []
+    profiled = {key.kind for key in costs.by_key if key.family == MATRIX}
     for other in _others(costs, asked):
         then = predict(costs, other.dimensions, other.n_prompt, asked.n_gen)
         if then is None or then.decode_tokens_per_second is None:
             continue
         ratio = then.decode_tokens_per_second / now.decode_tokens_per_second
         if ratio > 1 + WORTH and _has_room(asked, other.dimensions):
-            found.append(Choice(other.what, other.options, then, ratio))
+            new = not layer_kinds(other.dimensions) <= profiled
+            found.append(Choice(other.what, other.options, then, ratio, new))
     return sorted(found, key=lambda choice: ("-p" in choice.options, -choice.decode_ratio))
 
 
@@ -101,7 +106,7 @@ def _others(costs: Costs, asked: Asked) -> Iterator[_Other]:
 def _weight_types(asked: Asked) -> Iterator[_Other]:
     """Yield the types that all layers could have; head and embedding are as `-q` makes them."""
     d = asked.dimensions
-    kinds = {kind for layer in d.layer_types for kind in layer}
+    kinds = layer_kinds(d)
     if len(kinds) != 1:
         return
     (now,) = kinds

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeprof.client.prediction.costs import Costs, Measured, fit_observed, observe
-from edgeprof.client.prediction.terms import work_of
+from edgeprof.client.prediction.terms import layer_kinds, work_of
 from edgeprof.shared.types.profile import ModelDimensions, Phase
 
 
@@ -64,14 +64,18 @@ class PastErrors:
     n: int
 
 
-def past_errors(samples: Sequence[Measured]) -> PastErrors | None:
+def past_errors(samples: Sequence[Measured], *, of_new_types: bool = False) -> PastErrors | None:
     """Predict each sample from the profiles of all other models, and compare.
 
+    of_new_types: only from those of other weight types, which are then scaled by their ceilings.
     None when there is nothing to compare: a model is never predicted from itself.
     """
     errors, observed = [], [(sample.dimensions, observe(sample)) for sample in samples]
     for dimensions in dict.fromkeys(sample.dimensions for sample in samples):
-        costs = fit_observed(seen for of, seen in observed if of != dimensions)
+        kinds = layer_kinds(dimensions) if of_new_types else frozenset()
+        costs = fit_observed(
+            seen for of, seen in observed if of != dimensions and not kinds & layer_kinds(of)
+        )
         for sample in (sample for sample in samples if sample.dimensions == dimensions):
             found = predict(costs, dimensions, sample.n_prompt, sample.n_gen)
             if found is None:

@@ -90,6 +90,11 @@ def has_batches(profile: Profile, dimensions: ModelDimensions) -> bool:
     )
 
 
+def layer_kinds(dimensions: ModelDimensions) -> frozenset[str]:
+    """Return the weight types of a model's layers."""
+    return frozenset(kind for layer in dimensions.layer_types for kind in layer)
+
+
 @lru_cache(maxsize=512)
 def work_of(
     dimensions: ModelDimensions, phase: Phase, n_prompt: int, n_gen: int, *, batched: bool = False
