@@ -92,11 +92,11 @@ def _sample(platform: str, model: ModelFile, folder: Path) -> Iterator[Measured]
 
 def _measured(board: LinkBoard, model: ModelFile) -> Measured:
     ceilings = board.ceilings(1)
+    prompt = [token % model.shape.n_vocab for token in range(7, 39)]
     _, memory = board.load(
-        model.path, model.sha256, n_ctx=64, kv_type=KvType.F16, epoch=1,
+        model.path, model.sha256, n_ctx=len(prompt) + 15, kv_type=KvType.F16, epoch=1,
         on_progress=lambda _done, _total: None, should_stop=lambda: False,
     )  # fmt: skip
-    prompt = [token % model.shape.n_vocab for token in range(7, 39)]
     plain = board.run(prompt, 16, epoch=1, on_token=lambda _i, _t: None, should_stop=lambda: False)
     profiled = board.profile(
         prompt, 16, epoch=1, on_token=lambda _i, _t: None, should_stop=lambda: False
@@ -105,8 +105,12 @@ def _measured(board: LinkBoard, model: ModelFile) -> Measured:
     region = next(use.region for use in memory if use.category == "weights")
     return Measured(
         dimensions_of(model, KvType.F16, region), len(prompt), 16, *_times_s(plain),
-        profiled.profile, ceilings,
+        profiled.profile, ceilings, _ram_bytes(board),
     )  # fmt: skip
+
+
+def _ram_bytes(board: LinkBoard) -> dict[str, int]:
+    return {r.name: r.available_bytes for r in board.hello.regions if r.kind == "ram"}
 
 
 def _times_s(run: RunReport) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from io import StringIO
 
 import pytest
@@ -11,12 +12,13 @@ import pytest
 from edgeprof.cli import boards_log
 from edgeprof.cli.render.log_lines import LogPrinter
 from edgeprof.client.console import PlainConsole
-from edgeprof.shared.errors import BoardNotFound, UsageError
+from edgeprof.shared.errors import BoardNotFound, HostFault, UsageError
 from edgeprof.shared.settings import Settings
 from edgeprof.shared.store.board_logs import BoardLogs, LogLine
 from edgeprof.shared.store.boards import Owner
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.workers import console_command
+from edgeprof.workers.link.port import lock_port
 from tests.support.board_infos import null_board
 
 LINES = [
@@ -91,7 +93,7 @@ def test_console_is_for_people_at_the_boards_host() -> None:
     far = null_board("bench-3").model_copy(update={"url": "/dev/ttyACM0"})
     with pytest.raises(UsageError, match="at host h, and this is desk") as caught:
         console_command.must_be_reachable(far, here)
-    assert caught.value.hint == "ssh -t h edgeprof console bench-3"
+    assert "ssh -t h edgeprof console bench-3" in (caught.value.hint or "")
     for url, reachable in (("rfc2217://lab:4000", True), ("socket://localhost:4000", False)):
         served = far.model_copy(update={"url": url})
         if reachable:
@@ -99,3 +101,17 @@ def test_console_is_for_people_at_the_boards_host() -> None:
         else:
             with pytest.raises(UsageError):
                 console_command.must_be_reachable(served, here)
+
+
+def test_port_that_a_worker_still_tries_is_waited_for(settings: Settings) -> None:
+    """A worker opens a port where no board answers again and again, and a console waits until it
+    lets go; a program that keeps the port is named."""
+    url, lock_dir = "/dev/null", settings.lock_dir
+    lock_dir.parent.mkdir(exist_ok=True)
+    worker = lock_port(url, lock_dir)
+    with pytest.raises(HostFault, match="process"):
+        console_command.locked(url, lock_dir, patience_s=0)
+    timer = threading.Timer(0.3, worker.close)
+    timer.start()
+    console_command.locked(url, lock_dir).close()
+    timer.join()

@@ -11,8 +11,9 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 
 from edgeprof.shared.models.file import ModelFile
-from edgeprof.shared.models.fit import activation_bytes
+from edgeprof.shared.models.fit import BATCH, activation_bytes, has_room_for_batches
 from edgeprof.shared.reference.synthetic import SyntheticLlama
+from edgeprof.shared.types.model import KvType
 
 if TYPE_CHECKING:
     from tests.firmware_compute.conftest import Tool
@@ -89,7 +90,8 @@ def test_batches_are_where_there_is_room_for_a_profile_besides(
     """Quantised weights are unpacked for four positions at once, if 16 KiB stay free; a byte less,
     and the state is that of one position. The host knows both sizes."""
     model = replace(SHAPE, matrix_type=Type.Q8_0).write(tmp_path / "m.gguf")
-    one, four = (activation_bytes(ModelFile.open(model).shape, 64, batch) for batch in (1, 4))
+    shape = ModelFile.open(model).shape
+    one, four = (activation_bytes(shape, 64, batch) for batch in (1, BATCH))
     enough = 2 * HALF_KV + four + (16 << 10)
 
     def used(size: int) -> int:
@@ -97,4 +99,7 @@ def test_batches_are_where_there_is_room_for_a_profile_besides(
 
     assert used(enough) == 2 * HALF_KV + four
     assert used(enough - 1) == 2 * HALF_KV + one
+    for size in (enough, enough - 1):
+        batches = has_room_for_batches(shape, 64, KvType.F16, {"sram": size})
+        assert batches == (size == enough)
     assert used(2 * HALF_KV + one) == 2 * HALF_KV + one

@@ -33,7 +33,8 @@ def test_another_shape_is_predicted() -> None:
 def test_batches_of_a_prompt_have_their_own_cost() -> None:
     """Where a board takes positions of a prompt together, the profile of prefill has batches and
     single positions in one cell: decode tells the single ones' cost. A type that was not profiled
-    in batches is scaled; a batch has no ceiling, since none was measured."""
+    in batches is scaled; a model that leaves no room has none; and a batch has no ceiling, since
+    none was measured."""
     shapes = [dimensions(), dimensions(dim=128, hidden=256)]
     costs = fit([measured(shape, batched=True) for shape in shapes])
 
@@ -42,6 +43,10 @@ def test_batches_of_a_prompt_have_their_own_cost() -> None:
         assert found is not None
         assert found.prefill_s == pytest.approx(truth.prefill_s, rel=0.02)
         assert found.prefill_s < 0.9 * measured(other).prefill_s
+    cramped = replace(costs, ram_bytes={"sram": 16 << 10})
+    found = predict(cramped, shapes[0], N_PROMPT, N_GEN)
+    assert found is not None
+    assert found.prefill_s == pytest.approx(measured(shapes[0]).prefill_s, rel=0.02)
     profile = measured(shapes[0], batched=True).profile
     assert profile is not None
     uses = by_operator(profile, Phase.PREFILL, shapes[0], CEILINGS)

@@ -22,6 +22,7 @@ def fill(site: ServedSite) -> None:
     for number in (1, 2):
         board = numbered_board(number)
         site.store.boards.announce(Owner("h", "d", board.uid), board, 600)
+    site.store.reservations.reserve("native-2", "ada", 3600, "new kernel")
     jobs = [NewJob(make_spec(user="ada", sweep_id="night-2"), id=f"open{i}") for i in (1, 2)]
     site.store.jobs.submit(jobs, "test")
     failed = finished_job(

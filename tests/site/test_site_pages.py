@@ -27,6 +27,7 @@ def test_the_start_page_shows_the_lab(site: ServedSite) -> None:
     assert {"/boards/native-1", "/boards/native-2", "/jobs/open1", "/jobs/emu1"} <= set(links)
     assert "2 boards; 0 running, 2 queued." in site.text
     assert "waits for a board null" in site.text
+    assert re.search("reserved by ada until 20.* UTC: new kernel", site.text)
 
 
 def test_every_link_leads_to_a_page(site: ServedSite) -> None:

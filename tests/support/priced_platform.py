@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeprof.client.prediction.costs import Measured
-from edgeprof.client.prediction.terms import BATCH, BATCHED, MATRIX, Key, work_of
+from edgeprof.client.prediction.terms import BATCHED, MATRIX, Key, work_of
+from edgeprof.shared.models.fit import BATCH
 from edgeprof.shared.types.profile import (
     Ceilings,
     KernelCeiling,

@@ -49,8 +49,12 @@ class ScheduledLab:
         self.told: list[RunEnded] = []
         self.listeners: list[Listener] = [self.told.append]
         for name in ("desk-1", "desk-2"):
-            info = board_with_ram(name, name, "esp32s3", 8 << 20)
-            lab.store.boards.announce(Owner("h", "d", name), info, 3600)
+            self.announce(name, shelf="2")
+
+    def announce(self, name: str, **tags: str) -> None:
+        """Announce a board, in place of itself."""
+        info = board_with_ram(name, name, "esp32s3", 8 << 20).model_copy(update={"tags": tags})
+        self.lab.store.boards.announce(Owner("h", "d", name, owner=name), info, 3600)
 
     def add(self, cron: str = "0 2 * * *", wish: Wish | None = None) -> Added:
         """Add the schedule, at noon before the first night."""

@@ -15,7 +15,7 @@ from edgeprof.cli.run import run as run_command
 from edgeprof.client import Lab
 from edgeprof.shared.models.catalogue import locate
 from edgeprof.shared.types.schedule import EndedRun, Outcome
-from tests.support.scheduled_lab import NIGHT_S, SWEEP, TWO, ScheduledLab
+from tests.support.scheduled_lab import SWEEP, TWO, ScheduledLab
 
 Run = Callable[..., tuple[int, str, str]]
 CRON = ("--cron", "0 2 * * *")
@@ -102,29 +102,39 @@ def test_mistakes_are_told(
     assert nights.lab.schedules.all() == [before]
 
 
+def test_list_tells_that_no_scheduler_runs(nights: ScheduledLab, schedule: Run) -> None:
+    """A schedule that was due, and that nobody has looked at, is told below the table."""
+    nights.add()  # its nights are past
+
+    code, out, err = schedule("list")
+
+    assert (code, "nightly" in out) == (exits.OK, True)
+    assert "nightly was due 2026-11-25 02:00 UTC: does `edgeprof scheduler` run?" in err
+
+
 def test_list_tells_what_was_missed_in_80_columns(nights: ScheduledLab) -> None:
     """The table fits a terminal of 80 columns with the next run, the last one, and the nights that
-    were missed since."""
+    were missed in the last week, though one has run since."""
     nights.add()
     runs = (
-        EndedRun(outcome=Outcome.MISSED, due_s=TWO, ended_s=TWO + 9, count=3),
         EndedRun(
             outcome=Outcome.SUCCEEDED,
-            due_s=TWO - NIGHT_S,
-            ended_s=TWO - NIGHT_S,
+            due_s=TWO + 60,
+            ended_s=TWO + 60,
             sweep_id="nightly-1a2b3c4d",
             jobs=4,
             succeeded=4,
         ),
+        EndedRun(outcome=Outcome.MISSED, due_s=TWO, ended_s=TWO + 9, count=3),
     )
     view = nights.view().model_copy(update={"runs": runs})
     console = Console(width=80, record=True)
 
-    console.print(shown.sheet([view], TWO + 3600).fitted(console).table())
+    console.print(shown.sheet([view], TWO + 3660).fitted(console).table())
 
     text = " ".join(console.export_text().split())
     assert all(len(line) <= 80 for line in console.export_text().splitlines())
-    for part in ("nightly", "0 2 * * *", "Nov 25 02:00 UTC", "succeeded 25 h ago"):
+    for part in ("nightly", "0 2 * * *", "Nov 25 02:00 UTC", "succeeded 60 min ago"):
         assert part in text
     for word in ("missed", "and 2 before"):
         assert word in text

@@ -13,7 +13,7 @@ from edgeprof.scheduler.timekeeper import LATE_S, RunEnded
 from edgeprof.shared.errors import NotFound, StoreUnavailable, UsageError
 from edgeprof.shared.models.catalogue import locate
 from edgeprof.shared.types.job import JobState
-from tests.support.scheduled_lab import NIGHT_S, TWO, ScheduledLab
+from tests.support.scheduled_lab import NIGHT_S, SWEEP, TWO, ScheduledLab
 
 #: Two types on two boards.
 N_JOBS = 4
@@ -161,6 +161,23 @@ def test_a_run_outlives_its_scheduler(nights: ScheduledLab) -> None:
     assert nights.outcomes() == [("succeeded", TWO)]
 
 
+def test_a_scheduler_that_is_stopped_leaves_its_run_to_the_next(nights: ScheduledLab) -> None:
+    """Who stops a scheduler while it makes the jobs of a run need not wait for its time to be up:
+    the next scheduler goes on at once, and what the first one still does changes nothing."""
+    nights.add()
+    begun: list[Callable[[], None]] = []
+    stopped = nights.scheduler(start=begun.append)
+    stopped.tick(TWO)
+    stopped.tick(TWO + 1)
+
+    stopped.resign()
+    nights.pass_night(0)
+    begun[0]()
+
+    assert len(nights.jobs()) == N_JOBS
+    assert nights.outcomes() == [("succeeded", TWO)]
+
+
 def test_an_outage_of_redis_is_tried_again(
     nights: ScheduledLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +221,21 @@ def test_a_board_that_has_left_is_told(nights: ScheduledLab) -> None:
     assert "no board 'desk-2' in this lab" in first.reason
     assert (last.jobs, "no board 'desk-1'" in last.reason) == (0, True)
     assert nights.view().next_s == TWO + 2 * NIGHT_S
+
+
+def test_a_tag_that_a_board_has_lost_is_told(nights: ScheduledLab) -> None:
+    """A board that has no longer the tags that the sweep requires is left out like one that has
+    left."""
+    nights.path.write_text(SWEEP + '[require]\nshelf = "2"\n')
+    nights.add()
+    nights.announce("desk-2", shelf="3")
+
+    nights.pass_night(0)
+
+    (run,) = nights.view().runs
+    assert (run.outcome, run.jobs) == ("failed", N_JOBS // 2)
+    assert "desk-2" in run.reason
+    assert "shelf" in run.reason
 
 
 @pytest.mark.parametrize(("cron", "wait_s"), [("0 2 * * *", 86340), ("*/30 * * * *", 1740)])

@@ -2,7 +2,8 @@
  *
  * kernels.c quantises the input and dispatches; kernels_float.c has the float reductions; the
  * quantised types are in kernels_dsp.c (Cortex-M4/M7/M33: SMLAD), kernels_vector.c (for compilers
- * that vectorise) or kernels_scalar.c (everyone else). Hosts with AVX2 or NEON have wide.h besides.
+ * that vectorise) or kernels_scalar.c (everyone else). Hosts with AVX2 or NEON have wide.h besides;
+ * kernels_batch.c takes several positions of a prompt at a time, and dequantize.c a single row.
  * All give the same bits: integer sums are exact, and the float order around them is fixed. */
 #ifndef TLEP_KERNELS_H
 #define TLEP_KERNELS_H

@@ -11,11 +11,15 @@
 
 #include <stddef.h>
 
+#include "kernels/fmath.h"
 #include "model/gguf.h"
 
 #ifdef TLEP_KERNELS_DSP
 
 _Static_assert(TLEP_BATCH == 4, "the registers below hold four positions");
+
+/* Two elements of a->q. */
+typedef uint32_t __attribute__((may_alias)) two;
 
 /* Each position's input quantised, into a->packed. */
 static void pack(tlep_act *a, uint32_t block)
@@ -25,12 +29,12 @@ static void pack(tlep_act *a, uint32_t block)
         one.x += (size_t)p * a->n;
         tlep_quantize(&one, block);
         uint32_t *to = a->packed + p;
-        const uint32_t *q = (const uint32_t *)(const void *)a->q;
+        const two *q = (const two *)(const void *)a->q;
         for (uint32_t b = 0; b < a->n / block; b++) {
-            to[0] = ((const uint32_t *)(const void *)a->scale)[b];
+            to[0] = tlep_float_bits(a->scale[b]);
             to[4] = (uint32_t)a->sum[b];
             to += 8;
-            for (const uint32_t *end = q + block / 2; q < end; q += 4, to += 16) {
+            for (const two *end = q + block / 2; q < end; q += 4, to += 16) {
                 to[0] = q[0];
                 to[4] = q[1];
                 to[8] = q[2];

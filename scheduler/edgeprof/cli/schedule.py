@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,6 +13,9 @@ from edgeprof.cli.render import schedules as shown
 from edgeprof.client.humanize import counted
 from edgeprof.client.lab import Lab
 from edgeprof.client.notify import Wish
+
+#: A scheduler that runs has dealt with what was due by then.
+_OVERDUE_S: Final = 60.0
 
 app = App(
     name="schedule",
@@ -87,7 +90,14 @@ def list_(
     if json:
         output.print_json([shown.as_json(view) for view in views])
     elif views:
-        output.show_sheet(shown.sheet(views, time.time()), wide=wide, columns=columns)
+        now_s = time.time()
+        output.show_sheet(shown.sheet(views, now_s), wide=wide, columns=columns)
+        for view in views:
+            if view.next_s is not None and view.next_s < now_s - _OVERDUE_S:
+                output.note(
+                    f"{view.schedule.name} was due {shown.next_run(view)}:"
+                    " does `edgeprof scheduler` run?"
+                )
     else:
         output.note("no schedules: edgeprof schedule add FILE --cron '0 2 * * *'")
 
@@ -107,7 +117,7 @@ def show(name: Name, json: output.Json = False) -> None:
     output.data(shown.about(view))
     if view.runs:
         output.show_sheet(shown.runs_sheet(view))
-    for notice in notices:
+    for notice in {notice.to: notice for notice in notices}.values():  # the last of each address
         output.note(notice.text)
 
 

@@ -118,7 +118,11 @@ def _plan(lab: Lab, file: SweepFile, boards: Sequence[BoardInfo]) -> tuple[Plan,
     for request in file.requests():
         try:
             routing.choose_target(
-                request.platform, request.board, boards, wait_for_board=request.wait_for_board
+                request.platform,
+                request.board,
+                boards,
+                wait_for_board=request.wait_for_board,
+                require=request.require,
             )
         except UsageError as error:
             absent[str(error)] = None

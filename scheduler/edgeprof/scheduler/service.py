@@ -89,7 +89,7 @@ def run_scheduler(
             settings.advertised_address,
             endpoint.port,
         )
-        stack.callback(_resign, custodian)
+        stack.callback(_resign, custodian, timekeeper)
         if archive is not None:
             told = notifier(store, archive, settings.host, NotifySettings.read(), registry)
             pause_s = settings.custodian_interval_s
@@ -127,8 +127,9 @@ def _tick(custodian: Custodian, then: Callable[[], None], said: str) -> str:
     return ""
 
 
-def _resign(custodian: Custodian) -> None:
+def _resign(custodian: Custodian, timekeeper: Timekeeper) -> None:
     try:
+        timekeeper.resign()
         custodian.resign()
     except InfrastructureError as error:
         log.warning("custodian: not resigned, the lock runs out by itself: %s", error)

@@ -82,8 +82,8 @@ class Timekeeper:
         self._listeners = listeners
         self._start = start
         self._owner = f"scheduler:{settings.host}:{os.getpid()}:{secrets.token_hex(3)}"
-        #: Tokens of the runs that are being prepared here; one after the other.
-        self._preparing: set[str] = set()
+        #: Runs that are being prepared here, by token, with their schedules' names.
+        self._preparing: dict[str, tuple[str, OpenRun]] = {}
         self._one_at_a_time = threading.Lock()
         #: Token of a run -> how many of its jobs are known to have ended.
         self._ended: dict[str, int] = {}
@@ -107,6 +107,11 @@ class Timekeeper:
                 self._prepare(name, run, now_s)
         tokens = {run.token for run in work.open_runs.values()}
         self._ended = {token: n for token, n in self._ended.items() if token in tokens}
+
+    def resign(self) -> None:
+        """Let another scheduler go on at once with what is prepared here."""
+        for token, (name, run) in [*self._preparing.items()]:
+            self._store.write_run(name, token, run.model_copy(update={"until_s": 0.0}))
 
     def _begin(self, name: str, due_s: float, now_s: float) -> None:
         """Begin what was due, or note why there is no run."""
@@ -156,7 +161,7 @@ class Timekeeper:
             )
             if not self._store.write_run(name, run.token, mine):
                 return
-        self._preparing.add(mine.token)
+        self._preparing[mine.token] = name, mine
 
         def work() -> None:
             try:
@@ -165,7 +170,7 @@ class Timekeeper:
             except EdgeprofError as error:  # the next tick tries again
                 log.warning("schedule %s: %s; trying on", name, error)
             finally:
-                self._preparing.discard(mine.token)
+                self._preparing.pop(mine.token, None)
 
         self._start(work)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -16,14 +18,17 @@ from edgeprof.shared.settings import Settings, load_settings
 from edgeprof.shared.store.boards import BoardStore
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.store.port_loans import borrowed
-from edgeprof.shared.store.released_port import until_released
+from edgeprof.shared.store.released_port import LOOK_S, until_released
 from edgeprof.shared.types.board import BoardInfo, BoardState
+from edgeprof.workers.board.locks import BoardLock
 from edgeprof.workers.console_terminal import Terminal
 from edgeprof.workers.link.port import close_port, lock_port, open_port
 from edgeprof.workers.link.port_faults import NETWORK
 
 #: Rate of a board whose agent does not say at which one it opens the port.
 _BAUD: Final = 115200
+#: How long a worker may hold on to a port on which no board answers.
+_LET_GO_S: Final = 30.0
 
 
 def console(
@@ -83,7 +88,7 @@ class _Visit:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self._told_to_end())
         self._wait()
-        lock = lock_port(url, self._settings.lock_dir)
+        lock = locked(url, self._settings.lock_dir)
         try:
             port = open_port(url, baud)
             try:
@@ -130,6 +135,21 @@ class _Visit:
             typer.echo(f"{name} is offline: {board.reason}", err=True)
 
 
+def locked(url: str, lock_dir: Path, patience_s: float = _LET_GO_S) -> BoardLock:
+    """Lock a port that a worker may still be trying to open: it does where no board answers.
+
+    Raises HostFault when another program keeps the port.
+    """
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return lock_port(url, lock_dir)
+        except HostFault as fault:
+            if fault.code != "board_claimed" or time.monotonic() > deadline_s:
+                raise
+        time.sleep(LOOK_S)
+
+
 def must_be_reachable(info: BoardInfo, settings: Settings) -> None:
     """Raise UsageError when the board's port cannot be opened from this machine."""
     where = urlsplit(info.url)
@@ -137,5 +157,6 @@ def must_be_reachable(info: BoardInfo, settings: Settings) -> None:
     if info.host != settings.host and not served:
         raise UsageError(
             f"{info.device_id} is plugged in at host {info.host}, and this is {settings.host}",
-            hint=f"ssh -t {info.host} edgeprof console {info.device_id}",
+            hint=f"ssh -t {info.host} edgeprof console {info.device_id}; if this is that machine,"
+            f" EDGEPROF_HOST={info.host} says so",
         )

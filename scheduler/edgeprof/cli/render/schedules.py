@@ -13,6 +13,8 @@ from edgeprof.client.humanize import ago, counted, human_bytes
 from edgeprof.shared.errors import UsageError
 from edgeprof.shared.types.schedule import EndedRun, Outcome, Schedule, ScheduleView
 
+#: How long a missed run stands in the list.
+_MISSED_SHOWN_S: Final = 7 * 86400.0
 _STYLE: Final = {
     Outcome.SUCCEEDED: "green",
     Outcome.FAILED: "red",
@@ -58,7 +60,7 @@ def sheet(views: Sequence[ScheduleView], now_s: float) -> Sheet:
             schedule.cron,
             _next(view, now_s),
             state,
-            _note(view),
+            _note(view, now_s),
             sweep_id,
             schedule.user,
             schedule.time_zone,
@@ -91,20 +93,31 @@ def _last(view: ScheduleView, now_s: float) -> tuple[Text, str]:
     return Text("never"), ""
 
 
-def _note(view: ScheduleView) -> str:
-    """Return what a person should know: runs that did not happen since the last one that did."""
+def _note(view: ScheduleView, now_s: float) -> str:
+    """Return what a person should know: what was missed of late, what was skipped since the last
+    run, and why that one failed."""
+    began = [run for run in view.runs if run.sweep_id is not None]
+    last_s = max((run.due_s for run in began), default=0.0)
+    missed = [
+        run
+        for run in view.runs
+        if run.outcome is Outcome.MISSED and run.due_s > now_s - _MISSED_SHOWN_S
+    ]
     notes = []
-    for run in view.runs:
-        if run.sweep_id is not None:
-            notes += [run.reason] if run.reason and view.open_run is None else []
-            break
-        notes.append(_without_run(view.schedule, run))
+    if missed:
+        more = sum(run.count for run in missed) - 1
+        notes.append(_without_run(view.schedule, missed[0], more))
+    skipped = [run for run in view.runs if run.outcome is Outcome.SKIPPED and run.due_s > last_s]
+    if skipped:
+        notes.append(_without_run(view.schedule, skipped[0], len(skipped) - 1))
+    if began and began[0].reason and view.open_run is None:
+        notes.append(began[0].reason)
     return "; ".join(notes)
 
 
-def _without_run(schedule: Schedule, run: EndedRun) -> str:
-    more = f" and {run.count - 1} before" if run.count > 1 else ""
-    return f"{run.outcome} {moment(schedule, run.due_s)}{more}"
+def _without_run(schedule: Schedule, run: EndedRun, more: int) -> str:
+    before = f" and {more} before" if more else ""
+    return f"{run.outcome} {moment(schedule, run.due_s)}{before}"
 
 
 def about(view: ScheduleView) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,8 @@ from edgeprof.client.prediction.terms import (
     has_batches,
     work_of,
 )
+from edgeprof.shared.models.fit import has_room_for_batches
+from edgeprof.shared.types.model import KvType
 from edgeprof.shared.types.profile import (
     CEILING_COLUMNS,
     Ceilings,
@@ -44,6 +46,8 @@ class Measured:
     decode_s: float
     profile: Profile | None = None
     ceilings: Ceilings | None = None
+    #: RAM regions, and what the weights in flash leave free there for a model's state.
+    ram_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def measured_of(result: JobResult) -> list[Measured]:
@@ -62,7 +66,17 @@ def _measured(result: JobResult, dimensions: ModelDimensions, case: CaseResult) 
         decode_s=sum(case.position_latency_s),
         profile=case.profile,
         ceilings=result.ceilings,
+        ram_bytes=_ram_bytes(result),
     )
+
+
+def _ram_bytes(result: JobResult) -> dict[str, int]:
+    """Return what was free before the state came: weights in RAM stay there."""
+    free = {r.name: r.total_bytes - r.used_bytes for r in result.regions if r.kind == "ram"}
+    for use in result.memory:
+        if use.region in free and use.category != "weights":
+            free[use.region] += use.used_bytes
+    return free
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,15 @@ class Costs:
     ceilings: Ceilings | None
     #: Whether boards of this platform take several positions of a prompt at a time.
     batched: bool = False
+    #: The most RAM that was free on one of them for a model's state.
+    ram_bytes: Mapping[str, int] = field(default_factory=dict)
+
+    def batches(self, dimensions: ModelDimensions, n_ctx: int) -> bool:
+        """Return whether a prompt of this model would go in batches."""
+        kv_type = KvType(dimensions.kv_type)
+        return self.batched and (
+            not self.ram_bytes or has_room_for_batches(dimensions, n_ctx, kv_type, self.ram_bytes)
+        )
 
     def of(self, key: Key) -> Terms | None:
         """Return the cost of a key. A type that was not profiled is scaled by its ceiling.
@@ -121,6 +144,7 @@ class Observed:
     rows: Sequence[tuple[dict[Key, Terms], float]] = ()
     ceilings: Ceilings | None = None
     batched: bool = False
+    ram_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def observe(sample: Measured) -> Observed:
@@ -129,7 +153,8 @@ def observe(sample: Measured) -> Observed:
     if profile is None:
         return Observed()
     batched = has_batches(profile, sample.dimensions)
-    return Observed(_observed(sample, profile, batched=batched), sample.ceilings, batched)
+    rows = _observed(sample, profile, batched=batched)
+    return Observed(rows, sample.ceilings, batched, sample.ram_bytes)
 
 
 def fit(samples: Iterable[Measured]) -> Costs:
@@ -144,11 +169,13 @@ def fit_observed(observed: Iterable[Observed]) -> Costs:
     batches and single ones, whose cost is known by then.
     """
     ceilings, batched = None, False
+    ram: dict[str, int] = {}
     seen: list[tuple[dict[Key, Terms], float]] = []
     for each in observed:
         ceilings = each.ceilings or ceilings
         batched |= each.batched
         seen += each.rows
+        ram |= {name: max(n, ram.get(name, 0)) for name, n in each.ram_bytes.items()}
     costs: dict[Key, Terms] = {}
     for _ in range(2):
         rows: dict[Key, list[tuple[Terms, float]]] = defaultdict(list)
@@ -159,7 +186,7 @@ def fit_observed(observed: Iterable[Observed]) -> Costs:
                 (key,) = new
                 rows[key].append((parts[key], rest))
         costs |= {key: _fitted([*found, *_at_best(key, ceilings)]) for key, found in rows.items()}
-    return Costs(costs, ceilings, batched)
+    return Costs(costs, ceilings, batched, ram)
 
 
 def _at_best(key: Key, ceilings: Ceilings | None) -> list[tuple[Terms, float]]:

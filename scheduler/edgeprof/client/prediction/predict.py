@@ -42,10 +42,11 @@ def predict(
 ) -> Predicted | None:
     """Return what a run would take; None where the cost of a part is not known."""
     times = {Phase.PREFILL: 0.0, Phase.DECODE: 0.0}
+    batched = costs.batches(dimensions, n_prompt + max(n_gen, 1) - 1)
     for phase in Phase:
         if phase is Phase.DECODE and n_gen < 2:
             continue
-        work = work_of(dimensions, phase, n_prompt, n_gen, batched=costs.batched)
+        work = work_of(dimensions, phase, n_prompt, n_gen, batched=batched)
         for done in work.values():
             cost = costs.of(done.key)
             if cost is None:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgeprof.shared.models.fit import BATCH
 from edgeprof.shared.models.operators import ATTENTION, Call, calls_of
 from edgeprof.shared.models.tensor_types import BLOCK
 from edgeprof.shared.types.model import Quantization
@@ -32,9 +33,6 @@ MATRICES: Final = frozenset(
     }
 )
 
-#: Positions of a prompt that a board takes through a layer together, if it does (TLEP_BATCH in
-#: firmware/core/kernels/kernels.h).
-BATCH: Final = 4
 #: Families of matrix products: of one position, and of a batch.
 MATRIX: Final = "matrix"
 BATCHED: Final = "matrix batch"

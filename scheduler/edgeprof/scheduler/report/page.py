@@ -19,6 +19,7 @@ from edgeprof.scheduler.report.how import how_measured
 from edgeprof.scheduler.report.measured import measured_of
 from edgeprof.scheduler.report.summary import summary_of
 from edgeprof.scheduler.report.table import table_of
+from edgeprof.shared.store.reservations import told
 from edgeprof.shared.types.result import JobView
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
@@ -96,7 +97,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        when=when, duration=human_s, ago=ago, bytes=human_bytes, expected=human_expected
+        when=when,
+        duration=human_s,
+        ago=ago,
+        bytes=human_bytes,
+        expected=human_expected,
+        told=told,
     )
     made.globals.update(
         counted=counted,

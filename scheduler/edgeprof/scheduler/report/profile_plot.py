@@ -84,7 +84,7 @@ def time_by_position(platform: str, rows: Sequence[Measured]) -> Plot | None:
         if len(bars) > 1:
             what = f"{row.type}, prompt of {row.case.n_prompt}"
             says = f"{platform}: where the time goes by position, {what}, {len(bars)} bars"
-            label = f"time of a token by position, {what}"
+            label = f"{row.type}: time of a token"
             return Plot("Where the time goes, by position", _bars(bars, label, says))
     return None
 

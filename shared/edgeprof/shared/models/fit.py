@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from edgeprof.shared.models.shape import LlamaShape
 from edgeprof.shared.types.board import MemoryRegion
 from edgeprof.shared.types.model import KvType
+from edgeprof.shared.types.profile import ModelDimensions
 
+#: Positions of a prompt that a board takes through a layer together, if it does (TLEP_BATCH in
+#: firmware/core/kernels/kernels.h).
+BATCH: Final = 4
+#: What it leaves free then, for a profile or the timing of a kernel.
+_KEPT_FREE_BYTES = 16 << 10
 _ALIGNMENT = 16
 _UPLOAD_ALIGNMENT = 32
 
@@ -17,13 +24,13 @@ def _up(n: int, to: int = _ALIGNMENT) -> int:
     return -(-n // to) * to
 
 
-def kv_bytes(s: LlamaShape, n_ctx: int, kv_type: KvType) -> int:
+def kv_bytes(s: LlamaShape | ModelDimensions, n_ctx: int, kv_type: KvType) -> int:
     """Return the bytes of the KV cache: two halves, keys and values."""
     element = 2 if kv_type is KvType.F16 else 4
     return 2 * _up(s.n_layers * n_ctx * s.kv_dim * element)
 
 
-def activation_bytes(s: LlamaShape, n_ctx: int, batch: int = 1) -> int:
+def activation_bytes(s: LlamaShape | ModelDimensions, n_ctx: int, batch: int = 1) -> int:
     """Return the bytes of everything else that the forward pass writes.
 
     `batch` positions of a prompt at a time: a model fits by those of one, and a board that can do
@@ -45,6 +52,20 @@ def activation_bytes(s: LlamaShape, n_ctx: int, batch: int = 1) -> int:
         + 2 * _up(4 * blocks)
         + packed
     )
+
+
+def has_room_for_batches(
+    s: LlamaShape | ModelDimensions, n_ctx: int, kv_type: KvType, ram: Mapping[str, int]
+) -> bool:
+    """Return whether a board with so many free bytes of RAM takes a prompt in batches."""
+    free = dict(ram)
+    half = kv_bytes(s, n_ctx, kv_type) // 2
+    for n_bytes in (half, half, activation_bytes(s, n_ctx, BATCH)):
+        name = next((name for name in free if n_bytes <= free[name]), None)
+        if name is None:
+            return False
+        free[name] -= n_bytes
+    return max(free.values()) >= _KEPT_FREE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,11 @@ class ModelDimensions(TolerantModel):
     #: The region that the weights are read from.
     weights_region: str
 
+    @property
+    def kv_dim(self) -> int:
+        """Width of one position's keys, and of its values."""
+        return self.n_heads_kv * self.head_dim
+
 
 class ProfileCell(TolerantModel):
     """What one operator did in one phase and layer, over the whole run."""

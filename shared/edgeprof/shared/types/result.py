@@ -279,6 +279,6 @@ class JobView(TolerantModel):
     attempts: tuple[Attempt, ...]
     trace_id: str | None
     inputs: Inputs | None = None
-    #: None where nothing was known that tells it.
+    #: How long an attempt was expected to take at submit; None where nothing told it.
     expected: Expected | None = None
     result: JobResult | None

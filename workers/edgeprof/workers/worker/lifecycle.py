@@ -113,7 +113,8 @@ class BoardWorker:
         pause_s, logged, silent = _FIRST_PAUSE_S, "", 0
         last_end = os.environ.get(LAST_END_VARIABLE, "0")
         if last_end not in _USUAL_ENDS:
-            log.warning("the worker before this one ended with exit code %s", last_end)
+            how = f"signal {last_end[1:]}" if last_end[0] == "-" else f"exit {last_end}"
+            log.warning("the worker before this one ended unexpectedly (%s)", how)
         if last_end == str(EXIT_NOT_OURS):
             # The worker before us found nothing and logged it. One try: opening a port is not free.
             logged, silent = "no_hello", _SILENT_TRIES - 1

@@ -52,6 +52,18 @@ local function fetch_newer(queue, schema)
   end
 end
 
+-- The jobs of a user among the first of each priority. Users take turns, so his first job is there.
+local function first_jobs_of(user, order)
+  local found = {}
+  for priority = 9, 0, -1 do
+    local from, to = rank(priority, 0), '(' .. rank(priority - 1, 0)
+    for _, id in ipairs(call('ZRANGEBYSCORE', order, from, to, 'LIMIT', 0, CANDIDATES)) do
+      if get(id, 'user') == user then table.insert(found, id) end
+    end
+  end
+  return found
+end
+
 -- The job of a lane whose turn it is on a board, or nil and why there is none; AGAIN when some
 -- entries were taken out of the way and more wait, which are another call's work. A job that cannot
 -- be granted to anyone is taken out of the lane: the ghosts of one caller, or the late jobs of a
@@ -66,15 +78,13 @@ local function next_of_lane(lane, queue, board)
     if elsewhere[key] == nil then elsewhere[key] = another_board(board.platform, differs, job) end
     return elsewhere[key]
   end
+  if board.user and call('EXISTS', P .. order) == 1 then why = NO_CLAIM.RESERVED end
   repeat
-    local ids = call('ZRANGE', P .. order, skipped, skipped + CANDIDATES - 1)
+    local ids = board.user and first_jobs_of(board.user, P .. order)
+      or call('ZRANGE', P .. order, skipped, skipped + CANDIDATES - 1)
     for _, id in ipairs(ids) do
-      local of_other = board.user and get(id, 'user') ~= board.user
-      local job, unsound
-      if not of_other then job, unsound = sound(id) end
-      if of_other then
-        why, skipped = NO_CLAIM.RESERVED, skipped + 1
-      elseif not job then
+      local job, unsound = sound(id)
+      if not job then
         call('ZREM', P .. 'ready:' .. lane, id)
         set_aside(order, id, unsound)
       elseif job.state ~= 'queued' or job.lane ~= lane then
@@ -96,7 +106,7 @@ local function next_of_lane(lane, queue, board)
         return id, job
       end
     end
-    looked, more = looked + #ids, #ids == CANDIDATES
+    looked, more = looked + #ids, #ids == CANDIDATES and not board.user
   until not more or looked >= MOST_CANDIDATES
   return nil, more and skipped < looked and NO_CLAIM.AGAIN or why
 end

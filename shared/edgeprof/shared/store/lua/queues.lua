@@ -1,17 +1,22 @@
 -- The queues: entering and leaving them, the users' turns, and expiry.
 
--- The lanes of a queue, the one without tags first: {name, wanted: its tags}.
+-- The lanes of a queue, the one without tags first: {name, wanted: its tags}. Read once a call.
+local lanes_read = {}
 local function lanes_of(queue)
+  if lanes_read[queue] then return lanes_read[queue] end
   local lanes = {{name = queue, wanted = {}}}
   for _, require in ipairs(call('SRANDMEMBER', P .. 'lanes:' .. queue, LANES)) do
     local wanted = #require <= REQUIRE_LIMIT and decoded(require)
     if wanted then table.insert(lanes, {name = lane_of(queue, require), wanted = wanted}) end
   end
+  lanes_read[queue] = lanes
   return lanes
 end
 
 local function add_lane(queue, require)
-  if require ~= '' then call('SADD', P .. 'lanes:' .. queue, require) end
+  if require == '' then return end
+  call('SADD', P .. 'lanes:' .. queue, require)
+  lanes_read[queue] = nil
 end
 
 -- Take a job out of its lane; returns its turn there, or nil when it was delayed.
