@@ -19,10 +19,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from edgeprof.client.job import Job
 from edgeprof.scheduler.notify import webhook
 from edgeprof.scheduler.notify.failure import NotSent
 from edgeprof.scheduler.notify.notifier import RETRY_AFTER_S
-from edgeprof.shared.errors import InfrastructureError
+from edgeprof.shared.errors import InfrastructureError, UsageError
 from edgeprof.shared.own_version import own_version
 from edgeprof.shared.types.notification import NoticeState, Subject, SubjectKind
 from tests.notify.conftest import SECRET, Certificate, NotifyLab
@@ -59,6 +60,19 @@ def test_a_sweep_is_told_once_when_its_last_job_has_ended(
     assert lab.notice().text == "notification to 127.0.0.1: sent"
     assert lab.counted("sent") == 1
     assert lab.store.script.redis.keys("edgeprof-notify:*") == []  # nothing stays behind
+
+
+def test_a_program_asks_for_a_job(lab: NotifyLab, receiver: WebhookReceiver) -> None:
+    """`job.notify(…)` is what `--notify` is on the command line."""
+    (name,) = lab.queue("job1")
+    Job(name, lab.store, 1.0).notify(receiver.url)
+    lab.end(name)
+    lab.tick_after(1)
+
+    (posted,) = receiver.posted
+    assert json.loads(posted.body)["type"] == "job.ended"
+    with pytest.raises(UsageError, match="is refused"):
+        Job(name, lab.store, 1.0).notify("example.org")
 
 
 def test_the_signature_is_that_of_standard_webhooks(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from edgeprof.shared.errors import StoreUnavailable
+from edgeprof.shared.identity import user_name
 from edgeprof.shared.store.job_values import Event, Transition
 from edgeprof.shared.store.lab import LabStore
 from edgeprof.shared.types.job import JobState
@@ -58,6 +59,18 @@ class Job:
     def cancel(self, reason: str = "cancelled by the user", *, actor: str = "client") -> JobState:
         """Cancel. A running job stops between two tokens, within about a second."""
         return self._store.jobs.cancel(self.id, actor, reason)
+
+    def notify(self, *addresses: str) -> None:
+        """Have the scheduler tell these when the job has ended: https://… or mailto:ADDRESS.
+
+        Raises UsageError for an address that nothing can be sent to.
+        """
+        # Imported here: most jobs are waited for.
+        from edgeprof.client.notify import Wish  # noqa: PLC0415
+        from edgeprof.shared.types.notification import Subject, SubjectKind  # noqa: PLC0415
+
+        subject = Subject(kind=SubjectKind.JOB, name=self.id)
+        Wish.of(addresses).ask(self._store, subject, [self.id], user_name())
 
     def wait(self, timeout: float | None = None, progress: bool | Progress = False) -> JobView:
         """Wait for the end, whatever it is, and return the record.
