@@ -126,8 +126,8 @@ class _Visit:
                     raise HostFault(f"somebody resumed {name}", code="port_taken_back")
                 if board.job_id:
                     status.update(
-                        f"{name} runs job {board.job_id} of {board.job_user or 'somebody'}:"
-                        " the console opens when it ends (Ctrl-C: do without)"
+                        f"{name} runs job {board.job_id} of {board.job_user or 'somebody'};"
+                        " waiting for its end"
                     )
 
             board = until_released(self._boards, name, on_look=show)
