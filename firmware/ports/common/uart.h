@@ -8,8 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* TLEP_RX_WINDOW is the credit of an upload; the ring has room for a request beyond it. */
-enum { TLEP_RX_WINDOW = 2816, TLEP_RX_RING = 4096, TLEP_TX_RING = 2048 };
+/* TLEP_RX_WINDOW is the credit of an upload; the ring has room for a request beyond it. A test of
+ * what a full ring does makes it smaller. */
+#ifndef TLEP_RX_RING
+#define TLEP_RX_RING 4096
+#endif
+enum { TLEP_RX_WINDOW = 2816, TLEP_TX_RING = 2048 };
 
 /* Whether the transmitter takes a byte now; hand it one; turn its "ready" interrupt on or off. */
 bool uart_hw_tx_ready(void);
