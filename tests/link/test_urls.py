@@ -151,7 +151,7 @@ def test_place_of_a_wrong_url_is_named(tmp_path: Path) -> None:
             "[[board]]\nurl='/dev/x'\nreset={hub='1-1',prot=3}\n",
             "reset is {'hub': '1-1', 'prot': 3}",
         ),
-        ("[[board]]\nurl='/dev/x'\ntags=['a']\n", "names with texts"),
+        ("[[board]]\nurl='/dev/x'\ntags=['a']\n", "a list of names with values"),
         ("[[board]]\nurl='/dev/x'\nwatched=true\n", "unknown key 'watched'"),
         ("[board]\nurl='/dev/x'\n", "[[board]]"),
         ("board='x'\n", "[[board]]"),

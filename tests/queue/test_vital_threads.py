@@ -20,6 +20,9 @@ HARMLESS = {
     "workers/edgeprof/workers/board/meter.py": "a meter that dies leaves its energy absent",
     "workers/edgeprof/workers/worker/requests.py": "what it raises is the answer to who asked",
     "workers/edgeprof/workers/emulated/child.py": "it catches whatever a start raises",
+    "workers/edgeprof/workers/worker/board_log.py": "lines are lost that files have",
+    "shared/edgeprof/shared/store/port_loans.py": "the loan runs out, and the board is back",
+    "scheduler/edgeprof/scheduler/timekeeper.py": "the next tick begins the run's work again",
 }
 START = {
     "announcer": """

@@ -259,9 +259,10 @@ static int place_state(tlep_llama *m, const tlep_gguf *g, uint32_t n_ctx, tlep_a
 {
     tlep_arena before[TLEP_REGIONS_MAX];
     if (worth_a_batch(g)) {
+        tlep_error no_error; /* where a batch has no room, nothing is wrong */
         memcpy(before, arenas, n_arenas * sizeof *arenas);
         m->batch = TLEP_BATCH;
-        if (place_batch(m, n_ctx, arenas, n_arenas, err) == TLEP_OK &&
+        if (place_batch(m, n_ctx, arenas, n_arenas, &no_error) == TLEP_OK &&
             tlep_arena_largest_free(arenas, n_arenas, STATE_ALIGN) >= KEPT_FREE_BYTES) {
             return TLEP_OK;
         }
