@@ -72,7 +72,7 @@ def _run_jobs(lab: MonitoredLab, plugs: list[Plug]) -> None:
         lab.lab.submit("shakespeare-240k", board="forgetful", n_gen=8).wait()
         time.sleep(5)
     plugs[1].unplug()
-    again = dataclasses.replace(base, score=False, repetitions=10)
+    again = dataclasses.replace(base, score=False, repetitions=10, profile=True)
     for _ in range(2):
         _wait(sweep.submit(lab.lab, _grid(kinds, _PLATFORMS).requests(again)))
         time.sleep(15)

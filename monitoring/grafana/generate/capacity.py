@@ -53,7 +53,7 @@ DASHBOARD: Final = dashboard(
                             ),
                             (
                                 f"sum by (platform) (edgeprof_queue_expected_jobs{{{_PLATFORM}}})",
-                                "of them with an expected duration",
+                                "with expected time",
                                 "none",
                             ),
                             (
@@ -64,17 +64,17 @@ DASHBOARD: Final = dashboard(
                                 "mean job",
                                 "s",
                             ),
-                            (_QUEUED, "queued work, board-seconds", "none"),
+                            (_QUEUED, "queued work", "s"),
                             (f"{_QUEUED} / ({_IN_SERVICE} > 0)", "empty in", "s"),
                             (
                                 f"clamp_min(ceil({_QUEUED} / $deadline) - {_IN_SERVICE}, 0)",
-                                "more boards for the deadline",
+                                "boards missing",
                                 "none",
                             ),
                         ],
                         overrides=[
                             override(
-                                "more boards for the deadline",
+                                "boards missing",
                                 steps=((None, GREEN), (1, YELLOW), (5, RED)),
                             )
                         ],

@@ -15,8 +15,9 @@ from edgeprof.shared.types.result import JobView
 
 log = logging.getLogger(__name__)
 
-#: A program that submits all day reads the newest jobs again so often.
+#: A program that submits all day reads the newest jobs again so often; so soon where there is none.
 _KEPT_S: Final = 300.0
+_NONE_KEPT_S: Final = 5.0
 
 
 class Foresight:
@@ -31,11 +32,13 @@ class Foresight:
     def of(self, planned: Sequence[Planned]) -> list[Expected | None]:
         """Return what is expected of each job; the same object many times is looked at once."""
         if time.monotonic() > self._until_s:
-            self._until_s = time.monotonic() + _KEPT_S
+            newest: Sequence[JobView] = ()
             try:
-                self._history = History(self._newest())
+                newest = self._newest()
+                self._history = History(newest)
             except EdgeprofError as error:
                 log.debug("how long jobs take is not known: %s", error)
+            self._until_s = time.monotonic() + (_KEPT_S if newest else _NONE_KEPT_S)
         alike = {id(plan): plan for plan in planned}
         found = {key: expected(plan, self._history) for key, plan in alike.items()}
         return [found[id(plan)] for plan in planned]
