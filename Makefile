@@ -55,8 +55,8 @@ demo: setup ## Profile real models on nine emulated boards. JSON=FILE also write
 lab: $(STAMPS)/apt-lab $(STAMPS)/install-monitor $(STAMPS)/celery-exporter $(STAMPS)/firmware ## Run a lab with all its monitoring here, until Ctrl-C.
 	@$(BIN)/python -m monitoring.lab
 
-# One process more than cores: half of the tests wait for something most of the time.
-LANES := $(shell expr $$(nproc) + 1)
+# Two processes more than cores: most tests wait for something half of the time.
+LANES := $(shell expr $$(nproc) + 2)
 
 # Real processes race with each other for two cores. What failed beside others runs again, alone: a fault fails twice.
 ALONE := echo "make test: what failed above runs again, alone" && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -x
